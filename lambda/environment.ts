@@ -1,0 +1,14 @@
+/** Environment variables of the functions: infra sets them, the entries read them, both by these names. */
+export const environment = {
+  /** ARN of the secret that holds the connection. The connection itself is never in an environment variable. */
+  secretArn: 'DATABASE_SECRET_ARN',
+  /** ARN of the index-build loop; only the migrator has it. */
+  stateMachineArn: 'INDEX_BUILD_STATE_MACHINE_ARN',
+  /** JSON of Partial<MigrationOptions>. */
+  options: 'MIGRATION_OPTIONS',
+  /** `host:port/path` of a WebSocket proxy for the Neon driver; for local work only. */
+  neonProxy: 'NEON_WS_PROXY',
+} as const;
+
+/** Name of the file with the compiled migrations, beside the bundle's code. */
+export const COMPILED_MIGRATIONS_FILE = 'migrations.json';

@@ -1,0 +1,42 @@
+/**
+ * What the state machine and its one function say to each other. All of it stands in the execution's history,
+ * which more people can read than the database: names of tables and counts, no SQL, no secret.
+ */
+export type LoopTask =
+  /** Which tables have builds that are not over? */
+  | { readonly task: 'tables' }
+  /** One turn of one table. `turn` counts from 1 and is the state machine's to carry. */
+  | { readonly task: 'turn'; readonly table: BuildTable; readonly turn: number }
+  /** Apply the steps that waited for builds. */
+  | { readonly task: 'resume' }
+  /** All is over: report. Throws IndexBuildsFailed where a build or the resumed run failed. */
+  | { readonly task: 'settle'; readonly execution: string };
+
+/** One branch of the loop. Builds of one table run in order, tables side by side. */
+export interface BuildTable {
+  readonly schema: string;
+  readonly table: string;
+}
+
+export interface TablesResult {
+  readonly tables: readonly BuildTable[];
+}
+
+/** `wait`: come again in `waitSeconds`. `done`: no build of this table is left. */
+export interface TurnResult {
+  readonly outcome: 'wait' | 'done';
+  /** 0 or more; 0 with `done`. */
+  readonly waitSeconds: number;
+  readonly turn: number;
+}
+
+/** `more`: the run handed off further builds. `settled`: nothing is left that waits. */
+export interface ResumeResult {
+  readonly outcome: 'more' | 'settled';
+}
+
+export interface SettleResult {
+  readonly outcome: 'valid' | 'failed';
+  /** For a person; empty where all is valid. */
+  readonly message: string;
+}

@@ -1,0 +1,182 @@
+import type { Version } from './version.ts';
+
+/**
+ * What `infra/compile-migrations.ts` makes of a folder at synth time, and all that the Lambda knows of it:
+ * plain JSON, no syntax tree, so that the bundle needs no parser.
+ */
+export interface CompiledMigrations {
+  /** Raised when the meaning of a field changes; an older function refuses a newer file. */
+  readonly format: 1;
+  /** SHA-256 over all migrations, in order: the key by which CloudFormation sees a change. */
+  readonly checksum: string;
+  /** In order of version. */
+  readonly migrations: readonly Migration[];
+}
+
+/** One versioned SQL file, compiled. */
+export interface Migration {
+  readonly version: Version;
+  /** File name without `.sql`, or the folder's name: `0002_message_indexes`. */
+  readonly name: string;
+  /** Path relative to the migrations folder, with `/`: what errors point to. */
+  readonly file: string;
+  /** SHA-256 (hex) of the file's bytes without BOM and with LF: changes with every edit. */
+  readonly checksum: string;
+  /** At least one: an empty or comment-only file is one transaction step without statements. */
+  readonly steps: readonly Step[];
+  /** The undo file's steps, where there is one. */
+  readonly undo: UndoFile | undefined;
+  /** `-- migrate: wait`: every index build before this file must be valid before it begins. */
+  readonly waitsForBuilds: boolean;
+  /** `-- migrate: allow RULE reason`, in the order written. */
+  readonly allowed: readonly AllowedRule[];
+}
+
+export interface UndoFile {
+  readonly file: string;
+  readonly checksum: string;
+  readonly steps: readonly Step[];
+}
+
+export interface AllowedRule {
+  readonly rule: string;
+  readonly reason: string;
+  readonly position: Position;
+}
+
+/** 1-based, in characters of the file as the author sees it. */
+export interface Position {
+  readonly line: number;
+  readonly column: number;
+}
+
+/** A table, view, index or other relation as written; `schema` is absent where the search path decides. */
+export interface RelationName {
+  readonly schema: string | undefined;
+  readonly name: string;
+}
+
+/** One SQL statement, exactly as written, without its semicolon. */
+export interface Statement {
+  readonly text: string;
+  readonly position: Position;
+  /** The parser's node name: `CreateStmt`, `IndexStmt`, `SelectStmt`, … */
+  readonly kind: string;
+  readonly touches: Touches;
+}
+
+/** What a statement has to do with relations: enough to know which of them must wait for a build. */
+export interface Touches {
+  /** Tables and materialized views that it creates. */
+  readonly creates: readonly RelationName[];
+  /**
+   * Existing relations that its DDL locks: altered, dropped, truncated, indexed, clustered, refreshed,
+   * given a trigger, or referenced by a new foreign key.
+   */
+  readonly changes: readonly RelationName[];
+  /** Targets of INSERT, UPDATE, DELETE, MERGE and COPY. */
+  readonly writes: readonly RelationName[];
+  /** Targets of INSERT … ON CONFLICT and MERGE: these may need a unique index. */
+  readonly upserts: readonly RelationName[];
+  /** Indexes that it names: ALTER INDEX, DROP INDEX, USING INDEX, CLUSTER … USING, REPLICA IDENTITY. */
+  readonly indexes: readonly RelationName[];
+  /** It can't be seen into: DO, CALL, EXECUTE. */
+  readonly opaque: boolean;
+}
+
+/** A maximal part of a migration that runs, and is recorded, as one. */
+export type Step = TransactionStep | AutocommitStep | IndexOperationStep;
+
+interface StepBase {
+  /** 0-based within its file. */
+  readonly number: number;
+  /** SHA-256 (hex) over the parsed statements, blind to comments, white space and keyword case. */
+  readonly fingerprint: string;
+  /**
+   * `SET` statements (and `select set_config(…, false)`) of earlier steps of the same file, in order. They are
+   * sent before the step, since it may run in another session than the step that first had them.
+   */
+  readonly settings: readonly string[];
+  /** Something in it may outlast it in the session (SET, set_config, temporary tables, PREPARE, DO, …). */
+  readonly leavesSettings: boolean;
+}
+
+export interface TransactionStep extends StepBase {
+  readonly kind: 'transaction';
+  readonly transaction: TransactionOptions;
+  readonly statements: readonly Statement[];
+}
+
+/** From the author's own BEGIN or SET TRANSACTION; nothing where the server's defaults hold. */
+export interface TransactionOptions {
+  readonly isolation?: 'read uncommitted' | 'read committed' | 'repeatable read' | 'serializable';
+  readonly readOnly?: boolean;
+  readonly deferrable?: boolean;
+}
+
+/** One statement that PostgreSQL refuses inside a transaction block, or that commits by itself. */
+export interface AutocommitStep extends StepBase {
+  readonly kind: 'autocommit';
+  readonly statement: Statement;
+  /** How to learn, after a crash, whether it happened. */
+  readonly recovery: Recovery;
+}
+
+/**
+ * `repeat`: running it twice does what running it once does (VACUUM, ALTER SYSTEM, …).
+ * `exists` / `absent`: it happened if the object exists / is gone.
+ * `ask`: nothing can tell; an operator must say so with `repair`.
+ */
+export type Recovery =
+  | { readonly kind: 'repeat' }
+  | {
+      readonly kind: 'exists' | 'absent';
+      readonly object: 'database' | 'tablespace' | 'subscription';
+      readonly name: string;
+    }
+  | { readonly kind: 'ask' };
+
+export interface IndexOperationStep extends StepBase {
+  readonly kind: 'index-operation';
+  readonly statement: Statement;
+  readonly operation: IndexOperation;
+}
+
+/** The statement taken apart, so that its concurrent and its plain form can both be written from it. */
+export type IndexOperation = CreateIndex | DropIndexes | Reindex;
+
+export interface CreateIndex {
+  readonly kind: 'create-index';
+  readonly table: RelationName;
+  /** As Postgres will store it: unquoted, cut to 63 bytes. Absent where the author left it to Postgres. */
+  readonly index: string | undefined;
+  readonly unique: boolean;
+  readonly ifNotExists: boolean;
+  /** Source text after the table's name, from USING or the opening bracket to the end. */
+  readonly definition: string;
+  /** `create index … on only parent`. */
+  readonly only: boolean;
+  /** What Postgres would call it, `messages_user_id_idx`, where the author left the name to Postgres. */
+  readonly suggestedName: string;
+}
+
+export interface DropIndexes {
+  readonly kind: 'drop-index';
+  readonly indexes: readonly RelationName[];
+  readonly ifExists: boolean;
+  readonly cascade: boolean;
+}
+
+export interface Reindex {
+  readonly kind: 'reindex';
+  readonly target: 'index' | 'table' | 'schema' | 'database' | 'system';
+  /** Absent for the current database. */
+  readonly name: RelationName | undefined;
+  /** `(tablespace x, verbose)` as written, without CONCURRENTLY; empty where there are none. */
+  readonly options: string;
+}
+
+/** All statements of a step, in order. */
+export function statementsOf(step: Step): readonly Statement[] {
+  return step.kind === 'transaction' ? step.statements : [step.statement];
+}

@@ -1,0 +1,39 @@
+/** How runs and builds behave: the construct's props, the command line's flags, as one value. */
+export interface MigrationOptions {
+  /** Schema of the ledger. @default 'migrations' */
+  readonly ledgerSchema: string;
+  /**
+   * `auto`: by the table's size. `inline`: index operations run at once, in their plain form. `concurrent`: all but
+   * those on tables that the run itself created are handed off. @default 'auto'
+   */
+  readonly indexStrategy: IndexStrategy;
+  /** A table with at most so many rows is small. @default 10000 */
+  readonly smallTableRows: number;
+  /** Each attempt of a transaction step waits at most so long for a lock. @default 5 */
+  readonly lockTimeoutSeconds: number;
+  /** A step that finds its locks taken is retried for so long in all. @default 120 */
+  readonly lockBudgetSeconds: number;
+  /** Attempts of one index build before it fails. @default 3 */
+  readonly maxAttempts: number;
+  /** The turn that starts a build stays with it for so long. @default 60 */
+  readonly attachSeconds: number;
+  /** Tables that build side by side. @default 4 */
+  readonly maxConcurrentTables: number;
+  /** What a deploy waits for. @default 'migrations' */
+  readonly waitFor: WaitFor;
+}
+
+export type IndexStrategy = 'auto' | 'inline' | 'concurrent';
+export type WaitFor = 'migrations' | 'index-builds' | 'nothing';
+
+export const defaultOptions: MigrationOptions = {
+  ledgerSchema: 'migrations',
+  indexStrategy: 'auto',
+  smallTableRows: 10_000,
+  lockTimeoutSeconds: 5,
+  lockBudgetSeconds: 120,
+  maxAttempts: 3,
+  attachSeconds: 60,
+  maxConcurrentTables: 4,
+  waitFor: 'migrations',
+};

@@ -1,0 +1,20 @@
+/**
+ * A migration's version: its leading digits with separators and leading zeros removed, so that
+ * `0009`, `9` and, for dates, `2017-01-02-131034` and `20170102131034` are each one value.
+ * It can be of any length, hence a string and not a number.
+ */
+export type Version = string & { readonly version: unique symbol };
+
+/** Reads digits, with single `-`, `_` or `.` between them, into a version; undefined for anything else. */
+export function parseVersion(text: string): Version | undefined {
+  if (!/^\d+(?:[-_.]\d+)*$/.test(text)) return undefined;
+  const digits = text.replace(/\D/g, '').replace(/^0+(?=\d)/, '');
+  return digits as Version;
+}
+
+/** Orders versions as the numbers they are: a longer one is greater, since leading zeros are gone. */
+export function compareVersions(a: Version, b: Version): number {
+  if (a.length !== b.length) return a.length - b.length;
+  if (a === b) return 0;
+  return a < b ? -1 : 1;
+}
