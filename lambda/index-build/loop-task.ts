@@ -9,7 +9,7 @@ export type LoopTask =
   | { readonly task: 'turn'; readonly table: BuildTable; readonly turn: number }
   /** Apply the steps that waited for builds. */
   | { readonly task: 'resume' }
-  /** All is over: report. Throws IndexBuildsFailed where a build or the resumed run failed. */
+  /** All is over: report, and send the event. */
   | { readonly task: 'settle'; readonly execution: string };
 
 /** One branch of the loop. Builds of one table run in order, tables side by side. */
