@@ -1,0 +1,180 @@
+import { fromDriver, SessionLost, StatementFault } from './fault.ts';
+
+/** What one message of many statements came to. */
+export interface ScriptOutcome {
+  /** Statements that completed, from the first on; the next one is the one that failed. */
+  readonly completed: number;
+  /** Result rows by statement, as text; statements without rows have an empty list. */
+  readonly rows: readonly (readonly TextRow[])[];
+  /** Why it stopped, if it did not get to the end. */
+  readonly fault: StatementFault | undefined;
+}
+
+export type TextRow = Readonly<Record<string, string | null>>;
+
+/** One database session, whichever driver carries it. */
+export interface Session {
+  /** One statement with bound values. Throws StatementFault or SessionLost. */
+  query(text: string, values?: readonly unknown[]): Promise<Record<string, unknown>[]>;
+  /** Many statements in one message and one round trip. Throws only SessionLost. */
+  script(text: string): Promise<ScriptOutcome>;
+  /** Sends lines into `copy … from stdin`: the one way of passing a value that no server logs. */
+  copyIn(text: string, data: string): Promise<void>;
+  /** Says goodbye and closes. Never throws. */
+  close(): Promise<void>;
+  /** Drops the connection without a goodbye, as a killed process would. */
+  abandon(): void;
+}
+
+/** The part of pg's Client that we use; the Neon driver's Client is the same class under another socket. */
+export interface DriverClient {
+  connect(): Promise<unknown>;
+  query(text: string, values: unknown[]): Promise<{ rows: Record<string, unknown>[] }>;
+  query(submittable: object): unknown;
+  end(): Promise<void>;
+  on(event: 'error' | 'end', listener: (error: Error) => void): unknown;
+  readonly connection?: { readonly stream?: { destroy(): void } };
+}
+
+export function sessionOver(client: DriverClient): Session {
+  let lost: unknown;
+  let closed = false;
+  // Without a listener an idle connection that dies would end the process.
+  client.on('error', (error) => {
+    lost ??= error;
+  });
+  client.on('end', () => {
+    lost ??= new Error('connection ended');
+  });
+
+  async function send<T>(work: () => Promise<T>): Promise<T> {
+    if (lost !== undefined || closed) throw new SessionLost(lost ?? new Error('the session was closed'));
+    try {
+      return await work();
+    } catch (error) {
+      throw fromDriver(error);
+    }
+  }
+
+  return {
+    query: (text, values = []) => send(async () => (await client.query(text, [...values])).rows),
+    script: (text) => send(() => new Promise((resolve, reject) => client.query(new Script(text, resolve, reject)))),
+    copyIn: (text, data) =>
+      send(() => new Promise((resolve, reject) => client.query(new CopyIn(text, data, resolve, reject)))),
+    async close() {
+      if (closed) return;
+      closed = true;
+      await client.end().catch(() => undefined);
+    },
+    abandon() {
+      closed = true;
+      client.connection?.stream?.destroy();
+    },
+  };
+}
+
+interface DriverConnection {
+  query(text: string): void;
+  sendCopyFromChunk(chunk: Buffer): void;
+  endCopyFrom(): void;
+}
+
+interface RowDescription {
+  readonly fields: readonly { readonly name: string }[];
+}
+
+/**
+ * A simple query that counts completed statements. The driver's own query object throws its results away when
+ * a statement fails, and with them the knowledge of which one it was.
+ */
+class Script {
+  #completed = 0;
+  #columns: string[] = [];
+  #rows: TextRow[][] = [[]];
+  #text: string;
+  #resolve: (outcome: ScriptOutcome) => void;
+  #reject: (error: Error) => void;
+
+  constructor(text: string, resolve: (outcome: ScriptOutcome) => void, reject: (error: Error) => void) {
+    this.#text = text;
+    this.#resolve = resolve;
+    this.#reject = reject;
+  }
+
+  submit(connection: DriverConnection): undefined {
+    connection.query(this.#text);
+  }
+
+  handleRowDescription(message: RowDescription): void {
+    this.#columns = message.fields.map((field) => field.name);
+  }
+
+  handleDataRow(message: { readonly fields: readonly (string | null)[] }): void {
+    const row: Record<string, string | null> = {};
+    for (const [index, column] of this.#columns.entries()) row[column] = message.fields[index] ?? null;
+    this.#rows[this.#completed]?.push(row);
+  }
+
+  handleCommandComplete(): void {
+    this.#completed += 1;
+    this.#rows.push([]);
+  }
+
+  handleEmptyQuery(): void {}
+
+  handleCopyInResponse(connection: DriverConnection): void {
+    connection.endCopyFrom();
+  }
+
+  handleCopyData(): void {}
+
+  handlePortalSuspended(): void {}
+
+  handleReadyForQuery(): void {
+    this.#resolve({ completed: this.#completed, rows: this.#rows, fault: undefined });
+  }
+
+  handleError(error: unknown): void {
+    const said = fromDriver(error);
+    if (said instanceof SessionLost) this.#reject(said);
+    else this.#resolve({ completed: this.#completed, rows: this.#rows, fault: said });
+  }
+}
+
+class CopyIn {
+  #text: string;
+  #data: string;
+  #resolve: () => void;
+  #reject: (error: Error) => void;
+
+  constructor(text: string, data: string, resolve: () => void, reject: (error: Error) => void) {
+    this.#text = text;
+    this.#data = data;
+    this.#resolve = resolve;
+    this.#reject = reject;
+  }
+
+  submit(connection: DriverConnection): undefined {
+    connection.query(this.#text);
+  }
+
+  handleCopyInResponse(connection: DriverConnection): void {
+    connection.sendCopyFromChunk(Buffer.from(this.#data, 'utf8'));
+    connection.endCopyFrom();
+  }
+
+  handleRowDescription(): void {}
+  handleDataRow(): void {}
+  handleCommandComplete(): void {}
+  handleEmptyQuery(): void {}
+  handleCopyData(): void {}
+  handlePortalSuspended(): void {}
+
+  handleReadyForQuery(): void {
+    this.#resolve();
+  }
+
+  handleError(error: unknown): void {
+    this.#reject(fromDriver(error));
+  }
+}
