@@ -1,0 +1,129 @@
+import type { Ledger, RecordedBuild, RecordedStep } from './ledger.ts';
+import type { Migration, Step } from './migration.ts';
+import { MigrationError } from './migration-error.ts';
+import { compareVersions, type Version } from './version.ts';
+
+/** What is left to do, and what a person should hear about the folder and the ledger. */
+export interface Plan {
+  /** In the order in which they run. */
+  readonly pending: readonly PendingStep[];
+  /** Handed off and not over, or over without success: steps that need them wait. */
+  readonly builds: readonly RecordedBuild[];
+  /** Applied files that changed in comments or white space only. */
+  readonly reformatted: readonly Migration[];
+  /** Pending files older than the newest applied one. */
+  readonly late: readonly Migration[];
+  /** Applied, but not in this folder: the database is ahead, as after a rolled back stack update. */
+  readonly unknown: readonly UnknownMigration[];
+}
+
+export interface PendingStep {
+  readonly migration: Migration;
+  readonly step: Step;
+  /** `interrupted`: an autocommit step was sent by a run that died. `rewritten`: its failed build's file changed. */
+  readonly record: 'none' | 'interrupted' | 'rewritten';
+}
+
+export interface UnknownMigration {
+  readonly version: Version;
+  readonly name: string;
+}
+
+/** An applied file was changed. */
+export class DriftError extends MigrationError {}
+
+/** Compares the folder with the ledger. Throws DriftError where what was applied is not what the file says now. */
+export function plan(migrations: readonly Migration[], ledger: Ledger): Plan {
+  const recorded = groupByVersion(ledger.steps);
+  const known = new Set(migrations.map((migration) => migration.version));
+  const pending: PendingStep[] = [];
+  const reformatted: Migration[] = [];
+  for (const migration of migrations) {
+    const rows = recorded.get(migration.version) ?? [];
+    if (isWhole(migration, rows)) continue;
+    checkDrift(migration, rows);
+    if (rows.length > 0 && rows.every((row) => row.checksum !== migration.checksum)) reformatted.push(migration);
+    pending.push(...pendingSteps(migration, rows));
+  }
+  const newest = newestApplied(ledger.steps);
+  const late = new Set<Migration>();
+  for (const { migration } of pending) {
+    if (newest !== undefined && compareVersions(migration.version, newest) < 0) late.add(migration);
+  }
+  return {
+    pending,
+    builds: ledger.builds.filter((build) => build.state !== 'done'),
+    reformatted,
+    late: [...late],
+    unknown: [...recorded]
+      .filter(([version]) => !known.has(version))
+      .map(([version, rows]) => ({ version, name: rows[0]?.name ?? version })),
+  };
+}
+
+/** The same bytes as were recorded, every step settled: nothing to compare, whatever today's compiler makes of it. */
+function isWhole(migration: Migration, rows: readonly RecordedStep[]): boolean {
+  const [first] = rows;
+  if (first === undefined || rows.length < first.steps) return false;
+  return rows.every((row) => isSettled(row) && (row.checksum === migration.checksum || row.state === 'baselined'));
+}
+
+/** Nothing is left for the migrator to do: the loop cares for pending and failed builds. */
+function isSettled(row: RecordedStep): boolean {
+  return row.state !== 'started' && row.state !== 'failed';
+}
+
+function checkDrift(migration: Migration, rows: readonly RecordedStep[]): void {
+  for (const row of rows) {
+    if (row.state === 'failed' || row.state === 'baselined') continue;
+    const step = migration.steps[row.step];
+    if (step !== undefined && step.fingerprint === row.fingerprint) continue;
+    if (row.checksum === migration.checksum) continue;
+    throw drift(migration, row);
+  }
+}
+
+function drift(migration: Migration, row: RecordedStep): DriftError {
+  const part = row.steps > 1 ? `step ${row.step + 1} of ${row.steps} of ` : '';
+  return new DriftError({
+    code: 'drift',
+    what: `${migration.file}: ${part}this migration was applied with other statements than the file has now (checksum applied ${short(row.checksum)}, file ${short(migration.checksum)}).`,
+    applied: 'nothing by this run.',
+    next: `restore the file and put the change into a new migration; or, if the database already agrees with the file, accept it with the action repair, version ${migration.version}.`,
+  });
+}
+
+function short(checksum: string): string {
+  return checksum.slice(0, 12);
+}
+
+function pendingSteps(migration: Migration, rows: readonly RecordedStep[]): PendingStep[] {
+  const byNumber = new Map(rows.map((row) => [row.step, row]));
+  return migration.steps.flatMap((step): PendingStep[] => {
+    const row = byNumber.get(step.number);
+    if (row === undefined) return [{ migration, step, record: 'none' }];
+    if (row.state === 'started') return [{ migration, step, record: 'interrupted' }];
+    if (row.state === 'failed' && row.fingerprint !== step.fingerprint) {
+      return [{ migration, step, record: 'rewritten' }];
+    }
+    return [];
+  });
+}
+
+function newestApplied(rows: readonly RecordedStep[]): Version | undefined {
+  let newest: Version | undefined;
+  for (const { version } of rows) {
+    if (newest === undefined || compareVersions(version, newest) > 0) newest = version;
+  }
+  return newest;
+}
+
+function groupByVersion(rows: readonly RecordedStep[]): Map<Version, RecordedStep[]> {
+  const groups = new Map<Version, RecordedStep[]>();
+  for (const row of rows) {
+    const group = groups.get(row.version);
+    if (group === undefined) groups.set(row.version, [row]);
+    else group.push(row);
+  }
+  return groups;
+}
