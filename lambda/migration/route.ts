@@ -1,0 +1,65 @@
+import type { IndexOperation, RelationName } from './migration.ts';
+import type { IndexStrategy } from './options.ts';
+
+/** What the database says of one relation at the moment when it matters. */
+export type TableFacts = AbsentTable | PresentTable;
+
+export interface AbsentTable {
+  readonly kind: 'absent';
+}
+
+export interface PresentTable {
+  readonly kind: 'present';
+  readonly schema: string;
+  readonly table: string;
+  readonly partitioned: boolean;
+  /** Exact up to `smallTableRows` + 1, where counting stops. */
+  readonly rows: number;
+  /** Size on disk without indexes. */
+  readonly bytes: number;
+}
+
+/** What is known when an index operation's turn comes. */
+export interface RouteFacts {
+  readonly strategy: IndexStrategy;
+  readonly smallTableRows: number;
+  /** The run itself created the table: nobody else can be using it yet. */
+  readonly createdByRun: boolean;
+  /** A build of the same table is pending: what comes after it must keep its place. */
+  readonly buildsPending: boolean;
+  /** A relation of the new index's name exists already: adopt it, replace it or refuse it, as the loop decides. */
+  readonly nameTaken: boolean;
+  readonly tables: readonly TableFacts[];
+}
+
+export type Route = 'inline' | 'hand-off';
+
+/** R5: where an index operation runs. */
+export function routeOf(operation: IndexOperation, facts: RouteFacts): Route {
+  if (facts.buildsPending) return 'hand-off';
+  if (facts.createdByRun) return 'inline';
+  const present = facts.tables.filter((table) => table.kind === 'present');
+  // Nothing to be careful with: Postgres itself says that the table is missing, or skips it with IF EXISTS.
+  if (present.length === 0) return 'inline';
+  if (operation.kind === 'create-index' && facts.nameTaken) return 'hand-off';
+  switch (facts.strategy) {
+    case 'inline':
+      return 'inline';
+    case 'concurrent':
+      return 'hand-off';
+    case 'auto':
+      return present.every((table) => table.rows <= facts.smallTableRows) ? 'inline' : 'hand-off';
+    default:
+      return facts.strategy satisfies never;
+  }
+}
+
+/** One relation has one key, whether its schema is written or left to the search path. */
+export function relationKey({ schema, name }: RelationName): string {
+  return schema === undefined ? name : `${schema}\0${name}`;
+}
+
+/** Whether two names as written may mean one relation; when a schema is left out, they may. */
+export function mayBeSame(a: RelationName, b: RelationName): boolean {
+  return a.name === b.name && (a.schema === undefined || b.schema === undefined || a.schema === b.schema);
+}

@@ -1,0 +1,158 @@
+import type { PendingStep } from '../migration/plan.ts';
+import type { IndexOperationStep, Statement, TransactionStep } from '../migration/migration.ts';
+import { plainStatement } from './index-statement.ts';
+import { insertStep } from './ledger.ts';
+import { quoteIdentifier, quoteLiteral } from './quote.ts';
+
+/**
+ * One message of many statements, and for each statement the step it belongs to: Postgres tells how many
+ * completed, so that an error finds its file and line although fifty migrations travelled together.
+ */
+export interface StepScript {
+  readonly text: string;
+  readonly pieces: readonly Piece[];
+}
+
+export interface Piece {
+  readonly text: string;
+  readonly step: PendingStep;
+  /** The author's statement; absent for what stands around it. */
+  readonly statement: Statement | undefined;
+  /** The row that claims the step: it is refused where another run was first. */
+  readonly claim: boolean;
+  /** Where the piece begins in the text, in characters. */
+  readonly offset: number;
+}
+
+export interface ScriptContext {
+  readonly ledgerSchema: string;
+  readonly runId: string;
+  /** SET statements that a session of ours begins with; sent again after a step that may have changed them. */
+  readonly sessionSettings: readonly string[];
+  /** Milliseconds that a statement may take, from the moment the message arrives; absent for no limit. */
+  readonly budgetMilliseconds: number | undefined;
+}
+
+/** A step that runs in one transaction, and the statements for it where they are not its own. */
+export interface ScriptStep {
+  readonly pending: PendingStep;
+  /** What a handed off index operation writes instead of running. */
+  readonly handOff: readonly string[] | undefined;
+}
+
+const SEPARATOR = '\n;\n';
+
+export function stepScript(steps: readonly ScriptStep[], context: ScriptContext): StepScript {
+  const pieces: Piece[] = [];
+  let offset = 0;
+  for (const [index, step] of steps.entries()) {
+    for (const { text, statement, claim } of statementsAround(step, context, index === steps.length - 1)) {
+      pieces.push({ text, step: step.pending, statement, claim: claim === true, offset });
+      // Postgres counts characters where JavaScript counts UTF-16 units.
+      offset += characters(text) + SEPARATOR.length;
+    }
+  }
+  return { text: pieces.map((piece) => piece.text).join(SEPARATOR), pieces };
+}
+
+function characters(text: string): number {
+  let surrogates = 0;
+  for (let index = 0; index < text.length; index += 1) {
+    const unit = text.charCodeAt(index);
+    if (unit >= 0xd800 && unit <= 0xdbff) surrogates += 1;
+  }
+  return text.length - surrogates;
+}
+
+interface Line {
+  readonly text: string;
+  readonly statement?: Statement;
+  readonly claim?: boolean;
+}
+
+function* statementsAround(
+  { pending, handOff }: ScriptStep,
+  context: ScriptContext,
+  last: boolean,
+): Generator<Line, void> {
+  const { step, migration } = pending;
+  if (step.kind === 'autocommit') throw new TypeError(`step ${step.number} of ${migration.file} can't be in a script`);
+  yield { text: begin(step) };
+  // Commits become durable in order, so only the last of a message needs to wait for the disk.
+  if (!last) yield { text: 'set local synchronous_commit = off' };
+  if (context.budgetMilliseconds !== undefined) yield { text: statementTimeout(context.budgetMilliseconds) };
+  if (pending.record === 'rewritten') yield* forgetStep(context.ledgerSchema, pending);
+  const state = handOff === undefined ? 'applied' : 'pending';
+  yield { text: insertStep(context.ledgerSchema, stepRow(pending), { state, runId: context.runId }), claim: true };
+  if (handOff !== undefined) {
+    for (const text of handOff) yield { text };
+  } else {
+    if (step.kind === 'transaction' && step.transaction.readOnly) yield { text: 'set transaction read only' };
+    for (const text of step.settings) yield { text };
+    yield* authored(step);
+  }
+  yield { text: 'commit' };
+  if (handOff === undefined && (step.leavesSettings || step.settings.length > 0)) {
+    for (const text of cleanSession(context.sessionSettings)) yield { text };
+  }
+}
+
+/** The isolation of the author's own BEGIN; READ ONLY comes later, since the ledger must be written first. */
+function begin(step: TransactionStep | IndexOperationStep): string {
+  if (step.kind !== 'transaction') return 'begin';
+  const { isolation, deferrable } = step.transaction;
+  const modes = [
+    ...(isolation === undefined ? [] : [`isolation level ${isolation}`]),
+    ...(deferrable === undefined ? [] : [deferrable ? 'deferrable' : 'not deferrable']),
+  ];
+  return modes.length === 0 ? 'begin' : `begin ${modes.join(', ')}`;
+}
+
+/** Measured from the message's arrival, so that fifty steps in one message share one deadline. */
+function statementTimeout(budgetMilliseconds: number): string {
+  return `select pg_catalog.set_config('statement_timeout', greatest(1, ${Math.floor(budgetMilliseconds)} - (extract(epoch from pg_catalog.clock_timestamp() - pg_catalog.statement_timestamp()) * 1000)::bigint)::text, true)`;
+}
+
+function* authored(step: TransactionStep | IndexOperationStep): Generator<Line, void> {
+  if (step.kind === 'index-operation') {
+    yield { text: plainStatement(step.operation), statement: step.statement };
+    return;
+  }
+  for (const statement of step.statements) yield { text: statement.text, statement };
+}
+
+function* forgetStep(ledgerSchema: string, { migration, step }: PendingStep): Generator<Line, void> {
+  const s = quoteIdentifier(ledgerSchema);
+  const where = `version = ${quoteLiteral(migration.version)} and step = ${step.number}`;
+  yield { text: `delete from ${s}.index_build where ${where}` };
+  yield { text: `delete from ${s}.step where ${where}` };
+}
+
+export function stepRow({ migration, step }: PendingStep) {
+  return {
+    version: migration.version,
+    step: step.number,
+    steps: migration.steps.length,
+    name: migration.name,
+    checksum: migration.checksum,
+    fingerprint: step.fingerprint,
+  };
+}
+
+/**
+ * Undoes what a file left in the session. DISCARD ALL would do more, but it can't be in a message with others,
+ * and it would give up the run lock.
+ */
+export function cleanSession(sessionSettings: readonly string[]): string[] {
+  return [
+    'reset session authorization',
+    'reset role',
+    'reset all',
+    'close all',
+    'unlisten *',
+    'deallocate all',
+    'discard temp',
+    'discard sequences',
+    ...sessionSettings,
+  ];
+}
