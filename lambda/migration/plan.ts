@@ -42,7 +42,8 @@ export function plan(migrations: readonly Migration[], ledger: Ledger): Plan {
     const rows = recorded.get(migration.version) ?? [];
     if (isWhole(migration, rows)) continue;
     checkDrift(migration, rows);
-    if (rows.length > 0 && rows.every((row) => row.checksum !== migration.checksum)) reformatted.push(migration);
+    if (rows.length > 0 && rows.every((row) => row.checksum !== migration.checksum))
+      reformatted.push(migration);
     pending.push(...pendingSteps(migration, rows));
   }
   const newest = newestApplied(ledger.steps);
@@ -65,7 +66,9 @@ export function plan(migrations: readonly Migration[], ledger: Ledger): Plan {
 function isWhole(migration: Migration, rows: readonly RecordedStep[]): boolean {
   const [first] = rows;
   if (first === undefined || rows.length < first.steps) return false;
-  return rows.every((row) => isSettled(row) && (row.checksum === migration.checksum || row.state === 'baselined'));
+  return rows.every(
+    (row) => isSettled(row) && (row.checksum === migration.checksum || row.state === 'baselined'),
+  );
 }
 
 /** Nothing is left for the migrator to do: the loop cares for pending and failed builds. */

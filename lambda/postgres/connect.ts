@@ -83,7 +83,8 @@ function unreachable(target: ConnectionTarget, said: StatementFault | SessionLos
 
 function reason(lost: SessionLost): string {
   const { cause } = lost;
-  if (cause instanceof AggregateError && cause.errors[0] instanceof Error) return `${cause.errors[0].message}.`;
+  if (cause instanceof AggregateError && cause.errors[0] instanceof Error)
+    return `${cause.errors[0].message}.`;
   return `${cause instanceof Error && cause.message !== '' ? cause.message : lost.message}.`;
 }
 
@@ -111,7 +112,8 @@ async function neonClient(config: object, proxy: string | undefined): Promise<Dr
   const { Client } = await import('@neondatabase/serverless');
   const client = new Client({ ...config, ssl: proxy === undefined });
   // Node 20 has no WebSocket of its own; Lambda's Node 24 has, so the bundle leaves this package out.
-  if (globalThis.WebSocket === undefined) client.neonConfig.webSocketConstructor = (await import('ws')).WebSocket;
+  if (globalThis.WebSocket === undefined)
+    client.neonConfig.webSocketConstructor = (await import('ws')).WebSocket;
   if (proxy !== undefined) {
     client.neonConfig.wsProxy = () => proxy;
     client.neonConfig.useSecureWebSocket = false;

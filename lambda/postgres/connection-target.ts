@@ -59,7 +59,11 @@ export function parseConnectionUrl(text: string, source: string): ConnectionTarg
   };
 }
 
-function parseTls(parameters: URLSearchParams, host: string, refuse: (problem: string) => MigrationError): Tls {
+function parseTls(
+  parameters: URLSearchParams,
+  host: string,
+  refuse: (problem: string) => MigrationError,
+): Tls {
   const mode = parameters.get('sslmode');
   const rootCertificateFile = parameters.get('sslrootcert') ?? undefined;
   switch (mode) {
@@ -76,7 +80,9 @@ function parseTls(parameters: URLSearchParams, host: string, refuse: (problem: s
     case 'prefer':
       return isThisMachine(host) ? { kind: 'off' } : { kind: 'verified', rootCertificateFile };
     default:
-      throw refuse(`its sslmode '${mode}' is unknown (disable, require, verify-ca, verify-full or no-verify)`);
+      throw refuse(
+        `its sslmode '${mode}' is unknown (disable, require, verify-ca, verify-full or no-verify)`,
+      );
   }
 }
 

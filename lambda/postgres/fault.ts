@@ -17,7 +17,9 @@ export class StatementFault extends Error {
 /** The session is gone: whether the last message was carried out is not known. */
 export class SessionLost extends Error {
   constructor(cause: unknown) {
-    super(`the connection to Postgres was lost: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
+    super(`the connection to Postgres was lost: ${cause instanceof Error ? cause.message : String(cause)}`, {
+      cause,
+    });
     this.name = 'SessionLost';
   }
 }

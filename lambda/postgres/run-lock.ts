@@ -33,7 +33,10 @@ export async function runLockHolder(session: Session, ledgerSchema: string): Pro
 }
 
 /** The table lock: one turn at a time for one table. Given back as soon as the turn has acted. */
-export async function tryTableLock(session: Session, table: { schema: string; table: string }): Promise<boolean> {
+export async function tryTableLock(
+  session: Session,
+  table: { schema: string; table: string },
+): Promise<boolean> {
   const rows = await session.query(
     `select pg_catalog.pg_try_advisory_lock(${TABLE_LOCK}, pg_catalog.hashtext($1)) as locked`,
     [tableLockName(table)],
@@ -41,7 +44,10 @@ export async function tryTableLock(session: Session, table: { schema: string; ta
   return rows[0]?.locked === true;
 }
 
-export async function releaseTableLock(session: Session, table: { schema: string; table: string }): Promise<void> {
+export async function releaseTableLock(
+  session: Session,
+  table: { schema: string; table: string },
+): Promise<void> {
   await session.query(`select pg_catalog.pg_advisory_unlock(${TABLE_LOCK}, pg_catalog.hashtext($1))`, [
     tableLockName(table),
   ]);

@@ -1,4 +1,4 @@
-import { fromDriver, SessionLost, StatementFault } from './fault.ts';
+import { fromDriver, SessionLost, type StatementFault } from './fault.ts';
 
 /** What one message of many statements came to. */
 export interface ScriptOutcome {
@@ -58,7 +58,8 @@ export function sessionOver(client: DriverClient): Session {
 
   return {
     query: (text, values = []) => send(async () => (await client.query(text, [...values])).rows),
-    script: (text) => send(() => new Promise((resolve, reject) => client.query(new Script(text, resolve, reject)))),
+    script: (text) =>
+      send(() => new Promise((resolve, reject) => client.query(new Script(text, resolve, reject)))),
     copyIn: (text, data) =>
       send(() => new Promise((resolve, reject) => client.query(new CopyIn(text, data, resolve, reject)))),
     async close() {

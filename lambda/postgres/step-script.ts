@@ -1,5 +1,5 @@
-import type { PendingStep } from '../migration/plan.ts';
 import type { IndexOperationStep, Statement, TransactionStep } from '../migration/migration.ts';
+import type { PendingStep } from '../migration/plan.ts';
 import { plainStatement } from './index-statement.ts';
 import { insertStep } from './ledger.ts';
 import { quoteIdentifier, quoteLiteral } from './quote.ts';
@@ -76,14 +76,18 @@ function* statementsAround(
   last: boolean,
 ): Generator<Line, void> {
   const { step, migration } = pending;
-  if (step.kind === 'autocommit') throw new TypeError(`step ${step.number} of ${migration.file} can't be in a script`);
+  if (step.kind === 'autocommit')
+    throw new TypeError(`step ${step.number} of ${migration.file} can't be in a script`);
   yield { text: begin(step) };
   // Commits become durable in order, so only the last of a message needs to wait for the disk.
   if (!last) yield { text: 'set local synchronous_commit = off' };
   if (context.budgetMilliseconds !== undefined) yield { text: statementTimeout(context.budgetMilliseconds) };
   if (pending.record === 'rewritten') yield* forgetStep(context.ledgerSchema, pending);
   const state = handOff === undefined ? 'applied' : 'pending';
-  yield { text: insertStep(context.ledgerSchema, stepRow(pending), { state, runId: context.runId }), claim: true };
+  yield {
+    text: insertStep(context.ledgerSchema, stepRow(pending), { state, runId: context.runId }),
+    claim: true,
+  };
   if (handOff !== undefined) {
     for (const text of handOff) yield { text };
   } else {

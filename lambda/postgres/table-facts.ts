@@ -98,7 +98,11 @@ async function countRows(
 }
 
 /** Which of the names are taken by a relation in the schema, whatever its kind. */
-export async function takenNames(session: Session, schema: string, names: readonly string[]): Promise<Set<string>> {
+export async function takenNames(
+  session: Session,
+  schema: string,
+  names: readonly string[],
+): Promise<Set<string>> {
   const rows = await session.query(
     `select c.relname as name
        from pg_catalog.pg_class c
@@ -108,4 +112,3 @@ export async function takenNames(session: Session, schema: string, names: readon
   );
   return new Set(rows.map((row) => String(row.name)));
 }
-

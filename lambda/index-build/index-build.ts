@@ -1,0 +1,44 @@
+import type { BuildState } from '../migration/ledger.ts';
+import type { PostgresFault } from '../migration/migration-error.ts';
+import type { Version } from '../migration/version.ts';
+
+/** An index operation that was handed off to the loop, as the ledger has it. */
+export interface IndexBuild {
+  readonly id: string;
+  readonly version: Version;
+  readonly step: number;
+  readonly file: string;
+  readonly line: number;
+  readonly operation: 'create' | 'drop' | 'reindex';
+  readonly schema: string;
+  readonly table: string;
+  /** Empty for REINDEX TABLE. */
+  readonly index: string;
+  readonly unique: boolean;
+  /** The concurrent statement, with every name resolved. */
+  readonly statement: string;
+  /** CREATE INDEX's text after the table name: compared with what stands in the catalog. */
+  readonly definition: string;
+  /** The file's SET statements, for the build session. */
+  readonly settings: readonly string[];
+  /** REINDEX: the indexes as they were; it is done when all of them are replaced. */
+  readonly replaces: readonly number[];
+  readonly state: BuildState;
+  /** Begun so far. */
+  readonly attempts: number;
+  readonly turns: number;
+  readonly session: SessionKind | undefined;
+  /** Since the newest attempt was begun; undefined before the first. */
+  readonly secondsSinceStart: number | undefined;
+  /** Since the first attempt was begun. */
+  readonly secondsSinceFirstStart: number | undefined;
+  /** How the newest attempt ended, where somebody was there to see it. */
+  readonly attemptOutcome: AttemptOutcome | undefined;
+}
+
+/** Where the build's statement lives (DESIGN.md section 5). */
+export type SessionKind = 'loopback' | 'orphan' | 'attached';
+
+export type AttemptOutcome =
+  | { readonly kind: 'succeeded' }
+  | { readonly kind: 'failed'; readonly fault: PostgresFault };

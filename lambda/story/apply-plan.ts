@@ -1,0 +1,235 @@
+import type { RecordedBuild } from '../migration/ledger.ts';
+import type { PendingStep, Plan } from '../migration/plan.ts';
+import { routeOf } from '../migration/route.ts';
+import { waitOf } from '../migration/waiting.ts';
+import { SessionLost } from '../postgres/fault.ts';
+import { insertBuild, type NewBuild } from '../postgres/index-build-rows.ts';
+import { releaseRunLock } from '../postgres/run-lock.ts';
+import { finishRun, type RunSummary } from '../postgres/run-rows.ts';
+import type { Session } from '../postgres/session.ts';
+import type { ScriptStep } from '../postgres/step-script.ts';
+import { applyAutocommit } from './apply-autocommit.ts';
+import { applyBatch, type BatchContext, LedgerMoved, TimeUp } from './apply-batch.ts';
+import { buildsOf } from './hand-off-step.ts';
+import { must } from './ledger-write.ts';
+import { refusePlainIndexes } from './plain-index-check.ts';
+import type { AppliedStep, RunResult } from './run.ts';
+import type { RunLog } from './run-log.ts';
+import { factsFor, plainIndexes, TableKnowledge } from './table-knowledge.ts';
+
+/** Steps that travel in one message. More save little and make a lost message cost more. */
+const MOST_STEPS = 50;
+const MOST_CHARACTERS = 512 * 1024;
+
+interface Applying {
+  readonly planned: Plan;
+  readonly run: RunLog;
+  readonly sessionSettings: readonly string[];
+}
+
+/** Applies what is pending, under the run lock, and records how the run ended, also where it failed. */
+export async function applyPlan(session: Session, applying: Applying): Promise<RunResult> {
+  const { run } = applying;
+  try {
+    const result = await new PlanInProgress(session, applying).apply();
+    await finish(session, run, run.summary(result));
+    return result;
+  } catch (error) {
+    if (!(error instanceof LedgerMoved) && !(error instanceof SessionLost)) {
+      await finish(session, run, run.failure(error)).catch(() => undefined);
+    }
+    throw error;
+  }
+}
+
+async function finish(session: Session, run: RunLog, summary: RunSummary): Promise<void> {
+  const { ledgerSchema } = run.request.options;
+  await must(session, `${finishRun(ledgerSchema, run.runId, summary)};\n${releaseRunLock(ledgerSchema)}`);
+}
+
+class PlanInProgress {
+  readonly #session: Session;
+  readonly #planned: Plan;
+  readonly #run: RunLog;
+  readonly #knowledge: TableKnowledge;
+  readonly #context: BatchContext;
+  readonly #builds: RecordedBuild[];
+  #batch: ScriptStep[] = [];
+  #batchCharacters = 0;
+
+  constructor(session: Session, { planned, run, sessionSettings }: Applying) {
+    const { options, deadline, report } = run.request;
+    this.#session = session;
+    this.#planned = planned;
+    this.#run = run;
+    this.#builds = [...planned.builds];
+    this.#knowledge = new TableKnowledge(session, options.smallTableRows);
+    this.#context = {
+      ledgerSchema: options.ledgerSchema,
+      runId: run.runId,
+      sessionSettings,
+      deadline,
+      lockBudgetSeconds: options.lockBudgetSeconds,
+      report,
+      applied: (steps, milliseconds) => this.#took(steps, milliseconds),
+      appliedSoFar: () => run.appliedText(),
+    };
+  }
+
+  async apply(): Promise<RunResult> {
+    const { pending } = this.#planned;
+    await this.#measureAll();
+    try {
+      for (const [index, next] of pending.entries()) {
+        const wait = waitOf(next, this.#builds);
+        if (wait !== undefined) {
+          await this.#flush();
+          return this.#waiting(
+            next,
+            `${wait.because}, and ${wait.build.index || wait.build.table} is ${wait.build.state}`,
+          );
+        }
+        await this.#apply(next, pending.slice(index));
+      }
+      await this.#flush();
+    } catch (error) {
+      if (error instanceof TimeUp) return this.#result('unfinished');
+      throw error;
+    }
+    return this.#result('done');
+  }
+
+  /** Everything that any step will ask about, in two round trips, and the refusal of R5 before anything is touched. */
+  async #measureAll(): Promise<void> {
+    const steps = this.#planned.pending.map(({ step }) => step);
+    const { indexStrategy } = this.#run.request.options;
+    if (!steps.some((step) => step.kind === 'index-operation' || plainIndexes(step).length > 0)) return;
+    await this.#knowledge.measure(steps, true);
+    if (indexStrategy !== 'inline') {
+      refusePlainIndexes(this.#planned.pending, this.#knowledge, this.#run.request.options.smallTableRows);
+    }
+  }
+
+  async #apply(next: PendingStep, rest: readonly PendingStep[]): Promise<void> {
+    const { step } = next;
+    switch (step.kind) {
+      case 'transaction':
+        return this.#enqueue({ pending: next, handOff: undefined });
+      case 'autocommit': {
+        await this.#flush();
+        const begun = Date.now();
+        await applyAutocommit(this.#session, { pending: next, step }, this.#context);
+        this.#took([{ pending: next, handOff: undefined }], Date.now() - begun);
+        this.#knowledge.follow(step);
+        return;
+      }
+      case 'index-operation':
+        return this.#applyIndexOperation(next, rest);
+      default:
+        return step satisfies never;
+    }
+  }
+
+  async #applyIndexOperation(next: PendingStep, rest: readonly PendingStep[]): Promise<void> {
+    const { step } = next;
+    if (step.kind !== 'index-operation') return;
+    const { options } = this.#run.request;
+    let facts = factsFor(this.#knowledge, step);
+    if (!facts.known) {
+      await this.#flush();
+      await this.#knowledge.measure(
+        rest.map((pending) => pending.step),
+        false,
+      );
+      facts = factsFor(this.#knowledge, step);
+    }
+    const route = routeOf(step.operation, {
+      strategy: options.indexStrategy,
+      smallTableRows: options.smallTableRows,
+      createdByRun: facts.createdByRun,
+      buildsPending: this.#buildsPending(next),
+      nameTaken:
+        step.operation.kind === 'create-index' && this.#knowledge.isTaken(step.operation, step.settings),
+      tables: facts.tables,
+    });
+    if (route === 'inline') return this.#enqueue({ pending: next, handOff: undefined });
+    const builds = await buildsOf(this.#session, {
+      pending: next,
+      step,
+      tables: facts.tables,
+      builds: this.#builds,
+      runId: this.#run.runId,
+    });
+    const { ledgerSchema } = options;
+    await this.#enqueue({ pending: next, handOff: builds.map((build) => insertBuild(ledgerSchema, build)) });
+    this.#builds.push(...builds.map(asRecorded));
+  }
+
+  /** A build of the same table, or of the index that is to be dropped, has not had its turn yet. */
+  #buildsPending({ step }: PendingStep): boolean {
+    if (step.kind !== 'index-operation') return false;
+    const { changes, indexes } = step.statement.touches;
+    return this.#builds.some(
+      (build) =>
+        build.state !== 'done' &&
+        (changes.some(
+          ({ schema, name }) => name === build.table && (schema ?? build.schema) === build.schema,
+        ) ||
+          indexes.some(
+            ({ schema, name }) => name === build.index && (schema ?? build.schema) === build.schema,
+          )),
+    );
+  }
+
+  async #enqueue(step: ScriptStep): Promise<void> {
+    const characters = step.pending.step.kind === 'transaction' ? sizeOf(step.pending) : 1_000;
+    if (this.#batch.length >= MOST_STEPS || this.#batchCharacters + characters > MOST_CHARACTERS)
+      await this.#flush();
+    this.#batch.push(step);
+    this.#batchCharacters += characters;
+    this.#knowledge.follow(step.pending.step);
+  }
+
+  async #flush(): Promise<void> {
+    const batch = this.#batch;
+    this.#batch = [];
+    this.#batchCharacters = 0;
+    if (batch.length > 0) await applyBatch(this.#session, batch, this.#context);
+  }
+
+  #took(steps: readonly ScriptStep[], milliseconds: number): void {
+    const applied = steps.map(
+      ({ pending, handOff }): AppliedStep => ({
+        migration: pending.migration,
+        step: pending.step.number,
+        how:
+          handOff !== undefined
+            ? 'handed off'
+            : pending.step.kind === 'index-operation'
+              ? 'inline'
+              : pending.step.kind,
+      }),
+    );
+    this.#run.applied.push(...applied);
+    this.#run.request.report({ kind: 'applied', steps: applied, milliseconds });
+  }
+
+  #waiting({ migration, step }: PendingStep, because: string): RunResult {
+    this.#run.request.report({ kind: 'waiting-for-builds', file: migration.file, because });
+    return { ...this.#result('waiting'), waiting: { file: migration.file, step: step.number, because } };
+  }
+
+  #result(outcome: RunResult['outcome']): RunResult {
+    const { runId, applied } = this.#run;
+    return { runId, outcome, applied, builds: this.#builds, waiting: undefined };
+  }
+}
+
+function sizeOf({ step }: PendingStep): number {
+  return step.kind === 'transaction' ? step.statements.reduce((sum, { text }) => sum + text.length, 300) : 0;
+}
+
+function asRecorded(build: NewBuild): RecordedBuild {
+  const { version, step, schema, table, index, unique } = build;
+  return { id: '', version, step, schema, table, index, unique, state: 'pending' };
+}

@@ -1,0 +1,143 @@
+import type { RecordedBuild } from '../migration/ledger.ts';
+import type { CreateIndex, IndexOperationStep } from '../migration/migration.ts';
+import { MigrationError } from '../migration/migration-error.ts';
+import type { PendingStep } from '../migration/plan.ts';
+import type { PresentTable, TableFacts } from '../migration/route.ts';
+import type { NewBuild } from '../postgres/index-build-rows.ts';
+import { concurrentCreate, concurrentDrop, concurrentReindex } from '../postgres/index-statement.ts';
+import type { Session } from '../postgres/session.ts';
+import { takenNames } from '../postgres/table-facts.ts';
+
+/** An index operation, the tables it concerns as they are now, and the builds that are pending already. */
+export interface HandOff {
+  readonly pending: PendingStep;
+  readonly step: IndexOperationStep;
+  /** One for each relation of relationsOf(), in that order. */
+  readonly tables: readonly TableFacts[];
+  readonly builds: readonly RecordedBuild[];
+  readonly runId: string;
+}
+
+/** The builds that an index operation becomes: one per index that it drops, one per table that it reindexes. */
+export async function buildsOf(session: Session, handOff: HandOff): Promise<NewBuild[]> {
+  const { step, tables, builds } = handOff;
+  const { operation } = step;
+  switch (operation.kind) {
+    case 'create-index': {
+      const [table] = tables;
+      if (table === undefined || table.kind === 'absent') return [];
+      const index = operation.index ?? (await freeName(session, operation, { table, builds }));
+      return [{ ...base(handOff, table), ...createBuild(operation, table, index) }];
+    }
+    case 'drop-index':
+      return operation.indexes.flatMap((index, ordinal): NewBuild[] => {
+        const table = tables[ordinal] ?? { kind: 'absent' };
+        const pending = builds.find(
+          (build) => build.index === index.name && (index.schema ?? build.schema) === build.schema,
+        );
+        const where = table.kind === 'present' ? table : pending;
+        if (where === undefined) return [];
+        return [
+          {
+            ...base(handOff, table.kind === 'present' ? table : undefined),
+            operation: 'drop',
+            schema: where.schema,
+            table: where.table,
+            index: index.name,
+            unique: false,
+            statement: concurrentDrop({ schema: where.schema, name: index.name }),
+            definition: '',
+          },
+        ];
+      });
+    case 'reindex': {
+      const { name, target, options } = operation;
+      if (name === undefined || (target !== 'index' && target !== 'table')) throw tooWide(handOff);
+      return tables.flatMap((table): NewBuild[] => {
+        if (table.kind === 'absent') return [];
+        const relation = { schema: table.schema, name: target === 'index' ? name.name : table.table };
+        return [
+          {
+            ...base(handOff, table),
+            operation: 'reindex',
+            schema: table.schema,
+            table: table.table,
+            index: target === 'index' ? name.name : '',
+            unique: false,
+            statement: concurrentReindex(target, relation, options),
+            definition: '',
+          },
+        ];
+      });
+    }
+    default:
+      return operation satisfies never;
+  }
+}
+
+function base({ pending, step, runId }: HandOff, table: PresentTable | undefined) {
+  return {
+    version: pending.migration.version,
+    step: step.number,
+    runId,
+    file: pending.migration.file,
+    line: step.statement.position.line,
+    settings: step.settings,
+    rows: table?.rows,
+    bytes: table?.bytes,
+  };
+}
+
+function createBuild(operation: CreateIndex, table: PresentTable, index: string) {
+  return {
+    operation: 'create' as const,
+    schema: table.schema,
+    table: table.table,
+    index,
+    unique: operation.unique,
+    statement: concurrentCreate({
+      unique: operation.unique,
+      index,
+      table: { schema: table.schema, name: table.table },
+      definition: operation.definition,
+    }),
+    definition: operation.definition,
+  };
+}
+
+/** Postgres numbers a name that it chose itself until it is free: messages_user_id_idx, …_idx1, …_idx2. */
+async function freeName(
+  session: Session,
+  operation: CreateIndex,
+  { table, builds }: { table: PresentTable; builds: readonly RecordedBuild[] },
+): Promise<string> {
+  const candidates = [operation.suggestedName];
+  for (let number = 1; number < 100; number += 1) {
+    const suffix = String(number);
+    candidates.push(`${cutTo(operation.suggestedName, 63 - suffix.length)}${suffix}`);
+  }
+  const taken = await takenNames(session, table.schema, candidates);
+  for (const build of builds) if (build.schema === table.schema) taken.add(build.index);
+  return candidates.find((name) => !taken.has(name)) ?? operation.suggestedName;
+}
+
+/** Cuts to so many bytes of UTF-8, never within a character. */
+function cutTo(name: string, bytes: number): string {
+  let cut = name;
+  while (Buffer.byteLength(cut) > bytes) cut = [...cut].slice(0, -1).join('');
+  return cut;
+}
+
+function tooWide({ pending, step }: HandOff): MigrationError {
+  return new MigrationError({
+    code: 'reindex-too-wide',
+    what: 'REINDEX of a whole schema or database can not be handed off.',
+    place: {
+      file: pending.migration.file,
+      position: step.statement.position,
+      statement: step.statement.text,
+    },
+    applied: 'the steps before this one.',
+    next: 'write one REINDEX TABLE CONCURRENTLY for each table, or REINDEX INDEX CONCURRENTLY for each index.',
+  });
+}

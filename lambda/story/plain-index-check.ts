@@ -1,0 +1,43 @@
+import { MigrationError } from '../migration/migration-error.ts';
+import type { PendingStep } from '../migration/plan.ts';
+import { plainIndexes, type TableKnowledge } from './table-knowledge.ts';
+
+/** The rule's name in `-- migrate: allow …`. */
+export const PLAIN_INDEX_RULE = 'plain-create-index';
+
+/**
+ * A plain CREATE INDEX blocks every write to its table until it is built. On a table that is not small that is an
+ * outage, so the run stops before it touches anything, unless the file allows it.
+ */
+export function refusePlainIndexes(
+  pending: readonly PendingStep[],
+  knowledge: TableKnowledge,
+  smallTableRows: number,
+): void {
+  const created = new Set<string>();
+  for (const { migration, step } of pending) {
+    const allowed = migration.allowed.some(({ rule }) => rule === PLAIN_INDEX_RULE);
+    for (const statement of plainIndexes(step)) {
+      for (const relation of statement.touches.changes) {
+        const facts = knowledge.of(relation, step.settings);
+        if (
+          allowed ||
+          facts?.kind !== 'present' ||
+          facts.rows <= smallTableRows ||
+          created.has(relation.name)
+        )
+          continue;
+        throw new MigrationError({
+          code: 'plain-create-index',
+          what: `CREATE INDEX on ${facts.schema}.${facts.table}, which holds more than ${smallTableRows} rows, would block every write to it until the index is built.`,
+          place: { file: migration.file, position: statement.position, statement: statement.text },
+          applied: 'nothing by this run.',
+          next: `write CREATE INDEX CONCURRENTLY: it is built beside the traffic; or, if the table may be blocked, put "-- migrate: allow ${PLAIN_INDEX_RULE} <reason>" into the file.`,
+        });
+      }
+    }
+    for (const { touches } of step.kind === 'transaction' ? step.statements : []) {
+      for (const { name } of touches.creates) created.add(name);
+    }
+  }
+}

@@ -1,0 +1,143 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { MigrationError } from '../migration/migration-error.ts';
+import { type Plan, plan } from '../migration/plan.ts';
+import { connect } from '../postgres/connect.ts';
+import { SessionLost } from '../postgres/fault.ts';
+import { requeueFailedBuilds } from '../postgres/index-build-rows.ts';
+import { createLedger, ledgerQuery, parseLedger, readLedger } from '../postgres/ledger.ts';
+import { runLockHolder, tryRunLock } from '../postgres/run-lock.ts';
+import { insertFinishedRun, insertRun } from '../postgres/run-rows.ts';
+import type { Session } from '../postgres/session.ts';
+import { LedgerMoved } from './apply-batch.ts';
+import { applyPlan } from './apply-plan.ts';
+import { must } from './ledger-write.ts';
+import type { RunRequest, RunResult } from './run.ts';
+import { RunLog } from './run-log.ts';
+
+/** A run goes on by itself after so many lost connections. */
+const MOST_RECONNECTS = 5;
+
+/**
+ * One run: read the ledger, plan, apply every pending step once and in order, record index builds. Safe to be
+ * killed at any moment, and to be called again, or twice at once: a step and its ledger row are one transaction,
+ * and one run at a time holds the run lock. Throws MigrationError; what was applied before stays.
+ */
+export async function runMigrations(request: RunRequest): Promise<RunResult> {
+  const run = new RunLog(request);
+  for (let attempt = 1; ; attempt += 1) {
+    const session = await connect(request.target);
+    try {
+      return await runOnce(session, request, run);
+    } catch (error) {
+      if (error instanceof LedgerMoved) continue;
+      if (!(error instanceof SessionLost)) throw error;
+      if (attempt > MOST_RECONNECTS) throw connectionLost(error, run);
+      request.report({ kind: 'reconnecting', because: error.message });
+    } finally {
+      await session.close();
+    }
+  }
+}
+
+async function runOnce(session: Session, request: RunRequest, run: RunLog): Promise<RunResult> {
+  const { options, migrations } = request;
+  const read = await readLedger(session, options.ledgerSchema);
+  const first = plan(migrations.migrations, read.ledger);
+  if (first.pending.length === 0 && read.exists && !hasFailedBuilds(first)) {
+    return finishIdle(session, first, run);
+  }
+  const locked = await takeRunLock(session, request);
+  const planned = plan(migrations.migrations, locked.ledger);
+  request.report({ kind: 'planned', plan: planned });
+  const sessionSettings = settingsOf(request);
+  await begin(session, { run, sessionSettings, create: !locked.exists });
+  return applyPlan(session, { planned, run, sessionSettings });
+}
+
+function hasFailedBuilds({ builds }: Plan): boolean {
+  return builds.some((build) => build.state === 'failed');
+}
+
+/** Nothing to apply: the run is recorded, and its lock was never needed. */
+async function finishIdle(session: Session, planned: Plan, run: RunLog): Promise<RunResult> {
+  run.request.report({ kind: 'planned', plan: planned });
+  const result: RunResult = {
+    runId: run.runId,
+    outcome: 'done',
+    applied: run.applied,
+    builds: planned.builds,
+    waiting: undefined,
+  };
+  await must(session, insertFinishedRun(run.request.options.ledgerSchema, run.row, run.summary(result)));
+  return result;
+}
+
+const LONGEST_PAUSE_MILLISECONDS = 1_000;
+
+/**
+ * Tries the run lock, with nothing held open between tries, and reads the ledger in the same message: what it said
+ * before the lock was ours may be old.
+ */
+async function takeRunLock(session: Session, request: RunRequest) {
+  const { ledgerSchema } = request.options;
+  for (let pause = 50; ; pause = Math.min(pause * 2, LONGEST_PAUSE_MILLISECONDS)) {
+    const outcome = await session.script(`${tryRunLock(ledgerSchema)};${ledgerQuery(ledgerSchema)}`);
+    if (outcome.rows[0]?.[0]?.locked === 't') return parseLedger(outcome, ledgerSchema, 1);
+    if (request.deadline !== undefined && Date.now() + pause > request.deadline) {
+      throw otherRun(await runLockHolder(session, ledgerSchema));
+    }
+    request.report({ kind: 'waiting-for-run', holder: undefined });
+    await sleep(pause * (0.5 + Math.random()));
+  }
+}
+
+function otherRun(holder: number | undefined): MigrationError {
+  return new MigrationError({
+    code: 'other-run',
+    what: `Another run holds the run lock${holder === undefined ? '' : ` (pid ${holder})`} and did not end in time.`,
+    applied: 'nothing by this run.',
+    next: 'wait for the other run and run again; a run that died gives its lock back when its session ends.',
+  });
+}
+
+/**
+ * Settings of every session that applies steps. Values a role or database may have set would otherwise cut a long
+ * step short. A session that stays idle for a minute belongs to a process that is gone, and must not keep the lock.
+ */
+function settingsOf({ options }: RunRequest): string[] {
+  return [
+    `set lock_timeout = '${options.lockTimeoutSeconds * 1000}ms'`,
+    'set statement_timeout = 0',
+    "set idle_in_transaction_session_timeout = '60s'",
+    "set idle_session_timeout = '60s'",
+  ];
+}
+
+async function begin(
+  session: Session,
+  { run, sessionSettings, create }: { run: RunLog; sessionSettings: readonly string[]; create: boolean },
+): Promise<void> {
+  const { ledgerSchema } = run.request.options;
+  await must(
+    session,
+    [
+      ...sessionSettings,
+      'begin',
+      ...(create ? [createLedger(ledgerSchema)] : []),
+      ...(run.recorded ? [] : [insertRun(ledgerSchema, run.row)]),
+      ...(run.request.cause.kind === 'loop' || create ? [] : [requeueFailedBuilds(ledgerSchema)]),
+      'commit',
+    ].join(';\n'),
+  );
+  run.recorded = true;
+}
+
+function connectionLost(error: SessionLost, run: RunLog): MigrationError {
+  return new MigrationError({
+    code: 'connection-lost',
+    what: `The connection was lost ${MOST_RECONNECTS + 1} times in one run: ${error.message}.`,
+    applied: `${run.appliedText()}; a step under way was applied wholly or not at all.`,
+    next: 'see why the server drops connections (restart, failover, out of memory), then run again; the run continues where it stopped.',
+    cause: error,
+  });
+}

@@ -1,0 +1,59 @@
+import type { RecordedBuild } from '../migration/ledger.ts';
+import type { CompiledMigrations, Migration } from '../migration/migration.ts';
+import type { MigrationOptions } from '../migration/options.ts';
+import type { Plan } from '../migration/plan.ts';
+import type { Blocker } from '../postgres/blockers.ts';
+import type { ConnectionTarget } from '../postgres/connection-target.ts';
+
+/** One pass of the migrator, whoever asked. */
+export interface RunRequest {
+  readonly migrations: CompiledMigrations;
+  readonly target: ConnectionTarget;
+  readonly options: MigrationOptions;
+  readonly cause: RunCause;
+  /** When to have stopped, in milliseconds since 1970; absent where nothing ends the process. */
+  readonly deadline: number | undefined;
+  /** Called with each thing that a person who watches would want to see. */
+  readonly report: (event: RunEvent) => void;
+}
+
+/** Stored in the ledger with each run. */
+export interface RunCause {
+  readonly kind: 'cloudformation' | 'loop' | 'console' | 'command line';
+  /** `Create of stack …`, a user and host, an execution's name. */
+  readonly actor: string;
+}
+
+export interface RunResult {
+  readonly runId: string;
+  /**
+   * `done`: every step that is not a build is applied. `waiting`: some wait for builds. `unfinished`: the time was
+   * up between two steps; the next run goes on.
+   */
+  readonly outcome: 'done' | 'waiting' | 'unfinished';
+  readonly applied: readonly AppliedStep[];
+  /** All builds that are not over, handed off by this run or before it. */
+  readonly builds: readonly RecordedBuild[];
+  /** The first step that waits, and why. */
+  readonly waiting: { readonly file: string; readonly step: number; readonly because: string } | undefined;
+}
+
+export interface AppliedStep {
+  readonly migration: Migration;
+  readonly step: number;
+  readonly how: 'transaction' | 'autocommit' | 'inline' | 'handed off';
+}
+
+export type RunEvent =
+  | { readonly kind: 'planned'; readonly plan: Plan }
+  | { readonly kind: 'applied'; readonly steps: readonly AppliedStep[]; readonly milliseconds: number }
+  | { readonly kind: 'waiting-for-run'; readonly holder: number | undefined }
+  | {
+      readonly kind: 'locked';
+      readonly file: string;
+      readonly attempt: number;
+      readonly retryInMilliseconds: number;
+      readonly blockers: readonly Blocker[];
+    }
+  | { readonly kind: 'reconnecting'; readonly because: string }
+  | { readonly kind: 'waiting-for-builds'; readonly file: string; readonly because: string };

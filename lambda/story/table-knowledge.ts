@@ -1,0 +1,145 @@
+import {
+  type CreateIndex,
+  type IndexOperation,
+  type IndexOperationStep,
+  type RelationName,
+  type Statement,
+  type Step,
+  statementsOf,
+} from '../migration/migration.ts';
+import { mayBeSame, relationKey, type TableFacts } from '../migration/route.ts';
+import type { Session } from '../postgres/session.ts';
+import { measureTables } from '../postgres/table-facts.ts';
+
+/** The relations whose size decides where an index operation runs. */
+export function relationsOf(operation: IndexOperation): readonly RelationName[] {
+  switch (operation.kind) {
+    case 'create-index':
+      return [operation.table];
+    case 'drop-index':
+      return operation.indexes;
+    case 'reindex':
+      return operation.name === undefined ? [] : [operation.name];
+    default:
+      return operation satisfies never;
+  }
+}
+
+/**
+ * What the run knows of the tables it meets. Everything is measured once, before the first step, in two round
+ * trips; what a later step may have changed is forgotten, and measured again when its turn comes.
+ */
+export class TableKnowledge {
+  readonly #session: Session;
+  readonly #limit: number;
+  readonly #facts = new Map<string, { readonly name: string; readonly facts: TableFacts }>();
+  /** Did not exist when the run began. */
+  readonly #absentAtStart = new Set<string>();
+  /** By name, since a schema may be written here and left out there. */
+  readonly #created = new Map<string, RelationName[]>();
+
+  constructor(session: Session, limit: number) {
+    this.#session = session;
+    this.#limit = limit;
+  }
+
+  /** Measures, for all of these steps that need it, what is not known yet. */
+  async measure(steps: readonly Step[], first: boolean): Promise<void> {
+    for (const { settings, relations } of bySettings(steps)) {
+      const asked = relations.filter((relation) => !this.#facts.has(key(relation, settings)));
+      const facts = await measureTables(this.#session, asked, { limit: this.#limit, settings });
+      for (const [index, relation] of asked.entries()) {
+        const fact: TableFacts = facts[index] ?? { kind: 'absent' };
+        this.#facts.set(key(relation, settings), { name: relation.name, facts: fact });
+        if (first && fact.kind === 'absent') this.#absentAtStart.add(relationKey(relation));
+      }
+    }
+  }
+
+  of(relation: RelationName, settings: readonly string[]): TableFacts | undefined {
+    return this.#facts.get(key(relation, settings))?.facts;
+  }
+
+  /** A relation has the new index's name already. */
+  isTaken({ table, index }: CreateIndex, settings: readonly string[]): boolean {
+    if (index === undefined) return false;
+    return this.of({ schema: table.schema, name: index }, settings)?.kind === 'present';
+  }
+
+  /** The run created it, so that nobody else can be using it. CREATE TABLE IF NOT EXISTS proves nothing. */
+  isNew(relation: RelationName): boolean {
+    const created = this.#created.get(relation.name) ?? [];
+    return created.some((one) => mayBeSame(one, relation)) && this.#absentAtStart.has(relationKey(relation));
+  }
+
+  /** Takes note of what a step will have done once it is applied. */
+  follow(step: Step): void {
+    for (const { touches } of statementsOf(step)) {
+      for (const relation of touches.creates) {
+        this.#created.set(relation.name, [...(this.#created.get(relation.name) ?? []), relation]);
+      }
+      if (touches.opaque) this.#facts.clear();
+      this.#forget(
+        new Set([...touches.creates, ...touches.changes, ...touches.writes].map(({ name }) => name)),
+      );
+    }
+  }
+
+  #forget(names: ReadonlySet<string>): void {
+    if (names.size === 0) return;
+    for (const [known, { name, facts }] of this.#facts) {
+      // An index is known under its own name, with the facts of its table.
+      if (names.has(name) || (facts.kind === 'present' && names.has(facts.table))) this.#facts.delete(known);
+    }
+  }
+}
+
+function key(relation: RelationName, settings: readonly string[]): string {
+  return [relationKey(relation), ...settings].join('\n');
+}
+
+/** Plain CREATE INDEX, which blocks writes, for the check of R5. */
+export function plainIndexes(step: Step): readonly Statement[] {
+  if (step.kind === 'index-operation') return [];
+  return statementsOf(step).filter((statement) => statement.kind === 'IndexStmt');
+}
+
+function bySettings(steps: readonly Step[]) {
+  const groups = new Map<string, { settings: readonly string[]; relations: Map<string, RelationName> }>();
+  for (const step of steps) {
+    const relations = [
+      ...(step.kind === 'index-operation'
+        ? [...relationsOf(step.operation), ...newNames(step.operation)]
+        : []),
+      ...plainIndexes(step).flatMap((statement) => statement.touches.changes),
+    ];
+    if (relations.length === 0) continue;
+    const id = step.settings.join('\n');
+    const group = groups.get(id) ?? { settings: step.settings, relations: new Map() };
+    for (const relation of relations) group.relations.set(relationKey(relation), relation);
+    groups.set(id, group);
+  }
+  return [...groups.values()].map(({ settings, relations }) => ({
+    settings,
+    relations: [...relations.values()],
+  }));
+}
+
+function newNames(operation: IndexOperation): RelationName[] {
+  if (operation.kind !== 'create-index' || operation.index === undefined) return [];
+  return [{ schema: operation.table.schema, name: operation.index }];
+}
+
+export function factsFor(
+  knowledge: TableKnowledge,
+  step: IndexOperationStep,
+): { readonly known: boolean; readonly tables: readonly TableFacts[]; readonly createdByRun: boolean } {
+  const relations = relationsOf(step.operation);
+  const createdByRun = relations.length > 0 && relations.every((relation) => knowledge.isNew(relation));
+  const facts = relations.map((relation) => knowledge.of(relation, step.settings));
+  return {
+    known: createdByRun || facts.every((fact) => fact !== undefined),
+    tables: facts.map((fact) => fact ?? { kind: 'absent' }),
+    createdByRun,
+  };
+}
