@@ -1,0 +1,135 @@
+import { execFile } from 'node:child_process';
+import { access, chmod, cp, mkdtemp, rm, unlink } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { promisify } from 'node:util';
+import pg from 'pg';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { startEmbeddedPostgres, withEmbeddedPostgres } from '../../local/embedded-postgres.ts';
+import { packagedBinaries } from '../../local/postgres-binaries.ts';
+import { chooseUser } from '../../local/unprivileged-user.ts';
+import { expectEventually } from '../support/expect-eventually.ts';
+import { queryOnce } from '../support/fresh-database.ts';
+import { secondAddress } from '../support/second-address.ts';
+import { startServer } from '../support/start-server.ts';
+
+const run = promisify(execFile);
+
+describe('an embedded Postgres', () => {
+  it('asks for its password, takes settings and logs to a file that can be read', async () => {
+    const postgres = await startServer({ settings: { log_statement: 'all', work_mem: '7MB' } });
+    expect(await queryOnce(postgres.url, 'show work_mem')).toEqual([{ work_mem: '7MB' }]);
+    expect(await postgres.log()).toContain('statement: show work_mem');
+    await expect(queryOnce(postgres.urlOf({ password: 'wrong' }), 'select 1')).rejects.toMatchObject({
+      code: '28P01',
+    });
+  });
+
+  it('brings dblink along', async () => {
+    const postgres = await startServer();
+    await queryOnce(postgres.url, 'create extension dblink');
+  });
+
+  it('lets a trusted address in without a password and asks at the other', async () => {
+    const other = secondAddress();
+    const postgres = await startServer({ addresses: ['127.0.0.1', other], trusted: ['127.0.0.1'] });
+    await queryOnce(postgres.urlOf({ password: 'wrong' }), 'select 1');
+    const elsewhere = postgres.urlOf({ password: 'wrong', host: other });
+    await expect(queryOnce(elsewhere, 'select 1')).rejects.toMatchObject({ code: '28P01' });
+    await queryOnce(postgres.urlOf({ host: other }), 'select 1');
+  });
+
+  it.each(['fast', 'immediate'] as const)('keeps its data and its port over a restart (%s)', async (mode) => {
+    const postgres = await startServer();
+    await queryOnce(postgres.url, 'create table kept (x int); insert into kept values (1)');
+    await postgres.restart(mode);
+    expect(await queryOnce(postgres.url, 'select x from kept')).toEqual([{ x: 1 }]);
+    const recovered = (await postgres.log()).includes('automatic recovery in progress');
+    expect(recovered).toBe(mode === 'immediate');
+  });
+
+  it('comes up again after its process was killed under a running statement', async () => {
+    const postgres = await startServer();
+    const client = new pg.Client({ connectionString: postgres.url });
+    client.on('error', () => {});
+    await client.connect();
+    const lost = expect(client.query('select pg_sleep(60)')).rejects.toThrow(/terminat/);
+    await postgres.halt('kill');
+    await postgres.start();
+    await lost;
+    expect(await queryOnce(postgres.url, 'select 1 as one')).toEqual([{ one: 1 }]);
+  });
+
+  it('says what the server said where it does not start', async () => {
+    await expect(startEmbeddedPostgres({ settings: { shared_buffers: 'much' } })).rejects.toThrow(
+      /did not start.*invalid value for parameter "shared_buffers": "much"/s,
+    );
+  });
+
+  it('leaves no file behind', async () => {
+    const logFile = await withEmbeddedPostgres({ durability: 'none' }, async (postgres) => postgres.logFile);
+    await expect(access(dirname(dirname(logFile)))).rejects.toMatchObject({ code: 'ENOENT' });
+  });
+
+  it.each(['SIGINT', 'SIGTERM', 'SIGKILL'])(
+    'ends with the process that started it, even by %s',
+    async (signal) => {
+      const script = `
+      import { startEmbeddedPostgres } from './local/embedded-postgres.ts';
+      const { port, logFile } = await startEmbeddedPostgres({ durability: 'none' });
+      console.log(JSON.stringify({ port, logFile }));
+      process.kill(process.pid, '${signal}');
+      setInterval(() => {}, 1000);`;
+      const root = new URL('../..', import.meta.url).pathname;
+      const ended: unknown = await run(
+        process.execPath,
+        ['--import', 'tsx', '--input-type=module', '--eval', script],
+        { cwd: root },
+      ).catch((error: unknown) => error);
+      expect(ended).toMatchObject({ signal });
+      const { port, logFile } = JSON.parse((ended as { stdout: string }).stdout) as {
+        port: number;
+        logFile: string;
+      };
+      await expectEventually(async () => {
+        await expect(access(dirname(dirname(logFile)))).rejects.toMatchObject({ code: 'ENOENT' });
+        await expect(
+          queryOnce(`postgresql://postgres:x@127.0.0.1:${port}/postgres`, 'select 1'),
+        ).rejects.toMatchObject({
+          code: 'ECONNREFUSED',
+        });
+        return true;
+      });
+    },
+  );
+
+  it('runs from a package whose install script never ran, in a directory that only its owner can enter', async () => {
+    const hidden = await mkdtemp(join(tmpdir(), 'hidden-'));
+    onTestFinished(() => rm(hidden, { recursive: true }));
+    const directory = join(hidden, 'native');
+    await cp(packagedBinaries().directory, directory, { recursive: true, verbatimSymlinks: true });
+    await unlink(join(directory, 'lib', process.platform === 'darwin' ? 'libpq.dylib' : 'libpq.so.5'));
+    await chmod(join(directory, 'bin', 'postgres'), 0o644);
+    await chmod(hidden, 0o700);
+    const postgres = await startServer({ binaries: { directory } });
+    await queryOnce(
+      postgres.url,
+      'create extension dblink; select dblink_connect_u($$x$$, $$host=no.invalid$$)',
+    ).catch((error: unknown) => expect(String(error)).toContain('could not establish connection'));
+  });
+});
+
+describe('the user that Postgres runs as', () => {
+  it('is the system user for it where there is one, and nobody otherwise', () => {
+    const root = 'root:x:0:0:root:/root:/bin/bash';
+    const person = 'ann:x:1000:1000::/home/ann:/bin/sh';
+    const nobody = 'nobody:x:65534:65534::/:/sbin/nologin';
+    expect(chooseUser([root, person, nobody, 'postgres:x:70:71::/:/bin/sh', ''].join('\n'))).toEqual({
+      uid: 70,
+      gid: 71,
+    });
+    expect(chooseUser([root, person, nobody].join('\n'))).toEqual({ uid: 65534, gid: 65534 });
+    expect(chooseUser([root, person, '#', ''].join('\n'))).toEqual({ uid: 1000, gid: 1000 });
+    expect(chooseUser(root)).toBeUndefined();
+  });
+});

@@ -1,0 +1,91 @@
+import { randomBytes } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import pg from 'pg';
+import { inject, onTestFinished } from 'vitest';
+import type { EmbeddedPostgres } from '../../local/embedded-postgres.ts';
+
+/** An empty database of one test, owned by a role that is no superuser, as an application's database is. */
+export interface FreshDatabase {
+  readonly name: string;
+  /** As the owner. */
+  readonly url: string;
+  /** As the server's superuser. */
+  readonly adminUrl: string;
+  readonly host: string;
+  readonly port: number;
+  readonly owner: string;
+  readonly password: string;
+  /** One statement or several, as the owner, on a connection of its own. */
+  query<Row extends pg.QueryResultRow>(sql: string, values?: readonly unknown[]): Promise<Row[]>;
+  /** The same as superuser. */
+  adminQuery<Row extends pg.QueryResultRow>(sql: string, values?: readonly unknown[]): Promise<Row[]>;
+  /** Ends its sessions and drops database and owner. */
+  drop(): Promise<void>;
+}
+
+type Server = Pick<EmbeddedPostgres, 'host' | 'port' | 'user' | 'password'>;
+
+/**
+ * A database that goes away with the test (or the `beforeEach`) that asked for it. It lies in the shared server
+ * unless another one is given.
+ */
+export async function freshDatabase(server: Server = inject('sharedPostgres')): Promise<FreshDatabase> {
+  const database = await createDatabase(server);
+  onTestFinished(() => database.drop());
+  return database;
+}
+
+/** The same for a whole file's `beforeAll`: the caller drops it. */
+export async function createDatabase(server: Server = inject('sharedPostgres')): Promise<FreshDatabase> {
+  const id = randomBytes(6).toString('hex');
+  const name = `test_${id}`;
+  const owner = `owner_${id}`;
+  const password = randomBytes(12).toString('base64url');
+  const urlFor = (role: string, secret: string, database: string): string =>
+    `postgresql://${role}:${secret}@${server.host}:${server.port}/${database}`;
+  const serverUrl = urlFor(server.user, server.password, 'postgres');
+  const adminUrl = urlFor(server.user, server.password, name);
+  const url = urlFor(owner, password, name);
+
+  await queryOnce(serverUrl, `create role ${owner} login createdb createrole password '${password}'`);
+  await queryOnce(serverUrl, `create database ${name} owner ${owner} template template0`);
+  return {
+    name,
+    url,
+    adminUrl,
+    host: server.host,
+    port: server.port,
+    owner,
+    password,
+    query: (sql, values) => queryOnce(url, sql, values),
+    adminQuery: (sql, values) => queryOnce(adminUrl, sql, values),
+    drop: async () => {
+      await queryOnce(serverUrl, `drop database if exists ${name} with (force)`);
+      await queryOnce(serverUrl, `drop role if exists ${owner}`);
+    },
+  };
+}
+
+/** What the shared server has logged since it started, other tests' lines included. */
+export function sharedServerLog(): Promise<string> {
+  return readFile(inject('sharedPostgres').logFile, 'utf8');
+}
+
+/** Connects, asks, disconnects. Of several statements it gives the rows of the last. */
+export async function queryOnce<Row extends pg.QueryResultRow>(
+  url: string,
+  sql: string,
+  values?: readonly unknown[],
+): Promise<Row[]> {
+  const client = new pg.Client({ connectionString: url, application_name: 'test' });
+  await client.connect();
+  try {
+    const answer: pg.QueryResult<Row> | pg.QueryResult<Row>[] = await client.query<Row>(
+      sql,
+      values && [...values],
+    );
+    return (Array.isArray(answer) ? answer.at(-1)?.rows : answer.rows) ?? [];
+  } finally {
+    await client.end();
+  }
+}
