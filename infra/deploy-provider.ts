@@ -1,0 +1,57 @@
+import { Duration, RemovalPolicy } from 'aws-cdk-lib';
+import * as iam from 'aws-cdk-lib/aws-iam';
+import type * as lambda from 'aws-cdk-lib/aws-lambda';
+import * as logs from 'aws-cdk-lib/aws-logs';
+import { Provider } from 'aws-cdk-lib/custom-resources';
+import { Construct } from 'constructs';
+
+export interface DeployProviderProps {
+  /** Answers CloudFormation's events. */
+  readonly onEvent: lambda.IFunction;
+  /** Says whether what `onEvent` began is far enough for the deploy to go on. */
+  readonly isComplete: lambda.IFunction;
+  /** The longest that isComplete is asked. */
+  readonly longestWait: Duration;
+  readonly logRetention: logs.RetentionDays;
+}
+
+/** How often a deploy that waits asks whether it may go on. */
+const QUERY_SECONDS = 10;
+/** What asking takes by itself: the Provider counts questions, not time. */
+const ASKING_SECONDS = 1;
+
+/** The CDK's Provider, with roles that may write into its own log only. */
+export class DeployProvider extends Construct {
+  readonly serviceToken: string;
+
+  constructor(scope: Construct, id: string, props: DeployProviderProps) {
+    super(scope, id);
+    const logGroup = new logs.LogGroup(this, 'Logs', {
+      retention: props.logRetention,
+      removalPolicy: RemovalPolicy.RETAIN,
+    });
+    const role = (roleId: string): iam.Role => {
+      const created = new iam.Role(this, roleId, {
+        assumedBy: new iam.ServicePrincipal('lambda.amazonaws.com'),
+      });
+      logGroup.grantWrite(created);
+      return created;
+    };
+    const provider = new Provider(this, 'Provider', {
+      onEventHandler: props.onEvent,
+      isCompleteHandler: props.isComplete,
+      queryInterval: Duration.seconds(QUERY_SECONDS),
+      totalTimeout: totalTimeout(props.longestWait),
+      logGroup,
+      frameworkOnEventRole: role('OnEventRole'),
+      frameworkCompleteAndTimeoutRole: role('IsCompleteRole'),
+    });
+    this.serviceToken = provider.serviceToken;
+  }
+}
+
+/** A multiple of the interval, with which the Provider gives up after so long by the clock. */
+function totalTimeout(longestWait: Duration): Duration {
+  const questions = Math.floor(longestWait.toSeconds() / (QUERY_SECONDS + ASKING_SECONDS));
+  return Duration.seconds(questions * QUERY_SECONDS);
+}

@@ -1,0 +1,225 @@
+import { Aws, Duration, Fn, Names, RemovalPolicy } from 'aws-cdk-lib';
+import type * as lambda from 'aws-cdk-lib/aws-lambda';
+import * as logs from 'aws-cdk-lib/aws-logs';
+import * as sfn from 'aws-cdk-lib/aws-stepfunctions';
+import * as tasks from 'aws-cdk-lib/aws-stepfunctions-tasks';
+import { Construct } from 'constructs';
+import type { LoopTask } from '../lambda/index-build/loop-task.ts';
+
+export interface IndexBuildLoopProps {
+  /** Does every task of the loop; see `lambda/index-build/loop-task.ts` for what it is asked and answers. */
+  readonly indexBuild: lambda.IFunction;
+  /** Tables that build side by side. */
+  readonly maxConcurrentTables: number;
+  readonly logRetention: logs.RetentionDays;
+}
+
+/** A task may take as long as Lambda lets it, and a little for Lambda to say that it took too long. */
+const TASK_TIMEOUT = Duration.seconds(15 * 60 + 30);
+
+/**
+ * Faults (a throttled or failing service, a function that died, a database that restarts) are tried again: quickly
+ * at first, then every two minutes at most, with full jitter, for about ten minutes on average.
+ */
+const faultRetry = {
+  errors: [sfn.Errors.TASKS_FAILED, sfn.Errors.TIMEOUT],
+  interval: Duration.seconds(2),
+  backoffRate: 2,
+  maxDelay: Duration.minutes(2),
+  maxAttempts: 15,
+  jitterStrategy: sfn.JitterType.FULL,
+} satisfies sfn.RetryProps;
+
+const EVENTS_PER_EXECUTION = 25_000;
+/** Turn 5, its outcome 2, the wait 2; and 3 for each retry of the turn. */
+const MOST_EVENTS_PER_TURN = 9 + 3 * faultRetry.maxAttempts;
+
+/**
+ * A branch ends after so many turns, whatever becomes of them within the event limit of its execution, and the loop
+ * finds its table again: a new branch, with a new history.
+ */
+export const TURNS_PER_BRANCH = Math.floor((EVENTS_PER_EXECUTION * 0.9) / MOST_EVENTS_PER_TURN);
+
+/** How a branch ended: no build left, too many turns for one history, or a fault that outlasted its retries. */
+type BranchEnd = 'done' | 'turn-limit' | 'fault';
+
+/**
+ * The state machine that takes index builds to their end, however long they take. Each table is a branch with an
+ * execution of its own, so that days of turns of many tables stay within Step Functions' event limit. JSONPath, not
+ * JSONata: the local runner knows nothing else. No state holds SQL, and none grows with the number of turns.
+ */
+export class IndexBuildLoop extends Construct {
+  readonly stateMachine: sfn.StateMachine;
+
+  constructor(scope: Construct, id: string, props: IndexBuildLoopProps) {
+    super(scope, id);
+    this.stateMachine = new sfn.StateMachine(this, 'StateMachine', {
+      comment: 'Takes handed-off index builds to their end, then resumes the migrations that waited for them',
+      definitionBody: sfn.DefinitionBody.fromChainable(this.loop(props)),
+      tracingEnabled: true,
+      logs: {
+        destination: this.logGroup(props.logRetention),
+        level: sfn.LogLevel.ALL,
+        includeExecutionData: false,
+      },
+    });
+  }
+
+  private loop(props: IndexBuildLoopProps): sfn.IChainable {
+    const settle = this.settle(props);
+    const onFault = { errors: [sfn.Errors.ALL] };
+
+    const findTables = this.task(props, 'FindTables', {
+      asks: { task: 'tables' },
+      resultSelector: { 'tables.$': '$.tables' },
+    });
+    const resume = this.task(props, 'Resume', {
+      asks: { task: 'resume' },
+      resultSelector: { 'outcome.$': '$.outcome' },
+    });
+    const buildTables = this.buildTables(props);
+
+    findTables
+      .addCatch(settle, onFault)
+      .next(
+        new sfn.Choice(this, 'AnyTables')
+          .when(sfn.Condition.isPresent('$.tables[0]'), buildTables)
+          .otherwise(resume),
+      );
+    // A table whose branch met a lasting fault gets another branch once its neighbours have come further. Where
+    // nobody came further, trying again is left to the next hand-off, and Settle says what is unfinished.
+    buildTables
+      .addRetry(faultRetry)
+      .addCatch(settle, onFault)
+      .next(
+        new sfn.Choice(this, 'AnyProgress')
+          .when(
+            sfn.Condition.or(
+              sfn.Condition.booleanEquals('$.done', true),
+              sfn.Condition.booleanEquals('$.turnLimit', true),
+            ),
+            findTables,
+          )
+          .otherwise(resume),
+      );
+    resume
+      .addCatch(settle, onFault)
+      .next(
+        new sfn.Choice(this, 'ResumeOutcome')
+          .when(sfn.Condition.stringEquals('$.outcome', 'more'), findTables)
+          .otherwise(settle),
+      );
+    return findTables;
+  }
+
+  private buildTables(props: IndexBuildLoopProps): sfn.DistributedMap {
+    const ended = (end: BranchEnd): string => `States.ArrayContains($[*].end, '${end}')`;
+    return new sfn.DistributedMap(this, 'BuildTables', {
+      label: 'BuildTables',
+      itemsPath: '$.tables',
+      itemSelector: { 'table.$': '$$.Map.Item.Value', last: { turn: 0 } },
+      maxConcurrency: props.maxConcurrentTables,
+      mapExecutionType: sfn.StateMachineType.STANDARD,
+      // A branch catches its own faults; what can't be caught must not stop the neighbours either.
+      toleratedFailurePercentage: 100,
+      resultSelector: { 'done.$': ended('done'), 'turnLimit.$': ended('turn-limit') },
+    }).itemProcessor(this.branch(props));
+  }
+
+  /** One table: turn by turn until none of its builds is left. */
+  private branch(props: IndexBuildLoopProps): sfn.IChainable {
+    const fault = this.branchEnd('TableFault', 'fault');
+    const turn = this.task(props, 'Turn', {
+      asks: { task: 'turn', 'table.$': '$.table', 'turn.$': 'States.MathAdd($.last.turn, 1)' },
+      resultSelector: {
+        'outcome.$': '$.outcome',
+        'waitSeconds.$': '$.waitSeconds',
+        'turn.$': '$.turn',
+      },
+      resultPath: '$.last',
+    });
+    const wait = new sfn.Wait(this, 'WaitForBuild', {
+      time: sfn.WaitTime.secondsPath('$.last.waitSeconds'),
+    });
+    wait.next(turn);
+
+    const outcome = (name: string): sfn.Condition => sfn.Condition.stringEquals('$.last.outcome', name);
+    turn.addCatch(fault, { errors: [sfn.Errors.ALL] }).next(
+      new sfn.Choice(this, 'TurnOutcome')
+        .when(outcome('done'), this.branchEnd('TableDone', 'done'))
+        .when(
+          sfn.Condition.and(
+            outcome('wait'),
+            sfn.Condition.numberGreaterThanEquals('$.last.turn', TURNS_PER_BRANCH),
+          ),
+          this.branchEnd('TurnLimit', 'turn-limit'),
+        )
+        .when(
+          sfn.Condition.and(outcome('wait'), sfn.Condition.numberGreaterThan('$.last.waitSeconds', 0)),
+          wait,
+        )
+        .when(outcome('wait'), turn)
+        .otherwise(fault),
+    );
+    return turn;
+  }
+
+  private settle(props: IndexBuildLoopProps): sfn.TaskStateBase {
+    const settle = this.task(props, 'Settle', {
+      asks: { task: 'settle', 'execution.$': '$$.Execution.Name' },
+      resultSelector: { 'outcome.$': '$.outcome', 'message.$': '$.message' },
+      resultPath: '$.settled',
+    });
+    settle.next(
+      new sfn.Choice(this, 'SettleOutcome')
+        .when(
+          sfn.Condition.stringEquals('$.settled.outcome', 'failed'),
+          new sfn.Fail(this, 'BuildsFailed', { error: 'BuildsFailed', causePath: '$.settled.message' }),
+        )
+        .when(
+          sfn.Condition.isPresent('$.Cause'),
+          new sfn.Fail(this, 'LoopFault', { errorPath: '$.Error', causePath: '$.Cause' }),
+        )
+        .otherwise(new sfn.Succeed(this, 'AllValid')),
+    );
+    return settle;
+  }
+
+  private task(props: IndexBuildLoopProps, id: string, task: LoopTaskState): sfn.TaskStateBase {
+    const { asks, resultSelector, resultPath } = task;
+    return new tasks.LambdaInvoke(this, id, {
+      lambdaFunction: props.indexBuild,
+      payload: sfn.TaskInput.fromObject(asks),
+      payloadResponseOnly: true,
+      resultSelector,
+      ...(resultPath === undefined ? {} : { resultPath }),
+      taskTimeout: sfn.Timeout.duration(TASK_TIMEOUT),
+      retryOnServiceExceptions: false,
+    }).addRetry(faultRetry);
+  }
+
+  private branchEnd(id: string, end: BranchEnd): sfn.Pass {
+    return new sfn.Pass(this, id, { result: sfn.Result.fromObject({ end }) });
+  }
+
+  /**
+   * A name under /aws/vendedlogs/ keeps the account's policy for log delivery from growing with every machine. It
+   * carries the stack's id, since a retained group would stand in the way of the same stack created again.
+   */
+  private logGroup(retention: logs.RetentionDays): logs.LogGroup {
+    const stackId = Fn.select(2, Fn.split('/', Aws.STACK_ID));
+    return new logs.LogGroup(this, 'Logs', {
+      logGroupName: `/aws/vendedlogs/states/${Names.uniqueResourceName(this, { maxLength: 80 })}-${stackId}`,
+      retention,
+      removalPolicy: RemovalPolicy.RETAIN,
+    });
+  }
+}
+
+interface LoopTaskState {
+  /** A LoopTask, with paths in place of what the machine carries. */
+  readonly asks: { readonly task: LoopTask['task'] } & Record<string, unknown>;
+  /** Picks the fields that the machine knows, so that nothing else enters its history. */
+  readonly resultSelector: Record<string, string>;
+  readonly resultPath?: string;
+}

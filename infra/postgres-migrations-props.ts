@@ -1,0 +1,111 @@
+import type { Duration } from 'aws-cdk-lib';
+import type * as logs from 'aws-cdk-lib/aws-logs';
+import type * as secretsmanager from 'aws-cdk-lib/aws-secretsmanager';
+import type { IndexStrategy, WaitFor } from '../lambda/migration/options.ts';
+
+export interface PostgresMigrationsProps {
+  /** Folder of the migrations, absolute or relative to the directory that the CDK app runs in. */
+  readonly migrations: string;
+
+  /**
+   * Secret with the connection: a URL; JSON with `DATABASE_URL`, `connectionString` or `url`; or JSON as RDS writes
+   * it. It is read at run time only.
+   */
+  readonly secret: secretsmanager.ISecret;
+
+  /**
+   * Schema of the ledger.
+   *
+   * @default 'migrations'
+   */
+  readonly ledgerSchema?: string;
+
+  /**
+   * Which index operations run at once, in their plain form, and which become index builds. `auto`: by the table's
+   * size. `inline`: all at once. `concurrent`: all but those on tables that the run itself created are handed off.
+   *
+   * @default 'auto'
+   */
+  readonly indexStrategy?: IndexStrategy;
+
+  /**
+   * A table with at most so many rows is small.
+   *
+   * @default 10000
+   */
+  readonly smallTableRows?: number;
+
+  /**
+   * Each attempt of a transaction step waits at most so long for a lock: 1 ms to 1 minute.
+   *
+   * @default Duration.seconds(5)
+   */
+  readonly lockTimeout?: Duration;
+
+  /**
+   * A step that finds its locks taken is retried for so long in all: from `lockTimeout` to 10 minutes.
+   *
+   * @default Duration.minutes(2)
+   */
+  readonly lockBudget?: Duration;
+
+  /**
+   * Attempts of one index build before it fails: 1 to 100.
+   *
+   * @default 3
+   */
+  readonly maxAttempts?: number;
+
+  /**
+   * The turn that starts a build stays with it for so long, so that short builds end there: up to 14 minutes.
+   *
+   * @default Duration.minutes(1)
+   */
+  readonly attach?: Duration;
+
+  /**
+   * Tables that build side by side: 1 to 40.
+   *
+   * @default 4
+   */
+  readonly maxConcurrentTables?: number;
+
+  /**
+   * What a deploy waits for. `migrations`: every step that is not an index build, and the builds that a step waits
+   * for. `index-builds`: all of them valid. `nothing`: what the first run applies.
+   *
+   * @default 'migrations'
+   */
+  readonly waitFor?: WaitFor;
+
+  /**
+   * The longest that a deploy waits, after the first run, for what `waitFor` names: 1 minute to 1 hour. Index builds
+   * go on after it. CloudFormation itself waits no longer than an hour.
+   *
+   * @default Duration.minutes(55)
+   */
+  readonly longestWait?: Duration;
+
+  /**
+   * The longest that one run may take: 1 to 15 minutes. The default leaves a minute for the answer to CloudFormation
+   * within the 15 minutes of the function that waits for it.
+   *
+   * @default Duration.minutes(14)
+   */
+  readonly timeout?: Duration;
+
+  /**
+   * Memory of each function, in MB: 128 to 10240.
+   *
+   * @default 512
+   */
+  readonly memorySize?: number;
+
+  /**
+   * How long the functions' and the loop's logs are kept. Logs outlive the stack, so that a first deploy that failed
+   * can still be read.
+   *
+   * @default RetentionDays.SIX_MONTHS
+   */
+  readonly logRetention?: logs.RetentionDays;
+}

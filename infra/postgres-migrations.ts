@@ -1,0 +1,108 @@
+import { CustomResource, Duration } from 'aws-cdk-lib';
+import type * as iam from 'aws-cdk-lib/aws-iam';
+import type * as lambda from 'aws-cdk-lib/aws-lambda';
+import * as logs from 'aws-cdk-lib/aws-logs';
+import type * as sfn from 'aws-cdk-lib/aws-stepfunctions';
+import { Construct } from 'constructs';
+import { environment } from '../lambda/environment.ts';
+import { defaultOptions } from '../lambda/migration/options.ts';
+import { compileMigrationsSync } from './compile-migrations.ts';
+import { DeployProvider } from './deploy-provider.ts';
+import { IndexBuildLoop } from './index-build-loop.ts';
+import { lambdaBundle } from './lambda-bundle.ts';
+import { MigrationFunction } from './migration-function.ts';
+import { checkProps, migrationOptions } from './migration-options.ts';
+import type { PostgresMigrationsProps } from './postgres-migrations-props.ts';
+
+/**
+ * Runs a folder of migrations when the stack is deployed, each step once and in order, and hands index builds on
+ * tables that are not small to a loop that outlives the deploy. Fails synth, with file, line and column, where a
+ * migration can't be parsed.
+ */
+export class PostgresMigrations extends Construct {
+  /** Runs the migrations: for CloudFormation, and for whoever invokes it with an action. */
+  readonly migrator: lambda.IFunction;
+  /** The index-build loop. */
+  readonly stateMachine: sfn.IStateMachine;
+  /** Changes, and so runs the migrations, only where they or what they mean changed. */
+  readonly customResource: CustomResource;
+
+  constructor(scope: Construct, id: string, props: PostgresMigrationsProps) {
+    super(scope, id);
+    checkProps(this.node.path, props);
+    const migrations = compileMigrationsSync(props.migrations);
+    const options = migrationOptions(props);
+    const logRetention = props.logRetention ?? logs.RetentionDays.SIX_MONTHS;
+
+    const shared = {
+      code: lambdaBundle(this, migrations),
+      secret: props.secret,
+      options,
+      memorySize: props.memorySize ?? 512,
+      timeout: props.timeout ?? Duration.minutes(14),
+      logRetention,
+    };
+    const indexBuild = new MigrationFunction(this, 'IndexBuild', {
+      ...shared,
+      handler: 'index-build.handler',
+      description: `One task of the index-build loop (${this.node.path})`,
+      timeout: Duration.minutes(15),
+    });
+    const loop = new IndexBuildLoop(this, 'IndexBuildLoop', {
+      indexBuild,
+      maxConcurrentTables: props.maxConcurrentTables ?? defaultOptions.maxConcurrentTables,
+      logRetention,
+    });
+    const migrator = new MigrationFunction(this, 'Migrator', {
+      ...shared,
+      handler: 'migrate.handler',
+      description: `Runs the migrations (${this.node.path})`,
+    });
+    migrator.addEnvironment(environment.stateMachineArn, loop.stateMachine.stateMachineArn);
+    loop.stateMachine.grantStartExecution(migrator);
+    const isComplete = new MigrationFunction(this, 'IsComplete', {
+      ...shared,
+      handler: 'migrate.isComplete',
+      description: `Says whether a deploy may go on (${this.node.path})`,
+      timeout: Duration.minutes(1),
+    });
+
+    const provider = new DeployProvider(this, 'Deploy', {
+      onEvent: migrator,
+      isComplete,
+      longestWait: props.longestWait ?? Duration.minutes(55),
+      logRetention,
+    });
+    this.customResource = new CustomResource(this, 'Run', {
+      resourceType: 'Custom::PostgresMigrations',
+      serviceToken: provider.serviceToken,
+      properties: {
+        Checksum: migrations.checksum,
+        Secret: props.secret.secretArn,
+        LedgerSchema: options.ledgerSchema ?? defaultOptions.ledgerSchema,
+        IndexStrategy: options.indexStrategy ?? defaultOptions.indexStrategy,
+        SmallTableRows: options.smallTableRows ?? defaultOptions.smallTableRows,
+        WaitFor: options.waitFor ?? defaultOptions.waitFor,
+      },
+    });
+    // The first run may hand off at once, and what the loop is allowed to do hangs on the loop alone.
+    this.customResource.node.addDependency(loop);
+    this.migrator = migrator;
+    this.stateMachine = loop.stateMachine;
+  }
+
+  /** Migrates before the given constructs are created or updated. */
+  executeBefore(...scopes: Construct[]): void {
+    for (const scope of scopes) scope.node.addDependency(this.customResource);
+  }
+
+  /** Migrates only after the given constructs are created or updated. */
+  executeAfter(...scopes: Construct[]): void {
+    this.customResource.node.addDependency(...scopes);
+  }
+
+  /** Lets the grantee invoke the migrator with an action. */
+  grantInvoke(grantee: iam.IGrantable): iam.Grant {
+    return this.migrator.grantInvoke(grantee);
+  }
+}
