@@ -183,12 +183,24 @@ export async function beginAttempt(
     `update ${quoteIdentifier(ledgerSchema)}.index_build
         set state = 'building', attempts = attempts + 1, session = $3, started_at = pg_catalog.clock_timestamp(),
             first_started_at = coalesce(first_started_at, pg_catalog.clock_timestamp()),
-            attempt_outcome = null, builder_pid = null, builder_started_at = null
+            attempt_outcome = null, supervisor_pid = null, builder_pid = null
       where id = $1 and attempts = $2 and state in ('pending', 'building')
   returning id`,
     [build.id, build.attempts, kind],
   );
   return rows.length === 1;
+}
+
+/** The attempt goes on in another kind of session than was tried first. */
+export async function setSessionKind(
+  session: Session,
+  ledgerSchema: string,
+  { id, kind }: { id: string; kind: SessionKind },
+): Promise<void> {
+  await session.query(`update ${quoteIdentifier(ledgerSchema)}.index_build set session = $2 where id = $1`, [
+    id,
+    kind,
+  ]);
 }
 
 /** For sessions whose end we see ourselves; the supervisor of a loopback session writes its own. */

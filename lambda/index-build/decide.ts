@@ -1,0 +1,79 @@
+import type { PostgresFault } from '../migration/migration-error.ts';
+import { isPermanent } from './permanence.ts';
+
+/** The index as the catalog has it, compared with what the build is to make of it. */
+export type SeenIndex =
+  | { readonly kind: 'absent' }
+  | { readonly kind: 'invalid' }
+  /** Valid, and as Postgres itself writes both definitions down, the same. */
+  | { readonly kind: 'valid' }
+  | { readonly kind: 'conflict'; readonly wanted: string; readonly found: string }
+  /** The table is gone, so no build can ever be made of it. */
+  | { readonly kind: 'no-table' };
+
+/** All that one turn knows when it decides. */
+export interface Seen {
+  readonly index: SeenIndex;
+  /** Some session may be building it: seen in the catalog, or begun too short ago to be seen. */
+  readonly builderAlive: boolean;
+  /** How the newest attempt ended, where that was recorded. */
+  readonly fault: PostgresFault | undefined;
+  /** Begun so far. */
+  readonly attempts: number;
+  readonly maxAttempts: number;
+}
+
+export type Decision =
+  /** `adopted`: it was there before any attempt of ours. */
+  | { readonly kind: 'done'; readonly adopted: boolean }
+  | { readonly kind: 'wait' }
+  | { readonly kind: 'start'; readonly dropFirst: boolean }
+  | { readonly kind: 'fail'; readonly dropFirst: boolean; readonly fault: PostgresFault };
+
+/**
+ * Section 6 of the design, as a function: what is seen of one build decides what happens. The order of the rows
+ * matters. A valid index ends the build whoever made it; a live builder is never touched; only then do recorded
+ * faults and the number of attempts count.
+ */
+export function decide(seen: Seen): Decision {
+  const { index, builderAlive, fault, attempts, maxAttempts } = seen;
+  switch (index.kind) {
+    case 'valid':
+      return { kind: 'done', adopted: attempts === 0 };
+    case 'conflict':
+      return { kind: 'fail', dropFirst: false, fault: conflictFault(index) };
+    case 'no-table':
+      return { kind: 'fail', dropFirst: false, fault: fault ?? NO_TABLE };
+    case 'absent':
+    case 'invalid': {
+      if (builderAlive) return { kind: 'wait' };
+      const dropFirst = index.kind === 'invalid';
+      if (fault !== undefined && isPermanent(fault)) return { kind: 'fail', dropFirst, fault };
+      if (attempts >= maxAttempts) return { kind: 'fail', dropFirst, fault: fault ?? NO_OUTCOME };
+      return { kind: 'start', dropFirst };
+    }
+    default:
+      return index satisfies never;
+  }
+}
+
+function conflictFault({ wanted, found }: { wanted: string; found: string }): PostgresFault {
+  return {
+    sqlstate: '42P07',
+    message: 'an index of this name exists with another definition',
+    detail: `Wanted: ${wanted}\nFound:  ${found}`,
+    hint: 'Drop or rename the one that exists, or give the migration the definition that exists; then retry.',
+  };
+}
+
+const NO_TABLE: PostgresFault = {
+  sqlstate: '42P01',
+  message: 'the table of this build does not exist any more',
+};
+
+const NO_OUTCOME: PostgresFault = {
+  sqlstate: '58000',
+  message: 'the build ended without an outcome and left no valid index',
+  detail: 'Its server or its session was lost each time.',
+  hint: 'Look into the server log for the time of the attempts, then retry.',
+};

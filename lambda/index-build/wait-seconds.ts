@@ -1,0 +1,19 @@
+/** A table is looked at again after so long at the latest: a build that died is noticed by then. */
+const LONGEST_SECONDS = 900;
+const SHORTEST_SECONDS = 1;
+
+/**
+ * How long the loop waits until it looks at a build again. Where progress tells how long the build will take, half
+ * of that: each look halves what is left, so that the end is met closely in few turns. Else a twentieth of its age.
+ * A day-long build comes to about 200 turns at the most, three state transitions each.
+ */
+export function waitSeconds(elapsedSeconds: number, secondsLeft: number | undefined): number {
+  const byAge = elapsedSeconds / 20;
+  const wait = secondsLeft === undefined ? byAge : Math.max(secondsLeft / 2, elapsedSeconds / 50);
+  return Math.round(Math.min(LONGEST_SECONDS, Math.max(SHORTEST_SECONDS, wait)));
+}
+
+/** A turn stays with a build that will end within so many seconds, instead of waiting and coming again. */
+export function isNearEnd(secondsLeft: number | undefined, attachSeconds: number): boolean {
+  return secondsLeft !== undefined && secondsLeft <= attachSeconds * 0.8;
+}

@@ -1,0 +1,112 @@
+import { quoteIdentifier, quoteLiteral } from '../quote.ts';
+import type { Session } from '../session.ts';
+
+/** Custom setting that carries the connection string into the supervisor's session; never part of a query text. */
+export const LOOPBACK_SETTING = 'migrations.loopback';
+/** Name of the supervisor's connection to the build session. */
+const BUILD_CONNECTION = 'build';
+
+/**
+ * The supervisor: a procedure that runs in a session of its own, opens the build session over dblink, and waits for
+ * its end. It commits between looks, so that it holds no snapshot for which the build would wait, and at the end
+ * writes the outcome to the ledger in Postgres's own words, long after whoever called it is gone.
+ *
+ * Step by step: claim the attempt (a second supervisor of the same attempt finds it claimed and leaves); open the
+ * build session and give it the file's settings; send the statement; look, commit, sleep; store the outcome.
+ */
+export function supervisorDefinition(ledgerSchema: string, dblinkSchema: string): string {
+  const s = quoteIdentifier(ledgerSchema);
+  const d = quoteIdentifier(dblinkSchema);
+  const body = `
+declare
+  claimed bigint;
+  wanted ${s}.index_build;
+  setting text;
+  pause double precision := 0.02;
+  said_sqlstate text; said_message text; said_detail text; said_hint text; said_context text;
+begin
+  update ${s}.index_build set supervisor_pid = pg_catalog.pg_backend_pid()
+   where id = build and attempts = attempt and state = 'building' and supervisor_pid is null
+  returning id into claimed;
+  if claimed is null then return; end if;
+  commit;
+  begin
+    select * into wanted from ${s}.index_build where id = build;
+    perform ${d}.dblink_connect('${BUILD_CONNECTION}', pg_catalog.current_setting('${LOOPBACK_SETTING}'));
+    foreach setting in array wanted.settings loop
+      perform ${d}.dblink_exec('${BUILD_CONNECTION}', setting);
+    end loop;
+    foreach setting in array settings loop
+      perform ${d}.dblink_exec('${BUILD_CONNECTION}', setting);
+    end loop;
+    update ${s}.index_build b set builder_pid = r.pid
+      from ${d}.dblink('${BUILD_CONNECTION}', 'select pg_catalog.pg_backend_pid()') as r (pid int) where b.id = build;
+    if ${d}.dblink_send_query('${BUILD_CONNECTION}', wanted.statement) <> 1 then
+      raise exception 'the statement could not be sent: %', ${d}.dblink_error_message('${BUILD_CONNECTION}');
+    end if;
+  exception when others then
+    get stacked diagnostics said_sqlstate = returned_sqlstate, said_message = message_text,
+      said_detail = pg_exception_detail, said_hint = pg_exception_hint, said_context = pg_exception_context;
+    update ${s}.index_build set attempt_outcome = pg_catalog.jsonb_build_object('kind', 'failed', 'fault',
+      pg_catalog.jsonb_build_object('sqlstate', said_sqlstate, 'message', said_message, 'detail', said_detail,
+        'hint', said_hint, 'context', said_context))
+     where id = build and attempts = attempt;
+    return;
+  end;
+  commit;
+  while ${d}.dblink_is_busy('${BUILD_CONNECTION}') = 1 loop
+    commit;
+    perform pg_catalog.pg_sleep(pause);
+    commit;
+    pause := least(pause * 1.3, 0.5);
+  end loop;
+  commit;
+  begin
+    perform status from ${d}.dblink_get_result('${BUILD_CONNECTION}') as result (status text);
+    update ${s}.index_build set attempt_outcome = '{"kind": "succeeded"}' where id = build and attempts = attempt;
+  exception when others then
+    get stacked diagnostics said_sqlstate = returned_sqlstate, said_message = message_text,
+      said_detail = pg_exception_detail, said_hint = pg_exception_hint;
+    update ${s}.index_build set attempt_outcome = pg_catalog.jsonb_build_object('kind', 'failed', 'fault',
+      pg_catalog.jsonb_build_object('sqlstate', said_sqlstate, 'message', said_message, 'detail', said_detail,
+        'hint', said_hint))
+     where id = build and attempts = attempt;
+  end;
+  commit;
+  perform ${d}.dblink_disconnect('${BUILD_CONNECTION}');
+end`;
+  return `create or replace procedure ${s}.supervise_build(build bigint, attempt int, settings text[])
+language plpgsql as ${quoteLiteral(body)}`;
+}
+
+/** Creates the procedure, unless the same text stands already: replacing it while it runs is work for nothing. */
+export async function ensureSupervisor(
+  session: Session,
+  ledgerSchema: string,
+  dblinkSchema: string,
+): Promise<void> {
+  const definition = supervisorDefinition(ledgerSchema, dblinkSchema);
+  for (let attempt = 1; ; attempt += 1) {
+    const { fault } = await session.script(
+      `do ${quoteLiteral(`begin
+  if not exists (select from pg_catalog.pg_proc p join pg_catalog.pg_namespace n on n.oid = p.pronamespace
+                  where n.nspname = ${quoteLiteral(ledgerSchema)} and p.proname = 'supervise_build'
+                    and pg_catalog.obj_description(p.oid, 'pg_proc') = ${quoteLiteral(fingerprint(definition))}) then
+    execute ${quoteLiteral(definition)};
+    execute ${quoteLiteral(`comment on procedure ${quoteIdentifier(ledgerSchema)}.supervise_build is ${quoteLiteral(fingerprint(definition))}`)};
+  end if;
+end`)}`,
+    );
+    if (fault === undefined) return;
+    // Two turns that create it at the same moment: one of them is told so, and finds it done.
+    const collided = fault.fault.sqlstate === '23505' || fault.fault.sqlstate === 'XX000';
+    if (!collided || attempt >= 5) throw fault;
+  }
+}
+
+/** Tells one text from another; guards against nothing. */
+function fingerprint(text: string): string {
+  let hash = 0;
+  for (let index = 0; index < text.length; index += 1) hash = (hash * 31 + text.charCodeAt(index)) | 0;
+  return `cdk-postgres-migrations ${text.length}-${(hash >>> 0).toString(16)}`;
+}

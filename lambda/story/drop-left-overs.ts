@@ -1,0 +1,16 @@
+import type { IndexBuild } from '../index-build/index-build.ts';
+import { leftOvers } from '../postgres/index-catalog.ts';
+import { concurrentDrop } from '../postgres/index-statement.ts';
+import type { Session } from '../postgres/session.ts';
+
+/**
+ * Drops what a dead attempt of this build left behind: INVALID indexes on its table that bear its name. Called only
+ * after nobody was seen who could still be building. False where a lock was in the way: the next turn tries again.
+ */
+export async function dropLeftOvers(session: Session, build: IndexBuild): Promise<boolean> {
+  for (const name of await leftOvers(session, build)) {
+    const { fault } = await session.script(concurrentDrop({ schema: build.schema, name }));
+    if (fault !== undefined) return false;
+  }
+  return true;
+}

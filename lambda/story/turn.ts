@@ -1,0 +1,194 @@
+import { type Decision, decide } from '../index-build/decide.ts';
+import type { IndexBuild, SessionKind } from '../index-build/index-build.ts';
+import type { BuildTable, TurnResult } from '../index-build/loop-task.ts';
+import { fractionDone, secondsLeft } from '../index-build/progress.ts';
+import { isNearEnd, waitSeconds } from '../index-build/wait-seconds.ts';
+import type { PostgresFault } from '../migration/migration-error.ts';
+import type { MigrationOptions } from '../migration/options.ts';
+import { withSession } from '../postgres/connect.ts';
+import type { ConnectionTarget } from '../postgres/connection-target.ts';
+import { beginAttempt, endBuild, nextBuild, readBuild } from '../postgres/index-build-rows.ts';
+import { type SeenBuilder, seeBuilder, seeIndex } from '../postgres/index-catalog.ts';
+import { releaseTableLock, tryTableLock } from '../postgres/run-lock.ts';
+import type { Session } from '../postgres/session.ts';
+import { startBuild } from './build-attempt.ts';
+import { dropLeftOvers } from './drop-left-overs.ts';
+import { watchBuild } from './watch-build.ts';
+
+export interface TurnRequest {
+  readonly table: BuildTable;
+  /** From 1; for the log. */
+  readonly turn: number;
+  readonly target: ConnectionTarget;
+  readonly options: MigrationOptions;
+  /** When to have stopped, in milliseconds since 1970; absent where nothing ends the process. */
+  readonly deadline: number | undefined;
+  readonly report: (event: TurnEvent) => void;
+}
+
+export type TurnEvent =
+  | {
+      readonly kind: 'turn';
+      readonly build: IndexBuild;
+      readonly turn: number;
+      readonly decision: Decision['kind'];
+    }
+  | {
+      readonly kind: 'started';
+      readonly build: IndexBuild;
+      readonly attempt: number;
+      readonly session: SessionKind;
+    }
+  | { readonly kind: 'progress'; readonly build: IndexBuild; readonly progress: ProgressSeen }
+  | {
+      readonly kind: 'ended';
+      readonly build: IndexBuild;
+      readonly outcome: 'done' | 'adopted' | 'failed';
+      readonly fault: PostgresFault | undefined;
+    };
+
+/** What a person sees of a build under way. */
+export interface ProgressSeen {
+  readonly phase: string;
+  /** 0 to 1; absent where the phase tells nothing. */
+  readonly fraction: number | undefined;
+  readonly secondsElapsed: number;
+  readonly secondsLeft: number | undefined;
+}
+
+/** An attempt that nobody can see yet may be about to connect; after so long it never did. */
+const GRACE_SECONDS = 10;
+/** Another turn has the table, or an INVALID index could not be dropped at once. */
+const SOON_SECONDS = 2;
+/** A turn stops so long before its deadline. */
+const MARGIN_MILLISECONDS = 15_000;
+
+/**
+ * One turn of one table: observe the catalog, decide, act; again for the table's next build until there is
+ * something to wait for. A turn may be killed at any point and may come twice at once: the table lock lets one of
+ * them act, and everything it acts on is read anew.
+ */
+export async function takeTurn(request: TurnRequest): Promise<TurnResult> {
+  const { target, table, turn } = request;
+  return withSession(target, async (session) => {
+    await session.script(
+      "set lock_timeout = '10s'; set statement_timeout = 0; set idle_session_timeout = '120s'",
+    );
+    for (;;) {
+      if (!(await tryTableLock(session, table))) return { outcome: 'wait', waitSeconds: SOON_SECONDS, turn };
+      const next = await actOnce(session, request);
+      await releaseTableLock(session, table);
+      switch (next.kind) {
+        case 'table-done':
+          return { outcome: 'done', waitSeconds: 0, turn };
+        case 'build-over':
+          break;
+        case 'come-back':
+          return { outcome: 'wait', waitSeconds: next.seconds, turn };
+        case 'watch': {
+          const seconds = await stay(session, request, next.build);
+          if (seconds !== undefined) return { outcome: 'wait', waitSeconds: seconds, turn };
+          break;
+        }
+        default:
+          return next satisfies never;
+      }
+    }
+  });
+}
+
+type Next =
+  | { readonly kind: 'table-done' }
+  | { readonly kind: 'build-over' }
+  | { readonly kind: 'come-back'; readonly seconds: number }
+  | { readonly kind: 'watch'; readonly build: IndexBuild };
+
+/** Under the table lock: look at the build whose turn it is, decide, act. */
+async function actOnce(session: Session, request: TurnRequest): Promise<Next> {
+  const { options, report, turn } = request;
+  const build = await nextBuild(session, options.ledgerSchema, request.table);
+  if (build === undefined) return { kind: 'table-done' };
+  const builder = await seeBuilder(session, build);
+  const decision = decide({
+    index: await seeIndex(session, build),
+    builderAlive: builder.alive || isAboutToAppear(build),
+    fault: build.attemptOutcome?.kind === 'failed' ? build.attemptOutcome.fault : undefined,
+    attempts: build.attempts,
+    maxAttempts: options.maxAttempts,
+  });
+  report({ kind: 'turn', build, turn, decision: decision.kind });
+  switch (decision.kind) {
+    case 'done':
+      await endBuild(session, options.ledgerSchema, build, { state: 'done', adopted: decision.adopted });
+      report({ kind: 'ended', build, outcome: decision.adopted ? 'adopted' : 'done', fault: undefined });
+      return { kind: 'build-over' };
+    case 'fail':
+      if (decision.dropFirst && !(await dropLeftOvers(session, build)))
+        return { kind: 'come-back', seconds: SOON_SECONDS };
+      await endBuild(session, options.ledgerSchema, build, { state: 'failed', fault: decision.fault });
+      report({ kind: 'ended', build, outcome: 'failed', fault: decision.fault });
+      return { kind: 'build-over' };
+    case 'wait':
+      return waitFor(request, build, builder);
+    case 'start':
+      if (decision.dropFirst && !(await dropLeftOvers(session, build)))
+        return { kind: 'come-back', seconds: SOON_SECONDS };
+      if (!(await beginAttempt(session, options.ledgerSchema, { build, kind: 'loopback' }))) {
+        return { kind: 'come-back', seconds: SOON_SECONDS };
+      }
+      return startBuild(session, request, build);
+    default:
+      return decision satisfies never;
+  }
+}
+
+function isAboutToAppear({ state, attemptOutcome, secondsSinceStart }: IndexBuild): boolean {
+  return (
+    state === 'building' && attemptOutcome === undefined && (secondsSinceStart ?? Infinity) < GRACE_SECONDS
+  );
+}
+
+/** A build that ends soon is watched to its end; any other is left alone for a while. */
+function waitFor({ options, report }: TurnRequest, build: IndexBuild, builder: SeenBuilder): Next {
+  const seen = progressOf(build, builder);
+  if (seen !== undefined) report({ kind: 'progress', build, progress: seen });
+  if (isAboutToAppear(build) || isNearEnd(seen?.secondsLeft, options.attachSeconds))
+    return { kind: 'watch', build };
+  return { kind: 'come-back', seconds: waitSeconds(elapsedOf(build), seen?.secondsLeft) };
+}
+
+/** Stays with a build until it is over, which gives undefined, or for `attachSeconds`, which gives the seconds to wait. */
+async function stay(session: Session, request: TurnRequest, build: IndexBuild): Promise<number | undefined> {
+  const { options, deadline, report } = request;
+  const attachUntil = Date.now() + options.attachSeconds * 1000;
+  const until = deadline === undefined ? attachUntil : Math.min(attachUntil, deadline - MARGIN_MILLISECONDS);
+  const over = await watchBuild(session, options.ledgerSchema, {
+    build,
+    until,
+    seen: (fresh, builder) => {
+      const seen = progressOf(fresh, builder);
+      if (seen !== undefined) report({ kind: 'progress', build: fresh, progress: seen });
+    },
+  });
+  if (over) return undefined;
+  const fresh = (await readBuild(session, options.ledgerSchema, build.id)) ?? build;
+  const builder = await seeBuilder(session, fresh);
+  return waitSeconds(elapsedOf(fresh), progressOf(fresh, builder)?.secondsLeft);
+}
+
+/** Of a build that we did not start, its turns are the only clock. */
+function elapsedOf({ secondsSinceStart, turns }: IndexBuild): number {
+  return secondsSinceStart ?? turns * SOON_SECONDS * 20;
+}
+
+function progressOf(build: IndexBuild, { progress }: SeenBuilder): ProgressSeen | undefined {
+  if (progress === undefined) return undefined;
+  const fraction = fractionDone(progress);
+  const secondsElapsed = build.secondsSinceStart ?? 0;
+  return {
+    phase: progress.phase,
+    fraction,
+    secondsElapsed,
+    secondsLeft: secondsLeft(fraction, secondsElapsed),
+  };
+}
