@@ -1,0 +1,118 @@
+import { Template } from 'aws-cdk-lib/assertions';
+import * as kms from 'aws-cdk-lib/aws-kms';
+import * as secretsmanager from 'aws-cdk-lib/aws-secretsmanager';
+import { describe, expect, it } from 'vitest';
+import { PostgresMigrations } from '../../infra/postgres-migrations.ts';
+import { migrationsFolder, newStack, resources, synthesized } from './synthesized.ts';
+
+interface Statement {
+  readonly role: string;
+  readonly actions: readonly string[];
+  readonly resources: readonly string[];
+}
+
+/** Every statement of every policy, resources as JSON text. */
+function statements(template: Template): Statement[] {
+  return Object.values(resources(template, 'AWS::IAM::Policy')).flatMap(({ Properties }) => {
+    const { Roles, PolicyDocument } = Properties as {
+      Roles: { Ref: string }[];
+      PolicyDocument: { Statement: { Action: string | string[]; Resource: unknown }[] };
+    };
+    return PolicyDocument.Statement.map(({ Action, Resource }) => ({
+      role: String(Roles[0]?.Ref),
+      actions: [Action].flat(),
+      resources: [Resource].flat().map((resource) => JSON.stringify(resource)),
+    }));
+  });
+}
+
+/** AWS knows no narrower resource for these: log delivery and tracing of a state machine. */
+const onEverything = new Set([
+  'logs:CreateLogDelivery',
+  'logs:GetLogDelivery',
+  'logs:UpdateLogDelivery',
+  'logs:DeleteLogDelivery',
+  'logs:ListLogDeliveries',
+  'logs:PutResourcePolicy',
+  'logs:DescribeResourcePolicies',
+  'logs:DescribeLogGroups',
+  'xray:PutTraceSegments',
+  'xray:PutTelemetryRecords',
+  'xray:GetSamplingRules',
+  'xray:GetSamplingTargets',
+]);
+
+describe('permissions', () => {
+  it('name their resource wherever AWS lets them', () => {
+    const wide = statements(synthesized()).filter((statement) => statement.resources.includes('"*"'));
+
+    expect(wide.length).toBeGreaterThan(0);
+    for (const { role, actions } of wide) {
+      expect(role).toMatch(/IndexBuildLoopStateMachineRole/);
+      expect(actions.filter((action) => !onEverything.has(action))).toEqual([]);
+    }
+  });
+
+  it('use a wildcard within a resource only for versions of a function and executions of the loop', () => {
+    const partly = statements(synthesized()).flatMap(({ resources }) =>
+      resources.filter((resource) => resource !== '"*"' && resource.includes('*')),
+    );
+
+    for (const resource of partly) {
+      expect(resource).toMatch(
+        /\["(?:\w*Migrator\w*|\w*IsComplete\w*|\w*IndexBuild\w*|\w*frameworkonTimeout\w*|\w*frameworkisComplete\w*)","Arn"\]},":\*"\]|:execution:.*IndexBuildLoopStateMachine/,
+      );
+    }
+  });
+
+  it('hold no wildcard in an action and no managed policy', () => {
+    const template = synthesized();
+
+    expect(
+      statements(template).flatMap(({ actions }) => actions.filter((action) => action.includes('*'))),
+    ).toEqual([]);
+    for (const { Properties } of Object.values(resources(template, 'AWS::IAM::Role'))) {
+      expect(Properties).not.toHaveProperty('ManagedPolicyArns');
+    }
+  });
+
+  it('let the migrator read the secret, start the loop, write its log, and nothing more', () => {
+    const granted = statements(synthesized()).filter(({ role }) => role.includes('MigratorRole'));
+
+    expect(granted.flatMap(({ actions }) => actions).sort()).toEqual([
+      'logs:CreateLogStream',
+      'logs:PutLogEvents',
+      'secretsmanager:DescribeSecret',
+      'secretsmanager:GetSecretValue',
+      'states:StartExecution',
+    ]);
+  });
+
+  it.each(['IndexBuildRole', 'MigrationsIsCompleteRole'])(
+    'let %s read the secret and write its log only',
+    (name) => {
+      const granted = statements(synthesized()).filter(({ role }) => role.includes(name));
+
+      expect(granted.flatMap(({ actions }) => actions).sort()).toEqual([
+        'logs:CreateLogStream',
+        'logs:PutLogEvents',
+        'secretsmanager:DescribeSecret',
+        'secretsmanager:GetSecretValue',
+      ]);
+    },
+  );
+
+  it("let the functions decrypt with the secret's own key", () => {
+    const { stack } = newStack();
+    const encryptionKey = new kms.Key(stack, 'Key');
+    const secret = new secretsmanager.Secret(stack, 'Encrypted', { encryptionKey });
+    new PostgresMigrations(stack, 'Migrations', { migrations: migrationsFolder(), secret });
+
+    const template = Template.fromStack(stack);
+    const policies = JSON.stringify([
+      Object.values(resources(template, 'AWS::KMS::Key')),
+      Object.values(resources(template, 'AWS::IAM::Policy')),
+    ]);
+    expect(policies).toMatch(/kms:Decrypt.*MigratorRole/);
+  });
+});
