@@ -16,6 +16,8 @@ export interface FunctionBundle {
   readonly files: readonly BundledFile[];
   /** Files that went into the bundle, relative to the package: what licences and tests ask for. */
   readonly inputs: readonly string[];
+  /** Modules that are imported and not in the bundle. */
+  readonly external: readonly string[];
 }
 
 /**
@@ -51,7 +53,11 @@ export function bundleFunctions(root: string, outdir: string): FunctionBundle {
     metafile: true,
     logLevel: 'silent',
   });
-  return { files: bundledFiles(metafile), inputs: Object.keys(metafile.inputs).sort() };
+  return {
+    files: bundledFiles(metafile),
+    inputs: Object.keys(metafile.inputs).sort(),
+    external: external(metafile),
+  };
 }
 
 function bundledFiles({ outputs }: Esbuild.Metafile): BundledFile[] {
@@ -78,4 +84,9 @@ function bundledFiles({ outputs }: Esbuild.Metafile): BundledFile[] {
       atStart: atStart.has(file),
     }))
     .sort((a, b) => a.file.localeCompare(b.file));
+}
+
+function external({ outputs }: Esbuild.Metafile): string[] {
+  const imports = Object.values(outputs).flatMap((output) => output.imports);
+  return [...new Set(imports.flatMap((imported) => (imported.external ? [imported.path] : [])))].sort();
 }

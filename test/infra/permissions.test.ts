@@ -3,7 +3,7 @@ import * as kms from 'aws-cdk-lib/aws-kms';
 import * as secretsmanager from 'aws-cdk-lib/aws-secretsmanager';
 import { describe, expect, it } from 'vitest';
 import { PostgresMigrations } from '../../infra/postgres-migrations.ts';
-import { migrationsFolder, newStack, resources, synthesized } from './synthesized.ts';
+import { asSecret, migrationsFolder, newStack, resources, synthesized } from './synthesized.ts';
 
 interface Statement {
   readonly role: string;
@@ -105,7 +105,7 @@ describe('permissions', () => {
   it("let the functions decrypt with the secret's own key", () => {
     const { stack } = newStack();
     const encryptionKey = new kms.Key(stack, 'Key');
-    const secret = new secretsmanager.Secret(stack, 'Encrypted', { encryptionKey });
+    const secret = asSecret(new secretsmanager.Secret(stack, 'Encrypted', { encryptionKey }));
     new PostgresMigrations(stack, 'Migrations', { migrations: migrationsFolder(), secret });
 
     const template = Template.fromStack(stack);

@@ -31,7 +31,12 @@ export const exampleFiles = {
 export function newStack(): { app: App; stack: Stack; secret: secretsmanager.ISecret } {
   const app = new App({ outdir: temporaryFolder() });
   const stack = new Stack(app, 'Stack');
-  return { app, stack, secret: new secretsmanager.Secret(stack, 'Secret') };
+  return { app, stack, secret: asSecret(new secretsmanager.Secret(stack, 'Secret')) };
+}
+
+/** The CDK's own types are not made for `exactOptionalPropertyTypes`: a Secret is no ISecret under it. */
+export function asSecret(secret: secretsmanager.Secret): secretsmanager.ISecret {
+  return secret as secretsmanager.ISecret;
 }
 
 /** The template of a stack with one construct. */

@@ -1,0 +1,274 @@
+import type { StateMachineDefinition } from 'aws-local-stepfunctions';
+import { describe, expect, it } from 'vitest';
+import { TURNS_PER_BRANCH } from '../../infra/index-build-loop.ts';
+import type { BuildTable, TurnResult } from '../../lambda/index-build/loop-task.ts';
+import { type IndexBuildFunction, loopDefinition, runLoop } from './loop-runner.ts';
+
+const table = (name: string): BuildTable => ({ schema: 'public', table: name });
+const wait = (turn: number, waitSeconds = 5): TurnResult => ({ outcome: 'wait', waitSeconds, turn });
+const done = (turn: number): TurnResult => ({ outcome: 'done', waitSeconds: 0, turn });
+
+/** A database whose tables each need so many turns; it counts down as turns come in. */
+class Builds implements IndexBuildFunction {
+  readonly left: Map<string, number>;
+  settled: string[] = [];
+
+  constructor(turns: Readonly<Record<string, number>>) {
+    this.left = new Map(Object.entries(turns));
+  }
+
+  tables() {
+    return { tables: [...this.left.keys()].map(table) };
+  }
+
+  turn(of: BuildTable, turn: number): TurnResult | Promise<TurnResult> {
+    const left = (this.left.get(of.table) ?? 0) - 1;
+    if (left > 0) {
+      this.left.set(of.table, left);
+      return wait(turn);
+    }
+    this.left.delete(of.table);
+    return done(turn);
+  }
+
+  resume(): { outcome: 'more' | 'settled' } {
+    return { outcome: 'settled' };
+  }
+
+  settle(execution: string): { outcome: 'valid' | 'failed'; message: string } {
+    this.settled.push(execution);
+    return this.left.size === 0
+      ? { outcome: 'valid', message: '' }
+      : { outcome: 'failed', message: `unfinished: ${[...this.left.keys()].join(', ')}` };
+  }
+}
+
+describe('the loop', () => {
+  it('turns each table until it is done, resumes, settles, and succeeds', async () => {
+    const builds = new Builds({ messages: 3, users: 1 });
+
+    const { failure, tasks } = await runLoop(builds);
+
+    expect(failure).toBeUndefined();
+    const turns = tasks.filter((task) => task.task === 'turn');
+    expect(turns.filter(({ table }) => table.table === 'messages')).toEqual([
+      { task: 'turn', table: table('messages'), turn: 1 },
+      { task: 'turn', table: table('messages'), turn: 2 },
+      { task: 'turn', table: table('messages'), turn: 3 },
+    ]);
+    expect(tasks.filter(({ task }) => task !== 'turn').map(({ task }) => task)).toEqual([
+      'tables',
+      'tables',
+      'resume',
+      'settle',
+    ]);
+    expect(builds.settled).toEqual(['hand-off-1']);
+  });
+
+  it('goes straight to what waited where no table has builds', async () => {
+    const { entered } = await runLoop(new Builds({}));
+
+    expect(entered).toEqual([
+      'FindTables',
+      'AnyTables',
+      'Resume',
+      'ResumeOutcome',
+      'Settle',
+      'SettleOutcome',
+      'AllValid',
+    ]);
+  });
+
+  it('finds tables again when resuming handed off more', async () => {
+    class More extends Builds {
+      resumed = 0;
+      override resume() {
+        this.resumed += 1;
+        if (this.resumed > 1) return { outcome: 'settled' } as const;
+        this.left.set('messages', 2);
+        return { outcome: 'more' } as const;
+      }
+    }
+    const { failure, tasks } = await runLoop(new More({ users: 1 }));
+
+    expect(failure).toBeUndefined();
+    expect(tasks.filter(({ task }) => task === 'resume')).toHaveLength(2);
+    expect(tasks.filter((task) => task.task === 'turn').map((task) => task.table.table)).toEqual([
+      'users',
+      'messages',
+      'messages',
+    ]);
+  });
+
+  it('takes the next turn at once where nothing is to be waited for', async () => {
+    class Busy extends Builds {
+      override turn(of: BuildTable, turn: number) {
+        const result = super.turn(of, turn) as TurnResult;
+        return result.outcome === 'wait' ? wait(turn, 0) : result;
+      }
+    }
+    const { failure, entered } = await runLoop(new Busy({ messages: 3 }));
+
+    expect(failure).toBeUndefined();
+    expect(entered).not.toContain('WaitForBuild');
+    expect(entered.filter((state) => state === 'Turn')).toHaveLength(3);
+  });
+
+  it('builds no more tables side by side than allowed', async () => {
+    class Counted extends Builds {
+      now = 0;
+      most = 0;
+      override async turn(of: BuildTable, turn: number) {
+        this.now += 1;
+        this.most = Math.max(this.most, this.now);
+        await new Promise(setImmediate);
+        this.now -= 1;
+        return super.turn(of, turn);
+      }
+    }
+    const builds = new Counted(Object.fromEntries([...'abcdefgh'].map((name) => [name, 3])));
+
+    await runLoop(builds, loopDefinition(3));
+
+    expect(builds.most).toBe(3);
+    expect(builds.left.size).toBe(0);
+  });
+
+  it('fails with the message of settle', async () => {
+    class Failing extends Builds {
+      override settle() {
+        return { outcome: 'failed', message: 'idx_a: could not create unique index' } as const;
+      }
+    }
+    const { failure } = await runLoop(new Failing({ a: 1 }));
+
+    expect(failure).toEqual({ error: 'BuildsFailed', cause: 'idx_a: could not create unique index' });
+  });
+});
+
+describe('faults', () => {
+  const fault = (): never => {
+    throw Object.assign(new Error('the server is restarting'), { name: 'ServerGone' });
+  };
+
+  it('are tried again', async () => {
+    class Restarting extends Builds {
+      faults = 0;
+      override turn(of: BuildTable, turn: number) {
+        this.faults += 1;
+        return this.faults <= 10 ? fault() : super.turn(of, turn);
+      }
+    }
+    const { failure, tasks } = await runLoop(new Restarting({ messages: 1 }));
+
+    expect(failure).toBeUndefined();
+    expect(tasks.filter(({ task }) => task === 'turn')).toEqual(
+      Array(11).fill({ task: 'turn', table: table('messages'), turn: 1 }),
+    );
+  });
+
+  it('of one table that last do not stop its neighbours, and are settled', async () => {
+    class Broken extends Builds {
+      override turn(of: BuildTable, turn: number) {
+        return of.table === 'broken' ? fault() : super.turn(of, turn);
+      }
+    }
+    const { failure, tasks } = await runLoop(new Broken({ broken: 1, messages: 4, users: 2 }));
+
+    expect(failure).toEqual({ error: 'BuildsFailed', cause: 'unfinished: broken' });
+    expect(tasks.map(({ task }) => task).slice(-3)).toEqual(['turn', 'resume', 'settle']);
+  });
+
+  it.each(['tables', 'resume'] as const)(
+    'of %s that last are settled, then fail the execution',
+    async (name) => {
+      const builds = new Builds({});
+      builds[name] = fault;
+
+      const { failure } = await runLoop(builds);
+
+      expect(failure).toEqual({ error: 'ServerGone', cause: 'the server is restarting' });
+      expect(builds.settled).toEqual(['hand-off-1']);
+    },
+  );
+
+  it('of settle that last fail the execution', async () => {
+    const builds = new Builds({});
+    builds.settle = fault;
+
+    expect((await runLoop(builds)).failure).toEqual({
+      error: 'ServerGone',
+      cause: 'the server is restarting',
+    });
+  });
+
+  it('include an outcome that the loop does not know', async () => {
+    const builds = new Builds({ messages: 1 });
+    builds.turn = (_, turn) => ({ outcome: 'perhaps' as 'wait', waitSeconds: 1, turn });
+
+    expect((await runLoop(builds)).failure?.cause).toBe('unfinished: messages');
+  });
+});
+
+describe('limits of Step Functions', () => {
+  it('are kept by a branch whose every turn is retried as often as can be', () => {
+    const { Retry } = branchStates(loopDefinition()).Turn as { Retry: { MaxAttempts: number }[] };
+    const retries = Retry.reduce((sum, { MaxAttempts }) => sum + MaxAttempts, 0);
+
+    expect(TURNS_PER_BRANCH * (9 + 3 * retries)).toBeLessThan(25_000);
+    expect(TURNS_PER_BRANCH).toBeGreaterThan(400);
+  });
+
+  it('give a table that needs more turns another branch, in which turns count from 1 again', async () => {
+    const builds = new Builds({ huge: TURNS_PER_BRANCH + 2 });
+
+    const { failure, tasks, entered } = await runLoop(builds);
+
+    expect(failure).toBeUndefined();
+    const turns = tasks.flatMap((task) => (task.task === 'turn' ? [task.turn] : []));
+    expect(turns).toHaveLength(TURNS_PER_BRANCH + 2);
+    expect(turns.slice(-3)).toEqual([TURNS_PER_BRANCH, 1, 2]);
+    expect(entered.filter((state) => state === 'TurnLimit')).toHaveLength(1);
+  });
+
+  it('never see a state grow: a branch ends with one word', async () => {
+    const states = Object.values(branchStates(loopDefinition())) as { Type: string; Result?: unknown }[];
+
+    expect(states.flatMap(({ Type, Result }) => (Type === 'Pass' ? [Result] : []))).toEqual(
+      expect.arrayContaining([{ end: 'done' }, { end: 'turn-limit' }, { end: 'fault' }]),
+    );
+  });
+
+  it('each table has an execution of its own', () => {
+    expect(loopDefinition(7).States.BuildTables).toMatchObject({
+      MaxConcurrency: 7,
+      ToleratedFailurePercentage: 100,
+      ItemProcessor: { ProcessorConfig: { Mode: 'DISTRIBUTED', ExecutionType: 'STANDARD' } },
+    });
+  });
+
+  it('faults are retried for about ten minutes on average, with full jitter', () => {
+    const { Retry } = branchStates(loopDefinition()).Turn as {
+      Retry: {
+        IntervalSeconds: number;
+        BackoffRate: number;
+        MaxDelaySeconds: number;
+        MaxAttempts: number;
+        JitterStrategy: string;
+      }[];
+    };
+    const [retry] = Retry;
+    if (retry === undefined) throw new Error('Turn has no Retry');
+    const delays = Array.from({ length: retry.MaxAttempts }, (_, attempt) =>
+      Math.min(retry.IntervalSeconds * retry.BackoffRate ** attempt, retry.MaxDelaySeconds),
+    );
+
+    expect(retry.JitterStrategy).toBe('FULL');
+    expect(delays.reduce((sum, delay) => sum + delay, 0) / 2).toBeGreaterThan(9 * 60);
+  });
+});
+
+function branchStates(definition: StateMachineDefinition): Record<string, unknown> {
+  const { ItemProcessor } = definition.States.BuildTables as { ItemProcessor?: StateMachineDefinition };
+  return ItemProcessor?.States ?? {};
+}

@@ -1,0 +1,93 @@
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, readdirSync, readFileSync } from 'node:fs';
+import { builtinModules } from 'node:module';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, it } from 'vitest';
+import { bundleFunctions } from '../../infra/bundle-functions.ts';
+import { compileMigrationsSync } from '../../infra/compile-migrations.ts';
+import { PostgresMigrations } from '../../infra/postgres-migrations.ts';
+import { migrationsFolder, newStack, temporaryFolder } from './synthesized.ts';
+
+const root = fileURLToPath(new URL('../..', import.meta.url));
+
+/** Directory of the functions' code, as `cdk deploy` would upload it. */
+function synthesizedCode(migrations: string): string {
+  const { app, stack, secret } = newStack();
+  new PostgresMigrations(stack, 'Migrations', { migrations, secret });
+  const { directory } = app.synth();
+  const assets = readdirSync(directory).filter((name) => name.startsWith('asset.'));
+  const code = assets.find((name) => readdirSync(join(directory, name)).includes('migrate.mjs'));
+  if (code === undefined) throw new Error('no asset holds migrate.mjs');
+  return join(directory, code);
+}
+
+describe('the functions’ code', () => {
+  it('holds the compiled migrations as synth compiled them', () => {
+    const migrations = migrationsFolder();
+
+    const written = JSON.parse(readFileSync(join(synthesizedCode(migrations), 'migrations.json'), 'utf8'));
+
+    expect(written).toEqual(JSON.parse(JSON.stringify(compileMigrationsSync(migrations))));
+  });
+
+  it('holds no parser: no WebAssembly, nothing of libpg-query', () => {
+    const code = synthesizedCode(migrationsFolder());
+
+    expect(readdirSync(code).filter((name) => !/^(?:migrations\.json|[\w-]+\.mjs)$/.test(name))).toEqual([]);
+    for (const name of readdirSync(code)) {
+      expect(readFileSync(join(code, name), 'utf8'), name).not.toMatch(/libpg[-_]?query|\.wasm|node:vm/i);
+    }
+  });
+
+  it('imports only Node and the SDK that the runtime carries', () => {
+    const { external } = bundleFunctions(root, temporaryFolder());
+
+    const foreign = external.filter(
+      (name) => !/^(?:node:|@aws-sdk\/)/.test(name) && !builtinModules.includes(name),
+    );
+    // Node 20 needs ws for a WebSocket, pg would like pg-native: both are asked for only where they are of use.
+    expect(foreign.filter((name) => name !== 'ws' && name !== 'pg-native')).toEqual([]);
+  });
+
+  it('is under 250 KB in all, and loads its drivers only on demand', () => {
+    const { files } = bundleFunctions(root, temporaryFolder());
+    const sum = (of: typeof files): number => of.reduce((bytes, file) => bytes + file.bytes, 0);
+
+    const [all, atStart] = [sum(files), sum(files.filter((file) => file.atStart))];
+    console.log(`functions' code: ${all} bytes in all, ${atStart} at start`);
+    expect(all).toBeLessThan(250_000);
+    expect(atStart).toBeLessThan(100_000);
+  });
+
+  it('is the same, byte by byte, wherever it is built', () => {
+    const [here, there] = [temporaryFolder(), join(temporaryFolder(), 'deeper')];
+    mkdirSync(there);
+    bundleFunctions(root, here);
+    bundleFunctions(root, there);
+
+    expect(readdirSync(there)).toEqual(readdirSync(here));
+    for (const name of readdirSync(here)) {
+      expect(readFileSync(join(there, name), 'utf8')).toBe(readFileSync(join(here, name), 'utf8'));
+    }
+  });
+
+  it('starts as plain Node starts it, and exports the handlers that the functions name', () => {
+    const code = synthesizedCode(migrationsFolder());
+    const exported = (entry: string): string[] =>
+      JSON.parse(
+        execFileSync(
+          process.execPath,
+          [
+            '--input-type=module',
+            '-e',
+            `console.log(JSON.stringify(Object.keys(await import('./${entry}.mjs'))))`,
+          ],
+          { cwd: code, encoding: 'utf8' },
+        ),
+      );
+
+    expect(exported('migrate')).toEqual(expect.arrayContaining(['handler', 'isComplete']));
+    expect(exported('index-build')).toContain('handler');
+  });
+});

@@ -1,0 +1,139 @@
+import { execFileSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { App } from 'aws-cdk-lib';
+import { Template } from 'aws-cdk-lib/assertions';
+import { describe, expect, it } from 'vitest';
+import { MigrationsStack } from '../../infra/migrations-stack.ts';
+import { stackContext } from '../../infra/stack-context.ts';
+import { migrationsFolder, temporaryFolder } from './synthesized.ts';
+
+const root = fileURLToPath(new URL('../..', import.meta.url));
+
+/** What `npx cdk synth` makes of the app, with no AWS account, no credentials and no network in sight. */
+function cdkSynth(...args: readonly string[]): string {
+  const output = temporaryFolder();
+  const cdk = createRequire(import.meta.url).resolve('aws-cdk/bin/cdk');
+  const { PATH } = process.env;
+  execFileSync(process.execPath, [cdk, 'synth', '--quiet', '--output', output, ...args], {
+    cwd: root,
+    env: {
+      PATH,
+      HOME: temporaryFolder(),
+      CI: 'true',
+      HTTPS_PROXY: 'http://127.0.0.1:9',
+      CDK_DISABLE_CLI_TELEMETRY: 'true',
+    },
+    stdio: 'pipe',
+  });
+  return output;
+}
+
+const template = (output: string, stackName: string): { Resources: object; Outputs: object } =>
+  JSON.parse(readFileSync(join(output, `${stackName}.template.json`), 'utf8'));
+
+describe('cdk synth', () => {
+  it('works without account, network or context, and is repeatable', () => {
+    const first = template(cdkSynth(), 'PostgresMigrations');
+    const second = template(cdkSynth(), 'PostgresMigrations');
+
+    expect(second).toEqual(first);
+    expect(JSON.stringify(first)).toContain(':secret:postgres-migrations/database');
+  }, 60_000);
+
+  it('takes secret, stack name, folder and options from the context', () => {
+    const migrations = migrationsFolder({ '1_a.sql': 'create table a (id int);' });
+    const arn = 'arn:aws:secretsmanager:eu-central-1:123456789012:secret:neon-AbCdEf';
+    const context = {
+      stackName: 'Neon',
+      secretArn: arn,
+      migrations,
+      waitFor: 'index-builds',
+      smallTableRows: 500,
+    };
+    const args = Object.entries(context).flatMap(([name, value]) => ['-c', `${name}=${value}`]);
+
+    const written = JSON.stringify(template(cdkSynth(...args), 'Neon'));
+
+    expect(written).toContain(`"DATABASE_SECRET_ARN":"${arn}"`);
+    expect(written).toContain('"WaitFor":"index-builds"');
+    expect(written).toContain('"SmallTableRows":500');
+  }, 60_000);
+});
+
+describe('the context', () => {
+  const read = (given: Record<string, unknown>, env: NodeJS.ProcessEnv = {}) =>
+    stackContext((name) => given[name], env);
+
+  it('has a default for everything', () => {
+    expect(read({})).toEqual({
+      stackName: 'PostgresMigrations',
+      migrations: 'migrations',
+      secret: { kind: 'name', name: 'postgres-migrations/database' },
+      options: {},
+    });
+  });
+
+  it('takes the secret’s name from the environment where the context names none', () => {
+    const env = { DATABASE_SECRET_NAME: 'from-environment' };
+
+    expect(read({}, env).secret).toEqual({ kind: 'name', name: 'from-environment' });
+    expect(read({ secretName: 'from-context' }, env).secret).toEqual({ kind: 'name', name: 'from-context' });
+  });
+
+  it('reads numbers from texts, as -c gives them', () => {
+    const { options } = read({ smallTableRows: '500', lockTimeoutSeconds: '0.5', maxAttempts: 7 });
+
+    expect(options).toMatchObject({ smallTableRows: 500, maxAttempts: 7 });
+    expect(options.lockTimeout?.toMilliseconds()).toBe(500);
+  });
+
+  it.each([
+    [
+      { secretArn: 'arn', secretName: 'name' },
+      'both secretArn and secretName are given\nNext: keep one of -c secretArn=… and -c secretName=…',
+    ],
+    [
+      { smallTableRows: 'many' },
+      'context smallTableRows is "many", but must be a number\nNext: give -c smallTableRows=… another value, or leave it out',
+    ],
+    [
+      { stackName: '' },
+      'context stackName is "", but must be a text that is not empty\nNext: give -c stackName=… another value, or leave it out',
+    ],
+  ])('refuses %o', (given, message) => {
+    expect(() => read(given)).toThrow(message);
+  });
+});
+
+describe('the stack', () => {
+  it('tells how to invoke the migrator and where to look', () => {
+    const stack = new MigrationsStack(new App({ outdir: temporaryFolder() }), 'Stack', {
+      migrations: migrationsFolder(),
+      secret: { kind: 'name', name: 'database' },
+    });
+
+    const { Outputs } = Template.fromStack(stack).toJSON();
+    const text = (id: string): string => joined(Outputs[id].Value);
+    expect(Object.keys(Outputs)).toEqual([
+      'RunCommand',
+      'StatusCommand',
+      'MigratorConsole',
+      'IndexBuildLoopConsole',
+    ]);
+    expect(text('RunCommand')).toMatch(
+      /^aws lambda invoke --region {AWS::Region} --function-name {\w*Migrator\w*} .*--payload '{}' \/dev\/stdout$/,
+    );
+    expect(text('IndexBuildLoopConsole')).toMatch(
+      /\/statemachines\/view\/{\w*IndexBuildLoopStateMachine\w*}$/,
+    );
+  });
+});
+
+/** A Fn::Join as text, references in braces. */
+function joined(value: { 'Fn::Join': [string, (string | { Ref: string })[]] }): string {
+  const [separator, parts] = value['Fn::Join'];
+  return parts.map((part) => (typeof part === 'string' ? part : `{${part.Ref}}`)).join(separator);
+}
