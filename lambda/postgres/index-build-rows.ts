@@ -104,6 +104,45 @@ const buildRow = v.object({
   ),
 });
 
+/** A build with what became of it, for people. */
+export interface BuildRow extends IndexBuild {
+  readonly adopted: boolean;
+  readonly fault: PostgresFault | undefined;
+  /** From the first attempt's start to the end, or to now. */
+  readonly seconds: number | undefined;
+  /** When it was handed off; exact up to the threshold of a small table. */
+  readonly rows: number | undefined;
+  readonly bytes: number | undefined;
+}
+
+/** Every build, in the order in which they were handed off. */
+export async function readAllBuilds(session: Session, ledgerSchema: string): Promise<BuildRow[]> {
+  const rows = await session.query(
+    `select ${buildColumns}, adopted, fault, table_rows::float8 as rows, table_bytes::float8 as bytes,
+            extract(epoch from coalesce(finished_at, pg_catalog.clock_timestamp()) - first_started_at)::float8 as seconds
+       from ${quoteIdentifier(ledgerSchema)}.index_build order by index_build.id`,
+  );
+  return rows.map((row) => {
+    const { adopted, fault, rows: count, bytes, seconds } = v.parse(endColumns, row);
+    return {
+      ...parseBuild(row),
+      adopted,
+      fault: fault === null ? undefined : toFault(fault),
+      rows: count ?? undefined,
+      bytes: bytes ?? undefined,
+      seconds: seconds ?? undefined,
+    };
+  });
+}
+
+const endColumns = v.object({
+  adopted: v.boolean(),
+  fault: v.nullable(faultColumn),
+  rows: v.nullable(v.number()),
+  bytes: v.nullable(v.number()),
+  seconds: v.nullable(v.number()),
+});
+
 const buildColumns = `id::text, version, step, file, line, operation, schema_name as schema, table_name as table,
        index_name as index, is_unique as unique, statement, definition, settings,
        pg_catalog.to_json(replaces::bigint[]) as replaces, state, attempts, turns, session,

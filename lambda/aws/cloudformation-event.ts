@@ -1,0 +1,42 @@
+import * as v from 'valibot';
+
+/** What the CDK's Provider framework hands to `onEvent` and `isComplete`. */
+const cloudFormationEvent = v.object({
+  RequestType: v.picklist(['Create', 'Update', 'Delete']),
+  StackId: v.optional(v.string(), ''),
+  LogicalResourceId: v.optional(v.string(), ''),
+  RequestId: v.optional(v.string(), ''),
+  PhysicalResourceId: v.optional(v.string()),
+});
+
+export type CloudFormationEvent = v.InferOutput<typeof cloudFormationEvent>;
+
+export function isCloudFormationEvent(event: unknown): boolean {
+  return typeof event === 'object' && event !== null && 'RequestType' in event;
+}
+
+export function parseCloudFormationEvent(event: unknown): CloudFormationEvent {
+  return v.parse(cloudFormationEvent, event);
+}
+
+/**
+ * One for the life of the resource: a changed id would make CloudFormation delete the old one. It is made from the
+ * stack and the logical name, so that an event delivered twice gets the same.
+ */
+export function physicalResourceId({
+  PhysicalResourceId,
+  StackId,
+  LogicalResourceId,
+}: CloudFormationEvent): string {
+  if (PhysicalResourceId !== undefined && PhysicalResourceId !== '') return PhysicalResourceId;
+  return `migrations-${stackName(StackId)}-${LogicalResourceId}`;
+}
+
+export function describeEvent({ RequestType, StackId }: CloudFormationEvent): string {
+  return `${RequestType} of stack ${stackName(StackId)}`;
+}
+
+/** arn:aws:cloudformation:region:account:stack/NAME/uuid */
+function stackName(stackId: string): string {
+  return stackId.split('/')[1] ?? stackId;
+}

@@ -1,0 +1,97 @@
+import { readFile } from 'node:fs/promises';
+import * as v from 'valibot';
+import { COMPILED_MIGRATIONS_FILE, environment } from '../environment.ts';
+import type { CompiledMigrations } from '../migration/migration.ts';
+import { MigrationError } from '../migration/migration-error.ts';
+import { defaultOptions, type MigrationOptions } from '../migration/options.ts';
+import type { ConnectionTarget } from '../postgres/connection-target.ts';
+import { readSecret } from './secret.ts';
+
+/** What every entry needs, read where it enters. */
+export interface FunctionContext {
+  readonly migrations: CompiledMigrations;
+  readonly target: ConnectionTarget;
+  readonly options: MigrationOptions;
+  /** Milliseconds since 1970 by which the function has to have answered. */
+  readonly deadline: number;
+}
+
+/** Kept free for the answer itself. */
+const MARGIN_MILLISECONDS = 10_000;
+
+export async function functionContext(remainingMilliseconds: number): Promise<FunctionContext> {
+  const deadline = Date.now() + remainingMilliseconds - MARGIN_MILLISECONDS;
+  const [migrations, target] = await Promise.all([
+    readCompiledMigrations(),
+    readSecret(required(environment.secretArn)),
+  ]);
+  return { migrations, target, options: readOptions(), deadline };
+}
+
+let compiled: Promise<CompiledMigrations> | undefined;
+
+function readCompiledMigrations(): Promise<CompiledMigrations> {
+  compiled ??= readFile(new URL(COMPILED_MIGRATIONS_FILE, import.meta.url), 'utf8').then(parseCompiled);
+  return compiled;
+}
+
+/** The file is our own compiler's; only its format is in question, where bundle and file are of different age. */
+function parseCompiled(text: string): CompiledMigrations {
+  const json = v.parse(v.looseObject({ format: v.number() }), JSON.parse(text));
+  if (json.format === 1) return json as unknown as CompiledMigrations;
+  throw new MigrationError({
+    code: 'compiled-format',
+    what: `The compiled migrations have format ${json.format}; this function knows format 1.`,
+    applied: 'nothing by this run.',
+    next: 'deploy again, so that the function and its migrations are of one version.',
+  });
+}
+
+const optionsSchema = v.partial(
+  v.strictObject({
+    ledgerSchema: v.pipe(v.string(), v.minLength(1)),
+    indexStrategy: v.picklist(['auto', 'inline', 'concurrent']),
+    smallTableRows: v.pipe(v.number(), v.integer(), v.minValue(0)),
+    lockTimeoutSeconds: v.pipe(v.number(), v.minValue(0)),
+    lockBudgetSeconds: v.pipe(v.number(), v.minValue(0)),
+    maxAttempts: v.pipe(v.number(), v.integer(), v.minValue(1)),
+    attachSeconds: v.pipe(v.number(), v.minValue(0)),
+    maxConcurrentTables: v.pipe(v.number(), v.integer(), v.minValue(1)),
+    waitFor: v.picklist(['migrations', 'index-builds', 'nothing']),
+  }),
+);
+
+/** Options as JSON, from the environment or the command line. */
+export function parseOptions(text: string, source: string): MigrationOptions {
+  try {
+    const given = v.parse(optionsSchema, JSON.parse(text));
+    return {
+      ...defaultOptions,
+      ...Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)),
+    };
+  } catch (error) {
+    throw new MigrationError({
+      code: 'options-invalid',
+      what: `${source} is not valid: ${error instanceof Error ? error.message : String(error)}.`,
+      next: `expected a JSON object with some of ${Object.keys(defaultOptions).join(', ')}.`,
+      cause: error,
+    });
+  }
+}
+
+function readOptions(): MigrationOptions {
+  return parseOptions(
+    process.env[environment.options] ?? '{}',
+    `The environment variable ${environment.options}`,
+  );
+}
+
+export function required(name: string): string {
+  const value = process.env[name];
+  if (value !== undefined && value !== '') return value;
+  throw new MigrationError({
+    code: 'environment-missing',
+    what: `The environment variable ${name} is not set.`,
+    next: 'deploy the function with the PostgresMigrations construct, which sets it.',
+  });
+}

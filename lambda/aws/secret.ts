@@ -1,0 +1,89 @@
+import * as v from 'valibot';
+import { MigrationError } from '../migration/migration-error.ts';
+import { type ConnectionTarget, parseConnectionUrl } from '../postgres/connection-target.ts';
+
+/** Reads the secret anew at each call, so that a rotated password is used from then on. */
+export async function readSecret(secretArn: string): Promise<ConnectionTarget> {
+  // Loaded here and not at the top: the part of a cold start that a test of the parser should not pay.
+  const { SecretsManagerClient, GetSecretValueCommand } = await import('@aws-sdk/client-secrets-manager');
+  const client = new SecretsManagerClient({});
+  try {
+    const { SecretString: text } = await client.send(new GetSecretValueCommand({ SecretId: secretArn }));
+    if (text === undefined) throw invalid('it holds binary data');
+    return parseSecret(text);
+  } catch (error) {
+    if (error instanceof MigrationError) throw error;
+    throw new MigrationError({
+      code: 'secret-unreadable',
+      what: `The secret ${secretArn} can't be read: ${error instanceof Error ? error.message : String(error)}`,
+      applied: 'nothing by this run.',
+      next: 'check that the secret exists in this region and that the function may read it and its key; then run again.',
+      cause: error,
+    });
+  } finally {
+    client.destroy();
+  }
+}
+
+const urlForm = v.union([
+  v.pipe(
+    v.object({ DATABASE_URL: v.string() }),
+    v.transform((secret) => secret.DATABASE_URL),
+  ),
+  v.pipe(
+    v.object({ connectionString: v.string() }),
+    v.transform((secret) => secret.connectionString),
+  ),
+  v.pipe(
+    v.object({ url: v.string() }),
+    v.transform((secret) => secret.url),
+  ),
+]);
+
+const rdsForm = v.object({
+  host: v.string(),
+  username: v.string(),
+  password: v.string(),
+  port: v.optional(v.union([v.number(), v.pipe(v.string(), v.regex(/^\d+$/), v.transform(Number))])),
+  dbname: v.optional(v.string()),
+  engine: v.optional(v.string()),
+});
+
+/** A URL; JSON with `DATABASE_URL`, `connectionString` or `url`; or the JSON that RDS writes. */
+export function parseSecret(text: string): ConnectionTarget {
+  const trimmed = text.trim();
+  if (!trimmed.startsWith('{')) return parseConnectionUrl(trimmed, 'The secret');
+  let json: unknown;
+  try {
+    json = JSON.parse(trimmed);
+  } catch {
+    throw invalid('it begins as JSON but is not valid JSON');
+  }
+  const url = v.safeParse(urlForm, json);
+  if (url.success) return parseConnectionUrl(url.output, 'The secret');
+  const rds = v.safeParse(rdsForm, json);
+  if (!rds.success) throw invalid(`its keys are ${keysOf(json)}`);
+  const { host, username, password, port, dbname, engine } = rds.output;
+  if (engine !== undefined && !engine.includes('postgres')) throw invalid(`its engine is '${engine}'`);
+  const address = new URL('postgres://placeholder');
+  address.hostname = host;
+  address.port = String(port ?? 5432);
+  address.username = encodeURIComponent(username);
+  address.password = encodeURIComponent(password);
+  address.pathname = `/${encodeURIComponent(dbname ?? 'postgres')}`;
+  return parseConnectionUrl(address.href, 'The secret');
+}
+
+/** Names of the keys, never their values. */
+function keysOf(json: unknown): string {
+  return typeof json === 'object' && json !== null ? Object.keys(json).join(', ') || 'none' : 'none';
+}
+
+function invalid(problem: string): MigrationError {
+  return new MigrationError({
+    code: 'secret-invalid',
+    what: `The secret is not a usable connection: ${problem}.`,
+    applied: 'nothing by this run.',
+    next: 'store postgres://user:password@host/database; or JSON with DATABASE_URL, connectionString or url; or JSON with host, username, password, port and dbname.',
+  });
+}

@@ -1,0 +1,70 @@
+import * as v from 'valibot';
+import { functionContext } from './aws/function-context.ts';
+import { logEvent } from './aws/log.ts';
+import type { ResumeResult, SettleResult, TablesResult, TurnResult } from './index-build/loop-task.ts';
+import { MigrationError } from './migration/migration-error.ts';
+import { withSession } from './postgres/connect.ts';
+import { tablesWithBuilds } from './postgres/index-build-rows.ts';
+import { resume } from './story/resume.ts';
+import { settle } from './story/settle.ts';
+import { takeTurn } from './story/turn.ts';
+
+const loopTask = v.variant('task', [
+  v.object({ task: v.literal('tables') }),
+  v.object({
+    task: v.literal('turn'),
+    table: v.object({ schema: v.string(), table: v.string() }),
+    turn: v.number(),
+  }),
+  v.object({ task: v.literal('resume') }),
+  v.object({ task: v.literal('settle'), execution: v.string() }),
+]);
+
+interface LambdaContext {
+  getRemainingTimeInMillis(): number;
+}
+
+/**
+ * One task of the loop:
+ * 1. `tables`: which tables have builds that are not over;
+ * 2. `turn`: observe one table's next build, decide, act;
+ * 3. `resume`: apply the migrations that waited for builds;
+ * 4. `settle`: say what became of it all.
+ * A fault is thrown, and retried by the state machine; an outcome is returned.
+ */
+export async function handler(
+  event: unknown,
+  context: LambdaContext,
+): Promise<TablesResult | TurnResult | ResumeResult | SettleResult> {
+  const parsed = v.safeParse(loopTask, event);
+  if (!parsed.success) {
+    throw new MigrationError({
+      code: 'task-invalid',
+      what: `This is no task of the index-build loop: ${v.summarize(parsed.issues).replaceAll('\n', '; ')}.`,
+      next: 'start the state machine, which calls this function; operators invoke the migrator function instead.',
+    });
+  }
+  const task = parsed.output;
+  const { target, options, migrations, deadline } = await functionContext(context.getRemainingTimeInMillis());
+  switch (task.task) {
+    case 'tables':
+      return withSession(target, async (session) => ({
+        tables: await tablesWithBuilds(session, options.ledgerSchema),
+      }));
+    case 'turn':
+      return takeTurn({ ...task, target, options, deadline, report: logEvent });
+    case 'resume':
+      return resume({
+        migrations,
+        target,
+        options,
+        deadline,
+        cause: { kind: 'loop', actor: 'index-build loop' },
+        report: logEvent,
+      });
+    case 'settle':
+      return withSession(target, (session) => settle(session, options.ledgerSchema));
+    default:
+      return task satisfies never;
+  }
+}

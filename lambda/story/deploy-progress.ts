@@ -1,0 +1,60 @@
+import type { RecordedBuild } from '../migration/ledger.ts';
+import type { CompiledMigrations } from '../migration/migration.ts';
+import { MigrationError } from '../migration/migration-error.ts';
+import type { MigrationOptions } from '../migration/options.ts';
+import { plan } from '../migration/plan.ts';
+import { waitOf } from '../migration/waiting.ts';
+import { withSession } from '../postgres/connect.ts';
+import type { ConnectionTarget } from '../postgres/connection-target.ts';
+import { readLedger } from '../postgres/ledger.ts';
+import { settle } from './settle.ts';
+
+/** `idle`: steps are pending that wait for nobody, so a run has to go on with them. */
+export type DeployProgress = { readonly kind: 'complete' | 'in-progress' | 'idle' };
+
+interface Asked {
+  readonly options: MigrationOptions;
+  readonly migrations: CompiledMigrations;
+}
+
+/** How far a deploy is, as its `waitFor` counts. Throws where what it waits for has failed. */
+export async function deployProgress(
+  target: ConnectionTarget,
+  { options, migrations }: Asked,
+): Promise<DeployProgress> {
+  return withSession(target, async (session) => {
+    const { ledger } = await readLedger(session, options.ledgerSchema);
+    const { pending, builds } = plan(migrations.migrations, ledger);
+    const [next] = pending;
+    const waitsFor = next === undefined ? undefined : waitOf(next, builds);
+    const needed =
+      options.waitFor === 'index-builds'
+        ? ofThisCode(builds, migrations)
+        : waitsFor === undefined
+          ? []
+          : builds;
+    if (needed.some(isOver)) throw failed((await settle(session, options.ledgerSchema)).message);
+    if (needed.length > 0) return { kind: 'in-progress' };
+    return { kind: next === undefined ? 'complete' : 'idle' };
+  });
+}
+
+/** Builds of a newer code, after a rollback, are not this deploy's to wait for. */
+function ofThisCode(builds: readonly RecordedBuild[], { migrations }: CompiledMigrations): RecordedBuild[] {
+  const known = new Set(migrations.map(({ version }) => version));
+  return builds.filter(({ version }) => known.has(version));
+}
+
+function isOver({ state }: RecordedBuild): boolean {
+  return state === 'failed' || state === 'cancelled';
+}
+
+function failed(message: string): MigrationError {
+  const [first = '', ...rest] = message.split('\n');
+  return new MigrationError({
+    code: 'index-builds-failed',
+    what: first,
+    applied: 'every step before the ones that wait for this build.',
+    next: [...rest, 'mend the cause, then deploy again: the failed builds are tried again.'].join('\n'),
+  });
+}

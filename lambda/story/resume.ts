@@ -1,0 +1,25 @@
+import type { ResumeResult } from '../index-build/loop-task.ts';
+import { MigrationError } from '../migration/migration-error.ts';
+import type { RunRequest } from './run.ts';
+import { runMigrations } from './run-migrations.ts';
+
+/** Errors that come from the migrations themselves: no retry of the loop can mend them, and the ledger has them. */
+const SETTLED = new Set([
+  'statement-failed',
+  'drift',
+  'plain-create-index',
+  'interrupted-step',
+  'reindex-too-wide',
+]);
+
+/** Applies what waited for builds. What can't be applied is recorded with the run, and reported by settle. */
+export async function resume(request: RunRequest): Promise<ResumeResult> {
+  try {
+    const { outcome, builds } = await runMigrations(request);
+    const open = builds.some(({ state }) => state === 'pending' || state === 'building');
+    return { outcome: open || outcome === 'unfinished' ? 'more' : 'settled' };
+  } catch (error) {
+    if (error instanceof MigrationError && SETTLED.has(error.code)) return { outcome: 'settled' };
+    throw error;
+  }
+}

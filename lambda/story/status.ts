@@ -1,0 +1,136 @@
+import * as v from 'valibot';
+import { fractionDone, secondsLeft } from '../index-build/progress.ts';
+import type { Ledger } from '../migration/ledger.ts';
+import type { CompiledMigrations, Migration } from '../migration/migration.ts';
+import type { MigrationOptions } from '../migration/options.ts';
+import { withSession } from '../postgres/connect.ts';
+import type { ConnectionTarget } from '../postgres/connection-target.ts';
+import { type BuildRow, readAllBuilds } from '../postgres/index-build-rows.ts';
+import { seeBuilder } from '../postgres/index-catalog.ts';
+import { readLedger } from '../postgres/ledger.ts';
+import { quoteIdentifier } from '../postgres/quote.ts';
+import type { Session } from '../postgres/session.ts';
+import type { ProgressSeen } from './turn.ts';
+
+/** The ledger and the builds, as they are now. */
+export interface Status {
+  readonly migrations: readonly MigrationStatus[];
+  readonly builds: readonly BuildStatus[];
+  readonly lastRun: RunStatus | undefined;
+}
+
+export interface MigrationStatus {
+  readonly version: string;
+  readonly name: string;
+  /** `partial`: some of its steps are applied. `unknown`: applied, but not in this folder. */
+  readonly state:
+    | 'applied'
+    | 'baselined'
+    | 'building'
+    | 'failed'
+    | 'partial'
+    | 'changed'
+    | 'pending'
+    | 'unknown';
+}
+
+export interface BuildStatus extends BuildRow {
+  readonly progress: ProgressSeen | undefined;
+}
+
+export interface RunStatus {
+  readonly id: string;
+  readonly cause: string;
+  readonly actor: string;
+  readonly startedAt: string;
+  readonly outcome: string | undefined;
+  readonly error: string | undefined;
+}
+
+interface Asked {
+  readonly options: MigrationOptions;
+  readonly migrations: CompiledMigrations;
+}
+
+/** Reads everything a person asks for at night; writes nothing, takes no lock, needs no ledger to exist. */
+export async function readStatus(target: ConnectionTarget, { options, migrations }: Asked): Promise<Status> {
+  return withSession(target, async (session) => {
+    const { exists, ledger } = await readLedger(session, options.ledgerSchema);
+    if (!exists)
+      return { migrations: migrationStates(migrations.migrations, ledger), builds: [], lastRun: undefined };
+    const builds: BuildStatus[] = [];
+    for (const build of await readAllBuilds(session, options.ledgerSchema)) {
+      builds.push({ ...build, progress: await progressOf(session, build) });
+    }
+    return {
+      migrations: migrationStates(migrations.migrations, ledger),
+      builds,
+      lastRun: await lastRun(session, options.ledgerSchema),
+    };
+  });
+}
+
+async function progressOf(session: Session, build: BuildRow): Promise<ProgressSeen | undefined> {
+  if (build.state !== 'building') return undefined;
+  const { progress } = await seeBuilder(session, build);
+  if (progress === undefined) return undefined;
+  const secondsElapsed = build.secondsSinceStart ?? 0;
+  const fraction = fractionDone(progress);
+  return {
+    phase: progress.phase,
+    fraction,
+    secondsElapsed,
+    secondsLeft: secondsLeft(fraction, secondsElapsed),
+  };
+}
+
+/** What state each file is in, the folder's in its order, then what only the ledger knows. */
+export function migrationStates(migrations: readonly Migration[], ledger: Ledger): MigrationStatus[] {
+  const known = new Set(migrations.map(({ version }) => version));
+  const unknown = new Map<string, string>();
+  for (const { version, name } of ledger.steps) if (!known.has(version)) unknown.set(version, name);
+  return [
+    ...migrations.map((migration) => ({
+      version: migration.version,
+      name: migration.name,
+      state: stateOf(migration, ledger),
+    })),
+    ...[...unknown].map(([version, name]) => ({ version, name, state: 'unknown' as const })),
+  ];
+}
+
+function stateOf(migration: Migration, ledger: Ledger): MigrationStatus['state'] {
+  const rows = ledger.steps.filter(({ version }) => version === migration.version);
+  if (rows.length === 0) return 'pending';
+  const changed = rows.some(
+    (row) =>
+      row.state !== 'baselined' &&
+      row.state !== 'failed' &&
+      row.checksum !== migration.checksum &&
+      row.fingerprint !== migration.steps[row.step]?.fingerprint,
+  );
+  if (changed) return 'changed';
+  if (rows.some(({ state }) => state === 'failed')) return 'failed';
+  if (rows.every(({ state }) => state === 'baselined')) return 'baselined';
+  if (rows.length < (rows[0]?.steps ?? 0) || rows.some(({ state }) => state === 'started')) return 'partial';
+  return rows.some(({ state }) => state === 'pending') ? 'building' : 'applied';
+}
+
+const runRow = v.object({
+  id: v.string(),
+  cause: v.string(),
+  actor: v.string(),
+  started_at: v.string(),
+  outcome: v.nullable(v.string()),
+  error: v.nullable(v.string()),
+});
+
+async function lastRun(session: Session, ledgerSchema: string): Promise<RunStatus | undefined> {
+  const [row] = await session.query(
+    `select id::text, cause, actor, started_at::text, outcome, summary ->> 'error' as error
+       from ${quoteIdentifier(ledgerSchema)}.run order by run.started_at desc limit 1`,
+  );
+  if (row === undefined) return undefined;
+  const { started_at, outcome, error, ...rest } = v.parse(runRow, row);
+  return { ...rest, startedAt: started_at, outcome: outcome ?? undefined, error: error ?? undefined };
+}
