@@ -1,0 +1,116 @@
+import { createHash } from 'node:crypto';
+import { join } from 'node:path';
+import type { CompiledMigrations, Migration, UndoFile } from '../lambda/migration/migration.ts';
+import { type Directives, readDirectives } from './compile/directives.ts';
+import { divideFile } from './compile/divide-file.ts';
+import { type FolderFacts, gatherFacts } from './compile/folder-facts.ts';
+import { type MigrationFile, readFolder } from './compile/migration-folder.ts';
+import { type ParsedFile, parseFile } from './compile/parse-file.ts';
+import { CompileError, FileRefused, type Problem } from './compile/problem.ts';
+import { readSource } from './compile/source-file.ts';
+import { finishSteps } from './compile/steps.ts';
+
+export type { ParsedFile, ParsedStatement } from './compile/parse-file.ts';
+export { CompileError, type Problem } from './compile/problem.ts';
+
+/** One SQL file, parsed: what the linter reads, and what a migration is compiled from. */
+export interface ParsedMigrationFile extends ParsedFile {
+  readonly directives: Directives;
+}
+
+/** A migration with the syntax trees of which it was made. */
+export interface ParsedMigration {
+  readonly migration: Migration;
+  readonly up: ParsedMigrationFile;
+  readonly undo: ParsedMigrationFile | undefined;
+}
+
+/**
+ * Compiles a folder of migrations.
+ *
+ * @throws CompileError with all that is wrong, at most one problem per file
+ */
+export async function compileMigrations(directory: string): Promise<CompiledMigrations> {
+  return compileMigrationsSync(directory);
+}
+
+/** As compileMigrations, for a construct's constructor, which cannot wait. */
+export function compileMigrationsSync(directory: string): CompiledMigrations {
+  const migrations = parseMigrations(directory).map(({ migration }) => migration);
+  return { format: 1, checksum: checksumOf(migrations), migrations };
+}
+
+/**
+ * Reads one SQL file. `file` is its path in errors, relative to the folder.
+ *
+ * @throws FileRefused with the first thing that is wrong
+ */
+export function parseMigrationFile(directory: string, file: string): ParsedMigrationFile {
+  const parsed = parseFile(readSource(join(directory, file), file));
+  return { ...parsed, directives: readDirectives(parsed.source, parsed.comments) };
+}
+
+/**
+ * Compiles a folder and keeps the syntax trees.
+ *
+ * @throws CompileError as compileMigrations does
+ */
+export function parseMigrations(directory: string): readonly ParsedMigration[] {
+  const folder = readFolder(directory);
+  const problems: Problem[] = [...folder.problems];
+  const read = folder.files.flatMap((file) => attempt(problems, () => [readBoth(directory, file)]) ?? []);
+  const facts = gatherFacts(read.flatMap(({ up, undo }) => [...up.statements, ...(undo?.statements ?? [])]));
+  const migrations = read.flatMap((each) => attempt(problems, () => [compileOne(each, facts)]) ?? []);
+  if (problems.length > 0) throw new CompileError(problems);
+  return migrations;
+}
+
+interface ReadMigration {
+  readonly file: MigrationFile;
+  readonly up: ParsedMigrationFile;
+  readonly undo: ParsedMigrationFile | undefined;
+}
+
+function readBoth(directory: string, file: MigrationFile): ReadMigration {
+  const up = parseMigrationFile(directory, file.file);
+  return { file, up, undo: file.undo === undefined ? undefined : parseMigrationFile(directory, file.undo) };
+}
+
+function compileOne({ file, up, undo }: ReadMigration, facts: FolderFacts): ParsedMigration {
+  const { version, name } = file;
+  const migration: Migration = {
+    version,
+    name,
+    file: file.file,
+    checksum: up.source.checksum,
+    steps: finishSteps(divideFile(up, up.directives, facts)),
+    undo: undo === undefined ? undefined : compileUndo(undo, facts),
+    waitsForBuilds: up.directives.wait,
+    allowed: up.directives.allowed,
+  };
+  return { migration, up, undo };
+}
+
+function compileUndo(undo: ParsedMigrationFile, facts: FolderFacts): UndoFile {
+  const { file, checksum } = undo.source;
+  return { file, checksum, steps: finishSteps(divideFile(undo, undo.directives, facts)) };
+}
+
+/** Other files go on when one is refused, so that all mistakes are shown at once. */
+function attempt<Result>(problems: Problem[], compile: () => Result): Result | undefined {
+  try {
+    return compile();
+  } catch (error) {
+    if (!(error instanceof FileRefused)) throw error;
+    problems.push(error.problem);
+    return undefined;
+  }
+}
+
+function checksumOf(migrations: readonly Migration[]): string {
+  const hash = createHash('sha256');
+  for (const { version, name, file, checksum, undo } of migrations) {
+    hash.update(`${JSON.stringify([version, name, file, checksum, undo?.file, undo?.checksum])}\n`);
+  }
+  return hash.digest('hex');
+}

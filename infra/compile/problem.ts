@@ -1,0 +1,65 @@
+import type { Position } from '../../lambda/migration/migration.ts';
+import { MigrationError } from '../../lambda/migration/migration-error.ts';
+import { pointAt } from './source-excerpt.ts';
+import type { SourceText } from './source-text.ts';
+
+/** One thing that keeps a migration from being compiled. */
+export interface Problem {
+  readonly file: string;
+  readonly position?: Position | undefined;
+  /** What is wrong, in one sentence. */
+  readonly sentence: string;
+  /** The source line and a caret below it. */
+  readonly excerpt?: string | undefined;
+  /** What to write instead, where more can be said than the sentence says. */
+  readonly advice?: string | undefined;
+}
+
+/** Ends the compilation of one file; the others go on, so that one synth shows them all. */
+export class FileRefused extends Error {
+  readonly problem: Problem;
+
+  constructor(problem: Problem, options?: ErrorOptions) {
+    super(problem.sentence, options);
+    this.problem = problem;
+  }
+}
+
+export interface Finding {
+  /** Where in the text. */
+  readonly index: number;
+  readonly sentence: string;
+  readonly advice?: string | undefined;
+}
+
+/** Points to a place in a file. */
+export function problemAt(source: SourceText, { index, sentence, advice }: Finding): FileRefused {
+  return new FileRefused({
+    file: source.file,
+    position: source.positionOf(index),
+    sentence,
+    excerpt: pointAt(source, index),
+    advice,
+  });
+}
+
+/** All that is wrong with a folder of migrations. Its message shows each place with its source line and a caret. */
+export class CompileError extends MigrationError {
+  /** At most one per file, in the order of the files. */
+  readonly problems: readonly Problem[];
+
+  constructor(problems: readonly Problem[]) {
+    const count = problems.length === 1 ? 'One migration' : `${problems.length} migrations`;
+    super({
+      code: 'compile-failed',
+      what: problems.map(showProblem).join('\n\n'),
+      next: `${count} can't be compiled: correct ${problems.length === 1 ? 'it' : 'them'}, then try again. The database was not touched.`,
+    });
+    this.problems = problems;
+  }
+}
+
+function showProblem({ file, position, sentence, excerpt, advice }: Problem): string {
+  const place = position === undefined ? file : `${file}:${position.line}:${position.column}`;
+  return [`${place}: ${sentence}`, excerpt, advice].filter((part) => part !== undefined).join('\n');
+}

@@ -1,0 +1,29 @@
+import type { SourceText } from './source-text.ts';
+
+const CHARACTERS_BEFORE = 70;
+const CHARACTERS_AFTER = 40;
+const MARGIN = '    ';
+
+/** The source line and a caret under the character at an index; a long line is cut on both sides. */
+export function pointAt(source: SourceText, index: number): string {
+  const line = source.lineAround(index);
+  const before = [...line.text.slice(0, index - line.start)];
+  const after = [...line.text.slice(index - line.start)];
+  const head = before.length > CHARACTERS_BEFORE ? ['…', ...before.slice(1 - CHARACTERS_BEFORE)] : before;
+  const tail = after.length > CHARACTERS_AFTER ? [...after.slice(0, CHARACTERS_AFTER - 1), '…'] : after;
+  return `${MARGIN}${[...head, ...tail].join('').trimEnd()}\n${MARGIN}${head.map(blankOf).join('')}^`;
+}
+
+/** White space as wide as a character: a tab stays one, since only the terminal knows its width. */
+function blankOf(character: string): string {
+  if (character === '\t') return '\t';
+  if (/^[\p{Mark}\p{Default_Ignorable_Code_Point}]$/u.test(character)) return '';
+  return isWide(character) ? '  ' : ' ';
+}
+
+/** Takes two columns in a terminal: East Asian wide characters and emoji. */
+function isWide(character: string): boolean {
+  return /^(?:\p{Emoji_Presentation}|[\u1100-\u115f\u2e80-\u303e\u3041-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff01-\uff60\uffe0-\uffe6]|[\u{20000}-\u{3fffd}])$/u.test(
+    character,
+  );
+}

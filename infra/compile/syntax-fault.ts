@@ -1,0 +1,107 @@
+import { parser } from './parser.ts';
+import { type FileRefused, type Finding, problemAt } from './problem.ts';
+import type { SourceText } from './source-text.ts';
+import { as, type Node } from './syntax-tree.ts';
+
+/** Makes a problem of what the parser threw, and knows the usual reasons better than a grammar can. */
+export function refuseSyntax(source: SourceText, error: unknown): FileRefused {
+  const { message, sqlDetails } = error as { message: string; sqlDetails?: { cursorPosition: number } };
+  if (sqlDetails === undefined) {
+    const sentence = `The parser gave up on this file, which may be too large for it: ${message}.`;
+    return problemAt(source, { index: 0, sentence, advice: 'Split it into several files.' });
+  }
+  const index = source.indexOfCodePoint(sqlDetails.cursorPosition);
+  return problemAt(source, explain(source.text, index) ?? { index, sentence: `${message}.` });
+}
+
+function explain(text: string, index: number): Finding | undefined {
+  return (
+    copyData(text, index) ?? metaCommand(text, index) ?? psqlVariable(text, index) ?? invisible(text, index)
+  );
+}
+
+/** The lines after COPY … FROM STDIN are no SQL: the first of them is where the parser stops. */
+function copyData(text: string, index: number): Finding | undefined {
+  const before = lastStatementBefore(text, index);
+  return before !== undefined && isCopyFromStdin(before.tree) ? refusedCopy(before.index) : undefined;
+}
+
+export function isCopyFromStdin(tree: Node): boolean {
+  const copy = as('CopyStmt', tree);
+  return copy?.is_from === true && copy.filename === undefined;
+}
+
+export function refusedCopy(index: number): Finding {
+  return {
+    index,
+    sentence: 'COPY … FROM STDIN needs data from a client, and a migration has none.',
+    advice:
+      'Write the rows as INSERT statements (pg_dump --rows-per-insert=1000 does), or load them outside of migrations.',
+  };
+}
+
+function lastStatementBefore(text: string, index: number): { tree: Node; index: number } | undefined {
+  const before = text.slice(0, index);
+  try {
+    const raw = parser().parseSync(before).stmts?.at(-1);
+    if (raw?.stmt === undefined) return undefined;
+    const start = Buffer.from(before)
+      .subarray(0, raw.stmt_location ?? 0)
+      .toString().length;
+    return { tree: raw.stmt, index: start };
+  } catch {
+    // What stands before is not whole: the parser stopped in the middle of a statement.
+    return undefined;
+  }
+}
+
+function metaCommand(text: string, index: number): Finding | undefined {
+  if (text[index] !== '\\') return undefined;
+  const [command] = /^\\\S*/.exec(text.slice(index)) ?? [];
+  const advice = META_COMMAND_ADVICE.find(([prefix]) => command?.startsWith(prefix))?.[1];
+  return {
+    index,
+    sentence: `${command} is a command of psql, not SQL: only psql understands it.`,
+    advice: advice ?? 'Remove it, or write what it does as SQL.',
+  };
+}
+
+const META_COMMAND_ADVICE: readonly (readonly [string, string])[] = [
+  ['\\restrict', 'Remove it: pg_dump writes it to protect psql, and nothing here needs it.'],
+  ['\\unrestrict', 'Remove it: pg_dump writes it to protect psql, and nothing here needs it.'],
+  ['\\c', 'Remove it: migrations run in the one database that their secret names.'],
+  ['\\i', "Put the other file's SQL here, or make it a migration of its own."],
+  ['\\.', 'Write the rows as INSERT statements.'],
+];
+
+function psqlVariable(text: string, index: number): Finding | undefined {
+  const [variable] = /^:(?:'\w+'|"\w+"|\w+)/.exec(text.slice(index)) ?? [];
+  if (variable === undefined) return undefined;
+  return {
+    index,
+    sentence: `${variable} is a variable of psql, and nothing sets it here.`,
+    advice: 'Write the value itself.',
+  };
+}
+
+/** Characters that look like white space, or like nothing, and are read as the name of something. */
+const INVISIBLE: ReadonlyMap<string, string> = new Map([
+  ['\u00a0', 'a no-break space (U+00A0)'],
+  ['\u200b', 'a zero-width space (U+200B)'],
+  ['\u2028', 'a line separator (U+2028)'],
+  ['\u2060', 'a word joiner (U+2060)'],
+  ['\u3000', 'an ideographic space (U+3000)'],
+  ['\ufeff', 'a byte order mark (U+FEFF)'],
+]);
+
+function invisible(text: string, index: number): Finding | undefined {
+  const [word] = /^[^\s;,()]*[\u00a0\u200b\u2028\u2060\u3000\ufeff]/.exec(text.slice(index)) ?? [];
+  const character = word?.at(-1);
+  const name = character === undefined ? undefined : INVISIBLE.get(character);
+  if (word === undefined || name === undefined) return undefined;
+  return {
+    index: index + word.length - 1,
+    sentence: `Here is ${name}, which PostgreSQL reads as part of a name.`,
+    advice: 'Remove it, or write an ordinary space.',
+  };
+}
