@@ -112,10 +112,8 @@ describe('an embedded Postgres', () => {
     await chmod(join(directory, 'bin', 'postgres'), 0o644);
     await chmod(hidden, 0o700);
     const postgres = await startServer({ binaries: { directory } });
-    await queryOnce(
-      postgres.url,
-      'create extension dblink; select dblink_connect_u($$x$$, $$host=no.invalid$$)',
-    ).catch((error: unknown) => expect(String(error)).toContain('could not establish connection'));
+    // Loads libpq, whose link was missing.
+    await queryOnce(postgres.url, 'create extension dblink');
   });
 });
 

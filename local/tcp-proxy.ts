@@ -1,0 +1,68 @@
+import { connect, createServer, type Server } from 'node:net';
+import {
+  addressOf,
+  controlsOf,
+  type ProxyControls,
+  RelayStation,
+  type RelayStationOptions,
+  throughAddress,
+} from './relay-station.ts';
+
+export interface TcpProxyOptions extends RelayStationOptions {
+  /** URL of the database; only its host and port are looked at. */
+  readonly target: string;
+}
+
+export interface TcpProxy extends ProxyControls {
+  readonly host: string;
+  readonly port: number;
+  /** The target's URL, by way of the proxy. */
+  readonly url: string;
+}
+
+/** Starts a proxy, lends it to `work`, and ends it. */
+export async function withTcpProxy<T>(
+  options: TcpProxyOptions,
+  work: (proxy: TcpProxy) => Promise<T>,
+): Promise<T> {
+  const proxy = await startTcpProxy(options);
+  try {
+    return await work(proxy);
+  } finally {
+    await proxy.stop();
+  }
+}
+
+/** A proxy in front of a Postgres that counts what passes, makes the way longer, and breaks connections when told. */
+export async function startTcpProxy(options: TcpProxyOptions): Promise<TcpProxy> {
+  const station = new RelayStation(options);
+  const target = addressOf(options.target);
+  const server = createServer({ noDelay: true }, (client) => {
+    const upstream = connect({ ...target, noDelay: true });
+    station.relay(client, upstream, { connection: station.nextConnection() });
+  });
+  const port = await listen(server);
+  const stop = async () => {
+    await Promise.all([closeServer(server), station.cutAll()]);
+  };
+  const host = '127.0.0.1';
+  const controls = controlsOf(station, stop);
+  return Object.assign(controls, { host, port, url: throughAddress(options.target, { host, port }) });
+}
+
+/** On a free port of 127.0.0.1. */
+export function listen(server: Server): Promise<number> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(0, '127.0.0.1', () => {
+      const address = server.address();
+      if (address === null || typeof address === 'string') reject(new Error('The proxy has no TCP address.'));
+      else resolve(address.port);
+    });
+  });
+}
+
+/** Takes no more connections; resolves when the open ones are closed. */
+export function closeServer(server: Server): Promise<void> {
+  return new Promise((resolve) => void server.close(() => resolve()));
+}
