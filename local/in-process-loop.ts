@@ -27,7 +27,10 @@ export async function runLoop(loop: InProcessLoop): Promise<SettleResult> {
   return withSession(target, (session) => settle(session, options.ledgerSchema));
 }
 
-async function buildTable(table: BuildTable, { target, options, deadline, report, signal }: InProcessLoop): Promise<void> {
+async function buildTable(
+  table: BuildTable,
+  { target, options, deadline, report, signal }: InProcessLoop,
+): Promise<void> {
   for (let turn = 1; ; turn += 1) {
     signal?.throwIfAborted();
     const { outcome, waitSeconds } = await takeTurn({ table, turn, target, options, deadline, report });

@@ -290,14 +290,14 @@ export async function endBuild(session: Session, ledgerSchema: string, build: In
   );
 }
 
-/** Gives failed builds their attempts back. A cancelled one stays so until an operator retries it. */
-export function requeueFailedBuilds(ledgerSchema: string): string {
+/** Gives builds that failed, or were cancelled, their attempts back. */
+export function requeueBuilds(ledgerSchema: string, ids: readonly string[]): string {
   const s = quoteIdentifier(ledgerSchema);
   return `with again as (
   update ${s}.index_build
      set state = 'pending', attempts = 0, fault = null, attempt_outcome = null, finished_at = null, session = null,
          started_at = null, first_started_at = null
-   where state = 'failed'
+   where state in ('failed', 'cancelled') and id in (${ids.map((id) => quoteLiteral(id)).join(', ')})
 returning version, step)
 update ${s}.step set state = 'pending', finished_at = null
   from again where step.version = again.version and step.step = again.step`;

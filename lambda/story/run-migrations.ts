@@ -1,10 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { RecordedBuild } from '../migration/ledger.ts';
 import { MigrationError } from '../migration/migration-error.ts';
 import { type Plan, plan } from '../migration/plan.ts';
 import { connect } from '../postgres/connect.ts';
 import { SessionLost } from '../postgres/fault.ts';
-import { requeueFailedBuilds } from '../postgres/index-build-rows.ts';
-import { createLedger, ledgerQuery, parseLedger, readLedger } from '../postgres/ledger.ts';
+import { requeueBuilds } from '../postgres/index-build-rows.ts';
+import { createLedger, type LedgerRead, ledgerQuery, parseLedger, readLedger } from '../postgres/ledger.ts';
 import { runLockHolder, tryRunLock } from '../postgres/run-lock.ts';
 import { insertFinishedRun, insertRun } from '../postgres/run-rows.ts';
 import type { Session } from '../postgres/session.ts';
@@ -42,20 +43,42 @@ export async function runMigrations(request: RunRequest): Promise<RunResult> {
 async function runOnce(session: Session, request: RunRequest, run: RunLog): Promise<RunResult> {
   const { options, migrations } = request;
   const read = await readLedger(session, options.ledgerSchema);
-  const first = plan(migrations.migrations, read.ledger);
-  if (first.pending.length === 0 && read.exists && !hasFailedBuilds(first)) {
+  const first = await planOrRecord(session, read, run);
+  if (first.pending.length === 0 && read.exists && retriedBuilds(first, run).length === 0) {
     return finishIdle(session, first, run);
   }
   const locked = await takeRunLock(session, request);
-  const planned = plan(migrations.migrations, locked.ledger);
+  const current = plan(migrations.migrations, locked.ledger);
+  const retried = retriedBuilds(current, run);
+  const planned: Plan = {
+    ...current,
+    builds: current.builds.map((build) => (retried.includes(build) ? { ...build, state: 'pending' } : build)),
+  };
   request.report({ kind: 'planned', plan: planned });
   const sessionSettings = settingsOf(request);
-  await begin(session, { run, sessionSettings, create: !locked.exists });
+  await begin(session, { run, sessionSettings, create: !locked.exists, retried });
   return applyPlan(session, { planned, run, sessionSettings });
 }
 
-function hasFailedBuilds({ builds }: Plan): boolean {
-  return builds.some((build) => build.state === 'failed');
+/** A folder that does not fit the ledger is a run that failed, and is recorded as one. */
+async function planOrRecord(session: Session, { exists, ledger }: LedgerRead, run: RunLog): Promise<Plan> {
+  const { migrations, options } = run.request;
+  try {
+    return plan(migrations.migrations, ledger);
+  } catch (error) {
+    if (exists) await session.script(insertFinishedRun(options.ledgerSchema, run.row, run.failure(error)));
+    throw error;
+  }
+}
+
+/**
+ * A person who deploys again wants failed builds tried again; the loop does not. Builds that this code does not know
+ * belong to a newer one, which was rolled back: they stay as they are.
+ */
+function retriedBuilds({ builds }: Plan, { request }: RunLog): RecordedBuild[] {
+  if (request.cause.kind === 'loop') return [];
+  const known = new Set(request.migrations.migrations.map(({ version }) => version));
+  return builds.filter(({ state, version }) => state === 'failed' && known.has(version));
 }
 
 /** Nothing to apply: the run is recorded, and its lock was never needed. */
@@ -113,10 +136,14 @@ function settingsOf({ options }: RunRequest): string[] {
   ];
 }
 
-async function begin(
-  session: Session,
-  { run, sessionSettings, create }: { run: RunLog; sessionSettings: readonly string[]; create: boolean },
-): Promise<void> {
+interface Begin {
+  readonly run: RunLog;
+  readonly sessionSettings: readonly string[];
+  readonly create: boolean;
+  readonly retried: readonly RecordedBuild[];
+}
+
+async function begin(session: Session, { run, sessionSettings, create, retried }: Begin): Promise<void> {
   const { ledgerSchema } = run.request.options;
   await must(
     session,
@@ -125,7 +152,14 @@ async function begin(
       'begin',
       ...(create ? [createLedger(ledgerSchema)] : []),
       ...(run.recorded ? [] : [insertRun(ledgerSchema, run.row)]),
-      ...(run.request.cause.kind === 'loop' || create ? [] : [requeueFailedBuilds(ledgerSchema)]),
+      ...(retried.length === 0
+        ? []
+        : [
+            requeueBuilds(
+              ledgerSchema,
+              retried.map(({ id }) => id),
+            ),
+          ]),
       'commit',
     ].join(';\n'),
   );

@@ -74,6 +74,13 @@ export class TableKnowledge {
 
   /** Takes note of what a step will have done once it is applied. */
   follow(step: Step): void {
+    // An index operation changes no table's size; the names of dropped indexes are free again.
+    if (step.kind === 'index-operation') {
+      const dropped = step.operation.kind === 'drop-index' ? step.operation.indexes : [];
+      const names = new Set(dropped.map(({ name }) => name));
+      for (const [known, { name }] of this.#facts) if (names.has(name)) this.#facts.delete(known);
+      return;
+    }
     for (const { touches } of statementsOf(step)) {
       for (const relation of touches.creates) {
         this.#created.set(relation.name, [...(this.#created.get(relation.name) ?? []), relation]);
