@@ -7,6 +7,8 @@ export interface IndexBuild {
   readonly id: string;
   readonly version: Version;
   readonly step: number;
+  /** The run that handed it off. */
+  readonly runId: string;
   readonly file: string;
   readonly line: number;
   readonly operation: 'create' | 'drop' | 'reindex';
@@ -23,6 +25,8 @@ export interface IndexBuild {
   readonly settings: readonly string[];
   /** REINDEX: the indexes as they were; it is done when all of them are replaced. */
   readonly replaces: readonly number[];
+  /** The table is partitioned: its index is made of its partitions' indexes, each a build of its own. */
+  readonly partitioned: boolean;
   readonly state: BuildState;
   /** Begun so far. */
   readonly attempts: number;

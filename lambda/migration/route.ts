@@ -41,6 +41,8 @@ export function routeOf(operation: IndexOperation, facts: RouteFacts): Route {
   const present = facts.tables.filter((table) => table.kind === 'present');
   // Nothing to be careful with: Postgres itself says that the table is missing, or skips it with IF EXISTS.
   if (present.length === 0) return 'inline';
+  // Postgres drops a partitioned index in the plain form only; that needs its locks for a moment, and nothing else.
+  if (operation.kind === 'drop-index' && present.some((table) => table.partitioned)) return 'inline';
   if (operation.kind === 'create-index' && facts.nameTaken) return 'hand-off';
   switch (facts.strategy) {
     case 'inline':

@@ -22,6 +22,9 @@ export interface NewBuild {
   readonly statement: string;
   readonly definition: string;
   readonly settings: readonly string[];
+  readonly partitioned: boolean;
+  /** The build of the partitioned table to which this one belongs. */
+  readonly parentBuild?: string;
   readonly rows: number | undefined;
   readonly bytes: number | undefined;
 }
@@ -49,20 +52,33 @@ export function insertBuild(ledgerSchema: string, build: NewBuild): string {
     quoteLiteral(build.definition),
     build.settings.length === 0 ? `'{}'` : `array[${build.settings.map(quoteLiteral).join(', ')}]`,
     replaces,
+    build.partitioned,
+    build.parentBuild ?? 'null',
     build.rows ?? 'null',
     build.bytes ?? 'null',
   ].join(', ');
-  return `insert into ${quoteIdentifier(ledgerSchema)}.index_build (version, step, run_id, file, line, operation, schema_name, table_name, index_name, is_unique, statement, definition, settings, replaces, table_rows, table_bytes) values (${values})`;
+  return `insert into ${quoteIdentifier(ledgerSchema)}.index_build (version, step, run_id, file, line, operation, schema_name, table_name, index_name, is_unique, statement, definition, settings, replaces, partitioned, parent_build, table_rows, table_bytes) values (${values})`;
 }
 
-/** Tables that have builds which are not over, in the order in which the builds were handed off. */
+/**
+ * The first build of each table that is not over, unless it is a partitioned table's that waits for its partitions:
+ * those are builds of other tables, and it has its turn when they are over.
+ */
+function firstBuilds(ledgerSchema: string): string {
+  const s = quoteIdentifier(ledgerSchema);
+  return `select b.id, b.schema_name, b.table_name
+            from (select distinct on (schema_name, table_name) id, schema_name, table_name
+                    from ${s}.index_build
+                   where state in ('pending', 'building')
+                   order by schema_name, table_name, id) as b
+           where not exists (select from ${s}.index_build part
+                              where part.parent_build = b.id and part.state in ('pending', 'building'))`;
+}
+
+/** Tables that have a build whose turn it is, in the order in which the builds were handed off. */
 export async function tablesWithBuilds(session: Session, ledgerSchema: string): Promise<BuildTable[]> {
   const rows = await session.query(
-    `select schema_name as schema, table_name as table
-       from ${quoteIdentifier(ledgerSchema)}.index_build
-      where state in ('pending', 'building')
-      group by schema_name, table_name
-      order by min(id)`,
+    `select schema_name as schema, table_name as table from (${firstBuilds(ledgerSchema)}) as first order by id`,
   );
   return v.parse(v.array(v.object({ schema: v.string(), table: v.string() })), rows);
 }
@@ -79,6 +95,7 @@ const buildRow = v.object({
   id: v.string(),
   version: versionColumn,
   step: v.number(),
+  runId: v.string(),
   file: v.string(),
   line: v.number(),
   operation: v.picklist(['create', 'drop', 'reindex']),
@@ -90,6 +107,7 @@ const buildRow = v.object({
   definition: v.string(),
   settings: v.array(v.string()),
   replaces: v.array(v.number()),
+  partitioned: v.boolean(),
   state: v.picklist(['pending', 'building', 'done', 'failed', 'cancelled']),
   attempts: v.number(),
   turns: v.number(),
@@ -143,9 +161,9 @@ const endColumns = v.object({
   seconds: v.nullable(v.number()),
 });
 
-const buildColumns = `id::text, version, step, file, line, operation, schema_name as schema, table_name as table,
+const buildColumns = `id::text, version, step, run_id::text as "runId", file, line, operation, schema_name as schema, table_name as table,
        index_name as index, is_unique as unique, statement, definition, settings,
-       pg_catalog.to_json(replaces::bigint[]) as replaces, state, attempts, turns, session,
+       pg_catalog.to_json(replaces::bigint[]) as replaces, partitioned, state, attempts, turns, session,
        extract(epoch from pg_catalog.clock_timestamp() - started_at)::float8 as seconds_since_start,
        extract(epoch from pg_catalog.clock_timestamp() - first_started_at)::float8 as seconds_since_first_start,
        attempt_outcome`;
@@ -160,13 +178,40 @@ export async function nextBuild(
   const rows = await session.query(
     `update ${s}.index_build
         set turns = turns + 1
-      where id = (select id from ${s}.index_build
-                   where schema_name = $1 and table_name = $2 and state in ('pending', 'building')
-                   order by id limit 1)
+      where id = (select id from (${firstBuilds(ledgerSchema)}) as first
+                   where schema_name = $1 and table_name = $2)
   returning ${buildColumns}`,
     [schema, table],
   );
   return rows[0] === undefined ? undefined : parseBuild(rows[0]);
+}
+
+/** What became of the builds of a partitioned table's partitions, by `schema.table`. */
+export async function partitionBuilds(
+  session: Session,
+  ledgerSchema: string,
+  parent: string,
+): Promise<Map<string, { readonly index: string; readonly fault: PostgresFault | undefined }>> {
+  const rows = await session.query(
+    `select schema_name as schema, table_name as table, index_name as index, state, fault
+       from ${quoteIdentifier(ledgerSchema)}.index_build where parent_build = $1 order by id`,
+    [parent],
+  );
+  const columns = v.object({
+    schema: v.string(),
+    table: v.string(),
+    index: v.string(),
+    state: v.string(),
+    fault: v.nullable(faultColumn),
+  });
+  return new Map(
+    rows.map((row) => {
+      const { schema, table, index, state, fault } = v.parse(columns, row);
+      const cancelled =
+        state === 'cancelled' ? { sqlstate: '57014', message: 'the build was cancelled' } : undefined;
+      return [`${schema}.${table}`, { index, fault: fault === null ? cancelled : toFault(fault) }];
+    }),
+  );
 }
 
 /** The same build again, to see whether an outcome was written meanwhile. */

@@ -150,6 +150,8 @@ create table if not exists ${s}.index_build (
   definition text not null default '',
   settings text[] not null default '{}',
   replaces oid[] not null default '{}',
+  partitioned boolean not null default false,
+  parent_build bigint references ${s}.index_build (id) on delete cascade,
   state text not null default 'pending' check (state in ('pending', 'building', 'done', 'failed', 'cancelled')),
   attempts int not null default 0,
   turns int not null default 0,
@@ -168,6 +170,12 @@ create table if not exists ${s}.index_build (
 );
 create index if not exists index_build_unfinished on ${s}.index_build (schema_name, table_name, id)
   where state in ('pending', 'building');
+create table if not exists ${s}.session_probe (
+  kind text primary key check (kind in ('loopback', 'orphan')),
+  survives boolean not null,
+  because text not null,
+  probed_at timestamptz not null default pg_catalog.clock_timestamp()
+);
 insert into ${s}.ledger (format) values (${LEDGER_FORMAT}) on conflict (one) do update set format = excluded.format;`;
 }
 

@@ -83,6 +83,7 @@ function base({ pending, step, runId }: HandOff, table: PresentTable | undefined
     file: pending.migration.file,
     line: step.statement.position.line,
     settings: step.settings,
+    partitioned: false,
     rows: table?.rows,
     bytes: table?.bytes,
   };
@@ -95,6 +96,8 @@ function createBuild(operation: CreateIndex, table: PresentTable, index: string)
     table: table.table,
     index,
     unique: operation.unique,
+    // On ONLY the parent there is nothing to build, and nothing to take apart.
+    partitioned: table.partitioned && !operation.only,
     statement: concurrentCreate({
       unique: operation.unique,
       index,

@@ -13,6 +13,7 @@ import { releaseTableLock, tryTableLock } from '../postgres/run-lock.ts';
 import type { Session } from '../postgres/session.ts';
 import { startBuild } from './build-attempt.ts';
 import { dropLeftOvers } from './drop-left-overs.ts';
+import { advancePartitioned } from './partitioned-build.ts';
 import { watchBuild } from './watch-build.ts';
 
 export interface TurnRequest {
@@ -108,6 +109,7 @@ async function actOnce(session: Session, request: TurnRequest): Promise<Next> {
   const { options, report, turn } = request;
   const build = await nextBuild(session, options.ledgerSchema, request.table);
   if (build === undefined) return { kind: 'table-done' };
+  if (build.partitioned) return actOnPartitioned(session, request, build);
   const builder = await seeBuilder(session, build);
   const decision = decide({
     index: await seeIndex(session, build),
@@ -139,6 +141,37 @@ async function actOnce(session: Session, request: TurnRequest): Promise<Next> {
       return startBuild(session, request, build);
     default:
       return decision satisfies never;
+  }
+}
+
+async function actOnPartitioned(
+  session: Session,
+  { options, report, turn }: TurnRequest,
+  build: IndexBuild,
+): Promise<Next> {
+  const step = await advancePartitioned(session, options.ledgerSchema, build);
+  switch (step.kind) {
+    case 'partitions-first':
+      // Other tables, other branches: the loop finds them, and this table again when they are over.
+      report({ kind: 'turn', build, turn, decision: 'start' });
+      return { kind: 'table-done' };
+    case 'attached':
+      return { kind: 'build-over' };
+    case 'again':
+      report({ kind: 'turn', build, turn, decision: 'wait' });
+      return { kind: 'come-back', seconds: SOON_SECONDS };
+    case 'valid':
+      report({ kind: 'turn', build, turn, decision: 'done' });
+      await endBuild(session, options.ledgerSchema, build, { state: 'done', adopted: step.adopted });
+      report({ kind: 'ended', build, outcome: step.adopted ? 'adopted' : 'done', fault: undefined });
+      return { kind: 'build-over' };
+    case 'failed':
+      report({ kind: 'turn', build, turn, decision: 'fail' });
+      await endBuild(session, options.ledgerSchema, build, { state: 'failed', fault: step.fault });
+      report({ kind: 'ended', build, outcome: 'failed', fault: step.fault });
+      return { kind: 'build-over' };
+    default:
+      return step satisfies never;
   }
 }
 
