@@ -1,39 +1,39 @@
 import { createHash } from 'node:crypto';
 
-/** Where something stood in its file: all that a change of white space or comments changes in a tree. */
-const PLACES: ReadonlySet<string> = new Set(['location', 'stmt_len', 'list_start', 'list_end']);
-
 /**
  * SHA-256 (hex) over values and syntax trees, blind to where in the file they stood. Keys are sorted, so that the
  * parser's order does not matter.
  */
 export function fingerprint(values: readonly unknown[]): string {
-  const hash = createHash('sha256');
-  for (const value of values) hash.update(`${canonical(value)}\n`);
-  return hash.digest('hex');
-}
-
-function canonical(value: unknown): string {
-  return (
-    JSON.stringify(value, (_key, each: unknown) => (isObject(each) ? withoutPlaces(each) : each)) ?? 'null'
-  );
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
-function withoutPlaces(object: Record<string, unknown>): Record<string, unknown> {
-  const sorted: Record<string, unknown> = {};
-  for (const key of Object.keys(object).sort()) {
-    if (
-      !PLACES.has(key) &&
-      !key.endsWith('_location') &&
-      !key.endsWith('_list_start') &&
-      !key.endsWith('_list_end')
-    ) {
-      sorted[key] = object[key];
-    }
+  const parts: string[] = [];
+  // A list of its own instead of recursion: an expression of some thousand terms is nested as deep.
+  const pending: (Piece | { readonly value: unknown })[] = [{ value: values }];
+  for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
+    if (typeof next === 'string') parts.push(next);
+    else for (const piece of pieces(next.value).reverse()) pending.push(piece);
   }
-  return sorted;
+  return createHash('sha256').update(parts.join('')).digest('hex');
 }
+
+/** Text that is final already. */
+type Piece = string;
+
+function pieces(value: unknown): (Piece | { readonly value: unknown })[] {
+  if (Array.isArray(value)) return ['[', ...value.flatMap((item) => [{ value: item }, ',']), ']'];
+  if (typeof value !== 'object' || value === null) return [JSON.stringify(value) ?? 'null'];
+  const object = value as Record<string, unknown>;
+  const keys = Object.keys(object).filter((key) => object[key] !== undefined && !isPlace(key));
+  return [
+    '{',
+    ...keys.sort().flatMap((key) => [`${JSON.stringify(key)}:`, { value: object[key] }, ',']),
+    '}',
+  ];
+}
+
+/** Where something stood in its file: all of a tree that a change of white space or comments changes. */
+function isPlace(key: string): boolean {
+  return PLACES.has(key) || PLACE_ENDINGS.some((ending) => key.endsWith(ending));
+}
+
+const PLACES: ReadonlySet<string> = new Set(['location', 'stmt_len', 'list_start', 'list_end']);
+const PLACE_ENDINGS = ['_location', '_list_start', '_list_end'];

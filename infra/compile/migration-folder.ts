@@ -86,6 +86,7 @@ function lookIntoFolder(directory: string, folder: string): readonly Found[] {
   }
   const up = ['migration.sql', 'up.sql'].find(has);
   if (up === undefined) {
+    refuseHiddenMigrations(folder, entries);
     throw refuse(
       'The folder holds neither migration.sql nor up.sql.',
       'Add one of them, or rename the folder so that its name does not begin with a version.',

@@ -7,12 +7,20 @@ import type * as PgQuery from 'libpg-query';
 /** What of libpg-query is used, all of it synchronous. */
 type PgQueryModule = Pick<typeof PgQuery, 'parseSync' | 'scanSync' | 'parsePlPgSQLSync'>;
 
+/** What the parser prints when it gives up is said by the error that we make of it. */
+const silent = { log: () => {}, warn: () => {}, error: () => {} };
+
 let loaded: PgQueryModule | undefined;
 
 /** PostgreSQL's own parser. */
 export function parser(): PgQueryModule {
   loaded ??= load();
   return loaded;
+}
+
+/** After it gave up on a file its memory is full of that file: the next one gets a fresh parser. */
+export function forgetParser(): void {
+  loaded = undefined;
 }
 
 /**
@@ -28,7 +36,7 @@ function load(): PgQueryModule {
   const directory = dirname(resolve.resolve('libpg-query'));
   const webAssembly = new WebAssembly.Module(readFileSync(join(directory, 'libpg-query.wasm')));
   // JSON and Error come from this realm, so that trees and errors are ordinary ones here.
-  const globals = { process, console, TextDecoder, JSON, Error, __dirname: directory };
+  const globals = { process, console: silent, TextDecoder, JSON, Error, __dirname: directory };
   const context = vm.createContext({ ...globals }, { microtaskMode: 'afterEvaluate', name: 'libpg-query' });
   const evaluate = (name: string, require: (id: string) => unknown): unknown => {
     const filename = join(directory, name);

@@ -43,20 +43,28 @@ export function problemAt(source: SourceText, { index, sentence, advice }: Findi
   });
 }
 
+/** More would push the first ones out of a terminal. */
+const SHOWN = 20;
+
 /** All that is wrong with a folder of migrations. Its message shows each place with its source line and a caret. */
 export class CompileError extends MigrationError {
   /** At most one per file, in the order of the files. */
   readonly problems: readonly Problem[];
 
   constructor(problems: readonly Problem[]) {
-    const count = problems.length === 1 ? 'One migration' : `${problems.length} migrations`;
+    const hidden = problems.length - SHOWN;
+    const shown = problems.slice(0, SHOWN).map(showProblem);
     super({
       code: 'compile-failed',
-      what: problems.map(showProblem).join('\n\n'),
-      next: `${count} can't be compiled: correct ${problems.length === 1 ? 'it' : 'them'}, then try again. The database was not touched.`,
+      what: `${[...shown, ...(hidden > 0 ? [`… and ${hidden} more.`] : [])].join('\n\n')}\n`,
+      next: `${correct(problems.length)}, then try again. The database was not touched.`,
     });
     this.problems = problems;
   }
+}
+
+function correct(count: number): string {
+  return count === 1 ? 'correct this' : `correct these ${count} files`;
 }
 
 function showProblem({ file, position, sentence, excerpt, advice }: Problem): string {

@@ -1,17 +1,19 @@
 import type { SourceText } from './source-text.ts';
 
-const CHARACTERS_BEFORE = 70;
-const CHARACTERS_AFTER = 40;
+/** A longer line is cut, so that the caret stays on a terminal's first row. */
+const CHARACTERS = 100;
 const MARGIN = '    ';
 
-/** The source line and a caret under the character at an index; a long line is cut on both sides. */
+/** The source line and a caret under the character at an index; a long line is cut around it. */
 export function pointAt(source: SourceText, index: number): string {
   const line = source.lineAround(index);
   const before = [...line.text.slice(0, index - line.start)];
-  const after = [...line.text.slice(index - line.start)];
-  const head = before.length > CHARACTERS_BEFORE ? ['…', ...before.slice(1 - CHARACTERS_BEFORE)] : before;
-  const tail = after.length > CHARACTERS_AFTER ? [...after.slice(0, CHARACTERS_AFTER - 1), '…'] : after;
-  return `${MARGIN}${[...head, ...tail].join('').trimEnd()}\n${MARGIN}${head.map(blankOf).join('')}^`;
+  const after = [...line.text.slice(index - line.start).trimEnd()];
+  const room = Math.max(CHARACTERS - after.length, Math.floor(CHARACTERS / 2));
+  const head = before.length > room ? ['…', ...before.slice(before.length - room + 1)] : before;
+  const rest = CHARACTERS - head.length;
+  const tail = after.length > rest ? [...after.slice(0, rest - 1), '…'] : after;
+  return `${MARGIN}${[...head, ...tail].join('')}\n${MARGIN}${head.map(blankOf).join('')}^`;
 }
 
 /** White space as wide as a character: a tab stays one, since only the terminal knows its width. */

@@ -1,4 +1,4 @@
-import { parser } from './parser.ts';
+import { forgetParser, parser } from './parser.ts';
 import { type FileRefused, type Finding, problemAt } from './problem.ts';
 import type { SourceText } from './source-text.ts';
 import { as, type Node } from './syntax-tree.ts';
@@ -7,8 +7,9 @@ import { as, type Node } from './syntax-tree.ts';
 export function refuseSyntax(source: SourceText, error: unknown): FileRefused {
   const { message, sqlDetails } = error as { message: string; sqlDetails?: { cursorPosition: number } };
   if (sqlDetails === undefined) {
-    const sentence = `The parser gave up on this file, which may be too large for it: ${message}.`;
-    return problemAt(source, { index: 0, sentence, advice: 'Split it into several files.' });
+    forgetParser();
+    const sentence = `The parser gave up on this file, which may be too large or nested too deeply for it: ${message}.`;
+    return problemAt(source, { index: 0, sentence, advice: 'Split it into several files or statements.' });
   }
   const index = source.indexOfCodePoint(sqlDetails.cursorPosition);
   return problemAt(source, explain(source.text, index) ?? { index, sentence: `${message}.` });
@@ -16,7 +17,7 @@ export function refuseSyntax(source: SourceText, error: unknown): FileRefused {
 
 function explain(text: string, index: number): Finding | undefined {
   return (
-    copyData(text, index) ?? metaCommand(text, index) ?? psqlVariable(text, index) ?? invisible(text, index)
+    copyData(text, index) ?? metaCommand(text, index) ?? placeholder(text, index) ?? invisible(text, index)
   );
 }
 
@@ -74,14 +75,18 @@ const META_COMMAND_ADVICE: readonly (readonly [string, string])[] = [
   ['\\.', 'Write the rows as INSERT statements.'],
 ];
 
-function psqlVariable(text: string, index: number): Finding | undefined {
-  const [variable] = /^:(?:'\w+'|"\w+"|\w+)/.exec(text.slice(index)) ?? [];
-  if (variable === undefined) return undefined;
-  return {
-    index,
-    sentence: `${variable} is a variable of psql, and nothing sets it here.`,
-    advice: 'Write the value itself.',
-  };
+/** Text that another program would have replaced before Postgres saw it. */
+function placeholder(text: string, index: number): Finding | undefined {
+  const rest = text.slice(index, index + 200);
+  const [variable] = /^:(?:'\w+'|"\w+"|\w+)/.exec(rest) ?? [];
+  if (variable !== undefined) {
+    const sentence = `${variable} is a variable of psql, and nothing sets it here.`;
+    return { index, sentence, advice: 'Write the value itself.' };
+  }
+  const [template] = /^(?:\{\{|\$\{|\{%|<%)/.exec(rest) ?? [];
+  if (template === undefined) return undefined;
+  const sentence = `${template} begins a placeholder of a template, and nothing fills it here.`;
+  return { index, sentence, advice: 'Render the template first, and keep the result as the migration.' };
 }
 
 /** Characters that look like white space, or like nothing, and are read as the name of something. */
