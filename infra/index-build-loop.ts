@@ -40,6 +40,9 @@ const MOST_EVENTS_PER_TURN = 9 + 3 * faultRetry.maxAttempts;
  */
 export const TURNS_PER_BRANCH = Math.floor((EVENTS_PER_EXECUTION * 0.9) / MOST_EVENTS_PER_TURN);
 
+/** A round in which every branch ended with a fault took about ten minutes; so many in a row are enough. */
+const ROUNDS_WITHOUT_PROGRESS = 3;
+
 /** How a branch ended: no build left, too many turns for one history, or a fault that outlasted its retries. */
 type BranchEnd = 'done' | 'turn-limit' | 'fault';
 
@@ -68,26 +71,27 @@ export class IndexBuildLoop extends Construct {
   private loop(props: IndexBuildLoopProps): sfn.IChainable {
     const settle = this.settle(props);
     const onFault = { errors: [sfn.Errors.ALL] };
-
     const findTables = this.task(props, 'FindTables', {
       asks: { task: 'tables' },
       resultSelector: { 'tables.$': '$.tables' },
+      resultPath: '$.found',
     });
     const resume = this.task(props, 'Resume', {
       asks: { task: 'resume' },
       resultSelector: { 'outcome.$': '$.outcome' },
+      resultPath: '$.resumed',
     });
     const buildTables = this.buildTables(props);
+    const begin = this.stalls('Begin', 0);
 
-    findTables
-      .addCatch(settle, onFault)
+    begin
+      .next(findTables.addCatch(settle, onFault))
       .next(
         new sfn.Choice(this, 'AnyTables')
-          .when(sfn.Condition.isPresent('$.tables[0]'), buildTables)
+          .when(sfn.Condition.isPresent('$.found.tables[0]'), buildTables)
           .otherwise(resume),
       );
-    // A table whose branch met a lasting fault gets another branch once its neighbours have come further. Where
-    // nobody came further, trying again is left to the next hand-off, and Settle says what is unfinished.
+    // A table whose branch met a lasting fault gets another branch as long as its neighbours come further.
     buildTables
       .addRetry(faultRetry)
       .addCatch(settle, onFault)
@@ -95,34 +99,48 @@ export class IndexBuildLoop extends Construct {
         new sfn.Choice(this, 'AnyProgress')
           .when(
             sfn.Condition.or(
-              sfn.Condition.booleanEquals('$.done', true),
-              sfn.Condition.booleanEquals('$.turnLimit', true),
+              sfn.Condition.booleanEquals('$.built.done', true),
+              sfn.Condition.booleanEquals('$.built.turnLimit', true),
             ),
-            findTables,
+            this.stalls('Progress', 0).next(findTables),
           )
-          .otherwise(resume),
+          .otherwise(this.stalls('Stall', 'one more').next(resume)),
       );
+    // Builds whose faults outlast all rounds are left to the next hand-off; Settle says that they are unfinished.
     resume
       .addCatch(settle, onFault)
       .next(
         new sfn.Choice(this, 'ResumeOutcome')
-          .when(sfn.Condition.stringEquals('$.outcome', 'more'), findTables)
+          .when(
+            sfn.Condition.and(
+              sfn.Condition.stringEquals('$.resumed.outcome', 'more'),
+              sfn.Condition.numberLessThan('$.stalls', ROUNDS_WITHOUT_PROGRESS),
+            ),
+            findTables,
+          )
           .otherwise(settle),
       );
-    return findTables;
+    return begin;
+  }
+
+  /** The loop's own state: how many rounds in a row ended with faults alone. It replaces what tasks have left. */
+  private stalls(id: string, stalls: 0 | 'one more'): sfn.Pass {
+    const parameters = stalls === 0 ? { stalls } : { 'stalls.$': 'States.MathAdd($.stalls, 1)' };
+    return new sfn.Pass(this, id, { parameters });
   }
 
   private buildTables(props: IndexBuildLoopProps): sfn.DistributedMap {
     const ended = (end: BranchEnd): string => `States.ArrayContains($[*].end, '${end}')`;
     return new sfn.DistributedMap(this, 'BuildTables', {
       label: 'BuildTables',
-      itemsPath: '$.tables',
+      itemsPath: '$.found.tables',
       itemSelector: { 'table.$': '$$.Map.Item.Value', last: { turn: 0 } },
       maxConcurrency: props.maxConcurrentTables,
       mapExecutionType: sfn.StateMachineType.STANDARD,
       // A branch catches its own faults; what can't be caught must not stop the neighbours either.
       toleratedFailurePercentage: 100,
       resultSelector: { 'done.$': ended('done'), 'turnLimit.$': ended('turn-limit') },
+      resultPath: '$.built',
     }).itemProcessor(this.branch(props));
   }
 
@@ -192,7 +210,7 @@ export class IndexBuildLoop extends Construct {
       payload: sfn.TaskInput.fromObject(asks),
       payloadResponseOnly: true,
       resultSelector,
-      ...(resultPath === undefined ? {} : { resultPath }),
+      resultPath,
       taskTimeout: sfn.Timeout.duration(TASK_TIMEOUT),
       retryOnServiceExceptions: false,
     }).addRetry(faultRetry);
@@ -221,5 +239,5 @@ interface LoopTaskState {
   readonly asks: { readonly task: LoopTask['task'] } & Record<string, unknown>;
   /** Picks the fields that the machine knows, so that nothing else enters its history. */
   readonly resultSelector: Record<string, string>;
-  readonly resultPath?: string;
+  readonly resultPath: string;
 }

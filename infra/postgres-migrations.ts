@@ -58,14 +58,16 @@ export class PostgresMigrations extends Construct {
       handler: 'migrate.handler',
       description: `Runs the migrations (${this.node.path})`,
     });
-    migrator.addEnvironment(environment.stateMachineArn, loop.stateMachine.stateMachineArn);
-    loop.stateMachine.grantStartExecution(migrator);
     const isComplete = new MigrationFunction(this, 'IsComplete', {
       ...shared,
       handler: 'migrate.isComplete',
       description: `Says whether a deploy may go on (${this.node.path})`,
-      timeout: Duration.minutes(1),
     });
+    // Either may end a run, and a run hands off.
+    for (const handsOff of [migrator, isComplete]) {
+      handsOff.addEnvironment(environment.stateMachineArn, loop.stateMachine.stateMachineArn);
+      loop.stateMachine.grantStartExecution(handsOff);
+    }
 
     const provider = new DeployProvider(this, 'Deploy', {
       onEvent: migrator,

@@ -1,47 +1,7 @@
-import type { StateMachineDefinition } from 'aws-local-stepfunctions';
 import { describe, expect, it } from 'vitest';
-import { TURNS_PER_BRANCH } from '../../infra/index-build-loop.ts';
 import type { BuildTable, TurnResult } from '../../lambda/index-build/loop-task.ts';
-import { type IndexBuildFunction, loopDefinition, runLoop } from './loop-runner.ts';
-
-const table = (name: string): BuildTable => ({ schema: 'public', table: name });
-const wait = (turn: number, waitSeconds = 5): TurnResult => ({ outcome: 'wait', waitSeconds, turn });
-const done = (turn: number): TurnResult => ({ outcome: 'done', waitSeconds: 0, turn });
-
-/** A database whose tables each need so many turns; it counts down as turns come in. */
-class Builds implements IndexBuildFunction {
-  readonly left: Map<string, number>;
-  settled: string[] = [];
-
-  constructor(turns: Readonly<Record<string, number>>) {
-    this.left = new Map(Object.entries(turns));
-  }
-
-  tables() {
-    return { tables: [...this.left.keys()].map(table) };
-  }
-
-  turn(of: BuildTable, turn: number): TurnResult | Promise<TurnResult> {
-    const left = (this.left.get(of.table) ?? 0) - 1;
-    if (left > 0) {
-      this.left.set(of.table, left);
-      return wait(turn);
-    }
-    this.left.delete(of.table);
-    return done(turn);
-  }
-
-  resume(): { outcome: 'more' | 'settled' } {
-    return { outcome: 'settled' };
-  }
-
-  settle(execution: string): { outcome: 'valid' | 'failed'; message: string } {
-    this.settled.push(execution);
-    return this.left.size === 0
-      ? { outcome: 'valid', message: '' }
-      : { outcome: 'failed', message: `unfinished: ${[...this.left.keys()].join(', ')}` };
-  }
-}
+import { Builds, table, wait } from './countdown-builds.ts';
+import { loopDefinition, runLoop } from './loop-runner.ts';
 
 describe('the loop', () => {
   it('turns each table until it is done, resumes, settles, and succeeds', async () => {
@@ -69,6 +29,7 @@ describe('the loop', () => {
     const { entered } = await runLoop(new Builds({}));
 
     expect(entered).toEqual([
+      'Begin',
       'FindTables',
       'AnyTables',
       'Resume',
@@ -179,6 +140,21 @@ describe('faults', () => {
     expect(tasks.map(({ task }) => task).slice(-3)).toEqual(['turn', 'resume', 'settle']);
   });
 
+  it('of a table that last while resuming finds more to do end after three rounds', async () => {
+    class Broken extends Builds {
+      override turn(): never {
+        return fault();
+      }
+      override resume() {
+        return { outcome: 'more' } as const;
+      }
+    }
+    const { failure, tasks } = await runLoop(new Broken({ broken: 1 }));
+
+    expect(failure).toEqual({ error: 'BuildsFailed', cause: 'unfinished: broken' });
+    expect(tasks.filter(({ task }) => task === 'tables')).toHaveLength(3);
+  });
+
   it.each(['tables', 'resume'] as const)(
     'of %s that last are settled, then fail the execution',
     async (name) => {
@@ -209,66 +185,3 @@ describe('faults', () => {
     expect((await runLoop(builds)).failure?.cause).toBe('unfinished: messages');
   });
 });
-
-describe('limits of Step Functions', () => {
-  it('are kept by a branch whose every turn is retried as often as can be', () => {
-    const { Retry } = branchStates(loopDefinition()).Turn as { Retry: { MaxAttempts: number }[] };
-    const retries = Retry.reduce((sum, { MaxAttempts }) => sum + MaxAttempts, 0);
-
-    expect(TURNS_PER_BRANCH * (9 + 3 * retries)).toBeLessThan(25_000);
-    expect(TURNS_PER_BRANCH).toBeGreaterThan(400);
-  });
-
-  it('give a table that needs more turns another branch, in which turns count from 1 again', async () => {
-    const builds = new Builds({ huge: TURNS_PER_BRANCH + 2 });
-
-    const { failure, tasks, entered } = await runLoop(builds);
-
-    expect(failure).toBeUndefined();
-    const turns = tasks.flatMap((task) => (task.task === 'turn' ? [task.turn] : []));
-    expect(turns).toHaveLength(TURNS_PER_BRANCH + 2);
-    expect(turns.slice(-3)).toEqual([TURNS_PER_BRANCH, 1, 2]);
-    expect(entered.filter((state) => state === 'TurnLimit')).toHaveLength(1);
-  });
-
-  it('never see a state grow: a branch ends with one word', async () => {
-    const states = Object.values(branchStates(loopDefinition())) as { Type: string; Result?: unknown }[];
-
-    expect(states.flatMap(({ Type, Result }) => (Type === 'Pass' ? [Result] : []))).toEqual(
-      expect.arrayContaining([{ end: 'done' }, { end: 'turn-limit' }, { end: 'fault' }]),
-    );
-  });
-
-  it('each table has an execution of its own', () => {
-    expect(loopDefinition(7).States.BuildTables).toMatchObject({
-      MaxConcurrency: 7,
-      ToleratedFailurePercentage: 100,
-      ItemProcessor: { ProcessorConfig: { Mode: 'DISTRIBUTED', ExecutionType: 'STANDARD' } },
-    });
-  });
-
-  it('faults are retried for about ten minutes on average, with full jitter', () => {
-    const { Retry } = branchStates(loopDefinition()).Turn as {
-      Retry: {
-        IntervalSeconds: number;
-        BackoffRate: number;
-        MaxDelaySeconds: number;
-        MaxAttempts: number;
-        JitterStrategy: string;
-      }[];
-    };
-    const [retry] = Retry;
-    if (retry === undefined) throw new Error('Turn has no Retry');
-    const delays = Array.from({ length: retry.MaxAttempts }, (_, attempt) =>
-      Math.min(retry.IntervalSeconds * retry.BackoffRate ** attempt, retry.MaxDelaySeconds),
-    );
-
-    expect(retry.JitterStrategy).toBe('FULL');
-    expect(delays.reduce((sum, delay) => sum + delay, 0) / 2).toBeGreaterThan(9 * 60);
-  });
-});
-
-function branchStates(definition: StateMachineDefinition): Record<string, unknown> {
-  const { ItemProcessor } = definition.States.BuildTables as { ItemProcessor?: StateMachineDefinition };
-  return ItemProcessor?.States ?? {};
-}
