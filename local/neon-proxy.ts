@@ -4,6 +4,7 @@ import { connect, createServer, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createWebSocketStream, WebSocketServer } from 'ws';
+import { closeServer, listen } from './listen.ts';
 import { cancelRequest, fatalError, ProtocolReader } from './protocol-messages.ts';
 import {
   addressOf,
@@ -14,7 +15,6 @@ import {
   type ServerAddress,
   throughAddress,
 } from './relay-station.ts';
-import { closeServer, listen } from './tcp-proxy.ts';
 
 /** With these a Neon compute runs, as far as they matter to a build [neondatabase/neon, compute/manifest.yaml]. */
 export const NEON_COMPUTE_SETTINGS = { client_connection_check_interval: 60_000 } as const;

@@ -1,4 +1,5 @@
-import { connect, createServer, type Server } from 'node:net';
+import { connect, createServer } from 'node:net';
+import { closeServer, listen } from './listen.ts';
 import {
   addressOf,
   controlsOf,
@@ -48,21 +49,4 @@ export async function startTcpProxy(options: TcpProxyOptions): Promise<TcpProxy>
   const host = '127.0.0.1';
   const controls = controlsOf(station, stop);
   return Object.assign(controls, { host, port, url: throughAddress(options.target, { host, port }) });
-}
-
-/** On a free port of 127.0.0.1. */
-export function listen(server: Server): Promise<number> {
-  return new Promise((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(0, '127.0.0.1', () => {
-      const address = server.address();
-      if (address === null || typeof address === 'string') reject(new Error('The proxy has no TCP address.'));
-      else resolve(address.port);
-    });
-  });
-}
-
-/** Takes no more connections; resolves when the open ones are closed. */
-export function closeServer(server: Server): Promise<void> {
-  return new Promise((resolve) => void server.close(() => resolve()));
 }

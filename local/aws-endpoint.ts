@@ -1,0 +1,170 @@
+import { randomUUID } from 'node:crypto';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { AwsEvents } from './aws-events.ts';
+import { AwsFault } from './aws-fault.ts';
+import { AwsFunctions } from './aws-functions.ts';
+import { AwsSecrets } from './aws-secrets.ts';
+import { AwsStepFunctions } from './aws-step-functions.ts';
+import { closeServer, listen } from './listen.ts';
+import { localAccount } from './local-account.ts';
+
+export type AwsService = 'secrets' | 'stepFunctions' | 'events' | 'functions';
+
+export interface RecordedRequest {
+  readonly service: AwsService;
+  /** `GetSecretValue`, `Invoke`, … */
+  readonly operation: string;
+  /** As it was sent. */
+  readonly body: string;
+}
+
+export interface PlannedFault {
+  /** @default any */
+  readonly operation?: string;
+  /** So many calls. @default 1 */
+  readonly count?: number;
+  /** @default a throttle, which the SDK's clients retry */
+  readonly fault?: AwsFault;
+}
+
+export interface AwsEndpoint {
+  readonly url: string;
+  /** Leads the SDK's clients of this process, or of one that it is given to, here. */
+  readonly environment: Readonly<Record<string, string>>;
+  readonly secrets: AwsSecrets;
+  readonly stepFunctions: AwsStepFunctions;
+  readonly events: AwsEvents;
+  readonly functions: AwsFunctions;
+  /** All that came in, refused calls included, in order. */
+  readonly requests: readonly RecordedRequest[];
+  /** The next calls of that kind fail. */
+  fail(planned: PlannedFault): void;
+  /** Aborts what runs and closes. */
+  stop(): Promise<void>;
+}
+
+/** By the prefix of the X-Amz-Target header, for the services that speak AWS JSON. */
+const TARGETS: Readonly<Record<string, Exclude<AwsService, 'functions'>>> = {
+  secretsmanager: 'secrets',
+  AWSStepFunctions: 'stepFunctions',
+  AWSEvents: 'events',
+};
+
+/** Starts the endpoint, lends it to `work`, and ends it. */
+export async function withAwsEndpoint<T>(work: (aws: AwsEndpoint) => Promise<T>): Promise<T> {
+  const aws = await startAwsEndpoint();
+  try {
+    return await work(aws);
+  } finally {
+    await aws.stop();
+  }
+}
+
+/** One HTTP server that is, to the SDK's real clients, the few operations of the AWS services that we call. */
+export async function startAwsEndpoint(): Promise<AwsEndpoint> {
+  const secrets = new AwsSecrets();
+  const stepFunctions = new AwsStepFunctions();
+  const events = new AwsEvents();
+  const functions = new AwsFunctions();
+  const json = { secrets, stepFunctions, events };
+  const requests: RecordedRequest[] = [];
+  const planned: { operation: string | undefined; left: number; fault: AwsFault | undefined }[] = [];
+
+  const record = (request: RecordedRequest): void => {
+    requests.push(request);
+    const due = planned.find(
+      ({ operation, left }) => left > 0 && (operation ?? request.operation) === request.operation,
+    );
+    if (due === undefined) return;
+    due.left--;
+    throw due.fault ?? throttle(request.service);
+  };
+
+  const answer = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
+    const body = await textOf(request);
+    const call = request.headers['x-amz-target'];
+    if (typeof call === 'string') {
+      const [target = '', operation = ''] = call.split('.');
+      const service = TARGETS[target];
+      if (service === undefined)
+        throw new AwsFault('UnknownOperationException', `${call} is not played here.`);
+      record({ service, operation, body });
+      return send(response, 200, JSON.stringify(json[service].handle(operation, JSON.parse(body))));
+    }
+    const path = /^\/2015-03-31\/functions\/([^/?]+)(\/invocations)?/.exec(request.url ?? '');
+    const name = path?.[1];
+    if (name === undefined)
+      throw new AwsFault('UnknownOperationException', `${request.url} is not played here.`, 404);
+    const operation = path?.[2] === undefined ? 'GetFunction' : 'Invoke';
+    record({ service: 'functions', operation, body });
+    const nameOrArn = decodeURIComponent(name);
+    if (operation === 'GetFunction')
+      return send(response, 200, JSON.stringify(functions.describe(nameOrArn)));
+    const type = request.headers['x-amz-invocation-type'] ?? 'RequestResponse';
+    const running = functions.invoke(nameOrArn, body);
+    if (type === 'Event') {
+      running.catch(() => {});
+      return send(response, 202, '');
+    }
+    const { kind, payload } = await running;
+    if (kind === 'threw') response.setHeader('X-Amz-Function-Error', 'Unhandled');
+    response.setHeader('X-Amz-Executed-Version', '$LATEST');
+    send(response, 200, payload);
+  };
+
+  const server = createServer((request, response) => {
+    response.setHeader('x-amzn-RequestId', randomUUID());
+    answer(request, response).catch((error: unknown) => sendFault(response, error));
+  });
+  const url = `http://127.0.0.1:${await listen(server)}`;
+  return {
+    url,
+    environment: environmentFor(url),
+    secrets,
+    stepFunctions,
+    events,
+    functions,
+    requests,
+    fail: ({ operation, count = 1, fault }) => void planned.push({ operation, left: count, fault }),
+    stop: async () => {
+      stepFunctions.abortAll();
+      const closed = closeServer(server);
+      server.closeAllConnections();
+      await closed;
+    },
+  };
+}
+
+function environmentFor(url: string): Record<string, string> {
+  return {
+    AWS_ENDPOINT_URL_SECRETS_MANAGER: url,
+    AWS_ENDPOINT_URL_SFN: url,
+    AWS_ENDPOINT_URL_EVENTBRIDGE: url,
+    AWS_ENDPOINT_URL_LAMBDA: url,
+    AWS_REGION: localAccount.region,
+    AWS_ACCESS_KEY_ID: 'local',
+    AWS_SECRET_ACCESS_KEY: 'local',
+  };
+}
+
+function throttle(service: AwsService): AwsFault {
+  return service === 'functions'
+    ? new AwsFault('TooManyRequestsException', 'Rate Exceeded.', 429)
+    : new AwsFault('ThrottlingException', 'Rate exceeded');
+}
+
+async function textOf(request: IncomingMessage): Promise<string> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of request) chunks.push(chunk as Buffer);
+  return Buffer.concat(chunks).toString('utf8');
+}
+
+function send(response: ServerResponse, status: number, body: string): void {
+  response.writeHead(status, { 'Content-Type': 'application/x-amz-json-1.1' }).end(body);
+}
+
+function sendFault(response: ServerResponse, error: unknown): void {
+  const fault = error instanceof AwsFault ? error : new AwsFault('InternalFailure', String(error), 500);
+  response.setHeader('x-amzn-ErrorType', fault.type);
+  send(response, fault.status, JSON.stringify({ __type: fault.type, message: fault.message }));
+}

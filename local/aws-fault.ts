@@ -1,0 +1,28 @@
+import * as v from 'valibot';
+
+/** An error as an AWS service sends it: the SDK's client throws an exception of this name. */
+export class AwsFault extends Error {
+  readonly type: string;
+  readonly status: number;
+
+  constructor(type: string, message: string, status = 400) {
+    super(message);
+    this.name = 'AwsFault';
+    this.type = type;
+    this.status = status;
+  }
+}
+
+/** The fields that we know of a request; others, which a real service would look at, are let through. */
+export function parseRequest<const Schema extends v.GenericSchema>(
+  schema: Schema,
+  input: unknown,
+): v.InferOutput<Schema> {
+  const result = v.safeParse(schema, input);
+  if (result.success) return result.output;
+  const [issue] = result.issues;
+  throw new AwsFault('ValidationException', `${v.getDotPath(issue) ?? 'input'}: ${issue.message}`);
+}
+
+/** As JSON protocols write a time: seconds since 1970. */
+export const epochSeconds = (milliseconds: number): number => milliseconds / 1000;

@@ -1,0 +1,21 @@
+/** How an execution of a state machine ended. */
+export type ExecutionOutcome =
+  | { readonly status: 'SUCCEEDED'; readonly output: unknown }
+  | { readonly status: 'FAILED'; readonly error: string; readonly cause: string }
+  | { readonly status: 'TIMED_OUT' }
+  | { readonly status: 'ABORTED' };
+
+/** An execution under way, whoever runs it. */
+export interface RunningExecution {
+  /** Never rejects: a fault of the machine is an outcome. */
+  readonly outcome: Promise<ExecutionOutcome>;
+  /** The outcome is then ABORTED, unless it ended before; tasks under way go on, as functions do on AWS. */
+  abort(): void;
+}
+
+export interface ExecutionRequest {
+  readonly arn: string;
+  readonly name: string;
+  readonly stateMachineArn: string;
+  readonly input: unknown;
+}
