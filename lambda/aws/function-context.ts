@@ -57,6 +57,8 @@ const optionsSchema = v.partial(
     maxAttempts: v.pipe(v.number(), v.integer(), v.minValue(1)),
     attachSeconds: v.pipe(v.number(), v.minValue(0)),
     maxConcurrentTables: v.pipe(v.number(), v.integer(), v.minValue(1)),
+    maintenanceWorkMemMegabytes: v.pipe(v.number(), v.integer(), v.minValue(1)),
+    parallelWorkers: v.pipe(v.number(), v.integer(), v.minValue(0)),
     waitFor: v.picklist(['migrations', 'index-builds', 'nothing']),
   }),
 );

@@ -19,6 +19,10 @@ export interface MigrationOptions {
   readonly attachSeconds: number;
   /** Tables that build side by side. @default 4 */
   readonly maxConcurrentTables: number;
+  /** Memory of each build, in MiB. @default by the server's size and the builds side by side */
+  readonly maintenanceWorkMemMegabytes: number | undefined;
+  /** Parallel workers of each build. @default by the server's size and the builds side by side */
+  readonly parallelWorkers: number | undefined;
   /** What a deploy waits for. @default 'migrations' */
   readonly waitFor: WaitFor;
 }
@@ -35,5 +39,7 @@ export const defaultOptions: MigrationOptions = {
   maxAttempts: 3,
   attachSeconds: 60,
   maxConcurrentTables: 4,
+  maintenanceWorkMemMegabytes: undefined,
+  parallelWorkers: undefined,
   waitFor: 'migrations',
 };

@@ -16,17 +16,17 @@ export interface Blocker {
   readonly relation: string;
 }
 
-const blockerRows = v.array(
-  v.object({
-    pid: v.number(),
-    user: v.nullish(v.string(), 'unknown'),
-    application: v.nullish(v.string(), ''),
-    state: v.nullish(v.string(), 'unknown'),
-    seconds: v.nullish(v.number(), 0),
-    lock: v.string(),
-    relation: v.string(),
-  }),
-);
+export const blockerColumn = v.object({
+  pid: v.number(),
+  user: v.nullish(v.string(), 'unknown'),
+  application: v.nullish(v.string(), ''),
+  state: v.nullish(v.string(), 'unknown'),
+  seconds: v.nullish(v.number(), 0),
+  lock: v.string(),
+  relation: v.string(),
+});
+
+const blockerRows = v.array(blockerColumn);
 
 /** Who holds locks on these relations, oldest transaction first. Their query texts stay with them. */
 export async function lockHolders(session: Session, relations: readonly RelationName[]): Promise<Blocker[]> {

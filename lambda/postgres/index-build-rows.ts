@@ -301,6 +301,15 @@ export async function recordAttemptOutcome(
   );
 }
 
+/** Tables that have builds to do: so many may soon build side by side, and share the server's memory. */
+export async function tablesToBuild(session: Session, ledgerSchema: string): Promise<number> {
+  const [row] = await session.query(
+    `select pg_catalog.count(distinct (schema_name, table_name))::int as tables
+       from ${quoteIdentifier(ledgerSchema)}.index_build where state in ('pending', 'building')`,
+  );
+  return Number(row?.tables ?? 1);
+}
+
 export type BuildEnd =
   | { readonly state: 'done'; readonly adopted: boolean }
   | { readonly state: 'failed'; readonly fault: PostgresFault };

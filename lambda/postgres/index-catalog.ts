@@ -2,6 +2,7 @@ import * as v from 'valibot';
 import type { SeenIndex } from '../index-build/decide.ts';
 import type { IndexBuild } from '../index-build/index-build.ts';
 import type { BuildProgress } from '../index-build/progress.ts';
+import { type Blocker, blockerColumn } from './blockers.ts';
 import { quoteRelation } from './quote.ts';
 import type { Session } from './session.ts';
 
@@ -125,6 +126,8 @@ export interface SeenBuilder {
   readonly alive: boolean;
   readonly pid: number | undefined;
   readonly progress: BuildProgress | undefined;
+  /** Whom it waits for, where it waits for somebody. */
+  readonly blocker: Blocker | undefined;
 }
 
 const builderRow = v.object({
@@ -136,6 +139,7 @@ const builderRow = v.object({
   tuples_done: v.nullable(v.number()),
   lockers_total: v.nullable(v.number()),
   lockers_done: v.nullable(v.number()),
+  blocker: v.nullable(blockerColumn),
 });
 
 /**
@@ -148,7 +152,12 @@ export async function seeBuilder(session: Session, build: IndexBuild): Promise<S
   const rows = await session.query(
     `with asked as (select pg_catalog.to_regclass($1)::oid as table_oid)
      select holder.pid, p.phase, p.blocks_total::float8, p.blocks_done::float8, p.tuples_total::float8,
-            p.tuples_done::float8, p.lockers_total::float8, p.lockers_done::float8
+            p.tuples_done::float8, p.lockers_total::float8, p.lockers_done::float8,
+            (select pg_catalog.json_build_object('pid', b.pid, 'user', b.usename, 'application', b.application_name,
+                      'state', b.state, 'seconds', extract(epoch from pg_catalog.clock_timestamp()
+                         - coalesce(b.xact_start, b.backend_start))::float8, 'lock', 'its transaction', 'relation', $1::text)
+               from pg_catalog.pg_stat_activity b
+              where b.pid = any (pg_catalog.pg_blocking_pids(holder.pid)) and b.pid <> holder.pid limit 1) as blocker
        from (select distinct l.pid
                from pg_catalog.pg_locks l, asked
               where l.locktype = 'relation' and l.relation = asked.table_oid
@@ -171,10 +180,11 @@ export async function seeBuilder(session: Session, build: IndexBuild): Promise<S
     ],
   );
   const [first] = rows.map((row) => v.parse(builderRow, row));
-  if (first === undefined) return { alive: false, pid: undefined, progress: undefined };
+  if (first === undefined) return { alive: false, pid: undefined, progress: undefined, blocker: undefined };
   return {
     alive: true,
     pid: first.pid,
+    blocker: first.blocker ?? undefined,
     progress:
       first.phase === null
         ? undefined

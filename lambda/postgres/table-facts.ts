@@ -84,7 +84,7 @@ async function countRows(
   if (tables.length === 0) return counts;
   const selects = tables.map(({ schema, table }) => {
     const from = quoteRelation({ schema, name: table });
-    return `select pg_catalog.count(*) as rows from (select 1 from ${from} limit ${limit + 1}) as some`;
+    return `select pg_catalog.count(*) as rows from (select 1 from ${from} limit ${limit + 1}) as counted`;
   });
   const outcome = await session.script(
     ['begin', `set local statement_timeout = ${COUNT_MILLISECONDS}`, ...selects, 'commit'].join(';\n'),

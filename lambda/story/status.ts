@@ -1,5 +1,4 @@
 import * as v from 'valibot';
-import { fractionDone, secondsLeft } from '../index-build/progress.ts';
 import type { Ledger } from '../migration/ledger.ts';
 import type { CompiledMigrations, Migration } from '../migration/migration.ts';
 import type { MigrationOptions } from '../migration/options.ts';
@@ -10,7 +9,7 @@ import { seeBuilder } from '../postgres/index-catalog.ts';
 import { readLedger } from '../postgres/ledger.ts';
 import { quoteIdentifier } from '../postgres/quote.ts';
 import type { Session } from '../postgres/session.ts';
-import type { ProgressSeen } from './turn.ts';
+import { type ProgressSeen, progressOf } from './build-progress.ts';
 
 /** The ledger and the builds, as they are now. */
 export interface Status {
@@ -60,7 +59,9 @@ export async function readStatus(target: ConnectionTarget, { options, migrations
       return { migrations: migrationStates(migrations.migrations, ledger), builds: [], lastRun: undefined };
     const builds: BuildStatus[] = [];
     for (const build of await readAllBuilds(session, options.ledgerSchema)) {
-      builds.push({ ...build, progress: await progressOf(session, build) });
+      const progress =
+        build.state === 'building' ? progressOf(build, await seeBuilder(session, build)) : undefined;
+      builds.push({ ...build, progress });
     }
     return {
       migrations: migrationStates(migrations.migrations, ledger),
@@ -68,20 +69,6 @@ export async function readStatus(target: ConnectionTarget, { options, migrations
       lastRun: await lastRun(session, options.ledgerSchema),
     };
   });
-}
-
-async function progressOf(session: Session, build: BuildRow): Promise<ProgressSeen | undefined> {
-  if (build.state !== 'building') return undefined;
-  const { progress } = await seeBuilder(session, build);
-  if (progress === undefined) return undefined;
-  const secondsElapsed = build.secondsSinceStart ?? 0;
-  const fraction = fractionDone(progress);
-  return {
-    phase: progress.phase,
-    fraction,
-    secondsElapsed,
-    secondsLeft: secondsLeft(fraction, secondsElapsed),
-  };
 }
 
 /** What state each file is in, the folder's in its order, then what only the ledger knows. */

@@ -1,20 +1,20 @@
 import { type Decision, decide } from '../index-build/decide.ts';
 import type { IndexBuild, SessionKind } from '../index-build/index-build.ts';
 import type { BuildTable, TurnResult } from '../index-build/loop-task.ts';
-import { fractionDone, secondsLeft } from '../index-build/progress.ts';
 import { isNearEnd, waitSeconds } from '../index-build/wait-seconds.ts';
 import type { PostgresFault } from '../migration/migration-error.ts';
 import type { MigrationOptions } from '../migration/options.ts';
 import { withSession } from '../postgres/connect.ts';
 import type { ConnectionTarget } from '../postgres/connection-target.ts';
-import { beginAttempt, endBuild, nextBuild, readBuild } from '../postgres/index-build-rows.ts';
+import { beginAttempt, endBuild, nextBuild } from '../postgres/index-build-rows.ts';
 import { type SeenBuilder, seeBuilder, seeIndex } from '../postgres/index-catalog.ts';
 import { releaseTableLock, tryTableLock } from '../postgres/run-lock.ts';
 import type { Session } from '../postgres/session.ts';
 import { startBuild } from './build-attempt.ts';
+import { elapsedOf, type ProgressSeen, progressOf } from './build-progress.ts';
 import { dropLeftOvers } from './drop-left-overs.ts';
 import { advancePartitioned } from './partitioned-build.ts';
-import { watchBuild } from './watch-build.ts';
+import { stayWith, type Underway } from './stay-with-build.ts';
 
 export interface TurnRequest {
   readonly table: BuildTable;
@@ -48,21 +48,10 @@ export type TurnEvent =
       readonly fault: PostgresFault | undefined;
     };
 
-/** What a person sees of a build under way. */
-export interface ProgressSeen {
-  readonly phase: string;
-  /** 0 to 1; absent where the phase tells nothing. */
-  readonly fraction: number | undefined;
-  readonly secondsElapsed: number;
-  readonly secondsLeft: number | undefined;
-}
-
 /** An attempt that nobody can see yet may be about to connect; after so long it never did. */
 const GRACE_SECONDS = 10;
 /** Another turn has the table, or an INVALID index could not be dropped at once. */
 const SOON_SECONDS = 2;
-/** A turn stops so long before its deadline. */
-const MARGIN_MILLISECONDS = 15_000;
 
 /**
  * One turn of one table: observe the catalog, decide, act; again for the table's next build until there is
@@ -87,7 +76,7 @@ export async function takeTurn(request: TurnRequest): Promise<TurnResult> {
         case 'come-back':
           return { outcome: 'wait', waitSeconds: next.seconds, turn };
         case 'watch': {
-          const seconds = await stay(session, request, next.build);
+          const seconds = await stayWith(session, request, next);
           if (seconds !== undefined) return { outcome: 'wait', waitSeconds: seconds, turn };
           break;
         }
@@ -102,7 +91,7 @@ type Next =
   | { readonly kind: 'table-done' }
   | { readonly kind: 'build-over' }
   | { readonly kind: 'come-back'; readonly seconds: number }
-  | { readonly kind: 'watch'; readonly build: IndexBuild };
+  | ({ readonly kind: 'watch' } & Underway);
 
 /** Under the table lock: look at the build whose turn it is, decide, act. */
 async function actOnce(session: Session, request: TurnRequest): Promise<Next> {
@@ -186,42 +175,6 @@ function waitFor({ options, report }: TurnRequest, build: IndexBuild, builder: S
   const seen = progressOf(build, builder);
   if (seen !== undefined) report({ kind: 'progress', build, progress: seen });
   if (isAboutToAppear(build) || isNearEnd(seen?.secondsLeft, options.attachSeconds))
-    return { kind: 'watch', build };
+    return { kind: 'watch', build, attached: undefined };
   return { kind: 'come-back', seconds: waitSeconds(elapsedOf(build), seen?.secondsLeft) };
-}
-
-/** Stays with a build until it is over, which gives undefined, or for `attachSeconds`, which gives the seconds to wait. */
-async function stay(session: Session, request: TurnRequest, build: IndexBuild): Promise<number | undefined> {
-  const { options, deadline, report } = request;
-  const attachUntil = Date.now() + options.attachSeconds * 1000;
-  const until = deadline === undefined ? attachUntil : Math.min(attachUntil, deadline - MARGIN_MILLISECONDS);
-  const over = await watchBuild(session, options.ledgerSchema, {
-    build,
-    until,
-    seen: (fresh, builder) => {
-      const seen = progressOf(fresh, builder);
-      if (seen !== undefined) report({ kind: 'progress', build: fresh, progress: seen });
-    },
-  });
-  if (over) return undefined;
-  const fresh = (await readBuild(session, options.ledgerSchema, build.id)) ?? build;
-  const builder = await seeBuilder(session, fresh);
-  return waitSeconds(elapsedOf(fresh), progressOf(fresh, builder)?.secondsLeft);
-}
-
-/** Of a build that we did not start, its turns are the only clock. */
-function elapsedOf({ secondsSinceStart, turns }: IndexBuild): number {
-  return secondsSinceStart ?? turns * SOON_SECONDS * 20;
-}
-
-function progressOf(build: IndexBuild, { progress }: SeenBuilder): ProgressSeen | undefined {
-  if (progress === undefined) return undefined;
-  const fraction = fractionDone(progress);
-  const secondsElapsed = build.secondsSinceStart ?? 0;
-  return {
-    phase: progress.phase,
-    fraction,
-    secondsElapsed,
-    secondsLeft: secondsLeft(fraction, secondsElapsed),
-  };
 }

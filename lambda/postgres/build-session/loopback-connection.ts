@@ -1,0 +1,119 @@
+import type { ConnectionTarget } from '../connection-target.ts';
+import { type StatementFault, sqlstate } from '../fault.ts';
+import { quoteIdentifier, quoteLiteral } from '../quote.ts';
+import type { Session } from '../session.ts';
+import { UNINTERRUPTED } from './build-settings.ts';
+import { conninfo, startupOptions } from './conninfo.ts';
+
+/** Why a loopback session can't be had here. */
+export interface LoopbackRefused {
+  readonly because: string;
+}
+
+export interface LoopbackConnection {
+  readonly target: ConnectionTarget;
+  readonly ledgerSchema: string;
+  /** dblink's name for the connection, within the session. */
+  readonly link: string;
+  readonly applicationName: string;
+  /** Further settings that the connection starts with. */
+  readonly settings?: Readonly<Record<string, string>>;
+}
+
+/** It has to outlive its caller from its first moment, so it gets these at its start. */
+const NEVER_INTERRUPTED = Object.fromEntries(UNINTERRUPTED.map((name) => [name, '0']));
+
+/** Opens a session from the server to itself, held by `session` over dblink. */
+export async function openLoopback(
+  session: Session,
+  { target, ledgerSchema, link, applicationName, settings }: LoopbackConnection,
+): Promise<LoopbackRefused | undefined> {
+  const dblinkSchema = await findDblink(session, ledgerSchema);
+  if (dblinkSchema === undefined)
+    return { because: 'the extension dblink is missing and can not be created' };
+  const text = await loopbackConninfo(session, { target, applicationName, settings: settings ?? {} });
+  const fault = await connectSecretly(session, { dblinkSchema, link, text });
+  return fault === undefined ? undefined : { because: describe(fault) };
+}
+
+/** The connection string for a session from the server to itself. Holds the password. */
+export async function loopbackConninfo(
+  session: Session,
+  {
+    target,
+    applicationName,
+    settings,
+  }: Pick<Required<LoopbackConnection>, 'target' | 'applicationName' | 'settings'>,
+): Promise<string> {
+  return conninfo({
+    ...(await ownAddress(session)),
+    dbname: target.database,
+    user: target.user,
+    password: target.password ?? '',
+    connect_timeout: '10',
+    application_name: applicationName,
+    options: startupOptions({ ...NEVER_INTERRUPTED, ...settings }),
+  });
+}
+
+/** The schema in which dblink lies, after creating the extension where our role may. */
+export async function findDblink(session: Session, ledgerSchema: string): Promise<string | undefined> {
+  const find = async () => {
+    const rows = await session.query(
+      `select n.nspname as schema from pg_catalog.pg_extension e
+         join pg_catalog.pg_namespace n on n.oid = e.extnamespace where e.extname = 'dblink'`,
+    );
+    return typeof rows[0]?.schema === 'string' ? rows[0].schema : undefined;
+  };
+  const found = await find();
+  if (found !== undefined) return found;
+  await session.script(`create extension if not exists dblink with schema ${quoteIdentifier(ledgerSchema)}`);
+  return find();
+}
+
+/**
+ * The server's address as a direct connection sees it. Not 127.0.0.1: a server that trusts it asks for no password
+ * there, and dblink refuses such a connection to anybody but a superuser.
+ */
+async function ownAddress(session: Session): Promise<{ host: string; port: string }> {
+  const [row] = await session.query(
+    'select pg_catalog.host(pg_catalog.inet_server_addr()) as host, pg_catalog.inet_server_port()::text as port',
+  );
+  return { host: String(row?.host ?? '127.0.0.1'), port: String(row?.port ?? 5432) };
+}
+
+/**
+ * dblink_connect with a password that appears in no query text and no log, not even with log_statement = all, which
+ * logs bind parameters too: the connection string travels as COPY data into a temporary table.
+ */
+async function connectSecretly(
+  session: Session,
+  { dblinkSchema, link, text }: { dblinkSchema: string; link: string; text: string },
+): Promise<StatementFault | undefined> {
+  const d = quoteIdentifier(dblinkSchema);
+  await session.script('create temporary table if not exists loopback_connection (conninfo text)');
+  await session.script('truncate pg_temp.loopback_connection');
+  await session.copyIn('copy pg_temp.loopback_connection (conninfo) from stdin', `${copyText(text)}\n`);
+  const { fault } = await session.script(
+    `select ${d}.dblink_connect(${quoteLiteral(link)}, conninfo) from pg_temp.loopback_connection;
+drop table pg_temp.loopback_connection`,
+  );
+  if (fault !== undefined) await session.script('drop table if exists pg_temp.loopback_connection');
+  return fault;
+}
+
+/** Escapes of COPY's text format. */
+function copyText(value: string): string {
+  return value
+    .replaceAll('\\', '\\\\')
+    .replaceAll('\t', '\\t')
+    .replaceAll('\n', '\\n')
+    .replaceAll('\r', '\\r');
+}
+
+function describe({ fault }: StatementFault): string {
+  const detail = fault.detail === undefined ? '' : ` (${fault.detail})`;
+  return fault.sqlstate === sqlstate.insufficientPrivilege
+    ? `our role may not use dblink: ${fault.message}`
+    : `the server can not connect to itself: ${fault.message}${detail}`;
+}

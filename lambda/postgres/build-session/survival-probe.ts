@@ -1,0 +1,122 @@
+import { randomBytes } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
+import * as v from 'valibot';
+import { connect } from '../connect.ts';
+import type { ConnectionTarget } from '../connection-target.ts';
+import { SessionLost } from '../fault.ts';
+import { quoteIdentifier } from '../quote.ts';
+import type { Session } from '../session.ts';
+import { BUILD_SETTINGS } from './build-settings.ts';
+import { findDblink, openLoopback } from './loopback-connection.ts';
+
+/** Kinds of session that may outlive their client; an attached one by definition does not. */
+export type LastingKind = 'loopback' | 'orphan';
+
+/** What the probe found, and why. */
+export interface Survival {
+  readonly survives: boolean;
+  readonly because: string;
+}
+
+/** A result is believed for so long: proxies and poolers change without telling. */
+const BELIEVED_HOURS = 24;
+/** Long enough for a proxy to cancel what its client left. Neon's does it within milliseconds. */
+const OBSERVED_MILLISECONDS = 2_000;
+/** The probe's statement, which nobody waits for: gone by itself if it is not ended. */
+const SLEEP_SECONDS = 20;
+
+/**
+ * Does a statement survive its client here? Not guessed from the vendor: a harmless long statement is started in a
+ * session of that kind, the client goes away without a word, and a little later it is looked for. The result is
+ * remembered in the ledger, so that it costs its two seconds once a day.
+ */
+export async function survivalOf(
+  session: Session,
+  { kind, target, ledgerSchema }: { kind: LastingKind; target: ConnectionTarget; ledgerSchema: string },
+): Promise<Survival> {
+  const remembered = await recall(session, ledgerSchema, kind);
+  if (remembered !== undefined) return remembered;
+  const found = await probe(session, { kind, target, ledgerSchema });
+  await session.query(
+    `insert into ${quoteIdentifier(ledgerSchema)}.session_probe (kind, survives, because) values ($1, $2, $3)
+     on conflict (kind) do update
+        set survives = excluded.survives, because = excluded.because, probed_at = pg_catalog.clock_timestamp()`,
+    [kind, found.survives, found.because],
+  );
+  return found;
+}
+
+async function recall(
+  session: Session,
+  ledgerSchema: string,
+  kind: LastingKind,
+): Promise<Survival | undefined> {
+  const rows = await session.query(
+    `select survives, because from ${quoteIdentifier(ledgerSchema)}.session_probe
+      where kind = $1 and probed_at > pg_catalog.clock_timestamp() - pg_catalog.make_interval(hours => $2)`,
+    [kind, BELIEVED_HOURS],
+  );
+  return rows[0] === undefined
+    ? undefined
+    : v.parse(v.object({ survives: v.boolean(), because: v.string() }), rows[0]);
+}
+
+interface Probe {
+  readonly kind: LastingKind;
+  readonly target: ConnectionTarget;
+  readonly ledgerSchema: string;
+}
+
+async function probe(session: Session, { kind, target, ledgerSchema }: Probe): Promise<Survival> {
+  const name = `migrations probe ${randomBytes(6).toString('hex')}`;
+  const client = await connect(target, kind === 'orphan' ? { applicationName: name } : {});
+  try {
+    if (kind === 'loopback') {
+      const refused = await openLoopback(client, {
+        target,
+        ledgerSchema,
+        link: 'probe',
+        applicationName: name,
+      });
+      if (refused !== undefined) return { survives: false, because: refused.because };
+      await client.query(
+        `select ${quoteIdentifier((await findDblink(client, ledgerSchema)) ?? ledgerSchema)}.dblink_send_query($1, $2)`,
+        ['probe', `select pg_catalog.pg_sleep(${SLEEP_SECONDS})`],
+      );
+    } else {
+      await client.script(BUILD_SETTINGS.join(';\n'));
+      void client.script(`select pg_catalog.pg_sleep(${SLEEP_SECONDS})`).catch((error: unknown) => {
+        if (!(error instanceof SessionLost)) throw error;
+      });
+    }
+    await untilSeen(session, name);
+  } finally {
+    client.abandon();
+  }
+  await sleep(OBSERVED_MILLISECONDS);
+  const survives = await isRunning(session, name);
+  await session.query(
+    'select pg_catalog.pg_terminate_backend(pid) from pg_catalog.pg_stat_activity where application_name = $1',
+    [name],
+  );
+  return {
+    survives,
+    because: survives ? 'a probe outlived its client' : 'a probe was cancelled when its client went away',
+  };
+}
+
+async function untilSeen(session: Session, name: string): Promise<void> {
+  for (let look = 0; look < 50; look += 1) {
+    if (await isRunning(session, name)) return;
+    await sleep(20);
+  }
+}
+
+async function isRunning(session: Session, name: string): Promise<boolean> {
+  const rows = await session.query(
+    `select 1 from pg_catalog.pg_stat_activity
+      where application_name = $1 and state = 'active' and wait_event = 'PgSleep'`,
+    [name],
+  );
+  return rows.length > 0;
+}
