@@ -1,6 +1,7 @@
 import * as v from 'valibot';
 import type { RelationName } from '../migration/migration.ts';
 import type { PresentTable, TableFacts } from '../migration/route.ts';
+import { sqlstate } from './fault.ts';
 import { quoteLiteral, quoteRelation } from './quote.ts';
 import type { Session } from './session.ts';
 
@@ -28,10 +29,10 @@ export async function measureTables(
   { limit, settings }: { limit: number; settings: readonly string[] },
 ): Promise<TableFacts[]> {
   const found = await findTables(session, relations, settings);
-  const counts = await countRows(session, [...found.values()], limit);
+  const sizes = await countRows(session, [...found.values()], limit);
   return relations.map((_, ordinal): TableFacts => {
     const table = found.get(ordinal);
-    return table === undefined ? { kind: 'absent' } : { ...table, rows: counts.get(table) ?? limit + 1 };
+    return table === undefined ? { kind: 'absent' } : { ...table, rows: limit + 1, ...sizes.get(table) };
   });
 }
 
@@ -50,7 +51,8 @@ async function findTables(
       ...settings,
       `select pg_catalog.json_agg(pg_catalog.json_build_object(
                 'ordinal', asked.ordinal - 1, 'schema', n.nspname, 'table', t.relname, 'kind', t.relkind,
-                'bytes', case when t.relkind = 'p' then 0 else pg_catalog.pg_table_size(t.oid) end)) as found
+                -- As ANALYZE last saw it: pg_table_size() would wait for a lock on the table.
+                'bytes', greatest(t.relpages, 0) * pg_catalog.current_setting('block_size')::bigint)) as found
          from unnest(array[${names}]::text[]) with ordinality as asked (name, ordinal)
          join pg_catalog.pg_class c on c.oid = pg_catalog.to_regclass(asked.name)
          left join pg_catalog.pg_index i on i.indexrelid = c.oid
@@ -75,26 +77,43 @@ async function findTables(
   );
 }
 
+/** A table that can't be counted now: it takes too long, is locked, gone meanwhile, or closed to our role. */
+const UNCOUNTED: ReadonlySet<string> = new Set([
+  sqlstate.queryCanceled,
+  sqlstate.lockNotAvailable,
+  sqlstate.undefinedTable,
+  sqlstate.insufficientPrivilege,
+]);
+
+type TableSize = Pick<PresentTable, 'rows' | 'bytes'>;
+
+/** Tables that can't be counted are missing from the answer. */
 async function countRows(
   session: Session,
   tables: readonly FoundTable[],
   limit: number,
-): Promise<Map<FoundTable, number>> {
-  const counts = new Map<FoundTable, number>();
-  if (tables.length === 0) return counts;
-  const selects = tables.map(({ schema, table }) => {
-    const from = quoteRelation({ schema, name: table });
-    return `select pg_catalog.count(*) as rows from (select 1 from ${from} limit ${limit + 1}) as counted`;
-  });
-  const outcome = await session.script(
-    ['begin', `set local statement_timeout = ${COUNT_MILLISECONDS}`, ...selects, 'commit'].join(';\n'),
-  );
-  if (outcome.fault !== undefined) await session.script('rollback');
-  for (const [index, table] of tables.entries()) {
-    const text = outcome.rows[index + 2]?.[0]?.rows;
-    if (text !== undefined && text !== null) counts.set(table, Number(text));
+): Promise<Map<FoundTable, TableSize>> {
+  const sizes = new Map<FoundTable, TableSize>();
+  for (let left = tables; left.length > 0; ) {
+    const selects = left.map(({ schema, table }) => {
+      const from = quoteRelation({ schema, name: table });
+      return `select pg_catalog.count(*) as rows, pg_catalog.pg_table_size(${quoteLiteral(from)}::pg_catalog.regclass) as bytes
+  from (select 1 from ${from} limit ${limit + 1}) as counted`;
+    });
+    const { fault, completed, rows } = await session.script(
+      ['begin', `set local statement_timeout = ${COUNT_MILLISECONDS}`, ...selects, 'commit'].join(';\n'),
+    );
+    const counted = Math.max(0, completed - 2);
+    for (const [index, table] of left.slice(0, counted).entries()) {
+      const row = rows[index + 2]?.[0];
+      sizes.set(table, { rows: Number(row?.rows), bytes: Number(row?.bytes) });
+    }
+    if (fault === undefined) break;
+    await session.script('rollback');
+    if (!UNCOUNTED.has(fault.fault.sqlstate)) throw fault;
+    left = left.slice(counted + 1);
   }
-  return counts;
+  return sizes;
 }
 
 /** Which of the names are taken by a relation in the schema, whatever its kind. */
