@@ -83,7 +83,7 @@ function compileOne({ file, up, undo }: ReadMigration, facts: FolderFacts): Pars
     name,
     file: file.file,
     checksum: up.source.checksum,
-    steps: finishSteps(divideFile(up, up.directives, facts)),
+    steps: finishSteps(divideFile(up, up.directives, facts), facts),
     undo: undo === undefined ? undefined : compileUndo(undo, facts),
     waitsForBuilds: up.directives.wait,
     allowed: up.directives.allowed,
@@ -93,7 +93,7 @@ function compileOne({ file, up, undo }: ReadMigration, facts: FolderFacts): Pars
 
 function compileUndo(undo: ParsedMigrationFile, facts: FolderFacts): UndoFile {
   const { file, checksum } = undo.source;
-  return { file, checksum, steps: finishSteps(divideFile(undo, undo.directives, facts)) };
+  return { file, checksum, steps: finishSteps(divideFile(undo, undo.directives, facts), facts) };
 }
 
 /** Other files go on when one is refused, so that all mistakes are shown at once. */

@@ -1,3 +1,4 @@
+import { Kinship } from './kinship.ts';
 import type { ParsedStatement } from './parse-file.ts';
 import { createdProcedure, type ProcedureBody, procedureBody } from './procedure-body.ts';
 import { as } from './syntax-tree.ts';
@@ -8,19 +9,22 @@ export interface FolderFacts {
   readonly committingProcedures: ReadonlySet<string>;
   /** Tables made with PARTITION BY: some statements are refused in a transaction only for these. */
   readonly partitionedTables: ReadonlySet<string>;
+  readonly kinship: Kinship;
 }
 
 export function gatherFacts(statements: Iterable<ParsedStatement>): FolderFacts {
   const bodies = new Map<string, ProcedureBody>();
   const partitionedTables = new Set<string>();
+  const kinship = new Kinship();
   for (const statement of statements) {
+    kinship.learn(statement.tree);
     const create = as('CreateStmt', statement.tree);
     if (create?.partspec !== undefined) partitionedTables.add(create.relation?.relname ?? '');
     const procedure = createdProcedure(statement.tree);
     const body = procedure === undefined ? undefined : procedureBody(statement);
     if (procedure !== undefined && body !== undefined) bodies.set(procedure, body);
   }
-  return { committingProcedures: committing(bodies), partitionedTables };
+  return { committingProcedures: committing(bodies), partitionedTables, kinship };
 }
 
 function committing(bodies: ReadonlyMap<string, ProcedureBody>): ReadonlySet<string> {

@@ -1,6 +1,8 @@
 import type { Statement, Step, TransactionOptions } from '../../lambda/migration/migration.ts';
 import { fingerprint } from './fingerprint.ts';
+import type { FolderFacts } from './folder-facts.ts';
 import { indexOperationOf } from './index-operation.ts';
+import type { Kinship } from './kinship.ts';
 import type { ParsedStatement } from './parse-file.ts';
 import { recoveryOf } from './recovery.ts';
 import { isSetting, leavesSettings } from './session-settings.ts';
@@ -17,7 +19,7 @@ export type StepDraft =
   | { readonly kind: 'autocommit' | 'index-operation'; readonly statement: ParsedStatement };
 
 /** Numbers the steps of a file and gives each the settings that those before it left behind. */
-export function finishSteps(drafts: readonly StepDraft[]): readonly Step[] {
+export function finishSteps(drafts: readonly StepDraft[], { kinship }: FolderFacts): readonly Step[] {
   const settings: string[] = [];
   return drafts.map((draft, number) => {
     const statements = draft.kind === 'transaction' ? draft.statements : [draft.statement];
@@ -30,41 +32,40 @@ export function finishSteps(drafts: readonly StepDraft[]): readonly Step[] {
     };
     if (statements.some(({ tree }) => discardsSettings(tree))) settings.length = 0;
     settings.push(...settingsLeftBy(statements));
-    return finish(draft, base);
+    return finish(draft, base, kinship);
   });
 }
 
-function finish(
-  draft: StepDraft,
-  base: Pick<Step, 'number' | 'fingerprint' | 'settings' | 'leavesSettings'>,
-): Step {
+type StepBase = Pick<Step, 'number' | 'fingerprint' | 'settings' | 'leavesSettings'>;
+
+function finish(draft: StepDraft, base: StepBase, kinship: Kinship): Step {
   switch (draft.kind) {
     case 'transaction':
       return {
         ...base,
         kind: 'transaction',
         transaction: draft.transaction,
-        statements: draft.statements.map(toStatement),
+        statements: draft.statements.map((each) => toStatement(each, kinship)),
       };
     case 'autocommit': {
       const { statement } = draft;
       return {
         ...base,
         kind: 'autocommit',
-        statement: toStatement(statement),
+        statement: toStatement(statement, kinship),
         recovery: recoveryOf(statement.tree),
       };
     }
     case 'index-operation': {
       const { statement } = draft;
       const operation = indexOperationOf(statement);
-      return { ...base, kind: 'index-operation', statement: toStatement(statement), operation };
+      return { ...base, kind: 'index-operation', statement: toStatement(statement, kinship), operation };
     }
   }
 }
 
-function toStatement({ tree, text, position }: ParsedStatement): Statement {
-  return { text, position, kind: kindOf(tree), touches: touchesOf(tree) };
+function toStatement({ tree, text, position }: ParsedStatement, kinship: Kinship): Statement {
+  return { text, position, kind: kindOf(tree), touches: touchesOf(tree, kinship) };
 }
 
 function discardsSettings(tree: ParsedStatement['tree']): boolean {

@@ -1,6 +1,7 @@
 import type { RangeVar } from 'libpg-query';
 import type { RelationName, Touches } from '../../lambda/migration/migration.ts';
 import { ddlTouches } from './ddl-touches.ts';
+import type { Kinship } from './kinship.ts';
 import { kindOf, type Node, relationOf, walk } from './syntax-tree.ts';
 
 /** The same lists while they are gathered. */
@@ -16,8 +17,8 @@ export interface Gathered {
 /** Kinds that store statements without running them. */
 const STORING: ReadonlySet<string> = new Set(['CreateFunctionStmt', 'PrepareStmt', 'RuleStmt', 'ViewStmt']);
 
-/** What a statement has to do with relations. */
-export function touchesOf(tree: Node): Touches {
+/** What a statement has to do with relations, those included that only the folder shows it to lock. */
+export function touchesOf(tree: Node, kinship: Kinship): Touches {
   const gathered: Gathered = {
     creates: [],
     changes: [],
@@ -30,7 +31,7 @@ export function touchesOf(tree: Node): Touches {
   if (!STORING.has(kindOf(tree))) walk(tree, (object) => dataTouches(object, gathered));
   return {
     creates: unique(gathered.creates),
-    changes: unique(gathered.changes),
+    changes: unique([...gathered.changes, ...kinship.lockedWith(tree, gathered.changes)]),
     writes: unique(gathered.writes),
     upserts: unique(gathered.upserts),
     indexes: unique(gathered.indexes),

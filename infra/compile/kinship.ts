@@ -1,0 +1,113 @@
+import type { RangeVar } from 'libpg-query';
+import type { RelationName } from '../../lambda/migration/migration.ts';
+import { as, type Node, relationOf, walk } from './syntax-tree.ts';
+
+/**
+ * How the tables of a folder hang together, by name without schema: DDL on a parent locks its partitions and heirs,
+ * and what drops or rebuilds a foreign key locks the table on its other side.
+ */
+export class Kinship {
+  readonly #children = new Map<string, RelationName[]>();
+  readonly #parents = new Map<string, RelationName[]>();
+  readonly #references = new Map<string, RelationName[]>();
+
+  /** Learns from a statement; later ones may tell more of the same table. */
+  learn(tree: Node): void {
+    if ('CreateStmt' in tree) {
+      const { relation, inhRelations = [], tableElts } = tree.CreateStmt;
+      for (const parent of inhRelations) this.#descent(relation, as('RangeVar', parent));
+      for (const table of referencedTables(tableElts)) this.#reference(relation, table);
+    } else if ('AlterTableStmt' in tree) {
+      const { relation, cmds = [] } = tree.AlterTableStmt;
+      for (const node of cmds) {
+        const command = as('AlterTableCmd', node);
+        if (command?.subtype === 'AT_AttachPartition')
+          this.#descent(as('PartitionCmd', command.def)?.name, relation);
+        if (command?.subtype === 'AT_AddInherit') this.#descent(relation, as('RangeVar', command.def));
+      }
+      for (const table of referencedTables(cmds)) this.#reference(relation, table);
+    } else if ('RenameStmt' in tree && tree.RenameStmt.renameType === 'OBJECT_TABLE') {
+      this.#rename(tree.RenameStmt.relation, tree.RenameStmt.newname);
+    }
+  }
+
+  /** The tables that a statement locks beside those that it names. */
+  lockedWith(tree: Node, named: readonly RelationName[]): readonly RelationName[] {
+    const family = [...named, ...this.#descendants(named)];
+    const beside = family.slice(named.length);
+    if (as('DropStmt', tree)?.removeType === 'OBJECT_TABLE') beside.push(...relatives(this.#parents, family));
+    if (mayRebuildForeignKeys(tree)) beside.push(...relatives(this.#references, family));
+    return beside;
+  }
+
+  #descendants(named: readonly RelationName[]): readonly RelationName[] {
+    const seen = new Set(named.map(({ name }) => name));
+    const found: RelationName[] = [];
+    for (
+      let next = relatives(this.#children, named);
+      next.length > 0;
+      next = relatives(this.#children, next)
+    ) {
+      next = next.filter(({ name }) => !seen.has(name));
+      for (const relation of next) seen.add(relation.name);
+      found.push(...next);
+    }
+    return found;
+  }
+
+  #descent(child: RangeVar | undefined, parent: RangeVar | undefined): void {
+    if (child === undefined || parent === undefined) return;
+    add(this.#children, parent.relname, relationOf(child));
+    add(this.#parents, child.relname, relationOf(parent));
+  }
+
+  #reference(from: RangeVar | undefined, to: RangeVar): void {
+    if (from === undefined) return;
+    add(this.#references, from.relname, relationOf(to));
+    add(this.#references, to.relname, relationOf(from));
+  }
+
+  /** The table is known by both names from here on. */
+  #rename(relation: RangeVar | undefined, newName = ''): void {
+    if (relation === undefined) return;
+    const old = relation.relname ?? '';
+    const renamed = { schema: relation.schemaname, name: newName };
+    for (const edges of [this.#children, this.#parents, this.#references]) {
+      for (const relative of edges.get(old) ?? []) add(edges, newName, relative);
+      for (const [name, relativesOfName] of edges) {
+        if (relativesOfName.some((each) => each.name === old)) add(edges, name, renamed);
+      }
+    }
+  }
+}
+
+function add(edges: Map<string, RelationName[]>, name = '', relation: RelationName): void {
+  const known = edges.get(name) ?? [];
+  if (!known.some((each) => each.name === relation.name && each.schema === relation.schema))
+    known.push(relation);
+  edges.set(name, known);
+}
+
+function relatives(
+  edges: ReadonlyMap<string, readonly RelationName[]>,
+  of: readonly RelationName[],
+): RelationName[] {
+  return of.flatMap(({ name }) => edges.get(name) ?? []);
+}
+
+function referencedTables(elements: readonly Node[] | undefined): readonly RangeVar[] {
+  const tables: RangeVar[] = [];
+  walk(elements, (object) => {
+    if (object.pktable !== undefined) tables.push(object.pktable as RangeVar);
+    return true;
+  });
+  return tables;
+}
+
+const REBUILDING: ReadonlySet<string> = new Set(['AT_AlterColumnType', 'AT_DropColumn', 'AT_DropConstraint']);
+
+function mayRebuildForeignKeys(tree: Node): boolean {
+  if (as('DropStmt', tree)?.removeType === 'OBJECT_TABLE') return true;
+  const commands = as('AlterTableStmt', tree)?.cmds ?? [];
+  return commands.some((node) => REBUILDING.has(as('AlterTableCmd', node)?.subtype ?? ''));
+}
