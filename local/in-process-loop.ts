@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import pLimit from 'p-limit';
 import type { BuildTable, SettleResult } from '../lambda/index-build/loop-task.ts';
+import { tablesWithBuilds } from '../lambda/postgres/build-queue.ts';
 import { withSession } from '../lambda/postgres/connect.ts';
-import { tablesWithBuilds } from '../lambda/postgres/index-build-rows.ts';
 import { resume } from '../lambda/story/resume.ts';
 import type { RunRequest } from '../lambda/story/run.ts';
 import { settle } from '../lambda/story/settle.ts';

@@ -1,89 +1,11 @@
 import * as v from 'valibot';
-import type { IndexBuild, SessionKind } from '../index-build/index-build.ts';
-import type { BuildTable } from '../index-build/loop-task.ts';
+import type { IndexBuild } from '../index-build/index-build.ts';
 import type { PostgresFault } from '../migration/migration-error.ts';
-import type { Version } from '../migration/version.ts';
 import { versionColumn } from './ledger.ts';
 import { quoteIdentifier, quoteLiteral } from './quote.ts';
 import type { Session } from './session.ts';
 
-/** What is written when an index operation is handed off. */
-export interface NewBuild {
-  readonly version: Version;
-  readonly step: number;
-  readonly runId: string;
-  readonly file: string;
-  readonly line: number;
-  readonly operation: 'create' | 'drop' | 'reindex';
-  readonly schema: string;
-  readonly table: string;
-  readonly index: string;
-  readonly unique: boolean;
-  readonly statement: string;
-  readonly definition: string;
-  readonly settings: readonly string[];
-  readonly partitioned: boolean;
-  /** The build of the partitioned table to which this one belongs. */
-  readonly parentBuild?: string;
-  readonly rows: number | undefined;
-  readonly bytes: number | undefined;
-}
-
-export function insertBuild(ledgerSchema: string, build: NewBuild): string {
-  const table = `${quoteIdentifier(build.schema)}.${quoteIdentifier(build.table)}`;
-  const replaced = build.index === '' ? '' : ` and c.relname = ${quoteLiteral(build.index)}`;
-  const replaces =
-    build.operation === 'reindex'
-      ? `array(select i.indexrelid from pg_catalog.pg_index i join pg_catalog.pg_class c on c.oid = i.indexrelid
-                where i.indrelid = ${quoteLiteral(table)}::pg_catalog.regclass${replaced})`
-      : `'{}'`;
-  const values = [
-    quoteLiteral(build.version),
-    build.step,
-    quoteLiteral(build.runId),
-    quoteLiteral(build.file),
-    build.line,
-    quoteLiteral(build.operation),
-    quoteLiteral(build.schema),
-    quoteLiteral(build.table),
-    quoteLiteral(build.index),
-    build.unique,
-    quoteLiteral(build.statement),
-    quoteLiteral(build.definition),
-    build.settings.length === 0 ? `'{}'` : `array[${build.settings.map(quoteLiteral).join(', ')}]`,
-    replaces,
-    build.partitioned,
-    build.parentBuild ?? 'null',
-    build.rows ?? 'null',
-    build.bytes ?? 'null',
-  ].join(', ');
-  return `insert into ${quoteIdentifier(ledgerSchema)}.index_build (version, step, run_id, file, line, operation, schema_name, table_name, index_name, is_unique, statement, definition, settings, replaces, partitioned, parent_build, table_rows, table_bytes) values (${values})`;
-}
-
-/**
- * The first build of each table that is not over, unless it is a partitioned table's that waits for its partitions:
- * those are builds of other tables, and it has its turn when they are over.
- */
-function firstBuilds(ledgerSchema: string): string {
-  const s = quoteIdentifier(ledgerSchema);
-  return `select b.id, b.schema_name, b.table_name
-            from (select distinct on (schema_name, table_name) id, schema_name, table_name
-                    from ${s}.index_build
-                   where state in ('pending', 'building')
-                   order by schema_name, table_name, id) as b
-           where not exists (select from ${s}.index_build part
-                              where part.parent_build = b.id and part.state in ('pending', 'building'))`;
-}
-
-/** Tables that have a build whose turn it is, in the order in which the builds were handed off. */
-export async function tablesWithBuilds(session: Session, ledgerSchema: string): Promise<BuildTable[]> {
-  const rows = await session.query(
-    `select schema_name as schema, table_name as table from (${firstBuilds(ledgerSchema)}) as first order by id`,
-  );
-  return v.parse(v.array(v.object({ schema: v.string(), table: v.string() })), rows);
-}
-
-const faultColumn = v.object({
+export const faultColumn = v.object({
   sqlstate: v.string(),
   message: v.string(),
   detail: v.nullish(v.string()),
@@ -161,58 +83,13 @@ const endColumns = v.object({
   seconds: v.nullable(v.number()),
 });
 
-const buildColumns = `id::text, version, step, run_id::text as "runId", file, line, operation, schema_name as schema, table_name as table,
+/** For `select` and `returning`; read by parseBuild(). */
+export const buildColumns = `id::text, version, step, run_id::text as "runId", file, line, operation, schema_name as schema, table_name as table,
        index_name as index, is_unique as unique, statement, definition, settings,
        pg_catalog.to_json(replaces::bigint[]) as replaces, partitioned, state, attempts, turns, session,
        extract(epoch from pg_catalog.clock_timestamp() - started_at)::float8 as seconds_since_start,
        extract(epoch from pg_catalog.clock_timestamp() - first_started_at)::float8 as seconds_since_first_start,
        attempt_outcome`;
-
-/** The build whose turn it is: the first of its table that is not over. Counts the turn. */
-export async function nextBuild(
-  session: Session,
-  ledgerSchema: string,
-  { schema, table }: BuildTable,
-): Promise<IndexBuild | undefined> {
-  const s = quoteIdentifier(ledgerSchema);
-  const rows = await session.query(
-    `update ${s}.index_build
-        set turns = turns + 1
-      where id = (select id from (${firstBuilds(ledgerSchema)}) as first
-                   where schema_name = $1 and table_name = $2)
-  returning ${buildColumns}`,
-    [schema, table],
-  );
-  return rows[0] === undefined ? undefined : parseBuild(rows[0]);
-}
-
-/** What became of the builds of a partitioned table's partitions, by `schema.table`. */
-export async function partitionBuilds(
-  session: Session,
-  ledgerSchema: string,
-  parent: string,
-): Promise<Map<string, { readonly index: string; readonly fault: PostgresFault | undefined }>> {
-  const rows = await session.query(
-    `select schema_name as schema, table_name as table, index_name as index, state, fault
-       from ${quoteIdentifier(ledgerSchema)}.index_build where parent_build = $1 order by id`,
-    [parent],
-  );
-  const columns = v.object({
-    schema: v.string(),
-    table: v.string(),
-    index: v.string(),
-    state: v.string(),
-    fault: v.nullable(faultColumn),
-  });
-  return new Map(
-    rows.map((row) => {
-      const { schema, table, index, state, fault } = v.parse(columns, row);
-      const cancelled =
-        state === 'cancelled' ? { sqlstate: '57014', message: 'the build was cancelled' } : undefined;
-      return [`${schema}.${table}`, { index, fault: fault === null ? cancelled : toFault(fault) }];
-    }),
-  );
-}
 
 /** The same build again, to see whether an outcome was written meanwhile. */
 export async function readBuild(
@@ -227,7 +104,7 @@ export async function readBuild(
   return rows[0] === undefined ? undefined : parseBuild(rows[0]);
 }
 
-function parseBuild(row: unknown): IndexBuild {
+export function parseBuild(row: unknown): IndexBuild {
   const { seconds_since_start, seconds_since_first_start, attempt_outcome, session, ...rest } = v.parse(
     buildRow,
     row,
@@ -244,7 +121,7 @@ function parseBuild(row: unknown): IndexBuild {
   };
 }
 
-function toFault(fault: v.InferOutput<typeof faultColumn>): PostgresFault {
+export function toFault(fault: v.InferOutput<typeof faultColumn>): PostgresFault {
   return {
     sqlstate: fault.sqlstate,
     message: fault.message,
@@ -252,96 +129,6 @@ function toFault(fault: v.InferOutput<typeof faultColumn>): PostgresFault {
     hint: fault.hint ?? undefined,
     context: fault.context ?? undefined,
   };
-}
-
-/**
- * Records that an attempt begins, before anything is sent: should we die right after, the next turn knows that a
- * builder may be about to appear. False where another turn was faster.
- */
-export async function beginAttempt(
-  session: Session,
-  ledgerSchema: string,
-  { build, kind }: { build: IndexBuild; kind: SessionKind },
-): Promise<boolean> {
-  const rows = await session.query(
-    `update ${quoteIdentifier(ledgerSchema)}.index_build
-        set state = 'building', attempts = attempts + 1, session = $3, started_at = pg_catalog.clock_timestamp(),
-            first_started_at = coalesce(first_started_at, pg_catalog.clock_timestamp()),
-            attempt_outcome = null, supervisor_pid = null, builder_pid = null
-      where id = $1 and attempts = $2 and state in ('pending', 'building')
-  returning id`,
-    [build.id, build.attempts, kind],
-  );
-  return rows.length === 1;
-}
-
-/** The attempt goes on in another kind of session than was tried first. */
-export async function setSessionKind(
-  session: Session,
-  ledgerSchema: string,
-  { id, kind }: { id: string; kind: SessionKind },
-): Promise<void> {
-  await session.query(`update ${quoteIdentifier(ledgerSchema)}.index_build set session = $2 where id = $1`, [
-    id,
-    kind,
-  ]);
-}
-
-/** For sessions whose end we see ourselves; the supervisor of a loopback session writes its own. */
-export async function recordAttemptOutcome(
-  session: Session,
-  ledgerSchema: string,
-  { id, attempts, fault }: { id: string; attempts: number; fault: PostgresFault | undefined },
-): Promise<void> {
-  const outcome = fault === undefined ? { kind: 'succeeded' } : { kind: 'failed', fault };
-  await session.query(
-    `update ${quoteIdentifier(ledgerSchema)}.index_build set attempt_outcome = $3
-      where id = $1 and attempts = $2 and state = 'building'`,
-    [id, attempts, JSON.stringify(outcome)],
-  );
-}
-
-/** Tables that have builds to do: so many may soon build side by side, and share the server's memory. */
-export async function tablesToBuild(session: Session, ledgerSchema: string): Promise<number> {
-  const [row] = await session.query(
-    `select pg_catalog.count(distinct (schema_name, table_name))::int as tables
-       from ${quoteIdentifier(ledgerSchema)}.index_build where state in ('pending', 'building')`,
-  );
-  return Number(row?.tables ?? 1);
-}
-
-export type BuildEnd =
-  | { readonly state: 'done'; readonly adopted: boolean }
-  | { readonly state: 'failed'; readonly fault: PostgresFault };
-
-/** Ends a build and, with its last build, its step: one statement, so that neither is seen without the other. */
-export async function endBuild(session: Session, ledgerSchema: string, build: IndexBuild, end: BuildEnd) {
-  const s = quoteIdentifier(ledgerSchema);
-  await session.query(
-    `with ended as (
-       update ${s}.index_build
-          set state = $2, fault = $3::jsonb, adopted = $4, finished_at = pg_catalog.clock_timestamp()
-        where id = $1 and state in ('pending', 'building')
-    returning version, step
-     ), others as (
-       select count(*) filter (where b.state in ('pending', 'building')) as unfinished,
-              count(*) filter (where b.state in ('failed', 'cancelled')) as failed
-         from ended join ${s}.index_build b on b.version = ended.version and b.step = ended.step and b.id <> $1
-     )
-     update ${s}.step
-        set state = case when others.unfinished > 0 then 'pending'
-                         when others.failed > 0 or $2 = 'failed' then 'failed'
-                         else 'applied' end,
-            finished_at = pg_catalog.clock_timestamp()
-       from ended, others
-      where step.version = ended.version and step.step = ended.step`,
-    [
-      build.id,
-      end.state,
-      end.state === 'failed' ? JSON.stringify(end.fault) : null,
-      end.state === 'done' && end.adopted,
-    ],
-  );
 }
 
 /** Gives builds that failed, or were cancelled, their attempts back. */

@@ -3,7 +3,7 @@ import type { PendingStep, Plan } from '../migration/plan.ts';
 import { routeOf } from '../migration/route.ts';
 import { waitOf } from '../migration/waiting.ts';
 import { SessionLost } from '../postgres/fault.ts';
-import { insertBuild, type NewBuild } from '../postgres/index-build-rows.ts';
+import { insertBuild, type NewBuild } from '../postgres/new-build.ts';
 import { releaseRunLock } from '../postgres/run-lock.ts';
 import { finishRun, type RunSummary } from '../postgres/run-rows.ts';
 import type { Session } from '../postgres/session.ts';

@@ -1,8 +1,9 @@
 import { buildMemory } from '../index-build/build-memory.ts';
 import type { IndexBuild } from '../index-build/index-build.ts';
+import { setSessionKind } from '../postgres/build-attempt-rows.ts';
+import { tablesToBuild } from '../postgres/build-queue.ts';
 import { startAttached } from '../postgres/build-session/attached.ts';
 import { startLoopback } from '../postgres/build-session/loopback.ts';
-import { setSessionKind, tablesToBuild } from '../postgres/index-build-rows.ts';
 import { memorySettings, serverCapacity } from '../postgres/server-capacity.ts';
 import type { Session } from '../postgres/session.ts';
 import type { Underway } from './stay-with-build.ts';

@@ -3,8 +3,8 @@ import type { CreateIndex, IndexOperationStep } from '../migration/migration.ts'
 import { MigrationError } from '../migration/migration-error.ts';
 import type { PendingStep } from '../migration/plan.ts';
 import type { PresentTable, TableFacts } from '../migration/route.ts';
-import type { NewBuild } from '../postgres/index-build-rows.ts';
 import { concurrentCreate, concurrentDrop, concurrentReindex } from '../postgres/index-statement.ts';
+import type { NewBuild } from '../postgres/new-build.ts';
 import type { Session } from '../postgres/session.ts';
 import { takenNames } from '../postgres/table-facts.ts';
 

@@ -1,8 +1,9 @@
 import type { IndexBuild } from '../index-build/index-build.ts';
 import type { PostgresFault } from '../migration/migration-error.ts';
-import { insertBuild, partitionBuilds } from '../postgres/index-build-rows.ts';
 import { seeIndex } from '../postgres/index-catalog.ts';
 import { concurrentCreate } from '../postgres/index-statement.ts';
+import { insertBuild } from '../postgres/new-build.ts';
+import { partitionBuilds } from '../postgres/partition-builds.ts';
 import {
   attachPartition,
   createOnOnly,

@@ -1,9 +1,10 @@
 import type { IndexBuild } from '../index-build/index-build.ts';
 import { waitSeconds } from '../index-build/wait-seconds.ts';
 import type { PostgresFault } from '../migration/migration-error.ts';
+import { recordAttemptOutcome, setSessionKind } from '../postgres/build-attempt-rows.ts';
 import type { AttachedBuild } from '../postgres/build-session/attached.ts';
 import { survivalOf } from '../postgres/build-session/survival-probe.ts';
-import { readBuild, recordAttemptOutcome, setSessionKind } from '../postgres/index-build-rows.ts';
+import { readBuild } from '../postgres/index-build-rows.ts';
 import { builderNames, seeBuilder } from '../postgres/index-catalog.ts';
 import type { Session } from '../postgres/session.ts';
 import { elapsedOf, progressOf } from './build-progress.ts';

@@ -1,0 +1,33 @@
+import * as v from 'valibot';
+import type { PostgresFault } from '../migration/migration-error.ts';
+import { faultColumn, toFault } from './index-build-rows.ts';
+import { quoteIdentifier } from './quote.ts';
+import type { Session } from './session.ts';
+
+/** What became of the builds of a partitioned table's partitions, by `schema.table`. */
+export async function partitionBuilds(
+  session: Session,
+  ledgerSchema: string,
+  parent: string,
+): Promise<Map<string, { readonly index: string; readonly fault: PostgresFault | undefined }>> {
+  const rows = await session.query(
+    `select schema_name as schema, table_name as table, index_name as index, state, fault
+       from ${quoteIdentifier(ledgerSchema)}.index_build where parent_build = $1 order by id`,
+    [parent],
+  );
+  const columns = v.object({
+    schema: v.string(),
+    table: v.string(),
+    index: v.string(),
+    state: v.string(),
+    fault: v.nullable(faultColumn),
+  });
+  return new Map(
+    rows.map((row) => {
+      const { schema, table, index, state, fault } = v.parse(columns, row);
+      const cancelled =
+        state === 'cancelled' ? { sqlstate: '57014', message: 'the build was cancelled' } : undefined;
+      return [`${schema}.${table}`, { index, fault: fault === null ? cancelled : toFault(fault) }];
+    }),
+  );
+}
