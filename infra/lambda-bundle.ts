@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import * as lambda from 'aws-cdk-lib/aws-lambda';
+import { DISABLE_ASSET_STAGING_CONTEXT } from 'aws-cdk-lib/cx-api';
 import type { IConstruct } from 'constructs';
 import { COMPILED_MIGRATIONS_FILE } from '../lambda/environment.ts';
 import type { CompiledMigrations } from '../lambda/migration/migration.ts';
@@ -20,7 +21,7 @@ export const PREBUILT_BUNDLE = 'bundle';
  */
 export function lambdaBundle(scope: IConstruct, migrations: CompiledMigrations): lambda.Code {
   // Staging copies it to cdk.out when the first function is made; without staging, tools read it after synth.
-  const staged = !scope.node.tryGetContext('aws:cdk:disable-asset-staging');
+  const staged = !scope.node.tryGetContext(DISABLE_ASSET_STAGING_CONTEXT);
   const directory = staged ? passingDirectory() : newDirectory();
   cpSync(functionCode(), directory, { recursive: true });
   writeFileSync(join(directory, COMPILED_MIGRATIONS_FILE), `${JSON.stringify(migrations)}\n`);

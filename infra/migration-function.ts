@@ -1,4 +1,4 @@
-import { type Duration, RemovalPolicy } from 'aws-cdk-lib';
+import { type Duration, RemovalPolicy, Stack } from 'aws-cdk-lib';
 import * as iam from 'aws-cdk-lib/aws-iam';
 import * as lambda from 'aws-cdk-lib/aws-lambda';
 import * as logs from 'aws-cdk-lib/aws-logs';
@@ -49,7 +49,7 @@ export class MigrationFunction extends lambda.Function {
       logGroup,
       environment: {
         [environment.secretArn]: secret.secretFullArn ?? secret.secretArn,
-        [environment.options]: JSON.stringify(props.options),
+        [environment.options]: Stack.of(scope).toJsonString(props.options),
       },
     });
     logGroup.grantWrite(role);

@@ -1,4 +1,4 @@
-import { type Duration, Token } from 'aws-cdk-lib';
+import { type Duration, type Size, SizeRoundingBehavior, Token } from 'aws-cdk-lib';
 import { MigrationError } from '../lambda/migration/migration-error.ts';
 import { defaultOptions, type MigrationOptions } from '../lambda/migration/options.ts';
 import type { PostgresMigrationsProps } from './postgres-migrations-props.ts';
@@ -34,6 +34,8 @@ export function migrationOptions(props: PostgresMigrationsProps): Partial<Migrat
     maxAttempts: props.maxAttempts,
     attachSeconds: seconds(props.attach),
     maxConcurrentTables: props.maxConcurrentTables,
+    maintenanceWorkMemMegabytes: mebibytes(props.maintenanceWorkMem),
+    parallelWorkers: props.parallelWorkers,
     waitFor: props.waitFor,
   };
   return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
@@ -48,10 +50,12 @@ function firstFault(props: PostgresMigrationsProps): Fault | undefined {
     oneOf('indexStrategy', props.indexStrategy, ['auto', 'inline', 'concurrent']) ??
     whole('smallTableRows', props.smallTableRows, [0, Number.MAX_SAFE_INTEGER]) ??
     lasting('lockTimeout', props.lockTimeout, [0.001, 60]) ??
-    lasting('lockBudget', props.lockBudget ?? undefined, [lockTimeout, 600]) ??
+    lasting('lockBudget', props.lockBudget, [lockTimeout, 600]) ??
     whole('maxAttempts', props.maxAttempts, [1, 100]) ??
     lasting('attach', props.attach, [0, 14 * 60]) ??
     whole('maxConcurrentTables', props.maxConcurrentTables, [1, 40]) ??
+    sized('maintenanceWorkMem', props.maintenanceWorkMem, [1, 1024 * 1024]) ??
+    whole('parallelWorkers', props.parallelWorkers, [0, 64]) ??
     oneOf('waitFor', props.waitFor, ['migrations', 'index-builds', 'nothing']) ??
     lasting('longestWait', props.longestWait, [60, 3600]) ??
     lasting('timeout', props.timeout, [60, 15 * 60]) ??
@@ -70,8 +74,14 @@ function whole(prop: string, value: number | undefined, [least, most]: Range): F
 
 function lasting(prop: string, value: Duration | undefined, [least, most]: Range): Fault | undefined {
   const given = seconds(value);
-  if (given === undefined || (given >= least && given <= most)) return undefined;
+  if (given === undefined || Token.isUnresolved(given) || (given >= least && given <= most)) return undefined;
   return { prop, value: `${given} seconds`, expected: `from ${least} to ${most} seconds` };
+}
+
+function sized(prop: string, value: Size | undefined, [least, most]: Range): Fault | undefined {
+  const given = mebibytes(value);
+  if (given === undefined || Token.isUnresolved(given) || (given >= least && given <= most)) return undefined;
+  return { prop, value: `${given} MiB`, expected: `from ${least} to ${most} MiB` };
 }
 
 function oneOf(prop: string, value: string | undefined, names: readonly string[]): Fault | undefined {
@@ -88,7 +98,9 @@ function schemaName(prop: string, value: string | undefined): Fault | undefined 
 }
 
 function seconds(duration: Duration | undefined): number | undefined {
-  return duration === undefined || duration.isUnresolved()
-    ? undefined
-    : duration.toSeconds({ integral: false });
+  return duration?.toSeconds(duration.isUnresolved() ? {} : { integral: false });
+}
+
+function mebibytes(size: Size | undefined): number | undefined {
+  return size?.toMebibytes(size.isUnresolved() ? {} : { rounding: SizeRoundingBehavior.FLOOR });
 }

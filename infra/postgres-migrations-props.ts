@@ -1,4 +1,4 @@
-import type { Duration } from 'aws-cdk-lib';
+import type { Duration, Size } from 'aws-cdk-lib';
 import type * as logs from 'aws-cdk-lib/aws-logs';
 import type * as secretsmanager from 'aws-cdk-lib/aws-secretsmanager';
 import type { IndexStrategy, WaitFor } from '../lambda/migration/options.ts';
@@ -69,6 +69,20 @@ export interface PostgresMigrationsProps {
    * @default 4
    */
   readonly maxConcurrentTables?: number;
+
+  /**
+   * Memory of each build (`maintenance_work_mem`): 1 MiB to 1 TiB.
+   *
+   * @default - by the server's size and the builds side by side
+   */
+  readonly maintenanceWorkMem?: Size;
+
+  /**
+   * Parallel workers of each build (`max_parallel_maintenance_workers`): 0 to 64.
+   *
+   * @default - by the server's size and the builds side by side
+   */
+  readonly parallelWorkers?: number;
 
   /**
    * What a deploy waits for. `migrations`: every step that is not an index build, and the builds that a step waits

@@ -1,4 +1,4 @@
-import { Duration } from 'aws-cdk-lib';
+import { Duration, Size } from 'aws-cdk-lib';
 import { MigrationError } from '../lambda/migration/migration-error.ts';
 import type { IndexStrategy, WaitFor } from '../lambda/migration/options.ts';
 import type { PostgresMigrationsProps } from './postgres-migrations-props.ts';
@@ -49,6 +49,7 @@ function options(read: ReadContext): StackContext['options'] {
   const lockTimeout = number(read, 'lockTimeoutSeconds');
   const lockBudget = number(read, 'lockBudgetSeconds');
   const attach = number(read, 'attachSeconds');
+  const memory = number(read, 'maintenanceWorkMemMegabytes');
   const given = {
     ledgerSchema: text(read, 'ledgerSchema'),
     // The construct refuses what is not one of the names.
@@ -57,6 +58,8 @@ function options(read: ReadContext): StackContext['options'] {
     smallTableRows: number(read, 'smallTableRows'),
     maxAttempts: number(read, 'maxAttempts'),
     maxConcurrentTables: number(read, 'maxConcurrentTables'),
+    maintenanceWorkMem: memory === undefined ? undefined : Size.mebibytes(memory),
+    parallelWorkers: number(read, 'parallelWorkers'),
     memorySize: number(read, 'memorySize'),
     lockTimeout: lockTimeout === undefined ? undefined : Duration.millis(lockTimeout * 1000),
     lockBudget: lockBudget === undefined ? undefined : Duration.seconds(lockBudget),

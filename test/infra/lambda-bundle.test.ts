@@ -1,10 +1,12 @@
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, readdirSync, readFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { builtinModules } from 'node:module';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { deflateRawSync } from 'node:zlib';
-import { describe, expect, it } from 'vitest';
+import { DISABLE_ASSET_STAGING_CONTEXT } from 'aws-cdk-lib/cx-api';
+import { describe, expect, it, onTestFinished } from 'vitest';
 import { bundleFunctions } from '../../infra/bundle-functions.ts';
 import { compileMigrationsSync } from '../../infra/compile-migrations.ts';
 import { PostgresMigrations } from '../../infra/postgres-migrations.ts';
@@ -32,6 +34,18 @@ describe('the functions’ code', () => {
     const written = JSON.parse(readFileSync(join(synthesizedCode(migrations), 'migrations.json'), 'utf8'));
 
     expect(written).toEqual(JSON.parse(JSON.stringify(compileMigrationsSync(migrations))));
+  });
+
+  it('stays where tools can read it when nothing is copied to cdk.out', () => {
+    const { app, stack, secret } = newStack({ [DISABLE_ASSET_STAGING_CONTEXT]: true });
+    new PostgresMigrations(stack, 'Migrations', { migrations: migrationsFolder(), secret });
+
+    const manifest = JSON.parse(readFileSync(join(app.synth().directory, 'Stack.assets.json'), 'utf8'));
+    const sources = Object.values(manifest.files as Record<string, { source: { path: string } }>);
+    const code = sources.map(({ source }) => source.path).find((path) => path.startsWith(tmpdir()));
+    if (code === undefined) throw new Error('no asset refers to its source');
+    onTestFinished(() => rmSync(code, { recursive: true }));
+    expect(readdirSync(code)).toEqual(expect.arrayContaining(['migrate.mjs', 'migrations.json']));
   });
 
   it('holds no parser: no WebAssembly, nothing of libpg-query', () => {

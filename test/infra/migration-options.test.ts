@@ -1,4 +1,4 @@
-import { Duration, Token } from 'aws-cdk-lib';
+import { Duration, Size, Token } from 'aws-cdk-lib';
 import type * as secretsmanager from 'aws-cdk-lib/aws-secretsmanager';
 import { describe, expect, it } from 'vitest';
 import { checkProps, migrationOptions } from '../../infra/migration-options.ts';
@@ -41,6 +41,11 @@ describe('a prop that cannot be is refused at synth', () => {
     ],
     [{ attach: Duration.minutes(15) }, 'attach is "900 seconds", but must be from 0 to 840 seconds'],
     [
+      { maintenanceWorkMem: Size.kibibytes(10) },
+      'maintenanceWorkMem is "0 MiB", but must be from 1 to 1048576 MiB',
+    ],
+    [{ parallelWorkers: 65 }, 'parallelWorkers is 65, but must be a whole number from 0 to 64'],
+    [
       { longestWait: Duration.hours(2) },
       'longestWait is "7200 seconds", but must be from 60 to 3600 seconds',
     ],
@@ -56,6 +61,8 @@ describe('a prop that cannot be is refused at synth', () => {
     const given = props({
       smallTableRows: Token.asNumber({ Ref: 'Rows' }),
       ledgerSchema: Token.asString({ Ref: 'Schema' }),
+      lockTimeout: Duration.seconds(Token.asNumber({ Ref: 'Seconds' })),
+      maintenanceWorkMem: Size.mebibytes(Token.asNumber({ Ref: 'Mebibytes' })),
     });
 
     expect(() => checkProps('Stack/Migrations', given)).not.toThrow();

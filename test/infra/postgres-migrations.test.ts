@@ -1,8 +1,9 @@
-import { Duration } from 'aws-cdk-lib';
+import { CfnParameter, Duration } from 'aws-cdk-lib';
 import { Match, Template } from 'aws-cdk-lib/assertions';
 import * as iam from 'aws-cdk-lib/aws-iam';
 import * as logs from 'aws-cdk-lib/aws-logs';
 import * as sns from 'aws-cdk-lib/aws-sns';
+import * as cxapi from 'aws-cdk-lib/cx-api';
 import { describe, expect, it } from 'vitest';
 import { PostgresMigrations } from '../../infra/postgres-migrations.ts';
 import {
@@ -56,6 +57,19 @@ describe('the functions', () => {
       'index-build.handler': common,
       'migrate.isComplete': handsOff,
       'migrate.handler': handsOff,
+    });
+  });
+
+  it('take option values that only the deploy knows', () => {
+    const { stack, secret } = newStack();
+    const smallTableRows = new CfnParameter(stack, 'Rows', { type: 'Number' }).valueAsNumber;
+    new PostgresMigrations(stack, 'Migrations', { migrations: migrationsFolder(), secret, smallTableRows });
+
+    const template = Template.fromStack(stack);
+    template.hasResourceProperties('AWS::Lambda::Function', {
+      Environment: {
+        Variables: { MIGRATION_OPTIONS: { 'Fn::Join': ['', ['{"smallTableRows":', { Ref: 'Rows' }, '}']] } },
+      },
     });
   });
 
@@ -189,6 +203,18 @@ describe('side by side', () => {
 
     expect(synthesized({ migrations }).toJSON()).toEqual(synthesized({ migrations }).toJSON());
   });
+});
+
+it('means the same under all feature flags that the CDK recommends', () => {
+  const migrations = migrationsFolder();
+  const templateUnder = (context: Record<string, unknown>): unknown => {
+    const { stack, secret } = newStack(context);
+    new PostgresMigrations(stack, 'Migrations', { migrations, secret });
+    return Template.fromStack(stack).toJSON();
+  };
+
+  const flags = cxapi.CURRENTLY_RECOMMENDED_FLAGS;
+  expect(templateUnder(flags)).toEqual(templateUnder({ [cxapi.IAM_MINIMIZE_POLICIES]: true }));
 });
 
 it('grantInvoke lets a role invoke the migrator and gives the grant', () => {

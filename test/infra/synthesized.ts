@@ -28,8 +28,12 @@ export const exampleFiles = {
 };
 
 /** A stack with one secret, in an app of its own that leaves nothing behind. */
-export function newStack(): { app: App; stack: Stack; secret: secretsmanager.ISecret } {
-  const app = new App({ outdir: temporaryFolder() });
+export function newStack(context: Record<string, unknown> = {}): {
+  app: App;
+  stack: Stack;
+  secret: secretsmanager.ISecret;
+} {
+  const app = new App({ outdir: temporaryFolder(), context });
   const stack = new Stack(app, 'Stack');
   return { app, stack, secret: asSecret(new secretsmanager.Secret(stack, 'Secret')) };
 }
