@@ -4,15 +4,17 @@ import {
   parseCloudFormationEvent,
   physicalResourceId,
 } from './aws/cloudformation-event.ts';
-import { parseAction } from './aws/console-action.ts';
-import { functionContext, required } from './aws/function-context.ts';
+import { type FunctionContext, functionContext, required } from './aws/function-context.ts';
 import { startLoop } from './aws/hand-off.ts';
 import { logEvent } from './aws/log.ts';
 import { environment } from './environment.ts';
+import { type Action, parseAction } from './story/action.ts';
 import { deployProgress } from './story/deploy-progress.ts';
+import { performAction } from './story/perform-action.ts';
+import { planRun } from './story/plan-run.ts';
 import type { RunCause, RunResult } from './story/run.ts';
 import { runMigrations } from './story/run-migrations.ts';
-import { readStatus, type Status } from './story/status.ts';
+import { readStatus } from './story/status.ts';
 
 interface LambdaContext {
   getRemainingTimeInMillis(): number;
@@ -30,10 +32,7 @@ interface ProviderAnswer {
  * 3. an action from the console does what it says; `{}` runs.
  * What fails is thrown: the Provider framework takes a returned status for success.
  */
-export async function handler(
-  event: unknown,
-  context: LambdaContext,
-): Promise<ProviderAnswer | RunAnswer | Status> {
+export async function handler(event: unknown, context: LambdaContext): Promise<ProviderAnswer | object> {
   if (!isCloudFormationEvent(event)) return act(event, context);
   const request = parseCloudFormationEvent(event);
   const PhysicalResourceId = physicalResourceId(request);
@@ -66,29 +65,48 @@ interface RunAnswer {
   readonly waiting: RunResult['waiting'];
 }
 
-async function act(event: unknown, context: LambdaContext): Promise<RunAnswer | Status> {
+const CONSOLE: RunCause = { kind: 'console', actor: 'console' };
+
+async function act(event: unknown, context: LambdaContext): Promise<object> {
   const action = parseAction(event);
   switch (action.action) {
     case 'run': {
-      const { runId, outcome, applied, builds, waiting } = await runAndHandOff(context, {
-        kind: 'console',
-        actor: 'console',
-      });
-      return {
+      const { runId, outcome, applied, builds, waiting } = await runAndHandOff(context, CONSOLE);
+      const answer: RunAnswer = {
         runId,
         outcome,
         applied: applied.map(({ migration, step, how }) => `${migration.name} step ${step + 1}: ${how}`),
         builds: builds.map(({ index, table, state }) => `${index} on ${table}: ${state}`),
         waiting,
       };
+      return answer;
     }
-    case 'status': {
+    case 'status':
+    case 'plan': {
       const { target, options, migrations } = await functionContext(context.getRemainingTimeInMillis());
-      return readStatus(target, { options, migrations });
+      const ask = action.action === 'status' ? readStatus : planRun;
+      return ask(target, { options, migrations });
     }
+    case 'retry':
+    case 'cancel':
+    case 'baseline':
+    case 'repair':
+    case 'undo':
+      return change(action, context);
     default:
       return action satisfies never;
   }
+}
+
+/** A retry needs the loop; nothing else that an operator changes does. */
+async function change(
+  action: Exclude<Action, { action: 'run' | 'status' | 'plan' }>,
+  context: LambdaContext,
+): Promise<object> {
+  const asked = await functionContext(context.getRemainingTimeInMillis());
+  const answer = await performAction(action, { ...asked, cause: CONSOLE, report: logEvent });
+  if (action.action === 'retry') await handOffOpenBuilds(asked, crypto.randomUUID());
+  return answer;
 }
 
 /**
@@ -96,20 +114,26 @@ async function act(event: unknown, context: LambdaContext): Promise<RunAnswer | 
  * an event which is delivered twice starts one loop.
  */
 async function runAndHandOff(context: LambdaContext, cause: RunCause, request?: string): Promise<RunResult> {
-  const { migrations, target, options, deadline } = await functionContext(context.getRemainingTimeInMillis());
-  const handOff = async (builds: readonly { readonly state: string }[]) => {
-    const name = `hand-off-${request || crypto.randomUUID()}`;
-    if (builds.some(isOpen)) await startLoop(required(environment.stateMachineArn), name);
-  };
+  const asked = await functionContext(context.getRemainingTimeInMillis());
+  const name = request || crypto.randomUUID();
   try {
-    const result = await runMigrations({ migrations, target, options, cause, deadline, report: logEvent });
-    await handOff(result.builds);
+    const result = await runMigrations({ ...asked, cause, report: logEvent });
+    if (result.builds.some(isOpen))
+      await startLoop(required(environment.stateMachineArn), `hand-off-${name}`);
     return result;
   } catch (error) {
-    const { builds } = await readStatus(target, { options, migrations }).catch(() => ({ builds: [] }));
-    await handOff(builds);
+    // The run's own error matters more than one of this second look.
+    await handOffOpenBuilds(asked, name).catch(() => undefined);
     throw error;
   }
+}
+
+async function handOffOpenBuilds(
+  { target, options, migrations }: FunctionContext,
+  name: string,
+): Promise<void> {
+  const { builds } = await readStatus(target, { options, migrations });
+  if (builds.some(isOpen)) await startLoop(required(environment.stateMachineArn), `hand-off-${name}`);
 }
 
 function isOpen({ state }: { readonly state: string }): boolean {

@@ -1,5 +1,5 @@
 import type { IndexBuild } from '../index-build/index-build.ts';
-import { fractionDone, secondsLeft } from '../index-build/progress.ts';
+import { fractionDone, isWaiting, secondsLeft } from '../index-build/progress.ts';
 import type { Blocker } from '../postgres/blockers.ts';
 import type { SeenBuilder } from '../postgres/index-catalog.ts';
 
@@ -19,11 +19,13 @@ export function progressOf(build: IndexBuild, { progress, blocker }: SeenBuilder
   if (progress === undefined && blocker === undefined) return undefined;
   const fraction = progress === undefined ? undefined : fractionDone(progress);
   const secondsElapsed = build.secondsSinceStart ?? 0;
+  // How long another session's transaction goes on, no progress tells.
+  const working = progress !== undefined && !isWaiting(progress.phase);
   return {
     phase: progress?.phase ?? 'waiting for the lock on its table',
     fraction,
     secondsElapsed,
-    secondsLeft: secondsLeft(fraction, secondsElapsed),
+    secondsLeft: working ? secondsLeft(fraction, secondsElapsed) : undefined,
     blocker,
   };
 }

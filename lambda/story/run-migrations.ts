@@ -1,16 +1,15 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { RecordedBuild } from '../migration/ledger.ts';
 import { MigrationError } from '../migration/migration-error.ts';
 import { type Plan, plan } from '../migration/plan.ts';
 import { connect } from '../postgres/connect.ts';
 import { SessionLost } from '../postgres/fault.ts';
 import { requeueBuilds } from '../postgres/index-build-rows.ts';
-import { createLedger, type LedgerRead, ledgerQuery, parseLedger, readLedger } from '../postgres/ledger.ts';
-import { runLockHolder, tryRunLock } from '../postgres/run-lock.ts';
+import { createLedger, type LedgerRead, readLedger } from '../postgres/ledger.ts';
 import { insertFinishedRun, insertRun } from '../postgres/run-rows.ts';
 import type { Session } from '../postgres/session.ts';
 import { LedgerMoved } from './apply-batch.ts';
 import { applyPlan } from './apply-plan.ts';
+import { sessionSettingsOf, takeRunLock } from './hold-run-lock.ts';
 import { must } from './ledger-write.ts';
 import type { RunRequest, RunResult } from './run.ts';
 import { RunLog } from './run-log.ts';
@@ -55,7 +54,7 @@ async function runOnce(session: Session, request: RunRequest, run: RunLog): Prom
     builds: current.builds.map((build) => (retried.includes(build) ? { ...build, state: 'pending' } : build)),
   };
   request.report({ kind: 'planned', plan: planned });
-  const sessionSettings = settingsOf(request);
+  const sessionSettings = sessionSettingsOf(request.options);
   await begin(session, { run, sessionSettings, create: !locked.exists, retried });
   return applyPlan(session, { planned, run, sessionSettings });
 }
@@ -93,47 +92,6 @@ async function finishIdle(session: Session, planned: Plan, run: RunLog): Promise
   };
   await must(session, insertFinishedRun(run.request.options.ledgerSchema, run.row, run.summary(result)));
   return result;
-}
-
-const LONGEST_PAUSE_MILLISECONDS = 1_000;
-
-/**
- * Tries the run lock, with nothing held open between tries, and reads the ledger in the same message: what it said
- * before the lock was ours may be old.
- */
-async function takeRunLock(session: Session, request: RunRequest) {
-  const { ledgerSchema } = request.options;
-  for (let pause = 50; ; pause = Math.min(pause * 2, LONGEST_PAUSE_MILLISECONDS)) {
-    const outcome = await session.script(`${tryRunLock(ledgerSchema)};${ledgerQuery(ledgerSchema)}`);
-    if (outcome.rows[0]?.[0]?.locked === 't') return parseLedger(outcome, ledgerSchema, 1);
-    if (request.deadline !== undefined && Date.now() + pause > request.deadline) {
-      throw otherRun(await runLockHolder(session, ledgerSchema));
-    }
-    request.report({ kind: 'waiting-for-run', holder: undefined });
-    await sleep(pause * (0.5 + Math.random()));
-  }
-}
-
-function otherRun(holder: number | undefined): MigrationError {
-  return new MigrationError({
-    code: 'other-run',
-    what: `Another run holds the run lock${holder === undefined ? '' : ` (pid ${holder})`} and did not end in time.`,
-    applied: 'nothing by this run.',
-    next: 'wait for the other run and run again; a run that died gives its lock back when its session ends.',
-  });
-}
-
-/**
- * Settings of every session that applies steps. Values a role or database may have set would otherwise cut a long
- * step short. A session that stays idle for a minute belongs to a process that is gone, and must not keep the lock.
- */
-function settingsOf({ options }: RunRequest): string[] {
-  return [
-    `set lock_timeout = '${options.lockTimeoutSeconds * 1000}ms'`,
-    'set statement_timeout = 0',
-    "set idle_in_transaction_session_timeout = '60s'",
-    "set idle_session_timeout = '60s'",
-  ];
 }
 
 interface Begin {

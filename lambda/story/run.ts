@@ -47,7 +47,7 @@ export interface AppliedStep {
 export type RunEvent =
   | { readonly kind: 'planned'; readonly plan: Plan }
   | { readonly kind: 'applied'; readonly steps: readonly AppliedStep[]; readonly milliseconds: number }
-  | { readonly kind: 'waiting-for-run'; readonly holder: number | undefined }
+  | { readonly kind: 'waiting-for-run' }
   | {
       readonly kind: 'locked';
       readonly file: string;

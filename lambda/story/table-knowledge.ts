@@ -44,8 +44,17 @@ export class TableKnowledge {
   }
 
   /** Measures, for all of these steps that need it, what is not known yet. */
-  async measure(steps: readonly Step[], first: boolean): Promise<void> {
-    for (const { settings, relations } of bySettings(steps)) {
+  measure(steps: readonly Step[], first: boolean): Promise<void> {
+    return this.#measure(bySettings(steps, relationsForRoutes), first);
+  }
+
+  /** Measures every table that any of the steps touches: what a person wants to see of a plan. */
+  measureTouched(steps: readonly Step[]): Promise<void> {
+    return this.#measure(bySettings(steps, relationsTouched), true);
+  }
+
+  async #measure(groups: readonly RelationGroup[], first: boolean): Promise<void> {
+    for (const { settings, relations } of groups) {
       const asked = relations.filter((relation) => !this.#facts.has(key(relation, settings)));
       const facts = await measureTables(this.#session, asked, { limit: this.#limit, settings });
       for (const [index, relation] of asked.entries()) {
@@ -81,14 +90,21 @@ export class TableKnowledge {
       for (const [known, { name }] of this.#facts) if (names.has(name)) this.#facts.delete(known);
       return;
     }
+    this.followCreation(step);
     for (const { touches } of statementsOf(step)) {
-      for (const relation of touches.creates) {
-        this.#created.set(relation.name, [...(this.#created.get(relation.name) ?? []), relation]);
-      }
       if (touches.opaque) this.#facts.clear();
       this.#forget(
         new Set([...touches.creates, ...touches.changes, ...touches.writes].map(({ name }) => name)),
       );
+    }
+  }
+
+  /** The same for a plan, which has no later moment at which to measure again. */
+  followCreation(step: Step): void {
+    for (const { touches } of statementsOf(step)) {
+      for (const relation of touches.creates) {
+        this.#created.set(relation.name, [...(this.#created.get(relation.name) ?? []), relation]);
+      }
     }
   }
 
@@ -111,15 +127,18 @@ export function plainIndexes(step: Step): readonly Statement[] {
   return statementsOf(step).filter((statement) => statement.kind === 'IndexStmt');
 }
 
-function bySettings(steps: readonly Step[]) {
+interface RelationGroup {
+  readonly settings: readonly string[];
+  readonly relations: readonly RelationName[];
+}
+
+function bySettings(
+  steps: readonly Step[],
+  relationsOfStep: (step: Step) => RelationName[],
+): RelationGroup[] {
   const groups = new Map<string, { settings: readonly string[]; relations: Map<string, RelationName> }>();
   for (const step of steps) {
-    const relations = [
-      ...(step.kind === 'index-operation'
-        ? [...relationsOf(step.operation), ...newNames(step.operation)]
-        : []),
-      ...plainIndexes(step).flatMap((statement) => statement.touches.changes),
-    ];
+    const relations = relationsOfStep(step);
     if (relations.length === 0) continue;
     const id = step.settings.join('\n');
     const group = groups.get(id) ?? { settings: step.settings, relations: new Map() };
@@ -130,6 +149,16 @@ function bySettings(steps: readonly Step[]) {
     settings,
     relations: [...relations.values()],
   }));
+}
+
+function relationsForRoutes(step: Step): RelationName[] {
+  if (step.kind === 'index-operation') return [...relationsOf(step.operation), ...newNames(step.operation)];
+  return plainIndexes(step).flatMap((statement) => statement.touches.changes);
+}
+
+function relationsTouched(step: Step): RelationName[] {
+  const touched = statementsOf(step).flatMap(({ touches }) => [...touches.changes, ...touches.writes]);
+  return [...relationsForRoutes(step), ...touched];
 }
 
 function newNames(operation: IndexOperation): RelationName[] {

@@ -1,0 +1,48 @@
+import { randomUUID } from 'node:crypto';
+import type { RunRow } from '../postgres/run-rows.ts';
+import type { Action } from './action.ts';
+import { cancel } from './cancel-build.ts';
+import { sessionSettingsOf, withRecordedAction } from './hold-run-lock.ts';
+import { baseline, repair } from './repair.ts';
+import { retryBuilds } from './retry-builds.ts';
+import type { RunRequest } from './run.ts';
+import { undo } from './undo.ts';
+
+/** Actions that change the ledger or the schema, other than a run. */
+export type ChangingAction = Exclude<Action, { action: 'run' | 'status' | 'plan' }>;
+
+/** Carries out an operator's action under the run lock, and records it with who asked. Throws MigrationError. */
+export async function performAction(action: ChangingAction, request: RunRequest): Promise<object> {
+  const { options, migrations, cause } = request;
+  const { ledgerSchema } = options;
+  const row: RunRow = {
+    id: randomUUID(),
+    action: action.action,
+    cause: cause.kind,
+    actor: cause.actor,
+    startedAt: new Date(),
+  };
+  return withRecordedAction(request, row, async (session, read): Promise<object> => {
+    const context = {
+      ledgerSchema,
+      migrations,
+      read,
+      runId: row.id,
+      sessionSettings: sessionSettingsOf(options),
+    };
+    switch (action.action) {
+      case 'retry':
+        return retryBuilds(session, ledgerSchema, action.index);
+      case 'cancel':
+        return cancel(session, ledgerSchema, action.index);
+      case 'baseline':
+        return baseline(session, action, context);
+      case 'repair':
+        return repair(session, action, context);
+      case 'undo':
+        return undo(session, action.to, context);
+      default:
+        return action satisfies never;
+    }
+  });
+}
