@@ -15,7 +15,10 @@ export interface ProgressSeen {
 }
 
 /** Undefined where nothing is seen: another role's build, or one that has just begun. */
-export function progressOf(build: IndexBuild, { progress, blocker }: SeenBuilder): ProgressSeen | undefined {
+export function progressOf(
+  build: Pick<IndexBuild, 'secondsSinceStart'>,
+  { progress, blocker }: SeenBuilder,
+): ProgressSeen | undefined {
   if (progress === undefined && blocker === undefined) return undefined;
   const fraction = progress === undefined ? undefined : fractionDone(progress);
   const secondsElapsed = build.secondsSinceStart ?? 0;
