@@ -5,6 +5,8 @@ import type { Version } from '../migration/version.ts';
 /** An index operation that was handed off to the loop, as the ledger has it. */
 export interface IndexBuild {
   readonly id: string;
+  /** Schema of the ledger that has it. */
+  readonly ledger: string;
   readonly version: Version;
   readonly step: number;
   /** The run that handed it off. */

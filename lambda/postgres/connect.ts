@@ -39,8 +39,10 @@ export async function withSession<T>(
 export async function connect(target: ConnectionTarget, options: ConnectOptions = {}): Promise<Session> {
   const patience = (options.patienceSeconds ?? 30) * 1000;
   const begun = Date.now();
+  let startupOptions: string | undefined = DIRECT_MARK;
   for (let pause = FIRST_PAUSE_MILLISECONDS; ; pause = Math.min(pause * 2, LONGEST_PAUSE_MILLISECONDS)) {
-    const client = await newClient(target, options.applicationName ?? APPLICATION_NAME);
+    const applicationName = options.applicationName ?? APPLICATION_NAME;
+    const client = await newClient(target, { applicationName, startupOptions });
     const session = sessionOver(client);
     try {
       await client.connect();
@@ -48,10 +50,25 @@ export async function connect(target: ConnectionTarget, options: ConnectOptions 
     } catch (error) {
       session.abandon();
       const said = fromDriver(error);
+      if (startupOptions !== undefined && refusesOptions(said)) {
+        startupOptions = undefined;
+        continue;
+      }
       if (!mayPass(said) || Date.now() - begun + pause > patience) throw unreachable(target, said);
       await sleep(pause);
     }
   }
+}
+
+/**
+ * A setting that our connection starts with. Where the server does not have it, something in between keeps our
+ * startup from it, and pooler.ts finds out what.
+ */
+const DIRECT_MARK = '-c migrations.direct=1';
+
+/** protocol_violation is what poolers answer to startup options that they do not know. */
+function refusesOptions(said: StatementFault | SessionLost): boolean {
+  return !(said instanceof SessionLost) && said.fault.sqlstate === '08P01';
 }
 
 /** SQLSTATEs of a server that may let us in a moment later: starting, restarting, or full. */
@@ -88,7 +105,12 @@ function reason(lost: SessionLost): string {
   return `${cause instanceof Error && cause.message !== '' ? cause.message : lost.message}.`;
 }
 
-async function newClient(target: ConnectionTarget, applicationName: string): Promise<DriverClient> {
+interface Startup {
+  readonly applicationName: string;
+  readonly startupOptions: string | undefined;
+}
+
+async function newClient(target: ConnectionTarget, startup: Startup): Promise<DriverClient> {
   const { host, port, database, user, password } = target;
   const config = {
     host,
@@ -96,7 +118,8 @@ async function newClient(target: ConnectionTarget, applicationName: string): Pro
     database,
     user,
     password: password ?? '',
-    application_name: applicationName,
+    application_name: startup.applicationName,
+    ...(startup.startupOptions === undefined ? {} : { options: startup.startupOptions }),
     connectionTimeoutMillis: ATTEMPT_MILLISECONDS,
     keepAlive: true,
   };

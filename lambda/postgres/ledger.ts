@@ -10,18 +10,28 @@ import type { ScriptOutcome, Session } from './session.ts';
 /** Raised with every change of the tables below; `createLedger` brings an older ledger up to it. */
 export const LEDGER_FORMAT = 1;
 
-/** What was read, and whether the ledger's tables exist at all. */
-export type LedgerRead = { readonly exists: boolean; readonly ledger: Ledger };
+export interface LedgerRead {
+  /** Its tables are there. */
+  readonly exists: boolean;
+  readonly ledger: Ledger;
+  /** Our connection's own startup setting arrived at the server: no pooler stands between. */
+  readonly direct: boolean;
+}
+
+/** PostgreSQL 14, whose sessions know client_connection_check_interval and idle_session_timeout. */
+const OLDEST_SERVER = 140_000;
 
 /** One round trip; writes nothing, and needs nothing to exist. */
 export async function readLedger(session: Session, schema: string): Promise<LedgerRead> {
   return parseLedger(await session.script(ledgerQuery(schema)), schema, 0);
 }
 
-/** The query behind readLedger(), to be sent in one message with others. It is three statements. */
+/** The query behind readLedger(), to be sent in one message with others. It is four statements. */
 export function ledgerQuery(schema: string): string {
   const s = quoteIdentifier(schema);
   return `
+select pg_catalog.current_setting('migrations.direct', true) as direct,
+       pg_catalog.current_setting('server_version_num') as version;
 select format as ledger_format from ${s}.ledger;
 select pg_catalog.json_agg(pg_catalog.json_build_object(
          'version', version, 'step', step, 'steps', steps, 'name', name,
@@ -37,10 +47,13 @@ select pg_catalog.json_agg(pg_catalog.json_build_object(
 /** `first` is the position of ledgerQuery() among the statements of the message. */
 export function parseLedger(outcome: ScriptOutcome, schema: string, first: number): LedgerRead {
   const { fault, rows } = outcome;
+  const server = rows[first]?.[0];
+  const direct = server?.direct === '1';
+  if (Number(server?.version) < OLDEST_SERVER) throw tooOld(String(server?.version));
   if (fault !== undefined) {
     const code = fault.fault.sqlstate;
     if (code === sqlstate.undefinedTable || code === sqlstate.undefinedSchema) {
-      return { exists: false, ledger: emptyLedger };
+      return { exists: false, ledger: emptyLedger, direct };
     }
     throw new MigrationError({
       code: 'ledger-unreadable',
@@ -50,7 +63,7 @@ export function parseLedger(outcome: ScriptOutcome, schema: string, first: numbe
       cause: fault,
     });
   }
-  const format = Number(rows[first]?.[0]?.ledger_format);
+  const format = Number(rows[first + 1]?.[0]?.ledger_format);
   if (!(format <= LEDGER_FORMAT)) {
     throw new MigrationError({
       code: 'ledger-newer',
@@ -60,11 +73,21 @@ export function parseLedger(outcome: ScriptOutcome, schema: string, first: numbe
   }
   return {
     exists: true,
+    direct,
     ledger: {
-      steps: v.parse(stepRows, JSON.parse(rows[first + 1]?.[0]?.steps ?? '[]')),
-      builds: v.parse(buildRows, JSON.parse(rows[first + 2]?.[0]?.builds ?? '[]')),
+      steps: v.parse(stepRows, JSON.parse(rows[first + 2]?.[0]?.steps ?? '[]')),
+      builds: v.parse(buildRows, JSON.parse(rows[first + 3]?.[0]?.builds ?? '[]')),
     },
   };
+}
+
+function tooOld(version: string): MigrationError {
+  return new MigrationError({
+    code: 'server-too-old',
+    what: `The server is PostgreSQL ${Math.floor(Number(version) / 10_000)}; 14 is the oldest that works here.`,
+    applied: 'nothing.',
+    next: 'upgrade the server: PostgreSQL 13 and older get no fixes any more.',
+  });
 }
 
 export const versionColumn = v.pipe(

@@ -65,7 +65,10 @@ export function sessionOver(client: DriverClient): Session {
     async close() {
       if (closed) return;
       closed = true;
+      // A peer that is gone without a word would keep the goodbye waiting.
+      const patience = setTimeout(() => client.connection?.stream?.destroy(), 2_000);
       await client.end().catch(() => undefined);
+      clearTimeout(patience);
     },
     abandon() {
       closed = true;

@@ -5,6 +5,7 @@ import { connect } from '../postgres/connect.ts';
 import { SessionLost } from '../postgres/fault.ts';
 import { requeueBuilds } from '../postgres/index-build-rows.ts';
 import { createLedger, type LedgerRead, readLedger } from '../postgres/ledger.ts';
+import { refuseTransactionPooler } from '../postgres/pooler.ts';
 import { insertFinishedRun, insertRun } from '../postgres/run-rows.ts';
 import type { Session } from '../postgres/session.ts';
 import { LedgerMoved } from './apply-batch.ts';
@@ -42,6 +43,7 @@ export async function runMigrations(request: RunRequest): Promise<RunResult> {
 async function runOnce(session: Session, request: RunRequest, run: RunLog): Promise<RunResult> {
   const { options, migrations } = request;
   const read = await readLedger(session, options.ledgerSchema);
+  if (!read.direct) await refuseTransactionPooler(session, request.target);
   const first = await planOrRecord(session, read, run);
   if (first.pending.length === 0 && read.exists && retriedBuilds(first, run).length === 0) {
     return finishIdle(session, first, run);

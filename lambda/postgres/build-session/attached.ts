@@ -3,8 +3,8 @@ import type { PostgresFault } from '../../migration/migration-error.ts';
 import { connect } from '../connect.ts';
 import type { ConnectionTarget } from '../connection-target.ts';
 import { SessionLost, StatementFault } from '../fault.ts';
-import { builderNames } from '../index-catalog.ts';
-import { BUILD_SETTINGS } from './build-settings.ts';
+import { builderNames } from '../builder-names.ts';
+import { LIFT_LIMITS } from './build-settings.ts';
 
 /** A build whose statement runs in a session of this process: it ends when the session does. */
 export interface AttachedBuild {
@@ -19,10 +19,10 @@ export async function startAttached(
   build: IndexBuild,
   settings: readonly string[],
 ): Promise<AttachedBuild> {
-  const session = await connect(target, { applicationName: builderNames(build.id)[1] });
+  const session = await connect(target, { applicationName: builderNames(build)[1] });
   const run = async (): Promise<PostgresFault | undefined> => {
     try {
-      const prepared = await session.script([...build.settings, ...BUILD_SETTINGS, ...settings].join(';\n'));
+      const prepared = await session.script([...build.settings, LIFT_LIMITS, ...settings].join(';\n'));
       if (prepared.fault !== undefined) return prepared.fault.fault;
       return (await session.script(build.statement)).fault?.fault;
     } catch (error) {

@@ -1,14 +1,23 @@
+import { quoteLiteral } from '../quote.ts';
+
 /**
  * Limits that must not end a build: it waits for other transactions as long as it has to, and its client is gone on
- * purpose. A file's own `set lock_timeout`, meant for its DDL, would kill a healthy build and leave it INVALID.
+ * purpose. A file's own `set lock_timeout`, meant for its DDL, would kill a healthy build and leave it INVALID. Not
+ * every version of Postgres has all of them, so they are looked up in pg_settings wherever they are set.
  */
-export const UNINTERRUPTED = [
+const LIMITS = [
   'client_connection_check_interval',
   'statement_timeout',
+  'transaction_timeout',
   'lock_timeout',
   'idle_in_transaction_session_timeout',
   'idle_session_timeout',
-] as const;
+];
 
-/** Sent to the build session after the file's own settings. */
-export const BUILD_SETTINGS = UNINTERRUPTED.map((name) => `set ${name} = 0`);
+/** As the list of an SQL `in (…)`. */
+export const LIMIT_NAMES = LIMITS.map(quoteLiteral).join(', ');
+
+/** Lifts the limits; sent to the build session after the file's own settings. One statement, without a result. */
+export const LIFT_LIMITS = `do ${quoteLiteral(`begin
+  perform pg_catalog.set_config(name, '0', false) from pg_catalog.pg_settings where name in (${LIMIT_NAMES});
+end`)}`;

@@ -1,8 +1,9 @@
+import * as v from 'valibot';
 import type { ConnectionTarget } from '../connection-target.ts';
 import { type StatementFault, sqlstate } from '../fault.ts';
 import { quoteIdentifier, quoteLiteral } from '../quote.ts';
 import type { Session } from '../session.ts';
-import { UNINTERRUPTED } from './build-settings.ts';
+import { LIMIT_NAMES } from './build-settings.ts';
 import { conninfo, startupOptions } from './conninfo.ts';
 
 /** Why a loopback session can't be had here. */
@@ -19,9 +20,6 @@ export interface LoopbackConnection {
   /** Further settings that the connection starts with. */
   readonly settings?: Readonly<Record<string, string>>;
 }
-
-/** It has to outlive its caller from its first moment, so it gets these at its start. */
-const NEVER_INTERRUPTED = Object.fromEntries(UNINTERRUPTED.map((name) => [name, '0']));
 
 /** Opens a session from the server to itself, held by `session` over dblink. */
 export async function openLoopback(
@@ -45,14 +43,17 @@ export async function loopbackConninfo(
     settings,
   }: Pick<Required<LoopbackConnection>, 'target' | 'applicationName' | 'settings'>,
 ): Promise<string> {
+  const { host, port, limits } = await ownAddress(session);
   return conninfo({
-    ...(await ownAddress(session)),
+    host,
+    port,
     dbname: target.database,
     user: target.user,
     password: target.password ?? '',
     connect_timeout: '10',
     application_name: applicationName,
-    options: startupOptions({ ...NEVER_INTERRUPTED, ...settings }),
+    // It has to outlive its caller from its first moment.
+    options: startupOptions({ ...Object.fromEntries(limits.map((name) => [name, '0'])), ...settings }),
   });
 }
 
@@ -75,12 +76,16 @@ export async function findDblink(session: Session, ledgerSchema: string): Promis
  * The server's address as a direct connection sees it. Not 127.0.0.1: a server that trusts it asks for no password
  * there, and dblink refuses such a connection to anybody but a superuser.
  */
-async function ownAddress(session: Session): Promise<{ host: string; port: string }> {
+async function ownAddress(session: Session): Promise<v.InferOutput<typeof addressRow>> {
   const [row] = await session.query(
-    'select pg_catalog.host(pg_catalog.inet_server_addr()) as host, pg_catalog.inet_server_port()::text as port',
+    `select coalesce(pg_catalog.host(pg_catalog.inet_server_addr()), '127.0.0.1') as host,
+            coalesce(pg_catalog.inet_server_port()::text, pg_catalog.current_setting('port')) as port,
+            array(select name::text from pg_catalog.pg_settings where name in (${LIMIT_NAMES})) as limits`,
   );
-  return { host: String(row?.host ?? '127.0.0.1'), port: String(row?.port ?? 5432) };
+  return v.parse(addressRow, row);
 }
+
+const addressRow = v.object({ host: v.string(), port: v.string(), limits: v.array(v.string()) });
 
 /**
  * dblink_connect with a password that appears in no query text and no log, not even with log_statement = all, which
@@ -91,8 +96,11 @@ async function connectSecretly(
   { dblinkSchema, link, text }: { dblinkSchema: string; link: string; text: string },
 ): Promise<StatementFault | undefined> {
   const d = quoteIdentifier(dblinkSchema);
-  await session.script('create temporary table if not exists loopback_connection (conninfo text)');
-  await session.script('truncate pg_temp.loopback_connection');
+  const { fault: refused } = await session.script(
+    `drop table if exists pg_temp.loopback_connection;
+create temporary table loopback_connection (conninfo text)`,
+  );
+  if (refused !== undefined) return refused;
   await session.copyIn('copy pg_temp.loopback_connection (conninfo) from stdin', `${copyText(text)}\n`);
   const { fault } = await session.script(
     `select ${d}.dblink_connect(${quoteLiteral(link)}, conninfo) from pg_temp.loopback_connection;
@@ -114,6 +122,6 @@ function copyText(value: string): string {
 function describe({ fault }: StatementFault): string {
   const detail = fault.detail === undefined ? '' : ` (${fault.detail})`;
   return fault.sqlstate === sqlstate.insufficientPrivilege
-    ? `our role may not use dblink: ${fault.message}`
+    ? `our role may not use dblink or temporary tables: ${fault.message}`
     : `the server can not connect to itself: ${fault.message}${detail}`;
 }

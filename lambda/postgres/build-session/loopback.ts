@@ -1,9 +1,9 @@
 import type { IndexBuild } from '../../index-build/index-build.ts';
 import type { ConnectionTarget } from '../connection-target.ts';
-import { builderNames } from '../index-catalog.ts';
+import { builderNames } from '../builder-names.ts';
 import { quoteIdentifier, quoteLiteral } from '../quote.ts';
 import type { Session } from '../session.ts';
-import { BUILD_SETTINGS } from './build-settings.ts';
+import { LIFT_LIMITS } from './build-settings.ts';
 import { findDblink, type LoopbackRefused, loopbackConninfo, openLoopback } from './loopback-connection.ts';
 import { ensureSupervisor, LOOPBACK_SETTING } from './supervisor.ts';
 
@@ -35,7 +35,7 @@ export async function startLoopback(
   await session.query(
     `select ${d}.dblink_disconnect(name) from pg_catalog.unnest(${d}.dblink_get_connections()) as name`,
   );
-  const [supervisor, builder] = builderNames(build.id);
+  const [supervisor, builder] = builderNames(build);
   const link = `supervisor_${build.id}_${attempt}`;
   const refused = await openLoopback(session, {
     target,
@@ -47,7 +47,7 @@ export async function startLoopback(
     },
   });
   if (refused !== undefined) return refused;
-  const own = [...BUILD_SETTINGS, ...settings].map(quoteLiteral).join(', ');
+  const own = [LIFT_LIMITS, ...settings].map(quoteLiteral).join(', ');
   const call = `call ${quoteIdentifier(ledgerSchema)}.supervise_build(${build.id}, ${attempt}, array[${own}]::text[])`;
   await session.query(`select ${d}.dblink_send_query($1, $2)`, [link, call]);
   return undefined;

@@ -11,6 +11,8 @@ const BUILD_CONNECTION = 'build';
  * its end. It commits between looks, so that it holds no snapshot for which the build would wait, and at the end
  * writes the outcome to the ledger in Postgres's own words, long after whoever called it is gone.
  *
+ * Every exception is caught, and query_canceled by its name: `others` leaves it out.
+ *
  * Step by step: claim the attempt (a second supervisor of the same attempt finds it claimed and leaves); open the
  * build session and give it the file's settings; send the statement; look, commit, sleep; store the outcome.
  */
@@ -44,7 +46,7 @@ begin
     if ${d}.dblink_send_query('${BUILD_CONNECTION}', wanted.statement) <> 1 then
       raise exception 'the statement could not be sent: %', ${d}.dblink_error_message('${BUILD_CONNECTION}');
     end if;
-  exception when others then
+  exception when query_canceled or others then
     get stacked diagnostics said_sqlstate = returned_sqlstate, said_message = message_text,
       said_detail = pg_exception_detail, said_hint = pg_exception_hint, said_context = pg_exception_context;
     update ${s}.index_build set attempt_outcome = pg_catalog.jsonb_build_object('kind', 'failed', 'fault',
@@ -64,7 +66,7 @@ begin
   begin
     perform status from ${d}.dblink_get_result('${BUILD_CONNECTION}') as result (status text);
     update ${s}.index_build set attempt_outcome = '{"kind": "succeeded"}' where id = build and attempts = attempt;
-  exception when others then
+  exception when query_canceled or others then
     get stacked diagnostics said_sqlstate = returned_sqlstate, said_message = message_text,
       said_detail = pg_exception_detail, said_hint = pg_exception_hint;
     update ${s}.index_build set attempt_outcome = pg_catalog.jsonb_build_object('kind', 'failed', 'fault',

@@ -6,7 +6,7 @@ import type { ConnectionTarget } from '../connection-target.ts';
 import { SessionLost } from '../fault.ts';
 import { quoteIdentifier } from '../quote.ts';
 import type { Session } from '../session.ts';
-import { BUILD_SETTINGS } from './build-settings.ts';
+import { LIFT_LIMITS } from './build-settings.ts';
 import { findDblink, openLoopback } from './loopback-connection.ts';
 
 /** Kinds of session that may outlive their client; an attached one by definition does not. */
@@ -84,7 +84,7 @@ async function probe(session: Session, { kind, target, ledgerSchema }: Probe): P
         ['probe', `select pg_catalog.pg_sleep(${SLEEP_SECONDS})`],
       );
     } else {
-      await client.script(BUILD_SETTINGS.join(';\n'));
+      await client.script(LIFT_LIMITS);
       void client.script(`select pg_catalog.pg_sleep(${SLEEP_SECONDS})`).catch((error: unknown) => {
         if (!(error instanceof SessionLost)) throw error;
       });
