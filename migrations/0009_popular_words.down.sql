@@ -1,0 +1,1 @@
+drop materialized view if exists popular_words cascade;
