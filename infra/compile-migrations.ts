@@ -58,9 +58,9 @@ export function parseMigrationFile(directory: string, file: string): ParsedMigra
 export function parseMigrations(directory: string): readonly ParsedMigration[] {
   const folder = readFolder(directory);
   const problems: Problem[] = [...folder.problems];
-  const read = folder.files.flatMap((file) => attempt(problems, () => [readBoth(directory, file)]) ?? []);
+  const read = folder.files.flatMap((file) => readBoth(directory, file, problems) ?? []);
   const facts = gatherFacts(read.flatMap(({ up, undo }) => [...up.statements, ...(undo?.statements ?? [])]));
-  const migrations = read.flatMap((each) => attempt(problems, () => [compileOne(each, facts)]) ?? []);
+  const migrations = read.flatMap((each) => attempt(problems, () => compileOne(each, facts)) ?? []);
   if (problems.length > 0) throw new CompileError(problems);
   return migrations;
 }
@@ -71,9 +71,12 @@ interface ReadMigration {
   readonly undo: ParsedMigrationFile | undefined;
 }
 
-function readBoth(directory: string, file: MigrationFile): ReadMigration {
-  const up = parseMigrationFile(directory, file.file);
-  return { file, up, undo: file.undo === undefined ? undefined : parseMigrationFile(directory, file.undo) };
+function readBoth(directory: string, file: MigrationFile, problems: Problem[]): ReadMigration | undefined {
+  const up = attempt(problems, () => parseMigrationFile(directory, file.file));
+  const { undo: undoFile } = file;
+  const undo =
+    undoFile === undefined ? undefined : attempt(problems, () => parseMigrationFile(directory, undoFile));
+  return up === undefined ? undefined : { file, up, undo };
 }
 
 function compileOne({ file, up, undo }: ReadMigration, facts: FolderFacts): ParsedMigration {

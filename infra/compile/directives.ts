@@ -10,11 +10,10 @@ export interface Directives {
   readonly allowed: readonly AllowedRule[];
 }
 
-const KNOWN = [
-  '-- migrate: wait                 every index build before this file ends first',
-  '-- migrate: no-transaction       each statement runs by itself, outside of a transaction',
-  '-- migrate: allow RULE reason    accepts what the rule warns of, for a reason that you give',
-].join('\n');
+const KNOWN = `Known are:
+    -- migrate: wait                 every index build before this file ends first
+    -- migrate: no-transaction       each statement runs by itself, outside of a transaction
+    -- migrate: allow RULE reason    accepts what the rule warns of, for a reason that you give`;
 
 /** Comments by which other tools divide one file into a part to apply and a part to undo. */
 const DIVIDED_FILES: readonly { readonly pattern: RegExp; readonly tool: string }[] = [

@@ -9,6 +9,7 @@ import {
   preparedTransaction,
   refusedClientCopy,
   rollback,
+  unended,
 } from './misplaced-statement.ts';
 import type { ParsedFile, ParsedStatement } from './parse-file.ts';
 import { type Placement, placementOf } from './placement.ts';
@@ -17,7 +18,7 @@ import type { StepDraft } from './steps.ts';
 import { as } from './syntax-tree.ts';
 import { setTransaction, transactionOptions } from './transaction-options.ts';
 
-/** A transaction step that still gathers statements. `begin` is the author's own BEGIN. */
+/** A transaction step that still gathers statements. `begin` is the author's own BEGIN, or COMMIT AND CHAIN. */
 interface OpenTransaction {
   readonly begin: ParsedStatement | undefined;
   readonly options: TransactionOptions;
@@ -74,14 +75,7 @@ class Division {
   }
 
   end(): readonly StepDraft[] {
-    const begin = this.#open?.begin;
-    if (begin !== undefined) {
-      throw this.#refuse({
-        index: begin.index,
-        sentence: 'This BEGIN has no COMMIT.',
-        advice: 'Add COMMIT, or remove BEGIN: the statements of a file run in one transaction anyway.',
-      });
-    }
+    if (this.#open?.begin !== undefined) throw this.#refuse(unended(this.#open.begin));
     this.#close();
     // An empty file is recorded as well.
     return this.#drafts.length > 0
@@ -100,7 +94,7 @@ class Division {
       case 'TRANS_STMT_COMMIT': {
         const closed = this.#open;
         this.#close();
-        if (chain && closed !== undefined) this.#open = { ...closed, statements: [] };
+        if (chain && closed !== undefined) this.#open = { ...closed, begin: statement, statements: [] };
         return;
       }
       case 'TRANS_STMT_PREPARE':

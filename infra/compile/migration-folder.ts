@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { compareVersions, type Version } from '../../lambda/migration/version.ts';
 import { type FileName, readFileName, readFolderName } from './file-name.ts';
 import { FileRefused, type Problem } from './problem.ts';
+import { reasonOf } from './source-file.ts';
 
 /** Where a migration is to be read from; paths are relative to the folder, with `/`. */
 export interface MigrationFile {
@@ -49,7 +50,7 @@ function list(directory: string, problems: Problem[]): string[] {
     const missing = (error as NodeJS.ErrnoException).code === 'ENOENT';
     const sentence = missing
       ? 'The migrations folder does not exist.'
-      : `The migrations folder can't be read: ${(error as Error).message}.`;
+      : `The migrations folder can't be read: ${reasonOf(error)}.`;
     problems.push({ file: directory, sentence });
     return [];
   }
@@ -112,10 +113,7 @@ function isFolder(directory: string, entry: string): boolean {
     return statSync(join(directory, entry)).isDirectory();
   } catch (cause) {
     // A link that leads nowhere, or in a circle.
-    throw new FileRefused(
-      { file: entry, sentence: `It can't be read: ${(cause as Error).message}.` },
-      { cause },
-    );
+    throw new FileRefused({ file: entry, sentence: `It can't be read: ${reasonOf(cause)}.` }, { cause });
   }
 }
 

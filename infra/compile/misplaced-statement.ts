@@ -19,6 +19,14 @@ export function nestedBegin({ index }: ParsedStatement, begin: ParsedStatement):
   };
 }
 
+export function unended({ index }: ParsedStatement): Finding {
+  return {
+    index,
+    sentence: 'Nothing ends the transaction that begins here.',
+    advice: 'Add COMMIT, or remove this: the statements of a file run in one transaction anyway.',
+  };
+}
+
 export function preparedTransaction({ index }: ParsedStatement): Finding {
   return {
     index,

@@ -48,7 +48,7 @@ const SHOWN = 20;
 
 /** All that is wrong with a folder of migrations. Its message shows each place with its source line and a caret. */
 export class CompileError extends MigrationError {
-  /** At most one per file, in the order of the files. */
+  /** At most one per file; those of names and folders come first. */
   readonly problems: readonly Problem[];
 
   constructor(problems: readonly Problem[]) {
@@ -64,7 +64,7 @@ export class CompileError extends MigrationError {
 }
 
 function correct(count: number): string {
-  return count === 1 ? 'correct this' : `correct these ${count} files`;
+  return count === 1 ? 'Correct this' : `Correct these ${count} files`;
 }
 
 function showProblem({ file, position, sentence, excerpt, advice }: Problem): string {

@@ -1,6 +1,6 @@
 import { isUtf8 } from 'node:buffer';
 import { readFileSync } from 'node:fs';
-import { FileRefused } from './problem.ts';
+import { FileRefused, type Problem } from './problem.ts';
 import { SourceText } from './source-text.ts';
 
 /**
@@ -23,48 +23,49 @@ function readBytes(path: string, file: string): Buffer {
   }
 }
 
+/** The system's words without its path, which is that of one machine. */
+export function reasonOf(systemError: unknown): string {
+  return (systemError as Error).message.split(', ')[0] ?? '';
+}
+
 /** @throws FileRefused as readSource does */
 export function decodeSource(bytes: Buffer, file: string): SourceText {
   const fault = findFault(bytes);
-  if (fault !== undefined) {
-    const line = lineOfByte(bytes, fault.byte);
-    const where = `line ${line}, byte ${fault.byte} of the file (counted from 0)`;
-    throw new FileRefused({ file, sentence: `${fault.what} (${where}).`, advice: fault.advice });
-  }
+  if (fault !== undefined) throw new FileRefused({ file, sentence: fault.sentence, advice: fault.advice });
   const text = bytes.subarray(hasBom(bytes) ? 3 : 0).toString('utf8');
   return new SourceText(file, text.replaceAll('\r\n', '\n'));
 }
 
-interface Fault {
-  readonly byte: number;
-  readonly what: string;
-  readonly advice: string;
-}
+type Fault = Pick<Problem, 'sentence' | 'advice'>;
 
 function findFault(bytes: Buffer): Fault | undefined {
   const first = bytes.subarray(0, 2).toString('hex');
   if (first === 'fffe' || first === 'feff') {
-    return { byte: 0, what: 'The file is in UTF-16', advice: 'Save it as UTF-8.' };
+    return { sentence: 'The file is in UTF-16.', advice: 'Save it as UTF-8.' };
   }
   const nul = bytes.indexOf(0);
   if (nul !== -1) {
-    return {
-      byte: nul,
-      what: 'The file holds a NUL byte, which no SQL text can',
-      advice: 'Save it as UTF-8 text.',
-    };
+    const sentence = `There is a NUL byte ${placeOf(bytes, nul)}, which no SQL text can hold.`;
+    return { sentence, advice: 'Save the file as UTF-8 text.' };
   }
   if (!isUtf8(bytes)) {
-    const byte = firstInvalidByte(bytes);
-    const hex = bytes.subarray(byte, byte + 1).toString('hex');
-    return { byte, what: `The byte 0x${hex} is not valid UTF-8 here`, advice: 'Save the file as UTF-8.' };
+    const at = firstInvalidByte(bytes);
+    const hex = bytes.subarray(at, at + 1).toString('hex');
+    const sentence = `The byte 0x${hex} ${placeOf(bytes, at)} is not valid UTF-8.`;
+    return { sentence, advice: 'Save the file as UTF-8.' };
   }
   const carriageReturn = loneCarriageReturn(bytes);
   if (carriageReturn !== -1) {
-    const what = 'A carriage return stands here without a line feed';
-    return { byte: carriageReturn, what, advice: "End lines with LF or CRLF; in a string, write E'\\r'." };
+    const sentence = `There is a carriage return without a line feed ${placeOf(bytes, carriageReturn)}.`;
+    return { sentence, advice: "End lines with LF or CRLF; in a string, write E'\\r'." };
   }
   return undefined;
+}
+
+function placeOf(bytes: Buffer, at: number): string {
+  let line = 1;
+  for (let end = bytes.indexOf(0x0a); end !== -1 && end < at; end = bytes.indexOf(0x0a, end + 1)) line += 1;
+  return `at offset ${at} of the file (line ${line})`;
 }
 
 function hasBom(bytes: Buffer): boolean {
@@ -89,10 +90,4 @@ function loneCarriageReturn(bytes: Buffer): number {
   let at = bytes.indexOf(0x0d);
   while (at !== -1 && bytes[at + 1] === 0x0a) at = bytes.indexOf(0x0d, at + 1);
   return at;
-}
-
-function lineOfByte(bytes: Buffer, byte: number): number {
-  let line = 1;
-  for (let at = bytes.indexOf(0x0a); at !== -1 && at < byte; at = bytes.indexOf(0x0a, at + 1)) line += 1;
-  return line;
 }

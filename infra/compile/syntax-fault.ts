@@ -12,7 +12,13 @@ export function refuseSyntax(source: SourceText, error: unknown): FileRefused {
     return problemAt(source, { index: 0, sentence, advice: 'Split it into several files or statements.' });
   }
   const index = source.indexOfCodePoint(sqlDetails.cursorPosition);
-  return problemAt(source, explain(source.text, index) ?? { index, sentence: `${message}.` });
+  return problemAt(source, explain(source.text, index) ?? { index, sentence: `${firstLine(message)}.` });
+}
+
+/** What stands "at or near" is the whole rest of the file where a string or a comment has no end. */
+function firstLine(message: string): string {
+  const [line = '', ...others] = message.split('\n');
+  return others.length === 0 ? line : `${line} …"`;
 }
 
 function explain(text: string, index: number): Finding | undefined {
@@ -58,22 +64,31 @@ function lastStatementBefore(text: string, index: number): { tree: Node; index: 
 
 function metaCommand(text: string, index: number): Finding | undefined {
   if (text[index] !== '\\') return undefined;
-  const [command] = /^\\\S*/.exec(text.slice(index)) ?? [];
-  const advice = META_COMMAND_ADVICE.find(([prefix]) => command?.startsWith(prefix))?.[1];
+  const [command = ''] = /^\\(?:\w+|\S)?/.exec(text.slice(index)) ?? [];
   return {
     index,
     sentence: `${command} is a command of psql, not SQL: only psql understands it.`,
-    advice: advice ?? 'Remove it, or write what it does as SQL.',
+    advice: META_COMMAND_ADVICE.get(command) ?? 'Remove it, or write what it does as SQL.',
   };
 }
 
-const META_COMMAND_ADVICE: readonly (readonly [string, string])[] = [
-  ['\\restrict', 'Remove it: pg_dump writes it to protect psql, and nothing here needs it.'],
-  ['\\unrestrict', 'Remove it: pg_dump writes it to protect psql, and nothing here needs it.'],
-  ['\\c', 'Remove it: migrations run in the one database that their secret names.'],
-  ['\\i', "Put the other file's SQL here, or make it a migration of its own."],
-  ['\\.', 'Write the rows as INSERT statements.'],
-];
+const PROTECTION = 'Remove it: pg_dump writes it to protect psql, and nothing here needs it.';
+const CONNECTION = 'Remove it: migrations run in the one database that their secret names.';
+const INCLUSION = "Put the other file's SQL here, or make it a migration of its own.";
+const ROWS = 'Write the rows as INSERT statements.';
+
+const META_COMMAND_ADVICE: ReadonlyMap<string, string> = new Map([
+  ['\\restrict', PROTECTION],
+  ['\\unrestrict', PROTECTION],
+  ['\\c', CONNECTION],
+  ['\\connect', CONNECTION],
+  ['\\i', INCLUSION],
+  ['\\ir', INCLUSION],
+  ['\\include', INCLUSION],
+  ['\\include_relative', INCLUSION],
+  ['\\copy', ROWS],
+  ['\\.', ROWS],
+]);
 
 /** Text that another program would have replaced before Postgres saw it. */
 function placeholder(text: string, index: number): Finding | undefined {
