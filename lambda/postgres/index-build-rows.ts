@@ -85,7 +85,9 @@ const endColumns = v.object({
 });
 
 /** For `select` and `returning`; read by parseBuild(). */
-export const buildColumns = `id::text, (select c.relnamespace::regnamespace::text from pg_catalog.pg_class c where c.oid = index_build.tableoid) as ledger, version, step, run_id::text as "runId", file, line, operation, schema_name as schema, table_name as table,
+export const buildColumns = `id::text, (select n.nspname from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+         where c.oid = index_build.tableoid) as ledger,
+       version, step, run_id::text as "runId", file, line, operation, schema_name as schema, table_name as table,
        index_name as index, is_unique as unique, statement, definition, settings,
        pg_catalog.to_json(replaces::bigint[]) as replaces, partitioned, state, attempts, turns, session,
        extract(epoch from pg_catalog.clock_timestamp() - started_at)::float8 as seconds_since_start,

@@ -22,10 +22,14 @@ export async function startBuild(
   const refused = await startLoopback(session, { build, attempt, target, ledgerSchema, settings });
   if (refused === undefined) {
     report({ kind: 'started', build, attempt, session: 'loopback' });
-    return { kind: 'watch', build, attached: undefined };
+    return { kind: 'watch', build, holding: { kind: 'loopback' } };
   }
   await setSessionKind(session, ledgerSchema, { id: build.id, kind: 'attached' });
   const attached = await startAttached(target, build, settings);
   report({ kind: 'started', build, attempt, session: 'attached' });
-  return { kind: 'watch', build, attached: { session: attached, because: refused.because } };
+  return {
+    kind: 'watch',
+    build,
+    holding: { kind: 'attached', attached: { session: attached, because: refused.because } },
+  };
 }

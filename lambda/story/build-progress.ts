@@ -1,7 +1,7 @@
 import type { IndexBuild } from '../index-build/index-build.ts';
 import { fractionDone, isWaiting, secondsLeft } from '../index-build/progress.ts';
 import type { Blocker } from '../postgres/blockers.ts';
-import type { SeenBuilder } from '../postgres/index-catalog.ts';
+import type { SeenBuilder } from '../postgres/seen-builder.ts';
 
 /** What a person sees of a build under way. */
 export interface ProgressSeen {

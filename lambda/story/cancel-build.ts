@@ -1,8 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { MigrationError } from '../migration/migration-error.ts';
 import { markCancelled } from '../postgres/build-cancellation.ts';
+import { builderNames } from '../postgres/builder-names.ts';
 import { type BuildRow, readAllBuilds } from '../postgres/index-build-rows.ts';
-import { builderNames, seeIndex } from '../postgres/index-catalog.ts';
+import { seeIndex } from '../postgres/index-catalog.ts';
 import { releaseTableLock, tryTableLock } from '../postgres/run-lock.ts';
 import type { Session } from '../postgres/session.ts';
 import { dropLeftOvers } from './drop-left-overs.ts';
@@ -40,9 +41,9 @@ function isOpen({ state }: BuildRow): boolean {
 }
 
 /** Cancels whatever carries the build, and says whether anything did. */
-async function stillRuns(session: Session, { id }: BuildRow): Promise<boolean> {
+async function stillRuns(session: Session, build: BuildRow): Promise<boolean> {
   // The supervisor ends by itself once its build has, and writes down how.
-  const [, builder] = builderNames(id);
+  const [, builder] = builderNames(build);
   const rows = await session.query(
     `select pg_catalog.pg_cancel_backend(pid) from pg_catalog.pg_stat_activity
       where application_name = $1 and state = 'active'

@@ -8,8 +8,8 @@ import type { Session } from '../postgres/session.ts';
  * after nobody was seen who could still be building. False where a lock was in the way: the next turn tries again.
  */
 export async function dropLeftOvers(session: Session, build: IndexBuild): Promise<boolean> {
-  for (const name of await leftOvers(session, build)) {
-    const { fault } = await session.script(concurrentDrop({ schema: build.schema, name }));
+  for (const leftOver of await leftOvers(session, build)) {
+    const { fault } = await session.script(concurrentDrop(leftOver));
     if (fault !== undefined) return false;
   }
   return true;

@@ -5,9 +5,9 @@ import type { MigrationOptions } from '../migration/options.ts';
 import { withSession } from '../postgres/connect.ts';
 import type { ConnectionTarget } from '../postgres/connection-target.ts';
 import { type BuildRow, readAllBuilds } from '../postgres/index-build-rows.ts';
-import { seeBuilder } from '../postgres/index-catalog.ts';
 import { readLedger } from '../postgres/ledger.ts';
 import { quoteIdentifier } from '../postgres/quote.ts';
+import { seeBuilder } from '../postgres/seen-builder.ts';
 import type { Session } from '../postgres/session.ts';
 import { type ProgressSeen, progressOf } from './build-progress.ts';
 

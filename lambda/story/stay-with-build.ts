@@ -1,20 +1,23 @@
 import type { IndexBuild } from '../index-build/index-build.ts';
 import { waitSeconds } from '../index-build/wait-seconds.ts';
-import type { PostgresFault } from '../migration/migration-error.ts';
-import { recordAttemptOutcome, setSessionKind } from '../postgres/build-attempt-rows.ts';
-import type { AttachedBuild } from '../postgres/build-session/attached.ts';
 import { survivalOf } from '../postgres/build-session/survival-probe.ts';
 import { readBuild } from '../postgres/index-build-rows.ts';
-import { builderNames, seeBuilder } from '../postgres/index-catalog.ts';
+import { seeBuilder } from '../postgres/seen-builder.ts';
 import type { Session } from '../postgres/session.ts';
 import { elapsedOf, progressOf } from './build-progress.ts';
+import { type Attached, HeldBuild } from './held-build.ts';
 import type { TurnRequest } from './turn.ts';
 import { watchBuild } from './watch-build.ts';
 
-/** A build that runs, and our own session with its statement, where it has one. */
+/** A build that runs, and what of it ends with this turn, as far as we know. */
 export interface Underway {
   readonly build: IndexBuild;
-  readonly attached: { readonly session: AttachedBuild; readonly because: string } | undefined;
+  readonly holding: /** Another turn began it. */
+    | { readonly kind: 'nothing' }
+    /** This turn began it in a loopback session. */
+    | { readonly kind: 'loopback' }
+    /** Its statement runs in a session of ours. */
+    | { readonly kind: 'attached'; readonly attached: Attached };
 }
 
 /** A turn stops so long before its process ends; an attached build is cancelled then. */
@@ -28,40 +31,68 @@ const MARGIN_MILLISECONDS = 30_000;
 export async function stayWith(
   session: Session,
   request: TurnRequest,
-  underway: Underway,
+  { build, holding }: Underway,
 ): Promise<number | undefined> {
-  const { options, deadline, target } = request;
-  const { build, attached } = underway;
-  const held =
-    attached === undefined ? undefined : new HeldBuild(session, request, { ...underway, attached });
-  const lastMoment = deadline === undefined ? undefined : deadline - MARGIN_MILLISECONDS;
-  const attachUntil = Date.now() + options.attachSeconds * 1000;
+  const lastMoment = request.deadline === undefined ? Infinity : request.deadline - MARGIN_MILLISECONDS;
+  const attachUntil = Math.min(Date.now() + request.options.attachSeconds * 1000, lastMoment);
+  switch (holding.kind) {
+    case 'nothing':
+      if (await watch(session, request, { build, until: attachUntil })) return undefined;
+      return secondsUntilNextLook(session, request, build);
+    case 'loopback':
+      if (await watch(session, request, { build, until: attachUntil })) return undefined;
+      if (!(await survives(session, request, 'loopback')).survives && Number.isFinite(lastMoment)) {
+        if (await watch(session, request, { build, until: lastMoment })) return undefined;
+      }
+      return secondsUntilNextLook(session, request, build);
+    case 'attached':
+      return hold(session, request, { build, attached: holding.attached, attachUntil, lastMoment });
+    default:
+      return holding satisfies never;
+  }
+}
+
+interface Hold {
+  readonly build: IndexBuild;
+  readonly attached: Attached;
+  readonly attachUntil: number;
+  readonly lastMoment: number;
+}
+
+async function hold(
+  session: Session,
+  request: TurnRequest,
+  { build, attached, attachUntil, lastMoment }: Hold,
+): Promise<number | undefined> {
+  const held = new HeldBuild(session, request.options.ledgerSchema, { build, attached });
   // A process without an end, the command line, has no reason to let go of what it holds.
-  const first =
-    held !== undefined && lastMoment === undefined
-      ? undefined
-      : Math.min(attachUntil, lastMoment ?? Infinity);
-  if (await watch(session, request, { build, until: first })) return undefined;
-  const kind = held === undefined ? 'loopback' : 'orphan';
-  const survival = await survivalOf(session, { kind, target, ledgerSchema: options.ledgerSchema });
+  const until = Number.isFinite(lastMoment) ? attachUntil : Infinity;
+  if (await watch(session, request, { build, until })) {
+    await held.recorded();
+    return undefined;
+  }
+  const survival = await survives(session, request, 'orphan');
   if (survival.survives) {
-    await held?.letGo();
+    await held.letGo();
     return secondsUntilNextLook(session, request, build);
   }
-  if (lastMoment !== undefined && (await watch(session, request, { build, until: lastMoment })))
-    return undefined;
-  await held?.giveUp();
-  return held === undefined ? secondsUntilNextLook(session, request, build) : undefined;
+  if (await watch(session, request, { build, until: lastMoment })) await held.recorded();
+  else await held.giveUp(survival.because);
+  return undefined;
+}
+
+function survives(session: Session, { target, options }: TurnRequest, kind: 'loopback' | 'orphan') {
+  return survivalOf(session, { kind, target, ledgerSchema: options.ledgerSchema });
 }
 
 function watch(
   session: Session,
   { options, report }: TurnRequest,
-  { build, until }: { build: IndexBuild; until: number | undefined },
+  { build, until }: { build: IndexBuild; until: number },
 ): Promise<boolean> {
   return watchBuild(session, options.ledgerSchema, {
     build,
-    until: until ?? Infinity,
+    until,
     seen: (fresh, builder) => {
       const seen = progressOf(fresh, builder);
       if (seen !== undefined) report({ kind: 'progress', build: fresh, progress: seen });
@@ -76,69 +107,4 @@ async function secondsUntilNextLook(
 ): Promise<number> {
   const fresh = (await readBuild(session, options.ledgerSchema, build.id)) ?? build;
   return waitSeconds(elapsedOf(fresh), progressOf(fresh, await seeBuilder(session, fresh))?.secondsLeft);
-}
-
-/** A build whose statement runs in a session of ours: its end is ours to record. */
-class HeldBuild {
-  #let = false;
-  readonly #session: Session;
-  readonly #request: TurnRequest;
-  readonly #build: IndexBuild;
-  readonly #attached: AttachedBuild;
-  readonly #because: string;
-  readonly #recorded: Promise<void>;
-
-  constructor(
-    session: Session,
-    request: TurnRequest,
-    { build, attached }: Required<Underway> & { attached: NonNullable<Underway['attached']> },
-  ) {
-    this.#session = session;
-    this.#request = request;
-    this.#build = build;
-    this.#attached = attached.session;
-    this.#because = attached.because;
-    this.#recorded = attached.session.ended.then((fault) => (this.#let ? undefined : this.#record(fault)));
-    // Awaited where it matters; the watch sees what was recorded.
-    this.#recorded.catch(() => undefined);
-  }
-
-  /** The statement goes on without us. */
-  async letGo(): Promise<void> {
-    this.#let = true;
-    await setSessionKind(this.#session, this.#request.options.ledgerSchema, {
-      id: this.#build.id,
-      kind: 'orphan',
-    });
-    this.#attached.letGo();
-  }
-
-  /** Nothing here can keep the build alive for as long as it needs: end it cleanly, and say so. */
-  async giveUp(): Promise<void> {
-    this.#let = true;
-    await this.#session.query(
-      'select pg_catalog.pg_cancel_backend(pid) from pg_catalog.pg_stat_activity where application_name = $1',
-      [builderNames(this.#build.id)[1]],
-    );
-    await this.#attached.ended;
-    await this.#record(neverInTime(this.#because));
-  }
-
-  async #record(fault: PostgresFault | undefined): Promise<void> {
-    const { id, attempts } = this.#build;
-    await recordAttemptOutcome(this.#session, this.#request.options.ledgerSchema, {
-      id,
-      attempts: attempts + 1,
-      fault,
-    });
-  }
-}
-
-function neverInTime(because: string): PostgresFault {
-  return {
-    // feature_not_supported: no retry can succeed.
-    sqlstate: '0A000',
-    message: `the build needs longer than one invocation, and nothing here keeps it alive without us: ${because}`,
-    hint: 'Create the extension dblink (create extension dblink) and retry, or build it from the command line, which may hold its session as long as it takes: npm run migrate -- up.',
-  };
 }

@@ -8,8 +8,9 @@ import { beginAttempt, endBuild } from '../postgres/build-attempt-rows.ts';
 import { nextBuild } from '../postgres/build-queue.ts';
 import { withSession } from '../postgres/connect.ts';
 import type { ConnectionTarget } from '../postgres/connection-target.ts';
-import { type SeenBuilder, seeBuilder, seeIndex } from '../postgres/index-catalog.ts';
+import { seeIndex } from '../postgres/index-catalog.ts';
 import { releaseTableLock, tryTableLock } from '../postgres/run-lock.ts';
+import { type SeenBuilder, seeBuilder } from '../postgres/seen-builder.ts';
 import type { Session } from '../postgres/session.ts';
 import { startBuild } from './build-attempt.ts';
 import { elapsedOf, type ProgressSeen, progressOf } from './build-progress.ts';
@@ -53,6 +54,9 @@ export type TurnEvent =
 const GRACE_SECONDS = 10;
 /** Another turn has the table, or an INVALID index could not be dropped at once. */
 const SOON_SECONDS = 2;
+const LATEST_SECONDS = 600;
+/** After so long, the table's next build gets a turn of its own: an attached one needs all the time there is. */
+const FRESH_MILLISECONDS = 20_000;
 
 /**
  * One turn of one table: observe the catalog, decide, act; again for the table's next build until there is
@@ -65,7 +69,11 @@ export async function takeTurn(request: TurnRequest): Promise<TurnResult> {
     await session.script(
       "set lock_timeout = '10s'; set statement_timeout = 0; set idle_session_timeout = '120s'",
     );
+    const begun = Date.now();
     for (;;) {
+      if (request.deadline !== undefined && Date.now() - begun > FRESH_MILLISECONDS) {
+        return { outcome: 'wait', waitSeconds: 0, turn };
+      }
       if (!(await tryTableLock(session, table))) return { outcome: 'wait', waitSeconds: SOON_SECONDS, turn };
       const next = await actOnce(session, request);
       await releaseTableLock(session, table);
@@ -116,7 +124,7 @@ async function actOnce(session: Session, request: TurnRequest): Promise<Next> {
       return { kind: 'build-over' };
     case 'fail':
       if (decision.dropFirst && !(await dropLeftOvers(session, build)))
-        return { kind: 'come-back', seconds: SOON_SECONDS };
+        return { kind: 'come-back', seconds: soon(build) };
       await endBuild(session, options.ledgerSchema, build, { state: 'failed', fault: decision.fault });
       report({ kind: 'ended', build, outcome: 'failed', fault: decision.fault });
       return { kind: 'build-over' };
@@ -124,7 +132,7 @@ async function actOnce(session: Session, request: TurnRequest): Promise<Next> {
       return waitFor(request, build, builder);
     case 'start':
       if (decision.dropFirst && !(await dropLeftOvers(session, build)))
-        return { kind: 'come-back', seconds: SOON_SECONDS };
+        return { kind: 'come-back', seconds: soon(build) };
       if (!(await beginAttempt(session, options.ledgerSchema, { build, kind: 'loopback' }))) {
         return { kind: 'come-back', seconds: SOON_SECONDS };
       }
@@ -149,7 +157,7 @@ async function actOnPartitioned(
       return { kind: 'build-over' };
     case 'again':
       report({ kind: 'turn', build, turn, decision: 'wait' });
-      return { kind: 'come-back', seconds: SOON_SECONDS };
+      return { kind: 'come-back', seconds: soon(build) };
     case 'valid':
       report({ kind: 'turn', build, turn, decision: 'done' });
       await endBuild(session, options.ledgerSchema, build, { state: 'done', adopted: step.adopted });
@@ -165,6 +173,11 @@ async function actOnPartitioned(
   }
 }
 
+/** Whoever has the lock may keep it for days: each time a little later. */
+function soon({ turns }: IndexBuild): number {
+  return Math.min(LATEST_SECONDS, Math.round(SOON_SECONDS + turns ** 2 / 10));
+}
+
 function isAboutToAppear({ state, attemptOutcome, secondsSinceStart }: IndexBuild): boolean {
   return (
     state === 'building' && attemptOutcome === undefined && (secondsSinceStart ?? Infinity) < GRACE_SECONDS
@@ -176,6 +189,6 @@ function waitFor({ options, report }: TurnRequest, build: IndexBuild, builder: S
   const seen = progressOf(build, builder);
   if (seen !== undefined) report({ kind: 'progress', build, progress: seen });
   if (isAboutToAppear(build) || isNearEnd(seen?.secondsLeft, options.attachSeconds))
-    return { kind: 'watch', build, attached: undefined };
+    return { kind: 'watch', build, holding: { kind: 'nothing' } };
   return { kind: 'come-back', seconds: waitSeconds(elapsedOf(build), seen?.secondsLeft) };
 }

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { IndexBuild } from '../index-build/index-build.ts';
 import { readBuild } from '../postgres/index-build-rows.ts';
-import { type SeenBuilder, seeBuilder } from '../postgres/index-catalog.ts';
+import { type SeenBuilder, seeBuilder } from '../postgres/seen-builder.ts';
 import type { Session } from '../postgres/session.ts';
 
 export interface Watch {

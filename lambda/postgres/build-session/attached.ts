@@ -1,9 +1,9 @@
 import type { IndexBuild } from '../../index-build/index-build.ts';
 import type { PostgresFault } from '../../migration/migration-error.ts';
+import { builderNames } from '../builder-names.ts';
 import { connect } from '../connect.ts';
 import type { ConnectionTarget } from '../connection-target.ts';
 import { SessionLost, StatementFault } from '../fault.ts';
-import { builderNames } from '../builder-names.ts';
 import { LIFT_LIMITS } from './build-settings.ts';
 
 /** A build whose statement runs in a session of this process: it ends when the session does. */

@@ -1,6 +1,6 @@
 import type { IndexBuild } from '../../index-build/index-build.ts';
-import type { ConnectionTarget } from '../connection-target.ts';
 import { builderNames } from '../builder-names.ts';
+import type { ConnectionTarget } from '../connection-target.ts';
 import { quoteIdentifier, quoteLiteral } from '../quote.ts';
 import type { Session } from '../session.ts';
 import { LIFT_LIMITS } from './build-settings.ts';
