@@ -82,12 +82,22 @@ function checkDrift(migration: Migration, rows: readonly RecordedStep[]): void {
     const step = migration.steps[row.step];
     if (step !== undefined && step.fingerprint === row.fingerprint) continue;
     if (row.checksum === migration.checksum) continue;
-    throw drift(migration, row);
+    throw drift(migration, row, row.steps > 1 ? `step ${row.step + 1} of ${row.steps} of ` : '');
   }
+  const [first] = rows;
+  // A file that stopped within may go on otherwise than it was; one that was applied to its end may not grow.
+  if (first !== undefined && isApplied(rows) && migration.steps.length > first.steps)
+    throw drift(migration, first, '');
 }
 
-function drift(migration: Migration, row: RecordedStep): DriftError {
-  const part = row.steps > 1 ? `step ${row.step + 1} of ${row.steps} of ` : '';
+function isApplied(rows: readonly RecordedStep[]): boolean {
+  return (
+    rows.length >= (rows[0]?.steps ?? 0) &&
+    rows.every(({ state }) => state === 'applied' || state === 'pending')
+  );
+}
+
+function drift(migration: Migration, row: RecordedStep, part: string): DriftError {
   return new DriftError({
     code: 'drift',
     what: `${migration.file}: ${part}this migration was applied with other statements than the file has now (checksum applied ${short(row.checksum)}, file ${short(migration.checksum)}).`,
