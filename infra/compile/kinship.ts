@@ -10,12 +10,19 @@ export class Kinship {
   readonly #children = new Map<string, RelationName[]>();
   readonly #parents = new Map<string, RelationName[]>();
   readonly #references = new Map<string, RelationName[]>();
+  /** By the name of their parent: a new partition takes rows from these, or proves that it need not. */
+  readonly #defaultPartitions = new Map<string, RelationName[]>();
 
   /** Learns from a statement; later ones may tell more of the same table. */
   learn(tree: Node): void {
     if ('CreateStmt' in tree) {
-      const { relation, inhRelations = [], tableElts } = tree.CreateStmt;
-      for (const parent of inhRelations) this.#descent(relation, as('RangeVar', parent));
+      const { relation, inhRelations = [], tableElts, partbound } = tree.CreateStmt;
+      for (const node of inhRelations) {
+        const parent = as('RangeVar', node);
+        this.#descent(relation, parent);
+        if (partbound?.is_default && relation)
+          add(this.#defaultPartitions, parent?.relname, relationOf(relation));
+      }
       for (const table of referencedTables(tableElts)) this.#reference(relation, table);
     } else if ('AlterTableStmt' in tree) {
       const { relation, cmds = [] } = tree.AlterTableStmt;
@@ -33,9 +40,16 @@ export class Kinship {
 
   /** The tables that a statement locks beside those that it names. */
   lockedWith(tree: Node, named: readonly RelationName[]): readonly RelationName[] {
+    if ('CreateStmt' in tree) {
+      const self = tree.CreateStmt.relation?.relname;
+      return relatives(this.#defaultPartitions, named).filter(({ name }) => name !== self);
+    }
     const family = [...named, ...this.#descendants(named)];
     const beside = family.slice(named.length);
-    if (as('DropStmt', tree)?.removeType === 'OBJECT_TABLE') beside.push(...relatives(this.#parents, family));
+    if (as('DropStmt', tree)?.removeType === 'OBJECT_TABLE') {
+      const parents = relatives(this.#parents, family);
+      beside.push(...parents, ...relatives(this.#defaultPartitions, parents));
+    }
     if (mayRebuildForeignKeys(tree)) beside.push(...relatives(this.#references, family));
     return beside;
   }
@@ -72,7 +86,7 @@ export class Kinship {
     if (relation === undefined) return;
     const old = relation.relname ?? '';
     const renamed = { schema: relation.schemaname, name: newName };
-    for (const edges of [this.#children, this.#parents, this.#references]) {
+    for (const edges of [this.#children, this.#parents, this.#references, this.#defaultPartitions]) {
       for (const relative of edges.get(old) ?? []) add(edges, newName, relative);
       for (const [name, relativesOfName] of edges) {
         if (relativesOfName.some((each) => each.name === old)) add(edges, name, renamed);

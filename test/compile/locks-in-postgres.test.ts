@@ -16,6 +16,7 @@ const SETUP = `
   create table child partition of parent for values from (0) to (10);
   create index only_id on only parent (id desc);
   create index child_id on child (id desc);
+  create table rest partition of parent default;
   create table stray (id int not null);
   create index stray_id on stray (id);
   create table ancestor (id int);
