@@ -38,6 +38,8 @@ export interface IndexBuild {
   readonly secondsSinceStart: number | undefined;
   /** Since the first attempt was begun. */
   readonly secondsSinceFirstStart: number | undefined;
+  /** The newest attempt's builder has been at work: should nobody be seen, it is gone, and not yet to come. */
+  readonly builderAppeared: boolean;
   /** How the newest attempt ended, where somebody was there to see it. */
   readonly attemptOutcome: AttemptOutcome | undefined;
 }

@@ -35,6 +35,7 @@ const buildRow = v.object({
   attempts: v.number(),
   turns: v.number(),
   session: v.nullable(v.picklist(['loopback', 'orphan', 'attached'])),
+  builderAppeared: v.boolean(),
   seconds_since_start: v.nullable(v.number()),
   seconds_since_first_start: v.nullable(v.number()),
   attempt_outcome: v.nullable(
@@ -90,6 +91,7 @@ export const buildColumns = `id::text, (select n.nspname from pg_catalog.pg_clas
        version, step, run_id::text as "runId", file, line, operation, schema_name as schema, table_name as table,
        index_name as index, is_unique as unique, statement, definition, settings,
        pg_catalog.to_json(replaces::bigint[]) as replaces, partitioned, state, attempts, turns, session,
+       builder_pid is not null as "builderAppeared",
        extract(epoch from pg_catalog.clock_timestamp() - started_at)::float8 as seconds_since_start,
        extract(epoch from pg_catalog.clock_timestamp() - first_started_at)::float8 as seconds_since_first_start,
        attempt_outcome`;

@@ -178,10 +178,10 @@ function soon({ turns }: IndexBuild): number {
   return Math.min(LATEST_SECONDS, Math.round(SOON_SECONDS + turns ** 2 / 10));
 }
 
-function isAboutToAppear({ state, attemptOutcome, secondsSinceStart }: IndexBuild): boolean {
-  return (
-    state === 'building' && attemptOutcome === undefined && (secondsSinceStart ?? Infinity) < GRACE_SECONDS
-  );
+function isAboutToAppear(build: IndexBuild): boolean {
+  const { state, attemptOutcome, builderAppeared, secondsSinceStart } = build;
+  const begun = state === 'building' && attemptOutcome === undefined;
+  return begun && !builderAppeared && (secondsSinceStart ?? Infinity) < GRACE_SECONDS;
 }
 
 /** A build that ends soon is watched to its end; any other is left alone for a while. */

@@ -19,13 +19,15 @@ const GRACE_MILLISECONDS = 10_000;
 /** Looks at a build until its attempt is over (true) or the time is up (false). Holds nothing open between looks. */
 export async function watchBuild(session: Session, ledgerSchema: string, watch: Watch): Promise<boolean> {
   const begun = Date.now();
+  let appeared = false;
   for (let pause = FIRST_PAUSE_MILLISECONDS; ; pause = Math.min(pause * 1.3, LONGEST_PAUSE_MILLISECONDS)) {
     await sleep(Math.max(0, Math.min(pause, watch.until - Date.now())));
     const build = await readBuild(session, ledgerSchema, watch.build.id);
     if (build === undefined || build.state !== 'building' || build.attemptOutcome !== undefined) return true;
     const builder = await seeBuilder(session, build);
     if (builder.alive) watch.seen(build, builder);
-    else if (Date.now() - begun > GRACE_MILLISECONDS) return true;
+    else if (appeared || build.builderAppeared || Date.now() - begun > GRACE_MILLISECONDS) return true;
+    appeared = builder.alive;
     if (Date.now() >= watch.until) return false;
   }
 }
