@@ -6,6 +6,10 @@ export const environment = {
   stateMachineArn: 'INDEX_BUILD_STATE_MACHINE_ARN',
   /** JSON of Partial<MigrationOptions>. */
   options: 'MIGRATION_OPTIONS',
+  /** Seconds that a deploy may wait for builds before isComplete gives up; below CloudFormation's hour. */
+  longestWait: 'LONGEST_WAIT_SECONDS',
+  /** Name or ARN of the EventBridge bus that hears of runs and builds; nothing is sent without it. */
+  eventBus: 'EVENT_BUS_NAME',
   /** `host:port/path` of a WebSocket proxy for the Neon driver; for local work only. */
   neonProxy: 'NEON_WS_PROXY',
 } as const;

@@ -1,6 +1,6 @@
 import * as v from 'valibot';
 import { functionContext } from './aws/function-context.ts';
-import { logEvent } from './aws/log.ts';
+import { flushTelemetry, report, reportRunEnd } from './aws/telemetry.ts';
 import type { ResumeResult, SettleResult, TablesResult, TurnResult } from './index-build/loop-task.ts';
 import { MigrationError } from './migration/migration-error.ts';
 import { tablesWithBuilds } from './postgres/build-queue.ts';
@@ -44,24 +44,34 @@ export async function handler(
       next: 'start the state machine, which calls this function; operators invoke the migrator function instead.',
     });
   }
-  const task = parsed.output;
+  try {
+    return await perform(parsed.output, context);
+  } finally {
+    await flushTelemetry();
+  }
+}
+
+/** An execution's state is limited to 256 KiB; the loop finds the other tables in its next round. */
+const MOST_TABLES = 1_000;
+
+async function perform(
+  task: v.InferOutput<typeof loopTask>,
+  context: LambdaContext,
+): Promise<TablesResult | TurnResult | ResumeResult | SettleResult> {
   const { target, options, migrations, deadline } = await functionContext(context.getRemainingTimeInMillis());
   switch (task.task) {
     case 'tables':
       return withSession(target, async (session) => ({
-        tables: await tablesWithBuilds(session, options.ledgerSchema),
+        tables: (await tablesWithBuilds(session, options.ledgerSchema)).slice(0, MOST_TABLES),
       }));
     case 'turn':
-      return takeTurn({ ...task, target, options, deadline, report: logEvent });
-    case 'resume':
-      return resume({
-        migrations,
-        target,
-        options,
-        deadline,
-        cause: { kind: 'loop', actor: 'index-build loop' },
-        report: logEvent,
-      });
+      return takeTurn({ ...task, target, options, deadline, report });
+    case 'resume': {
+      const cause = { kind: 'loop', actor: 'index-build loop' } as const;
+      const result = await resume({ migrations, target, options, deadline, cause, report });
+      reportRunEnd({ outcome: result.outcome, ...cause });
+      return result;
+    }
     case 'settle':
       return withSession(target, (session) => settle(session, options.ledgerSchema));
     default:

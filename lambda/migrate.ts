@@ -4,12 +4,13 @@ import {
   parseCloudFormationEvent,
   physicalResourceId,
 } from './aws/cloudformation-event.ts';
+import { cloudFormationFailure } from './aws/cloudformation-failure.ts';
 import { type FunctionContext, functionContext, required } from './aws/function-context.ts';
 import { startLoop } from './aws/hand-off.ts';
-import { logEvent } from './aws/log.ts';
+import { flushTelemetry, logDeployProgress, report, reportRunEnd } from './aws/telemetry.ts';
 import { environment } from './environment.ts';
 import { type Action, parseAction } from './story/action.ts';
-import { deployProgress } from './story/deploy-progress.ts';
+import { deployProgress, stillRunning } from './story/deploy-progress.ts';
 import { performAction } from './story/perform-action.ts';
 import { planRun } from './story/plan-run.ts';
 import type { RunCause, RunResult } from './story/run.ts';
@@ -33,27 +34,54 @@ interface ProviderAnswer {
  * What fails is thrown: the Provider framework takes a returned status for success.
  */
 export async function handler(event: unknown, context: LambdaContext): Promise<ProviderAnswer | object> {
-  if (!isCloudFormationEvent(event)) return act(event, context);
+  try {
+    return isCloudFormationEvent(event) ? await deploy(event, context) : await act(event, context);
+  } finally {
+    await flushTelemetry();
+  }
+}
+
+async function deploy(event: unknown, context: LambdaContext): Promise<ProviderAnswer> {
   const request = parseCloudFormationEvent(event);
   const PhysicalResourceId = physicalResourceId(request);
   if (request.RequestType === 'Delete') return { PhysicalResourceId, Data: {} };
   const cause: RunCause = { kind: 'cloudformation', actor: describeEvent(request) };
-  const { runId, outcome } = await runAndHandOff(context, cause, request.RequestId);
-  return { PhysicalResourceId, Data: { RunId: runId, Outcome: outcome } };
+  const StartedAt = new Date().toISOString();
+  try {
+    const { runId, outcome } = await runAndHandOff(context, cause, request.RequestId);
+    return { PhysicalResourceId, Data: { RunId: runId, Outcome: outcome, StartedAt } };
+  } catch (error) {
+    throw cloudFormationFailure(error);
+  }
 }
 
 /** The Provider asks until the deploy may go on; `waitFor` decides what that means. */
 export async function isComplete(event: unknown, context: LambdaContext): Promise<{ IsComplete: boolean }> {
   const request = parseCloudFormationEvent(event);
   if (request.RequestType === 'Delete') return { IsComplete: true };
-  const { target, options, migrations } = await functionContext(context.getRemainingTimeInMillis());
-  if (options.waitFor === 'nothing') return { IsComplete: true };
-  const progress = await deployProgress(target, { options, migrations });
-  if (progress.kind === 'idle') {
-    await runAndHandOff(context, { kind: 'cloudformation', actor: `${describeEvent(request)}, continued` });
+  try {
+    const asked = await functionContext(context.getRemainingTimeInMillis());
+    if (asked.options.waitFor === 'nothing') return { IsComplete: true };
+    const progress = await deployProgress(asked.target, asked);
+    logDeployProgress(progress);
+    if (progress.kind === 'complete') return { IsComplete: true };
+    if (waitedTooLong(request)) throw stillRunning(progress);
+    if (progress.kind === 'idle') {
+      await runAndHandOff(context, { kind: 'cloudformation', actor: `${describeEvent(request)}, continued` });
+    }
     return { IsComplete: false };
+  } catch (error) {
+    throw cloudFormationFailure(error);
+  } finally {
+    await flushTelemetry();
   }
-  return { IsComplete: progress.kind === 'complete' };
+}
+
+const DEFAULT_LONGEST_WAIT_SECONDS = 50 * 60;
+
+function waitedTooLong({ Data }: { readonly Data: { readonly StartedAt?: string | undefined } }): boolean {
+  const longest = Number(process.env[environment.longestWait] ?? DEFAULT_LONGEST_WAIT_SECONDS);
+  return Data.StartedAt !== undefined && Date.now() - Date.parse(Data.StartedAt) > longest * 1000;
 }
 
 /** A run's result for a person who looks at the console. */
@@ -104,7 +132,7 @@ async function change(
   context: LambdaContext,
 ): Promise<object> {
   const asked = await functionContext(context.getRemainingTimeInMillis());
-  const answer = await performAction(action, { ...asked, cause: CONSOLE, report: logEvent });
+  const answer = await performAction(action, { ...asked, cause: CONSOLE, report });
   if (action.action === 'retry') await handOffOpenBuilds(asked, crypto.randomUUID());
   return answer;
 }
@@ -117,11 +145,25 @@ async function runAndHandOff(context: LambdaContext, cause: RunCause, request?: 
   const asked = await functionContext(context.getRemainingTimeInMillis());
   const name = request || crypto.randomUUID();
   try {
-    const result = await runMigrations({ ...asked, cause, report: logEvent });
+    const result = await runMigrations({ ...asked, cause, report });
+    const { runId, outcome, applied, builds, waiting } = result;
+    reportRunEnd({
+      outcome,
+      runId,
+      ...cause,
+      steps: applied.length,
+      openBuilds: builds.filter(isOpen).length,
+      waiting,
+    });
     if (result.builds.some(isOpen))
       await startLoop(required(environment.stateMachineArn), `hand-off-${name}`);
     return result;
   } catch (error) {
+    reportRunEnd({
+      outcome: 'failed',
+      ...cause,
+      error: error instanceof Error ? error.message : String(error),
+    });
     // The run's own error matters more than one of this second look.
     await handOffOpenBuilds(asked, name).catch(() => undefined);
     throw error;

@@ -7,6 +7,8 @@ const cloudFormationEvent = v.object({
   LogicalResourceId: v.optional(v.string(), ''),
   RequestId: v.optional(v.string(), ''),
   PhysicalResourceId: v.optional(v.string()),
+  /** What onEvent answered, when the framework calls isComplete. */
+  Data: v.optional(v.object({ StartedAt: v.optional(v.string()) }), {}),
 });
 
 export type CloudFormationEvent = v.InferOutput<typeof cloudFormationEvent>;

@@ -1,6 +1,12 @@
+import { isIPv6 } from 'node:net';
 import * as v from 'valibot';
 import { MigrationError } from '../migration/migration-error.ts';
-import { type ConnectionTarget, parseConnectionUrl } from '../postgres/connection-target.ts';
+import {
+  type ConnectionTarget,
+  PORT_EXPECTED,
+  parseConnectionUrl,
+  parsePort,
+} from '../postgres/connection-target.ts';
 
 /** Reads the secret anew at each call, so that a rotated password is used from then on. */
 export async function readSecret(secretArn: string): Promise<ConnectionTarget> {
@@ -44,7 +50,7 @@ const rdsForm = v.object({
   host: v.string(),
   username: v.string(),
   password: v.string(),
-  port: v.optional(v.union([v.number(), v.pipe(v.string(), v.regex(/^\d+$/), v.transform(Number))])),
+  port: v.optional(v.union([v.number(), v.string()])),
   dbname: v.optional(v.string()),
   engine: v.optional(v.string()),
 });
@@ -65,13 +71,13 @@ export function parseSecret(text: string): ConnectionTarget {
   if (!rds.success) throw invalid(`its keys are ${keysOf(json)}`);
   const { host, username, password, port, dbname, engine } = rds.output;
   if (engine !== undefined && !engine.includes('postgres')) throw invalid(`its engine is '${engine}'`);
-  const address = new URL('postgres://placeholder');
-  address.hostname = host;
-  address.port = String(port ?? 5432);
-  address.username = encodeURIComponent(username);
-  address.password = encodeURIComponent(password);
-  address.pathname = `/${encodeURIComponent(dbname ?? 'postgres')}`;
-  return parseConnectionUrl(address.href, 'The secret');
+  // Of a host that is none, the URL parser would take a part, or nothing.
+  if (!isIPv6(host) && !/^[\w.-]+$/.test(host)) throw invalid('its host is no host name');
+  const portNumber = parsePort(String(port ?? 5432));
+  if (portNumber === undefined) throw invalid(PORT_EXPECTED);
+  const [user, secret, database] = [username, password, dbname ?? 'postgres'].map(encodeURIComponent);
+  const address = `${isIPv6(host) ? `[${host}]` : host}:${portNumber}`;
+  return parseConnectionUrl(`postgres://${user}:${secret}@${address}/${database}`, 'The secret');
 }
 
 /** Names of the keys, never their values. */

@@ -10,7 +10,13 @@ import { readLedger } from '../postgres/ledger.ts';
 import { settle } from './settle.ts';
 
 /** `idle`: steps are pending that wait for nobody, so a run has to go on with them. */
-export type DeployProgress = { readonly kind: 'complete' | 'in-progress' | 'idle' };
+export type DeployProgress =
+  | { readonly kind: 'complete' | 'idle' }
+  | {
+      readonly kind: 'in-progress';
+      readonly builds: readonly string[];
+      readonly waiting: string | undefined;
+    };
 
 interface Asked {
   readonly options: MigrationOptions;
@@ -34,7 +40,14 @@ export async function deployProgress(
           ? []
           : builds;
     if (needed.some(isOver)) throw failed((await settle(session, options.ledgerSchema)).message);
-    if (needed.length > 0) return { kind: 'in-progress' };
+    if (needed.length > 0) {
+      const waiting = next === undefined ? undefined : next.migration.file;
+      return {
+        kind: 'in-progress',
+        builds: needed.map(({ index, table, state }) => `${index || 'REINDEX'} on ${table}: ${state}`),
+        waiting,
+      };
+    }
     return { kind: next === undefined ? 'complete' : 'idle' };
   });
 }
@@ -47,6 +60,17 @@ function ofThisCode(builds: readonly RecordedBuild[], { migrations }: CompiledMi
 
 function isOver({ state }: RecordedBuild): boolean {
   return state === 'failed' || state === 'cancelled';
+}
+
+/** For a deploy that has waited as long as CloudFormation lets it. */
+export function stillRunning(progress: DeployProgress): MigrationError {
+  const what = progress.kind === 'in-progress' ? progress.builds.join('; ') : 'migrations';
+  return new MigrationError({
+    code: 'deploy-outlasted',
+    what: `This deploy waited as long as CloudFormation allows; still running: ${what}.`,
+    applied: 'every step before the ones that wait; the index builds go on in the database.',
+    next: 'deploy again when they are valid (action status tells), or choose waitFor: "nothing"; nothing has to be started by hand.',
+  });
 }
 
 function failed(message: string): MigrationError {

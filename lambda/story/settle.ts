@@ -37,7 +37,16 @@ export async function settle(session: Session, ledgerSchema: string): Promise<Se
   if (typeof run?.error === 'string') lines.push(`The run that followed failed: ${run.error}`);
   return lines.length === 0
     ? { outcome: 'valid', message: '' }
-    : { outcome: 'failed', message: lines.join('\n') };
+    : { outcome: 'failed', message: limited(lines) };
+}
+
+/** Step Functions takes 32,768 characters of cause. */
+const MOST_LINES = 20;
+
+function limited(lines: readonly string[]): string {
+  const more = lines.length - MOST_LINES;
+  const shown = lines.slice(0, MOST_LINES).map((line) => line.slice(0, 1_000));
+  return (more > 0 ? [...shown, `… and ${more} more; the action status lists them all.`] : shown).join('\n');
 }
 
 function describe({

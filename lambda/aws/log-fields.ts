@@ -1,17 +1,12 @@
 import type { RunEvent } from '../story/run.ts';
 import type { TurnEvent } from '../story/turn.ts';
 
-/** One JSON line for each event: names, numbers and Postgres's words, no SQL of the user's and no secret. */
-export function logEvent(event: RunEvent | TurnEvent): void {
-  console.log(JSON.stringify(describe(event)));
-}
-
-function describe(event: RunEvent | TurnEvent): object {
+/** What is logged of an event: names, numbers and Postgres's words, no SQL of the user's and no secret. */
+export function logFields(event: RunEvent | TurnEvent): Record<string, unknown> {
   switch (event.kind) {
     case 'planned': {
       const { pending, builds, late, reformatted, unknown } = event.plan;
       return {
-        event: event.kind,
         steps: pending.length,
         files: [...new Set(pending.map(({ migration }) => migration.file))],
         builds: builds.length,
@@ -22,24 +17,23 @@ function describe(event: RunEvent | TurnEvent): object {
     }
     case 'applied':
       return {
-        event: event.kind,
         steps: event.steps.map(({ migration, step, how }) => `${migration.name}#${step + 1} ${how}`),
         milliseconds: event.milliseconds,
       };
     case 'turn':
-      return { event: event.kind, ...named(event.build), turn: event.turn, decision: event.decision };
+      return { ...named(event.build), turn: event.turn, decision: event.decision };
     case 'started':
-      return { event: event.kind, ...named(event.build), attempt: event.attempt, session: event.session };
+      return { ...named(event.build), attempt: event.attempt, session: event.session };
     case 'progress':
-      return { event: event.kind, ...named(event.build), ...event.progress };
+      return { ...named(event.build), ...event.progress };
     case 'ended':
-      return { event: event.kind, ...named(event.build), outcome: event.outcome, fault: event.fault };
+      return { ...named(event.build), outcome: event.outcome, fault: event.fault };
     case 'waiting-for-run':
     case 'locked':
     case 'reconnecting':
     case 'waiting-for-builds': {
       const { kind, ...rest } = event;
-      return { event: kind, ...rest };
+      return rest;
     }
     default:
       return event satisfies never;

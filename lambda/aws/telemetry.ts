@@ -1,0 +1,101 @@
+import { Logger } from '@aws-lambda-powertools/logger';
+import { Metrics, MetricUnit } from '@aws-lambda-powertools/metrics';
+import type { DeployProgress } from '../story/deploy-progress.ts';
+import type { RunEvent } from '../story/run.ts';
+import type { TurnEvent } from '../story/turn.ts';
+import { type DomainEvent, sendEvents } from './events.ts';
+import { logFields } from './log-fields.ts';
+
+/** CloudWatch namespace; the dimension `service` names the construct. */
+export const METRIC_NAMESPACE = 'PostgresMigrations';
+
+/** Metric names, shared with the alarms and the dashboard. */
+export const metric = {
+  stepsApplied: 'StepsApplied',
+  runSucceeded: 'RunSucceeded',
+  runFailed: 'RunFailed',
+  buildSucceeded: 'BuildSucceeded',
+  buildFailed: 'BuildFailed',
+  buildSeconds: 'BuildSeconds',
+  /** 0 to 100, with the dimension `index`. */
+  buildProgress: 'BuildProgress',
+  /** Seconds that the build's blocker has been in its transaction; 0 while nothing blocks. */
+  buildBlockedSeconds: 'BuildBlockedSeconds',
+} as const;
+
+const logger = new Logger();
+const metrics = new Metrics({ namespace: METRIC_NAMESPACE });
+let events: DomainEvent[] = [];
+
+/** One event becomes a structured log line, and a metric or an EventBridge event where it is one. */
+export function report(event: RunEvent | TurnEvent): void {
+  logger.info(event.kind, logFields(event));
+  switch (event.kind) {
+    case 'applied':
+      metrics.addMetric(metric.stepsApplied, MetricUnit.Count, event.steps.length);
+      break;
+    case 'progress': {
+      const { fraction, blocker } = event.progress;
+      const single = metrics.singleMetric();
+      single.addDimension('index', event.build.index || event.build.table);
+      if (fraction !== undefined) single.addMetric(metric.buildProgress, MetricUnit.Percent, fraction * 100);
+      metrics.addMetric(metric.buildBlockedSeconds, MetricUnit.Seconds, blocker?.seconds ?? 0);
+      break;
+    }
+    case 'ended':
+      reportBuildEnd(event);
+      break;
+    default:
+      break;
+  }
+}
+
+function reportBuildEnd({ build, outcome, fault }: Extract<TurnEvent, { kind: 'ended' }>): void {
+  metrics.addMetric(outcome === 'failed' ? metric.buildFailed : metric.buildSucceeded, MetricUnit.Count, 1);
+  const seconds = build.secondsSinceFirstStart;
+  if (seconds !== undefined) metrics.addMetric(metric.buildSeconds, MetricUnit.Seconds, seconds);
+  events.push({
+    type: 'Index Build Ended',
+    detail: {
+      outcome,
+      operation: build.operation,
+      table: `${build.schema}.${build.table}`,
+      index: build.index,
+      file: build.file,
+      seconds,
+      attempts: build.attempts,
+      error: fault === undefined ? undefined : `${fault.message} (SQLSTATE ${fault.sqlstate})`,
+    },
+  });
+}
+
+/** A run's end, whoever asked for it. */
+export function reportRunEnd(detail: { readonly outcome: string; readonly [key: string]: unknown }): void {
+  const failed = detail.outcome === 'failed';
+  metrics.addMetric(failed ? metric.runFailed : metric.runSucceeded, MetricUnit.Count, 1);
+  if (failed) logger.error('run failed', detail);
+  else logger.info('run ended', detail);
+  events.push({ type: 'Run Ended', detail });
+}
+
+/** What a deploy that waits is waiting for: one line for each time that the framework asks. */
+export function logDeployProgress(progress: DeployProgress): void {
+  logger.info('deploy', { ...progress });
+}
+
+/**
+ * Sends what the invocation has gathered; to be awaited before the handler answers, since a frozen function sends
+ * nothing. What can't be sent is logged, and fails no deploy.
+ */
+export async function flushTelemetry(): Promise<void> {
+  metrics.publishStoredMetrics();
+  const gathered = events;
+  events = [];
+  try {
+    await sendEvents(gathered);
+  } catch (error) {
+    logger.warn('events could not be sent', {
+      error: error instanceof Error ? error.message : String(error),
+    });
+  }
+}
