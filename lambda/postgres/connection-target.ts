@@ -34,7 +34,8 @@ export function parseConnectionUrl(text: string, source: string): ConnectionTarg
     throw refuse('it is not a URL');
   }
   if (url.protocol !== 'postgres:' && url.protocol !== 'postgresql:') {
-    throw refuse(`its scheme is '${url.protocol.replace(/:$/, '')}', not 'postgres'`);
+    // Of a bare `password:more`, the scheme would be the password.
+    throw refuse('its scheme is not postgres');
   }
   const decode = (part: string, name: string) => {
     try {
@@ -49,14 +50,24 @@ export function parseConnectionUrl(text: string, source: string): ConnectionTarg
   if (user === '') throw refuse('it names no user');
   const database = decode(url.pathname.replace(/^\//, ''), 'database') || user;
   const password = decode(url.password, 'password') || url.searchParams.get('password') || undefined;
+  const port = parsePort(url.port || (url.searchParams.get('port') ?? '5432'));
+  if (port === undefined) throw refuse(PORT_EXPECTED);
   return {
     host: directHost(host),
-    port: url.port === '' ? Number(url.searchParams.get('port') ?? 5432) : Number(url.port),
+    port,
     database,
     user,
     password,
     tls: parseTls(url.searchParams, host, refuse),
   };
+}
+
+/** Said of a port that is none. */
+export const PORT_EXPECTED = 'its port is no number from 1 to 65535';
+
+export function parsePort(text: string): number | undefined {
+  const port = /^\d{1,5}$/.test(text) ? Number(text) : 0;
+  return port >= 1 && port <= 65_535 ? port : undefined;
 }
 
 function parseTls(
@@ -80,14 +91,19 @@ function parseTls(
     case 'prefer':
       return isThisMachine(host) ? { kind: 'off' } : { kind: 'verified', rootCertificateFile };
     default:
-      throw refuse(
-        `its sslmode '${mode}' is unknown (disable, require, verify-ca, verify-full or no-verify)`,
-      );
+      throw refuse('its sslmode is unknown (disable, require, verify-ca, verify-full or no-verify)');
   }
 }
 
+/** By name, by loopback address, or by the directory of a Unix socket. */
 function isThisMachine(host: string): boolean {
-  return host === 'localhost' || host === '::1' || host.startsWith('127.') || host.endsWith('.localhost');
+  return (
+    host === 'localhost' ||
+    host.endsWith('.localhost') ||
+    host === '::1' ||
+    host.startsWith('127.') ||
+    host.startsWith('/')
+  );
 }
 
 /** Neon's hosts, by their domain. */
