@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { access, chmod, cp, mkdtemp, rm, unlink } from 'node:fs/promises';
+import { access, chmod, cp, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
@@ -108,7 +108,7 @@ describe('an embedded Postgres', () => {
     onTestFinished(() => rm(hidden, { recursive: true }));
     const directory = join(hidden, 'native');
     await cp(packagedBinaries().directory, directory, { recursive: true, verbatimSymlinks: true });
-    await unlink(join(directory, 'lib', process.platform === 'darwin' ? 'libpq.dylib' : 'libpq.so.5'));
+    await rm(join(directory, 'lib', 'libpq.so.5'), { force: true });
     await chmod(join(directory, 'bin', 'postgres'), 0o644);
     await chmod(hidden, 0o700);
     const postgres = await startServer({ binaries: { directory } });
