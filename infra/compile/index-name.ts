@@ -38,6 +38,11 @@ function additionOf(columns: readonly string[]): string {
   return addition;
 }
 
+/** What PostgreSQL calls a constraint that has no name: `messages_user_id_fkey`. */
+export function constraintName(table: string, columns: readonly string[], label: string): string {
+  return objectName(table, additionOf(columns), label);
+}
+
 /** makeObjectName: the longer of the two parts is cut first, the label never. */
 function objectName(table: string, addition: string, label: string): string {
   const available = NAME_BYTES - (label.length + 1) - (addition === '' ? 0 : 1);

@@ -1,0 +1,131 @@
+import type { RelationName } from '../../lambda/migration/migration.ts';
+import type { Index, Relation } from './table.ts';
+
+/** How much a function's answer may change: only a volatile one has to be asked for each row. */
+export type Volatility = 'immutable' | 'stable' | 'volatile';
+
+/**
+ * What the migrations of a folder make of a database, as far as their text tells, at one moment between two
+ * statements. `learn.ts` leads it from one moment to the next.
+ */
+export class Schema {
+  readonly #relations = new Map<string, Relation[]>();
+  readonly #indexes = new Map<string, Index[]>();
+  readonly #functions = new Map<string, Volatility>();
+
+  /** A table, view or materialized view. */
+  relation(name: RelationName): Relation | undefined {
+    return pick(this.#relations.get(name.name), { name, of: (relation) => relation.name.schema });
+  }
+
+  /** The relation, or a new one of unknown kind: somebody made it before or beside this folder. */
+  relationOrUnknown(name: RelationName): Relation {
+    const known = this.relation(name);
+    if (known !== undefined) return known;
+    const unknown: Relation = { ...emptyRelation(name), kind: 'unknown' };
+    this.addRelation(unknown);
+    return unknown;
+  }
+
+  addRelation(relation: Relation): void {
+    add(this.#relations, relation.name.name, relation);
+  }
+
+  /** Takes it away with its indexes and the foreign keys of others that refer to it. */
+  dropRelation(relation: Relation): void {
+    remove(this.#relations, relation.name.name, relation);
+    for (const index of this.indexesOf(relation)) this.dropIndex(index);
+    for (const other of this.relations()) {
+      for (const { name, references } of other.constraints.values()) {
+        if (references === relation) other.constraints.delete(name);
+      }
+    }
+  }
+
+  renameRelation(relation: Relation, name: RelationName): void {
+    remove(this.#relations, relation.name.name, relation);
+    relation.name = name;
+    this.addRelation(relation);
+  }
+
+  *relations(): Iterable<Relation> {
+    for (const list of this.#relations.values()) yield* list;
+  }
+
+  /** Partitions and heirs, and theirs. */
+  descendants(relation: Relation): readonly Relation[] {
+    const found: Relation[] = [];
+    for (const other of this.relations()) {
+      if (other.parents.includes(relation)) found.push(other, ...this.descendants(other));
+    }
+    return [...new Set(found)];
+  }
+
+  index(name: RelationName): Index | undefined {
+    return pick(this.#indexes.get(name.name), { name, of: (index) => index.table.name.schema });
+  }
+
+  indexesOf(relation: Relation): readonly Index[] {
+    return [...this.#indexes.values()].flat().filter(({ table }) => table === relation);
+  }
+
+  addIndex(index: Index): void {
+    add(this.#indexes, index.name, index);
+  }
+
+  dropIndex(index: Index): void {
+    remove(this.#indexes, index.name, index);
+  }
+
+  renameIndex(index: Index, name: string): void {
+    this.dropIndex(index);
+    index.name = name;
+    this.addIndex(index);
+  }
+
+  /** Of a function that the folder creates; by name, since overloads seldom differ in it. */
+  volatility(functionName: string): Volatility | undefined {
+    return this.#functions.get(functionName);
+  }
+
+  setVolatility(functionName: string, volatility: Volatility): void {
+    this.#functions.set(functionName, volatility);
+  }
+}
+
+export function emptyRelation(name: RelationName): Omit<Relation, 'kind'> {
+  return {
+    name,
+    temporary: false,
+    origin: undefined,
+    columns: new Map(),
+    constraints: new Map(),
+    parents: [],
+  };
+}
+
+/** `public` is where the search path leads unless somebody changed it. */
+function withoutPublic(schema: string | undefined): string | undefined {
+  return schema === 'public' ? undefined : schema;
+}
+
+/** Where a name has no schema, any relation of that name may be meant; the search path's is likelier. */
+function pick<Item>(
+  items: readonly Item[] | undefined,
+  { name, of }: { readonly name: RelationName; readonly of: (item: Item) => string | undefined },
+): Item | undefined {
+  const exact = items?.findLast((item) => withoutPublic(of(item)) === withoutPublic(name.schema));
+  return exact ?? (name.schema === undefined ? items?.at(-1) : undefined);
+}
+
+function add<Item>(map: Map<string, Item[]>, key: string, item: Item): void {
+  const list = map.get(key);
+  if (list === undefined) map.set(key, [item]);
+  else list.push(item);
+}
+
+function remove<Item>(map: Map<string, Item[]>, key: string, item: Item): void {
+  const rest = (map.get(key) ?? []).filter((each) => each !== item);
+  if (rest.length === 0) map.delete(key);
+  else map.set(key, rest);
+}
