@@ -1,0 +1,66 @@
+import { describe, expect, it } from 'vitest';
+import { parseFile } from '../../infra/compile/parse-file.ts';
+import { SourceText } from '../../infra/compile/source-text.ts';
+import { compileText, refusalOf } from './compile-text.ts';
+
+const parse = (text: string) => parseFile(new SourceText('1_a.sql', text));
+
+describe('odd input', () => {
+  it('may be one statement of several megabytes with dashes in it', () => {
+    const rows = Array.from({ length: 40_000 }, (_, id) => `(${id}, 'a -- b /* c ${'x'.repeat(30)}')`);
+    const { statements, comments } = parse(`-- rows\ninsert into a values\n${rows.join(',\n')}; -- end`);
+    expect(statements.map(({ text }) => text.length)).toEqual([
+      `insert into a values\n${rows.join(',\n')}`.length,
+    ]);
+    expect(comments.map(({ text }) => text)).toEqual(['-- rows', '-- end']);
+  });
+
+  it('may be a string or a comment of 20 megabytes', () => {
+    const long = 'x'.repeat(20_000_000);
+    expect(parse(`select '${long}' -- a`).statements[0]?.text).toHaveLength(long.length + 9);
+    expect(parse(`/* ${long} */ select 1`).statements[0]?.text).toBe('select 1');
+  });
+
+  it('may be nested some thousand levels deep', () => {
+    const sql = `select ${Array.from({ length: 4_000 }, () => '1').join(' + ')}`;
+    expect(compileText(sql).steps[0]?.fingerprint).toMatch(/^[0-9a-f]{64}$/);
+  });
+
+  it('is refused with a sentence where it is too much for the parser, which is then as new', () => {
+    const tooDeep = `select ${Array.from({ length: 50_000 }, () => '1').join(' + ')}`;
+    expect(
+      refusalOf({ '1_a.sql': tooDeep, '2_b.sql': `select ${'('.repeat(50_000)}`, '3_c.sql': 'selct' }),
+    ).toBe(
+      [
+        '1_a.sql:1:1: The parser gave up on this file, which may be too large or nested too deeply for it: ' +
+          'Maximum call stack size exceeded.',
+        `    ${tooDeep.slice(0, 99)}…`,
+        '    ^',
+        'Split it into several files or statements.',
+        '',
+        '2_b.sql:1:10004: memory exhausted at or near "(".',
+        `    …${'('.repeat(98)}…`,
+        `    ${' '.repeat(50)}^`,
+        '',
+        '3_c.sql:1:1: syntax error at or near "selct".',
+        '    selct',
+        '    ^',
+        '',
+        'Next: Correct these 3 files, then try again. The database was not touched.',
+      ].join('\n'),
+    );
+    expect(compileText('select 1').steps).toHaveLength(1);
+  });
+
+  it('may be a body that the PL/pgSQL parser cannot read: Postgres will say what is wrong', () => {
+    const [step] = compileText('do $$ this is no PL/pgSQL $$').steps;
+    expect(step?.kind).toBe('transaction');
+    expect(compileText('do language plperl $$ spi_commit(); $$').steps[0]?.kind).toBe('transaction');
+    expect(compileText('do $$ declare x a.b%rowtype; y c[]; begin null; end $$').steps[0]?.kind).toBe(
+      'transaction',
+    );
+    expect(compileText("do $$ begin raise notice '; commit;'; /* commit; */ end $$").steps[0]?.kind).toBe(
+      'transaction',
+    );
+  });
+});
