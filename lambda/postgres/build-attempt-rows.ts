@@ -28,12 +28,12 @@ export async function beginAttempt(
 export async function setSessionKind(
   session: Session,
   ledgerSchema: string,
-  { id, kind }: { id: string; kind: SessionKind },
+  { id, kind, pid }: { id: string; kind: SessionKind; pid: number },
 ): Promise<void> {
-  await session.query(`update ${quoteIdentifier(ledgerSchema)}.index_build set session = $2 where id = $1`, [
-    id,
-    kind,
-  ]);
+  await session.query(
+    `update ${quoteIdentifier(ledgerSchema)}.index_build set session = $2, builder_pid = $3 where id = $1`,
+    [id, kind, pid],
+  );
 }
 
 /** For sessions whose end we see ourselves; the supervisor of a loopback session writes its own. */

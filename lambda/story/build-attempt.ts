@@ -24,8 +24,12 @@ export async function startBuild(
     report({ kind: 'started', build, attempt, session: 'loopback' });
     return { kind: 'watch', build, holding: { kind: 'loopback' } };
   }
-  await setSessionKind(session, ledgerSchema, { id: build.id, kind: 'attached' });
-  const attached = await startAttached(target, build, settings);
+  const attached = await startAttached({
+    target,
+    build,
+    settings,
+    connected: (pid) => setSessionKind(session, ledgerSchema, { id: build.id, kind: 'attached', pid }),
+  });
   report({ kind: 'started', build, attempt, session: 'attached' });
   return {
     kind: 'watch',

@@ -51,7 +51,11 @@ export class HeldBuild {
   /** The statement goes on without us. */
   async letGo(): Promise<void> {
     this.#let = true;
-    await setSessionKind(this.#session, this.#ledgerSchema, { id: this.#build.id, kind: 'orphan' });
+    await setSessionKind(this.#session, this.#ledgerSchema, {
+      id: this.#build.id,
+      kind: 'orphan',
+      pid: this.#attached.session.pid,
+    });
     this.#attached.session.letGo();
   }
 

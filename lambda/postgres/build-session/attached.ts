@@ -4,34 +4,57 @@ import { builderNames } from '../builder-names.ts';
 import { connect } from '../connect.ts';
 import type { ConnectionTarget } from '../connection-target.ts';
 import { SessionLost, StatementFault } from '../fault.ts';
+import type { Session } from '../session.ts';
 import { LIFT_LIMITS } from './build-settings.ts';
 
 /** A build whose statement runs in a session of this process: it ends when the session does. */
 export interface AttachedBuild {
+  /** Its server process. */
+  readonly pid: number;
   /** Resolves when the statement is over; a fault where Postgres refused it or the session was lost. Never rejects. */
   readonly ended: Promise<PostgresFault | undefined>;
   /** Drops the connection; whether the statement goes on is the server's and its proxy's affair. */
   letGo(): void;
 }
 
-export async function startAttached(
-  target: ConnectionTarget,
+export interface AttachedStart {
+  readonly target: ConnectionTarget;
+  readonly build: IndexBuild;
+  /** SET statements of ours: memory, workers. */
+  readonly settings: readonly string[];
+  /** Called before the statement is sent: what it throws keeps it from being sent. */
+  readonly connected: (pid: number) => Promise<void>;
+}
+
+/** `connected` must prove that we still hold the table lock, or another turn's builder may be at work. */
+export async function startAttached(start: AttachedStart): Promise<AttachedBuild> {
+  const { target, build, settings, connected } = start;
+  const session = await connect(target, { applicationName: builderNames(build)[1] });
+  try {
+    const [row] = await session.query('select pg_catalog.pg_backend_pid() as pid');
+    const pid = Number(row?.pid);
+    await connected(pid);
+    return { pid, ended: run(session, build, settings), letGo: () => session.abandon() };
+  } catch (error) {
+    session.abandon();
+    throw error;
+  }
+}
+
+async function run(
+  session: Session,
   build: IndexBuild,
   settings: readonly string[],
-): Promise<AttachedBuild> {
-  const session = await connect(target, { applicationName: builderNames(build)[1] });
-  const run = async (): Promise<PostgresFault | undefined> => {
-    try {
-      const prepared = await session.script([...build.settings, LIFT_LIMITS, ...settings].join(';\n'));
-      if (prepared.fault !== undefined) return prepared.fault.fault;
-      return (await session.script(build.statement)).fault?.fault;
-    } catch (error) {
-      if (error instanceof StatementFault) return error.fault;
-      const message = error instanceof SessionLost ? error.message : String(error);
-      return { sqlstate: '08006', message };
-    } finally {
-      await session.close();
-    }
-  };
-  return { ended: run(), letGo: () => session.abandon() };
+): Promise<PostgresFault | undefined> {
+  try {
+    const prepared = await session.script([...build.settings, LIFT_LIMITS, ...settings].join(';\n'));
+    if (prepared.fault !== undefined) return prepared.fault.fault;
+    return (await session.script(build.statement)).fault?.fault;
+  } catch (error) {
+    if (error instanceof StatementFault) return error.fault;
+    const message = error instanceof SessionLost ? error.message : String(error);
+    return { sqlstate: '08006', message };
+  } finally {
+    await session.close();
+  }
 }
