@@ -44,8 +44,9 @@ export class Kinship {
       const self = tree.CreateStmt.relation?.relname;
       return relatives(this.#defaultPartitions, named).filter(({ name }) => name !== self);
     }
-    const family = [...named, ...this.#descendants(named)];
-    const beside = family.slice(named.length);
+    const only = relationsWithOnly(tree);
+    const beside = [...this.#descendants(named.filter(({ name }) => !only.has(name)))];
+    const family = [...named, ...beside];
     if (as('DropStmt', tree)?.removeType === 'OBJECT_TABLE') {
       const parents = relatives(this.#parents, family);
       beside.push(...parents, ...relatives(this.#defaultPartitions, parents));
@@ -116,6 +117,16 @@ function referencedTables(elements: readonly Node[] | undefined): readonly Range
     return true;
   });
   return tables;
+}
+
+/** Named with ONLY, so that their partitions and heirs stay out of it. */
+function relationsWithOnly(tree: Node): ReadonlySet<unknown> {
+  const names = new Set<unknown>();
+  walk(tree, (object) => {
+    if (object.relname !== undefined && object.inh !== true) names.add(object.relname);
+    return true;
+  });
+  return names;
 }
 
 const REBUILDING: ReadonlySet<string> = new Set(['AT_AlterColumnType', 'AT_DropColumn', 'AT_DropConstraint']);

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import type { RelationName, Touches } from '../../lambda/migration/migration.ts';
-import { compileStatement } from './compile-text.ts';
+import { type RelationName, statementsOf, type Touches } from '../../lambda/migration/migration.ts';
+import { compileFiles, compileStatement } from './compile-text.ts';
 
 type Names = Readonly<Partial<Record<Exclude<keyof Touches, 'opaque'>, readonly string[]>>> & {
   opaque?: boolean;
@@ -101,5 +101,34 @@ const CASES: readonly (readonly [string, Names])[] = [
 describe('what a statement touches', () => {
   it.each(CASES)('%s', (sql, expected) => {
     expect(named(sql)).toEqual(expected);
+  });
+});
+
+describe('what the folder shows beside the text', () => {
+  const TABLES = `
+    create table parent (id int) partition by range (id);
+    create table child partition of parent for values from (0) to (10);
+    create table s.grandchild partition of child default;
+    create table rest (id int);
+    alter table parent attach partition rest default;
+    create table pointer (id int references target);
+    alter table child rename to renamed;
+  `;
+
+  it.each([
+    ['alter table parent add column x int', ['parent', 'child', 'rest', 'renamed', 's.grandchild']],
+    ['create index on parent (id)', ['parent', 'child', 'rest', 'renamed', 's.grandchild']],
+    ['create index on only parent (id)', ['parent']],
+    ['truncate only parent', ['parent']],
+    ['alter table renamed add column x int', ['renamed', 's.grandchild']],
+    ['create table another partition of renamed for values in (1)', ['renamed', 's.grandchild']],
+    ['drop table pointer', ['pointer', 'target']],
+    ['alter table target alter column id type bigint', ['target', 'pointer']],
+    ['alter table target add column x int', ['target']],
+    ['truncate pointer', ['pointer']],
+  ])('%s', (sql, changes) => {
+    const { migrations } = compileFiles({ '1_tables.sql': TABLES, '2_test.sql': sql });
+    const [statement] = migrations[1]?.steps.flatMap(statementsOf) ?? [];
+    expect(statement?.touches.changes.map(dotted)).toEqual(changes);
   });
 });
