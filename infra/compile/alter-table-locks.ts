@@ -87,7 +87,9 @@ function modeOf({ subtype = 'AT_AddColumn', def }: AlterTableCmd): LockMode {
     case 'AT_SetRelOptions':
     case 'AT_ResetRelOptions': {
       const options = (as('List', def)?.items ?? []).map((node) => as('DefElem', node)?.defname ?? '');
-      return options.some((option) => STRICT_OPTIONS.has(option)) ? 'access exclusive' : 'share update exclusive';
+      return options.some((option) => STRICT_OPTIONS.has(option))
+        ? 'access exclusive'
+        : 'share update exclusive';
     }
     default:
       return MODES[subtype] ?? 'access exclusive';

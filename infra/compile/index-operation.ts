@@ -2,8 +2,8 @@ import type { DropStmt, IndexStmt, ReindexStmt } from 'libpg-query';
 import type { CreateIndex, DropIndexes, IndexOperation, Reindex } from '../../lambda/migration/migration.ts';
 import { suggestedIndexName } from './index-name.ts';
 import type { ParsedStatement } from './parse-file.ts';
-import { parser } from './parser.ts';
 import { as, relationOf, relationOfParts, strings } from './syntax-tree.ts';
+import { codeTokensOf, type Token } from './tokens.ts';
 
 /** Takes an index operation apart. */
 export function indexOperationOf(statement: ParsedStatement): IndexOperation {
@@ -55,50 +55,34 @@ function reindex({ kind, relation, name }: ReindexStmt, text: string): Reindex {
   };
 }
 
-interface CodeToken {
-  readonly text: string;
-  readonly start: number;
-  readonly end: number;
-}
-
-/** The tokens of one statement without its comments; places are bytes of UTF-8. */
-function codeTokens(text: string): readonly CodeToken[] {
-  return parser()
-    .scanSync(text)
-    .tokens.filter(({ tokenName }) => tokenName !== 'SQL_COMMENT' && tokenName !== 'C_COMMENT');
-}
-
 /**
  * From USING or the opening bracket of the columns to the end. CREATE INDEX has no bracket before ON, so ON is the
  * first token of that text, if the index's own name is not: a quoted name is another token than the word.
  */
 function definitionOf(text: string): string {
-  const tokens = codeTokens(text);
+  const tokens = codeTokensOf(text);
   let at = tokens.findIndex((token) => token.text.toLowerCase() === 'on') + 1;
   if (tokens[at]?.text.toLowerCase() === 'only') at += 1;
   if (tokens[at]?.text === '(') at += 1;
   while (tokens[at + 1]?.text === '.') at += 2;
   at += 1;
   while (tokens[at]?.text === '*' || tokens[at]?.text === ')') at += 1;
-  return Buffer.from(text)
-    .subarray(tokens[at]?.start ?? 0)
-    .toString();
+  return text.slice(tokens[at]?.start);
 }
 
 /** `(concurrently, tablespace x)` → `(tablespace x)`. */
 function optionsWithoutConcurrently(text: string): string {
-  const tokens = codeTokens(text);
+  const tokens = codeTokensOf(text);
   if (tokens[1]?.text !== '(') return '';
-  const bytes = Buffer.from(text);
   const kept: string[] = [];
-  let option: CodeToken[] = [];
+  let option: Token[] = [];
   for (const token of tokens.slice(2)) {
     if (token.text !== ',' && token.text !== ')') {
       option.push(token);
       continue;
     }
     if (option[0]?.text.toLowerCase() !== 'concurrently') {
-      kept.push(bytes.subarray(option[0]?.start, option.at(-1)?.end).toString());
+      kept.push(text.slice(option[0]?.start, option.at(-1)?.end));
     }
     option = [];
     if (token.text === ')') break;

@@ -5,6 +5,7 @@ import { problemAt } from './problem.ts';
 import type { SourceText } from './source-text.ts';
 import { refuseSyntax } from './syntax-fault.ts';
 import type { Node } from './syntax-tree.ts';
+import { type Token, tokensOf } from './tokens.ts';
 
 /** One statement with its syntax tree, as the linter needs it. */
 export interface ParsedStatement {
@@ -41,7 +42,7 @@ export function parseFile(source: SourceText): ParsedFile {
   const statements: ParsedStatement[] = [];
   for (const piece of pieces(source, trees)) {
     const tokens = scanPiece(source, piece);
-    for (const token of tokens) if (token.comment) comments.push({ text: token.text, index: token.index });
+    for (const { text, start, comment } of tokens) if (comment) comments.push({ text, index: start });
     const code = tokens.filter((token) => !token.comment);
     let next = 0;
     for (const each of piece.trees) {
@@ -104,19 +105,12 @@ function pieces(source: SourceText, trees: readonly RawStmt[]): readonly Piece[]
   return [...result, { from, to: source.byteLength, trees: gathered }];
 }
 
-interface ScannedToken {
-  readonly text: string;
-  readonly index: number;
-  readonly end: number;
-  readonly comment: boolean;
-}
-
-function scanPiece(source: SourceText, { from, to }: Piece): readonly ScannedToken[] {
+/** With indexes into the whole source. */
+function scanPiece(source: SourceText, { from, to }: Piece): readonly Token[] {
   const index = source.indexOfByte(from);
   const text = source.text.slice(index, source.indexOfByte(to));
   if (text.trim() === '') return [];
-  const { tokens } = parser().scanSync(text);
-  // The scanner answers nothing where its answer does not fit into its memory.
+  const tokens = tokensOf(text);
   if (tokens.length === 0) {
     throw problemAt(source, {
       index,
@@ -124,10 +118,5 @@ function scanPiece(source: SourceText, { from, to }: Piece): readonly ScannedTok
       advice: 'Split it into several statements of at most 4 MB each.',
     });
   }
-  return tokens.map((token) => ({
-    text: token.text,
-    index: source.indexOfByte(from + token.start),
-    end: source.indexOfByte(from + token.end),
-    comment: token.tokenName === 'SQL_COMMENT' || token.tokenName === 'C_COMMENT',
-  }));
+  return tokens.map((token) => ({ ...token, start: index + token.start, end: index + token.end }));
 }

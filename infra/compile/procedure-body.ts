@@ -1,6 +1,7 @@
 import type { ParsedStatement } from './parse-file.ts';
 import { parser } from './parser.ts';
 import { as, kindOf, type Node, strings, walk } from './syntax-tree.ts';
+import { codeTokensOf } from './tokens.ts';
 
 /** What of a PL/pgSQL body decides whether it may run inside a transaction. */
 export interface ProcedureBody {
@@ -71,10 +72,7 @@ function callsIn(statement: unknown): readonly string[] {
 /** COMMIT or ROLLBACK as a statement of its own: followed by its semicolon, or by AND [NO] CHAIN. */
 function commitsByTokens(body: string): boolean {
   try {
-    const tokens = parser()
-      .scanSync(body)
-      .tokens.filter(({ tokenName }) => tokenName !== 'SQL_COMMENT' && tokenName !== 'C_COMMENT')
-      .map(({ text }) => text.toLowerCase());
+    const tokens = codeTokensOf(body).map(({ text }) => text.toLowerCase());
     return tokens.some(
       (token, at) =>
         (token === 'commit' || token === 'rollback') && [';', 'and'].includes(tokens[at + 1] ?? ''),

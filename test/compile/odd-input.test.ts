@@ -26,6 +26,18 @@ describe('odd input', () => {
     expect(compileText(sql).steps[0]?.fingerprint).toMatch(/^[0-9a-f]{64}$/);
   });
 
+  it('may have control characters in strings, names, comments and bodies', () => {
+    const all = Array.from({ length: 31 }, (_, at) => String.fromCharCode(at + 1))
+      .filter((character) => character !== '\r')
+      .join('');
+    const sql = `-- ${all.replace('\n', '')}
+      select '${all}' as "${all}", $$${all}$$ /* ${all} */;
+      create index concurrently on a (x) where y = '${all}'; do $$ begin perform '${all}'; commit; end $$`;
+    const { steps } = compileText(sql);
+    expect(steps.map(({ kind }) => kind)).toEqual(['transaction', 'index-operation', 'autocommit']);
+    expect(steps[1]).toMatchObject({ operation: { definition: `(x) where y = '${all}'` } });
+  });
+
   it('is refused with a sentence where it is too much for the parser, which is then as new', () => {
     const tooDeep = `select ${Array.from({ length: 50_000 }, () => '1').join(' + ')}`;
     expect(
