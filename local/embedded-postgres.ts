@@ -78,6 +78,7 @@ export async function withEmbeddedPostgres<T>(
 export async function startEmbeddedPostgres(
   options: EmbeddedPostgresOptions = {},
 ): Promise<EmbeddedPostgres> {
+  if (process.platform === 'win32') throw onWindows();
   const user = userForPostgres();
   const scratch = await scratchDirectory(user);
   const home = join(scratch, 'home');
@@ -145,6 +146,15 @@ export async function startEmbeddedPostgres(
     await removeScratch(scratch);
     throw error;
   }
+}
+
+/** The server would run; what must end it with this process is a shell script. */
+function onWindows(): MigrationError {
+  return new MigrationError({
+    code: 'windows-unsupported',
+    what: 'The embedded Postgres is not started on Windows.',
+    next: 'Work in WSL, where everything here runs.',
+  });
 }
 
 const SUPERUSER = 'postgres';

