@@ -1,4 +1,5 @@
 import { Aws, Duration, Fn, Names, RemovalPolicy } from 'aws-cdk-lib';
+import type * as kms from 'aws-cdk-lib/aws-kms';
 import type * as lambda from 'aws-cdk-lib/aws-lambda';
 import * as logs from 'aws-cdk-lib/aws-logs';
 import * as sfn from 'aws-cdk-lib/aws-stepfunctions';
@@ -12,6 +13,7 @@ export interface IndexBuildLoopProps {
   /** Tables that build side by side. */
   readonly maxConcurrentTables: number;
   readonly logRetention: logs.RetentionDays;
+  readonly logEncryptionKey?: kms.IKey | undefined;
 }
 
 /** A task may take as long as Lambda lets it, and a little for Lambda to say that it took too long. */
@@ -61,7 +63,7 @@ export class IndexBuildLoop extends Construct {
       definitionBody: sfn.DefinitionBody.fromChainable(this.loop(props)),
       tracingEnabled: true,
       logs: {
-        destination: this.logGroup(props.logRetention),
+        destination: this.logGroup(props),
         level: sfn.LogLevel.ALL,
         includeExecutionData: false,
       },
@@ -224,11 +226,12 @@ export class IndexBuildLoop extends Construct {
    * A name under /aws/vendedlogs/ keeps the account's policy for log delivery from growing with every machine. It
    * carries the stack's id, since a retained group would stand in the way of the same stack created again.
    */
-  private logGroup(retention: logs.RetentionDays): logs.LogGroup {
+  private logGroup({ logRetention, logEncryptionKey }: IndexBuildLoopProps): logs.LogGroup {
     const stackId = Fn.select(2, Fn.split('/', Aws.STACK_ID));
     return new logs.LogGroup(this, 'Logs', {
       logGroupName: `/aws/vendedlogs/states/${Names.uniqueResourceName(this, { maxLength: 80 })}-${stackId}`,
-      retention,
+      retention: logRetention,
+      ...(logEncryptionKey === undefined ? {} : { encryptionKey: logEncryptionKey }),
       removalPolicy: RemovalPolicy.RETAIN,
     });
   }

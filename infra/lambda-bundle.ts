@@ -15,16 +15,24 @@ const home = fileURLToPath(new URL('..', import.meta.url));
 /** Where `npm run build` puts the functions' code, relative to dist/. */
 export const PREBUILT_BUNDLE = 'bundle';
 
+/** Name of the `rootCertificate` prop's file beside the code. */
+export const ROOT_CERTIFICATE_FILE = 'root-certificate.pem';
+
 /**
  * The code of all functions of one construct: their bundle and, beside it, the compiled migrations. The asset's
  * hash is over the content alone, so the same code and migrations give the same template everywhere.
  */
-export function lambdaBundle(scope: IConstruct, migrations: CompiledMigrations): lambda.Code {
+export function lambdaBundle(
+  scope: IConstruct,
+  migrations: CompiledMigrations,
+  rootCertificate: string | undefined,
+): lambda.Code {
   // Staging copies it to cdk.out when the first function is made; without staging, tools read it after synth.
   const staged = !scope.node.tryGetContext(DISABLE_ASSET_STAGING_CONTEXT);
   const directory = staged ? passingDirectory() : newDirectory();
   cpSync(functionCode(), directory, { recursive: true });
   writeFileSync(join(directory, COMPILED_MIGRATIONS_FILE), `${JSON.stringify(migrations)}\n`);
+  if (rootCertificate !== undefined) cpSync(rootCertificate, join(directory, ROOT_CERTIFICATE_FILE));
   return lambda.Code.fromAsset(directory);
 }
 

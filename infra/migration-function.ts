@@ -1,11 +1,14 @@
 import { type Duration, RemovalPolicy, Stack } from 'aws-cdk-lib';
+import type * as events from 'aws-cdk-lib/aws-events';
 import * as iam from 'aws-cdk-lib/aws-iam';
+import type * as kms from 'aws-cdk-lib/aws-kms';
 import * as lambda from 'aws-cdk-lib/aws-lambda';
 import * as logs from 'aws-cdk-lib/aws-logs';
 import type * as secretsmanager from 'aws-cdk-lib/aws-secretsmanager';
 import type { Construct } from 'constructs';
 import { environment } from '../lambda/environment.ts';
 import type { MigrationOptions } from '../lambda/migration/options.ts';
+import type { FunctionNetwork } from './database-access.ts';
 
 export interface MigrationFunctionProps {
   readonly code: lambda.Code;
@@ -17,6 +20,14 @@ export interface MigrationFunctionProps {
   readonly memorySize: number;
   readonly timeout: Duration;
   readonly logRetention: logs.RetentionDays;
+  /** Key of its log; CloudWatch's own encryption without one. */
+  readonly logEncryptionKey: kms.IKey | undefined;
+  readonly network: FunctionNetwork | undefined;
+  /** Names the construct in logs, metrics and events. */
+  readonly service: string;
+  readonly eventBus: events.IEventBus;
+  /** PEM files for TLS beyond Node's own trust store, as Lambda sees the path. */
+  readonly extraCertificates: string | undefined;
 }
 
 /** Lambda's limit, in characters; it carries a path that can be long. */
@@ -28,12 +39,13 @@ const LONGEST_DESCRIPTION = 256;
  */
 export class MigrationFunction extends lambda.Function {
   constructor(scope: Construct, id: string, props: MigrationFunctionProps) {
-    const { code, handler, description, secret, memorySize, timeout } = props;
+    const { code, handler, description, secret, memorySize, timeout, network } = props;
     const role = new iam.Role(scope, `${id}Role`, {
       assumedBy: new iam.ServicePrincipal('lambda.amazonaws.com'),
     });
     const logGroup = new logs.LogGroup(scope, `${id}Logs`, {
       retention: props.logRetention,
+      ...(props.logEncryptionKey === undefined ? {} : { encryptionKey: props.logEncryptionKey }),
       // A first deploy that fails takes its resources with it; its log is then what tells why.
       removalPolicy: RemovalPolicy.RETAIN,
     });
@@ -47,12 +59,40 @@ export class MigrationFunction extends lambda.Function {
       timeout,
       role,
       logGroup,
+      tracing: lambda.Tracing.ACTIVE,
+      ...(network === undefined ? {} : inNetwork(network)),
       environment: {
         [environment.secretArn]: secret.secretFullArn ?? secret.secretArn,
         [environment.options]: Stack.of(scope).toJsonString(props.options),
+        [environment.eventBus]: props.eventBus.eventBusName,
+        POWERTOOLS_SERVICE_NAME: props.service,
+        ...(props.extraCertificates === undefined ? {} : { NODE_EXTRA_CA_CERTS: props.extraCertificates }),
       },
     });
     logGroup.grantWrite(role);
     secret.grantRead(role);
+    props.eventBus.grantPutEventsTo(role);
+    if (network !== undefined) mayStandInNetwork(role);
   }
+}
+
+function inNetwork({ vpc, vpcSubnets, securityGroups }: FunctionNetwork) {
+  return { vpc, securityGroups, ...(vpcSubnets === undefined ? {} : { vpcSubnets }) };
+}
+
+/** Lambda makes the network interfaces with the function's role, and EC2 takes no resource for these actions. */
+function mayStandInNetwork(role: iam.Role): void {
+  role.addToPolicy(
+    new iam.PolicyStatement({
+      actions: [
+        'ec2:CreateNetworkInterface',
+        'ec2:DescribeNetworkInterfaces',
+        'ec2:DescribeSubnets',
+        'ec2:DeleteNetworkInterface',
+        'ec2:AssignPrivateIpAddresses',
+        'ec2:UnassignPrivateIpAddresses',
+      ],
+      resources: ['*'],
+    }),
+  );
 }

@@ -35,6 +35,10 @@ export class MigrationsStack extends Stack {
     };
     output('RunCommand', 'Runs the pending migrations', invoke('{}'));
     output('StatusCommand', 'Shows the ledger and the index builds', invoke('{"action":"status"}'));
+    output('PlanCommand', 'Shows what a run would do; writes nothing', invoke('{"action":"plan"}'));
+    output('RetryCommand', 'Builds again what failed or was cancelled', invoke('{"action":"retry"}'));
+    const { dashboardUrl } = this.migrations.observability;
+    if (dashboardUrl !== undefined) output('Dashboard', 'Progress of the index builds', dashboardUrl);
     output(
       'MigratorConsole',
       'The migrator in the AWS console',

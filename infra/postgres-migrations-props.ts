@@ -1,7 +1,13 @@
 import type { Duration, Size } from 'aws-cdk-lib';
+import type * as ec2 from 'aws-cdk-lib/aws-ec2';
+import type * as events from 'aws-cdk-lib/aws-events';
+import type * as kms from 'aws-cdk-lib/aws-kms';
 import type * as logs from 'aws-cdk-lib/aws-logs';
 import type * as secretsmanager from 'aws-cdk-lib/aws-secretsmanager';
+import type * as sns from 'aws-cdk-lib/aws-sns';
 import type { IndexStrategy, WaitFor } from '../lambda/migration/options.ts';
+import type { ConnectableDatabase } from './database-access.ts';
+import type { PreflightHookProps } from './preflight-hook.ts';
 
 export interface PostgresMigrationsProps {
   /** Folder of the migrations, absolute or relative to the directory that the CDK app runs in. */
@@ -10,8 +16,90 @@ export interface PostgresMigrationsProps {
   /**
    * Secret with the connection: a URL; JSON with `DATABASE_URL`, `connectionString` or `url`; or JSON as RDS writes
    * it. It is read at run time only.
+   *
+   * @default - the secret of `database`
    */
-  readonly secret: secretsmanager.ISecret;
+  readonly secret?: secretsmanager.ISecret;
+
+  /**
+   * An RDS or Aurora cluster or instance: its secret is used, its security group lets the functions in, and the
+   * migrations run after it is there. Needs `vpc`.
+   *
+   * @default - a database that `secret` alone leads to
+   */
+  readonly database?: ConnectableDatabase;
+
+  /**
+   * Network of the functions. They need a way out of it to Secrets Manager, Step Functions and EventBridge: a NAT
+   * gateway or interface endpoints.
+   *
+   * @default - no network: the database is reached over the internet
+   */
+  readonly vpc?: ec2.IVpc;
+
+  /**
+   * Subnets of the functions.
+   *
+   * @default - the private subnets with a way out
+   */
+  readonly vpcSubnets?: ec2.SubnetSelection;
+
+  /**
+   * Security groups of the functions.
+   *
+   * @default - a new one
+   */
+  readonly securityGroups?: ec2.ISecurityGroup[];
+
+  /**
+   * PEM file with the root certificate of the database's server, where no public authority signed it.
+   *
+   * @default - public authorities and, for `database`, Amazon's own for RDS
+   */
+  readonly rootCertificate?: string;
+
+  /**
+   * Bus that hears of the end of each run and each index build.
+   *
+   * @default - the account's default bus
+   */
+  readonly eventBus?: events.IEventBus;
+
+  /**
+   * Topic of the alarms: a build failed, a build is stuck, a run failed, the loop failed.
+   *
+   * @default - alarms without an action
+   */
+  readonly alarmTopic?: sns.ITopic;
+
+  /**
+   * A build that has waited so long for another session's transaction is stuck.
+   *
+   * @default Duration.minutes(15)
+   */
+  readonly stuckAfter?: Duration;
+
+  /**
+   * Whether there is a CloudWatch dashboard with the progress of each build.
+   *
+   * @default true
+   */
+  readonly dashboard?: boolean;
+
+  /**
+   * A CloudFormation Hook that checks each deploy of the stack before any resource is touched. It runs in the account
+   * as it is before the deploy: it exists from the second deploy on.
+   *
+   * @default - no hook
+   */
+  readonly preflightHook?: Omit<PreflightHookProps, 'preflight'>;
+
+  /**
+   * Key of the functions' and the loop's logs; it has to let CloudWatch Logs use it.
+   *
+   * @default - CloudWatch's own encryption
+   */
+  readonly logEncryptionKey?: kms.IKey;
 
   /**
    * Schema of the ledger.

@@ -1,4 +1,6 @@
 import { CustomResource, Duration } from 'aws-cdk-lib';
+import type * as ec2 from 'aws-cdk-lib/aws-ec2';
+import * as events from 'aws-cdk-lib/aws-events';
 import type * as iam from 'aws-cdk-lib/aws-iam';
 import type * as lambda from 'aws-cdk-lib/aws-lambda';
 import * as logs from 'aws-cdk-lib/aws-logs';
@@ -6,26 +8,34 @@ import type * as sfn from 'aws-cdk-lib/aws-stepfunctions';
 import { Construct } from 'constructs';
 import { environment } from '../lambda/environment.ts';
 import { defaultOptions } from '../lambda/migration/options.ts';
+import { acknowledgeFindings } from './acknowledgements.ts';
 import { compileMigrationsSync } from './compile-migrations.ts';
+import { DatabaseAccess } from './database-access.ts';
 import { DeployProvider } from './deploy-provider.ts';
 import { IndexBuildLoop } from './index-build-loop.ts';
-import { lambdaBundle } from './lambda-bundle.ts';
+import { lambdaBundle, ROOT_CERTIFICATE_FILE } from './lambda-bundle.ts';
 import { MigrationFunction } from './migration-function.ts';
 import { checkProps, migrationOptions } from './migration-options.ts';
+import { Observability } from './observability.ts';
 import type { PostgresMigrationsProps } from './postgres-migrations-props.ts';
+import { HOOK_TIMEOUT, PreflightHook } from './preflight-hook.ts';
 
 /**
  * Runs a folder of migrations when the stack is deployed, each step once and in order, and hands index builds on
  * tables that are not small to a loop that outlives the deploy. Fails synth, with file, line and column, where a
  * migration can't be parsed.
  */
-export class PostgresMigrations extends Construct {
+export class PostgresMigrations extends Construct implements ec2.IConnectable {
   /** Runs the migrations: for CloudFormation, and for whoever invokes it with an action. */
   readonly migrator: lambda.IFunction;
   /** The index-build loop. */
   readonly stateMachine: sfn.IStateMachine;
   /** Changes, and so runs the migrations, only where they or what they mean changed. */
   readonly customResource: CustomResource;
+  /** Alarms and dashboard. */
+  readonly observability: Observability;
+  /** The functions' security groups; without `vpc` there are none. */
+  readonly connections: ec2.Connections;
 
   constructor(scope: Construct, id: string, props: PostgresMigrationsProps) {
     super(scope, id);
@@ -34,9 +44,16 @@ export class PostgresMigrations extends Construct {
     const options = migrationOptions(props);
     const logRetention = props.logRetention ?? logs.RetentionDays.SIX_MONTHS;
 
+    const access = new DatabaseAccess(this, 'Access', props);
+    const service = this.node.path;
     const shared = {
-      code: lambdaBundle(this, migrations),
-      secret: props.secret,
+      code: lambdaBundle(this, migrations, props.rootCertificate),
+      secret: access.secret,
+      network: access.network,
+      service,
+      eventBus: props.eventBus ?? events.EventBus.fromEventBusName(this, 'DefaultBus', 'default'),
+      extraCertificates: extraCertificates(props),
+      logEncryptionKey: props.logEncryptionKey,
       options,
       memorySize: props.memorySize ?? 512,
       timeout: props.timeout ?? Duration.minutes(14),
@@ -52,6 +69,7 @@ export class PostgresMigrations extends Construct {
       indexBuild,
       maxConcurrentTables: props.maxConcurrentTables ?? defaultOptions.maxConcurrentTables,
       logRetention,
+      logEncryptionKey: props.logEncryptionKey,
     });
     const migrator = new MigrationFunction(this, 'Migrator', {
       ...shared,
@@ -69,10 +87,14 @@ export class PostgresMigrations extends Construct {
       loop.stateMachine.grantStartExecution(handsOff);
     }
 
+    const longestWait = props.longestWait ?? Duration.minutes(55);
+    // Its own message, which says what still runs, has to come before the framework's, which does not.
+    const ownPatience = Math.max(30, longestWait.toSeconds() - 180);
+    isComplete.addEnvironment(environment.longestWait, String(ownPatience));
     const provider = new DeployProvider(this, 'Deploy', {
       onEvent: migrator,
       isComplete,
-      longestWait: props.longestWait ?? Duration.minutes(55),
+      longestWait,
       logRetention,
     });
     this.customResource = new CustomResource(this, 'Run', {
@@ -80,7 +102,7 @@ export class PostgresMigrations extends Construct {
       serviceToken: provider.serviceToken,
       properties: {
         Checksum: migrations.checksum,
-        Secret: props.secret.secretArn,
+        Secret: access.secret.secretArn,
         LedgerSchema: options.ledgerSchema ?? defaultOptions.ledgerSchema,
         IndexStrategy: options.indexStrategy ?? defaultOptions.indexStrategy,
         SmallTableRows: options.smallTableRows ?? defaultOptions.smallTableRows,
@@ -89,8 +111,27 @@ export class PostgresMigrations extends Construct {
     });
     // The first run may hand off at once, and what the loop is allowed to do hangs on the loop alone.
     this.customResource.node.addDependency(loop);
+    if (props.database !== undefined) this.customResource.node.addDependency(props.database);
+    if (props.preflightHook !== undefined) {
+      const preflight = new MigrationFunction(this, 'Preflight', {
+        ...shared,
+        handler: 'preflight.handler',
+        description: `Checks a deploy before it begins (${this.node.path})`,
+        timeout: HOOK_TIMEOUT,
+      });
+      new PreflightHook(this, 'PreflightHook', { ...props.preflightHook, preflight });
+    }
+    this.observability = new Observability(this, 'Observability', {
+      service,
+      stateMachine: loop.stateMachine,
+      alarmTopic: props.alarmTopic,
+      stuckAfter: props.stuckAfter ?? Duration.minutes(15),
+      dashboard: props.dashboard ?? true,
+    });
     this.migrator = migrator;
     this.stateMachine = loop.stateMachine;
+    this.connections = access.connections;
+    acknowledgeFindings(this);
   }
 
   /** Migrates before the given constructs are created or updated. */
@@ -107,4 +148,12 @@ export class PostgresMigrations extends Construct {
   grantInvoke(grantee: iam.IGrantable): iam.Grant {
     return this.migrator.grantInvoke(grantee);
   }
+}
+
+/** Lambda's Node does not load the certificates of RDS by itself, though it carries them. */
+const AMAZON_CERTIFICATES = '/var/runtime/ca-cert.pem';
+
+function extraCertificates({ rootCertificate, database }: PostgresMigrationsProps): string | undefined {
+  if (rootCertificate !== undefined) return `/var/task/${ROOT_CERTIFICATE_FILE}`;
+  return database === undefined ? undefined : AMAZON_CERTIFICATES;
 }

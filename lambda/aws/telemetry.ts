@@ -5,23 +5,7 @@ import type { RunEvent } from '../story/run.ts';
 import type { TurnEvent } from '../story/turn.ts';
 import { type DomainEvent, sendEvents } from './events.ts';
 import { logFields } from './log-fields.ts';
-
-/** CloudWatch namespace; the dimension `service` names the construct. */
-export const METRIC_NAMESPACE = 'PostgresMigrations';
-
-/** Metric names, shared with the alarms and the dashboard. */
-export const metric = {
-  stepsApplied: 'StepsApplied',
-  runSucceeded: 'RunSucceeded',
-  runFailed: 'RunFailed',
-  buildSucceeded: 'BuildSucceeded',
-  buildFailed: 'BuildFailed',
-  buildSeconds: 'BuildSeconds',
-  /** 0 to 100, with the dimension `index`. */
-  buildProgress: 'BuildProgress',
-  /** Seconds that the build's blocker has been in its transaction; 0 while nothing blocks. */
-  buildBlockedSeconds: 'BuildBlockedSeconds',
-} as const;
+import { METRIC_NAMESPACE, metric } from './metric-names.ts';
 
 const logger = new Logger();
 const metrics = new Metrics({ namespace: METRIC_NAMESPACE });

@@ -120,6 +120,9 @@ describe('the stack', () => {
     expect(Object.keys(Outputs)).toEqual([
       'RunCommand',
       'StatusCommand',
+      'PlanCommand',
+      'RetryCommand',
+      'Dashboard',
       'MigratorConsole',
       'IndexBuildLoopConsole',
     ]);

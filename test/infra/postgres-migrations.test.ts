@@ -48,6 +48,8 @@ describe('the functions', () => {
     const common = {
       DATABASE_SECRET_ARN: { Ref: expect.stringMatching(/^Secret/) },
       MIGRATION_OPTIONS: '{"smallTableRows":50,"lockTimeoutSeconds":1.5}',
+      EVENT_BUS_NAME: 'default',
+      POWERTOOLS_SERVICE_NAME: expect.stringMatching(/Migrations$/),
     };
     const handsOff = {
       ...common,
@@ -55,7 +57,7 @@ describe('the functions', () => {
     };
     expect(Object.fromEntries(environments)).toEqual({
       'index-build.handler': common,
-      'migrate.isComplete': handsOff,
+      'migrate.isComplete': { ...handsOff, LONGEST_WAIT_SECONDS: '3120' },
       'migrate.handler': handsOff,
     });
   });

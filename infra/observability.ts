@@ -1,0 +1,128 @@
+import { Aws, Duration } from 'aws-cdk-lib';
+import * as cloudwatch from 'aws-cdk-lib/aws-cloudwatch';
+import { SnsAction } from 'aws-cdk-lib/aws-cloudwatch-actions';
+import type * as sns from 'aws-cdk-lib/aws-sns';
+import type * as sfn from 'aws-cdk-lib/aws-stepfunctions';
+import { Construct } from 'constructs';
+import { METRIC_NAMESPACE, metric } from '../lambda/aws/metric-names.ts';
+
+export interface ObservabilityProps {
+  /** Dimension `service` of all metrics. */
+  readonly service: string;
+  readonly stateMachine: sfn.IStateMachine;
+  readonly alarmTopic?: sns.ITopic | undefined;
+  /** A build that has waited so long for another session's transaction is stuck. */
+  readonly stuckAfter: Duration;
+  readonly dashboard: boolean;
+}
+
+const PERIOD = Duration.minutes(5);
+
+/** Alarms for what a person has to act on, and a dashboard for what a person wants to see meanwhile. */
+export class Observability extends Construct {
+  readonly alarms: readonly cloudwatch.Alarm[];
+  readonly dashboard: cloudwatch.Dashboard | undefined;
+
+  constructor(scope: Construct, id: string, props: ObservabilityProps) {
+    super(scope, id);
+    const { service, stateMachine, alarmTopic, stuckAfter } = props;
+    const own = (metricName: string, statistic: string) =>
+      new cloudwatch.Metric({
+        namespace: METRIC_NAMESPACE,
+        metricName,
+        dimensionsMap: { service },
+        statistic,
+        period: PERIOD,
+      });
+    const alarm = (alarmId: string, told: Told) =>
+      new cloudwatch.Alarm(this, alarmId, {
+        metric: told.metric,
+        threshold: told.threshold,
+        evaluationPeriods: 1,
+        comparisonOperator: cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
+        // No build, no run: nothing to be alarmed about.
+        treatMissingData: cloudwatch.TreatMissingData.NOT_BREACHING,
+        alarmDescription: `${told.what} (${scope.node.path}). See docs/operating.md.`,
+      });
+    this.alarms = [
+      alarm('BuildFailed', {
+        metric: own(metric.buildFailed, cloudwatch.Stats.SUM),
+        threshold: 1,
+        what: 'An index build failed',
+      }),
+      alarm('BuildStuck', {
+        metric: own(metric.buildBlockedSeconds, cloudwatch.Stats.MAXIMUM),
+        threshold: stuckAfter.toSeconds(),
+        what: 'An index build waits for a transaction that does not end',
+      }),
+      alarm('RunFailed', {
+        metric: own(metric.runFailed, cloudwatch.Stats.SUM),
+        threshold: 1,
+        what: 'A migration run failed',
+      }),
+      alarm('LoopFailed', {
+        metric: stateMachine.metricFailed({ period: PERIOD }),
+        threshold: 1,
+        what: 'The index-build loop ended with builds that are not valid',
+      }),
+    ];
+    if (alarmTopic !== undefined) {
+      for (const each of this.alarms) each.addAlarmAction(new SnsAction(alarmTopic));
+    }
+    this.dashboard = props.dashboard ? this.board(service, own) : undefined;
+  }
+
+  private board(
+    service: string,
+    own: (name: string, statistic: string) => cloudwatch.Metric,
+  ): cloudwatch.Dashboard {
+    // The dimension `index` has a value for each build, and no template knows them.
+    const search = `SEARCH('{${METRIC_NAMESPACE},index,service} service="${service}" MetricName="${metric.buildProgress}"', 'Maximum', 60)`;
+    const progress = new cloudwatch.GraphWidget({
+      title: 'Progress of each index build (percent)',
+      width: 24,
+      left: [
+        new cloudwatch.MathExpression({
+          expression: search,
+          label: '',
+          usingMetrics: {},
+          period: Duration.minutes(1),
+        }),
+      ],
+      leftYAxis: { min: 0, max: 100 },
+    });
+    const counts = new cloudwatch.GraphWidget({
+      title: 'Builds and runs',
+      width: 12,
+      left: [metric.buildSucceeded, metric.buildFailed, metric.runSucceeded, metric.runFailed].map((name) =>
+        own(name, cloudwatch.Stats.SUM),
+      ),
+    });
+    const blocked = new cloudwatch.GraphWidget({
+      title: 'Age of the transaction that a build waits for (seconds)',
+      width: 12,
+      left: [own(metric.buildBlockedSeconds, cloudwatch.Stats.MAXIMUM)],
+    });
+    const alarms = new cloudwatch.AlarmStatusWidget({
+      title: 'Alarms',
+      width: 24,
+      height: 2,
+      alarms: [...this.alarms],
+    });
+    return new cloudwatch.Dashboard(this, 'Dashboard', {
+      widgets: [[alarms], [progress], [counts, blocked]],
+    });
+  }
+
+  /** Link to the dashboard in the console. */
+  get dashboardUrl(): string | undefined {
+    if (this.dashboard === undefined) return undefined;
+    return `https://${Aws.REGION}.console.aws.amazon.com/cloudwatch/home?region=${Aws.REGION}#dashboards/dashboard/${this.dashboard.dashboardName}`;
+  }
+}
+
+interface Told {
+  readonly metric: cloudwatch.IMetric;
+  readonly threshold: number;
+  readonly what: string;
+}

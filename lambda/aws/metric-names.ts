@@ -1,0 +1,16 @@
+/** CloudWatch namespace; the dimension `service` names the construct. */
+export const METRIC_NAMESPACE = 'PostgresMigrations';
+
+/** Metric names, shared by the functions that count and the alarms and dashboard that show. */
+export const metric = {
+  stepsApplied: 'StepsApplied',
+  runSucceeded: 'RunSucceeded',
+  runFailed: 'RunFailed',
+  buildSucceeded: 'BuildSucceeded',
+  buildFailed: 'BuildFailed',
+  buildSeconds: 'BuildSeconds',
+  /** 0 to 100, with the dimension `index`. */
+  buildProgress: 'BuildProgress',
+  /** Seconds that the build's blocker has been in its transaction; 0 while nothing blocks. */
+  buildBlockedSeconds: 'BuildBlockedSeconds',
+} as const;
