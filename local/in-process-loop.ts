@@ -1,8 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import pLimit from 'p-limit';
 import type { BuildTable, SettleResult } from '../lambda/index-build/loop-task.ts';
+import { isPermanent } from '../lambda/index-build/permanence.ts';
 import { tablesWithBuilds } from '../lambda/postgres/build-queue.ts';
 import { withSession } from '../lambda/postgres/connect.ts';
+import { SessionLost, StatementFault } from '../lambda/postgres/fault.ts';
 import { resume } from '../lambda/story/resume.ts';
 import type { RunRequest } from '../lambda/story/run.ts';
 import { settle } from '../lambda/story/settle.ts';
@@ -11,8 +13,12 @@ import { type TurnEvent, takeTurn } from '../lambda/story/turn.ts';
 export interface InProcessLoop extends Omit<RunRequest, 'report'> {
   readonly report: (event: Parameters<RunRequest['report']>[0] | TurnEvent) => void;
   /** Ends the waits between turns; builds under way go on in the database. */
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
 }
+
+/** As the state machine's retries: a server that restarts or a connection that breaks ends no loop. */
+const MOST_FAULTS = 6;
+const FIRST_PAUSE_MILLISECONDS = 500;
 
 /** The index-build loop without Step Functions: the same tasks, in the same order, in this process. */
 export async function runLoop(loop: InProcessLoop): Promise<SettleResult> {
@@ -20,11 +26,17 @@ export async function runLoop(loop: InProcessLoop): Promise<SettleResult> {
   const limit = pLimit(options.maxConcurrentTables);
   for (;;) {
     signal?.throwIfAborted();
-    const tables = await withSession(target, (session) => tablesWithBuilds(session, options.ledgerSchema));
-    await Promise.all(tables.map((table) => limit(() => buildTable(table, loop))));
-    if ((await resume({ ...loop, cause: { ...loop.cause, kind: 'loop' } })).outcome === 'settled') break;
+    const tables = await retried(signal, () =>
+      withSession(target, (session) => tablesWithBuilds(session, options.ledgerSchema)),
+    );
+    // Neighbours go on where one table meets a lasting fault.
+    const branches = await Promise.allSettled(tables.map((table) => limit(() => buildTable(table, loop))));
+    const fault = branches.find((branch) => branch.status === 'rejected');
+    if (fault !== undefined) throw fault.reason;
+    const resumed = await retried(signal, () => resume({ ...loop, cause: { ...loop.cause, kind: 'loop' } }));
+    if (resumed.outcome === 'settled') break;
   }
-  return withSession(target, (session) => settle(session, options.ledgerSchema));
+  return retried(signal, () => withSession(target, (session) => settle(session, options.ledgerSchema)));
 }
 
 async function buildTable(
@@ -33,8 +45,28 @@ async function buildTable(
 ): Promise<void> {
   for (let turn = 1; ; turn += 1) {
     signal?.throwIfAborted();
-    const { outcome, waitSeconds } = await takeTurn({ table, turn, target, options, deadline, report });
+    const { outcome, waitSeconds } = await retried(signal, () =>
+      takeTurn({ table, turn, target, options, deadline, report }),
+    );
     if (outcome === 'done') return;
-    await sleep(waitSeconds * 1000, undefined, signal === undefined ? {} : { signal });
+    await pause(waitSeconds * 1000, signal);
   }
+}
+
+async function retried<T>(signal: AbortSignal | undefined, task: () => Promise<T>): Promise<T> {
+  for (let faults = 1; ; faults += 1) {
+    try {
+      return await task();
+    } catch (error) {
+      signal?.throwIfAborted();
+      const passes =
+        error instanceof SessionLost || (error instanceof StatementFault && !isPermanent(error.fault));
+      if (!passes || faults > MOST_FAULTS) throw error;
+      await pause(FIRST_PAUSE_MILLISECONDS * 2 ** (faults - 1), signal);
+    }
+  }
+}
+
+async function pause(milliseconds: number, signal: AbortSignal | undefined): Promise<void> {
+  await sleep(milliseconds, undefined, signal === undefined ? {} : { signal });
 }

@@ -1,0 +1,21 @@
+import * as v from 'valibot';
+import type { CompiledMigrations } from '../../lambda/migration/migration.ts';
+import { play } from './play.ts';
+
+const job = v.object({
+  url: v.string(),
+  migrations: v.custom<CompiledMigrations>((value) => typeof value === 'object'),
+});
+
+/** A process that plays what it is told and says how it ended: made to be killed. */
+process.once('message', (message) => {
+  const { url, migrations } = v.parse(job, message);
+  play({ url, migrations, patienceSeconds: 5 }).then(
+    () => process.exit(0),
+    (error: unknown) => {
+      process.stderr.write(`${String(error)}\n`);
+      process.exit(1);
+    },
+  );
+});
+process.send?.('ready');

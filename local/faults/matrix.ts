@@ -1,0 +1,133 @@
+import type { StageKind } from './stage.ts';
+
+/** One thing that goes wrong, once. */
+export type FaultCase = { readonly stage: StageKind } & (
+  | {
+      readonly kind: 'message';
+      readonly direction: Direction;
+      readonly message: number;
+      readonly action: Action;
+    }
+  | { readonly kind: 'kill-handler'; readonly direction: Direction; readonly message: number }
+  | { readonly kind: 'phase'; readonly phase: Phase; readonly strike: Strike }
+  | { readonly kind: 'restart'; readonly phase: Phase }
+  /** Every task, and the deploy itself, is delivered a second time after so many milliseconds. */
+  | { readonly kind: 'tasks-twice'; readonly afterMilliseconds: number }
+  | { readonly kind: 'two-loops'; readonly afterMilliseconds: number }
+);
+
+type Direction = 'to-server' | 'to-client';
+type Action = 'cut-before' | 'cut-after' | 'delay';
+
+/** Where a build can be struck; each is made to last until then. */
+export const PHASES = [
+  'waiting for its table',
+  'waiting for writers before build',
+  'building index: scanning table',
+  'waiting for writers before validation',
+  'index validation: scanning table',
+  'waiting for old snapshots',
+] as const;
+export type Phase = (typeof PHASES)[number];
+
+export const STRIKES = [
+  'cancel builder',
+  'terminate builder',
+  'cancel supervisor',
+  'terminate supervisor',
+  'terminate turn',
+  'terminate all',
+  'kill handler',
+] as const;
+export type Strike = (typeof STRIKES)[number];
+
+/** Messages of an undisturbed deploy, both ways, by stage. */
+export type MessageCounts = Readonly<Record<StageKind, Readonly<Record<Direction, number>>>>;
+
+/** Every fault there is, in a fixed order. */
+export function allFaults(counts: MessageCounts): FaultCase[] {
+  const faults: FaultCase[] = [];
+  for (const stage of ['loopback', 'orphan'] as const) {
+    for (const direction of ['to-server', 'to-client'] as const) {
+      for (let message = 1; message <= counts[stage][direction]; message += 1) {
+        for (const action of ['cut-before', 'cut-after', 'delay'] as const) {
+          faults.push({ stage, kind: 'message', direction, message, action });
+        }
+        faults.push({ stage, kind: 'kill-handler', direction, message });
+      }
+    }
+    for (const phase of PHASES) {
+      for (const strike of STRIKES) {
+        if (stage === 'orphan' && strike.endsWith('supervisor')) continue;
+        faults.push({ stage, kind: 'phase', phase, strike });
+      }
+      faults.push({ stage, kind: 'restart', phase });
+    }
+    for (let step = 0; step < 40; step += 1) {
+      faults.push({ stage, kind: 'tasks-twice', afterMilliseconds: step * 3 });
+      faults.push({ stage, kind: 'two-loops', afterMilliseconds: step * 20 });
+    }
+  }
+  return faults;
+}
+
+/** A fault's name, by which it can be tried again: `loopback/message/to-server/12/cut-before`. */
+export function nameOf(fault: FaultCase): string {
+  const { stage, kind } = fault;
+  switch (kind) {
+    case 'message':
+      return [stage, kind, fault.direction, fault.message, fault.action].join('/');
+    case 'kill-handler':
+      return [stage, kind, fault.direction, fault.message].join('/');
+    case 'phase':
+      return [stage, kind, fault.phase, fault.strike].join('/');
+    case 'restart':
+      return [stage, kind, fault.phase].join('/');
+    case 'tasks-twice':
+    case 'two-loops':
+      return [stage, kind, fault.afterMilliseconds].join('/');
+    default:
+      return fault satisfies never;
+  }
+}
+
+/** So many of them, the same for the same seed; in turn from each kind, so that a small sample has all of them. */
+export function sample(faults: readonly FaultCase[], count: number, seed: number): FaultCase[] {
+  if (count >= faults.length) return [...faults];
+  const random = generator(seed);
+  const shuffled = (list: readonly FaultCase[]) =>
+    list
+      .map((fault) => ({ fault, key: random() }))
+      .sort((a, b) => a.key - b.key)
+      .map(({ fault }) => fault);
+  const groups = [...groupByKind(faults).values()].map(shuffled);
+  const chosen: FaultCase[] = [];
+  for (let round = 0; chosen.length < count; round += 1) {
+    for (const group of groups) {
+      const fault = group[round];
+      if (fault !== undefined && chosen.length < count) chosen.push(fault);
+    }
+  }
+  return chosen;
+}
+
+function groupByKind(faults: readonly FaultCase[]): Map<FaultCase['kind'], FaultCase[]> {
+  const groups = new Map<FaultCase['kind'], FaultCase[]>();
+  for (const fault of faults) {
+    const group = groups.get(fault.kind) ?? [];
+    group.push(fault);
+    groups.set(fault.kind, group);
+  }
+  return groups;
+}
+
+/** Mulberry32: numbers from 0 to 1 that depend on nothing but the seed. */
+function generator(seed: number): () => number {
+  let state = seed | 0;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296;
+  };
+}

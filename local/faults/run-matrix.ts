@@ -1,0 +1,102 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { startEmbeddedPostgres } from '../embedded-postgres.ts';
+import { startTcpProxy } from '../tcp-proxy.ts';
+import { bundleHandler } from './handler-process.ts';
+import { allFaults, type FaultCase, type MessageCounts, nameOf, sample } from './matrix.ts';
+import { play } from './play.ts';
+import { Stage, type StageKind } from './stage.ts';
+import { type Outcome, tryFault } from './try-fault.ts';
+
+export interface MatrixOptions {
+  /** How many faults, in turn from each kind. @default all that there are */
+  readonly count?: number;
+  /** The same seed gives the same faults. @default 1 */
+  readonly seed?: number;
+  /** Only faults whose name begins so. */
+  readonly only?: string;
+  /** Faults at the same time. @default 6 */
+  readonly parallel?: number;
+  readonly report?: (fault: string, outcome: Outcome, milliseconds: number) => void;
+}
+
+export interface MatrixResult {
+  /** All faults that there are. */
+  readonly known: number;
+  readonly tried: number;
+  readonly survived: number;
+  /** Their moment never came: the deploy was over before. */
+  readonly notMet: number;
+  readonly broken: readonly { readonly fault: string; readonly because: string }[];
+}
+
+/** Tries faults side by side; those that restart the server have one of their own, and come one after another. */
+export async function runMatrix(options: MatrixOptions = {}): Promise<MatrixResult> {
+  const handler = await bundleHandler();
+  const stage = await newStage();
+  try {
+    const all = allFaults(await countMessages(stage));
+    const wanted = all.filter((fault) => nameOf(fault).startsWith(options.only ?? ''));
+    const chosen = sample(wanted, options.count ?? wanted.length, options.seed ?? 1);
+    const outcomes: { fault: string; outcome: Outcome }[] = [];
+    const attempt = async (at: Stage, fault: FaultCase) => {
+      const begun = Date.now();
+      const outcome = await tryFault(at, fault, handler.file);
+      outcomes.push({ fault: nameOf(fault), outcome });
+      options.report?.(nameOf(fault), outcome, Date.now() - begun);
+    };
+    const queue = chosen.filter(({ kind }) => kind !== 'restart');
+    const worker = async () => {
+      for (let fault = queue.shift(); fault !== undefined; fault = queue.shift()) await attempt(stage, fault);
+    };
+    const restarts = chosen.filter(({ kind }) => kind === 'restart');
+    const restarter = async () => {
+      if (restarts.length === 0) return;
+      const own = await newStage();
+      try {
+        for (const fault of restarts) await attempt(own, fault);
+      } finally {
+        await own.strike();
+      }
+    };
+    await Promise.all([restarter(), ...Array.from({ length: options.parallel ?? 6 }, worker)]);
+    return {
+      known: all.length,
+      tried: outcomes.filter(({ outcome }) => outcome.kind !== 'not-met').length,
+      survived: outcomes.filter(({ outcome }) => outcome.kind === 'survived').length,
+      notMet: outcomes.filter(({ outcome }) => outcome.kind === 'not-met').length,
+      broken: outcomes.flatMap(({ fault, outcome }) =>
+        outcome.kind === 'broken' ? [{ fault, because: outcome.because }] : [],
+      ),
+    };
+  } finally {
+    await stage.strike();
+    await handler.remove();
+  }
+}
+
+async function newStage(): Promise<Stage> {
+  const server = await startEmbeddedPostgres({
+    durability: 'none',
+    settings: { max_connections: 300, deadlock_timeout: '200ms', autovacuum: false },
+  });
+  return Stage.set(server).catch(async (error: unknown) => {
+    await server.stop();
+    throw error;
+  });
+}
+
+/** How many messages an undisturbed deploy sends and gets: so many moments there are. */
+async function countMessages(stage: Stage): Promise<MessageCounts> {
+  const count = (kind: StageKind) =>
+    stage.withDatabase(kind, async ({ url }) => {
+      const proxy = await startTcpProxy({ target: url });
+      try {
+        await play({ url: proxy.url, migrations: stage.scene.second });
+        await sleep(0);
+        return { ...proxy.traffic.messages };
+      } finally {
+        await proxy.stop();
+      }
+    });
+  return { loopback: await count('loopback'), orphan: await count('orphan') };
+}

@@ -1,0 +1,113 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import pg from 'pg';
+import type { CompiledMigrations } from '../../lambda/migration/migration.ts';
+import type { EmbeddedPostgres } from '../embedded-postgres.ts';
+import { dumpCatalog, leftBehind } from './catalog-dump.ts';
+import { type Play, play } from './play.ts';
+import { compileScene, type Scene } from './scene.ts';
+
+const OWNER = 'owner';
+const PASSWORD = 'owner-password';
+const TEMPLATES = { loopback: 'template_loopback', orphan: 'template_orphan' } as const;
+
+/** Where builds live: with dblink in sessions of the server to itself, without it in plain ones. */
+export type StageKind = keyof typeof TEMPLATES;
+
+/** A server with a database to copy for each fault, and what an undisturbed deploy makes of it. */
+export class Stage {
+  readonly scene: Scene;
+  readonly server: EmbeddedPostgres;
+  readonly #admin: pg.Pool;
+  readonly #expected = new Map<CompiledMigrations, readonly string[]>();
+  #databases = 0;
+
+  private constructor(server: EmbeddedPostgres, scene: Scene) {
+    this.server = server;
+    this.scene = scene;
+    this.#admin = new pg.Pool({ connectionString: server.url, max: 2 });
+    this.#admin.on('error', () => {});
+  }
+
+  static async set(server: EmbeddedPostgres): Promise<Stage> {
+    const stage = new Stage(server, await compileScene());
+    await stage.#admin.query(`create role ${OWNER} login password '${PASSWORD}'`);
+    for (const [kind, template] of Object.entries(TEMPLATES)) {
+      await stage.#admin.query(`create database ${template} owner ${OWNER}`);
+      if (kind === 'loopback') {
+        await queryOnce(
+          server.urlOf({ database: template }),
+          `create schema extensions; create extension dblink schema extensions; grant usage on schema extensions to ${OWNER}`,
+        );
+      }
+      await play({ url: stage.#urlOf(template), migrations: stage.scene.first });
+    }
+    for (const migrations of [stage.scene.second, stage.scene.slow]) {
+      await stage.withDatabase('loopback', async ({ url }) => {
+        await play({ url, migrations });
+        stage.#expected.set(migrations, await withClient(url, dumpCatalog));
+      });
+    }
+    return stage;
+  }
+
+  #urlOf(database: string): string {
+    return this.server.urlOf({ database, user: OWNER, password: PASSWORD });
+  }
+
+  /** A copy of the database as the first deploy left it. */
+  async withDatabase<T>(
+    kind: StageKind,
+    work: (database: { readonly url: string; readonly adminUrl: string }) => Promise<T>,
+  ): Promise<T> {
+    this.#databases += 1;
+    const name = `fault_${this.#databases}`;
+    await this.#admin.query(`create database ${name} template ${TEMPLATES[kind]} owner ${OWNER}`);
+    try {
+      return await work({ url: this.#urlOf(name), adminUrl: this.server.urlOf({ database: name }) });
+    } finally {
+      await this.#admin.query(`drop database if exists ${name} with (force)`);
+    }
+  }
+
+  /**
+   * Plays again, as an operator or the next deploy would, until it is done; then compares. Throws where anything
+   * differs from the undisturbed deploy, or where a session or a lock is left.
+   */
+  async expectHealed({ url, migrations, ...more }: Play): Promise<void> {
+    await play({ url, migrations, ...more });
+    await withClient(url, async (client) => {
+      const found = await dumpCatalog(client);
+      const expected = this.#expected.get(migrations) ?? [];
+      const missing = expected.filter((line) => !found.includes(line)).map((line) => `- ${line}`);
+      const extra = found.filter((line) => !expected.includes(line)).map((line) => `+ ${line}`);
+      if (missing.length + extra.length > 0) throw new Error([...missing, ...extra].join('\n'));
+      let left: string[] = [];
+      for (let look = 0; look < 100; look += 1) {
+        left = await leftBehind(client);
+        if (left.length === 0) return;
+        await sleep(50);
+      }
+      throw new Error(`left behind: ${left.join('; ')}`);
+    });
+  }
+
+  async strike(): Promise<void> {
+    await this.#admin.end();
+    await this.server.stop();
+  }
+}
+
+export async function withClient<T>(url: string, work: (client: pg.Client) => Promise<T>): Promise<T> {
+  const client = new pg.Client({ connectionString: url, application_name: 'observer' });
+  client.on('error', () => {});
+  await client.connect();
+  try {
+    return await work(client);
+  } finally {
+    await client.end().catch(() => undefined);
+  }
+}
+
+export function queryOnce(url: string, sql: string): Promise<pg.QueryResult> {
+  return withClient(url, (client) => client.query(sql));
+}
