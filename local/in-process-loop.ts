@@ -13,7 +13,7 @@ import { type TurnEvent, takeTurn } from '../lambda/story/turn.ts';
 export interface InProcessLoop extends Omit<RunRequest, 'report'> {
   readonly report: (event: Parameters<RunRequest['report']>[0] | TurnEvent) => void;
   /** Ends the waits between turns; builds under way go on in the database. */
-  readonly signal?: AbortSignal | undefined;
+  readonly signal?: AbortSignal;
 }
 
 /** As the state machine's retries: a server that restarts or a connection that breaks ends no loop. */

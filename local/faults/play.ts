@@ -1,9 +1,9 @@
 import type { CompiledMigrations } from '../../lambda/migration/migration.ts';
 import { defaultOptions, type MigrationOptions } from '../../lambda/migration/options.ts';
 import { parseConnectionUrl } from '../../lambda/postgres/connection-target.ts';
-import type { RunRequest } from '../../lambda/story/run.ts';
+
 import { runMigrations } from '../../lambda/story/run-migrations.ts';
-import { runLoop } from '../in-process-loop.ts';
+import { type InProcessLoop, runLoop } from '../in-process-loop.ts';
 
 const faultOptions: MigrationOptions = { ...defaultOptions, smallTableRows: 100, lockBudgetSeconds: 10 };
 
@@ -15,7 +15,7 @@ export interface Play {
   readonly patienceSeconds?: number;
 }
 
-export function requestOf({ url, migrations, patienceSeconds }: Play): RunRequest {
+export function requestOf({ url, migrations, patienceSeconds }: Play): InProcessLoop {
   return {
     migrations,
     target: parseConnectionUrl(url, 'The URL'),
