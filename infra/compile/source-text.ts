@@ -25,11 +25,6 @@ export class SourceText {
     this.checksum = createHash('sha256').update(this.#bytes).digest('hex');
   }
 
-  /** Length in UTF-8. */
-  get byteLength(): number {
-    return this.#bytes.length;
-  }
-
   /** From the parser's bytes. */
   indexOfByte(byte: number): number {
     if (this.#bytes.length === this.text.length) return byte;

@@ -3,15 +3,18 @@ import { type FileRefused, type Finding, problemAt } from './problem.ts';
 import type { SourceText } from './source-text.ts';
 import { as, type Node } from './syntax-tree.ts';
 
-/** Makes a problem of what the parser threw, and knows the usual reasons better than a grammar can. */
-export function refuseSyntax(source: SourceText, error: unknown): FileRefused {
+/**
+ * Makes a problem of what the parser threw, and knows the usual reasons better than a grammar can. `parsed` is what
+ * the parser was given, where that was not the source itself.
+ */
+export function refuseSyntax(source: SourceText, error: unknown, parsed = source): FileRefused {
   const { message, sqlDetails } = error as { message: string; sqlDetails?: { cursorPosition: number } };
   if (sqlDetails === undefined) {
     forgetParser();
     const sentence = `The parser gave up on this file, which may be too large or nested too deeply for it: ${message}.`;
     return problemAt(source, { index: 0, sentence, advice: 'Split it into several files or statements.' });
   }
-  const index = source.indexOfCodePoint(sqlDetails.cursorPosition);
+  const index = parsed.indexOfCodePoint(sqlDetails.cursorPosition);
   return problemAt(source, explain(source.text, index) ?? { index, sentence: `${firstLine(message)}.` });
 }
 

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { parseFile } from '../../infra/compile/parse-file.ts';
 import { SourceText } from '../../infra/compile/source-text.ts';
+import { statementsOf } from '../../lambda/migration/migration.ts';
 import { compileText, refusalOf } from './compile-text.ts';
 
 const parse = (text: string) => parseFile(new SourceText('1_a.sql', text));
@@ -36,6 +37,27 @@ describe('odd input', () => {
     const { steps } = compileText(sql);
     expect(steps.map(({ kind }) => kind)).toEqual(['transaction', 'index-operation', 'autocommit']);
     expect(steps[1]).toMatchObject({ operation: { definition: `(x) where y = '${all}'` } });
+  });
+
+  it('may have comments where the parser, unlike PostgreSQL, stumbles over them', () => {
+    const sql = `-- größer
+      select a not /* 👍 */ in (1), b not -- é
+      between 1 and 2 from t order by x nulls /* a */ last;
+      create table t (x timestamp with /* a */ time /* b */ zone, y time without
+      -- why
+      time zone); select 'ü' /* c */ as z`;
+    const { steps } = compileText(sql);
+    const texts = steps
+      .flatMap(statementsOf)
+      .map(({ text, position }) => [text.split('\n')[0], position.line]);
+    expect(texts).toEqual([
+      ['select a not /* 👍 */ in (1), b not -- é', 2],
+      ['create table t (x timestamp with /* a */ time /* b */ zone, y time without', 4],
+      ["select 'ü' /* c */ as z", 6],
+    ]);
+    expect(refusalOf({ '1_a.sql': "-- ü 👍\nselect a not /* ß */ in (1);\nselect 'é' from from" })).toContain(
+      '1_a.sql:3:17: syntax error at or near "from".\n    select \'é\' from from\n                    ^\n',
+    );
   });
 
   it('is refused with a sentence where it is too much for the parser, which is then as new', () => {

@@ -2,12 +2,12 @@ import { describe, expect, it } from 'vitest';
 import { type RelationName, statementsOf, type Touches } from '../../lambda/migration/migration.ts';
 import { compileFiles, compileStatement } from './compile-text.ts';
 
-type Names = Readonly<Partial<Record<Exclude<keyof Touches, 'opaque'>, readonly string[]>>> & {
-  opaque?: boolean;
-};
+type Lists = Pick<Touches, 'creates' | 'changes' | 'writes' | 'upserts' | 'indexes'>;
+type Names = Readonly<Partial<Record<keyof Lists, readonly string[]>>> & { opaque?: boolean };
 
 function named(sql: string): Names {
-  const { opaque, ...lists } = compileStatement(sql).statement.touches;
+  const { opaque, creates, changes, writes, upserts, indexes } = compileStatement(sql).statement.touches;
+  const lists: Lists = { creates, changes, writes, upserts, indexes };
   const written = Object.entries(lists).flatMap(([list, relations]) =>
     relations.length === 0 ? [] : [[list, relations.map(dotted)] as const],
   );
