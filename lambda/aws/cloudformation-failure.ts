@@ -1,30 +1,46 @@
 /**
  * CloudFormation takes 4,096 bytes of response, in which the framework puts the message, a link to the log, and the
- * trace. What a person needs first comes first in our messages, so the end can go.
+ * names of the stack and the resource. Counted as JSON, where a quote or a line's end takes two bytes.
  */
-const MOST_BYTES = 2_400;
+const MOST_BYTES = 2_600;
+
+/** A line may take so much where not all fits: one long error of Postgres's must not push out what to do next. */
+const MOST_BYTES_OF_A_LINE = 700;
 
 /** The error as CloudFormation shows it: cut to what it can carry, and without a trace. */
 export function cloudFormationFailure(error: unknown): Error {
   const message = error instanceof Error ? error.message : String(error);
-  const failure = new Error(cutToBytes(message, MOST_BYTES), { cause: error });
+  const failure = new Error(cutToResponse(message), { cause: error });
   failure.name = error instanceof Error ? error.name : 'Error';
   // The framework appends the trace to the message; the whole error is in the log.
   failure.stack = '';
   return failure;
 }
 
+/** First each long line is cut, then the end: what a person needs first comes first in our messages. */
+export function cutToResponse(text: string): string {
+  if (bytesAsJson(text) <= MOST_BYTES) return text;
+  const lines = text.split('\n').map((line) => cutToBytes(line, MOST_BYTES_OF_A_LINE));
+  return cutToBytes(lines.join('\n'), MOST_BYTES);
+}
+
+const CUT = '… (the rest is in the log)';
+
 /** Cuts at the end of a character, and says that it did. */
-export function cutToBytes(text: string, most: number): string {
-  if (Buffer.byteLength(text) <= most) return text;
-  const end = '… (the rest is in the log)';
-  const room = most - Buffer.byteLength(end);
+function cutToBytes(text: string, most: number): string {
+  if (bytesAsJson(text) <= most) return text;
+  const room = most - bytesAsJson(CUT);
   let bytes = 0;
-  let cut = '';
+  let end = 0;
   for (const character of text) {
-    bytes += Buffer.byteLength(character);
+    bytes += bytesAsJson(character);
     if (bytes > room) break;
-    cut += character;
+    end += character.length;
   }
-  return `${cut}${end}`;
+  return `${text.slice(0, end)}${CUT}`;
+}
+
+/** Without the quotes around it. */
+function bytesAsJson(text: string): number {
+  return Buffer.byteLength(JSON.stringify(text)) - 2;
 }
