@@ -36,7 +36,7 @@ export type Route = 'inline' | 'hand-off';
 
 /** R5: where an index operation runs. */
 export function routeOf(operation: IndexOperation, facts: RouteFacts): Route {
-  if (facts.buildsPending) return 'hand-off';
+  if (facts.buildsPending || isWide(operation)) return 'hand-off';
   if (facts.createdByRun) return 'inline';
   const present = facts.tables.filter((table) => table.kind === 'present');
   // Nothing to be careful with: Postgres itself says that the table is missing, or skips it with IF EXISTS.
@@ -54,6 +54,11 @@ export function routeOf(operation: IndexOperation, facts: RouteFacts): Route {
     default:
       return facts.strategy satisfies never;
   }
+}
+
+/** REINDEX of a schema or a database: it is taken apart into its tables, and no transaction could hold the whole. */
+function isWide(operation: IndexOperation): boolean {
+  return operation.kind === 'reindex' && operation.target !== 'index' && operation.target !== 'table';
 }
 
 /** One relation has one key, whether its schema is written or left to the search path. */

@@ -131,3 +131,20 @@ export async function takenNames(
   );
   return new Set(rows.map((row) => String(row.name)));
 }
+
+/** Tables with indexes in a schema, or in all schemas but Postgres's own; parts of partitioned tables one by one. */
+export async function tablesWithin(
+  session: Session,
+  schema: string | undefined,
+): Promise<{ readonly schema: string; readonly name: string }[]> {
+  const rows = await session.query(
+    `select n.nspname as schema, c.relname as name
+       from pg_catalog.pg_class c
+       join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+      where c.relkind in ('r', 'm') and c.relhasindex and c.relpersistence <> 't'
+        and n.nspname !~ '^pg_' and n.nspname <> 'information_schema' and n.nspname = coalesce($1, n.nspname)
+      order by 1, 2`,
+    [schema ?? null],
+  );
+  return v.parse(v.array(v.object({ schema: v.string(), name: v.string() })), rows);
+}

@@ -6,7 +6,7 @@ import type { PresentTable, TableFacts } from '../migration/route.ts';
 import { concurrentCreate, concurrentDrop, concurrentReindex } from '../postgres/index-statement.ts';
 import type { NewBuild } from '../postgres/new-build.ts';
 import type { Session } from '../postgres/session.ts';
-import { takenNames } from '../postgres/table-facts.ts';
+import { tablesWithin, takenNames } from '../postgres/table-facts.ts';
 
 /** An index operation, the tables it concerns as they are now, and the builds that are pending already. */
 export interface HandOff {
@@ -18,7 +18,7 @@ export interface HandOff {
   readonly runId: string;
 }
 
-/** The builds that an index operation becomes: one per index that it drops, one per table that it reindexes. */
+/** The builds that an index operation becomes: one per index that it drops, one per table that it reindexes, of a whole schema too. */
 export async function buildsOf(session: Session, handOff: HandOff): Promise<NewBuild[]> {
   const { step, tables, builds } = handOff;
   const { operation } = step;
@@ -52,7 +52,20 @@ export async function buildsOf(session: Session, handOff: HandOff): Promise<NewB
       });
     case 'reindex': {
       const { name, target, options } = operation;
-      if (name === undefined || (target !== 'index' && target !== 'table')) throw tooWide(handOff);
+      if (target === 'system') throw systemCatalogs(handOff);
+      if (target === 'schema' || target === 'database' || name === undefined) {
+        const found = await tablesWithin(session, target === 'schema' ? name?.name : undefined);
+        return found.map((table) => ({
+          ...base(handOff, undefined),
+          operation: 'reindex',
+          schema: table.schema,
+          table: table.name,
+          index: '',
+          unique: false,
+          statement: concurrentReindex('table', table, options),
+          definition: '',
+        }));
+      }
       return tables.flatMap((table): NewBuild[] => {
         if (table.kind === 'absent') return [];
         const relation = { schema: table.schema, name: target === 'index' ? name.name : table.table };
@@ -131,16 +144,16 @@ function cutTo(name: string, bytes: number): string {
   return cut;
 }
 
-function tooWide({ pending, step }: HandOff): MigrationError {
+function systemCatalogs({ pending, step }: HandOff): MigrationError {
   return new MigrationError({
     code: 'reindex-too-wide',
-    what: 'REINDEX of a whole schema or database can not be handed off.',
+    what: 'Postgres can not reindex system catalogs concurrently.',
     place: {
       file: pending.migration.file,
       position: step.statement.position,
       statement: step.statement.text,
     },
     applied: 'the steps before this one.',
-    next: 'write one REINDEX TABLE CONCURRENTLY for each table, or REINDEX INDEX CONCURRENTLY for each index.',
+    next: 'write REINDEX SYSTEM without CONCURRENTLY, and run it while nobody is connected.',
   });
 }
