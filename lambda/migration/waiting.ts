@@ -32,7 +32,7 @@ export function waitOf(
 
 function waitOfStatement({ touches, kind }: Statement, builds: readonly RecordedBuild[]): Wait | undefined {
   for (const build of builds) {
-    if (touches.opaque) return { build, because: `nobody can see into a ${opaqueName(kind)}` };
+    if (touches.opaque) return { build, because: `nobody can see into ${opaqueName(kind)}` };
     if (touches.changes.some((relation) => isTable(relation, build))) {
       return { build, because: `it changes the table ${build.table}` };
     }
@@ -49,11 +49,11 @@ function waitOfStatement({ touches, kind }: Statement, builds: readonly Recorded
 function opaqueName(kind: string): string {
   switch (kind) {
     case 'DoStmt':
-      return 'DO block';
+      return 'a DO block';
     case 'CallStmt':
-      return 'CALL';
+      return 'a CALL';
     default:
-      return 'statement such as EXECUTE';
+      return 'what this statement reaches';
   }
 }
 

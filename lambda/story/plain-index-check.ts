@@ -1,6 +1,8 @@
+import { type Migration, type Statement, statementsOf } from '../migration/migration.ts';
 import { MigrationError } from '../migration/migration-error.ts';
 import type { PendingStep } from '../migration/plan.ts';
-import { plainIndexes, type TableKnowledge } from './table-knowledge.ts';
+import type { PresentTable } from '../migration/route.ts';
+import type { TableKnowledge } from './table-knowledge.ts';
 
 /** The rule's name in `-- migrate: allow …`. */
 export const PLAIN_INDEX_RULE = 'plain-create-index';
@@ -14,30 +16,33 @@ export function refusePlainIndexes(
   knowledge: TableKnowledge,
   smallTableRows: number,
 ): void {
-  const created = new Set<string>();
+  /** Tables that are dropped, and so made anew, before the index: what was measured is not what is indexed. */
+  const dropped = new Set<string>();
   for (const { migration, step } of pending) {
+    if (step.kind === 'index-operation') continue;
     const allowed = migration.allowed.some(({ rule }) => rule === PLAIN_INDEX_RULE);
-    for (const statement of plainIndexes(step)) {
+    for (const statement of statementsOf(step)) {
+      if (statement.kind === 'DropStmt') for (const { name } of statement.touches.changes) dropped.add(name);
+      if (statement.kind !== 'IndexStmt' || allowed) continue;
       for (const relation of statement.touches.changes) {
         const facts = knowledge.of(relation, step.settings);
-        if (
-          allowed ||
-          facts?.kind !== 'present' ||
-          facts.rows <= smallTableRows ||
-          created.has(relation.name)
-        )
-          continue;
-        throw new MigrationError({
-          code: 'plain-create-index',
-          what: `CREATE INDEX on ${facts.schema}.${facts.table}, which holds more than ${smallTableRows} rows, would block every write to it until the index is built.`,
-          place: { file: migration.file, position: statement.position, statement: statement.text },
-          applied: 'nothing by this run.',
-          next: `write CREATE INDEX CONCURRENTLY: it is built beside the traffic; or, if the table may be blocked, put "-- migrate: allow ${PLAIN_INDEX_RULE} <reason>" into the file.`,
-        });
+        if (facts?.kind !== 'present' || facts.rows <= smallTableRows || dropped.has(relation.name)) continue;
+        throw refused(migration, statement, { facts, smallTableRows });
       }
     }
-    for (const { touches } of step.kind === 'transaction' ? step.statements : []) {
-      for (const { name } of touches.creates) created.add(name);
-    }
   }
+}
+
+function refused(
+  migration: Migration,
+  statement: Statement,
+  { facts, smallTableRows }: { facts: PresentTable; smallTableRows: number },
+): MigrationError {
+  return new MigrationError({
+    code: 'plain-create-index',
+    what: `CREATE INDEX on ${facts.schema}.${facts.table}, which holds more than ${smallTableRows} rows, would block every write to it until the index is built.`,
+    place: { file: migration.file, position: statement.position, statement: statement.text },
+    applied: 'nothing by this run.',
+    next: `write CREATE INDEX CONCURRENTLY: it is built beside the traffic; or, if the table may be blocked, put "-- migrate: allow ${PLAIN_INDEX_RULE} <reason>" into the file.`,
+  });
 }

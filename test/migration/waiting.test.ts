@@ -43,7 +43,7 @@ describe('a step waits for a pending build', () => {
       'that a prepared statement may touch',
       'ExecuteStmt',
       { opaque: true },
-      'nobody can see into a statement such as EXECUTE',
+      'nobody can see into what this statement reaches',
     ],
   ])('%s', (_, kind, touches, because) => {
     expect(waitFor(kind, touches)).toBe(because);
