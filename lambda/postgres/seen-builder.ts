@@ -47,7 +47,8 @@ export async function seeBuilder(session: Session, build: IndexBuild): Promise<S
     `with asked as (select pg_catalog.to_regclass($1)::oid as table_oid)
      select holder.pid, p.phase, p.blocks_total::float8, p.blocks_done::float8, p.tuples_total::float8,
             p.tuples_done::float8, p.lockers_total::float8, p.lockers_done::float8, blocked.blocker,
-            case when not a.application_name = any($3::text[]) or a.application_name is null
+            -- Not who has gone since pg_locks was read.
+            case when a.pid is not null and coalesce(a.application_name <> all ($3::text[]), true)
                  then ${sessionAsBlocker('a', `'a lock that builds take'`, '$1::text')} end as stranger
        from (select distinct l.pid
                from pg_catalog.pg_locks l, asked
