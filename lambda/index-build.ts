@@ -1,6 +1,7 @@
 import * as v from 'valibot';
 import { functionContext } from './aws/function-context.ts';
 import { flushTelemetry, report, reportRunEnd } from './aws/telemetry.ts';
+import { traced } from './aws/tracing.ts';
 import type { ResumeResult, SettleResult, TablesResult, TurnResult } from './index-build/loop-task.ts';
 import { MigrationError } from './migration/migration-error.ts';
 import { tablesWithBuilds } from './postgres/build-queue.ts';
@@ -45,7 +46,7 @@ export async function handler(
     });
   }
   try {
-    return await perform(parsed.output, context);
+    return await traced(parsed.output.task, () => perform(parsed.output, context));
   } finally {
     await flushTelemetry();
   }

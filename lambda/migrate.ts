@@ -8,6 +8,7 @@ import { cloudFormationFailure } from './aws/cloudformation-failure.ts';
 import { type FunctionContext, functionContext, required } from './aws/function-context.ts';
 import { startLoop } from './aws/hand-off.ts';
 import { flushTelemetry, logDeployProgress, report, reportRunEnd } from './aws/telemetry.ts';
+import { traced } from './aws/tracing.ts';
 import { environment } from './environment.ts';
 import { type Action, parseAction } from './story/action.ts';
 import { deployProgress, stillRunning } from './story/deploy-progress.ts';
@@ -35,7 +36,9 @@ interface ProviderAnswer {
  */
 export async function handler(event: unknown, context: LambdaContext): Promise<ProviderAnswer | object> {
   try {
-    return isCloudFormationEvent(event) ? await deploy(event, context) : await act(event, context);
+    return await traced('migrator', async () =>
+      isCloudFormationEvent(event) ? deploy(event, context) : act(event, context),
+    );
   } finally {
     await flushTelemetry();
   }

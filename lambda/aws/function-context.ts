@@ -21,10 +21,8 @@ const MARGIN_MILLISECONDS = 10_000;
 
 export async function functionContext(remainingMilliseconds: number): Promise<FunctionContext> {
   const deadline = Date.now() + remainingMilliseconds - MARGIN_MILLISECONDS;
-  const [migrations, target] = await Promise.all([
-    readCompiledMigrations(),
-    readSecret(required(environment.secretArn)),
-  ]);
+  const secretArn = required(environment.secretArn);
+  const [migrations, target] = await Promise.all([readCompiledMigrations(), readSecret(secretArn)]);
   return { migrations, target, options: readOptions(), deadline };
 }
 
