@@ -72,7 +72,7 @@ export function logDeployProgress(progress: DeployProgress): void {
  * nothing. What can't be sent is logged, and fails no deploy.
  */
 export async function flushTelemetry(): Promise<void> {
-  metrics.publishStoredMetrics();
+  if (metrics.hasStoredMetrics()) metrics.publishStoredMetrics();
   const gathered = events;
   events = [];
   try {
