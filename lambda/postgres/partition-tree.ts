@@ -11,6 +11,8 @@ export interface TreeNode {
   readonly schema: string;
   readonly table: string;
   readonly leaf: boolean;
+  /** A foreign table, which has no indexes here. */
+  readonly foreign: boolean;
   /** Attached to the parent's index; for the root, the wanted index itself. */
   readonly attachedIndex: string | undefined;
 }
@@ -21,6 +23,7 @@ const nodeRow = v.object({
   schema: v.string(),
   table: v.string(),
   leaf: v.boolean(),
+  foreign: v.boolean(),
   attached_index: v.nullable(v.string()),
 });
 
@@ -34,7 +37,7 @@ export async function readTree(session: Session, build: IndexBuild): Promise<Tre
        select h.inhrelid from wanted join pg_catalog.pg_inherits h on h.inhparent = wanted.oid
      )
      select c.oid::bigint::float8 as oid, t.parentrelid::oid::bigint::float8 as parent, n.nspname as schema,
-            c.relname as table, t.isleaf as leaf,
+            c.relname as table, t.isleaf as leaf, c.relkind = 'f' as foreign,
             (select x.relname from wanted
                join pg_catalog.pg_class x on x.oid = wanted.oid
                join pg_catalog.pg_index i on i.indexrelid = x.oid
@@ -42,7 +45,6 @@ export async function readTree(session: Session, build: IndexBuild): Promise<Tre
        from pg_catalog.pg_partition_tree(pg_catalog.to_regclass($1)) as t
        join pg_catalog.pg_class c on c.oid = t.relid
        join pg_catalog.pg_namespace n on n.oid = c.relnamespace
-      where c.relkind in ('r', 'p')
       order by t.level, c.relname`,
     [
       quoteRelation({ schema: build.schema, name: build.table }),

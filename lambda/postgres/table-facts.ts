@@ -132,13 +132,32 @@ export async function takenNames(
   return new Set(rows.map((row) => String(row.name)));
 }
 
+/** The parts of a partitioned table, or of an index on one, that hold rows; `index` is empty for a table's. */
+export async function partsOf(
+  session: Session,
+  relation: RelationName,
+): Promise<{ readonly schema: string; readonly table: string; readonly index: string }[]> {
+  const rows = await session.query(
+    `select n.nspname as schema, t.relname as table, case when i.indexrelid is null then '' else c.relname end as index
+       from pg_catalog.pg_partition_tree(pg_catalog.to_regclass($1)) as part
+       join pg_catalog.pg_class c on c.oid = part.relid
+       left join pg_catalog.pg_index i on i.indexrelid = c.oid
+       join pg_catalog.pg_class t on t.oid = coalesce(i.indrelid, c.oid)
+       join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+      where part.isleaf and t.relkind = 'r'
+      order by 1, 2`,
+    [quoteRelation(relation)],
+  );
+  return v.parse(v.array(v.object({ schema: v.string(), table: v.string(), index: v.string() })), rows);
+}
+
 /** Tables with indexes in a schema, or in all schemas but Postgres's own; parts of partitioned tables one by one. */
 export async function tablesWithin(
   session: Session,
   schema: string | undefined,
-): Promise<{ readonly schema: string; readonly name: string }[]> {
+): Promise<{ readonly schema: string; readonly table: string; readonly index: '' }[]> {
   const rows = await session.query(
-    `select n.nspname as schema, c.relname as name
+    `select n.nspname as schema, c.relname as table
        from pg_catalog.pg_class c
        join pg_catalog.pg_namespace n on n.oid = c.relnamespace
       where c.relkind in ('r', 'm') and c.relhasindex and c.relpersistence <> 't'
@@ -146,5 +165,7 @@ export async function tablesWithin(
       order by 1, 2`,
     [schema ?? null],
   );
-  return v.parse(v.array(v.object({ schema: v.string(), name: v.string() })), rows);
+  return v
+    .parse(v.array(v.object({ schema: v.string(), table: v.string() })), rows)
+    .map((row) => ({ ...row, index: '' }));
 }

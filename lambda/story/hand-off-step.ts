@@ -1,12 +1,12 @@
 import type { RecordedBuild } from '../migration/ledger.ts';
-import type { CreateIndex, IndexOperationStep } from '../migration/migration.ts';
+import type { CreateIndex, IndexOperationStep, RelationName } from '../migration/migration.ts';
 import { MigrationError } from '../migration/migration-error.ts';
 import type { PendingStep } from '../migration/plan.ts';
 import type { PresentTable, TableFacts } from '../migration/route.ts';
 import { concurrentCreate, concurrentDrop, concurrentReindex } from '../postgres/index-statement.ts';
 import type { NewBuild } from '../postgres/new-build.ts';
 import type { Session } from '../postgres/session.ts';
-import { tablesWithin, takenNames } from '../postgres/table-facts.ts';
+import { partsOf, tablesWithin, takenNames } from '../postgres/table-facts.ts';
 
 /** An index operation, the tables it concerns as they are now, and the builds that are pending already. */
 export interface HandOff {
@@ -53,39 +53,44 @@ export async function buildsOf(session: Session, handOff: HandOff): Promise<NewB
     case 'reindex': {
       const { name, target, options } = operation;
       if (target === 'system') throw systemCatalogs(handOff);
-      if (target === 'schema' || target === 'database' || name === undefined) {
-        const found = await tablesWithin(session, target === 'schema' ? name?.name : undefined);
-        return found.map((table) => ({
-          ...base(handOff, undefined),
-          operation: 'reindex',
-          schema: table.schema,
-          table: table.name,
-          index: '',
-          unique: false,
-          statement: concurrentReindex('table', table, options),
-          definition: '',
-        }));
-      }
-      return tables.flatMap((table): NewBuild[] => {
-        if (table.kind === 'absent') return [];
-        const relation = { schema: table.schema, name: target === 'index' ? name.name : table.table };
-        return [
-          {
-            ...base(handOff, table),
-            operation: 'reindex',
-            schema: table.schema,
-            table: table.table,
-            index: target === 'index' ? name.name : '',
-            unique: false,
-            statement: concurrentReindex(target, relation, options),
-            definition: '',
-          },
-        ];
-      });
+      const targets =
+        target === 'schema' || target === 'database' || name === undefined
+          ? await tablesWithin(session, target === 'schema' ? name?.name : undefined)
+          : await reindexTargets(session, handOff, { target, name });
+      return targets.map(({ schema, table, index }) => ({
+        ...base(
+          handOff,
+          tables.filter((each) => each.kind === 'present').find((each) => each.table === table),
+        ),
+        operation: 'reindex',
+        schema,
+        table,
+        index,
+        unique: false,
+        statement:
+          index === ''
+            ? concurrentReindex('table', { schema, name: table }, options)
+            : concurrentReindex('index', { schema, name: index }, options),
+        definition: '',
+      }));
     }
     default:
       return operation satisfies never;
   }
+}
+
+/** What is partitioned is taken apart: each part succeeds, fails and is cleared away by itself. */
+async function reindexTargets(
+  session: Session,
+  { tables }: HandOff,
+  { target, name }: { target: 'index' | 'table'; name: RelationName },
+): Promise<{ readonly schema: string; readonly table: string; readonly index: string }[]> {
+  const [table] = tables;
+  if (table === undefined || table.kind === 'absent') return [];
+  const { schema } = table;
+  const index = target === 'index' ? name.name : '';
+  if (!table.partitioned) return [{ schema, table: table.table, index }];
+  return partsOf(session, { schema, name: target === 'index' ? index : table.table });
 }
 
 function base({ pending, step, runId }: HandOff, table: PresentTable | undefined) {

@@ -54,12 +54,28 @@ export async function advancePartitioned(
       seen.kind === 'invalid' && build.attempts > 0 ? await dropParent(session, build) : undefined;
     return dropped ?? failure(failed[0], failed[1].fault);
   }
+  const foreign = (await readTree(session, build)).find((node) => node.foreign);
+  if (foreign !== undefined) return foreignPartition(foreign);
   const made = await makeParents(session, ledgerSchema, build);
   if (made !== undefined) return made;
   return handOffOrAttach(session, ledgerSchema, {
     build,
-    known: new Map([...known].map(([table, { index }]) => [table, index])),
+    known: new Map(
+      [...known].flatMap(([table, { index, present }]) => (present ? [[table, index] as const] : [])),
+    ),
   });
+}
+
+/** With ON ONLY, Postgres waits for an index on each partition, and a foreign table never gets one. */
+function foreignPartition({ schema, table }: TreeNode): PartitionedStep {
+  return {
+    kind: 'failed',
+    fault: {
+      sqlstate: '0A000',
+      message: `the partition ${schema}.${table} is a foreign table, so that an index on the whole can not be built concurrently`,
+      hint: 'Build it on each other partition by a CREATE INDEX CONCURRENTLY of its own, then write CREATE INDEX on the whole without CONCURRENTLY: it takes those over, and is quick.',
+    },
+  };
 }
 
 function failure(table: string, fault: PostgresFault | undefined): PartitionedStep {
@@ -142,10 +158,32 @@ async function handOffOrAttach(
   // Only when no build is left, so that a failure loses none of them. Each in its own transaction: attaching locks one partition for a moment, and must not wait holding another's.
   for (const statement of handOff.length === 0 ? attach : []) {
     const step = await send(session, [statement]);
+    if (step?.kind === 'failed') return (await dropParent(session, build)) ?? step;
     if (step !== undefined) return step;
   }
-  if (handOff.length === 0) return { kind: attach.length > 0 ? 'attached' : 'again' };
+  if (handOff.length === 0 && attach.length > 0) return { kind: 'attached' };
+  if (handOff.length === 0) return neverValid(session, build);
   return (await send(session, handOff)) ?? { kind: 'partitions-first' };
+}
+
+/**
+ * Each partition has its index, and yet the whole is INVALID: Postgres looks whether it is complete when it attaches
+ * one, and not when the partition that was missing is detached. Nothing but a new index helps.
+ */
+async function neverValid(session: Session, build: IndexBuild): Promise<PartitionedStep> {
+  if ((await seeIndex(session, build)).kind === 'valid') return { kind: 'attached' };
+  const dropped = await dropParent(session, build);
+  return (
+    dropped ?? {
+      kind: 'failed',
+      fault: {
+        sqlstate: '55000',
+        message:
+          'a partition was detached while the index was built, and Postgres can not make the rest valid',
+        hint: 'The index was dropped; a retry builds it again.',
+      },
+    }
+  );
 }
 
 function partitionBuild(build: IndexBuild, node: TreeNode) {

@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { freshScenario, type Scenario } from '../story/scenario.ts';
+import { turnOf } from './building.ts';
 
 let scenario: Scenario;
 beforeEach(async () => {
@@ -202,6 +203,30 @@ describe('REINDEX CONCURRENTLY', () => {
     expect((await definitions()).filter((line) => line.includes('INVALID'))).toEqual([]);
   });
 
+  it.each([
+    [
+      'reindex table concurrently events',
+      ['events_1_at_idx', 'events_1_pkey', 'events_2_at_idx', 'events_2_pkey'],
+    ],
+    ['reindex index concurrently events_at', ['events_1_at_idx', 'events_2_at_idx']],
+  ])('of what is partitioned, part by part: %s', async (sql, replaced) => {
+    const first = {
+      '1_tables.sql': `create table events (at int primary key) partition by range (at);
+create table events_1 partition of events for values from (0) to (1000);
+create table events_2 partition of events for values from (1000) to (2000);
+insert into events select i from generate_series(1, 1900) i;
+create index events_at on events (at);`,
+    };
+    await scenario.run(first);
+    const before = await oids();
+    expect(await scenario.deploy({ ...first, '2_reindex.sql': `${sql};` })).toEqual(valid);
+    const after = await oids();
+    expect([...before.keys()].filter((name) => before.get(name) !== after.get(name)).sort()).toEqual(
+      replaced,
+    );
+    expect((await builds()).length).toBe(2);
+  });
+
   it('drops the _ccnew that an interrupted one has left, of its own index only', async () => {
     const first = {
       '1_tables.sql': `${base['1_tables.sql']} create index orders_note on orders (note); create index other on orders (customer);`,
@@ -260,7 +285,6 @@ insert into events select i, i % 3, 'x' from generate_series(1, 900) i;`,
     const files = { ...partitioned, '2_index.sql': 'create index concurrently events_at on events (at);' };
     await scenario.run(files);
     // The first turn of the loop makes the parents and hands the partitions off.
-    const { turnOf } = await import('./building.ts');
     await turnOf(scenario.database, { table: 'events' });
     await scenario.query(`create table events_3 partition of events for values from (1000) to (2000);
       create table loose (at int, kind int, what text); insert into loose select i, 0, '' from generate_series(2001, 2500) i;
@@ -272,6 +296,42 @@ insert into events select i, i % 3, 'x' from generate_series(1, 900) i;`,
     );
     expect(rows.map(({ name }) => name)).toEqual(['events_2_events_at', 'events_3_at_idx', 'loose_at_idx']);
     expect((await scenario.indexes()).filter((line) => line.includes('INVALID'))).toEqual([]);
+  });
+
+  it('a foreign partition makes it impossible, and the error says what to write instead', async () => {
+    await scenario.run(partitioned);
+    await scenario.database.adminQuery(`create extension file_fdw; create server files foreign data wrapper file_fdw;
+      create foreign table far partition of events for values from (5000) to (6000) server files options (filename '/dev/null')`);
+    const { outcome, message } = await scenario.deploy({
+      ...partitioned,
+      '2_index.sql': 'create index concurrently events_at on events (at);',
+    });
+    expect(outcome).toBe('failed');
+    expect(message).toContain('the partition public.far is a foreign table');
+    expect((await scenario.indexes()).filter((line) => line.includes('INVALID'))).toEqual([]);
+  });
+
+  it('one that is detached after the others have theirs: it fails without an INVALID index, and a retry succeeds', async () => {
+    const two = {
+      '1_tables.sql': `create table events (at int) partition by range (at);
+create table events_1 partition of events for values from (0) to (300);
+create table events_2 partition of events for values from (300) to (1000);
+insert into events select i from generate_series(1, 900) i;`,
+    };
+    await scenario.run(two);
+    const files = { ...two, '2_index.sql': 'create index concurrently events_at on events (at);' };
+    await scenario.run(files);
+    await turnOf(scenario.database, { table: 'events' });
+    await turnOf(scenario.database, { table: 'events_1' });
+    await turnOf(scenario.database, { table: 'events_2' });
+    await scenario.query(
+      `alter index events_at attach partition events_1_events_at; alter table events detach partition events_2`,
+    );
+    const { message } = await scenario.loop(files);
+    expect(message).toContain('a partition was detached while the index was built');
+    expect((await scenario.indexes()).filter((line) => line.includes('INVALID'))).toEqual([]);
+    expect(await scenario.deploy(files)).toEqual(valid);
+    expect(await scenario.indexes()).toContain('events_at');
   });
 
   it('one partition that fails fails the whole, which leaves no INVALID index; a retry keeps what was built', async () => {
