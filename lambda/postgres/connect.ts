@@ -13,7 +13,7 @@ export interface ConnectOptions {
   /** @default APPLICATION_NAME */
   readonly applicationName?: string;
   /** Give up after so long; a Neon compute that sleeps, or a server that restarts, takes a moment. @default 30 */
-  readonly patienceSeconds?: number;
+  readonly patienceSeconds?: number | undefined;
 }
 
 /** One attempt of a connection may take so long. */
@@ -42,7 +42,8 @@ export async function connect(target: ConnectionTarget, options: ConnectOptions 
   let startupOptions: string | undefined = DIRECT_MARK;
   for (let pause = FIRST_PAUSE_MILLISECONDS; ; pause = Math.min(pause * 2, LONGEST_PAUSE_MILLISECONDS)) {
     const applicationName = options.applicationName ?? APPLICATION_NAME;
-    const client = await newClient(target, { applicationName, startupOptions });
+    const milliseconds = Math.max(1, Math.min(ATTEMPT_MILLISECONDS, begun + patience - Date.now()));
+    const client = await newClient(target, { applicationName, startupOptions, milliseconds });
     const session = sessionOver(client);
     try {
       await client.connect();
@@ -108,6 +109,8 @@ function reason(lost: SessionLost): string {
 interface Startup {
   readonly applicationName: string;
   readonly startupOptions: string | undefined;
+  /** The attempt may take so long. */
+  readonly milliseconds: number;
 }
 
 async function newClient(target: ConnectionTarget, startup: Startup): Promise<DriverClient> {
@@ -120,7 +123,7 @@ async function newClient(target: ConnectionTarget, startup: Startup): Promise<Dr
     password: password ?? '',
     application_name: startup.applicationName,
     ...(startup.startupOptions === undefined ? {} : { options: startup.startupOptions }),
-    connectionTimeoutMillis: ATTEMPT_MILLISECONDS,
+    connectionTimeoutMillis: startup.milliseconds,
     keepAlive: true,
   };
   const proxy = process.env[environment.neonProxy];

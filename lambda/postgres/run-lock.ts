@@ -11,7 +11,7 @@ const TABLE_LOCK = 1_836_279_412;
  * build in the database waits.
  */
 export function tryRunLock(ledgerSchema: string): string {
-  return `select pg_catalog.pg_try_advisory_lock(${RUN_LOCK}, pg_catalog.hashtext(${quoteLiteral(ledgerSchema)})) as locked`;
+  return `select pg_catalog.pg_try_advisory_lock(${RUN_LOCK}, pg_catalog.hashtext(${quoteLiteral(ledgerSchema)})) as locked, pg_catalog.pg_backend_pid() as backend`;
 }
 
 export function releaseRunLock(ledgerSchema: string): string {

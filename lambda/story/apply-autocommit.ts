@@ -20,7 +20,8 @@ export async function applyAutocommit(
   { pending, step }: { pending: PendingStep; step: AutocommitStep },
   context: BatchContext,
 ): Promise<void> {
-  const { ledgerSchema, runId } = context;
+  const { ledgerSchema, runId, signal } = context;
+  signal?.throwIfAborted();
   const { version } = pending.migration;
   const budget = context.deadline === undefined ? 0 : context.deadline - Date.now();
   if (context.deadline !== undefined && budget < LEAST_SECONDS * 1000) throw new TimeUp();

@@ -23,6 +23,7 @@ export interface BatchContext extends Omit<ScriptContext, 'budgetMilliseconds'> 
   readonly deadline: number | undefined;
   readonly lockBudgetSeconds: number;
   readonly report: (event: RunEvent) => void;
+  readonly signal?: AbortSignal | undefined;
   /** Called as soon as steps are known to be applied, before anything later can fail. */
   readonly applied: (steps: readonly ScriptStep[], milliseconds: number) => void;
   /** What to say of earlier steps in an error. */
@@ -37,6 +38,7 @@ export async function applyBatch(session: Session, steps: readonly ScriptStep[],
   let left = steps;
   const patience = new LockPatience(context.lockBudgetSeconds);
   while (left.length > 0) {
+    context.signal?.throwIfAborted();
     const budgetMilliseconds = context.deadline === undefined ? undefined : context.deadline - Date.now();
     if (budgetMilliseconds !== undefined && budgetMilliseconds <= 0) throw new TimeUp();
     const script = stepScript(left, { ...context, budgetMilliseconds });

@@ -10,6 +10,7 @@ import type { Session } from '../postgres/session.ts';
 import type { ScriptStep } from '../postgres/step-script.ts';
 import { applyAutocommit } from './apply-autocommit.ts';
 import { applyBatch, type BatchContext, LedgerMoved, TimeUp } from './apply-batch.ts';
+import { cancelledBySignal } from './cancelled-by-signal.ts';
 import { buildsOf } from './hand-off-step.ts';
 import { must } from './ledger-write.ts';
 import { refusePlainIndexes } from './plain-index-check.ts';
@@ -25,13 +26,17 @@ interface Applying {
   readonly planned: Plan;
   readonly run: RunLog;
   readonly sessionSettings: readonly string[];
+  /** The session's server process. */
+  readonly backend: number;
 }
 
 /** Applies what is pending, under the run lock, and records how the run ended, also where it failed. */
 export async function applyPlan(session: Session, applying: Applying): Promise<RunResult> {
-  const { run } = applying;
+  const { run, backend } = applying;
   try {
-    const result = await new PlanInProgress(session, applying).apply();
+    const result = await cancelledBySignal(run.request, backend, () =>
+      new PlanInProgress(session, applying).apply(),
+    );
     await finish(session, run, run.summary(result));
     return result;
   } catch (error) {
@@ -58,7 +63,7 @@ class PlanInProgress {
   #batchCharacters = 0;
 
   constructor(session: Session, { planned, run, sessionSettings }: Applying) {
-    const { options, deadline, report } = run.request;
+    const { options, deadline, report, signal } = run.request;
     this.#session = session;
     this.#planned = planned;
     this.#run = run;
@@ -71,6 +76,7 @@ class PlanInProgress {
       deadline,
       lockBudgetSeconds: options.lockBudgetSeconds,
       report,
+      signal,
       applied: (steps, milliseconds) => this.#took(steps, milliseconds),
       appliedSoFar: () => run.appliedText(),
     };

@@ -13,6 +13,12 @@ export interface LockRequest {
   readonly options: MigrationOptions;
   readonly deadline: number | undefined;
   readonly report: (event: { readonly kind: 'waiting-for-run' }) => void;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** The ledger as it is under the run lock, and the server process that holds the lock: our own. */
+export interface Locked extends LedgerRead {
+  readonly backend: number;
 }
 
 const LONGEST_PAUSE_MILLISECONDS = 1_000;
@@ -21,11 +27,15 @@ const LONGEST_PAUSE_MILLISECONDS = 1_000;
  * Tries the run lock, with nothing held open between tries, and reads the ledger in the same message: what it said
  * before the lock was ours may be old.
  */
-export async function takeRunLock(session: Session, request: LockRequest): Promise<LedgerRead> {
+export async function takeRunLock(session: Session, request: LockRequest): Promise<Locked> {
   const { ledgerSchema } = request.options;
   for (let pause = 50; ; pause = Math.min(pause * 2, LONGEST_PAUSE_MILLISECONDS)) {
+    request.signal?.throwIfAborted();
     const outcome = await session.script(`${tryRunLock(ledgerSchema)};${ledgerQuery(ledgerSchema)}`);
-    if (outcome.rows[0]?.[0]?.locked === 't') return parseLedger(outcome, ledgerSchema, 1);
+    const [lock] = outcome.rows[0] ?? [];
+    if (lock?.locked === 't') {
+      return { ...parseLedger(outcome, ledgerSchema, 1), backend: Number(lock.backend) };
+    }
     if (request.deadline !== undefined && Date.now() + pause > request.deadline) {
       throw otherRun(await runLockHolder(session, ledgerSchema));
     }

@@ -26,7 +26,7 @@ const MOST_RECONNECTS = 5;
 export async function runMigrations(request: RunRequest): Promise<RunResult> {
   const run = new RunLog(request);
   for (let attempt = 1; ; attempt += 1) {
-    const session = await connect(request.target);
+    const session = await connect(request.target, { patienceSeconds: request.patienceSeconds });
     try {
       return await runOnce(session, request, run);
     } catch (error) {
@@ -58,7 +58,7 @@ async function runOnce(session: Session, request: RunRequest, run: RunLog): Prom
   request.report({ kind: 'planned', plan: planned });
   const sessionSettings = sessionSettingsOf(request.options);
   await begin(session, { run, sessionSettings, create: !locked.exists, retried });
-  return applyPlan(session, { planned, run, sessionSettings });
+  return applyPlan(session, { planned, run, sessionSettings, backend: locked.backend });
 }
 
 /** A folder that does not fit the ledger is a run that failed, and is recorded as one. */

@@ -15,6 +15,10 @@ export interface RunRequest {
   readonly deadline: number | undefined;
   /** Called with each thing that a person who watches would want to see. */
   readonly report: (event: RunEvent) => void;
+  /** Ends the run: the statement under way is cancelled, no other is sent, and the signal's reason is thrown. */
+  readonly signal?: AbortSignal;
+  /** Seconds after which connecting is given up. @default 30 */
+  readonly patienceSeconds?: number;
 }
 
 /** Stored in the ledger with each run. */

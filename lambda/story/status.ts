@@ -49,6 +49,8 @@ export interface RunStatus {
 interface Asked {
   readonly options: MigrationOptions;
   readonly migrations: CompiledMigrations;
+  /** Seconds after which connecting is given up. @default 30 */
+  readonly patienceSeconds?: number;
 }
 
 /** Reads everything a person asks for at night; writes nothing, takes no lock, needs no ledger to exist. */

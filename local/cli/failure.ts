@@ -1,0 +1,67 @@
+import colors from 'picocolors';
+import { MigrationError } from '../../lambda/migration/migration-error.ts';
+import { SessionLost, StatementFault } from '../../lambda/postgres/fault.ts';
+import { isColoured, type Terminal } from './terminal.ts';
+
+/** An error as the JSON document has it. */
+export interface ErrorDocument {
+  readonly code: string;
+  readonly what: string;
+  readonly place: MigrationError['details']['place'] | null;
+  readonly fault: MigrationError['details']['fault'] | null;
+  readonly applied: string | null;
+  readonly next: string;
+}
+
+export function errorDocument(error: MigrationError): ErrorDocument {
+  const { code, what, place, fault, applied, next } = error.details;
+  return { code, what, place: place ?? null, fault: fault ?? null, applied: applied ?? null, next };
+}
+
+/** Whatever was thrown, as an error that says what to do. */
+export function asMigrationError(error: unknown): MigrationError {
+  if (error instanceof MigrationError) return error;
+  if (error instanceof StatementFault) {
+    return new MigrationError({
+      code: 'postgres',
+      what: 'Postgres refused a statement of ours.',
+      fault: error.fault,
+      next: 'see that the role may read and write the ledger, and the tables that it migrates; then run again.',
+      cause: error,
+    });
+  }
+  if (error instanceof SessionLost) {
+    return new MigrationError({
+      code: 'connection-lost',
+      what: `${error.message.charAt(0).toUpperCase()}${error.message.slice(1)}.`,
+      next: 'see why the server drops connections (restart, failover, out of memory), then run again; builds that are under way go on in the database.',
+      cause: error,
+    });
+  }
+  return new MigrationError({
+    code: 'unexpected',
+    what: `Unexpected: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`,
+    next: 'this is a mistake in the migrator, not in your files: please report it. Running again is safe.',
+    cause: error,
+  });
+}
+
+/** On standard error for people; with `--json`, as the document too, together with what else is known. */
+export function showFailure(terminal: Terminal, error: unknown, known: object = {}): void {
+  const failure = asMigrationError(error);
+  terminal.errorLine(coloured(failure));
+  if (terminal.json) terminal.document({ ok: false, ...known, error: errorDocument(failure) });
+}
+
+const LABEL = /^(Postgres|Detail|Hint|Context|Statement|Applied|Next):/;
+
+/** The message itself is left as it is; colours only help the eye to its parts. */
+function coloured({ message, details }: MigrationError): string {
+  const { bold, red, green } = colors.createColors(isColoured(process.stderr));
+  const end = message.indexOf(details.what) + details.what.length;
+  const rest = message
+    .slice(end)
+    .split('\n')
+    .map((line) => line.replace(LABEL, (label) => bold(label === 'Next:' ? green(label) : label)));
+  return `${bold(red(message.slice(0, end)))}${rest.join('\n')}`;
+}
