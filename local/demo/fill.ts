@@ -1,0 +1,51 @@
+import pg from 'pg';
+
+/** Rows inserted by one statement: small enough to show progress. */
+const CHUNK = 100_000;
+
+export interface Filled {
+  readonly users: number;
+  readonly messages: number;
+  readonly savedWords: number;
+}
+
+/** Fills the example's tables as a few years of use would have: so many messages, and the rest in proportion. */
+export async function fill(url: string, rows: number, progress: (done: number) => void): Promise<Filled> {
+  const users = Math.max(100, Math.round(rows / 50));
+  const savedWords = Math.round(rows / 3);
+  const client = new pg.Client(url);
+  await client.connect();
+  try {
+    await client.query(
+      `insert into users (email, display_name)
+       select 'User' || n || '@example.com', 'User ' || n from generate_series(1, $1::int) as n`,
+      [users],
+    );
+    for (let done = 0; done < rows; done += CHUNK) {
+      await client.query(
+        `insert into messages (user_id, role, content, created_at, read_at)
+         select 1 + n % $3::int, case n % 2 when 0 then 'user' else 'assistant' end,
+                'w' || n % 5000 || ' w' || (n * 7) % 4999 || ' w' || (n * 13) % 4987,
+                now() - make_interval(secs => n), case when n % 20 = 0 then null else now() end
+           from generate_series($1::bigint, $2::bigint) as n`,
+        [done + 1, Math.min(done + CHUNK, rows), users],
+      );
+      progress(Math.min(1, (done + CHUNK) / rows));
+    }
+    await client.query(
+      `insert into saved_words (user_id, language, word)
+       select 1 + n % $2::int, case (n / $2) % 2 when 0 then 'en' else 'de' end, 'W' || n / $2
+         from generate_series(0, $1::int - 1) as n`,
+      [savedWords, users],
+    );
+    await client.query(
+      `insert into daily_stats (user_id, day, messages, minutes)
+       select user_id, current_date - day, user_id % 30, user_id % 60
+         from generate_series(1, $1::int) as user_id, generate_series(0, 4) as day`,
+      [users],
+    );
+    return { users, messages: rows, savedWords };
+  } finally {
+    await client.end();
+  }
+}
