@@ -42,8 +42,12 @@ export interface RunStatus {
   readonly cause: string;
   readonly actor: string;
   readonly startedAt: string;
+  /** Absent while the run goes on, and where it died. */
+  readonly finishedAt: string | undefined;
   readonly outcome: string | undefined;
   readonly error: string | undefined;
+  /** The step that waits for builds. */
+  readonly waiting: { readonly file: string; readonly step: number; readonly because: string } | undefined;
 }
 
 interface Asked {
@@ -54,8 +58,11 @@ interface Asked {
 }
 
 /** Reads everything a person asks for at night; writes nothing, takes no lock, needs no ledger to exist. */
-export async function readStatus(target: ConnectionTarget, { options, migrations }: Asked): Promise<Status> {
-  return withSession(target, async (session) => {
+export async function readStatus(
+  target: ConnectionTarget,
+  { options, migrations, patienceSeconds }: Asked,
+): Promise<Status> {
+  const read = async (session: Session): Promise<Status> => {
     const { exists, ledger } = await readLedger(session, options.ledgerSchema);
     if (!exists)
       return { migrations: migrationStates(migrations.migrations, ledger), builds: [], lastRun: undefined };
@@ -70,7 +77,8 @@ export async function readStatus(target: ConnectionTarget, { options, migrations
       builds,
       lastRun: await lastRun(session, options.ledgerSchema),
     };
-  });
+  };
+  return withSession(target, read, { patienceSeconds });
 }
 
 /** What state each file is in, the folder's in its order, then what only the ledger knows. */
@@ -110,16 +118,26 @@ const runRow = v.object({
   cause: v.string(),
   actor: v.string(),
   started_at: v.string(),
+  finished_at: v.nullable(v.string()),
+  waiting: v.nullable(v.object({ file: v.string(), step: v.number(), because: v.string() })),
   outcome: v.nullable(v.string()),
   error: v.nullable(v.string()),
 });
 
 async function lastRun(session: Session, ledgerSchema: string): Promise<RunStatus | undefined> {
   const [row] = await session.query(
-    `select id::text, cause, actor, started_at::text, outcome, summary ->> 'error' as error
+    `select id::text, cause, actor, started_at::text, finished_at::text, outcome, summary ->> 'error' as error,
+            case when pg_catalog.jsonb_typeof(summary -> 'waiting') = 'object' then summary -> 'waiting' end as waiting
        from ${quoteIdentifier(ledgerSchema)}.run order by run.started_at desc limit 1`,
   );
   if (row === undefined) return undefined;
-  const { started_at, outcome, error, ...rest } = v.parse(runRow, row);
-  return { ...rest, startedAt: started_at, outcome: outcome ?? undefined, error: error ?? undefined };
+  const { started_at, finished_at, outcome, error, waiting, ...rest } = v.parse(runRow, row);
+  return {
+    ...rest,
+    startedAt: started_at,
+    finishedAt: finished_at ?? undefined,
+    outcome: outcome ?? undefined,
+    error: error ?? undefined,
+    waiting: waiting ?? undefined,
+  };
 }
