@@ -12,6 +12,7 @@ import { traced } from './aws/tracing.ts';
 import { environment } from './environment.ts';
 import { type Action, parseAction } from './story/action.ts';
 import { deployProgress, stillRunning } from './story/deploy-progress.ts';
+import { keepForEarlierCode } from './story/earlier-code.ts';
 import { performAction } from './story/perform-action.ts';
 import { planRun } from './story/plan-run.ts';
 import type { RunCause, RunResult } from './story/run.ts';
@@ -30,7 +31,8 @@ interface ProviderAnswer {
 /**
  * The migrator. CloudFormation's events and an operator's actions come in here:
  * 1. Delete answers at once: the database, and the secret, may be gone, and no data is touched;
- * 2. Create and Update run the migrations and hand off the pending index builds;
+ * 2. Create and Update run the migrations and hand off the pending index builds; an Update back to earlier code
+ *    changes nothing;
  * 3. an action from the console does what it says; `{}` runs.
  * What fails is thrown: the Provider framework takes a returned status for success.
  */
@@ -44,6 +46,9 @@ export async function handler(event: unknown, context: LambdaContext): Promise<P
   }
 }
 
+/** Outcome of an Update that goes back to code which the database is ahead of. */
+const KEPT = 'kept';
+
 async function deploy(event: unknown, context: LambdaContext): Promise<ProviderAnswer> {
   const request = parseCloudFormationEvent(event);
   const PhysicalResourceId = physicalResourceId(request);
@@ -51,6 +56,14 @@ async function deploy(event: unknown, context: LambdaContext): Promise<ProviderA
   const cause: RunCause = { kind: 'cloudformation', actor: describeEvent(request) };
   const StartedAt = new Date().toISOString();
   try {
+    if (request.RequestType === 'Update') {
+      const kept = await keepForEarlierCode({
+        ...(await functionContext(context.getRemainingTimeInMillis())),
+        cause,
+        report,
+      });
+      if (kept !== undefined) return { PhysicalResourceId, Data: { RunId: kept, Outcome: KEPT, StartedAt } };
+    }
     const { runId, outcome } = await runAndHandOff(context, cause, request.RequestId);
     return { PhysicalResourceId, Data: { RunId: runId, Outcome: outcome, StartedAt } };
   } catch (error) {
@@ -61,7 +74,7 @@ async function deploy(event: unknown, context: LambdaContext): Promise<ProviderA
 /** The Provider asks until the deploy may go on; `waitFor` decides what that means. */
 export async function isComplete(event: unknown, context: LambdaContext): Promise<{ IsComplete: boolean }> {
   const request = parseCloudFormationEvent(event);
-  if (request.RequestType === 'Delete') return { IsComplete: true };
+  if (request.RequestType === 'Delete' || request.Data.Outcome === KEPT) return { IsComplete: true };
   try {
     const asked = await functionContext(context.getRemainingTimeInMillis());
     if (asked.options.waitFor === 'nothing') return { IsComplete: true };

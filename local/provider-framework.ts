@@ -61,6 +61,7 @@ export class LocalCloudFormation {
   #assembly: string | undefined;
   #resource: Resource | undefined;
   #physicalId: string | undefined;
+  #stopped = false;
 
   static async open(aws: AwsEndpoint): Promise<LocalCloudFormation> {
     return new LocalCloudFormation(aws, await AnswerBox.open());
@@ -89,10 +90,16 @@ export class LocalCloudFormation {
     return { status: this.status, exchanges: [exchange] };
   }
 
+  /** Resolves when every event has been handled, those included whose answer was not the first. */
+  async settled(): Promise<void> {
+    await Promise.all(this.#invocations);
+  }
+
   /** Ends every function and closes. */
   async stop(): Promise<void> {
+    this.#stopped = true;
     await Promise.all(this.#stacks.map((stack) => stack.stop()));
-    await Promise.all(this.#invocations);
+    await this.settled();
     await this.#answers.close();
   }
 
@@ -188,7 +195,7 @@ export class LocalCloudFormation {
   }
 
   async #invoke(serviceToken: string, event: string): Promise<void> {
-    for (let attempt = 0; attempt <= ASYNC_RETRIES; attempt++) {
+    for (let attempt = 0; attempt <= ASYNC_RETRIES && !this.#stopped; attempt++) {
       const { kind } = await this.#aws.functions.invoke(serviceToken, event);
       if (kind === 'returned') return;
     }

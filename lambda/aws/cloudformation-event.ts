@@ -8,7 +8,7 @@ const cloudFormationEvent = v.object({
   RequestId: v.optional(v.string(), ''),
   PhysicalResourceId: v.optional(v.string()),
   /** What onEvent answered, when the framework calls isComplete. */
-  Data: v.optional(v.object({ StartedAt: v.optional(v.string()) }), {}),
+  Data: v.optional(v.object({ StartedAt: v.optional(v.string()), Outcome: v.optional(v.string()) }), {}),
 });
 
 export type CloudFormationEvent = v.InferOutput<typeof cloudFormationEvent>;

@@ -4,9 +4,15 @@ import { MigrationError } from '../migration/migration-error.ts';
 import type { MigrationOptions } from '../migration/options.ts';
 import { plan } from '../migration/plan.ts';
 import { waitOf } from '../migration/waiting.ts';
+import { describeBlocker } from '../postgres/blockers.ts';
 import { withSession } from '../postgres/connect.ts';
 import type { ConnectionTarget } from '../postgres/connection-target.ts';
+import { readAllBuilds } from '../postgres/index-build-rows.ts';
 import { readLedger } from '../postgres/ledger.ts';
+import { seeBuilder } from '../postgres/seen-builder.ts';
+import type { Session } from '../postgres/session.ts';
+import { type ProgressSeen, progressOf } from './build-progress.ts';
+import { describe } from './retry-builds.ts';
 import { settle } from './settle.ts';
 
 /** `idle`: steps are pending that wait for nobody, so a run has to go on with them. */
@@ -44,12 +50,36 @@ export async function deployProgress(
       const waiting = next === undefined ? undefined : next.migration.file;
       return {
         kind: 'in-progress',
-        builds: needed.map(({ index, table, state }) => `${index || 'REINDEX'} on ${table}: ${state}`),
+        builds: await describeAll(session, options.ledgerSchema, needed),
         waiting,
       };
     }
     return { kind: next === undefined ? 'complete' : 'idle' };
   });
+}
+
+/** `i on public.messages: building index: scanning table, 31 %, 40 s left`, or whom it waits for. */
+async function describeAll(
+  session: Session,
+  ledgerSchema: string,
+  needed: readonly RecordedBuild[],
+): Promise<string[]> {
+  const ids = new Set(needed.map(({ id }) => id));
+  const builds = (await readAllBuilds(session, ledgerSchema)).filter(({ id }) => ids.has(id));
+  const lines: string[] = [];
+  for (const build of builds) {
+    const seen = build.state === 'building' ? progressOf(build, await seeBuilder(session, build)) : undefined;
+    lines.push(`${describe(build)}: ${seen === undefined ? build.state : describeSeen(seen)}`);
+  }
+  return lines;
+}
+
+function describeSeen({ phase, fraction, secondsLeft, blocker }: ProgressSeen): string {
+  const parts = [phase];
+  if (fraction !== undefined) parts.push(`${Math.round(fraction * 100)} %`);
+  if (secondsLeft !== undefined) parts.push(`${Math.round(secondsLeft)} s left`);
+  if (blocker !== undefined) parts.push(`waits for ${describeBlocker(blocker)}`);
+  return parts.join(', ');
 }
 
 /** Builds of a newer code, after a rollback, are not this deploy's to wait for. */

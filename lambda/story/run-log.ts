@@ -43,6 +43,7 @@ export class RunLog {
         steps: this.applied.length,
         builds: builds.length,
         waiting: waiting ?? null,
+        checksum: this.request.migrations.checksum,
       },
     };
   }

@@ -1,0 +1,123 @@
+import { beforeEach, describe, expect, it } from 'vitest';
+import { expectEventually } from '../support/expect-eventually.ts';
+import { type LifeCycle, largeTable, newLifeCycle } from './life-cycle.ts';
+
+let life: LifeCycle;
+beforeEach(async () => {
+  life = await newLifeCycle();
+});
+
+const tables = { '1_large.sql': largeTable('large') };
+const withIndex = { ...tables, '2_index.sql': 'create index concurrently i on large (x);' };
+const withWaiting = { ...withIndex, '3_waits.sql': 'alter table large add column y int;' };
+
+/** A transaction that every concurrent build on the table waits for, until it is ended. */
+async function blocker(): Promise<{ end(): Promise<void> }> {
+  const session = await life.session();
+  await session.query('begin; insert into large values (501, 501)');
+  return session;
+}
+
+const buildIs = (state: string) =>
+  expectEventually(async () => {
+    const [build] = await life.database.query<{ state: string }>('select state from migrations.index_build');
+    return build?.state === state;
+  });
+
+describe("waitFor 'migrations'", () => {
+  it('lets the deploy go on while a build runs that no step waits for', async () => {
+    await life.deploy(tables);
+    const open = await blocker();
+    expect(await life.deploy(withIndex)).toMatchObject({ status: 'UPDATE_COMPLETE' });
+    await buildIs('building');
+    await open.end();
+    await buildIs('done');
+    expect(await life.steps()).toEqual(['1.0 applied', '2.0 applied']);
+  });
+
+  it('holds the deploy until the build is valid that a step waits for, and logs what it waits for', async () => {
+    await life.deploy(tables);
+    const open = await blocker();
+    const deploying = life.deploy(withWaiting);
+    const line = await expectEventually(() =>
+      life.cloudFormation.log.find(
+        (text) => text.includes('"in-progress"') && text.includes('waiting for writers'),
+      ),
+    );
+    expect(JSON.parse(line)).toMatchObject({
+      message: 'deploy',
+      kind: 'in-progress',
+      builds: [
+        expect.stringMatching(/^i on public\.large: waiting for writers before build, .* waits for pid \d+/),
+      ],
+      waiting: '3_waits.sql',
+    });
+    await open.end();
+    expect(await deploying).toMatchObject({ status: 'UPDATE_COMPLETE' });
+    expect(await life.steps()).toEqual(['1.0 applied', '2.0 applied', '3.0 applied']);
+  });
+
+  it('fails the deploy when the build fails that a step waits for, and says why', async () => {
+    await life.deploy({ '1_large.sql': `${largeTable('large')}\nupdate large set x = 1;` });
+    const { status, exchanges } = await life.deploy({
+      '1_large.sql': `${largeTable('large')}\nupdate large set x = 1;`,
+      '2_index.sql': 'create unique index concurrently u on large (x);',
+      '3_waits.sql': 'alter table large add column y int;',
+    });
+    expect(status).toBe('UPDATE_ROLLBACK_COMPLETE');
+    expect(exchanges[0]?.reason.split('\n').slice(0, 1)).toEqual([
+      'u on public.large (2_index.sql:1) failed after 1 attempt: could not create unique index "u" (SQLSTATE 23505); Key (x)=(1) is duplicated. Next: mend the cause, then run again (or the action retry).',
+    ]);
+  });
+});
+
+describe("waitFor 'index-builds'", () => {
+  it('holds the deploy until all builds are valid', async () => {
+    await life.deploy(tables);
+    const open = await blocker();
+    const deploying = life.deploy(withIndex, { props: { waitFor: 'index-builds' } });
+    await buildIs('building');
+    await expectEventually(() => life.cloudFormation.log.some((text) => text.includes('"in-progress"')));
+    await open.end();
+    expect(await deploying).toMatchObject({ status: 'UPDATE_COMPLETE' });
+    expect(await life.indexes()).toEqual(['i', 'large_pkey']);
+  });
+});
+
+describe("waitFor 'nothing'", () => {
+  it('lets the deploy go on although steps wait; the loop applies them', async () => {
+    await life.deploy(tables);
+    const open = await blocker();
+    expect(await life.deploy(withWaiting, { props: { waitFor: 'nothing' } })).toMatchObject({
+      status: 'UPDATE_COMPLETE',
+    });
+    expect(await life.steps()).toEqual(['1.0 applied', '2.0 pending']);
+    await open.end();
+    await life.aws.stepFunctions.settled();
+    expect(await life.steps()).toEqual(['1.0 applied', '2.0 applied', '3.0 applied']);
+  });
+});
+
+describe('a deploy that outlasts its hour', () => {
+  it('fails and says what still runs; the build goes on by itself, and the next deploy finishes', async () => {
+    await life.deploy(tables);
+    const open = await blocker();
+    const { status, exchanges } = await life.deploy(withWaiting, {
+      environment: { LONGEST_WAIT_SECONDS: '0' },
+    });
+    expect(status).toBe('UPDATE_ROLLBACK_COMPLETE');
+    expect(exchanges[0]?.reason.split('\n').slice(0, 3)).toEqual([
+      expect.stringMatching(
+        /^This deploy waited as long as CloudFormation allows; still running: i on public\.large: /,
+      ),
+      'Applied: every step before the ones that wait; the index builds go on in the database.',
+      'Next: deploy again when they are valid (action status tells), or choose waitFor: "nothing"; nothing has to be started by hand.',
+    ]);
+    await open.end();
+    await life.aws.stepFunctions.settled();
+    expect(await life.indexes()).toEqual(['i', 'large_pkey']);
+    expect(await life.steps()).toEqual(['1.0 applied', '2.0 applied']);
+    expect(await life.deploy(withWaiting)).toMatchObject({ status: 'UPDATE_COMPLETE' });
+    expect(await life.steps()).toEqual(['1.0 applied', '2.0 applied', '3.0 applied']);
+  });
+});
