@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import type { CompiledMigrations, Migration, UndoFile } from '../lambda/migration/migration.ts';
+import { addLocks } from './compile/add-locks.ts';
 import { type Directives, readDirectives } from './compile/directives.ts';
 import { divideFile } from './compile/divide-file.ts';
 import { type FolderFacts, gatherFacts } from './compile/folder-facts.ts';
@@ -62,7 +63,7 @@ export function parseMigrations(directory: string): readonly ParsedMigration[] {
   const facts = gatherFacts(read.flatMap(({ up, undo }) => [...up.statements, ...(undo?.statements ?? [])]));
   const migrations = read.flatMap((each) => attempt(problems, () => compileOne(each, facts)) ?? []);
   if (problems.length > 0) throw new CompileError(problems);
-  return migrations;
+  return addLocks(migrations);
 }
 
 interface ReadMigration {

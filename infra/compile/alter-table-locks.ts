@@ -1,12 +1,35 @@
-import type { AlterTableCmd, ColumnDef, Constraint } from 'libpg-query';
+import type { AlterTableCmd, AlterTableStmt, ColumnDef, Constraint, RangeVar } from 'libpg-query';
 import { type LockMode, type LockWork, longerWork } from '../../lambda/migration/lock-modes.ts';
 import { isSerial } from '../schema/learn-table.ts';
-import type { Schema } from '../schema/schema.ts';
+import { emptyRelation, type Schema } from '../schema/schema.ts';
 import type { Relation } from '../schema/table.ts';
 import { isPlainConversion, typeChange } from '../schema/type-change.ts';
 import { dataTypeOf } from '../schema/type-name.ts';
 import { volatileFunctionIn } from '../schema/volatility.ts';
-import { as } from './syntax-tree.ts';
+import { attachIndexLocks, othersLocked } from './alter-table-others.ts';
+import type { LockList } from './lock-list.ts';
+import { as, relationOf } from './syntax-tree.ts';
+
+/** ALTER TABLE, ALTER VIEW, ALTER INDEX and the like: one lock on the relation, as strong as any subcommand needs. */
+export function alterTableLocks({ relation, cmds = [], objtype }: AlterTableStmt, locks: LockList): void {
+  if (relation === undefined) return;
+  const table = locks.schema.relation(relationOf(relation)) ?? unknownRelation(relation);
+  const commands = cmds.map((node) => as('AlterTableCmd', node) ?? {});
+  const index =
+    objtype === 'OBJECT_INDEX' ||
+    (table.kind === 'unknown' && locks.schema.index(relationOf(relation)) !== undefined);
+  for (const command of commands) {
+    const { mode, work, recurses } = commandLock(command, table, locks.schema);
+    if (recurses && !index) locks.addFamily(relation, mode, work);
+    else locks.add(relation, mode, work);
+    if (index) attachIndexLocks(command, locks);
+    else othersLocked(command, table, locks);
+  }
+}
+
+function unknownRelation(relation: RangeVar): Relation {
+  return { ...emptyRelation(relationOf(relation)), kind: 'unknown' };
+}
 
 /** What one subcommand of ALTER TABLE asks of the table itself. */
 export interface CommandLock {

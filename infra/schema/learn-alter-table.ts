@@ -54,7 +54,11 @@ function learnCommand(schema: Schema, command: AlterTableCmd, { table, origin }:
       dropConstraint(schema, table, name);
       return;
     case 'AT_AttachPartition':
-      descend(schema, { child: as('PartitionCmd', def)?.name, parent: table });
+      descend(schema, {
+        child: as('PartitionCmd', def)?.name,
+        parent: table,
+        isDefault: as('PartitionCmd', def)?.bound?.is_default === true,
+      });
       return;
     case 'AT_DetachPartition':
       part(schema, { child: as('PartitionCmd', def)?.name, parent: table });
@@ -92,8 +96,14 @@ interface Descent {
   readonly parent: Relation;
 }
 
-function descend(schema: Schema, { child, parent }: Descent): void {
-  if (child !== undefined) schema.relationOrUnknown(relationOf(child)).parents.push(parent);
+function descend(
+  schema: Schema,
+  { child, parent, isDefault }: Descent & { readonly isDefault: boolean },
+): void {
+  if (child === undefined) return;
+  const partition = schema.relationOrUnknown(relationOf(child));
+  partition.parents.push(parent);
+  partition.isDefaultPartition = isDefault;
 }
 
 function part(schema: Schema, { child, parent }: Descent): void {

@@ -24,6 +24,7 @@ export function learnCreateTable(
     temporary: create.relation?.relpersistence === 't',
     origin,
     parents,
+    isDefaultPartition: create.partbound?.is_default === true,
   };
   schema.addRelation(table);
   for (const parent of parents)
@@ -40,7 +41,9 @@ function learnElement(schema: Schema, element: Node, { table, origin }: Place): 
   const column = as('ColumnDef', element);
   if (column !== undefined) learnColumn(schema, column, { table, origin });
   const constraint = as('Constraint', element);
-  if (constraint !== undefined) learnConstraint(schema, constraint, { table, origin });
+  // In CREATE TABLE there is no row that NOT VALID could spare.
+  if (constraint !== undefined)
+    learnConstraint(schema, { ...constraint, skip_validation: false }, { table, origin });
   const like = as('TableLikeClause', element)?.relation;
   const source = like === undefined ? undefined : schema.relation(relationOf(like));
   for (const [name, facts] of source?.columns ?? []) table.columns.set(name, facts);

@@ -61,6 +61,11 @@ export class Schema {
     return [...new Set(found)];
   }
 
+  /** Partitions, not heirs of a plain table. */
+  partitions(relation: Relation): readonly Relation[] {
+    return relation.kind === 'table' ? [] : this.descendants(relation);
+  }
+
   index(name: RelationName): Index | undefined {
     return pick(this.#indexes.get(name.name), { name, of: (index) => index.table.name.schema });
   }
@@ -101,6 +106,7 @@ export function emptyRelation(name: RelationName): Omit<Relation, 'kind'> {
     columns: new Map(),
     constraints: new Map(),
     parents: [],
+    isDefaultPartition: false,
   };
 }
 

@@ -26,6 +26,8 @@ export interface Relation {
   readonly constraints: Map<string, TableConstraint>;
   /** Tables that it is a partition or an heir of. */
   readonly parents: Relation[];
+  /** The partition for what fits into no other: a new partition has to look through it. */
+  isDefaultPartition: boolean;
 }
 
 export interface Column {

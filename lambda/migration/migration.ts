@@ -1,3 +1,4 @@
+import type { RelationLock } from './lock-modes.ts';
 import type { Version } from './version.ts';
 
 /**
@@ -63,6 +64,11 @@ export interface Statement {
   /** The parser's node name: `CreateStmt`, `IndexStmt`, `SelectStmt`, … */
   readonly kind: string;
   readonly touches: Touches;
+  /**
+   * The strongest lock on each relation, as far as the text and the folder before it tell. Compilers before this
+   * field left it out.
+   */
+  readonly locks?: readonly RelationLock[];
 }
 
 /** What a statement has to do with relations: enough to know which of them must wait for a build. */
