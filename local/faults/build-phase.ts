@@ -38,6 +38,12 @@ export async function keepInPhase(adminUrl: string, phase: Phase): Promise<Phase
     reached: () =>
       withClient(adminUrl, async (client) => {
         switch (phase) {
+          case 'a transaction step':
+            return until(
+              client,
+              `select from pg_stat_activity where datname = current_database() and wait_event = 'PgSleep'
+                and application_name = 'cdk-postgres-migrations'`,
+            );
           case 'waiting for its table':
             return until(client, `select from pg_locks where not granted and relation = 'orders'::regclass`);
           case 'waiting for writers before build':

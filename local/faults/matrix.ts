@@ -19,8 +19,9 @@ export type FaultCase = { readonly stage: StageKind } & (
 type Direction = 'to-server' | 'to-client';
 type Action = 'cut-before' | 'cut-after' | 'delay';
 
-/** Where a build can be struck; each is made to last until then. */
+/** Where a deploy can be struck, in a step or in a build; each is made to last until then. */
 export const PHASES = [
+  'a transaction step',
   'waiting for its table',
   'waiting for writers before build',
   'building index: scanning table',
@@ -58,7 +59,7 @@ export function allFaults(counts: MessageCounts): FaultCase[] {
     }
     for (const phase of PHASES) {
       for (const strike of STRIKES) {
-        if (stage === 'orphan' && strike.endsWith('supervisor')) continue;
+        if (!isThere(strike, stage, phase)) continue;
         faults.push({ stage, kind: 'phase', phase, strike });
       }
       faults.push({ stage, kind: 'restart', phase });
@@ -69,6 +70,11 @@ export function allFaults(counts: MessageCounts): FaultCase[] {
     }
   }
   return faults;
+}
+
+function isThere(strike: Strike, stage: StageKind, phase: Phase): boolean {
+  if (strike.endsWith('supervisor')) return stage === 'loopback' && phase !== 'a transaction step';
+  return !strike.endsWith('builder') || phase !== 'a transaction step';
 }
 
 /** A fault's name, by which it can be tried again: `loopback/message/to-server/12/cut-before`. */

@@ -37,9 +37,12 @@ create index concurrently orders_note on orders (note, id desc);`,
 alter table items add constraint items_code_key unique using index items_code;`,
 };
 
-/** One build whose phases last long enough to strike in them. */
+/** A step and a build that last long enough to be struck in their midst. */
 const SLOW_DEPLOY: Readonly<Record<string, string>> = {
-  '2_slow.sql': 'create index concurrently orders_slow on orders (slowly(customer));',
+  '2_step.sql': `insert into log values ('before');
+select pg_sleep(0.3);
+insert into log values ('after');`,
+  '3_slow.sql': 'create index concurrently orders_slow on orders (slowly(customer));',
 };
 
 export interface Scene {

@@ -20,8 +20,8 @@ it('a sample is the same for the same seed, and even a small one has every kind 
 });
 
 it('a sample of faults is survived: the next deploy makes of each database what an undisturbed one would have', async () => {
-  const { tried, survived, broken } = await runMatrix({ count: 24, seed: 3, parallel: 6 });
+  const { tried, survived, broken } = await runMatrix({ count: 16, seed: 3, parallel: 6 });
   expect(broken).toEqual([]);
   expect(survived).toBe(tried);
-  expect(tried).toBeGreaterThan(18);
+  expect(tried).toBeGreaterThan(10);
 }, 120_000);

@@ -101,25 +101,22 @@ describe.each(['evenly', 'ever slower', 'nothing'] as const)(
       expect(history.transitions).toBeLessThan(600);
       expect(tables.noticedAfter.get('a')).toBeLessThanOrEqual(tells === 'nothing' ? 900 : 60 * 3);
     });
-
-    it('40 tables that build for 7 days side by side stay under the event limit of every execution', async () => {
-      const week = 7 * 24 * 3600;
-      const tables = new SimulatedTables(
-        Object.fromEntries(
-          Array.from({ length: 40 }, (_, i) => [`t${i}`, { seconds: week - i * 977, tells }]),
-        ),
-      );
-      const { outcome, history } = tables.run(40);
-      expect(await outcome).toMatchObject({ status: 'SUCCEEDED' });
-      expect(history.longest.events).toBeLessThan(MOST_EVENTS);
-      expect(history.largestStateBytes).toBeLessThan(256 * 1024);
-      expect(tables.noticedAfter.size).toBe(40);
-      console.info(
-        `${tells}: longest history ${history.longest.events} events, ${history.transitions} transitions in all`,
-      );
-    }, 120_000);
   },
 );
+
+it('40 tables that build for 7 days side by side stay under the event limit of every execution, where progress tells nothing', async () => {
+  const week = 7 * 24 * 3600;
+  const tables = new SimulatedTables(
+    Object.fromEntries(
+      Array.from({ length: 40 }, (_, i) => [`t${i}`, { seconds: week - i * 977, tells: 'nothing' as const }]),
+    ),
+  );
+  const { outcome, history } = tables.run(40);
+  expect(await outcome).toMatchObject({ status: 'SUCCEEDED' });
+  expect(history.longest.events).toBeLessThan(MOST_EVENTS);
+  expect(history.largestStateBytes).toBeLessThan(256 * 1024);
+  expect(tables.noticedAfter.size).toBe(40);
+}, 120_000);
 
 it('40 tables that build one after another, four at a time, for 7 days in all, stay under it too', async () => {
   const tables = new SimulatedTables(
