@@ -36,6 +36,9 @@ export interface DriverClient {
   readonly connection?: { readonly stream?: { destroy(): void } };
 }
 
+/** How long a server may take to answer a goodbye. */
+const GOODBYE_MILLISECONDS = 2_000;
+
 export function sessionOver(client: DriverClient): Session {
   let lost: unknown;
   let closed = false;
@@ -65,9 +68,18 @@ export function sessionOver(client: DriverClient): Session {
     async close() {
       if (closed) return;
       closed = true;
+      // A driver that has already heard of the end would wait for it for ever.
+      if (lost !== undefined) return client.connection?.stream?.destroy();
+      const goodbye = client.end().catch(() => undefined);
       // A peer that is gone without a word would keep the goodbye waiting.
-      const patience = setTimeout(() => client.connection?.stream?.destroy(), 2_000);
-      await client.end().catch(() => undefined);
+      let patience: NodeJS.Timeout | undefined;
+      const enough = new Promise<void>((resolve) => {
+        patience = setTimeout(() => {
+          client.connection?.stream?.destroy();
+          resolve();
+        }, GOODBYE_MILLISECONDS);
+      });
+      await Promise.race([goodbye, enough]);
       clearTimeout(patience);
     },
     abandon() {
