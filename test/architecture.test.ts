@@ -70,15 +70,6 @@ const isOurs = (of: string): boolean => /^(?:lambda|infra|local|bench|test)\//.t
 const isIn = (directory: string) => (file: string) => file.startsWith(`${directory}/`);
 
 describe('the arrows', () => {
-  it('every import of a file of ours leads to a file', () => {
-    expect(
-      breaches(
-        () => true,
-        (of) => !isOurs(of) || source.has(of) || of.includes('/fixtures/'),
-      ),
-    ).toEqual([]);
-  });
-
   it('pure code imports pure code and nothing else: no package, no part of Node', () => {
     expect(
       breaches(
@@ -193,7 +184,7 @@ describe('a file', () => {
     ['infra', 250],
     ['local', 250],
     ['bench', 250],
-    ['test', 350],
+    ['test', 450],
   ])('in %s has at most %i lines', (directory, most) => {
     const long = files
       .filter(isIn(directory))

@@ -1,33 +1,15 @@
 import { describe, expect, it } from 'vitest';
+import { simulateBuild } from '../../bench/simulated-build.ts';
 import type { BuildProgress } from '../../lambda/index-build/progress.ts';
 import { isNearEnd, waitSeconds } from '../../lambda/index-build/wait-seconds.ts';
 import { progressOf } from '../../lambda/story/build-progress.ts';
 
 const DAY = 86_400;
 const ATTACH_SECONDS = 60;
-/** Turn, TurnOutcome, WaitForBuild. */
-const TRANSITIONS_PER_TURN = 3;
 const TRANSITIONS = 600;
 
-interface Simulated {
-  readonly transitions: number;
-  /** Between the build's end and the turn that sees it. */
-  readonly lateSeconds: number;
-}
-
-/** One build, looked at as the loop does it; `left` is what its progress says at a moment. */
-function simulate(seconds: number, left: (elapsed: number) => number | undefined): Simulated {
-  let elapsed = Math.min(ATTACH_SECONDS, seconds);
-  let turns = 1;
-  while (elapsed < seconds) {
-    elapsed += waitSeconds(elapsed, left(elapsed));
-    turns += 1;
-    if (elapsed < seconds && isNearEnd(left(elapsed), ATTACH_SECONDS)) {
-      elapsed = Math.min(seconds, elapsed + ATTACH_SECONDS);
-    }
-  }
-  return { transitions: turns * TRANSITIONS_PER_TURN, lateSeconds: elapsed - seconds };
-}
+const simulate = (seconds: number, left: (elapsed: number) => number | undefined) =>
+  simulateBuild(seconds, ATTACH_SECONDS, left);
 
 /** Phases of a build with the share of its time that each really takes. */
 function phased(seconds: number, phases: readonly (readonly [phase: string, share: number])[]) {

@@ -1,0 +1,17 @@
+import { readFile } from 'node:fs/promises';
+import type { CompiledMigrations } from '../lambda/migration/migration.ts';
+import { defaultOptions } from '../lambda/migration/options.ts';
+import { parseConnectionUrl } from '../lambda/postgres/connection-target.ts';
+import { runMigrations } from '../lambda/story/run-migrations.ts';
+
+// What the migrator Lambda does once it has its secret, as a program: measured in a process of its own, as the peers.
+const [file = ''] = process.argv.slice(2);
+const { outcome } = await runMigrations({
+  migrations: JSON.parse(await readFile(file, 'utf8')) as CompiledMigrations,
+  target: parseConnectionUrl(process.env.DATABASE_URL ?? '', 'DATABASE_URL'),
+  options: defaultOptions,
+  cause: { kind: 'command line', actor: 'bench' },
+  deadline: undefined,
+  report: () => {},
+});
+if (outcome !== 'done') throw new Error(`the run ended ${outcome}`);

@@ -1,0 +1,56 @@
+import { availableParallelism, cpus, totalmem } from 'node:os';
+import { parseArgs } from 'node:util';
+import { buildThroughLoop } from './build-through-loop.ts';
+import { bundle } from './bundle.ts';
+import { type Figure, figureTable, isMissed } from './figure.ts';
+import { pendingMigrations } from './pending-migrations.ts';
+import { stateTransitions } from './state-transitions.ts';
+import { writesDuringDeploy } from './writes-during-deploy.ts';
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    json: { type: 'boolean', default: false },
+    migrations: { type: 'string', default: '1000' },
+    rows: { type: 'string', default: '1000000' },
+    rounds: { type: 'string', default: '5' },
+    help: { type: 'boolean', default: false },
+  },
+});
+
+const say = (line: string): void => console.error(line);
+const [count, rows, rounds] = [values.migrations, values.rows, values.rounds].map((text) => {
+  const number = Number(text);
+  if (Number.isInteger(number) && number > 0) return number;
+  throw new Error(`'${text}' is no number from 1 on`);
+}) as [number, number, number];
+
+const BENCHMARKS: Readonly<Record<string, () => Figure[] | Promise<Figure[]>>> = {
+  migrations: () => pendingMigrations({ count, rounds, say }),
+  build: () => buildThroughLoop({ rows, rounds, say }),
+  writes: () => writesDuringDeploy({ rows, say }),
+  bundle,
+  transitions: stateTransitions,
+};
+
+const unknown = positionals.filter((name) => !(name in BENCHMARKS));
+if (values.help || unknown.length > 0) {
+  console.log(`npm run bench -- [${Object.keys(BENCHMARKS).join('] [')}]
+  --migrations N  pending migrations (1000; the goals are for 1000 and more)
+  --rows N        rows of the table whose indexes are built (1000000)
+  --rounds N      measurements of which the median counts (5)
+  --json          one JSON document instead of the table
+
+Peers come from bench/peers: npm ci --prefix bench/peers. A goal that is missed gives exit code 1.`);
+  process.exit(unknown.length > 0 ? 2 : 0);
+}
+
+const figures: Figure[] = [];
+for (const [name, measure] of Object.entries(BENCHMARKS)) {
+  if (positionals.length === 0 || positionals.includes(name)) figures.push(...(await measure()));
+}
+const machine = `Node ${process.version}, ${availableParallelism()} × ${cpus()[0]?.model ?? 'CPU'}, ${Math.round(totalmem() / 2 ** 30)} GiB`;
+const missed = figures.filter(isMissed);
+if (values.json) console.log(JSON.stringify({ ok: missed.length === 0, machine, figures }));
+else console.log(`${machine}\n${figureTable(figures)}`);
+process.exitCode = missed.length === 0 ? 0 : 1;
