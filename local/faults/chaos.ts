@@ -80,10 +80,10 @@ async function buildUnderWay(
   while (!signal.aborted) {
     const [seen] = await query<BuildSeen>(
       adminUrl,
-      `select p.pid, coalesce(c.relname, '') as index, p.phase
+      `select p.pid, c.relname as index, p.phase
          from pg_stat_progress_create_index p
          join pg_stat_activity a on a.pid = p.pid
-         left join pg_class c on c.oid = p.index_relid
+         join pg_class c on c.oid = p.index_relid
         where p.datname = current_database() and p.phase like 'building index%'
           and a.backend_start > to_timestamp(${since / 1000}) limit 1`,
     ).catch(() => []);
