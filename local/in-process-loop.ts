@@ -12,7 +12,7 @@ import { type TurnEvent, takeTurn } from '../lambda/story/turn.ts';
 
 export interface InProcessLoop extends Omit<RunRequest, 'report'> {
   readonly report: (event: Parameters<RunRequest['report']>[0] | TurnEvent) => void;
-  /** Ends the waits between turns; builds under way go on in the database. */
+  /** Ends the loop at once; builds under way go on in the database, as far as their sessions allow. */
   readonly signal?: AbortSignal;
 }
 
@@ -46,7 +46,7 @@ async function buildTable(
   for (let turn = 1; ; turn += 1) {
     signal?.throwIfAborted();
     const { outcome, waitSeconds } = await retried(signal, () =>
-      takeTurn({ table, turn, target, options, deadline, report }),
+      leftAtSignal(signal, takeTurn({ table, turn, target, options, deadline, report })),
     );
     if (outcome === 'done') return;
     await pause(waitSeconds * 1000, signal);
@@ -64,6 +64,21 @@ async function retried<T>(signal: AbortSignal | undefined, task: () => Promise<T
       if (!passes || faults > MOST_FAULTS) throw error;
       await pause(FIRST_PAUSE_MILLISECONDS * 2 ** (faults - 1), signal);
     }
+  }
+}
+
+/** A turn may stay with its build for long. It can be left at any point, since it may be killed at any point. */
+async function leftAtSignal<T>(signal: AbortSignal | undefined, turn: Promise<T>): Promise<T> {
+  if (signal === undefined) return turn;
+  let leave: () => void = () => undefined;
+  const left = new Promise<never>((_, reject) => {
+    leave = () => reject(signal.reason);
+    signal.addEventListener('abort', leave, { once: true });
+  });
+  try {
+    return await Promise.race([turn, left]);
+  } finally {
+    signal.removeEventListener('abort', leave);
   }
 }
 

@@ -126,7 +126,8 @@ const runRow = v.object({
 
 async function lastRun(session: Session, ledgerSchema: string): Promise<RunStatus | undefined> {
   const [row] = await session.query(
-    `select id::text, cause, actor, started_at::text, finished_at::text, outcome, summary ->> 'error' as error,
+    `select id::text, cause, actor, pg_catalog.to_jsonb(started_at) #>> '{}' as started_at,
+            pg_catalog.to_jsonb(finished_at) #>> '{}' as finished_at, outcome, summary ->> 'error' as error,
             case when pg_catalog.jsonb_typeof(summary -> 'waiting') = 'object' then summary -> 'waiting' end as waiting
        from ${quoteIdentifier(ledgerSchema)}.run order by run.started_at desc limit 1`,
   );

@@ -1,48 +1,100 @@
+import type { PostgresFault } from '../../lambda/migration/migration-error.ts';
 import { describeBlocker } from '../../lambda/postgres/blockers.ts';
+import type { BuildRow } from '../../lambda/postgres/index-build-rows.ts';
 import type { ProgressSeen } from '../../lambda/story/build-progress.ts';
 import type { BuildStatus } from '../../lambda/story/status.ts';
 import { duration } from './duration.ts';
 
 /** A build as the JSON document has it. */
 export interface BuildDocument {
+  /** Empty for REINDEX of a whole table. */
   readonly index: string;
+  /** With its schema. */
   readonly table: string;
-  readonly outcome: 'valid' | 'adopted' | 'failed' | 'cancelled' | 'pending' | 'building';
+  readonly operation: BuildStatus['operation'];
+  readonly file: string;
+  readonly line: number;
+  readonly outcome: BuildOutcome;
   readonly seconds: number | null;
   readonly turns: number;
   readonly session: string | null;
   readonly attempts: number;
   readonly progress: ProgressSeen | null;
-  readonly error: string | null;
+  readonly fault: PostgresFault | null;
+}
+
+/** `adopted`: it was there before any attempt of ours. `valid` also says that a DROP INDEX has dropped it. */
+export type BuildOutcome = 'valid' | 'adopted' | 'failed' | 'cancelled' | 'pending' | 'building';
+
+export function outcomeOf({ state, adopted }: Pick<BuildRow, 'state' | 'adopted'>): BuildOutcome {
+  if (state !== 'done') return state;
+  return adopted ? 'adopted' : 'valid';
 }
 
 export function buildDocument(build: BuildStatus): BuildDocument {
-  const { index, schema, table, state, adopted, seconds, turns, session, attempts, progress, fault } = build;
+  const { index, schema, table, operation, file, line, seconds, turns, session, attempts } = build;
   return {
-    index: index === '' ? `REINDEX ${table}` : index,
+    index,
     table: `${schema}.${table}`,
-    outcome: state === 'done' ? (adopted ? 'adopted' : 'valid') : state,
+    operation,
+    file,
+    line,
+    outcome: outcomeOf(build),
     seconds: seconds === undefined ? null : Math.round(seconds * 1000) / 1000,
     turns,
     session: session ?? null,
     attempts,
-    progress: progress ?? null,
-    error: fault === undefined ? null : `${fault.message} (SQLSTATE ${fault.sqlstate})`,
+    progress: build.progress ?? null,
+    fault: build.fault ?? null,
   };
 }
 
+/** It needs the loop: nobody has built it to its end yet. */
+export function isOpen({ state }: { readonly state: string }): boolean {
+  return state === 'pending' || state === 'building';
+}
+
+/** It needs a person. */
+export function isLost({ state }: { readonly state: string }): boolean {
+  return state === 'failed' || state === 'cancelled';
+}
+
+/** `messages_user_id on public.messages` */
+export function nameOfBuild({
+  index,
+  schema,
+  table,
+  operation,
+}: {
+  readonly index: string;
+  readonly schema: string;
+  readonly table: string;
+  readonly operation: BuildStatus['operation'];
+}): string {
+  if (operation === 'create') return `${index} on ${schema}.${table}`;
+  return `${operation} of ${index === '' ? 'all indexes' : index} on ${schema}.${table}`;
+}
+
 /** `building index: scanning table, 42 %, 12 s so far, about 3 min left` */
-export function describeProgress({
-  phase,
-  fraction,
-  secondsElapsed,
-  secondsLeft,
-  blocker,
-}: ProgressSeen): string {
+export function describeProgress(progress: ProgressSeen): string {
+  const { phase, fraction, secondsElapsed, secondsLeft, blocker } = progress;
   const parts = [phase];
   if (fraction !== undefined) parts.push(`${Math.floor(fraction * 100)} %`);
   parts.push(`${duration(secondsElapsed)} so far`);
   if (secondsLeft !== undefined) parts.push(`about ${duration(secondsLeft)} left`);
   if (blocker !== undefined) parts.push(`waits for ${describeBlocker(blocker)}`);
   return parts.join(', ');
+}
+
+/** Why a build is over without success, with Postgres's own words. */
+export function describeLoss(build: BuildStatus): string {
+  const name = `${nameOfBuild(build)} (${build.file}:${build.line})`;
+  const { fault, attempts, state } = build;
+  if (state === 'cancelled') return `${name} was cancelled.`;
+  const after = `${name} failed after ${attempts} attempt${attempts === 1 ? '' : 's'}`;
+  if (fault === undefined) return `${after}.`;
+  const lines = [`${after}: ${fault.message} (SQLSTATE ${fault.sqlstate})`];
+  if (fault.detail) lines.push(`Detail: ${fault.detail}`);
+  if (fault.hint) lines.push(`Hint: ${fault.hint}`);
+  return lines.join('\n');
 }

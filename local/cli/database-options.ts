@@ -6,21 +6,25 @@ import { MigrationError } from '../../lambda/migration/migration-error.ts';
 import { defaultOptions, type IndexStrategy, type MigrationOptions } from '../../lambda/migration/options.ts';
 import { type ConnectionTarget, parseConnectionUrl } from '../../lambda/postgres/connection-target.ts';
 import type { RunCause } from '../../lambda/story/run.ts';
-import { exitCode } from './exit-code.ts';
+import { type ExitCode, exitCode } from './exit-code.ts';
 
 /** What every verb that works on a database takes. */
-export interface DatabaseFlags {
+export interface DatabaseFlags extends RunFlags {
   readonly dir: string;
   readonly databaseUrl?: string;
   readonly schema: string;
-  readonly indexStrategy: IndexStrategy;
-  readonly smallTableRows: number;
-  readonly lockTimeout: number;
-  readonly lockBudget: number;
-  readonly maxAttempts: number;
-  readonly attachSeconds: number;
-  readonly maxConcurrentTables: number;
   readonly json?: boolean;
+}
+
+/** Absent for verbs that don't take them. */
+interface RunFlags {
+  readonly indexStrategy?: IndexStrategy;
+  readonly smallTableRows?: number;
+  readonly lockTimeout?: number;
+  readonly lockBudget?: number;
+  readonly maxAttempts?: number;
+  readonly attachSeconds?: number;
+  readonly maxConcurrentTables?: number;
 }
 
 /** What the flags lead to. */
@@ -34,12 +38,23 @@ export interface Asked {
 /** A person waits: a server that is down is said to be down after so long. */
 export const PATIENCE_SECONDS = 10;
 
+export const DEFAULT_DIRECTORY = 'migrations';
+
+/** Nothing ends this process before its builds are over, so a turn stays with them, and progress is seen at once. */
+const ATTACH_SECONDS = 86_400;
+
 export function withDatabaseFlags(command: Command): Command {
+  return command
+    .option('--dir <directory>', 'folder of the migrations', DEFAULT_DIRECTORY)
+    .option('--database-url <url>', 'postgres://user:password@host:5432/database (else DATABASE_URL)')
+    .option('--schema <name>', 'schema of the ledger', schemaName, defaultOptions.ledgerSchema)
+    .option('--json', 'one JSON document as the last line of standard output', false);
+}
+
+/** What a verb takes that runs migrations, or says what a run would do. */
+export function withRunFlags(command: Command): Command {
   const d = defaultOptions;
   return command
-    .option('--dir <directory>', 'folder of the migrations', 'migrations')
-    .option('--database-url <url>', 'postgres://user:password@host:5432/database; else DATABASE_URL is read')
-    .option('--schema <name>', 'schema of the ledger', d.ledgerSchema)
     .addOption(
       new Option('--index-strategy <strategy>', 'where index operations run')
         .choices(['auto', 'inline', 'concurrent'])
@@ -52,16 +67,21 @@ export function withDatabaseFlags(command: Command): Command {
       d.smallTableRows,
     )
     .option('--lock-timeout <seconds>', 'one attempt waits so long for a lock', seconds, d.lockTimeoutSeconds)
-    .option('--lock-budget <seconds>', 'a step asks for its locks for so long', seconds, d.lockBudgetSeconds)
-    .option('--max-attempts <count>', 'attempts of one index build', whole, d.maxAttempts)
-    .option('--attach-seconds <seconds>', 'a turn stays with a build it started', seconds, d.attachSeconds)
-    .option('--max-concurrent-tables <count>', 'tables that build side by side', whole, d.maxConcurrentTables)
-    .option('--json', 'one JSON document as the last line of standard output', false);
+    .option('--lock-budget <seconds>', 'a step asks for its locks so long', seconds, d.lockBudgetSeconds)
+    .option('--max-attempts <count>', 'attempts of one index build', positive, d.maxAttempts)
+    .option('--attach-seconds <seconds>', 'a turn stays so long with a build', seconds, ATTACH_SECONDS)
+    .option(
+      '--max-concurrent-tables <count>',
+      'tables that build side by side',
+      positive,
+      d.maxConcurrentTables,
+    );
 }
 
 export const DATABASE_HELP = `
 Environment:
   DATABASE_URL   the database, where --database-url is not given
+  NEON_WS_PROXY  host:port/path of a local WebSocket proxy for Neon's driver
   NO_COLOR       no colours`;
 
 /** Compiles the folder and reads the connection: everything that can be wrong before the database is asked. */
@@ -78,28 +98,34 @@ export async function ask(flags: DatabaseFlags): Promise<Asked> {
   return {
     migrations: await compileMigrations(flags.dir),
     target,
-    options: {
-      ...defaultOptions,
-      ledgerSchema: flags.schema,
-      indexStrategy: flags.indexStrategy,
-      smallTableRows: flags.smallTableRows,
-      lockTimeoutSeconds: flags.lockTimeout,
-      lockBudgetSeconds: flags.lockBudget,
-      maxAttempts: flags.maxAttempts,
-      attachSeconds: flags.attachSeconds,
-      maxConcurrentTables: flags.maxConcurrentTables,
-    },
+    options: optionsOf(flags),
     cause: { kind: 'command line', actor: `${userName()}@${hostname()}` },
   };
 }
 
-/** Never with the password. */
-export function describeTarget({ host, port, database, user }: ConnectionTarget): string {
-  return `${database} on ${host}:${port} as ${user}`;
+function optionsOf(flags: DatabaseFlags): MigrationOptions {
+  const d = defaultOptions;
+  return {
+    ...d,
+    ledgerSchema: flags.schema,
+    indexStrategy: flags.indexStrategy ?? d.indexStrategy,
+    smallTableRows: flags.smallTableRows ?? d.smallTableRows,
+    lockTimeoutSeconds: flags.lockTimeout ?? d.lockTimeoutSeconds,
+    lockBudgetSeconds: flags.lockBudget ?? d.lockBudgetSeconds,
+    maxAttempts: flags.maxAttempts ?? d.maxAttempts,
+    attachSeconds: flags.attachSeconds ?? ATTACH_SECONDS,
+    maxConcurrentTables: flags.maxConcurrentTables ?? d.maxConcurrentTables,
+  };
+}
+
+/** Where a verb works; never with the password. */
+export function describeTarget({ target, options }: Asked): string {
+  const { host, port, database, user } = target;
+  return `${database} on ${host}:${port} as ${user}, ledger in schema ${options.ledgerSchema}`;
 }
 
 /** Errors of the command itself, as opposed to those of the database. */
-export function exitCodeOf(error: unknown): number {
+export function exitCodeOf(error: unknown): ExitCode {
   if (
     error instanceof MigrationError &&
     ['usage', 'connection-invalid', 'action-invalid'].includes(error.code)
@@ -116,6 +142,22 @@ function userName(): string {
     // A user id without an entry in the password file, as in many containers.
     return `uid ${process.getuid?.() ?? 'unknown'}`;
   }
+}
+
+/** Postgres cuts longer names, and would then keep the ledger under another one than was asked for. */
+const LONGEST_NAME_BYTES = 63;
+
+function schemaName(text: string): string {
+  if (text === '' || Buffer.byteLength(text) > LONGEST_NAME_BYTES || text.includes('\0')) {
+    throw new InvalidArgumentError(`It has to be a name of 1 to ${LONGEST_NAME_BYTES} bytes.`);
+  }
+  return text;
+}
+
+function positive(text: string): number {
+  const value = whole(text);
+  if (value === 0) throw new InvalidArgumentError('It has to be at least 1.');
+  return value;
 }
 
 function whole(text: string): number {

@@ -1,8 +1,9 @@
-import { exitCode } from './exit-code.ts';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type ExitCode, exitCode } from './exit-code.ts';
 
 /** Ctrl-C, or the end of the terminal. */
 export class Interrupted extends Error {
-  readonly exitCode: number;
+  readonly exitCode: ExitCode;
 
   constructor(signal: NodeJS.Signals) {
     super(`interrupted by ${signal}`);
@@ -10,20 +11,42 @@ export class Interrupted extends Error {
   }
 }
 
-/** Brackets work that a person may interrupt: the first signal asks it to stop, the second ends the process at once. */
+/** Work that was asked to stop may take so long to roll back; then we go without it. */
+const GRACE_MILLISECONDS = 10_000;
+/** npm and tsx pass a terminal's Ctrl-C on, so one press may come twice, a moment apart. */
+const ECHO_MILLISECONDS = 300;
+
+/**
+ * Brackets work that a person may interrupt: the first signal asks it to stop, the second ends the process at once.
+ * Throws Interrupted.
+ */
 export async function interruptible<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {
   const controller = new AbortController();
+  const { signal } = controller;
+  let since = 0;
   const onSignal = (name: NodeJS.Signals) => {
     const interrupted = new Interrupted(name);
-    if (controller.signal.aborted) process.exit(interrupted.exitCode);
-    controller.abort(interrupted);
+    if (!signal.aborted) {
+      since = Date.now();
+      controller.abort(interrupted);
+    } else if (Date.now() - since > ECHO_MILLISECONDS) process.exit(interrupted.exitCode);
   };
   process.on('SIGINT', onSignal);
   process.on('SIGTERM', onSignal);
+  const overdue = new Promise<never>((_, reject) => {
+    signal.addEventListener('abort', () => {
+      sleep(GRACE_MILLISECONDS, undefined, { ref: false }).then(() => reject(signal.reason), reject);
+    });
+  });
   try {
-    return await work(controller.signal);
+    return await Promise.race([work(signal), overdue]);
+  } catch (error) {
+    throw signal.aborted ? signal.reason : error;
   } finally {
-    process.off('SIGINT', onSignal);
-    process.off('SIGTERM', onSignal);
+    // Left in place once it was interrupted: what is said on the way out may take a moment, and can be cut short.
+    if (!signal.aborted) {
+      process.off('SIGINT', onSignal);
+      process.off('SIGTERM', onSignal);
+    }
   }
 }

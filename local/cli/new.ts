@@ -1,67 +1,106 @@
-import { existsSync } from 'node:fs';
-import { mkdir, readdir, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { mkdir, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import type { Command } from 'commander';
+import { readFolder } from '../../infra/compile/migration-folder.ts';
 import { MigrationError } from '../../lambda/migration/migration-error.ts';
-import { exitCode } from './exit-code.ts';
+import { DEFAULT_DIRECTORY, exitCodeOf } from './database-options.ts';
+import { type ExitCode, exitCode } from './exit-code.ts';
 import { showFailure } from './failure.ts';
+import { nextMigration } from './next-migration.ts';
 import { Terminal } from './terminal.ts';
+
+interface NewFlags {
+  readonly dir: string;
+  readonly undo?: boolean;
+}
 
 export function addNew(program: Command): void {
   program
-    .command('new <name>')
-    .description('create the next migration, and its undo file')
-    .option('--dir <directory>', 'folder of the migrations', 'migrations')
+    .command('new')
+    .argument('<name>', 'what it does, such as add_user_email')
+    .description('create the next migration, and print its path')
+    .option('--dir <directory>', 'folder of the migrations', DEFAULT_DIRECTORY)
+    .option('--undo', 'create its undo file too')
     .addHelpText(
       'after',
       `
-A folder that counts (0001, 0002, …) is counted on; any other gets a timestamp.
+The version continues the folder's own way: 0007 follows 0006, a timestamp follows timestamps, and
+a folder with up.sql follows folders with up.sql. In an empty folder it is the time, in UTC.
 
-Example:
-  npm run migrate -- new add_user_email`,
+Exit codes:
+  0  created
+  1  the file could not be written
+  2  the command itself is wrong, the name for instance
+
+Examples:
+  npm run migrate -- new add_user_email
+  npm run migrate -- new drop_legacy_tables --dir db/migrations --undo`,
     )
-    .action(async (name: string, { dir }: { readonly dir: string }) => {
-      const terminal = new Terminal({ json: false });
-      try {
-        for (const file of await create(dir, name)) terminal.line(file);
-      } catch (error) {
-        showFailure(terminal, error);
-        process.exitCode = exitCode.usage;
-      }
+    .action(async (name: string, flags: NewFlags) => {
+      process.exitCode = await create(name, flags);
     });
 }
 
-async function create(directory: string, name: string): Promise<string[]> {
-  if (!/^[a-z0-9][a-z0-9_-]*$/i.test(name)) {
+async function create(name: string, { dir, undo }: NewFlags): Promise<ExitCode> {
+  const terminal = new Terminal({ json: false });
+  try {
+    const next = nextMigration(readFolder(dir).files, checkName(name), new Date());
+    await write(dir, next.file, TEMPLATE);
+    terminal.line(join(dir, next.file));
+    if (undo === true) {
+      await write(dir, next.undo, UNDO_TEMPLATE);
+      terminal.line(join(dir, next.undo));
+    }
+    return exitCode.done;
+  } catch (error) {
+    showFailure(terminal, error);
+    return exitCodeOf(error);
+  }
+}
+
+const LONGEST_NAME = 100;
+
+function checkName(name: string): string {
+  if (/^[a-z][a-z0-9_-]*$/i.test(name) && name.length <= LONGEST_NAME) return name;
+  throw new MigrationError({
+    code: 'usage',
+    what: `'${name}' is no name for a migration.`,
+    next: `begin with a letter, and use letters, digits, _ and - (at most ${LONGEST_NAME}), such as add_user_email; the version and .sql are added.`,
+  });
+}
+
+async function write(directory: string, file: string, text: string): Promise<void> {
+  const path = join(directory, file);
+  try {
+    await mkdir(dirname(path), { recursive: true });
+    await writeFile(path, text, { flag: 'wx' });
+  } catch (error) {
     throw new MigrationError({
-      code: 'name-invalid',
-      what: `'${name}' is no name for a migration.`,
-      next: 'use letters, digits, _ and -, such as add_user_email.',
+      code: 'file-not-written',
+      what: `${path} could not be written: ${error instanceof Error ? error.message : String(error)}.`,
+      next: 'see that the folder may be written to, and that no such file is there.',
+      cause: error,
     });
   }
-  await mkdir(directory, { recursive: true });
-  const version = nextVersion(await readdir(directory), new Date());
-  const file = join(directory, `${version}_${name}.sql`);
-  const undo = join(directory, `${version}_${name}.down.sql`);
-  if (existsSync(file))
-    throw new MigrationError({ code: 'exists', what: `${file} exists.`, next: 'choose another name.' });
-  await writeFile(file, TEMPLATE, { flag: 'wx' });
-  await writeFile(undo, '-- What undoes it; run by the action undo only.\n', { flag: 'wx' });
-  return [file, undo];
 }
 
-const TEMPLATE = `-- The statements of one file run in one transaction; an index on a table that is in use is best written as
---   create index concurrently on table_name (column_name);
--- and is built beside the traffic.
+// No line of it may be a directive, which begins with "-- migrate:".
+const TEMPLATE = `-- What this migration does, and why.
+--
+-- The statements of this file run as one transaction: all of them, or none.
+--
+--   alter table users add column email text;
+--
+-- An index on a table that is in use is built beside the traffic, after this file, with
+--
+--   create index concurrently users_email on users (email);
+--
+-- Directives, each in a line of its own:
+--
+--   "-- migrate: wait"                every index build before this file ends first
+--   "-- migrate: no-transaction"      each statement runs by itself
+--   "-- migrate: allow RULE reason"   accepts what a rule of the linter warns of
 `;
 
-/** The next number, as wide as the others; a timestamp where the folder does not count in small numbers. */
-export function nextVersion(names: readonly string[], now: Date): string {
-  const numbers = names.flatMap((name) => /^\d+/.exec(name)?.[0] ?? []);
-  const counted = numbers.filter((digits) => digits.length <= 6);
-  if (numbers.length > 0 && counted.length === numbers.length) {
-    const width = Math.max(...counted.map((digits) => digits.length));
-    return String(Math.max(...counted.map(Number)) + 1).padStart(width, '0');
-  }
-  return now.toISOString().replace(/\D/g, '').slice(0, 14);
-}
+const UNDO_TEMPLATE = `-- What undoes it. It is run by the action undo, and never by itself.
+`;

@@ -1,78 +1,68 @@
-import { MultiBar as Bars, type MultiBar, Presets, type SingleBar } from 'cli-progress';
+import type { Plan } from '../../lambda/migration/plan.ts';
 import { describeBlocker } from '../../lambda/postgres/blockers.ts';
 import type { RunEvent } from '../../lambda/story/run.ts';
 import type { TurnEvent } from '../../lambda/story/turn.ts';
-import { describeProgress } from './build-lines.ts';
+import { appliedLines } from './applied-lines.ts';
+import { BuildBars } from './build-bars.ts';
+import { describeProgress, nameOfBuild } from './build-lines.ts';
 import { duration } from './duration.ts';
 import type { Terminal } from './terminal.ts';
 
-/** A plain line about a build's progress comes at most so often. */
+/** Where no bars are drawn, a line about a build's progress comes at most so often. */
 const LINE_EVERY_MILLISECONDS = 10_000;
+const VERB_CHARACTERS = 12;
 
-/** Shows a run and its loop to a person: a line for what happened, a live bar for each build on a terminal. */
+type Colour = 'green' | 'red' | 'yellow' | 'dim';
+
+/** Shows a run and its loop to a person: a line for what happened, on a terminal a live bar for each build. */
 export class RunDisplay {
   readonly #terminal: Terminal;
-  #bars: MultiBar | undefined;
-  readonly #byBuild = new Map<string, SingleBar>();
-  readonly #lastLine = new Map<string, number>();
+  readonly #bars: BuildBars;
+  /** When a build had its last line of progress. */
+  readonly #lineAt = new Map<string, number>();
   #saidWaiting = false;
+  #saidLocked = '';
 
   constructor(terminal: Terminal) {
     this.#terminal = terminal;
+    this.#bars = new BuildBars(terminal.stream);
   }
 
   readonly report = (event: RunEvent | TurnEvent): void => {
-    const { green, red, yellow, dim } = this.#terminal.colors;
     switch (event.kind) {
       case 'planned':
-        for (const { file } of event.plan.late)
-          this.#line(yellow(`${file} is older than the newest applied migration`));
-        for (const { file } of event.plan.reformatted)
-          this.#line(dim(`${file} changed in comments or white space only`));
-        for (const { name } of event.plan.unknown)
-          this.#line(yellow(`${name} is applied, but not in this folder`));
-        return;
+        this.#planned(event.plan);
+        break;
       case 'applied':
-        for (const { migration, step, how } of event.steps) {
-          const part = migration.steps.length > 1 ? ` step ${step + 1}/${migration.steps.length}` : '';
-          this.#line(
-            `${green('applied')} ${migration.name}${part}${how === 'transaction' ? '' : dim(` (${how})`)}`,
-          );
-        }
-        return;
+        for (const { verb, what } of appliedLines(event.steps)) this.#line('green', verb, what);
+        break;
       case 'waiting-for-run':
-        if (!this.#saidWaiting) this.#line(yellow('another run is under way: waiting for it'));
+        if (!this.#saidWaiting)
+          this.#line('yellow', 'waiting', 'another run is under way on this database; this one follows it');
         this.#saidWaiting = true;
-        return;
+        break;
       case 'locked':
-        this.#line(
-          yellow(
-            `${event.file}: locks taken${event.blockers.length > 0 ? ` by ${event.blockers.map(describeBlocker).join('; ')}` : ''}; attempt ${event.attempt}, again in ${duration(event.retryInMilliseconds / 1000)}`,
-          ),
-        );
-        return;
+        this.#locked(event);
+        break;
       case 'reconnecting':
-        this.#line(yellow(`connection lost, connecting again: ${event.because}`));
-        return;
+        this.#line('yellow', 'reconnecting', event.because);
+        break;
       case 'waiting-for-builds':
-        this.#line(dim(`${event.file} waits: ${event.because}`));
-        return;
+        this.#line('yellow', 'waits', `${event.file}: ${event.because}`);
+        break;
       case 'started':
         this.#line(
-          `${green('building')} ${nameOf(event.build)}${dim(` (attempt ${event.attempt}, ${event.session} session)`)}`,
+          'green',
+          'building',
+          `${nameOfBuild(event.build)} (attempt ${event.attempt}, ${event.session} session)`,
         );
-        return;
+        break;
       case 'progress':
         this.#progress(event);
-        return;
+        break;
       case 'ended':
-        this.#ended(
-          event,
-          event.outcome === 'failed'
-            ? red('failed')
-            : green(event.outcome === 'adopted' ? 'adopted' : 'valid'),
-        );
-        return;
+        this.#ended(event);
+        break;
       case 'turn':
         return;
       default:
@@ -82,51 +72,70 @@ export class RunDisplay {
 
   /** Leaves the terminal as it was found. */
   stop(): void {
-    this.#bars?.stop();
-    this.#bars = undefined;
-    this.#byBuild.clear();
+    this.#bars.stop();
+  }
+
+  #planned({ pending, late, reformatted, unknown }: Plan): void {
+    this.#saidWaiting = false;
+    for (const { name } of unknown)
+      this.#line('yellow', 'unknown', `${name} is applied, and is not in this folder`);
+    for (const { file } of reformatted)
+      this.#line('dim', 'reformatted', `${file} changed in comments or white space only`);
+    for (const { file } of late)
+      this.#line('yellow', 'late', `${file} is older than the newest applied migration`);
+    if (pending.length === 0) return;
+    const files = new Set(pending.map(({ migration }) => migration)).size;
+    this.#line('dim', 'pending', `${count(files, 'migration')}, ${count(pending.length, 'step')}`);
+  }
+
+  #locked({ file, blockers, attempt, retryInMilliseconds }: Extract<RunEvent, { kind: 'locked' }>): void {
+    const by = blockers.length === 0 ? '' : `, held by ${blockers.map(describeBlocker).join('; ')}`;
+    const first = this.#saidLocked !== file;
+    this.#saidLocked = file;
+    const again = `attempt ${attempt} found its locks taken, again in ${duration(retryInMilliseconds / 1000)}`;
+    this.#line('yellow', 'locked', `${file}: ${again}${first || attempt % 5 === 0 ? by : ''}`);
   }
 
   #progress({ build, progress }: Extract<TurnEvent, { kind: 'progress' }>): void {
-    if (!this.#terminal.live) {
-      const last = this.#lastLine.get(build.id) ?? 0;
-      if (Date.now() - last < LINE_EVERY_MILLISECONDS) return;
-      this.#lastLine.set(build.id, Date.now());
-      this.#line(`${nameOf(build)}: ${describeProgress(progress)}`);
+    if (this.#terminal.live) {
+      this.#bars.show(build, progress);
       return;
     }
-    this.#bars ??= new Bars(
-      {
-        format: ' {bar} {percentage} % {name}: {what}',
-        clearOnComplete: true,
-        hideCursor: true,
-        stream: this.#terminal.stream,
-      },
-      Presets.shades_classic,
-    );
-    const payload = { name: nameOf(build), what: describeProgress(progress) };
-    const bar = this.#byBuild.get(build.id) ?? this.#bars.create(100, 0, payload);
-    this.#byBuild.set(build.id, bar);
-    bar.update(Math.floor((progress.fraction ?? 0) * 100), payload);
+    const last = this.#lineAt.get(build.id) ?? Date.now() - progress.secondsElapsed * 1000;
+    this.#lineAt.set(build.id, last);
+    if (Date.now() - last < LINE_EVERY_MILLISECONDS) return;
+    this.#lineAt.set(build.id, Date.now());
+    this.#line('dim', '', `${nameOfBuild(build)}: ${describeProgress(progress)}`);
   }
 
-  #ended({ build, fault }: Extract<TurnEvent, { kind: 'ended' }>, outcome: string): void {
-    const bar = this.#byBuild.get(build.id);
-    if (bar !== undefined) this.#bars?.remove(bar);
-    this.#byBuild.delete(build.id);
-    const why =
-      fault === undefined
-        ? ''
-        : `: ${fault.message} (SQLSTATE ${fault.sqlstate})${fault.detail ? ` ${fault.detail}` : ''}`;
-    this.#line(`${outcome} ${nameOf(build)}${why}`);
+  #ended({ build, outcome, fault }: Extract<TurnEvent, { kind: 'ended' }>): void {
+    this.#bars.remove(build);
+    const { secondsSinceFirstStart: seconds } = build;
+    const after = seconds === undefined ? '' : ` after ${duration(seconds)}`;
+    switch (outcome) {
+      case 'done':
+        this.#line('green', 'valid', `${nameOfBuild(build)}${after}`);
+        break;
+      case 'adopted':
+        this.#line('green', 'adopted', `${nameOfBuild(build)}, which was there already`);
+        break;
+      case 'failed': {
+        const why = fault === undefined ? '' : `: ${fault.message} (SQLSTATE ${fault.sqlstate})`;
+        this.#line('red', 'failed', `${nameOfBuild(build)}${after}${why}`);
+        break;
+      }
+      default:
+        this.#line('yellow', outcome, nameOfBuild(build));
+    }
   }
 
-  #line(text: string): void {
-    if (this.#bars === undefined || this.#byBuild.size === 0) this.#terminal.line(text);
-    else this.#bars.log(`${text}\n`);
+  #line(colour: Colour, verb: string, text: string): void {
+    const line = `${this.#terminal.colors[colour](verb.padEnd(VERB_CHARACTERS))}${text}`;
+    if (!this.#bars.line(line)) this.#terminal.line(line);
   }
 }
 
-function nameOf({ index, schema, table }: { index: string; schema: string; table: string }): string {
-  return index === '' ? `REINDEX of ${schema}.${table}` : `${index} on ${schema}.${table}`;
+/** `1 step`, `2 steps` */
+export function count(number: number, noun: string): string {
+  return `${number.toLocaleString('en')} ${noun}${number === 1 ? '' : 's'}`;
 }

@@ -1,10 +1,8 @@
 import type { Command } from 'commander';
 import { MigrationError } from '../../lambda/migration/migration-error.ts';
-import type { RunResult } from '../../lambda/story/run.ts';
-import { runMigrations } from '../../lambda/story/run-migrations.ts';
-import { readStatus, type Status } from '../../lambda/story/status.ts';
-import { runLoop } from '../in-process-loop.ts';
-import { buildDocument } from './build-lines.ts';
+import { readStatus } from '../../lambda/story/status.ts';
+import { nameOfBuild } from './build-lines.ts';
+import { buildsTable } from './builds-table.ts';
 import {
   type Asked,
   ask,
@@ -14,151 +12,147 @@ import {
   exitCodeOf,
   PATIENCE_SECONDS,
   withDatabaseFlags,
+  withRunFlags,
 } from './database-options.ts';
-import { exitCode } from './exit-code.ts';
-import { asMigrationError, errorDocument, showFailure } from './failure.ts';
+import { type ExitCode, exitCode } from './exit-code.ts';
+import { showFailure } from './failure.ts';
 import { Interrupted, interruptible } from './interruption.ts';
+import { migrateUp, type UpEnd } from './migrate-up.ts';
 import { RunDisplay } from './run-display.ts';
 import { Terminal } from './terminal.ts';
+import { UpRecord } from './up-record.ts';
+import { summary, upDocument } from './up-summary.ts';
 
 interface UpFlags extends DatabaseFlags {
   readonly wait: boolean;
 }
 
 export function addUp(program: Command): void {
-  withDatabaseFlags(program.command('up'))
-    .description('apply what is pending, then build the handed-off indexes until each is valid')
-    .option(
-      '--no-wait',
-      'do not run the loop: leave the index builds to the next up, or to the deployed loop',
-    )
+  withRunFlags(withDatabaseFlags(program.command('up')))
+    .description('apply what is pending, then build the indexes that were handed off until each is valid')
+    .option('--no-wait', 'leave index builds to the next up, or to the deployed loop')
     .addHelpText(
       'after',
-      `${DATABASE_HELP}
+      `
+Only one run works on a database at a time; another one waits for it, and says so.
+Ctrl-C cancels the statement under way and leaves index builds to the database;
+the next up goes on where this one stopped.
+${DATABASE_HELP}
 
 Exit codes:
-  0  all applied, every index valid      1  something failed
-  2  the command is wrong                3  something is left to do (--no-wait)
+  0  every migration is applied and every index build is valid
+  1  something failed
+  2  the command itself is wrong; nothing was touched
+  3  with --no-wait: index builds, or steps that wait for them, are left to do
+  130, 143  interrupted by Ctrl-C, by SIGTERM
 
 Examples:
   npm run migrate -- up --database-url postgres://app:secret@localhost:5432/app
-  DATABASE_URL=… npm run migrate -- up --dir db/migrations --json`,
+  npm run migrate -- up --dir db/migrations --lock-timeout 2 --max-concurrent-tables 2
+  npm run --silent migrate -- up --json | jq .builds`,
     )
     .action(async (flags: UpFlags) => {
       process.exitCode = await up(flags);
     });
 }
 
-async function up(flags: UpFlags): Promise<number> {
+async function up(flags: UpFlags): Promise<ExitCode> {
   const terminal = new Terminal({ json: flags.json === true });
-  const display = new RunDisplay(terminal);
+  const known: Known = {
+    terminal,
+    wait: flags.wait,
+    display: new RunDisplay(terminal),
+    record: new UpRecord(),
+    since: Date.now(),
+  };
   let asked: Asked | undefined;
   try {
     asked = await ask(flags);
-    const known = asked;
-    terminal.line(terminal.colors.dim(`migrating ${describeTarget(known.target)}`));
-    return await interruptible((signal) => migrate(known, { terminal, display, signal, wait: flags.wait }));
+    const found = asked;
+    terminal.line(terminal.colors.dim(describeTarget(found)));
+    return show(await interruptible((signal) => migrate(found, signal, known)), known);
   } catch (error) {
-    display.stop();
-    if (error instanceof Interrupted) return interrupted(terminal, error);
-    const status =
-      asked === undefined || isUnreachable(error)
-        ? undefined
-        : await readStatus(asked.target, asked).catch(() => undefined);
-    showFailure(terminal, error, status === undefined ? {} : document(status));
-    return exitCodeOf(error);
+    known.display.stop();
+    if (!(error instanceof Interrupted)) {
+      showFailure(terminal, error);
+      return exitCodeOf(error);
+    }
+    showFailure(terminal, await interruption(error, known.record, asked));
+    // Sessions that are still open would keep the process alive.
+    process.exit(error.exitCode);
   }
 }
 
-interface Shown {
+interface Known {
   readonly terminal: Terminal;
-  readonly display: RunDisplay;
-  readonly signal: AbortSignal;
   readonly wait: boolean;
+  readonly display: RunDisplay;
+  readonly record: UpRecord;
+  readonly since: number;
 }
 
-async function migrate(asked: Asked, { terminal, display, signal, wait }: Shown): Promise<number> {
-  const request = {
+async function migrate(
+  asked: Asked,
+  signal: AbortSignal,
+  { terminal, display, record, wait }: Known,
+): Promise<UpEnd> {
+  return migrateUp({
     ...asked,
-    deadline: undefined,
-    report: display.report,
+    wait,
     signal,
+    deadline: undefined,
     patienceSeconds: PATIENCE_SECONDS,
-  };
-  let result: RunResult;
-  let failure: unknown;
-  try {
-    result = await runMigrations(request);
-  } catch (error) {
-    signal.throwIfAborted();
-    if (isUnreachable(error)) throw error;
-    // Builds of earlier steps wait for nobody, also not for a later step that failed.
-    failure = error;
-    result = { runId: '', outcome: 'done', applied: [], builds: [], waiting: undefined };
-    const { builds } = await readStatus(asked.target, asked);
-    if (!builds.some(isOpen)) throw error;
-  }
-  const open = failure !== undefined || result.builds.some(isOpen);
-  const settled = open && wait ? await runLoop(request) : undefined;
+    report: (event) => {
+      record.note(event);
+      display.report(event);
+    },
+    failedEarly: (error) => {
+      terminal.errorLine(error.message);
+      terminal.line('Index builds of the steps before it go on; Ctrl-C leaves them to the next up.');
+    },
+  });
+}
+
+function show(end: UpEnd, { terminal, display, record, since }: Known): ExitCode {
   display.stop();
-  const status = await readStatus(asked.target, asked);
-  if (failure !== undefined) {
-    showFailure(terminal, failure, document(status));
+  const builds = record.buildsOf(end.status);
+  const document = upDocument(end, record);
+  if (builds.length > 0) terminal.line(buildsTable(builds, terminal.colors));
+  if (end.failure !== undefined) {
+    showFailure(terminal, end.failure, document);
     return exitCode.failed;
   }
-  const unfinished =
-    status.builds.some(isOpen) ||
-    status.migrations.some(({ state }) => state === 'pending' || state === 'partial');
-  const failed = settled?.outcome === 'failed' || status.builds.some(({ state }) => state === 'failed');
-  summarize(terminal, { result, status, message: settled?.message ?? '' });
-  if (terminal.json)
-    terminal.document({ ok: !failed && !unfinished, ...document(status), waiting: result.waiting ?? null });
-  return failed ? exitCode.failed : unfinished ? exitCode.unfinished : exitCode.done;
+  const seconds = (Date.now() - since) / 1000;
+  const { green, yellow } = terminal.colors;
+  terminal.line((end.outcome === 'done' ? green : yellow)(summary(end, record, seconds)));
+  if (terminal.json) terminal.document({ ok: end.outcome === 'done', ...document });
+  return end.outcome === 'done' ? exitCode.done : exitCode.unfinished;
 }
 
-function summarize(
-  terminal: Terminal,
-  { result, status, message }: { result: RunResult; status: Status; message: string },
-): void {
-  const { green, red } = terminal.colors;
-  if (message !== '') {
-    terminal.line(red(message));
-    return;
-  }
-  const handedOff = status.builds.filter(isOpen).length;
-  if (result.applied.length === 0 && handedOff === 0) terminal.line(green('Nothing to do.'));
-  else if (handedOff > 0)
-    terminal.line(
-      `${handedOff} index build${handedOff === 1 ? '' : 's'} left to do: run up again without --no-wait.`,
-    );
-  else
-    terminal.line(
-      green(
-        `Done: ${new Set(result.applied.map(({ migration }) => migration.name)).size} migrations applied, every index valid.`,
-      ),
-    );
-}
-
-function document({ migrations, builds }: Status) {
-  return { migrations, builds: builds.map(buildDocument) };
-}
-
-function interrupted(terminal: Terminal, error: Interrupted): number {
-  const next =
-    'Stopped. What is applied stays; a statement under way was rolled back; index builds under way go on in the database where their session allows. Run up again: it continues from here.';
-  terminal.errorLine(next);
-  if (terminal.json)
-    terminal.document({
-      ok: false,
-      error: { ...errorDocument(asMigrationError(error)), code: 'interrupted', what: error.message, next },
-    });
-  return error.exitCode;
-}
-
-function isUnreachable(error: unknown): boolean {
-  return error instanceof MigrationError && error.code === 'database-unreachable';
-}
-
-function isOpen({ state }: { readonly state: string }): boolean {
-  return state === 'pending' || state === 'building';
+/** What a person who stops an `up` wants to know: what stays, what goes on without them, how to continue. */
+async function interruption(
+  { message }: Interrupted,
+  record: UpRecord,
+  asked: Asked | undefined,
+): Promise<MigrationError> {
+  const status =
+    asked === undefined
+      ? undefined
+      : await readStatus(asked.target, { ...asked, patienceSeconds: 3 }).catch(() => undefined);
+  const building = (status?.builds ?? []).filter(({ state }) => state === 'building');
+  const lines = building.map((build) => {
+    const held = build.session === 'attached';
+    const fate = held
+      ? 'held by this process, so it may end with it; the next up begins it again if so'
+      : 'goes on in the database without this process';
+    return `${nameOfBuild(build)}: ${fate}.`;
+  });
+  const pending = (status?.builds ?? []).filter(({ state }) => state === 'pending').length;
+  if (pending > 0) lines.push(`${pending} more index build${pending === 1 ? ' is' : 's are'} pending.`);
+  return new MigrationError({
+    code: 'interrupted',
+    what: [`Stopped: ${message}.`, ...lines].join('\n'),
+    applied: `${record.files === 0 ? 'nothing' : `steps of ${record.files} migration${record.files === 1 ? '' : 's'}`} by this run; a statement under way was cancelled and rolled back.`,
+    next: 'run up again: it goes on from here. The verb status shows how far the builds are.',
+  });
 }

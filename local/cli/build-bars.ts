@@ -1,0 +1,77 @@
+import { MultiBar, type Options, Presets, type SingleBar } from 'cli-progress';
+import type { IndexBuild } from '../../lambda/index-build/index-build.ts';
+import type { ProgressSeen } from '../../lambda/story/build-progress.ts';
+import { describeProgress, nameOfBuild } from './build-lines.ts';
+
+interface Payload {
+  readonly name: string;
+  readonly what: string;
+}
+
+/** A live bar for each build under way, below the lines. */
+export class BuildBars {
+  readonly #stream: NodeJS.WriteStream;
+  readonly #bars = new Map<string, SingleBar>();
+  #multi: MultiBar | undefined;
+
+  constructor(stream: NodeJS.WriteStream) {
+    this.#stream = stream;
+  }
+
+  show(build: IndexBuild, progress: ProgressSeen): void {
+    this.#multi ??= new MultiBar(
+      {
+        format: (options, { progress: done }, payload: Payload) =>
+          fit(`${barOf(options, done)} ${payload.name}: ${payload.what}`, this.#stream.columns),
+        clearOnComplete: true,
+        hideCursor: true,
+        linewrap: true,
+        gracefulExit: false,
+        emptyOnZero: true,
+        stream: this.#stream,
+      },
+      Presets.shades_classic,
+    );
+    const payload: Payload = { name: nameOfBuild(build), what: describeProgress(progress) };
+    const bar = this.#bars.get(build.id) ?? this.#multi.create(100, 0, payload);
+    this.#bars.set(build.id, bar);
+    bar.update(Math.floor((progress.fraction ?? 0) * 100), payload);
+  }
+
+  remove(build: IndexBuild): void {
+    const bar = this.#bars.get(build.id);
+    if (bar === undefined) return;
+    this.#bars.delete(build.id);
+    if (this.#bars.size === 0) this.stop();
+    else this.#multi?.remove(bar);
+  }
+
+  /** A line above the bars; false where there are none, and the line is the caller's to write. */
+  line(text: string): boolean {
+    if (this.#multi === undefined) return false;
+    this.#multi.log(`${text}\n`);
+    return true;
+  }
+
+  /** Leaves the terminal as it was found. */
+  stop(): void {
+    // It forgets lines that it has not drawn yet.
+    this.#multi?.update();
+    this.#multi?.stop();
+    this.#multi = undefined;
+    this.#bars.clear();
+  }
+}
+
+const BAR_CHARACTERS = 20;
+
+function barOf({ barCompleteChar, barIncompleteChar }: Options, done: number): string {
+  const filled = Math.round(Math.min(1, Math.max(0, done)) * BAR_CHARACTERS);
+  return `${(barCompleteChar ?? '#').repeat(filled)}${(barIncompleteChar ?? '-').repeat(BAR_CHARACTERS - filled)}`;
+}
+
+/** A line that wraps would be drawn over wrongly. */
+function fit(text: string, columns: number | undefined): string {
+  const width = (columns ?? 80) - 1;
+  return text.length <= width ? text : `${text.slice(0, Math.max(0, width - 1))}…`;
+}

@@ -1,0 +1,68 @@
+import Table from 'cli-table3';
+import type { BuildStatus } from '../../lambda/story/status.ts';
+import { type BuildOutcome, describeProgress, outcomeOf } from './build-lines.ts';
+import { duration } from './duration.ts';
+import type { Terminal } from './terminal.ts';
+
+type Colors = Terminal['colors'];
+
+const COLOURS: Readonly<Record<BuildOutcome, 'green' | 'red' | 'yellow'>> = {
+  valid: 'green',
+  adopted: 'green',
+  failed: 'red',
+  cancelled: 'red',
+  pending: 'yellow',
+  building: 'yellow',
+};
+
+/** Builds side by side, with no lines around them that a narrow terminal would break. */
+export function buildsTable(builds: readonly BuildStatus[], colors: Colors): string {
+  const table = new Table({
+    head: ['index', 'table', 'outcome', 'time', 'turns', 'session', 'attempts'],
+    style: { head: [], border: [], 'padding-left': 0, 'padding-right': 2 },
+    chars: NO_LINES,
+    colAligns: ['left', 'left', 'left', 'right', 'right', 'left', 'right'],
+  });
+  for (const build of builds) {
+    const outcome = outcomeOf(build);
+    table.push([
+      build.index === '' ? '(all)' : build.index,
+      `${build.schema}.${build.table}`,
+      colors[COLOURS[outcome]](build.operation === 'create' ? outcome : `${build.operation} ${outcome}`),
+      build.seconds === undefined ? '' : duration(build.seconds),
+      String(build.turns),
+      build.session ?? '',
+      String(build.attempts),
+    ]);
+  }
+  return table
+    .toString()
+    .split('\n')
+    .map((line) => line.trimEnd())
+    .join('\n');
+}
+
+/** One line for each build that is under way, as far as it can be seen. */
+export function progressLines(builds: readonly BuildStatus[]): string[] {
+  return builds.flatMap(({ index, table, progress }) =>
+    progress === undefined ? [] : [`${index === '' ? table : index}: ${describeProgress(progress)}`],
+  );
+}
+
+const NO_LINES = {
+  top: '',
+  'top-mid': '',
+  'top-left': '',
+  'top-right': '',
+  bottom: '',
+  'bottom-mid': '',
+  'bottom-left': '',
+  'bottom-right': '',
+  left: '',
+  'left-mid': '',
+  mid: '',
+  'mid-mid': '',
+  right: '',
+  'right-mid': '',
+  middle: '',
+} as const;

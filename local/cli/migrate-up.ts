@@ -1,0 +1,97 @@
+import { MigrationError } from '../../lambda/migration/migration-error.ts';
+import { runMigrations } from '../../lambda/story/run-migrations.ts';
+import { type BuildStatus, readStatus, type Status } from '../../lambda/story/status.ts';
+import { type InProcessLoop, runLoop } from '../in-process-loop.ts';
+import { describeLoss, isLost, isOpen } from './build-lines.ts';
+import { asMigrationError } from './failure.ts';
+
+export interface UpRequest extends InProcessLoop {
+  /** Run the loop until every build is over. */
+  readonly wait: boolean;
+  /** The run failed, and the loop goes on with the builds that are handed off. */
+  readonly failedEarly: (error: MigrationError) => void;
+}
+
+export interface UpEnd {
+  readonly outcome: 'done' | 'unfinished' | 'failed';
+  readonly failure: MigrationError | undefined;
+  readonly status: Status;
+}
+
+/**
+ * 1. Run: apply what is pending, hand off index builds.
+ * 2. Unless told otherwise, loop: build, resume what waited, until all is over. Also where the run failed: builds of
+ *    the steps before it wait for nobody.
+ * 3. See what came of it. The ledger says so, whoever did it.
+ */
+export async function migrateUp(request: UpRequest): Promise<UpEnd> {
+  const ran = await run(request);
+  let { failure } = ran;
+  if (request.wait && ran.open) {
+    if (failure !== undefined) request.failedEarly(failure);
+    const settled = await runLoop(request);
+    // The run that followed the builds went through: what had failed, had needed them.
+    if (settled.outcome === 'valid') failure = undefined;
+  }
+  const status = await readStatus(request.target, request);
+  failure ??= lossOf(status) ?? laterRunOf(status);
+  if (failure !== undefined) return { outcome: 'failed', failure, status };
+  const finished = !status.builds.some(isOpen) && status.migrations.every(isSettled);
+  return { outcome: finished ? 'done' : 'unfinished', failure, status };
+}
+
+interface Ran {
+  readonly failure: MigrationError | undefined;
+  /** Builds are left for the loop. */
+  readonly open: boolean;
+}
+
+async function run(request: UpRequest): Promise<Ran> {
+  try {
+    const { builds } = await runMigrations(request);
+    return { failure: undefined, open: builds.some(isOpen) };
+  } catch (error) {
+    if (request.signal?.aborted === true) throw error;
+    const failure = asMigrationError(error);
+    if (NOBODY_TO_ASK.has(failure.code)) throw failure;
+    const { builds } = await readStatus(request.target, request);
+    return { failure, open: builds.some(isOpen) };
+  }
+}
+
+/** After these, the ledger can't be asked what is open. */
+const NOBODY_TO_ASK = new Set([
+  'database-unreachable',
+  'connection-lost',
+  'ledger-unreadable',
+  'ledger-newer',
+]);
+
+function isSettled({ state }: Status['migrations'][number]): boolean {
+  return state === 'applied' || state === 'baselined' || state === 'unknown';
+}
+
+function lossOf({ builds }: Status): MigrationError | undefined {
+  const lost = builds.filter(isLost);
+  if (lost.length === 0) return undefined;
+  return new MigrationError({
+    code: 'index-builds-failed',
+    what: lost.map(describeLoss).join('\n'),
+    next: nextFor(lost),
+  });
+}
+
+function nextFor(lost: readonly BuildStatus[]): string {
+  const cancelled = lost.filter(({ state }) => state === 'cancelled').length;
+  const failed = 'mend the cause, then run again: failed builds are tried again.';
+  const retry = 'a cancelled build is begun again by the action retry.';
+  if (cancelled === 0) return failed;
+  return cancelled === lost.length ? retry : `${failed} ${retry.charAt(0).toUpperCase()}${retry.slice(1)}`;
+}
+
+/** The error of the run that followed the builds: recorded, since the loop goes on without it. */
+function laterRunOf({ lastRun }: Status): MigrationError | undefined {
+  if (lastRun?.error === undefined) return undefined;
+  const [what = '', next = 'run again; the run continues with this step.'] = lastRun.error.split('\nNext: ');
+  return new MigrationError({ code: 'run-failed', what, next });
+}

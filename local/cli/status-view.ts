@@ -1,0 +1,119 @@
+import type { MigrationStatus, RunStatus, Status } from '../../lambda/story/status.ts';
+import { describeLoss, isLost, isOpen } from './build-lines.ts';
+import { buildsTable, progressLines } from './builds-table.ts';
+import { duration } from './duration.ts';
+import type { Terminal } from './terminal.ts';
+
+export interface View {
+  readonly colors: Terminal['colors'];
+  /** List every migration and every build, also those that are long over. */
+  readonly all: boolean;
+  /** Milliseconds since 1970. */
+  readonly now: number;
+}
+
+type State = MigrationStatus['state'];
+
+const COLOURS: Readonly<Record<State, 'green' | 'red' | 'yellow'>> = {
+  applied: 'green',
+  baselined: 'green',
+  building: 'yellow',
+  partial: 'yellow',
+  pending: 'yellow',
+  unknown: 'yellow',
+  failed: 'red',
+  changed: 'red',
+};
+
+/** What a state means, where its name does not say it. */
+const MEANINGS: Partial<Readonly<Record<State, string>>> = {
+  partial: 'some of its steps are applied; the next run goes on',
+  changed: 'the file is another than the one that was applied',
+  unknown: 'applied, and not in this folder',
+  failed: 'an index build of it failed',
+};
+
+/** Of those that are applied, the newest are named; the rest is counted. */
+const NEWEST_SHOWN = 5;
+
+/** The status as a person reads it at night: what needs them last, where the eye is. */
+export function statusView(status: Status, view: View): string {
+  const parts = [migrationsPart(status, view), buildsPart(status, view), lastRunPart(status, view)];
+  return parts.filter((part) => part !== '').join('\n\n');
+}
+
+function migrationsPart({ migrations }: Status, { colors, all }: View): string {
+  if (migrations.length === 0) return 'No migrations: the folder is empty, and nothing is recorded.';
+  const done = migrations.filter(isDone);
+  const hidden = all ? 0 : Math.max(0, done.length - NEWEST_SHOWN);
+  const shown =
+    hidden === 0 ? migrations : migrations.filter((each) => done.indexOf(each) >= hidden || !isDone(each));
+  const width = Math.max(...shown.map(({ state }) => state.length));
+  const lines = shown.map(({ name, state }) => {
+    const meaning = MEANINGS[state];
+    return `  ${colors[COLOURS[state]](state.padEnd(width))}  ${name}${meaning === undefined ? '' : colors.dim(` (${meaning})`)}`;
+  });
+  if (hidden > 0) lines.unshift(colors.dim(`  … ${hidden} earlier ones applied (--all lists them)`));
+  return [`Migrations: ${counts(migrations)}`, ...lines].join('\n');
+}
+
+function isDone({ state }: MigrationStatus): boolean {
+  return state === 'applied' || state === 'baselined';
+}
+
+/** `12 applied, 1 building, 2 pending` */
+function counts(migrations: readonly MigrationStatus[]): string {
+  const order = Object.keys(COLOURS) as State[];
+  return order
+    .map((state) => ({ state, number: migrations.filter((each) => each.state === state).length }))
+    .filter(({ number }) => number > 0)
+    .map(({ state, number }) => `${number} ${state}`)
+    .join(', ');
+}
+
+function buildsPart({ builds }: Status, { colors, all }: View): string {
+  const valid = builds.filter(({ state }) => state === 'done').length;
+  const shown = all ? builds : builds.filter(({ state }) => state !== 'done');
+  if (shown.length === 0)
+    return valid === 0 ? '' : colors.dim(`Index builds: ${valid} valid (--all lists them)`);
+  const lines = [`Index builds: ${buildCounts(builds)}`, buildsTable(shown, colors)];
+  lines.push(...progressLines(builds.filter(isOpen)));
+  lines.push(...builds.filter(isLost).map((build) => colors.red(describeLoss(build))));
+  return lines.join('\n');
+}
+
+function buildCounts(builds: Status['builds']): string {
+  return (['done', 'building', 'pending', 'failed', 'cancelled'] as const)
+    .map((state) => ({ state, number: builds.filter((build) => build.state === state).length }))
+    .filter(({ number }) => number > 0)
+    .map(({ state, number }) => `${number} ${state === 'done' ? 'valid' : state}`)
+    .join(', ');
+}
+
+function lastRunPart({ lastRun }: Status, { colors, now }: View): string {
+  if (lastRun === undefined) return 'No run is recorded.';
+  const lines = [
+    `Last run: ${ending(lastRun)}, ${age(lastRun, now)}, by ${lastRun.actor} (${lastRun.cause})`,
+  ];
+  if (lastRun.waiting !== undefined) lines.push(`${lastRun.waiting.file} waits: ${lastRun.waiting.because}.`);
+  if (lastRun.error !== undefined) lines.push(colors.red(lastRun.error));
+  return lines.join('\n');
+}
+
+function ending({ outcome }: RunStatus): string {
+  switch (outcome) {
+    case undefined:
+      return 'under way, or its process died';
+    case 'waiting':
+      return 'waits for index builds';
+    case 'unfinished':
+      return 'ran out of time; the next run goes on';
+    default:
+      return outcome;
+  }
+}
+
+function age({ startedAt, finishedAt }: RunStatus, now: number): string {
+  const seconds = (now - Date.parse(finishedAt ?? startedAt)) / 1000;
+  return `${finishedAt === undefined ? 'begun' : 'ended'} ${duration(seconds)} ago`;
+}
