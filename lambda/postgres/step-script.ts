@@ -1,4 +1,4 @@
-import type { IndexOperationStep, Statement, TransactionStep } from '../migration/migration.ts';
+import type { IndexOperationStep, Statement, Step, TransactionStep } from '../migration/migration.ts';
 import type { PendingStep } from '../migration/plan.ts';
 import { plainStatement } from './index-statement.ts';
 import { insertStep } from './ledger.ts';
@@ -78,7 +78,7 @@ function* statementsAround(
   const { step, migration } = pending;
   if (step.kind === 'autocommit')
     throw new TypeError(`step ${step.number} of ${migration.file} can't be in a script`);
-  yield { text: begin(step) };
+  yield { text: beginOf(step) };
   // Commits become durable in order, so only the last of a message needs to wait for the disk.
   if (!last) yield { text: 'set local synchronous_commit = off' };
   if (context.budgetMilliseconds !== undefined) yield { text: statementTimeout(context.budgetMilliseconds) };
@@ -97,12 +97,13 @@ function* statementsAround(
   }
   yield { text: 'commit' };
   if (handOff === undefined && (step.leavesSettings || step.settings.length > 0)) {
-    for (const text of cleanSession(context.sessionSettings)) yield { text };
+    // In a transaction of its own: else the next step's BEGIN would go on in the one that these begin.
+    for (const text of ['begin', ...cleanSession(context.sessionSettings), 'commit']) yield { text };
   }
 }
 
 /** The isolation of the author's own BEGIN; READ ONLY comes later, since the ledger must be written first. */
-function begin(step: TransactionStep | IndexOperationStep): string {
+export function beginOf(step: Step): string {
   if (step.kind !== 'transaction') return 'begin';
   const { isolation, deferrable } = step.transaction;
   const modes = [
