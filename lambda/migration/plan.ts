@@ -42,9 +42,11 @@ export function plan(migrations: readonly Migration[], ledger: Ledger): Plan {
     const rows = recorded.get(migration.version) ?? [];
     if (isWhole(migration, rows)) continue;
     checkDrift(migration, rows);
-    if (rows.length > 0 && rows.every((row) => row.checksum !== migration.checksum))
-      reformatted.push(migration);
-    pending.push(...pendingSteps(migration, rows));
+    const steps = pendingSteps(migration, rows);
+    const edited = rows.length > 0 && rows.every((row) => row.checksum !== migration.checksum);
+    // Whoever mended the statement of a failed build has changed more than comments.
+    if (edited && !steps.some(({ record }) => record === 'rewritten')) reformatted.push(migration);
+    pending.push(...steps);
   }
   const newest = newestApplied(ledger.steps);
   const late = new Set<Migration>();

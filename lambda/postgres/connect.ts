@@ -94,7 +94,7 @@ function unreachable(target: ConnectionTarget, said: StatementFault | SessionLos
     what: `Can't connect to Postgres at ${where}${said instanceof SessionLost ? `: ${reason(said)}` : '.'}`,
     fault: said instanceof SessionLost ? undefined : said.fault,
     applied: 'nothing by this run.',
-    next: 'check the secret, the network (VPC, security group, allow list) and that the database is up; then run again.',
+    next: 'check the connection (the secret or the URL), the network (VPC, security group, allow list) and that the database is up; then run again.',
     cause: said,
   });
 }

@@ -150,6 +150,7 @@ describe('an applied file that changed', () => {
     expect(pending(plan([grown], ledger(stopped)))).toEqual(['2.2 none', '2.3 none']);
     const failed = [recorded(three, 0), recorded(three, 1), recorded(three, 2, 'failed')];
     expect(pending(plan([grown], ledger(failed)))).toEqual(['2.2 rewritten', '2.3 none']);
+    expect(plan([grown], ledger(failed)).reformatted).toEqual([]);
   });
 
   it('may not shrink: an applied step that is gone is drift', () => {
