@@ -21,14 +21,19 @@ export function insertRun(ledgerSchema: string, run: RunRow): string {
   return `insert into ${quoteIdentifier(ledgerSchema)}.run (id, action, cause, actor, started_at) values (${values(run)}) on conflict (id) do nothing`;
 }
 
-/** For a run that had nothing to do: begun and ended in one round trip. */
+/**
+ * For a run that had nothing to do: begun and ended in one round trip. A run that lost its connection may have found
+ * nothing to do after it reconnected, and is recorded already.
+ */
 export function insertFinishedRun(
   ledgerSchema: string,
   run: RunRow,
   { outcome, summary }: RunSummary,
 ): string {
-  return `insert into ${quoteIdentifier(ledgerSchema)}.run (id, action, cause, actor, started_at, finished_at, outcome, summary)
-values (${values(run)}, pg_catalog.clock_timestamp(), ${quoteLiteral(outcome)}, ${quoteLiteral(JSON.stringify(summary))}::jsonb)`;
+  return `insert into ${quoteIdentifier(ledgerSchema)}.run as run (id, action, cause, actor, started_at, finished_at, outcome, summary)
+values (${values(run)}, pg_catalog.clock_timestamp(), ${quoteLiteral(outcome)}, ${quoteLiteral(JSON.stringify(summary))}::jsonb)
+on conflict (id) do update set finished_at = excluded.finished_at, outcome = excluded.outcome, summary = excluded.summary
+ where run.finished_at is null`;
 }
 
 export function finishRun(ledgerSchema: string, id: string, { outcome, summary }: RunSummary): string {

@@ -1,4 +1,4 @@
-import type { Position, Statement } from '../migration/migration.ts';
+import type { Position, Statement, Step } from '../migration/migration.ts';
 import { MigrationError } from '../migration/migration-error.ts';
 import { type StatementFault, sqlstate } from '../postgres/fault.ts';
 import type { Piece } from '../postgres/step-script.ts';
@@ -13,7 +13,10 @@ interface Said {
 export function statementFailed(failed: Piece, fault: StatementFault, said: Said): MigrationError {
   const { migration, step } = failed.step;
   const at = failed.statement === undefined ? undefined : placeIn(failed.statement, failed, fault);
-  const nothing = `nothing of ${migration.steps.length === 1 ? migration.file : `step ${step.number + 1} of ${migration.file}`}`;
+  const part = migration.steps.length === 1 ? migration.file : `step ${step.number + 1} of ${migration.file}`;
+  const stays = mayCommitParts(step)
+    ? `of ${part}, what it committed by itself before it failed`
+    : `nothing of ${part}`;
   return new MigrationError({
     code: 'statement-failed',
     what:
@@ -27,10 +30,15 @@ export function statementFailed(failed: Piece, fault: StatementFault, said: Said
       statement: failed.statement?.text,
     },
     fault: fault.fault,
-    applied: `${said.applied === '' ? '' : `${said.applied}; `}${nothing}.`,
+    applied: `${said.applied === '' ? '' : `${said.applied}; `}${stays}.`,
     next: said.next ?? nextFor(fault, migration.file),
     cause: fault,
   });
+}
+
+/** Other statements that run outside of a transaction undo what they began. */
+function mayCommitParts(step: Step): boolean {
+  return step.kind === 'autocommit' && ['DoStmt', 'CallStmt'].includes(step.statement.kind);
 }
 
 function nextFor({ fault }: StatementFault, file: string): string {

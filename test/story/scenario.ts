@@ -24,6 +24,8 @@ export interface ScenarioOptions extends Partial<MigrationOptions> {
   /** Another way to the same database: the URL of a proxy. */
   readonly url?: string;
   readonly deadline?: number;
+  /** Hears everything that is reported; what it throws ends the run, as a process that dies. */
+  readonly hears?: (event: RunEvent | TurnEvent) => void;
 }
 
 /** In the tests a table is large from 101 rows on. */
@@ -59,14 +61,17 @@ export async function freshScenario(given: ScenarioOptions = {}): Promise<Scenar
 export function scenarioOn(database: FreshDatabase, given: ScenarioOptions = {}): Scenario {
   const events: (RunEvent | TurnEvent)[] = [];
   const request = async (files: Files, options: ScenarioOptions = {}): Promise<RunRequest> => {
-    const { dblink: _, url = database.url, deadline, ...rest } = { ...given, ...options };
+    const { dblink: _, url = database.url, deadline, hears, ...rest } = { ...given, ...options };
     return {
       migrations: await compile(files),
       target: parseConnectionUrl(url, 'The URL'),
       options: { ...defaultOptions, smallTableRows: SMALL_TABLE_ROWS, ...rest },
       cause: { kind: 'cloudformation', actor: 'Update of stack test' },
       deadline,
-      report: (event) => void events.push(event),
+      report: (event) => {
+        events.push(event);
+        hears?.(event);
+      },
     };
   };
   const run: Scenario['run'] = async (files, options) => runMigrations(await request(files, options));

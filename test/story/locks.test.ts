@@ -1,0 +1,152 @@
+import pg from 'pg';
+import { beforeEach, describe, expect, it, onTestFinished } from 'vitest';
+import { expectEventually } from '../support/expect-eventually.ts';
+import { freshScenario, type Scenario } from './scenario.ts';
+
+const SECONDS = { lockTimeoutSeconds: 0.1, lockBudgetSeconds: 1 };
+
+let scenario: Scenario;
+let blocker: pg.Client;
+let pid: number;
+
+/** A session that has read the table in a transaction which it left open. */
+beforeEach(async () => {
+  scenario = await freshScenario(SECONDS);
+  await scenario.query('create table busy (id int primary key, x int); insert into busy values (1, 1)');
+  blocker = new pg.Client({ connectionString: scenario.database.url, application_name: 'web' });
+  blocker.on('error', () => {});
+  await blocker.connect();
+  onTestFinished(() => blocker.end().catch(() => {}));
+  await blocker.query('begin; select * from busy');
+  pid = (await blocker.query('select pg_backend_pid() as pid')).rows[0].pid;
+});
+
+const files = {
+  '1_before.sql': 'create table before ();',
+  '2_alters.sql': 'create table with_it ();\nalter table busy add column y int;',
+  '3_after.sql': 'create table after ();',
+};
+const locked = () => scenario.events.filter((event) => event.kind === 'locked');
+
+describe('a step whose lock is taken', () => {
+  it('is tried again, whole, and goes through when the blocker ends', async () => {
+    const run = scenario.run(files, { lockBudgetSeconds: 30 });
+    await expectEventually(() => locked().length >= 2);
+    // Between attempts nothing is held: the application goes on writing and reading.
+    await scenario.query('set lock_timeout = 1000; update busy set x = x + 1');
+    await blocker.query('commit');
+    expect((await run).outcome).toBe('done');
+    expect(await scenario.steps()).toEqual(['1.0 applied', '2.0 applied', '3.0 applied']);
+    expect(
+      await scenario.query(`select count(*)::int as tables from pg_class where relname = 'with_it'`),
+    ).toEqual([{ tables: 1 }]);
+  });
+
+  it('reports each attempt with who holds the lock', async () => {
+    const run = scenario.run(files, { lockBudgetSeconds: 30 });
+    await expectEventually(() => locked().length >= 1);
+    await blocker.query('commit');
+    await run;
+    expect(locked()[0]).toMatchObject({
+      kind: 'locked',
+      file: '2_alters.sql',
+      attempt: 1,
+      blockers: [
+        {
+          pid,
+          user: scenario.database.owner,
+          application: 'web',
+          state: 'idle in transaction',
+          lock: 'AccessShareLock',
+          relation: 'busy',
+        },
+      ],
+    });
+  });
+
+  it('fails when its budget is spent, and names the blocker: pid, role, application, state, age, lock', async () => {
+    const error = await scenario.failure(files);
+    expect(error.message.replace(/for \d+ s/, 'for N s')).toBe(
+      [
+        `2_alters.sql:2:1: The step's locks could not be had within 1 s. Blocked by pid ${pid} (${scenario.database.owner}, "web", idle in transaction for N s, AccessShareLock on busy).`,
+        'Postgres: canceling statement due to lock timeout (SQLSTATE 55P03)',
+        'Statement: alter table busy add column y int',
+        'Applied: 1_before by this run; nothing of 2_alters.sql.',
+        'Next: end the blocking transaction (select pg_terminate_backend(pid)) or wait for it, then run again; the run continues with this step.',
+      ].join('\n'),
+    );
+    expect(await scenario.steps()).toEqual(['1.0 applied']);
+    await blocker.query('commit');
+    expect((await scenario.run(files)).outcome).toBe('done');
+  });
+
+  it('does not repeat what the blocker is doing: its query may hold data', async () => {
+    await blocker.query(`select 'private' as data from busy`);
+    expect((await scenario.failure(files)).message).not.toContain('private');
+  });
+
+  it('does not end those that wait for somebody else', async () => {
+    const reader = scenario.query('select pg_sleep(0.3), count(*) from busy');
+    await scenario.failure(files);
+    await expect(reader).resolves.toHaveLength(1);
+  });
+
+  it('of a small table’s index is tried again like any other', async () => {
+    await blocker.query('commit; begin; update busy set x = 2');
+    const run = scenario.run(
+      { '1_index.sql': 'create index concurrently busy_x on busy (x);' },
+      { lockBudgetSeconds: 30 },
+    );
+    await expectEventually(() => locked().length >= 1);
+    await blocker.query('commit');
+    expect((await run).applied.map(({ how }) => how)).toEqual(['inline']);
+    expect(await scenario.indexes()).toEqual(['busy_pkey', 'busy_x']);
+  });
+});
+
+it('a deadlock is no failure: the step that lost is tried again', async () => {
+  await scenario.query('create table other (x int); insert into other values (1)');
+  await blocker.query('commit; begin; update other set x = 2');
+  const run = scenario.run(
+    { '1_both.sql': 'update busy set x = 3; update other set x = 3;' },
+    { lockTimeoutSeconds: 20, lockBudgetSeconds: 30 },
+  );
+  await expectEventually(
+    async () =>
+      (await scenario.query(`select from pg_locks where not granted and locktype = 'transactionid'`))
+        .length === 1,
+  );
+  // Whoever of the two is ended, the run gets through.
+  await blocker.query('update busy set x = 4').catch(() => blocker.query('rollback'));
+  await blocker.query('commit').catch(() => {});
+  expect((await run).outcome).toBe('done');
+  expect(await scenario.query('select x from other')).toEqual([{ x: 3 }]);
+});
+
+describe('a run whose time is nearly up', () => {
+  it('leaves what it has not begun to the next run', async () => {
+    const result = await scenario.run(
+      { '1_sleeps.sql': 'select pg_sleep(0.4);', '2_sleeps.sql': 'select pg_sleep(60);' },
+      { deadline: Date.now() + 1_500 },
+    );
+    expect(result.outcome).toBe('unfinished');
+    expect(await scenario.steps()).toEqual(['1.0 applied']);
+  });
+
+  it('says of a step that had all of it that it needs longer than one invocation has', async () => {
+    const error = await scenario.failure(
+      { '1_sleeps.sql': 'select pg_sleep(60);' },
+      { deadline: Date.now() + 700 },
+    );
+    expect(error.message).toBe(
+      [
+        '1_sleeps.sql:1:1: This statement failed.',
+        'Postgres: canceling statement due to statement timeout (SQLSTATE 57014)',
+        'Statement: select pg_sleep(60)',
+        'Applied: nothing by this run before it; nothing of 1_sleeps.sql.',
+        'Next: the step needs longer than one invocation has: split it into smaller steps (a file each), or apply it from the command line, which has no time limit: npm run migrate -- up.',
+      ].join('\n'),
+    );
+    expect(await scenario.steps()).toEqual([]);
+  });
+});
