@@ -1,11 +1,11 @@
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Command, InvalidArgumentError } from 'commander';
-import { Interrupted } from './cli/interruption.ts';
+import { exitCode } from './cli/exit-code.ts';
+import { showFailure } from './cli/failure.ts';
+import { Interrupted, interruptible } from './cli/interruption.ts';
 import { Terminal } from './cli/terminal.ts';
 import { playDeploy } from './demo/play-deploy.ts';
+import { withScratch } from './demo/scratch.ts';
 
 interface Flags {
   readonly rows: number;
@@ -13,8 +13,10 @@ interface Flags {
   readonly chaos: boolean;
 }
 
+const MIGRATIONS = fileURLToPath(new URL('../migrations', import.meta.url));
+
 /** `npm start`: the main job on this machine, with nothing but Node. */
-const program = new Command('start')
+const program = new Command('npm start --')
   .description(
     "Plays a deploy with index builds on an embedded Postgres behind a proxy that behaves as Neon's does.",
   )
@@ -29,39 +31,42 @@ const program = new Command('start')
     'after',
     `
 Exit codes:
-  0  every migration applied, every index valid, every query through its index
-  1  anything else
+  0    every migration is applied, every index is valid, no write of the application failed
+  1    anything else
+  130  Ctrl-C; everything that was started has ended
 
 Examples:
   npm start
+  npm start -- --rows 5000000
+  npm start -- --chaos
   npm start -- --rows 100000 --json`,
   )
   .action(async (flags: Flags) => {
     const terminal = new Terminal({ json: flags.json });
-    const directory = mkdtempSync(join(tmpdir(), 'cdk-postgres-migrations-'));
-    const controller = new AbortController();
-    for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-      process.on(signal, () => {
-        if (controller.signal.aborted) process.exit(130);
-        controller.abort(new Interrupted(signal));
-      });
-    }
-    try {
-      const migrations = fileURLToPath(new URL('../migrations', import.meta.url));
-      const ok = await playDeploy({ ...flags, terminal, directory, migrations, signal: controller.signal });
-      process.exitCode = ok ? 0 : 1;
-    } catch (error) {
-      if (!(error instanceof Interrupted)) throw error;
-      terminal.errorLine('Stopped; everything that was started has ended.');
-      process.exitCode = error.exitCode;
-    } finally {
-      rmSync(directory, { recursive: true, force: true });
-    }
+    process.exitCode = await play(flags, terminal);
     // Sockets of ended servers may linger; nothing of ours is left to wait for.
     process.exit();
   });
 
 await program.parseAsync();
+
+async function play(flags: Flags, terminal: Terminal): Promise<number> {
+  try {
+    const ok = await interruptible((signal) =>
+      withScratch((directory) =>
+        playDeploy({ ...flags, terminal, directory, migrations: MIGRATIONS, signal }),
+      ),
+    );
+    return ok ? exitCode.done : exitCode.failed;
+  } catch (error) {
+    if (error instanceof Interrupted) {
+      terminal.errorLine('Stopped; everything that was started has ended.');
+      return error.exitCode;
+    }
+    showFailure(terminal, error);
+    return exitCode.failed;
+  }
+}
 
 function rowCount(text: string): number {
   const rows = Number(text);

@@ -2,6 +2,7 @@ import type { Terminal } from '../cli/terminal.ts';
 import type { EmbeddedPostgres } from '../embedded-postgres.ts';
 import { type ChaosBlow, playChaos } from '../faults/chaos.ts';
 import type { LocalCloudFormation } from '../provider-framework.ts';
+import type { Stage } from './stage.ts';
 
 export interface Chaos {
   /** The builds are over: no further blow. Resolves with those that were struck. */
@@ -13,16 +14,17 @@ interface Victim {
   readonly adminUrl: string;
   readonly cloudFormation: LocalCloudFormation;
   readonly terminal: Terminal;
+  readonly stage: Stage;
 }
 
 /** Strikes the deploy in the middle of its builds: handler killed, builder terminated, server crashed. */
-export function breakThings({ server, adminUrl, cloudFormation, terminal }: Victim): Chaos {
+export function breakThings({ server, adminUrl, cloudFormation, terminal, stage }: Victim): Chaos {
   const controller = new AbortController();
   const struck = playChaos({
     server,
     adminUrl,
     killHandler: async () => cloudFormation.stack?.sandbox('MigrationsIndexBuild').kill(),
-    report: ({ blow, index }) => terminal.line(terminal.colors.red(`CHAOS     ${blow} (building ${index})`)),
+    report: ({ blow, index }) => stage.line(terminal.colors.red(`CHAOS     ${blow} (building ${index})`)),
     signal: controller.signal,
   });
   struck.catch(() => undefined);

@@ -1,51 +1,53 @@
-import pg from 'pg';
+import type pg from 'pg';
+import { withClient } from './with-client.ts';
 
-/** Rows inserted by one statement: small enough to show progress. */
+/** Rows inserted by one statement: small enough that an interrupted one is soon over. */
 const CHUNK = 100_000;
 
-export interface Filled {
-  readonly users: number;
-  readonly messages: number;
-  readonly savedWords: number;
-}
+/** Days of which each user has statistics. */
+const DAYS = 5;
 
-/** Fills the example's tables as a few years of use would have: so many messages, and the rest in proportion. */
-export async function fill(url: string, rows: number, progress: (done: number) => void): Promise<Filled> {
-  const users = Math.max(100, Math.round(rows / 50));
-  const savedWords = Math.round(rows / 3);
-  const client = new pg.Client(url);
-  await client.connect();
-  try {
+/**
+ * Fills the example's tables as a few years of use would have: so many messages, and the rest in proportion. Resolves
+ * with the number of rows by table.
+ */
+export function fill(url: string, rows: number): Promise<Readonly<Record<string, number>>> {
+  const users = Math.max(100, Math.round(rows / 20));
+  const savedWords = Math.round(rows * 0.6);
+  return withClient(url, async (client) => {
     await client.query(
       `insert into users (email, display_name)
        select 'User' || n || '@example.com', 'User ' || n from generate_series(1, $1::int) as n`,
       [users],
     );
-    for (let done = 0; done < rows; done += CHUNK) {
-      await client.query(
-        `insert into messages (user_id, role, content, created_at, read_at)
-         select 1 + n % $3::int, case n % 2 when 0 then 'user' else 'assistant' end,
-                'w' || n % 5000 || ' w' || (n * 7) % 4999 || ' w' || (n * 13) % 4987,
-                now() - make_interval(secs => n), case when n % 20 = 0 then null else now() end
-           from generate_series($1::bigint, $2::bigint) as n`,
-        [done + 1, Math.min(done + CHUNK, rows), users],
-      );
-      progress(Math.min(1, (done + CHUNK) / rows));
-    }
+    await fillMessages(client, rows, users);
+    // A dozen words each, no word twice, so that the unique index can be built.
     await client.query(
       `insert into saved_words (user_id, language, word)
-       select 1 + n % $2::int, case (n / $2) % 2 when 0 then 'en' else 'de' end, 'W' || n / $2
+       select 1 + n % $2::int, case (n / $2) % 2 when 0 then 'en' else 'de' end,
+              'W' || ((n / $2) * 167 + n % $2) % 5000
          from generate_series(0, $1::int - 1) as n`,
       [savedWords, users],
     );
     await client.query(
       `insert into daily_stats (user_id, day, messages, minutes)
        select user_id, current_date - day, user_id % 30, user_id % 60
-         from generate_series(1, $1::int) as user_id, generate_series(0, 4) as day`,
-      [users],
+         from generate_series(1, $1::int) as user_id, generate_series(1, $2::int) as day`,
+      [users, DAYS],
     );
-    return { users, messages: rows, savedWords };
-  } finally {
-    await client.end();
+    return { users, messages: rows, 'saved words': savedWords, 'daily stats': users * DAYS };
+  });
+}
+
+async function fillMessages(client: pg.Client, rows: number, users: number): Promise<void> {
+  for (let done = 0; done < rows; done += CHUNK) {
+    await client.query(
+      `insert into messages (user_id, role, content, created_at, read_at)
+       select 1 + n % $3::int, case (n / $3) % 2 when 0 then 'user' else 'assistant' end,
+              'w' || n % 5000 || ' w' || (n * 7) % 4999 || ' w' || (n * 13) % 4987,
+              now() - make_interval(secs => n), case when n % 20 = 0 then null else now() end
+         from generate_series($1::bigint, $2::bigint) as n`,
+      [done + 1, Math.min(done + CHUNK, rows), users],
+    );
   }
 }

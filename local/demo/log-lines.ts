@@ -1,4 +1,5 @@
 import * as v from 'valibot';
+import type { Terminal } from '../cli/terminal.ts';
 
 /** A line of the functions' log, as Powertools writes it. */
 const line = v.looseObject({
@@ -21,41 +22,65 @@ export function parseLogLine(text: string): LogLine | undefined {
   }
 }
 
-const strings = v.array(v.string());
+const VERB_CHARACTERS = 10;
 
-/** For a person; undefined where the line says nothing that a person wants to see. */
-export function describeLogLine(logged: LogLine): string | undefined {
+/** For a person; none where the line says nothing that a person wants to see. */
+export function describeLogLine(logged: LogLine, colors: Terminal['colors']): string[] {
+  const { green, red, cyan, yellow, dim } = colors;
   const build = `${logged.index || 'REINDEX'} on ${logged.table}`;
+  const verb = (text: string) => text.padEnd(VERB_CHARACTERS);
   switch (logged.message) {
     case 'applied':
-      return v.is(strings, logged.steps)
-        ? logged.steps.map((step) => `applied   ${step}`).join('\n')
-        : undefined;
+      return v
+        .parse(v.fallback(v.array(v.string()), []), logged.steps)
+        .reduce(gather, [])
+        .map(({ name, how }) => `${green(verb('applied'))}${name.padEnd(26)}${dim(describeSteps(how))}`);
     case 'started':
-      return `building  ${build} (attempt ${String(logged.attempt)}, ${String(logged.session)} session)`;
-    case 'ended':
-      return `${String(logged.outcome) === 'failed' ? 'FAILED  ' : 'valid   '}  ${build}`;
+      return [
+        `${cyan(verb('building'))}${build} (attempt ${String(logged.attempt)}, ${String(logged.session)} session)`,
+      ];
+    case 'ended': {
+      const failed = logged.outcome === 'failed';
+      return [`${failed ? red(verb('FAILED')) : green(verb('valid'))}${build}`];
+    }
     case 'turn':
-      return `turn ${String(logged.turn).padEnd(4)} ${build}: ${String(logged.decision)}`;
+      return [`${dim(verb(`turn ${String(logged.turn)}`))}${build}: ${String(logged.decision)}`];
     case 'waiting-for-builds':
-      return `waiting   ${String(logged.file)}: ${String(logged.because)}`;
+      return [`${yellow(verb('waiting'))}${String(logged.file)}: ${String(logged.because)}`];
     case 'locked':
-      return `locked    ${String(logged.file)}, trying again`;
+      return [`${yellow(verb('locked'))}${String(logged.file)}, trying again`];
     default:
-      return undefined;
+      return [];
   }
 }
 
-/** Progress of one build: 0 to 1 and what it does. */
-export function progressOf(
-  logged: LogLine,
-): { name: string; fraction: number; phase: string; secondsLeft: number | undefined } | undefined {
-  if (logged.message !== 'progress') return undefined;
-  const { fraction, phase, secondsLeft } = logged;
-  return {
-    name: `${logged.index || 'REINDEX'}`,
-    fraction: typeof fraction === 'number' ? fraction : 0,
-    phase: String(phase),
-    secondsLeft: typeof secondsLeft === 'number' ? secondsLeft : undefined,
-  };
+interface AppliedFile {
+  readonly name: string;
+  readonly how: readonly string[];
+}
+
+/** `0007_activity#2 handed off` joins the other steps of its file. */
+function gather(files: readonly AppliedFile[], step: string): AppliedFile[] {
+  const [, name = step, how = ''] = /^(.*)#\d+ (.*)$/.exec(step) ?? [];
+  const last = files.at(-1);
+  if (last?.name !== name) return [...files, { name, how: [how] }];
+  return [...files.slice(0, -1), { name, how: [...last.how, how] }];
+}
+
+const STEP_WORDS: Readonly<Record<string, readonly [one: string, many: string]>> = {
+  transaction: ['transaction', 'transactions'],
+  autocommit: ['statement of its own', 'statements of their own'],
+  inline: ['index at once', 'indexes at once'],
+  'handed off': ['index build handed off', 'index builds handed off'],
+};
+
+/** `1 transaction, 2 index builds handed off` */
+function describeSteps(how: readonly string[]): string {
+  return [...new Set(how)]
+    .map((kind) => {
+      const count = how.filter((other) => other === kind).length;
+      const [one, many] = STEP_WORDS[kind] ?? [kind, kind];
+      return `${count} ${count === 1 ? one : many}`;
+    })
+    .join(', ');
 }

@@ -1,84 +1,98 @@
 import Table from 'cli-table3';
 import type { Status } from '../../lambda/story/status.ts';
+import { outcomeOf } from '../cli/build-lines.ts';
 import { duration } from '../cli/duration.ts';
 import type { Terminal } from '../cli/terminal.ts';
 import type { ChaosBlow } from '../faults/chaos.ts';
 import type { QueryResult } from './queries.ts';
+import type { TablesSeen } from './tables.ts';
 import type { WriterResult } from './writer.ts';
 
-export interface Result {
+export interface Result extends TablesSeen {
   readonly status: Status;
-  /** Rows of each table at the end, by its name. */
-  readonly rows: ReadonlyMap<string, number>;
   readonly writer: WriterResult;
   readonly queries: readonly QueryResult[];
-  /** From the deploy's beginning until all was valid. */
+  /** From the deploy's beginning until the loop's end. */
   readonly seconds: number;
   readonly chaos?: readonly ChaosBlow[];
 }
 
 /** Shows the end; true where everything is as it should be. */
-export function showResult(
-  terminal: Terminal,
-  { status, rows, writer, queries, seconds, chaos }: Result,
-): boolean {
+export function showResult(terminal: Terminal, result: Result): boolean {
   const { green, red, bold } = terminal.colors;
-  const { migrations, builds } = status;
-  const restarted = chaos?.some(({ blow }) => blow === 'restart the server') ?? false;
-  const ok =
-    migrations.every(({ state }) => state === 'applied') &&
-    builds.every(({ state }) => state === 'done') &&
-    // Only a server that is down may fail a write.
-    (writer.failed === 0 || restarted) &&
-    queries.every(({ usesIndex }) => usesIndex);
-
+  const problems = problemsOf(result);
   terminal.line(bold('\nIndex builds'));
-  const table = new Table({
-    head: ['index', 'table', 'rows', 'time', 'turns', 'attempts', 'session', ''],
-    style: { head: [], border: [] },
-  });
-  for (const build of builds) {
-    table.push([
-      build.index,
-      build.table,
-      (rows.get(build.table) ?? 0).toLocaleString('en'),
-      build.seconds === undefined ? '' : duration(build.seconds),
-      String(build.turns),
-      String(build.attempts),
-      build.session ?? '',
-      build.state === 'done' ? green('valid') : red(build.state),
-    ]);
-  }
-  terminal.line(table.toString());
-  for (const { blow, index, phase } of chaos ?? [])
+  terminal.line(buildTable(terminal, result));
+  for (const { blow, index, phase } of result.chaos ?? [])
     terminal.line(`survived: ${blow} while ${index} was in "${phase}"`);
+  const { writes, failed, slowestMs, firstFailure } = result.writer;
+  terminal.line(bold('\nThe application'));
   terminal.line(
-    `\nThe application: ${writer.writes.toLocaleString('en')} writes, ${writer.failed === 0 ? green('0 failed') : red(`${writer.failed} failed`)}, slowest ${writer.slowestMs} ms`,
+    `${writes.toLocaleString('en')} writes, ${failed === 0 ? green('none failed') : red(`${failed} failed (${firstFailure})`)}, slowest ${slowestMs} ms`,
   );
   terminal.line(bold('\nQueries'));
-  for (const { sql, index, usesIndex } of queries) {
-    terminal.line(
-      `${usesIndex ? green('through its index') : red('NOT through its index')}  ${index}\n  ${sql}`,
-    );
+  for (const { sql, index, usesIndex } of result.queries) {
+    terminal.line(`${usesIndex ? green('uses') : red('does not use')} ${index}: ${sql}`);
   }
-  terminal.line(`\n${ok ? green('All valid') : red('Not all valid')} after ${duration(seconds)}.`);
-  if (terminal.json) {
-    terminal.document({
-      ok,
-      migrations,
-      builds: builds.map((build) => ({
-        index: build.index,
-        table: `${build.schema}.${build.table}`,
-        outcome: build.state === 'done' ? (build.adopted ? 'adopted' : 'valid') : build.state,
-        seconds: build.seconds === undefined ? null : Math.round(build.seconds * 1000) / 1000,
-        turns: build.turns,
-        session: build.session ?? null,
-        attempts: build.attempts,
-      })),
-      writer,
-      queries: queries.map(({ sql, usesIndex }) => ({ sql, usesIndex })),
-      ...(chaos === undefined ? {} : { chaos }),
-    });
+  const after = `after ${duration(result.seconds)}`;
+  for (const problem of problems) terminal.line(red(problem));
+  terminal.line(
+    bold(problems.length === 0 ? green(`\nAll valid ${after}.`) : red(`\nNot all valid ${after}.`)),
+  );
+  if (terminal.json) terminal.document(documentOf(result, problems.length === 0));
+  return problems.length === 0;
+}
+
+/** What is not as it should be. A query that goes without its index is none: on few rows, that is faster. */
+function problemsOf({ status, invalidIndexes, writer, chaos }: Result): string[] {
+  const restarted = chaos?.some(({ blow }) => blow === 'restart the server') ?? false;
+  return [
+    ...status.migrations
+      .filter(({ state }) => state !== 'applied')
+      .map(({ name, state }) => `The migration ${name} is ${state}.`),
+    ...status.builds
+      .filter(({ state }) => state !== 'done')
+      .map(
+        ({ index, state, fault }) => `The build of ${index} is ${state}: ${fault?.message ?? 'no fault'}.`,
+      ),
+    ...invalidIndexes.map((name) => `The index ${name} is INVALID.`),
+    // Only a server that is down may fail a write.
+    ...(writer.failed > 0 && !restarted ? [`${writer.failed} writes of the application failed.`] : []),
+    ...(status.lastRun?.error === undefined ? [] : [`The last run failed: ${status.lastRun.error}`]),
+  ];
+}
+
+function buildTable({ colors }: Terminal, { status, rows }: Result): string {
+  const table = new Table({
+    head: ['index', 'table', 'rows', 'seconds', 'turns', 'attempts', 'session', 'outcome'],
+    colAligns: ['left', 'left', 'right', 'right', 'right', 'right', 'left', 'left'],
+    style: { head: [], border: [], compact: true },
+  });
+  for (const build of status.builds) {
+    const { index, table: name, seconds, turns, attempts, session = '' } = build;
+    const count = rows.get(name)?.toLocaleString('en') ?? '';
+    const outcome = outcomeOf(build);
+    const colour = build.state === 'done' ? colors.green : colors.red;
+    table.push([index, name, count, seconds?.toFixed(1) ?? '', turns, attempts, session, colour(outcome)]);
   }
-  return ok;
+  return table.toString();
+}
+
+function documentOf({ status, writer, queries, chaos }: Result, ok: boolean): object {
+  return {
+    ok,
+    migrations: status.migrations,
+    builds: status.builds.map((build) => ({
+      index: build.index,
+      table: `${build.schema}.${build.table}`,
+      outcome: outcomeOf(build),
+      seconds: build.seconds === undefined ? null : Math.round(build.seconds * 1000) / 1000,
+      turns: build.turns,
+      session: build.session ?? null,
+      attempts: build.attempts,
+    })),
+    writer: { writes: writer.writes, failed: writer.failed, slowestMs: writer.slowestMs },
+    queries: queries.map(({ sql, usesIndex }) => ({ sql, usesIndex })),
+    ...(chaos === undefined ? {} : { chaos }),
+  };
 }

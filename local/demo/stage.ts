@@ -1,81 +1,91 @@
-import { MultiBar, Presets, type SingleBar } from 'cli-progress';
-import { duration } from '../cli/duration.ts';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { CompiledMigrations } from '../../lambda/migration/migration.ts';
+import { defaultOptions } from '../../lambda/migration/options.ts';
+import type { ConnectionTarget } from '../../lambda/postgres/connection-target.ts';
+import { type BuildStatus, readStatus } from '../../lambda/story/status.ts';
+import { BuildBars } from '../cli/build-bars.ts';
+import { describeProgress, nameOfBuild } from '../cli/build-lines.ts';
 import type { Terminal } from '../cli/terminal.ts';
-import { describeLogLine, parseLogLine, progressOf } from './log-lines.ts';
+import { describeLogLine, parseLogLine } from './log-lines.ts';
 
 /** How often the functions' log is looked at. */
-const LOOK_MILLISECONDS = 100;
-/** A plain line about progress comes at most so often. */
-const LINE_MILLISECONDS = 2_000;
+const LOG_MILLISECONDS = 50;
+/** How often the ledger is asked how far the builds are. */
+const STATUS_MILLISECONDS = 200;
+/** Where no bars are drawn, a line about a build's progress comes at most so often. */
+const LINE_MILLISECONDS = 1_000;
 
-/** Shows what the functions log, as it comes: lines, and on a terminal a live bar for each build. */
+/**
+ * Shows what happens, as it happens: lines from the functions' log, and how far each build is from the ledger and the
+ * catalog, so that it is seen also between two turns.
+ */
 export class Stage {
   readonly #terminal: Terminal;
   readonly #log: () => readonly string[];
   readonly #timer: NodeJS.Timeout;
-  readonly #bars = new Map<string, SingleBar>();
-  #multi: MultiBar | undefined;
-  #seen = 0;
-  readonly #lastLine = new Map<string, number>();
+  readonly #bars: BuildBars;
+  readonly #lineAt = new Map<string, number>();
+  #linesSeen = 0;
+  #stopped = false;
 
   constructor(terminal: Terminal, log: () => readonly string[]) {
     this.#terminal = terminal;
     this.#log = log;
-    this.#timer = setInterval(() => this.#look(), LOOK_MILLISECONDS);
+    this.#bars = new BuildBars(terminal.stream);
+    this.#timer = setInterval(() => this.#showLog(), LOG_MILLISECONDS);
+  }
+
+  line(text: string): void {
+    this.#showLog();
+    this.#write(text);
+  }
+
+  /** Shows the builds of this database until `stop`. */
+  async watchBuilds(target: ConnectionTarget, migrations: CompiledMigrations): Promise<void> {
+    while (!this.#stopped) {
+      // A server that restarts can't be asked; the next look may find it back.
+      const status = await readStatus(target, { options: defaultOptions, migrations }).catch(() => undefined);
+      if (!this.#stopped) for (const build of status?.builds ?? []) this.#showBuild(build);
+      await sleep(STATUS_MILLISECONDS);
+    }
   }
 
   stop(): void {
+    if (this.#stopped) return;
     clearInterval(this.#timer);
-    this.#look();
-    this.#multi?.stop();
+    this.#showLog();
+    this.#stopped = true;
+    this.#bars.stop();
   }
 
-  #look(): void {
+  #showLog(): void {
     const log = this.#log();
-    for (const text of log.slice(this.#seen)) this.#show(text);
-    this.#seen = log.length;
+    const fresh = log.slice(this.#linesSeen);
+    this.#linesSeen = log.length;
+    for (const text of fresh) {
+      const logged = parseLogLine(text);
+      if (logged === undefined) continue;
+      for (const line of describeLogLine(logged, this.#terminal.colors)) this.#write(line);
+    }
   }
 
-  #show(text: string): void {
-    const logged = parseLogLine(text);
-    if (logged === undefined) return;
-    const progress = progressOf(logged);
-    if (progress !== undefined) {
-      this.#progress(progress);
+  #showBuild(build: BuildStatus): void {
+    const { progress } = build;
+    if (build.state !== 'building' || progress === undefined) {
+      this.#bars.remove(build);
       return;
     }
-    if (logged.message === 'ended') this.#forget(logged.index ?? '');
-    const line = describeLogLine(logged);
-    if (line === undefined) return;
-    if (this.#multi === undefined || this.#bars.size === 0) this.#terminal.line(line);
-    else this.#multi.log(`${line}\n`);
-  }
-
-  #progress({ name, fraction, phase, secondsLeft }: NonNullable<ReturnType<typeof progressOf>>): void {
-    const what = `${phase}${secondsLeft === undefined ? '' : `, about ${duration(secondsLeft)} left`}`;
-    if (!this.#terminal.live) {
-      if (Date.now() - (this.#lastLine.get(name) ?? 0) < LINE_MILLISECONDS) return;
-      this.#lastLine.set(name, Date.now());
-      this.#terminal.line(`${String(Math.floor(fraction * 100)).padStart(3)} %     ${name}: ${what}`);
+    if (this.#terminal.live) {
+      this.#bars.show(build, progress);
       return;
     }
-    this.#multi ??= new MultiBar(
-      {
-        format: '{bar} {percentage} % {name}: {what}',
-        clearOnComplete: true,
-        hideCursor: true,
-        stream: this.#terminal.stream,
-      },
-      Presets.shades_classic,
-    );
-    const bar = this.#bars.get(name) ?? this.#multi.create(100, 0, { name, what });
-    this.#bars.set(name, bar);
-    bar.update(Math.floor(fraction * 100), { name, what });
+    const last = this.#lineAt.get(build.id) ?? Date.now() - progress.secondsElapsed * 1000;
+    if (Date.now() - last < LINE_MILLISECONDS) return;
+    this.#lineAt.set(build.id, Date.now());
+    this.#terminal.line(`          ${nameOfBuild(build)}: ${describeProgress(progress)}`);
   }
 
-  #forget(name: string): void {
-    const bar = this.#bars.get(name);
-    if (bar !== undefined) this.#multi?.remove(bar);
-    this.#bars.delete(name);
+  #write(line: string): void {
+    if (!this.#bars.line(line)) this.#terminal.line(line);
   }
 }

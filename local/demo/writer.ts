@@ -1,74 +1,48 @@
-import { setTimeout as sleep } from 'node:timers/promises';
-import pg from 'pg';
+import { type ChildProcess, fork } from 'node:child_process';
+import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
+import * as v from 'valibot';
 
-export interface WriterResult {
-  readonly writes: number;
-  readonly failed: number;
-  readonly slowestMs: number;
-}
+const writerResult = v.object({
+  writes: v.number(),
+  failed: v.number(),
+  slowestMs: v.number(),
+  /** What the first failed write was told. */
+  firstFailure: v.optional(v.string()),
+});
 
-/** An application that keeps writing while the deploy goes on: inserts and updates, each timed. */
+export type WriterResult = v.InferOutput<typeof writerResult>;
+
+/**
+ * An application that keeps writing while the deploy goes on. It is a process of its own: what this one is busy with
+ * must not look like a slow write.
+ */
 export class Writer {
-  #writes = 0;
-  #failed = 0;
-  #slowest = 0;
-  #stopped = false;
-  #running: Promise<void> | undefined;
-  readonly #url: string;
+  readonly #process: ChildProcess;
 
-  constructor(url: string) {
-    this.#url = url;
+  private constructor(process: ChildProcess) {
+    this.#process = process;
   }
 
-  start(): void {
-    this.#running = Promise.all([this.#write(1), this.#write(2)]).then(() => undefined);
+  /** Resolves when it has written for the first time. */
+  static async start(url: string): Promise<Writer> {
+    const program = fileURLToPath(new URL('writer-process.ts', import.meta.url));
+    const child = fork(program, { env: { ...process.env, WRITER_DATABASE_URL: url } });
+    await Promise.race([
+      once(child, 'message'),
+      once(child, 'exit').then(() => Promise.reject(new Error('The writer ended before it wrote.'))),
+    ]);
+    return new Writer(child);
   }
 
-  get result(): WriterResult {
-    return { writes: this.#writes, failed: this.#failed, slowestMs: Math.round(this.#slowest * 10) / 10 };
-  }
-
+  /** Lets the writes under way end. */
   async stop(): Promise<WriterResult> {
-    this.#stopped = true;
-    await this.#running;
-    return this.result;
+    const [answer] = await Promise.all([once(this.#process, 'message'), this.#process.send('stop')]);
+    return v.parse(writerResult, answer[0]);
   }
 
-  async #write(number: number): Promise<void> {
-    let client: pg.Client | undefined;
-    for (let turn = 0; !this.#stopped; turn += 1) {
-      try {
-        client ??= await this.#connect();
-        await this.#timed(client, turn, number);
-      } catch {
-        this.#failed += 1;
-        await client?.end().catch(() => undefined);
-        client = undefined;
-        await sleep(100);
-      }
-      await sleep(5);
-    }
-    await client?.end().catch(() => undefined);
-  }
-
-  async #connect(): Promise<pg.Client> {
-    const client = new pg.Client({ connectionString: this.#url, application_name: 'the application' });
-    client.on('error', () => undefined);
-    await client.connect();
-    return client;
-  }
-
-  async #timed(client: pg.Client, turn: number, number: number): Promise<void> {
-    const user = 1 + ((turn * 7 + number) % 100);
-    const begun = performance.now();
-    if (turn % 2 === 0) {
-      await client.query(`insert into messages (user_id, role, content) values ($1, 'user', 'w1 w2 w3')`, [
-        user,
-      ]);
-    } else {
-      await client.query('update messages set read_at = now() where id = $1', [1 + turn * 2 + number]);
-    }
-    this.#slowest = Math.max(this.#slowest, performance.now() - begun);
-    this.#writes += 1;
+  /** Ends it at once; does nothing where it has ended. */
+  kill(): void {
+    this.#process.kill('SIGKILL');
   }
 }

@@ -1,0 +1,125 @@
+import { join } from 'node:path';
+import { compileMigrations } from '../../infra/compile-migrations.ts';
+import type { CompiledMigrations } from '../../lambda/migration/migration.ts';
+import { MigrationError } from '../../lambda/migration/migration-error.ts';
+import { defaultOptions } from '../../lambda/migration/options.ts';
+import { parseConnectionUrl } from '../../lambda/postgres/connection-target.ts';
+import { readStatus } from '../../lambda/story/status.ts';
+import type { AwsEndpoint } from '../aws-endpoint.ts';
+import { duration } from '../cli/duration.ts';
+import type { EmbeddedPostgres } from '../embedded-postgres.ts';
+import type { Deployed, LocalCloudFormation } from '../provider-framework.ts';
+import { earlierRelease, synthesize } from './assembly.ts';
+import { breakThings } from './chaos.ts';
+import { fill } from './fill.ts';
+import type { Play } from './play-deploy.ts';
+import { explainQueries } from './queries.ts';
+import { type Result, showResult } from './result.ts';
+import type { Stage } from './stage.ts';
+import { seeTables } from './tables.ts';
+import { Writer } from './writer.ts';
+
+export interface Database {
+  /** As its owner. */
+  readonly url: string;
+  readonly adminUrl: string;
+}
+
+export interface Scene {
+  readonly server: EmbeddedPostgres;
+  readonly database: Database;
+  readonly aws: AwsEndpoint;
+  readonly cloudFormation: LocalCloudFormation;
+  readonly stage: Stage;
+}
+
+/** Tables that build side by side in the example. */
+const SIDE_BY_SIDE = 2;
+
+/**
+ * A database that has been in use since an earlier release, an application that keeps writing, and a deploy that
+ * brings indexes, columns and views:
+ * 1. synthesize both releases;
+ * 2. deploy the earlier one, CloudFormation's Create: tables only;
+ * 3. fill the tables;
+ * 4. let the application write;
+ * 5. deploy this one, CloudFormation's Update, and wait for the index-build loop;
+ * 6. look at what came of it.
+ */
+export async function tellStory(play: Play, scene: Scene): Promise<boolean> {
+  const { directory, migrations } = play;
+  const { stage, database, cloudFormation } = scene;
+  const title = (text: string) => stage.line(play.terminal.colors.bold(`\n${text}`));
+  const earlier = earlierRelease(migrations, join(directory, 'earlier'));
+  const before = synthesize(earlier, join(directory, 'assembly-1'), SIDE_BY_SIDE);
+  const after = synthesize(migrations, join(directory, 'assembly-2'), SIDE_BY_SIDE);
+  const compiled = await compileMigrations(migrations);
+
+  title('An earlier release: CloudFormation Create, tables only');
+  stage.line(`deploy    ${succeeded(await cloudFormation.deploy(before))}`);
+
+  title('Time passes');
+  const begun = performance.now();
+  const filled = await fill(database.url, play.rows);
+  const numbers = Object.entries(filled).map(([name, rows]) => `${rows.toLocaleString('en')} ${name}`);
+  stage.line(`${numbers.join(', ')} in ${secondsSince(begun)}`);
+
+  title('This release: CloudFormation Update, while the application keeps writing');
+  const writer = await Writer.start(database.url);
+  try {
+    return showResult(play.terminal, await deployAndWatch(play, scene, { writer, after, compiled }));
+  } finally {
+    writer.kill();
+  }
+}
+
+interface Update {
+  readonly writer: Writer;
+  /** The assembly to deploy. */
+  readonly after: string;
+  readonly compiled: CompiledMigrations;
+}
+
+async function deployAndWatch(
+  { terminal, chaos }: Play,
+  { server, database, aws, cloudFormation, stage }: Scene,
+  { writer, after, compiled }: Update,
+): Promise<Result> {
+  const target = parseConnectionUrl(database.url, 'The example');
+  const { adminUrl } = database;
+  const watching = stage.watchBuilds(target, compiled);
+  const breaking = chaos ? breakThings({ server, adminUrl, cloudFormation, terminal, stage }) : undefined;
+  const begun = performance.now();
+  const status = succeeded(await cloudFormation.deploy(after));
+  stage.line(`deploy    ${status} after ${secondsSince(begun)}; index builds go on`);
+  await aws.stepFunctions.settled();
+  const seconds = (performance.now() - begun) / 1000;
+  const blows = await breaking?.end();
+  stage.stop();
+  await watching;
+
+  const written = await writer.stop();
+  const queries = await explainQueries(database.url);
+  return {
+    status: await readStatus(target, { options: defaultOptions, migrations: compiled }),
+    ...(await seeTables(database.url)),
+    writer: written,
+    queries,
+    seconds,
+    ...(blows === undefined ? {} : { chaos: blows }),
+  };
+}
+
+function succeeded({ status, exchanges }: Deployed): string {
+  const failed = exchanges.find((exchange) => exchange.status === 'FAILED');
+  if (failed === undefined) return status;
+  throw new MigrationError({
+    code: 'deploy-failed',
+    what: `The deploy ended with ${status}: ${failed.reason}`,
+    next: 'mend what the reason above names, then start again: everything begins anew.',
+  });
+}
+
+function secondsSince(begun: number): string {
+  return duration((performance.now() - begun) / 1000);
+}
