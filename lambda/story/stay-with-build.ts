@@ -67,7 +67,7 @@ async function hold(
   const held = new HeldBuild(session, request.options.ledgerSchema, { build, attached });
   // A process without an end, the command line, has no reason to let go of what it holds.
   const until = Number.isFinite(lastMoment) ? attachUntil : Infinity;
-  if (await watch(session, request, { build, until })) {
+  if (await watch(session, request, { build, until, held: true })) {
     await held.recorded();
     return undefined;
   }
@@ -76,7 +76,7 @@ async function hold(
     await held.letGo();
     return secondsUntilNextLook(session, request, build);
   }
-  if (await watch(session, request, { build, until: lastMoment })) await held.recorded();
+  if (await watch(session, request, { build, until: lastMoment, held: true })) await held.recorded();
   else await held.giveUp(survival.because);
   return undefined;
 }
@@ -88,11 +88,12 @@ function survives(session: Session, { target, options }: TurnRequest, kind: 'loo
 function watch(
   session: Session,
   { options, report }: TurnRequest,
-  { build, until }: { build: IndexBuild; until: number },
+  { build, until, held = false }: { build: IndexBuild; until: number; held?: boolean },
 ): Promise<boolean> {
   return watchBuild(session, options.ledgerSchema, {
     build,
     until,
+    held,
     seen: (fresh, builder) => {
       const seen = progressOf(fresh, builder);
       if (seen !== undefined) report({ kind: 'progress', build: fresh, progress: seen });

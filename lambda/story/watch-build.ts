@@ -8,6 +8,8 @@ export interface Watch {
   readonly build: IndexBuild;
   /** Milliseconds since 1970. */
   readonly until: number;
+  /** Its statement is in a session of ours: the end is recorded by us, and a moment between two statements is none. */
+  readonly held: boolean;
   readonly seen: (build: IndexBuild, builder: SeenBuilder) => void;
 }
 
@@ -26,7 +28,9 @@ export async function watchBuild(session: Session, ledgerSchema: string, watch: 
     if (build === undefined || build.state !== 'building' || build.attemptOutcome !== undefined) return true;
     const builder = await seeBuilder(session, build);
     if (builder.alive) watch.seen(build, builder);
-    else if (appeared || build.builderAppeared || Date.now() - begun > GRACE_MILLISECONDS) return true;
+    else if (!watch.held && (appeared || build.builderAppeared || Date.now() - begun > GRACE_MILLISECONDS)) {
+      return true;
+    }
     appeared = builder.alive;
     if (Date.now() >= watch.until) return false;
   }

@@ -9,7 +9,7 @@ import { type FreshDatabase, freshDatabase } from '../support/fresh-database.ts'
 import { startServer } from '../support/start-server.ts';
 import { fromAnotherAddress, sessionsOf, slowTable, theBuild, turnOf } from './building.ts';
 
-const table = { '1_big.sql': slowTable({ seconds: 2.6 }) };
+const table = { '1_big.sql': slowTable({ seconds: 5 }) };
 const files = { ...table, '2_index.sql': 'create index concurrently big_slow on big (slow(x));' };
 const duplicate = {
   ...table,
