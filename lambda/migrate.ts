@@ -10,6 +10,7 @@ import { startLoop } from './aws/hand-off.ts';
 import { flushTelemetry, logDeployProgress, report, reportRunEnd } from './aws/telemetry.ts';
 import { traced } from './aws/tracing.ts';
 import { environment } from './environment.ts';
+import { MigrationError } from './migration/migration-error.ts';
 import { type Action, parseAction } from './story/action.ts';
 import { deployProgress, stillRunning } from './story/deploy-progress.ts';
 import { keepForEarlierCode } from './story/earlier-code.ts';
@@ -41,6 +42,10 @@ export async function handler(event: unknown, context: LambdaContext): Promise<P
     return await traced('migrator', async () =>
       isCloudFormationEvent(event) ? deploy(event, context) : act(event, context),
     );
+  } catch (error) {
+    // Lambda shows the trace beside the message. Of an error that is meant for a person, the message is all.
+    if (error instanceof MigrationError) error.stack = '';
+    throw error;
   } finally {
     await flushTelemetry();
   }
@@ -109,13 +114,15 @@ interface RunAnswer {
   readonly waiting: RunResult['waiting'];
 }
 
-const CONSOLE: RunCause = { kind: 'console', actor: 'console' };
+function askedBy({ by }: { readonly by?: string | undefined }): RunCause {
+  return { kind: 'console', actor: by ?? 'console' };
+}
 
 async function act(event: unknown, context: LambdaContext): Promise<object> {
   const action = parseAction(event);
   switch (action.action) {
     case 'run': {
-      const { runId, outcome, applied, builds, waiting } = await runAndHandOff(context, CONSOLE);
+      const { runId, outcome, applied, builds, waiting } = await runAndHandOff(context, askedBy(action));
       const answer: RunAnswer = {
         runId,
         outcome,
@@ -148,7 +155,7 @@ async function change(
   context: LambdaContext,
 ): Promise<object> {
   const asked = await functionContext(context.getRemainingTimeInMillis());
-  const answer = await performAction(action, { ...asked, cause: CONSOLE, report });
+  const answer = await performAction(action, { ...asked, cause: askedBy(action), report });
   if (action.action === 'retry') await handOffOpenBuilds(asked, crypto.randomUUID());
   return answer;
 }

@@ -1,19 +1,24 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { MigrationError } from '../migration/migration-error.ts';
+import { describeBlocker, lockHolders } from '../postgres/blockers.ts';
+import { endBuild } from '../postgres/build-attempt-rows.ts';
 import { markCancelled } from '../postgres/build-cancellation.ts';
 import { builderNames } from '../postgres/builder-names.ts';
-import { type BuildRow, readAllBuilds } from '../postgres/index-build-rows.ts';
+import { type BuildRow, readAllBuilds, requeueBuilds } from '../postgres/index-build-rows.ts';
 import { seeIndex } from '../postgres/index-catalog.ts';
 import { releaseTableLock, tryTableLock } from '../postgres/run-lock.ts';
 import type { Session } from '../postgres/session.ts';
 import { dropLeftOvers } from './drop-left-overs.ts';
+import { must } from './ledger-write.ts';
 import { describe, namesOf, noSuchBuild } from './retry-builds.ts';
 
-const PATIENCE_MILLISECONDS = 30_000;
+/** What is left can't be dropped while another transaction holds the table. */
+const PATIENCE_MILLISECONDS = 10_000;
 
 /**
  * Stops a build cleanly: it is marked first, so that no turn starts it again; its sessions are cancelled; the INVALID
- * index that it leaves is dropped. A build that became valid meanwhile is left as it is.
+ * index that it leaves is dropped. A build that became valid meanwhile is left as it is. Of a build that is cancelled
+ * already it clears up what could not be dropped then.
  */
 export async function cancel(
   session: Session,
@@ -21,17 +26,18 @@ export async function cancel(
   index: string,
 ): Promise<{ readonly cancelled: string }> {
   const builds = await readAllBuilds(session, ledgerSchema);
-  const build = builds.find((row) => isOpen(row) && namesOf(row).includes(index));
+  const named = builds.filter((row) => namesOf(row).includes(index));
+  const build = named.find(isOpen) ?? named.find(({ state }) => state === 'cancelled');
   if (build === undefined) throw noSuchBuild(index, builds.filter(isOpen));
-  const marked = new Set(await markCancelled(session, ledgerSchema, build.id));
+  const marked = new Set([build.id, ...(await markCancelled(session, ledgerSchema, build.id))]);
   const until = Date.now() + PATIENCE_MILLISECONDS;
   // A partitioned table's build comes last: its INVALID index goes when no partition is building any more.
   for (const each of builds.filter(({ id }) => marked.has(id)).reverse()) {
     while (await stillRuns(session, each)) {
-      if (Date.now() > until) throw stubborn(each);
+      if (Date.now() > until) throw await stubborn(session, each);
       await sleep(200);
     }
-    await dropWhatIsLeft(session, each, until);
+    await clearUp(session, each, until);
   }
   return { cancelled: describe(build) };
 }
@@ -53,25 +59,35 @@ async function stillRuns(session: Session, build: BuildRow): Promise<boolean> {
   return rows.length > 0;
 }
 
-async function dropWhatIsLeft(session: Session, build: BuildRow, until: number): Promise<void> {
+async function clearUp(session: Session, build: BuildRow, until: number): Promise<void> {
   while (!(await tryTableLock(session, build))) {
-    if (Date.now() > until) throw stubborn(build);
+    if (Date.now() > until) throw await stubborn(session, build);
     await sleep(200);
   }
   try {
-    if ((await seeIndex(session, build)).kind === 'invalid') {
-      while (!(await dropLeftOvers(session, build))) if (Date.now() > until) throw stubborn(build);
+    while ((await seeIndex(session, build)).kind === 'invalid') {
+      if (await dropLeftOvers(session, build)) break;
+      if (Date.now() > until) throw await stubborn(session, build);
+      await sleep(200);
+    }
+    // It was faster than we, or what was left to do was a drop: what is there counts.
+    if ((await seeIndex(session, build)).kind === 'valid') {
+      await must(session, requeueBuilds(build.ledger, [build.id]));
+      await endBuild(session, build.ledger, build, { state: 'done', adopted: false });
     }
   } finally {
     await releaseTableLock(session, build);
   }
 }
 
-function stubborn(build: BuildRow): MigrationError {
+async function stubborn(session: Session, build: BuildRow): Promise<MigrationError> {
+  const blockers = await lockHolders(session, [{ schema: build.schema, name: build.table }]);
+  const who =
+    blockers.length === 0 ? '' : ` The table is held by ${blockers.map(describeBlocker).join('; ')}.`;
   return new MigrationError({
     code: 'cancel-incomplete',
-    what: `${describe(build)} is marked as cancelled, but could not be cleared away within ${PATIENCE_MILLISECONDS / 1000} s.`,
+    what: `${describe(build)} is cancelled, but what it left could not be dropped within ${PATIENCE_MILLISECONDS / 1000} s.${who}`,
     applied: 'the mark: no turn starts this build again.',
-    next: 'see in the action status who blocks it, then drop the INVALID index by hand: drop index concurrently.',
+    next: 'end the transaction that holds the table, or wait for it; then cancel again, which drops the INVALID index, or retry, which builds it.',
   });
 }

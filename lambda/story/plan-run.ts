@@ -1,5 +1,13 @@
 import type { RecordedBuild } from '../migration/ledger.ts';
-import type { CompiledMigrations, Migration, RelationName, Step } from '../migration/migration.ts';
+import {
+  type Blocked,
+  blockedBy,
+  type LockMode,
+  type LockWork,
+  longerWork,
+  strongerMode,
+} from '../migration/lock-modes.ts';
+import type { CompiledMigrations, Migration, Step } from '../migration/migration.ts';
 import { statementsOf } from '../migration/migration.ts';
 import type { MigrationOptions } from '../migration/options.ts';
 import { type PendingStep, plan } from '../migration/plan.ts';
@@ -10,6 +18,7 @@ import { withSession } from '../postgres/connect.ts';
 import type { ConnectionTarget } from '../postgres/connection-target.ts';
 import { readLedger } from '../postgres/ledger.ts';
 import { refusePlainIndexes } from './plain-index-check.ts';
+import { locksOf } from './planned-locks.ts';
 import { factsFor, relationsOf, TableKnowledge } from './table-knowledge.ts';
 
 /** What a run would do, step by step; nothing is written to find out. */
@@ -46,12 +55,18 @@ export interface StepPlan {
 
 export interface TablePlan {
   readonly table: string;
-  /** Exact up to the threshold of a small table; `undefined` for a table that does not exist yet. */
+  /** It does not exist yet. */
+  readonly isNew: boolean;
+  /** Exact up to the threshold of a small table; absent where the table is new, or was not counted. */
   readonly rows: number | undefined;
   readonly moreRows: boolean;
   readonly bytes: number | undefined;
-  /** Strongest lock that the step takes on it. */
-  readonly lock: string | undefined;
+  /** Strongest lock that the step takes on it; absent where nobody can see into the statement. */
+  readonly lock: LockMode | undefined;
+  /** Whom that lock keeps waiting. */
+  readonly blocks: Blocked | undefined;
+  /** What is done under it: how long it is held. */
+  readonly work: LockWork | undefined;
 }
 
 interface Asked {
@@ -70,7 +85,10 @@ export async function planRun(target: ConnectionTarget, { options, migrations }:
     const foresight = new Foresight({ knowledge, options, rate, builds: planned.builds });
     return {
       files: byFile(planned.pending, foresight),
-      refused: refusal(() => refusePlainIndexes(planned.pending, knowledge, options.smallTableRows)),
+      refused:
+        options.indexStrategy === 'inline'
+          ? undefined
+          : refusal(() => refusePlainIndexes(planned.pending, knowledge, options.smallTableRows)),
       builds: planned.builds,
       late: planned.late.map(({ file }) => file),
       reformatted: planned.reformatted.map(({ file }) => file),
@@ -124,7 +142,7 @@ class Foresight {
     if (wait !== undefined)
       this.#waits = `${wait.because}; waits for ${wait.build.index || wait.build.table}`;
     const how = this.#route(step, migration);
-    const tables = this.#tables(step);
+    const tables = this.#tables(step, how);
     this.#known.knowledge.followCreation(step);
     const [first] = statementsOf(step);
     return {
@@ -175,25 +193,32 @@ class Foresight {
     return route;
   }
 
-  #tables(step: Step): TablePlan[] {
+  #tables(step: Step, how: StepPlan['how']): TablePlan[] {
     const { knowledge, options } = this.#known;
-    const locks = new Map<string, { relation: RelationName; lock: string | undefined }>();
-    for (const { touches } of statementsOf(step)) {
-      for (const relation of [...touches.changes, ...touches.writes]) {
-        locks.set(`${relation.schema ?? ''}.${relation.name}`, { relation, lock: undefined });
-      }
-    }
-    return [...locks.values()].map(({ relation, lock }) => {
+    const tables = new Map<string, TablePlan>();
+    for (const { relation, mode, work } of locksOf(step, how === 'inline')) {
       const facts = knowledge.of(relation, step.settings);
       const present = facts?.kind === 'present' ? facts : undefined;
-      return {
-        table: present === undefined ? relation.name : `${present.schema}.${present.table}`,
+      const table =
+        present === undefined
+          ? [relation.schema, relation.name].filter((part) => part !== undefined).join('.')
+          : `${present.schema}.${present.table}`;
+      // An index stands for its table.
+      const known = tables.get(table);
+      const strongest =
+        known?.lock === undefined || mode === undefined ? mode : strongerMode(known.lock, mode);
+      tables.set(table, {
+        table,
+        isNew: facts?.kind === 'absent',
         rows: present === undefined ? undefined : Math.min(present.rows, options.smallTableRows),
         moreRows: present !== undefined && present.rows > options.smallTableRows,
         bytes: present?.bytes,
-        lock,
-      };
-    });
+        lock: strongest,
+        blocks: strongest === undefined ? undefined : blockedBy(strongest),
+        work: known?.work === undefined || work === undefined ? work : longerWork(known.work, work),
+      });
+    }
+    return [...tables.values()];
   }
 
   #seconds(tables: readonly TablePlan[]): number | undefined {

@@ -1,4 +1,4 @@
-import type { RecordedStep } from '../migration/ledger.ts';
+import type { RecordedBuild, RecordedStep } from '../migration/ledger.ts';
 import type { CompiledMigrations, Migration } from '../migration/migration.ts';
 import { MigrationError } from '../migration/migration-error.ts';
 import { compareVersions } from '../migration/version.ts';
@@ -65,6 +65,10 @@ export async function repair(
   const s = quoteIdentifier(ledgerSchema);
   const ofVersion = `version = ${quoteLiteral(action.version)}`;
   if (action.forget === true) {
+    const open = read.ledger.builds.find(
+      ({ version, state }) => version === action.version && (state === 'pending' || state === 'building'),
+    );
+    if (open !== undefined) throw buildUnderWay(open);
     await must(
       session,
       `begin; delete from ${s}.index_build where ${ofVersion}; delete from ${s}.step where ${ofVersion}; commit`,
@@ -82,14 +86,7 @@ export async function repair(
       changed: [`${migration.name} is accepted as it is now (checksum ${migration.checksum.slice(0, 12)})`],
     };
   }
-  if (action.step !== undefined && action.as !== undefined)
-    return settleStep(session, action, { ...context, rows });
-  throw new MigrationError({
-    code: 'repair-incomplete',
-    what: 'This repair does not say what to do.',
-    applied: 'nothing.',
-    next: 'add "accept": "checksum"; or "step" with "as": "applied" or "not-applied"; or "forget": true.',
-  });
+  return settleStep(session, action, { ...context, rows });
 }
 
 /**
@@ -152,6 +149,17 @@ async function settleStep(
       `step ${step} of ${row.name} is ${as === 'applied' ? 'applied' : 'not applied: the next run sends it again'}`,
     ],
   };
+}
+
+/** Its build would go on with nobody to clear up after it. */
+function buildUnderWay({ index, table }: RecordedBuild): MigrationError {
+  const name = index || table;
+  return new MigrationError({
+    code: 'repair-refused',
+    what: `The build of ${name} on ${table}, which belongs to this version, is under way.`,
+    applied: 'nothing.',
+    next: `wait for it, or stop it: {"action": "cancel", "index": "${name}"}; then repair again.`,
+  });
 }
 
 function notRecorded(version: string): MigrationError {

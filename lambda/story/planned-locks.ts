@@ -1,0 +1,33 @@
+import { type LockMode, type LockWork, strongestLocks } from '../migration/lock-modes.ts';
+import { type RelationName, type Step, statementsOf } from '../migration/migration.ts';
+import { relationKey } from '../migration/route.ts';
+
+/** What a step will lock; mode and work are absent where nobody can see into the statement. */
+export interface PlannedLock {
+  readonly relation: RelationName;
+  readonly mode: LockMode | undefined;
+  readonly work: LockWork | undefined;
+}
+
+/** The locks that were compiled for the statement as written; inline, an index operation runs in its plain form. */
+export function locksOf(step: Step, inline: boolean): PlannedLock[] {
+  const statements = statementsOf(step);
+  const locks = strongestLocks(statements.flatMap((statement) => statement.locks ?? []));
+  const taken: PlannedLock[] = locks.map((lock) =>
+    inline ? { ...lock, mode: plainMode(step) ?? lock.mode } : lock,
+  );
+  const named = new Set(locks.map(({ relation }) => relationKey(relation)));
+  for (const { touches } of statements) {
+    for (const relation of [...touches.changes, ...touches.writes]) {
+      if (named.has(relationKey(relation))) continue;
+      named.add(relationKey(relation));
+      taken.push({ relation, mode: undefined, work: undefined });
+    }
+  }
+  return taken;
+}
+
+function plainMode(step: Step): LockMode | undefined {
+  if (step.kind !== 'index-operation') return undefined;
+  return step.operation.kind === 'drop-index' ? 'access exclusive' : 'share';
+}

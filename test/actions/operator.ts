@@ -1,0 +1,76 @@
+import pg from 'pg';
+import { onTestFinished } from 'vitest';
+import { MigrationError } from '../../lambda/migration/migration-error.ts';
+import { defaultOptions } from '../../lambda/migration/options.ts';
+import { parseConnectionUrl } from '../../lambda/postgres/connection-target.ts';
+import { parseAction } from '../../lambda/story/action.ts';
+import { performAction } from '../../lambda/story/perform-action.ts';
+import { planRun, type RunPlan } from '../../lambda/story/plan-run.ts';
+import { compile, type Files, freshScenario, type Scenario, SMALL_TABLE_ROWS } from '../story/scenario.ts';
+import type { FreshDatabase } from '../support/fresh-database.ts';
+
+/** A person who sends actions, and the database that they are about. */
+export interface Operator extends Scenario {
+  act(event: object, files: Files): Promise<object>;
+  /** The text with which an action is refused. */
+  refusal(event: object, files: Files): Promise<string>;
+  plan(files: Files): Promise<RunPlan>;
+  adminQuery: FreshDatabase['adminQuery'];
+  /** A session of its own in the database, which ends with the test at the latest. */
+  session(): Promise<pg.Client>;
+  /** Every run that the ledger has. */
+  runs(): Promise<object[]>;
+  /** `undo by anna: done` for each run but those of deploys and the loop, the oldest first. */
+  recorded(): Promise<string[]>;
+}
+
+const options = { ...defaultOptions, smallTableRows: SMALL_TABLE_ROWS };
+
+export async function freshOperator(): Promise<Operator> {
+  const scenario = await freshScenario({ dblink: true });
+  const target = parseConnectionUrl(scenario.database.url, 'The URL');
+  const act = async (event: object, files: Files): Promise<object> => {
+    const action = parseAction(event);
+    if (action.action === 'run' || action.action === 'status' || action.action === 'plan')
+      throw new Error(`${action.action} changes nothing by itself.`);
+    return performAction(action, {
+      migrations: await compile(files),
+      target,
+      options,
+      cause: { kind: 'console', actor: action.by ?? 'console' },
+      deadline: undefined,
+      report: () => undefined,
+    });
+  };
+  return {
+    ...scenario,
+    act,
+    refusal: async (event, files) => {
+      const outcome = await act(event, files).catch((error: unknown) => error);
+      if (outcome instanceof MigrationError) return outcome.message;
+      throw new Error(`It was to be refused, but: ${JSON.stringify(outcome)}`, { cause: outcome });
+    },
+    adminQuery: (sql, values) => scenario.database.adminQuery(sql, values),
+    session: async () => {
+      const client = new pg.Client({ connectionString: scenario.database.url, application_name: 'blocker' });
+      client.on('error', () => {});
+      await client.connect();
+      onTestFinished(() => client.end());
+      return client;
+    },
+    runs: async () => {
+      const [{ there } = { there: null }] = await scenario.query<{ there: string | null }>(
+        "select to_regclass('migrations.run')::text as there",
+      );
+      return there === null ? [] : scenario.query('select * from migrations.run order by started_at');
+    },
+    plan: async (files) => planRun(target, { options, migrations: await compile(files) }),
+    recorded: async () => {
+      const rows = await scenario.query<{ line: string }>(
+        `select action || ' by ' || actor || ': ' || outcome as line from migrations.run
+          where cause = 'console' order by started_at`,
+      );
+      return rows.map(({ line }) => line);
+    },
+  };
+}
