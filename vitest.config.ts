@@ -5,6 +5,8 @@ export default defineConfig({
     include: ['test/**/*.test.ts'],
     globalSetup: ['test/support/global-setup.ts'],
     testTimeout: 30_000,
+    // Real servers on a busy machine: in CI a test that fails is tried again, and reported as such.
+    retry: process.env.CI === undefined ? 0 : 2,
     hookTimeout: 60_000,
     pool: 'forks',
     maxWorkers: 2,
