@@ -1,7 +1,7 @@
 import { MultiBar, type Options, Presets, type SingleBar } from 'cli-progress';
 import type { IndexBuild } from '../../lambda/index-build/index-build.ts';
 import type { ProgressSeen } from '../../lambda/story/build-progress.ts';
-import { describeProgress, nameOfBuild } from './build-lines.ts';
+import { describeBriefly, nameOfBuild } from './build-lines.ts';
 
 interface Payload {
   readonly name: string;
@@ -32,7 +32,7 @@ export class BuildBars {
       },
       Presets.shades_classic,
     );
-    const payload: Payload = { name: nameOfBuild(build), what: describeProgress(progress) };
+    const payload: Payload = { name: build.index || nameOfBuild(build), what: describeBriefly(progress) };
     const bar = this.#bars.get(build.id) ?? this.#multi.create(100, 0, payload);
     this.#bars.set(build.id, bar);
     bar.update(Math.floor((progress.fraction ?? 0) * 100), payload);
@@ -72,6 +72,7 @@ function barOf({ barCompleteChar, barIncompleteChar }: Options, done: number): s
 
 /** A line that wraps would be drawn over wrongly. */
 function fit(text: string, columns: number | undefined): string {
-  const width = (columns ?? 80) - 1;
+  // A terminal that does not know its width says 0.
+  const width = (columns || 80) - 1;
   return text.length <= width ? text : `${text.slice(0, Math.max(0, width - 1))}…`;
 }

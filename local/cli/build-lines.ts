@@ -86,6 +86,16 @@ export function describeProgress(progress: ProgressSeen): string {
   return parts.join(', ');
 }
 
+/** `42 %, about 3 min left, building index: scanning table`: what matters most first, since a bar's line is cut. */
+export function describeBriefly({ phase, fraction, secondsLeft, blocker }: ProgressSeen): string {
+  const parts: string[] = [];
+  if (fraction !== undefined) parts.push(`${Math.floor(fraction * 100)} %`);
+  if (secondsLeft !== undefined) parts.push(`about ${duration(secondsLeft)} left`);
+  parts.push(phase);
+  if (blocker !== undefined) parts.push(`waits for ${describeBlocker(blocker)}`);
+  return parts.join(', ');
+}
+
 /** Why a build is over without success, with Postgres's own words. */
 export function describeLoss(build: BuildStatus): string {
   const name = `${nameOfBuild(build)} (${build.file}:${build.line})`;

@@ -60,7 +60,7 @@ export async function tellStory(play: Play, scene: Scene): Promise<boolean> {
 
   title('Time passes');
   const begun = performance.now();
-  const filled = await fill(database.url, play.rows);
+  const filled = await fill(database.adminUrl, play.rows);
   const numbers = Object.entries(filled).map(([name, rows]) => `${rows.toLocaleString('en')} ${name}`);
   stage.line(`${numbers.join(', ')} in ${secondsSince(begun)}`);
 
