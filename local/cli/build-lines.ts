@@ -49,6 +49,15 @@ export function buildDocument(build: BuildStatus): BuildDocument {
   };
 }
 
+/** How a person says it: an index that is dropped is not called valid. */
+export function describeOutcome(build: Pick<BuildRow, 'state' | 'adopted' | 'operation'>): string {
+  const outcome = outcomeOf(build);
+  if (outcome !== 'valid') return outcome;
+  return SUCCESSES[build.operation];
+}
+
+const SUCCESSES = { create: 'valid', drop: 'dropped', reindex: 'reindexed' } as const;
+
 /** It needs the loop: nobody has built it to its end yet. */
 export function isOpen({ state }: { readonly state: string }): boolean {
   return state === 'pending' || state === 'building';

@@ -1,6 +1,6 @@
 import Table from 'cli-table3';
 import type { BuildStatus } from '../../lambda/story/status.ts';
-import { type BuildOutcome, describeProgress, outcomeOf } from './build-lines.ts';
+import { type BuildOutcome, describeOutcome, describeProgress, outcomeOf } from './build-lines.ts';
 import { duration } from './duration.ts';
 import type { Terminal } from './terminal.ts';
 
@@ -28,7 +28,7 @@ export function buildsTable(builds: readonly BuildStatus[], colors: Colors): str
     table.push([
       build.index === '' ? '(all)' : build.index,
       `${build.schema}.${build.table}`,
-      colors[COLOURS[outcome]](build.operation === 'create' ? outcome : `${build.operation} ${outcome}`),
+      colors[COLOURS[outcome]](describeOutcome(build)),
       build.seconds === undefined ? '' : duration(build.seconds),
       String(build.turns),
       build.session ?? '',

@@ -47,8 +47,11 @@ export function withDatabaseFlags(command: Command): Command {
   return command
     .option('--dir <directory>', 'folder of the migrations', DEFAULT_DIRECTORY)
     .option('--database-url <url>', 'postgres://user:password@host:5432/database (else DATABASE_URL)')
-    .option('--schema <name>', 'schema of the ledger', schemaName, defaultOptions.ledgerSchema)
-    .option('--json', 'one JSON document as the last line of standard output', false);
+    .option('--schema <name>', 'schema of the ledger', schemaName, defaultOptions.ledgerSchema);
+}
+
+export function withJson(command: Command): Command {
+  return command.option('--json', 'one JSON document as the last line of standard output');
 }
 
 /** What a verb takes that runs migrations, or says what a run would do. */

@@ -12,7 +12,7 @@ export interface NextMigration {
   readonly undo: string;
 }
 
-/** A prefix of a folder's own kind: 1,000 numbered files fit into 6 digits, and nobody writes seconds since 1970 in 9. */
+/** Numbers so short are counted on; from 8 digits on they are dates, or seconds since 1970. */
 const MOST_COUNTED_DIGITS = 6;
 const SECONDS_DIGITS = 10;
 const MILLISECONDS_DIGITS = 13;

@@ -4,7 +4,7 @@ import type { RunEvent } from '../../lambda/story/run.ts';
 import type { TurnEvent } from '../../lambda/story/turn.ts';
 import { appliedLines } from './applied-lines.ts';
 import { BuildBars } from './build-bars.ts';
-import { describeProgress, nameOfBuild } from './build-lines.ts';
+import { describeOutcome, describeProgress, nameOfBuild } from './build-lines.ts';
 import { duration } from './duration.ts';
 import type { Terminal } from './terminal.ts';
 
@@ -114,7 +114,11 @@ export class RunDisplay {
     const after = seconds === undefined ? '' : ` after ${duration(seconds)}`;
     switch (outcome) {
       case 'done':
-        this.#line('green', 'valid', `${nameOfBuild(build)}${after}`);
+        this.#line(
+          'green',
+          describeOutcome({ ...build, state: 'done', adopted: false }),
+          `${nameOfBuild(build)}${after}`,
+        );
         break;
       case 'adopted':
         this.#line('green', 'adopted', `${nameOfBuild(build)}, which was there already`);

@@ -38,7 +38,12 @@ const NEWEST_SHOWN = 5;
 
 /** The status as a person reads it at night: what needs them last, where the eye is. */
 export function statusView(status: Status, view: View): string {
-  const parts = [migrationsPart(status, view), buildsPart(status, view), lastRunPart(status, view)];
+  const parts = [
+    migrationsPart(status, view),
+    buildsPart(status, view),
+    lastRunPart(status, view),
+    nextPart(status, view),
+  ];
   return parts.filter((part) => part !== '').join('\n\n');
 }
 
@@ -111,6 +116,28 @@ function ending({ outcome }: RunStatus): string {
     default:
       return outcome;
   }
+}
+
+/** What to do, where something is to be done. */
+function nextPart({ migrations, builds, lastRun }: Status, { colors }: View): string {
+  const has = (...states: State[]) => migrations.some(({ state }) => states.includes(state));
+  const next: string[] = [];
+  if (builds.some(({ state }) => state === 'failed'))
+    next.push('mend the cause of the failed build, then run up: it is tried again.');
+  if (builds.some(({ state }) => state === 'cancelled'))
+    next.push('a cancelled build is begun again by the action retry.');
+  // The error says what to do about it.
+  if (has('changed') && lastRun?.error === undefined)
+    next.push('restore the changed file, or accept it with the action repair.');
+  if (next.length === 0 && builds.some(({ state }) => state === 'building'))
+    next.push('the builds go on in the database; up, or the deployed loop, sees them to their end.');
+  else if (
+    next.length === 0 &&
+    lastRun?.error === undefined &&
+    (has('pending', 'partial') || builds.some(isOpen))
+  )
+    next.push('run up, or deploy.');
+  return next.map((line) => `${colors.bold('Next:')} ${line}`).join('\n');
 }
 
 function age({ startedAt, finishedAt }: RunStatus, now: number): string {

@@ -9,6 +9,7 @@ import {
   exitCodeOf,
   PATIENCE_SECONDS,
   withDatabaseFlags,
+  withJson,
 } from './database-options.ts';
 import { type ExitCode, exitCode } from './exit-code.ts';
 import { showFailure } from './failure.ts';
@@ -20,7 +21,7 @@ interface StatusFlags extends DatabaseFlags {
 }
 
 export function addStatus(program: Command): void {
-  withDatabaseFlags(program.command('status'))
+  withJson(withDatabaseFlags(program.command('status')))
     .description('show what is applied, what is pending, and how far the index builds are; writes nothing')
     .option('--all', 'list also what is long applied and built')
     .addHelpText(

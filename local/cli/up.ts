@@ -12,6 +12,7 @@ import {
   exitCodeOf,
   PATIENCE_SECONDS,
   withDatabaseFlags,
+  withJson,
   withRunFlags,
 } from './database-options.ts';
 import { type ExitCode, exitCode } from './exit-code.ts';
@@ -28,7 +29,7 @@ interface UpFlags extends DatabaseFlags {
 }
 
 export function addUp(program: Command): void {
-  withRunFlags(withDatabaseFlags(program.command('up')))
+  withJson(withRunFlags(withDatabaseFlags(program.command('up'))))
     .description('apply what is pending, then build the indexes that were handed off until each is valid')
     .option('--no-wait', 'leave index builds to the next up, or to the deployed loop')
     .addHelpText(
@@ -152,7 +153,7 @@ async function interruption(
   return new MigrationError({
     code: 'interrupted',
     what: [`Stopped: ${message}.`, ...lines].join('\n'),
-    applied: `${record.files === 0 ? 'nothing' : `steps of ${record.files} migration${record.files === 1 ? '' : 's'}`} by this run; a statement under way was cancelled and rolled back.`,
+    applied: `${record.files === 0 ? 'nothing' : `steps of ${record.files} migration${record.files === 1 ? '' : 's'}`} by this run, each of them whole; of a step under way, nothing.`,
     next: 'run up again: it goes on from here. The verb status shows how far the builds are.',
   });
 }

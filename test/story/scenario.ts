@@ -8,11 +8,11 @@ import type { CompiledMigrations } from '../../lambda/migration/migration.ts';
 import { MigrationError } from '../../lambda/migration/migration-error.ts';
 import { defaultOptions, type MigrationOptions } from '../../lambda/migration/options.ts';
 import { parseConnectionUrl } from '../../lambda/postgres/connection-target.ts';
-import type { RunEvent, RunRequest, RunResult } from '../../lambda/story/run.ts';
+import type { RunEvent, RunResult } from '../../lambda/story/run.ts';
 import { runMigrations } from '../../lambda/story/run-migrations.ts';
 import { readStatus, type Status } from '../../lambda/story/status.ts';
 import type { TurnEvent } from '../../lambda/story/turn.ts';
-import { runLoop } from '../../local/in-process-loop.ts';
+import { type InProcessLoop, runLoop } from '../../local/in-process-loop.ts';
 import { type FreshDatabase, freshDatabase } from '../support/fresh-database.ts';
 
 /** What lies in migrations/: SQL by file name. */
@@ -60,7 +60,7 @@ export async function freshScenario(given: ScenarioOptions = {}): Promise<Scenar
 
 export function scenarioOn(database: FreshDatabase, given: ScenarioOptions = {}): Scenario {
   const events: (RunEvent | TurnEvent)[] = [];
-  const request = async (files: Files, options: ScenarioOptions = {}): Promise<RunRequest> => {
+  const request = async (files: Files, options: ScenarioOptions = {}): Promise<InProcessLoop> => {
     const { dblink: _, url = database.url, deadline, hears, ...rest } = { ...given, ...options };
     return {
       migrations: await compile(files),
@@ -75,8 +75,7 @@ export function scenarioOn(database: FreshDatabase, given: ScenarioOptions = {})
     };
   };
   const run: Scenario['run'] = async (files, options) => runMigrations(await request(files, options));
-  const loop: Scenario['loop'] = async (files, options) =>
-    runLoop({ ...(await request(files, options)), report: (event) => void events.push(event) });
+  const loop: Scenario['loop'] = async (files, options) => runLoop(await request(files, options));
   return {
     database,
     events,

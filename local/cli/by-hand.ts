@@ -1,0 +1,136 @@
+import type {
+  CompiledMigrations,
+  IndexOperationStep,
+  RelationName,
+} from '../../lambda/migration/migration.ts';
+import { statementsOf } from '../../lambda/migration/migration.ts';
+import type { MigrationOptions } from '../../lambda/migration/options.ts';
+import { type PendingStep, plan } from '../../lambda/migration/plan.ts';
+import { mayBeSame, type PresentTable } from '../../lambda/migration/route.ts';
+import { type BuildRow, readAllBuilds } from '../../lambda/postgres/index-build-rows.ts';
+import { concurrentCreate, concurrentDrop } from '../../lambda/postgres/index-statement.ts';
+import { readLedger } from '../../lambda/postgres/ledger.ts';
+import type { Session } from '../../lambda/postgres/session.ts';
+import { measureTables } from '../../lambda/postgres/table-facts.ts';
+import { relationsOf } from '../../lambda/story/table-knowledge.ts';
+
+/** A pending index operation that a person can do by hand, so that the next run finds it done. */
+export interface HandOperation {
+  readonly operation: 'create' | 'drop' | 'reindex';
+  readonly file: string;
+  readonly line: number;
+  readonly schema: string;
+  readonly table: string;
+  /** Empty for REINDEX TABLE. */
+  readonly index: string;
+  /** The concurrent statement, without a semicolon. */
+  readonly statement: string;
+  /** SET statements that decide what its names mean. */
+  readonly settings: readonly string[];
+  /** Of the table: exact up to the threshold of a small one. */
+  readonly rows: number | undefined;
+  readonly bytes: number | undefined;
+}
+
+/** One that has to be left to a run, and why. */
+export interface LeftOut {
+  readonly file: string;
+  readonly line: number;
+  readonly because: string;
+}
+
+export interface ByHand {
+  readonly operations: readonly HandOperation[];
+  readonly leftOut: readonly LeftOut[];
+}
+
+/** What of the pending index operations can be done by hand; reads only. */
+export async function findByHand(
+  session: Session,
+  { migrations, options }: { migrations: CompiledMigrations; options: MigrationOptions },
+): Promise<ByHand> {
+  const { exists, ledger } = await readLedger(session, options.ledgerSchema);
+  const { pending } = plan(migrations.migrations, ledger);
+  const builds = exists ? await readAllBuilds(session, options.ledgerSchema) : [];
+  const found: (HandOperation | LeftOut)[] = builds.filter((build) => build.state !== 'done').map(ofBuild);
+  for (const [position, { migration, step }] of pending.entries()) {
+    if (step.kind !== 'index-operation') continue;
+    const tables = await measureTables(session, relationsOf(step.operation), {
+      limit: options.smallTableRows,
+      settings: step.settings,
+    });
+    const present = tables.filter((table) => table.kind === 'present');
+    const before = pending.slice(0, position);
+    found.push(
+      ...ofStep(step, { present, before }).map((each) => ({
+        file: migration.file,
+        line: step.statement.position.line,
+        ...each,
+      })),
+    );
+  }
+  return {
+    operations: found.filter((each) => 'statement' in each),
+    leftOut: found.filter((each) => 'because' in each),
+  };
+}
+
+function ofBuild(build: BuildRow): HandOperation | LeftOut {
+  const { operation, file, line, schema, table, index, statement, settings, rows, bytes } = build;
+  if (build.partitioned) return { file, line, because: PARTITIONED };
+  return { operation, file, line, schema, table, index, statement, settings, rows, bytes };
+}
+
+const PARTITIONED = 'its table is partitioned, and up builds the index partition by partition';
+
+interface Around {
+  readonly present: readonly PresentTable[];
+  /** Steps that a run would apply first. */
+  readonly before: readonly PendingStep[];
+}
+
+type Found = Omit<HandOperation, 'file' | 'line'> | Omit<LeftOut, 'file' | 'line'>;
+
+function ofStep(step: IndexOperationStep, { present, before }: Around): Found[] {
+  const { operation, settings } = step;
+  const [table] = present;
+  if (table === undefined)
+    return [{ because: 'its table does not exist yet, and the run that creates it does this too' }];
+  const earlier = before.find((other) => changes(other, table));
+  if (earlier !== undefined) return [{ because: `${earlier.migration.file} is to change its table first` }];
+  switch (operation.kind) {
+    case 'create-index': {
+      if (operation.index === undefined)
+        return [{ because: 'it has no name by which a run could find it: give it one in the file' }];
+      if (table.partitioned) return [{ because: PARTITIONED }];
+      const relation = { schema: table.schema, name: table.table };
+      const statement = concurrentCreate({ ...operation, index: operation.index, table: relation });
+      return [{ ...base(table), operation: 'create', index: operation.index, statement, settings }];
+    }
+    case 'drop-index':
+      if (!operation.ifExists)
+        return [{ because: 'without IF EXISTS the run would not find the index, and fail' }];
+      return present.map((of, ordinal): Found => {
+        const index = operation.indexes[ordinal]?.name ?? '';
+        const statement = concurrentDrop({ schema: of.schema, name: index });
+        return { ...base(of), operation: 'drop', index, statement, settings };
+      });
+    case 'reindex':
+      return [{ because: 'a run could not tell that it was done, and would do it again' }];
+    default:
+      return operation satisfies never;
+  }
+}
+
+function base({ schema, table, rows, bytes }: PresentTable) {
+  return { schema, table, rows, bytes };
+}
+
+/** Index operations on the table stay in order in the script; anything else is the run's. */
+function changes({ step }: PendingStep, { schema, table }: PresentTable): boolean {
+  if (step.kind === 'index-operation') return false;
+  const relation: RelationName = { schema, name: table };
+  return statementsOf(step).some(({ touches }) =>
+    [...touches.changes, ...touches.creates].some((other) => mayBeSame(other, relation)),
+  );
+}

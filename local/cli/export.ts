@@ -1,0 +1,90 @@
+import { writeFile } from 'node:fs/promises';
+import type { Command } from 'commander';
+import { MigrationError } from '../../lambda/migration/migration-error.ts';
+import { withSession } from '../../lambda/postgres/connect.ts';
+import { findByHand } from './by-hand.ts';
+import {
+  ask,
+  DATABASE_HELP,
+  type DatabaseFlags,
+  describeTarget,
+  exitCodeOf,
+  PATIENCE_SECONDS,
+  withDatabaseFlags,
+} from './database-options.ts';
+import { type ExitCode, exitCode } from './exit-code.ts';
+import { showFailure } from './failure.ts';
+import { psqlScript } from './psql-script.ts';
+import { count } from './run-display.ts';
+import { Terminal } from './terminal.ts';
+
+interface ExportFlags extends DatabaseFlags {
+  readonly output?: string;
+}
+
+export function addExport(program: Command): void {
+  withDatabaseFlags(program.command('export'))
+    .description(
+      'write the pending index operations as a script for psql, to be run by hand; changes nothing',
+    )
+    .option('--output <file>', 'write it there instead of to standard output')
+    .addHelpText(
+      'after',
+      `
+The script stops at the first error, passes over what is valid, drops what an earlier try left INVALID,
+and looks at each index after it was built. The next up finds the indexes and records them.
+What can't be done by hand is named in the script, with the reason.
+${DATABASE_HELP}
+
+Exit codes:
+  0  written, also where nothing is pending
+  1  the database or the file could not be read or written
+  2  the command itself is wrong
+
+Examples:
+  npm run migrate -- export --output indexes.sql && psql -X -f indexes.sql "$DATABASE_URL"
+  npm run --silent migrate -- export > indexes.sql`,
+    )
+    .action(async (flags: ExportFlags) => {
+      process.exitCode = await exportScript(flags);
+    });
+}
+
+async function exportScript(flags: ExportFlags): Promise<ExitCode> {
+  const terminal = new Terminal({ json: false });
+  try {
+    const asked = await ask(flags);
+    const found = await withSession(asked.target, (session) => findByHand(session, asked), {
+      patienceSeconds: PATIENCE_SECONDS,
+    });
+    const script = psqlScript(found, {
+      target: describeTarget(asked),
+      at: new Date(),
+      smallTableRows: asked.options.smallTableRows,
+    });
+    if (flags.output === undefined) process.stdout.write(script);
+    else await write(flags.output, script);
+    const { operations, leftOut } = found;
+    const where = flags.output === undefined ? '' : ` in ${flags.output}`;
+    terminal.errorLine(
+      `${count(operations.length, 'index operation')}${where}, ${leftOut.length} left to the next up.`,
+    );
+    return exitCode.done;
+  } catch (error) {
+    showFailure(terminal, error);
+    return exitCodeOf(error);
+  }
+}
+
+async function write(file: string, text: string): Promise<void> {
+  try {
+    await writeFile(file, text);
+  } catch (error) {
+    throw new MigrationError({
+      code: 'file-not-written',
+      what: `${file} could not be written: ${error instanceof Error ? error.message : String(error)}.`,
+      next: 'give --output a path that may be written to.',
+      cause: error,
+    });
+  }
+}
