@@ -46,3 +46,7 @@ for (const stream of [process.stdout, process.stderr]) {
 }
 
 await program.parseAsync();
+
+// Work that was left has sessions open, which would keep the process alive.
+const left: unknown[] = [exitCode.interrupted, exitCode.terminated];
+if (left.includes(process.exitCode)) process.exit();

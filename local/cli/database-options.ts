@@ -7,6 +7,7 @@ import { defaultOptions, type IndexStrategy, type MigrationOptions } from '../..
 import { type ConnectionTarget, parseConnectionUrl } from '../../lambda/postgres/connection-target.ts';
 import type { RunCause } from '../../lambda/story/run.ts';
 import { type ExitCode, exitCode } from './exit-code.ts';
+import { Interrupted } from './interruption.ts';
 
 /** What every verb that works on a database takes. */
 export interface DatabaseFlags extends RunFlags {
@@ -129,6 +130,7 @@ export function describeTarget({ target, options }: Asked): string {
 
 /** Errors of the command itself, as opposed to those of the database. */
 export function exitCodeOf(error: unknown): ExitCode {
+  if (error instanceof Interrupted) return error.exitCode;
   if (
     error instanceof MigrationError &&
     ['usage', 'connection-invalid', 'action-invalid'].includes(error.code)

@@ -1,6 +1,7 @@
 import colors from 'picocolors';
 import { MigrationError } from '../../lambda/migration/migration-error.ts';
 import { SessionLost, StatementFault } from '../../lambda/postgres/fault.ts';
+import { Interrupted } from './interruption.ts';
 import { isColoured, type Terminal } from './terminal.ts';
 
 /** An error as the JSON document has it. */
@@ -21,6 +22,14 @@ export function errorDocument(error: MigrationError): ErrorDocument {
 /** Whatever was thrown, as an error that says what to do. */
 export function asMigrationError(error: unknown): MigrationError {
   if (error instanceof MigrationError) return error;
+  if (error instanceof Interrupted) {
+    return new MigrationError({
+      code: 'interrupted',
+      what: `Stopped: ${error.message}.`,
+      next: 'run the same command again: it goes on from here.',
+      cause: error,
+    });
+  }
   if (error instanceof StatementFault) {
     return new MigrationError({
       code: 'postgres',

@@ -74,13 +74,9 @@ async function up(flags: UpFlags): Promise<ExitCode> {
     return show(await interruptible((signal) => migrate(found, signal, known)), known);
   } catch (error) {
     known.display.stop();
-    if (!(error instanceof Interrupted)) {
-      showFailure(terminal, error);
-      return exitCodeOf(error);
-    }
-    showFailure(terminal, await interruption(error, known.record, asked));
-    // Sessions that are still open would keep the process alive.
-    process.exit(error.exitCode);
+    const stopped = error instanceof Interrupted;
+    showFailure(terminal, stopped ? await interruption(error, known.record, asked) : error);
+    return exitCodeOf(error);
   }
 }
 
