@@ -11,16 +11,22 @@ export class Interrupted extends Error {
   }
 }
 
-/** Work that was asked to stop may take so long to roll back; then we go without it. */
-const GRACE_MILLISECONDS = 10_000;
 /** npm and tsx pass a terminal's Ctrl-C on, so one press may come twice, a moment apart. */
 const ECHO_MILLISECONDS = 300;
+
+export interface InterruptibleOptions {
+  /** Work that was asked to stop may take so long; then we go without it. @default until it has stopped */
+  readonly graceMilliseconds?: number;
+}
 
 /**
  * Brackets work that a person may interrupt: the first signal asks it to stop, the second ends the process at once.
  * Throws Interrupted.
  */
-export async function interruptible<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+export async function interruptible<T>(
+  work: (signal: AbortSignal) => Promise<T>,
+  { graceMilliseconds }: InterruptibleOptions = {},
+): Promise<T> {
   const controller = new AbortController();
   const { signal } = controller;
   let since = 0;
@@ -34,8 +40,9 @@ export async function interruptible<T>(work: (signal: AbortSignal) => Promise<T>
   process.on('SIGINT', onSignal);
   process.on('SIGTERM', onSignal);
   const overdue = new Promise<never>((_, reject) => {
+    if (graceMilliseconds === undefined) return;
     signal.addEventListener('abort', () => {
-      sleep(GRACE_MILLISECONDS, undefined, { ref: false }).then(() => reject(signal.reason), reject);
+      sleep(graceMilliseconds, undefined, { ref: false }).then(() => reject(signal.reason), reject);
     });
   });
   try {

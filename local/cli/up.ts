@@ -57,6 +57,9 @@ Examples:
     });
 }
 
+/** The server may take so long to roll back what Ctrl-C has cancelled. */
+const GRACE_MILLISECONDS = 10_000;
+
 async function up(flags: UpFlags): Promise<ExitCode> {
   const terminal = new Terminal({ json: flags.json === true });
   const known: Known = {
@@ -71,7 +74,12 @@ async function up(flags: UpFlags): Promise<ExitCode> {
     asked = await ask(flags);
     const found = asked;
     terminal.line(terminal.colors.dim(describeTarget(found)));
-    return show(await interruptible((signal) => migrate(found, signal, known)), known);
+    return show(
+      await interruptible((signal) => migrate(found, signal, known), {
+        graceMilliseconds: GRACE_MILLISECONDS,
+      }),
+      known,
+    );
   } catch (error) {
     known.display.stop();
     const stopped = error instanceof Interrupted;
