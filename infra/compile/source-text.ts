@@ -48,6 +48,12 @@ export class SourceText {
     return { line: line + 1, column: [...before].length + 1 };
   }
 
+  /** Back from positionOf. */
+  indexOf({ line, column }: Position): number {
+    const start = this.#starts()[line - 1] ?? 0;
+    return start + [...this.lineAround(start).text].slice(0, column - 1).join('').length;
+  }
+
   /** The whole line around an index, without its end. */
   lineAround(index: number): { readonly text: string; readonly start: number } {
     const start = this.#starts()[this.#lineOf(index)] ?? 0;

@@ -24,6 +24,7 @@ export function learnCreateTable(
     temporary: create.relation?.relpersistence === 't',
     origin,
     parents,
+    partitionKey: (create.partspec?.partParams ?? []).map((node) => as('PartitionElem', node)?.name),
     isDefaultPartition: create.partbound?.is_default === true,
   };
   schema.addRelation(table);

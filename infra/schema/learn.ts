@@ -22,6 +22,9 @@ export function learn(schema: Schema, tree: Node, origin: Origin): void {
     const { relation, newschema } = tree.AlterObjectSchemaStmt;
     const known = relation === undefined ? undefined : schema.relation(relationOf(relation));
     if (known !== undefined) schema.renameRelation(known, { schema: newschema, name: known.name.name });
+  } else if ('CreatePolicyStmt' in tree) {
+    const { table } = tree.CreatePolicyStmt;
+    if (table !== undefined) schema.relationOrUnknown(relationOf(table)).hasPolicy = true;
   } else learnQuery(schema, tree, origin);
 }
 

@@ -106,7 +106,9 @@ export function emptyRelation(name: RelationName): Omit<Relation, 'kind'> {
     columns: new Map(),
     constraints: new Map(),
     parents: [],
+    partitionKey: [],
     isDefaultPartition: false,
+    hasPolicy: false,
   };
 }
 

@@ -26,8 +26,11 @@ export interface Relation {
   readonly constraints: Map<string, TableConstraint>;
   /** Tables that it is a partition or an heir of. */
   readonly parents: Relation[];
+  /** Of a partitioned table: the columns by which rows find their partition; an expression has no name. */
+  readonly partitionKey: readonly (string | undefined)[];
   /** The partition for what fits into no other: a new partition has to look through it. */
   isDefaultPartition: boolean;
+  hasPolicy: boolean;
 }
 
 export interface Column {

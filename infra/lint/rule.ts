@@ -1,0 +1,36 @@
+import type { RelationName } from '../../lambda/migration/migration.ts';
+import type { StatementContext } from './statement-context.ts';
+
+/**
+ * `error`: nearly always wrong on a table that exists; synth fails. `warning`: wrong on a table that is large or in
+ * use; the size at deploy decides. `advice`: safe now, and regretted later by many.
+ */
+export type Severity = 'error' | 'warning' | 'advice';
+
+export interface Rule {
+  /** As in `-- migrate: allow RULE reason`. */
+  readonly name: string;
+  /** Unless the folder's levels say otherwise. */
+  readonly severity: Severity;
+  /** What it finds, in a few words. */
+  readonly title: string;
+  /** Whether its findings are about a lock, and so name it. */
+  readonly aboutLocks: boolean;
+  readonly check: (context: StatementContext) => Iterable<Report>;
+}
+
+/** What a rule has to say of one statement. */
+export interface Report {
+  /** Where in the file's text. @default the statement's beginning */
+  readonly index?: number | undefined;
+  /** One sentence: what is wrong. */
+  readonly what: string;
+  /** SQL to put in place of the statement, with its semicolons. */
+  readonly instead: string;
+  /** SQL for a later migration, once what the note asks for is done. */
+  readonly afterwards?: string | undefined;
+  /** What the SQL alone does not say. */
+  readonly note?: string | undefined;
+  /** Whose lock it is about. @default the relation that the statement locks most strongly */
+  readonly relation?: RelationName | undefined;
+}

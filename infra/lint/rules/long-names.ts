@@ -1,0 +1,39 @@
+import type { Rule } from '../rule.ts';
+import type { StatementContext } from '../statement-context.ts';
+import { splice, type Token } from '../tokens.ts';
+import { NAME_BYTES, shortened, written } from '../written-name.ts';
+
+export const nameTooLong: Rule = {
+  name: 'name-too-long',
+  severity: 'warning',
+  title: 'a name of more than 63 bytes, which Postgres cuts',
+  aboutLocks: false,
+  *check(context) {
+    // Most statements have no run of so many characters, and need not be taken apart.
+    if (
+      !/[^\s().,]{64,}|"[^"]{64,}"/u.test(context.text) &&
+      Buffer.byteLength(context.text) === context.text.length
+    )
+      return;
+    const long = context.tokens.filter((token) => Buffer.byteLength(nameIn(token)) > NAME_BYTES);
+    const [first] = long;
+    if (first === undefined) return;
+    const name = nameIn(first);
+    yield {
+      index: context.statement.index + first.start,
+      what: `${name} has ${Buffer.byteLength(name)} bytes; Postgres keeps the first ${NAME_BYTES}, so that two such names may be one, and a search for the whole finds nothing.`,
+      instead: `${replaced(context, long)};`,
+    };
+  },
+};
+
+function nameIn({ kind, text }: Token): string {
+  if (kind !== 'identifier') return '';
+  return text.startsWith('"') ? text.slice(1, -1).replaceAll('""', '"') : text.toLowerCase();
+}
+
+function replaced(context: StatementContext, tokens: readonly Token[]): string {
+  return [...tokens]
+    .reverse()
+    .reduce((text, token) => splice(text, token, written(shortened(nameIn(token)))), context.text);
+}
