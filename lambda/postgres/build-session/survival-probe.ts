@@ -22,8 +22,11 @@ export interface Survival {
 const BELIEVED_HOURS = 24;
 /** Long enough for a proxy to cancel what its client left. Neon's does it within milliseconds. */
 const OBSERVED_MILLISECONDS = 2_000;
-/** The probe's statement, which nobody waits for: gone by itself if it is not ended. */
-const SLEEP_SECONDS = 20;
+/**
+ * The probe's statement: gone by itself after 20 seconds if it is not ended. It commits between short sleeps, or a
+ * build beside it would wait for its snapshot.
+ */
+const PROBE = `do 'begin for look in 1..200 loop perform pg_catalog.pg_sleep(0.1); commit; end loop; end'`;
 
 /**
  * Does a statement survive its client here? Not guessed from the vendor: a harmless long statement is started in a
@@ -81,11 +84,11 @@ async function probe(session: Session, { kind, target, ledgerSchema }: Probe): P
       if (refused !== undefined) return { survives: false, because: refused.because };
       await client.query(
         `select ${quoteIdentifier((await findDblink(client, ledgerSchema)) ?? ledgerSchema)}.dblink_send_query($1, $2)`,
-        ['probe', `select pg_catalog.pg_sleep(${SLEEP_SECONDS})`],
+        ['probe', PROBE],
       );
     } else {
       await client.script(LIFT_LIMITS);
-      void client.script(`select pg_catalog.pg_sleep(${SLEEP_SECONDS})`).catch((error: unknown) => {
+      void client.script(PROBE).catch((error: unknown) => {
         if (!(error instanceof SessionLost)) throw error;
       });
     }
@@ -115,8 +118,8 @@ async function untilSeen(session: Session, name: string): Promise<void> {
 async function isRunning(session: Session, name: string): Promise<boolean> {
   const rows = await session.query(
     `select 1 from pg_catalog.pg_stat_activity
-      where application_name = $1 and state = 'active' and wait_event = 'PgSleep'`,
-    [name],
+      where application_name = $1 and state = 'active' and query = $2`,
+    [name, PROBE],
   );
   return rows.length > 0;
 }
