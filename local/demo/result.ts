@@ -25,10 +25,10 @@ export function showResult(terminal: Terminal, result: Result): boolean {
   terminal.line(buildTable(terminal, result));
   for (const { blow, index, phase } of result.chaos ?? [])
     terminal.line(`survived: ${blow} while ${index} was in "${phase}"`);
-  const { writes, failed, slowestMs, firstFailure } = result.writer;
+  const { writes, failed, slowestMs } = result.writer;
   terminal.line(bold('\nThe application'));
   terminal.line(
-    `${writes.toLocaleString('en')} writes, ${failed === 0 ? green('none failed') : red(`${failed} failed (${firstFailure})`)}, slowest ${slowestMs} ms`,
+    `${writes.toLocaleString('en')} writes, ${failed === 0 ? green('none failed') : red(`${failed} failed`)}, slowest ${slowestMs} ms`,
   );
   terminal.line(bold('\nQueries'));
   for (const { sql, index, usesIndex } of result.queries) {
@@ -46,6 +46,7 @@ export function showResult(terminal: Terminal, result: Result): boolean {
 /** What is not as it should be. A query that goes without its index is none: on few rows, that is faster. */
 function problemsOf({ status, invalidIndexes, writer, chaos }: Result): string[] {
   const restarted = chaos?.some(({ blow }) => blow === 'restart the server') ?? false;
+  const harmed = writer.failed - (restarted ? writer.failedForServer : 0);
   return [
     ...status.migrations
       .filter(({ state }) => state !== 'applied')
@@ -56,8 +57,10 @@ function problemsOf({ status, invalidIndexes, writer, chaos }: Result): string[]
         ({ index, state, fault }) => `The build of ${index} is ${state}: ${fault?.message ?? 'no fault'}.`,
       ),
     ...invalidIndexes.map((name) => `The index ${name} is INVALID.`),
-    // Only a server that is down may fail a write.
-    ...(writer.failed > 0 && !restarted ? [`${writer.failed} writes of the application failed.`] : []),
+    // Only a server that was taken down may fail a write.
+    ...(harmed > 0
+      ? [`${harmed} writes of the application failed: ${writer.firstFailure ?? 'no answer'}.`]
+      : []),
     ...(status.lastRun?.error === undefined ? [] : [`The last run failed: ${status.lastRun.error}`]),
   ];
 }

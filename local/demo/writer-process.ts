@@ -13,6 +13,7 @@ const RECONNECT_MILLISECONDS = 100;
 
 let writes = 0;
 let failed = 0;
+let failedForServer = 0;
 let slowestMs = 0;
 let firstFailure: string | undefined;
 let stopping = false;
@@ -68,13 +69,20 @@ async function keepWriting(connection: number): Promise<void> {
       await sleep(PAUSE_MILLISECONDS);
     } catch (error) {
       failed += 1;
-      firstFailure ??= error instanceof Error ? error.message : String(error);
+      if (isServerGone(error)) failedForServer += 1;
+      else firstFailure ??= error instanceof Error ? error.message : String(error);
       await client?.end().catch(() => undefined);
       client = undefined;
       await sleep(RECONNECT_MILLISECONDS);
     }
   }
   await client?.end().catch(() => undefined);
+}
+
+/** The server ended the session, is not there, or is starting: class 57P of SQLSTATE, or no answer at all. */
+function isServerGone(error: unknown): boolean {
+  const code = error instanceof pg.DatabaseError ? error.code : undefined;
+  return code === undefined || code.startsWith('57P');
 }
 
 async function connect(): Promise<pg.Client> {
@@ -89,7 +97,12 @@ const writing = Promise.all(Array.from({ length: CONNECTIONS }, (_, connection) 
 process.on('message', async () => {
   stopping = true;
   await writing;
-  process.send?.({ writes, failed, slowestMs: Math.round(slowestMs * 10) / 10, firstFailure }, () =>
-    process.exit(),
-  );
+  const result = {
+    writes,
+    failed,
+    failedForServer,
+    slowestMs: Math.round(slowestMs * 10) / 10,
+    firstFailure,
+  };
+  process.send?.(result, () => process.exit());
 });

@@ -6,8 +6,11 @@ import * as v from 'valibot';
 const writerResult = v.object({
   writes: v.number(),
   failed: v.number(),
+  /** Of these, so many because the server was not there. */
+  failedForServer: v.number(),
+  /** Of those that did not fail. */
   slowestMs: v.number(),
-  /** What the first failed write was told. */
+  /** What the first write was told that failed for another reason. */
   firstFailure: v.optional(v.string()),
 });
 
