@@ -3,6 +3,7 @@ import { addBaseline } from './cli/baseline.ts';
 import { addCancel } from './cli/cancel.ts';
 import { exitCode } from './cli/exit-code.ts';
 import { addExport } from './cli/export.ts';
+import { addLint } from './cli/lint.ts';
 import { addNew } from './cli/new.ts';
 import { addPlan } from './cli/plan.ts';
 import { addRepair } from './cli/repair.ts';
@@ -16,6 +17,7 @@ const verbs = [
   addUp,
   addStatus,
   addPlan,
+  addLint,
   addNew,
   addExport,
   addRetry,

@@ -1,0 +1,72 @@
+import { Annotations } from 'aws-cdk-lib';
+import type { IConstruct } from 'constructs';
+import { MigrationError } from '../lambda/migration/migration-error.ts';
+import { parseVersion, type Version } from '../lambda/migration/version.ts';
+import type { ParsedMigration } from './compile-migrations.ts';
+import { countFindings, showFinding } from './lint/show-finding.ts';
+import { type Finding, type Levels, lintParsed } from './lint-migrations.ts';
+
+/** What the linter makes of the migrations at synth. */
+export interface LintProps {
+  /**
+   * Levels of rules: `error` fails synth, `warning` is shown, `advice` is shown by the command line alone, `off` is
+   * not looked for. `{ 'drop-column': 'error', 'truncate': 'off' }`.
+   *
+   * @default - those that docs/lint.md gives for each rule
+   */
+  readonly levels?: Levels;
+
+  /**
+   * Files up to this version are taken as they are: for a folder that was applied before the linter came.
+   *
+   * @default - every file is judged
+   */
+  readonly since?: string;
+}
+
+/** Rules of level `error` found something. Its message shows each place with its source line and a caret. */
+export class LintFailed extends MigrationError {
+  readonly findings: readonly Finding[];
+
+  constructor(findings: readonly Finding[]) {
+    super({
+      code: 'lint-failed',
+      what: `${findings.map((finding) => showFinding(finding)).join('\n\n')}\n\n${countFindings(findings)}.`,
+      next: 'write what is shown instead; or, where it is meant so, put "-- migrate: allow RULE reason" into the file. The database was not touched.',
+    });
+    this.findings = findings;
+  }
+}
+
+/**
+ * Errors fail synth, warnings become annotations of the construct, which `cdk` prints and
+ * `Annotations.of(…).acknowledgeWarning('postgres-migrations:lint:RULE')` silences.
+ *
+ * @throws LintFailed, UnknownRule, MigrationError for a version that can't be
+ */
+export function lintAtSynth(
+  scope: IConstruct,
+  migrations: readonly ParsedMigration[],
+  { levels = {}, since }: LintProps = {},
+): void {
+  const findings = lintParsed(migrations, {
+    levels,
+    since: since === undefined ? undefined : sinceOf(since),
+  });
+  const errors = findings.filter(({ severity }) => severity === 'error');
+  if (errors.length > 0) throw new LintFailed(errors);
+  for (const finding of findings) {
+    if (finding.severity !== 'warning') continue;
+    Annotations.of(scope).addWarningV2(`postgres-migrations:lint:${finding.rule}`, showFinding(finding));
+  }
+}
+
+function sinceOf(text: string): Version {
+  const version = parseVersion(text);
+  if (version !== undefined) return version;
+  throw new MigrationError({
+    code: 'invalid-prop',
+    what: `lint.since is ${JSON.stringify(text)}, but must be a version: digits, such as 0042`,
+    next: 'give the version of the newest file that the linter should take as it is.',
+  });
+}

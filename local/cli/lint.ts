@@ -1,0 +1,98 @@
+import { type Command, InvalidArgumentError } from 'commander';
+import { countFindings, showFinding } from '../../infra/lint/show-finding.ts';
+import { type Finding, type Level, type Levels, lintMigrations } from '../../infra/lint-migrations.ts';
+import { parseVersion, type Version } from '../../lambda/migration/version.ts';
+import { DEFAULT_DIRECTORY, exitCodeOf, withJson } from './database-options.ts';
+import { type ExitCode, exitCode } from './exit-code.ts';
+import { showFailure } from './failure.ts';
+import { Terminal } from './terminal.ts';
+
+interface LintFlags {
+  readonly dir: string;
+  readonly since?: Version;
+  readonly level: Levels;
+  readonly strict?: boolean;
+  readonly json?: boolean;
+}
+
+export function addLint(program: Command): void {
+  withJson(program.command('lint'))
+    .description('say what in the migrations blocks others, loses data or breaks code that runs')
+    .option('--dir <directory>', 'folder of the migrations', DEFAULT_DIRECTORY)
+    .option('--since <version>', 'take files up to this version as they are', version)
+    .option('--level <rule=level>', 'error, warning, advice or off; may be given many times', level, {})
+    .option('--strict', 'fail on warnings too')
+    .addHelpText(
+      'after',
+      `
+A file accepts what a rule finds with "-- migrate: allow RULE reason". docs/lint.md explains each rule.
+
+Exit codes:
+  0  nothing is found, or nothing worse than warnings (with --strict: than advice)
+  1  an error is found (with --strict: or a warning), or a file can't be compiled
+  2  the command itself is wrong
+
+Examples:
+  npm run migrate -- lint --since 0042
+  npm run migrate -- lint --strict --level drop-column=error --level varchar-limit=off
+  npm run --silent migrate -- lint --json | jq '.findings[].rule'`,
+    )
+    .action((flags: LintFlags) => {
+      process.exitCode = lint(flags);
+    });
+}
+
+function lint({ dir, since, level: levels, strict, json }: LintFlags): ExitCode {
+  const terminal = new Terminal({ json: json === true });
+  try {
+    const findings = lintMigrations(dir, { levels, since });
+    const code = verdict(findings, strict === true);
+    if (terminal.json) terminal.document({ ok: code === exitCode.done, ...lintDocument(findings) });
+    else show(terminal, findings);
+    return code;
+  } catch (error) {
+    showFailure(terminal, error);
+    return exitCodeOf(error);
+  }
+}
+
+function verdict(findings: readonly Finding[], strict: boolean): ExitCode {
+  const fails = findings.some(({ severity }) => severity === 'error' || (strict && severity === 'warning'));
+  return fails ? exitCode.failed : exitCode.done;
+}
+
+function show(terminal: Terminal, findings: readonly Finding[]): void {
+  for (const finding of findings) terminal.line(`${showFinding(finding, terminal.colors)}\n`);
+  const files = new Set(findings.map(({ file }) => file)).size;
+  const where = files === 0 ? '' : ` in ${files} ${files === 1 ? 'file' : 'files'}`;
+  const text = countFindings(findings);
+  terminal.line(`${text.charAt(0).toUpperCase()}${text.slice(1)}${where}.`);
+}
+
+function lintDocument(findings: readonly Finding[]): object {
+  const count = (severity: Finding['severity']) =>
+    findings.filter((each) => each.severity === severity).length;
+  return {
+    errors: count('error'),
+    warnings: count('warning'),
+    advice: count('advice'),
+    findings: findings.map(({ excerpt, lock, afterwards, note, ...rest }) => ({
+      ...rest,
+      lock: lock ?? null,
+      afterwards: afterwards ?? null,
+      note: note ?? null,
+    })),
+  };
+}
+
+function version(text: string): Version {
+  const parsed = parseVersion(text);
+  if (parsed === undefined) throw new InvalidArgumentError('A version is digits, such as 0042.');
+  return parsed;
+}
+
+function level(text: string, levels: Levels): Levels {
+  const [, rule, given] = /^([a-z-]+)=(error|warning|advice|off)$/.exec(text) ?? [];
+  if (rule === undefined) throw new InvalidArgumentError('Give RULE=LEVEL, such as drop-column=error.');
+  return { ...levels, [rule]: given as Level };
+}
