@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Client as NeonClient } from '@neondatabase/serverless';
 import pg from 'pg';
 import { beforeEach, expect, it, onTestFinished, vi } from 'vitest';
@@ -31,12 +32,9 @@ const files: Files = {
   '3_needs.sql': 'alter table busy add column y int;',
 };
 
-const building = async () =>
-  (
-    await scenario.query(
-      `select from pg_stat_progress_create_index where datname = current_database() and phase like 'building index%'`,
-    )
-  ).length === 1;
+const BUILDING = `select 1 from pg_stat_progress_create_index
+                   where datname = current_database() and phase like 'building index%'`;
+const building = async () => (await scenario.query(BUILDING)).length === 1;
 
 it('a build survives our connections, where the same statement of a client’s own is cancelled with it', async () => {
   await scenario.run(tables);
@@ -84,7 +82,9 @@ it('an application goes on writing while an index is built and a column added: n
       await writer.query('insert into busy (id, x) values ($1, $1)', [id]);
       await writer.query('update busy set seen = seen + 1 where id = $1', [1 + (id % 200)]);
       writes += 2;
-      if (await building()) whileBuilding += 2;
+      // Each row makes the index slower to build: as many as an application writes, not as many as it could.
+      await sleep(20);
+      if ((await writer.query(BUILDING)).rows.length === 1) whileBuilding += 2;
     }
   })();
   const settled = await scenario.deploy(files);
