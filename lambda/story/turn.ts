@@ -8,6 +8,7 @@ import { beginAttempt, endBuild } from '../postgres/build-attempt-rows.ts';
 import { nextBuild } from '../postgres/build-queue.ts';
 import { withSession } from '../postgres/connect.ts';
 import type { ConnectionTarget } from '../postgres/connection-target.ts';
+import { readBuild } from '../postgres/index-build-rows.ts';
 import { seeIndex } from '../postgres/index-catalog.ts';
 import { releaseTableLock, tryTableLock } from '../postgres/run-lock.ts';
 import { type SeenBuilder, seeBuilder } from '../postgres/seen-builder.ts';
@@ -105,10 +106,11 @@ type Next =
 /** Under the table lock: look at the build whose turn it is, decide, act. */
 async function actOnce(session: Session, request: TurnRequest): Promise<Next> {
   const { options, report, turn } = request;
-  const build = await nextBuild(session, options.ledgerSchema, request.table);
-  if (build === undefined) return { kind: 'table-done' };
-  if (build.partitioned) return actOnPartitioned(session, request, build);
-  const builder = await seeBuilder(session, build);
+  const first = await nextBuild(session, options.ledgerSchema, request.table);
+  if (first === undefined) return { kind: 'table-done' };
+  if (first.partitioned) return actOnPartitioned(session, request, first);
+  const builder = await seeBuilder(session, first);
+  const build = builder.alive ? first : await withOutcome(session, options, first);
   const decision = decide({
     index: await seeIndex(session, build),
     builderAlive: builder.alive || isAboutToAppear(build),
@@ -140,6 +142,19 @@ async function actOnce(session: Session, request: TurnRequest): Promise<Next> {
     default:
       return decision satisfies never;
   }
+}
+
+/**
+ * A builder that is gone when we look may have written its outcome since the build was read: without it a build of
+ * hours that can never succeed would be made again.
+ */
+async function withOutcome(
+  session: Session,
+  { ledgerSchema }: MigrationOptions,
+  build: IndexBuild,
+): Promise<IndexBuild> {
+  if (build.state !== 'building' || build.attemptOutcome !== undefined) return build;
+  return (await readBuild(session, ledgerSchema, build.id)) ?? build;
 }
 
 async function actOnPartitioned(
