@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type * as Esbuild from 'esbuild';
 
 /** The Lambda entries, without extension: `migrate` is `lambda/migrate.ts` here and `migrate.mjs` in the bundle. */
-export const functionEntries = ['migrate', 'index-build'] as const;
+export const functionEntries = ['migrate', 'index-build', 'preflight'] as const;
 
 export interface BundledFile {
   readonly file: string;

@@ -4,3 +4,4 @@ export type { IndexStrategy, WaitFor } from '../lambda/migration/options.ts';
 export { MigrationsStack, type MigrationsStackProps } from './migrations-stack.ts';
 export { PostgresMigrations } from './postgres-migrations.ts';
 export type { PostgresMigrationsProps } from './postgres-migrations-props.ts';
+export type { PreflightHookProps } from './preflight-hook.ts';

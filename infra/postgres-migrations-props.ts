@@ -7,6 +7,7 @@ import type * as secretsmanager from 'aws-cdk-lib/aws-secretsmanager';
 import type * as sns from 'aws-cdk-lib/aws-sns';
 import type { IndexStrategy, WaitFor } from '../lambda/migration/options.ts';
 import type { ConnectableDatabase } from './database-access.ts';
+import type { PreflightHookProps } from './preflight-hook.ts';
 
 export interface PostgresMigrationsProps {
   /** Folder of the migrations, absolute or relative to the directory that the CDK app runs in. */
@@ -84,6 +85,14 @@ export interface PostgresMigrationsProps {
    * @default true
    */
   readonly dashboard?: boolean;
+
+  /**
+   * A CloudFormation Hook that checks each deploy of the stack before any resource is touched. It runs in the account
+   * as it is before the deploy: it exists from the second deploy on.
+   *
+   * @default - no hook
+   */
+  readonly preflightHook?: Omit<PreflightHookProps, 'preflight'>;
 
   /**
    * Key of the functions' and the loop's logs; it has to let CloudWatch Logs use it.

@@ -18,6 +18,7 @@ import { MigrationFunction } from './migration-function.ts';
 import { checkProps, migrationOptions } from './migration-options.ts';
 import { Observability } from './observability.ts';
 import type { PostgresMigrationsProps } from './postgres-migrations-props.ts';
+import { HOOK_TIMEOUT, PreflightHook } from './preflight-hook.ts';
 
 /**
  * Runs a folder of migrations when the stack is deployed, each step once and in order, and hands index builds on
@@ -111,6 +112,15 @@ export class PostgresMigrations extends Construct implements ec2.IConnectable {
     // The first run may hand off at once, and what the loop is allowed to do hangs on the loop alone.
     this.customResource.node.addDependency(loop);
     if (props.database !== undefined) this.customResource.node.addDependency(props.database);
+    if (props.preflightHook !== undefined) {
+      const preflight = new MigrationFunction(this, 'Preflight', {
+        ...shared,
+        handler: 'preflight.handler',
+        description: `Checks a deploy before it begins (${this.node.path})`,
+        timeout: HOOK_TIMEOUT,
+      });
+      new PreflightHook(this, 'PreflightHook', { ...props.preflightHook, preflight });
+    }
     this.observability = new Observability(this, 'Observability', {
       service,
       stateMachine: loop.stateMachine,

@@ -32,7 +32,7 @@ export interface Deployed {
 export interface Delivery {
   /** Deliver each event so many times at once; CloudFormation takes the first answer. @default 1 */
   readonly times?: number;
-  /** Variables of the functions, instead of what the template says. */
+  /** Variables of all functions, instead of what the template says. */
   readonly environment?: Readonly<Record<string, string>>;
 }
 

@@ -34,7 +34,7 @@ function readCompiledMigrations(): Promise<CompiledMigrations> {
 }
 
 /** The file is our own compiler's; only its format is in question, where bundle and file are of different age. */
-function parseCompiled(text: string): CompiledMigrations {
+export function parseCompiled(text: string): CompiledMigrations {
   const json = v.parse(v.looseObject({ format: v.number() }), JSON.parse(text));
   if (json.format === 1) return json as unknown as CompiledMigrations;
   throw new MigrationError({

@@ -14,7 +14,7 @@ import { Sandbox } from './sandbox.ts';
 export interface LocalStackOptions {
   readonly aws: AwsEndpoint;
   readonly answers: AnswerBox;
-  /** Instead of what the template says, in the functions that have such a variable. */
+  /** For every function, instead of what the template says. */
   readonly environment?: Readonly<Record<string, string>>;
 }
 
@@ -58,14 +58,10 @@ export class LocalStack {
   #function(assembly: string, { logicalId, properties }: LocalResource): void {
     const { Code, Handler, Environment, Timeout } = v.parse(functionProperties, properties);
     const { aws, answers, environment = {} } = this.#options;
-    const variables = Object.entries(Environment.Variables).map(([name, value]) => [
-      name,
-      environment[name] ?? value,
-    ]);
     const sandbox = new Sandbox({
       directory: join(assembly, `asset.${Code.S3Key.replace(/\.zip$/, '')}`),
       handler: Handler,
-      environment: { ...aws.environment, TZ: ':UTC', ...Object.fromEntries(variables) },
+      environment: { ...aws.environment, TZ: ':UTC', ...Environment.Variables, ...environment },
       timeoutSeconds: Timeout,
       answers,
       log: (line) => void this.log.push(line),

@@ -43,3 +43,23 @@ describe('the dashboard', () => {
     expect(JSON.stringify(boards)).toContain(`SEARCH('{${METRIC_NAMESPACE},index,service} service=`);
   });
 });
+
+describe('the preflight hook', () => {
+  it('is asked about its own stack, before provisioning, by a role that may ask this function only', () => {
+    const { stack, secret } = newStack();
+    new PostgresMigrations(stack, 'Migrations', {
+      migrations: migrationsFolder(),
+      secret,
+      preflightHook: { failureMode: 'WARN' },
+    });
+
+    const template = Template.fromStack(stack);
+    template.hasResourceProperties('AWS::CloudFormation::LambdaHook', {
+      TargetOperations: ['STACK'],
+      FailureMode: 'WARN',
+      StackFilters: { FilteringCriteria: 'ALL', StackNames: { Include: ['Stack'] } },
+      LambdaFunction: { 'Fn::GetAtt': [Match.stringLikeRegexp('Preflight'), 'Arn'] },
+    });
+    template.hasResourceProperties('AWS::Lambda::Function', { Handler: 'preflight.handler', Timeout: 30 });
+  });
+});

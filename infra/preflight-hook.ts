@@ -1,0 +1,68 @@
+import { Aws, Duration, Stack } from 'aws-cdk-lib';
+import { CfnLambdaHook } from 'aws-cdk-lib/aws-cloudformation';
+import * as iam from 'aws-cdk-lib/aws-iam';
+import type * as lambda from 'aws-cdk-lib/aws-lambda';
+import { Construct } from 'constructs';
+
+export interface PreflightHookProps {
+  /** The function that answers, `PostgresMigrations.preflight`. */
+  readonly preflight: lambda.IFunction;
+  /** `Organization::Service::Hook`, unique in the account and region. @default 'Postgres::Migrations::Preflight' */
+  readonly alias?: string;
+  /** `FAIL` stops a deploy that would go wrong, `WARN` only says so. @default 'FAIL' */
+  readonly failureMode?: 'FAIL' | 'WARN';
+  /** Stacks that are checked, by name. @default - the stack of this construct alone */
+  readonly stackNames?: readonly string[];
+}
+
+/** CloudFormation waits so long for a hook's answer. */
+export const HOOK_TIMEOUT = Duration.seconds(30);
+
+/** Asks the preflight function before a stack is created or updated, before any resource is touched. */
+export class PreflightHook extends Construct {
+  readonly hook: CfnLambdaHook;
+
+  constructor(scope: Construct, id: string, props: PreflightHookProps) {
+    super(scope, id);
+    const executionRole = new iam.Role(this, 'ExecutionRole', {
+      assumedBy: new iam.ServicePrincipal('hooks.cloudformation.amazonaws.com'),
+      description: 'Lets CloudFormation ask the preflight function',
+    });
+    props.preflight.grantInvoke(executionRole);
+    mayReadCode(props.preflight);
+    this.hook = new CfnLambdaHook(this, 'Hook', {
+      alias: props.alias ?? 'Postgres::Migrations::Preflight',
+      executionRole: executionRole.roleArn,
+      failureMode: props.failureMode ?? 'FAIL',
+      hookStatus: 'ENABLED',
+      lambdaFunction: props.preflight.functionArn,
+      // Of stacks a hook is asked before provisioning only; for a delete the function answers yes.
+      targetOperations: ['STACK'],
+      stackFilters: {
+        filteringCriteria: 'ALL',
+        stackNames: { include: [...(props.stackNames ?? [ownStackName(this)])] },
+      },
+    });
+    this.hook.node.addDependency(executionRole);
+  }
+}
+
+function ownStackName(construct: Construct): string {
+  return Stack.of(construct).stackName;
+}
+
+/**
+ * The function that is asked is of the deploy before. The new migrations lie in the new code's asset, which is uploaded
+ * before the hook is asked: to the same bucket, under a name that only the new template knows.
+ */
+function mayReadCode(preflight: lambda.IFunction): void {
+  const { code } = preflight.node.defaultChild as lambda.CfnFunction;
+  const bucket = 's3Bucket' in code ? code.s3Bucket : undefined;
+  if (bucket === undefined) return;
+  preflight.addToRolePolicy(
+    new iam.PolicyStatement({
+      actions: ['s3:GetObject'],
+      resources: [`arn:${Aws.PARTITION}:s3:::${bucket}/*.zip`],
+    }),
+  );
+}

@@ -1,0 +1,99 @@
+import { comingMigrations } from './aws/coming-migrations.ts';
+import { functionContext } from './aws/function-context.ts';
+import {
+  type HookAnswer,
+  type HookEvent,
+  MOST_MESSAGE_CHARACTERS,
+  parseHookEvent,
+} from './aws/hook-event.ts';
+import { preflight } from './story/preflight.ts';
+
+interface LambdaContext {
+  getRemainingTimeInMillis(): number;
+}
+
+/** Kept free for the answer. */
+const MARGIN_MILLISECONDS = 2_000;
+
+/**
+ * Answers CloudFormation's hook before a stack operation touches anything:
+ * 1. a stack that is deleted is none of our business;
+ * 2. the migrations that the deploy brings are read from the asset that its template names; where that can't be,
+ *    those of the deploy before are checked, and the answer says so;
+ * 3. all that would make them fail is found, and said in one message.
+ * Nothing is thrown: a hook whose function fails is a riddle to whoever deploys.
+ */
+export async function handler(event: unknown, context: LambdaContext): Promise<HookAnswer> {
+  const asked = parseHookEvent(event);
+  const { clientRequestToken } = asked;
+  if (asked.actionInvocationPoint === 'DELETE_PRE_PROVISION')
+    return {
+      hookStatus: 'SUCCESS',
+      message: 'Nothing is checked when a stack is deleted.',
+      clientRequestToken,
+    };
+  const milliseconds = context.getRemainingTimeInMillis() - MARGIN_MILLISECONDS;
+  try {
+    return await inTime(check(asked, context), milliseconds);
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    return {
+      hookStatus: 'FAILED',
+      errorCode: 'InternalFailure',
+      message: `The migrations could not be checked: ${reason}`.slice(0, MOST_MESSAGE_CHARACTERS),
+      clientRequestToken,
+    };
+  }
+}
+
+async function check(event: HookEvent, context: LambdaContext): Promise<HookAnswer> {
+  const { target, options, migrations: deployed } = await functionContext(context.getRemainingTimeInMillis());
+  const { migrations, note } = await comingOr(event, deployed);
+  const findings = await preflight({ target, options, migrations });
+  const { clientRequestToken } = event;
+  if (findings.length === 0)
+    return {
+      hookStatus: 'SUCCESS',
+      message: `Nothing stands in the way of the migrations.${note}`,
+      clientRequestToken,
+    };
+  const things = findings.length === 1 ? 'One thing' : `${findings.length} things`;
+  return {
+    hookStatus: 'FAILED',
+    errorCode: 'NonCompliant',
+    message: [`${things} would make the migrations of this deploy fail.${note}`, ...findings]
+      .join('\n\n')
+      .slice(0, MOST_MESSAGE_CHARACTERS),
+    clientRequestToken,
+  };
+}
+
+type Compiled = Awaited<ReturnType<typeof functionContext>>['migrations'];
+
+async function comingOr(
+  event: HookEvent,
+  deployed: Compiled,
+): Promise<{ migrations: Compiled; note: string }> {
+  try {
+    // A template without our function deploys no migrations.
+    return { migrations: (await comingMigrations(event)) ?? { ...deployed, migrations: [] }, note: '' };
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    return {
+      migrations: deployed,
+      note: ` (Only the migrations of the deploy before could be checked, not the new ones: ${reason}.)`,
+    };
+  }
+}
+
+async function inTime<T>(work: Promise<T>, milliseconds: number): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error('the time of a hook was over')), Math.max(0, milliseconds));
+  });
+  try {
+    return await Promise.race([work, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

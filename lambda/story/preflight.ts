@@ -1,0 +1,167 @@
+import type { Ledger } from '../migration/ledger.ts';
+import { type LockMode, lockModes, modesConflict } from '../migration/lock-modes.ts';
+import type { CompiledMigrations, Migration, RelationName } from '../migration/migration.ts';
+import { MigrationError } from '../migration/migration-error.ts';
+import type { MigrationOptions } from '../migration/options.ts';
+import { DriftError, type PendingStep, type Plan, plan } from '../migration/plan.ts';
+import { waitOf } from '../migration/waiting.ts';
+import { type Blocker, describeBlocker, lockHolders } from '../postgres/blockers.ts';
+import { APPLICATION_NAME, withSession } from '../postgres/connect.ts';
+import type { ConnectionTarget } from '../postgres/connection-target.ts';
+import { readLedger } from '../postgres/ledger.ts';
+import type { Session } from '../postgres/session.ts';
+import { refusePlainIndexes } from './plain-index-check.ts';
+import { locksOf } from './planned-locks.ts';
+import { TableKnowledge } from './table-knowledge.ts';
+
+export interface PreflightRequest {
+  readonly target: ConnectionTarget;
+  readonly options: MigrationOptions;
+  /** Those that the deploy brings. */
+  readonly migrations: CompiledMigrations;
+  /** Seconds after which connecting is given up. @default 10: a database that sleeps is awake by then */
+  readonly patienceSeconds?: number;
+}
+
+/** A hook has 30 seconds in all. */
+const PATIENCE_SECONDS = 10;
+const STATEMENT_SECONDS = 8;
+
+/** Whoever has held a lock for so long will hold it for longer than a step waits. */
+const OLD_SECONDS = 60;
+
+/** Everything that would make a deploy fail, found without touching anything: each finding a text for a person. */
+export async function preflight({
+  target,
+  options,
+  migrations,
+  patienceSeconds = PATIENCE_SECONDS,
+}: PreflightRequest): Promise<string[]> {
+  try {
+    return await withSession(target, (session) => look(session, options, migrations), {
+      patienceSeconds,
+    });
+  } catch (error) {
+    if (error instanceof MigrationError) return [error.message];
+    throw error;
+  }
+}
+
+async function look(
+  session: Session,
+  options: MigrationOptions,
+  { migrations }: CompiledMigrations,
+): Promise<string[]> {
+  await session.script(
+    `set default_transaction_read_only = on; set statement_timeout = '${STATEMENT_SECONDS}s'; set lock_timeout = '2s'`,
+  );
+  const { ledger } = await readLedger(session, options.ledgerSchema);
+  const changed = migrations.flatMap((migration) => driftOf(migration, ledger));
+  const planned = plan(
+    migrations.filter(({ version }) => !changed.some((drift) => drift.version === version)),
+    ledger,
+  );
+  return [
+    ...changed.map(({ message }) => message),
+    ...(await plainIndexes(session, planned.pending, options)),
+    ...waitsFor(planned, options),
+    ...(await blockers(session, planned.pending)),
+  ];
+}
+
+function driftOf(migration: Migration, ledger: Ledger): { version: string; message: string }[] {
+  try {
+    plan([migration], ledger);
+    return [];
+  } catch (error) {
+    if (error instanceof DriftError) return [{ version: migration.version, message: error.message }];
+    throw error;
+  }
+}
+
+/** R5's refusal, of every file that has one. */
+async function plainIndexes(
+  session: Session,
+  pending: readonly PendingStep[],
+  { indexStrategy, smallTableRows }: MigrationOptions,
+): Promise<string[]> {
+  if (indexStrategy === 'inline') return [];
+  const knowledge = new TableKnowledge(session, smallTableRows);
+  await knowledge.measure(
+    pending.map(({ step }) => step),
+    true,
+  );
+  const findings: string[] = [];
+  for (let left = pending; ; ) {
+    try {
+      refusePlainIndexes(left, knowledge, smallTableRows);
+      return findings;
+    } catch (error) {
+      if (!(error instanceof MigrationError)) throw error;
+      findings.push(error.message);
+      left = left.filter(({ migration }) => migration.file !== error.details.place?.file);
+    }
+  }
+}
+
+/** A deploy that does not wait is not held up by a build. */
+function waitsFor({ pending, builds }: Plan, { waitFor }: MigrationOptions): string[] {
+  if (waitFor === 'nothing') return [];
+  for (const next of pending) {
+    const wait = waitOf(next, builds);
+    if (wait === undefined) continue;
+    const { index, table, state } = wait.build;
+    const name = index || table;
+    const next_ =
+      state === 'cancelled'
+        ? `build it: {"action": "retry", "index": "${name}"}`
+        : 'see how far it is with the action status, and deploy when it is valid; or choose waitFor: "nothing"';
+    return [
+      `${next.migration.file} would wait for the build of ${name} on ${table}, which is ${state}: ${wait.because}.\nNext: ${next_}.`,
+    ];
+  }
+  return [];
+}
+
+async function blockers(session: Session, pending: readonly PendingStep[]): Promise<string[]> {
+  const needed = new Map<string, { relation: RelationName; mode: LockMode; file: string }>();
+  for (const { migration, step } of pending) {
+    // An index operation waits its turn in the loop, as long as it takes.
+    if (step.kind === 'index-operation') continue;
+    for (const { relation, mode = 'access exclusive' } of locksOf(step, false)) {
+      const key = `${relation.schema ?? ''}.${relation.name}.${mode}`;
+      if (!needed.has(key)) needed.set(key, { relation, mode, file: migration.file });
+    }
+  }
+  const findings = new Map<number, string>();
+  for (const { relation, mode, file } of needed.values()) {
+    for (const blocker of await lockHolders(session, [relation])) {
+      if (findings.has(blocker.pid) || !isInTheWay(blocker, mode)) continue;
+      findings.set(
+        blocker.pid,
+        `${file} needs the ${mode} lock on ${relation.name}, which ${describeBlocker(blocker)} stands in the way of.\nNext: let that transaction end, or end it: select pg_terminate_backend(${blocker.pid}).`,
+      );
+    }
+  }
+  return [...findings.values()];
+}
+
+/** Our own builds are waited for, not blocked by. */
+export function isInTheWay({ seconds, lock, application }: Blocker, mode: LockMode): boolean {
+  if (
+    seconds < OLD_SECONDS ||
+    application === APPLICATION_NAME ||
+    / (?:build|supervisor) \d+$/.test(application)
+  )
+    return false;
+  return lock.split(', ').some((held) => modesConflict(mode, modeOf(held)));
+}
+
+/** `ShareUpdateExclusiveLock` → `share update exclusive` */
+function modeOf(held: string): LockMode {
+  const words = held
+    .replace(/Lock$/, '')
+    .replace(/(?!^)[A-Z]/g, ' $&')
+    .toLowerCase();
+  return lockModes.find((mode) => mode === words) ?? 'access exclusive';
+}
