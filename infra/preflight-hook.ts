@@ -21,6 +21,8 @@ export const HOOK_TIMEOUT = Duration.seconds(30);
 /** Asks the preflight function before a stack is created or updated, before any resource is touched. */
 export class PreflightHook extends Construct {
   readonly hook: CfnLambdaHook;
+  /** Where the CDK puts the functions' code, old and new. */
+  readonly codeBucket: string;
 
   constructor(scope: Construct, id: string, props: PreflightHookProps) {
     super(scope, id);
@@ -29,7 +31,8 @@ export class PreflightHook extends Construct {
       description: 'Lets CloudFormation ask the preflight function',
     });
     props.preflight.grantInvoke(executionRole);
-    mayReadCode(props.preflight);
+    this.codeBucket = codeBucketOf(props.preflight);
+    mayRead(props.preflight, this.codeBucket);
     this.hook = new CfnLambdaHook(this, 'Hook', {
       alias: props.alias ?? 'Postgres::Migrations::Preflight',
       executionRole: executionRole.roleArn,
@@ -55,14 +58,17 @@ function ownStackName(construct: Construct): string {
  * The function that is asked is of the deploy before. The new migrations lie in the new code's asset, which is uploaded
  * before the hook is asked: to the same bucket, under a name that only the new template knows.
  */
-function mayReadCode(preflight: lambda.IFunction): void {
-  const { code } = preflight.node.defaultChild as lambda.CfnFunction;
-  const bucket = 's3Bucket' in code ? code.s3Bucket : undefined;
-  if (bucket === undefined) return;
+function mayRead(preflight: lambda.IFunction, bucket: string): void {
   preflight.addToRolePolicy(
     new iam.PolicyStatement({
       actions: ['s3:GetObject'],
       resources: [`arn:${Aws.PARTITION}:s3:::${bucket}/*.zip`],
     }),
   );
+}
+
+function codeBucketOf(preflight: lambda.IFunction): string {
+  const { code } = preflight.node.defaultChild as lambda.CfnFunction;
+  if ('s3Bucket' in code && code.s3Bucket !== undefined) return code.s3Bucket;
+  throw new TypeError(`the code of ${preflight.node.path} is no asset`);
 }

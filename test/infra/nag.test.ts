@@ -9,6 +9,7 @@ describe("cdk-nag's AwsSolutions pack", () => {
     const migrations = new PostgresMigrations(stack, 'Migrations', {
       migrations: migrationsFolder(),
       secret,
+      preflightHook: {},
     });
 
     const { violations } = new AwsSolutionsChecks(stack).validateScope(migrations);
