@@ -1,20 +1,50 @@
+import { fork } from 'node:child_process';
+import { once } from 'node:events';
 import { cpSync, mkdirSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { App } from 'aws-cdk-lib';
-import { MigrationsStack } from '../../infra/migrations-stack.ts';
+import { fileURLToPath } from 'node:url';
+import { MigrationError } from '../../lambda/migration/migration-error.ts';
 
 export const SECRET_NAME = 'postgres-migrations/database';
 
-/** What `cdk synth` would write for this folder of migrations: template and assets, in a directory of their own. */
-export function synthesize(migrations: string, outdir: string, maxConcurrentTables: number): string {
-  const app = new App({ outdir, analyticsReporting: false });
-  new MigrationsStack(app, 'PostgresMigrations', {
-    migrations,
-    secret: { kind: 'name', name: SECRET_NAME },
-    maxConcurrentTables,
+/** What a process that synthesizes is told, as JSON. */
+export interface Synthesis {
+  readonly migrations: string;
+  readonly outdir: string;
+  readonly maxConcurrentTables: number;
+}
+
+export interface SynthesisPlace {
+  /** For what the synthesis writes meanwhile. */
+  readonly temporary: string;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Writes what `cdk synth` would for a folder of migrations: template and assets. That keeps a processor busy for some
+ * seconds, so it is done in another process, where nothing else has to wait for it. Resolves with the directory.
+ */
+export async function synthesize(
+  synthesis: Synthesis,
+  { temporary, signal }: SynthesisPlace,
+): Promise<string> {
+  const program = fileURLToPath(new URL('synthesize.ts', import.meta.url));
+  const child = fork(program, [JSON.stringify(synthesis)], {
+    env: { ...process.env, TMPDIR: temporary },
+    stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
+    signal,
   });
-  app.synth();
-  return outdir;
+  let said = '';
+  child.stderr?.on('data', (chunk: Buffer) => {
+    said += chunk;
+  });
+  const [code] = await once(child, 'close');
+  if (code === 0) return synthesis.outdir;
+  throw new MigrationError({
+    code: 'synth-failed',
+    what: `The stack could not be synthesized: ${said.trim()}`,
+    next: 'mend what the message above names, then start again.',
+  });
 }
 
 /** The release before: the tables only, as they have been in use for a while. */

@@ -51,8 +51,12 @@ export async function tellStory(play: Play, scene: Scene): Promise<boolean> {
   const { stage, database, cloudFormation } = scene;
   const title = (text: string) => stage.line(play.terminal.colors.bold(`\n${text}`));
   const earlier = earlierRelease(migrations, join(directory, 'earlier'));
-  const before = synthesize(earlier, join(directory, 'assembly-1'), SIDE_BY_SIDE);
-  const after = synthesize(migrations, join(directory, 'assembly-2'), SIDE_BY_SIDE);
+  const assembly = (folder: string, name: string) =>
+    synthesize(
+      { migrations: folder, outdir: join(directory, name), maxConcurrentTables: SIDE_BY_SIDE },
+      { temporary: directory, signal: play.signal },
+    );
+  const [before, after] = await Promise.all([assembly(earlier, 'before'), assembly(migrations, 'after')]);
   const compiled = await compileMigrations(migrations);
 
   title('An earlier release: CloudFormation Create, tables only');
