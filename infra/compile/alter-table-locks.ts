@@ -4,7 +4,7 @@ import { isSerial } from '../schema/learn-table.ts';
 import { emptyRelation, type Schema } from '../schema/schema.ts';
 import type { Relation } from '../schema/table.ts';
 import { isPlainConversion, typeChange } from '../schema/type-change.ts';
-import { dataTypeOf } from '../schema/type-name.ts';
+import { type DataType, dataTypeOf } from '../schema/type-name.ts';
 import { volatileFunctionIn } from '../schema/volatility.ts';
 import { attachIndexLocks, othersLocked } from './alter-table-others.ts';
 import type { LockList } from './lock-list.ts';
@@ -170,7 +170,8 @@ function workOfConstraint({ contype, skip_validation, indexname, is_enforced }: 
 /** A constraint in a column's definition is checked against all rows, a default that is the same for all is not stored in them. */
 function workOfColumn({ typeName, constraints = [] }: ColumnDef, schema: Schema): LockWork {
   if (typeName !== undefined && isSerial(dataTypeOf(typeName).name)) return 'rewrite';
-  let work: LockWork = 'moment';
+  let work: LockWork =
+    typeName !== undefined && isConstrainedDomain(dataTypeOf(typeName), schema) ? 'rewrite' : 'moment';
   const all = constraints.map((node) => as('Constraint', node) ?? {});
   const hasDefault = all.some(({ contype }) => contype === 'CONSTR_DEFAULT');
   for (const constraint of all) {
@@ -185,6 +186,12 @@ function workOfColumn({ typeName, constraints = [] }: ColumnDef, schema: Schema)
     work = longerWork(work, workOfConstraint(constraint));
   }
   return work;
+}
+
+/** Postgres does not see that a null, or the default, meets the domain's constraints in every row. */
+export function isConstrainedDomain({ name }: DataType, schema: Schema): boolean {
+  const type = schema.type(name.split('.').at(-1) ?? '');
+  return type?.kind === 'domain' && type.constrained;
 }
 
 function workOfType(

@@ -15,9 +15,11 @@ import {
 import { typeRules } from './rules/data-types.ts';
 import { dropCascade, dropSchema, dropTable, truncate } from './rules/dropped-objects.ts';
 import { duplicateIndex, redundantIndex } from './rules/duplicate-indexes.ts';
+import { enumValueOrder, renameEnumValue } from './rules/enum-values.ts';
 import { foreignKeyWithoutIndex } from './rules/foreign-key-index.ts';
 import { nameTooLong } from './rules/long-names.ts';
 import {
+  constrainedDomainColumn,
   identityColumn,
   requiredColumn,
   storedGeneratedColumn,
@@ -25,7 +27,7 @@ import {
 } from './rules/new-columns.ts';
 import { attachWithoutCheck, createPartitionOf, detachWithoutConcurrently } from './rules/partitions.ts';
 import { ifNotExistsIndex, plainCreateIndex, plainDropIndex, plainReindex } from './rules/plain-indexes.ts';
-import { renameEnumValue, renameTable } from './rules/renamed-tables.ts';
+import { renameTable } from './rules/renamed-tables.ts';
 import {
   cluster,
   lockTable,
@@ -76,6 +78,7 @@ export const rules: readonly Rule[] = [
   volatileDefault,
   storedGeneratedColumn,
   identityColumn,
+  constrainedDomainColumn,
   changeColumnType,
   renameColumn,
   dropColumn,
@@ -84,6 +87,7 @@ export const rules: readonly Rule[] = [
 
   renameTable,
   renameEnumValue,
+  enumValueOrder,
   dropTable,
   dropCascade,
   dropSchema,

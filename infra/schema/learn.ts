@@ -5,6 +5,7 @@ import { learnAlterTable } from './learn-alter-table.ts';
 import { learnCreateTable, learnNamed } from './learn-table.ts';
 import type { Schema, Volatility } from './schema.ts';
 import type { Origin, Relation } from './table.ts';
+import { learnType } from './user-type.ts';
 
 /** Leads a schema from before a statement to after it. What it cannot see into (DO, CALL) changes nothing. */
 export function learn(schema: Schema, tree: Node, origin: Origin): void {
@@ -25,7 +26,10 @@ export function learn(schema: Schema, tree: Node, origin: Origin): void {
   } else if ('CreatePolicyStmt' in tree) {
     const { table } = tree.CreatePolicyStmt;
     if (table !== undefined) schema.relationOrUnknown(relationOf(table)).hasPolicy = true;
-  } else learnQuery(schema, tree, origin);
+  } else {
+    learnType(schema, tree);
+    learnQuery(schema, tree, origin);
+  }
 }
 
 /** Views, and tables that a query makes. */

@@ -1,5 +1,6 @@
 import type { RelationName } from '../../lambda/migration/migration.ts';
 import type { Index, Relation } from './table.ts';
+import type { UserType } from './user-type.ts';
 
 /** How much a function's answer may change: only a volatile one has to be asked for each row. */
 export type Volatility = 'immutable' | 'stable' | 'volatile';
@@ -11,6 +12,8 @@ export type Volatility = 'immutable' | 'stable' | 'volatile';
 export class Schema {
   readonly #relations = new Map<string, Relation[]>();
   readonly #indexes = new Map<string, Index[]>();
+  readonly #indexesOf = new Map<Relation, Index[]>();
+  readonly #types = new Map<string, UserType>();
   readonly #functions = new Map<string, Volatility>();
 
   /** A table, view or materialized view. */
@@ -71,15 +74,17 @@ export class Schema {
   }
 
   indexesOf(relation: Relation): readonly Index[] {
-    return [...this.#indexes.values()].flat().filter(({ table }) => table === relation);
+    return this.#indexesOf.get(relation) ?? [];
   }
 
   addIndex(index: Index): void {
     add(this.#indexes, index.name, index);
+    add(this.#indexesOf, index.table, index);
   }
 
   dropIndex(index: Index): void {
     remove(this.#indexes, index.name, index);
+    remove(this.#indexesOf, index.table, index);
   }
 
   renameIndex(index: Index, name: string): void {
@@ -91,6 +96,15 @@ export class Schema {
   /** Of a function that the folder creates; by name, since overloads seldom differ in it. */
   volatility(functionName: string): Volatility | undefined {
     return this.#functions.get(functionName);
+  }
+
+  /** An enum or a domain that the folder creates, by name without schema. */
+  type(name: string): UserType | undefined {
+    return this.#types.get(name);
+  }
+
+  setType(name: string, type: UserType): void {
+    this.#types.set(name, type);
   }
 
   setVolatility(functionName: string, volatility: Volatility): void {
@@ -126,13 +140,13 @@ function pick<Item>(
   return exact ?? (name.schema === undefined ? items?.at(-1) : undefined);
 }
 
-function add<Item>(map: Map<string, Item[]>, key: string, item: Item): void {
+function add<Key, Item>(map: Map<Key, Item[]>, key: Key, item: Item): void {
   const list = map.get(key);
   if (list === undefined) map.set(key, [item]);
   else list.push(item);
 }
 
-function remove<Item>(map: Map<string, Item[]>, key: string, item: Item): void {
+function remove<Key, Item>(map: Map<Key, Item[]>, key: Key, item: Item): void {
   const rest = (map.get(key) ?? []).filter((each) => each !== item);
   if (rest.length === 0) map.delete(key);
   else map.set(key, rest);

@@ -133,7 +133,7 @@ export function exitCodeOf(error: unknown): ExitCode {
   if (error instanceof Interrupted) return error.exitCode;
   if (
     error instanceof MigrationError &&
-    ['usage', 'connection-invalid', 'action-invalid'].includes(error.code)
+    ['usage', 'connection-invalid', 'action-invalid', 'unknown-rule'].includes(error.code)
   ) {
     return exitCode.usage;
   }

@@ -63,12 +63,19 @@ const TYPES = [
 const SETUP = `
   create function own_volatile() returns int language plpgsql as 'begin return 1; end';
   create function own_stable() returns int stable language plpgsql as 'begin return 1; end';
+  create domain plain as int;
+  create domain constrained as int check (value > 0);
+  create domain required as int not null;
   create table t (id int not null, x int, note text, d date);
 `;
 
 /** Each with whether it writes the table anew. */
 const STATEMENTS = [
   'alter table t add column y int',
+  'alter table t add column y plain',
+  'alter table t add column y constrained',
+  'alter table t add column y constrained default 1',
+  'alter table t add column y required default 1',
   'alter table t add column y int default 1',
   'alter table t add column y int not null default 1',
   'alter table t add column y timestamptz default now()',

@@ -17,7 +17,19 @@ function droppedRelations(context: StatementContext): readonly string[] {
   if (RELATIONS[drop?.removeType ?? ''] === undefined) return [];
   return namesOf(drop)
     .filter((parts) => context.isExisting(relationOfParts(parts)))
+    .filter((parts) => drop?.removeType === 'OBJECT_TABLE' || !isReplaced(context, parts.at(-1) ?? ''))
     .map((parts) => context.show(relationOfParts(parts)));
+}
+
+/** A view whose name is given anew in the same transaction is not missed. */
+function isReplaced({ after }: StatementContext, name: string): boolean {
+  return after.some(({ tree }) => {
+    const made =
+      as('ViewStmt', tree)?.view ??
+      as('CreateTableAsStmt', tree)?.into?.rel ??
+      as('CreateStmt', tree)?.relation;
+    return made?.relname === name || as('RenameStmt', tree)?.newname === name;
+  });
 }
 
 function namesOf(drop: DropStmt | undefined): readonly (readonly string[])[] {

@@ -1,6 +1,7 @@
+import { isConstrainedDomain } from '../../compile/alter-table-locks.ts';
 import { constraintName } from '../../compile/index-name.ts';
 import { isSerial } from '../../schema/learn-table.ts';
-import { dataTypeOf } from '../../schema/type-name.ts';
+import { dataTypeOf, showType } from '../../schema/type-name.ts';
 import { volatileFunctionIn } from '../../schema/volatility.ts';
 import { withCommand } from '../alteration.ts';
 import {
@@ -103,6 +104,27 @@ function report(
     relation: column.alteration.table,
   };
 }
+
+export const constrainedDomainColumn: Rule = {
+  name: 'constrained-domain-column',
+  severity: 'warning',
+  title: 'a new column of a domain with constraints',
+  aboutLocks: true,
+  *check(context) {
+    for (const { alteration, name, definition } of addedColumns(context.alteration)) {
+      const { typeName } = definition;
+      if (typeName === undefined || !isConstrainedDomain(dataTypeOf(typeName), context.schema)) continue;
+      const { table } = alteration;
+      yield {
+        index: context.file.source.indexOfByte(typeName.location ?? 0),
+        what: `Postgres asks ${showType(dataTypeOf(typeName))} of every row, also where the column is null, and writes the whole of ${context.show(table)} anew.`,
+        instead: context.allowing(this.name, `${table.name} is small enough to be closed that long`),
+        note: `For a large table, give ${name} the type below the domain, and the domain's checks as constraints of the table: NOT VALID first, validated in the next transaction.`,
+        relation: table,
+      };
+    }
+  },
+};
 
 export const identityColumn: Rule = {
   name: 'identity-column',

@@ -57,23 +57,3 @@ function hasView({ after }: StatementContext, { schema, name }: RelationName): b
     return view !== undefined && view.relname === name && view.schemaname === schema;
   });
 }
-
-export const renameEnumValue: Rule = {
-  name: 'rename-enum-value',
-  severity: 'warning',
-  title: 'RENAME VALUE of an enum type',
-  aboutLocks: false,
-  *check(context) {
-    const change = as('AlterEnumStmt', context.tree);
-    if (change?.oldVal === undefined) return;
-    const { oldVal: from, newVal: to = '', typeName = [] } = change;
-    const parts = typeName.map((node) => as('String', node)?.sval ?? '');
-    const type = context.show({ schema: parts.at(-2), name: parts.at(-1) ?? '' });
-    const literal = (value: string) => `'${value.replaceAll("'", "''")}'`;
-    yield {
-      what: `Code that is deployed before this, or beside it, fails as soon as it names the value ${from}.`,
-      instead: context.alone(`alter type ${type} add value ${literal(to)} after ${literal(from)};`),
-      note: `Let the application write the new value, change the old rows in batches, and leave ${from} where it is: a value that no row has costs nothing.`,
-    };
-  },
-};

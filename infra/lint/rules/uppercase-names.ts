@@ -19,6 +19,7 @@ export const uppercaseName: Rule = {
     const names = new Set(
       [create?.relation?.relname, ...columns, ...added].filter((name) => /\p{Lu}/u.test(name ?? '')),
     );
+    if (names.size === 0) return;
     const tokens = context.tokens.filter(({ text }) => text.startsWith('"') && names.has(text.slice(1, -1)));
     const [first] = tokens;
     if (first === undefined) return;
