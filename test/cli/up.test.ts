@@ -1,9 +1,10 @@
 import { hostname, userInfo } from 'node:os';
 import pg from 'pg';
 import { beforeEach, describe, expect, it, onTestFinished } from 'vitest';
+import { withTcpProxy } from '../../local/tcp-proxy.ts';
 import { expectEventually } from '../support/expect-eventually.ts';
 import { type FreshDatabase, freshDatabase } from '../support/fresh-database.ts';
-import { type Files, folderOf, Migrate, migrate, steady, write } from './command-line.ts';
+import { type Ended, type Files, folderOf, Migrate, migrate, steady, write } from './command-line.ts';
 
 let database: FreshDatabase;
 let env: { DATABASE_URL: string };
@@ -253,14 +254,15 @@ Done in N s: 1 migration applied.
 });
 
 describe('Ctrl-C', () => {
+  const sleeping = () =>
+    database.query(
+      `select from pg_stat_activity where datname = current_database() and state = 'active'
+          and query like '%pg_sleep(600)%' and pid <> pg_backend_pid()`,
+    );
+
   it('cancels the statement under way, says what stays, and the next up goes on there', async () => {
     const dir = folderOf({ ...words, '2_long.sql': 'create table long (); select pg_sleep(600);' });
     const up = new Migrate(['up', '--dir', dir], env);
-    const sleeping = () =>
-      database.query(
-        `select from pg_stat_activity where datname = current_database() and state = 'active'
-            and query like '%pg_sleep(600)%' and pid <> pg_backend_pid()`,
-      );
     await expectEventually(async () => (await sleeping()).length === 1);
     up.signal('SIGINT');
     const { code, stderr } = await up.ended;
@@ -275,6 +277,32 @@ Next: run up again: it goes on from here. The verb status shows how far the buil
     write(dir, { '2_long.sql': 'create table long ();' });
     const again = await migrate(['up', '--dir', dir], env);
     expect(again).toMatchObject({ code: 0, stdout: expect.stringContaining('applied     2_long\n') });
+  });
+
+  it('pressed again ends the process at once, also where the database does not answer any more', async () => {
+    await withTcpProxy({ target: database.url }, async (proxy) => {
+      const held = proxy.inject({
+        direction: 'to-server',
+        containing: 'pg_cancel_backend',
+        action: 'hold',
+      });
+      const up = new Migrate(['up', '--dir', folderOf({ '1_long.sql': 'select pg_sleep(600);' })], {
+        DATABASE_URL: proxy.url,
+      });
+      await expectEventually(async () => (await sleeping()).length === 1);
+      up.signal('SIGINT');
+      await held;
+      let ended: Ended | undefined;
+      void up.ended.then((end) => {
+        ended = end;
+      });
+      // One that follows at once is taken for an echo of the first.
+      await expectEventually(() => {
+        up.signal('SIGINT');
+        return ended;
+      });
+      expect(ended).toMatchObject({ code: 130, stderr: '' });
+    });
   });
 
   it('leaves a build to the database, says so, and the next up finds it valid', async () => {
