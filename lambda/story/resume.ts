@@ -1,5 +1,7 @@
 import type { ResumeResult } from '../index-build/loop-task.ts';
 import { MigrationError } from '../migration/migration-error.ts';
+import { DriftError } from '../migration/plan.ts';
+import { keepForEarlierCode } from './earlier-code.ts';
 import type { RunRequest } from './run.ts';
 import { runMigrations } from './run-migrations.ts';
 
@@ -19,6 +21,8 @@ export async function resume(request: RunRequest): Promise<ResumeResult> {
     const open = builds.some(({ state }) => state === 'pending' || state === 'building');
     return { outcome: open || outcome === 'unfinished' ? 'more' : 'settled' };
   } catch (error) {
+    // After a rollback the loop runs with earlier code, whose files newer code may have rewritten.
+    if (error instanceof DriftError) await keepForEarlierCode(request);
     if (error instanceof MigrationError && SETTLED.has(error.code)) return { outcome: 'settled' };
     throw error;
   }

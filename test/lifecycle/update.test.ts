@@ -94,6 +94,13 @@ describe('the Update back after a failed one', () => {
     expect(status).toBe('UPDATE_ROLLBACK_COMPLETE');
     expect(await life.steps()).toEqual(['1.0 applied', '2.0 applied']);
     expect(await life.indexes()).toEqual(['large_pkey', 'u']);
+    // The loop, which runs with the old code by then, takes no offence either.
+    const loop = life.cloudFormation.stack?.sandbox('MigrationsIndexBuild');
+    expect(await loop?.invoke({ task: 'resume' })).toEqual({ outcome: 'settled' });
+    expect(await loop?.invoke({ task: 'settle', execution: 'again' })).toEqual({
+      outcome: 'valid',
+      message: '',
+    });
   });
 
   it('does not try builds again that had failed before', async () => {
