@@ -1,9 +1,9 @@
-import type {
-  CompiledMigrations,
-  IndexOperationStep,
-  RelationName,
+import {
+  type CompiledMigrations,
+  type IndexOperationStep,
+  type RelationName,
+  statementsOf,
 } from '../../lambda/migration/migration.ts';
-import { statementsOf } from '../../lambda/migration/migration.ts';
 import type { MigrationOptions } from '../../lambda/migration/options.ts';
 import { type PendingStep, plan } from '../../lambda/migration/plan.ts';
 import { mayBeSame, type PresentTable } from '../../lambda/migration/route.ts';
