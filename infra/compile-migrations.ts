@@ -37,7 +37,12 @@ export async function compileMigrations(directory: string): Promise<CompiledMigr
 
 /** As compileMigrations, for a construct's constructor, which cannot wait. */
 export function compileMigrationsSync(directory: string): CompiledMigrations {
-  const migrations = parseMigrations(directory).map(({ migration }) => migration);
+  return compiledFrom(parseMigrations(directory));
+}
+
+/** What of parsed migrations the functions need. */
+export function compiledFrom(parsed: readonly ParsedMigration[]): CompiledMigrations {
+  const migrations = parsed.map(({ migration }) => migration);
   return { format: 1, checksum: checksumOf(migrations), migrations };
 }
 

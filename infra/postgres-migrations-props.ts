@@ -7,6 +7,7 @@ import type * as secretsmanager from 'aws-cdk-lib/aws-secretsmanager';
 import type * as sns from 'aws-cdk-lib/aws-sns';
 import type { IndexStrategy, WaitFor } from '../lambda/migration/options.ts';
 import type { ConnectableDatabase } from './database-access.ts';
+import type { LintProps } from './lint-at-synth.ts';
 import type { PreflightHookProps } from './preflight-hook.ts';
 
 export interface PostgresMigrationsProps {
@@ -100,6 +101,14 @@ export interface PostgresMigrationsProps {
    * @default - CloudWatch's own encryption
    */
   readonly logEncryptionKey?: kms.IKey;
+
+  /**
+   * What the linter makes of the migrations at synth: its errors fail it, its warnings are shown. `false`: it is not
+   * asked.
+   *
+   * @default - every file is judged, by the levels that docs/lint.md gives
+   */
+  readonly lint?: LintProps | false;
 
   /**
    * Schema of the ledger.

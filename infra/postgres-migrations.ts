@@ -9,11 +9,12 @@ import { Construct } from 'constructs';
 import { environment } from '../lambda/environment.ts';
 import { defaultOptions } from '../lambda/migration/options.ts';
 import { acknowledgeFindings } from './acknowledgements.ts';
-import { compileMigrationsSync } from './compile-migrations.ts';
+import { compiledFrom, parseMigrations } from './compile-migrations.ts';
 import { DatabaseAccess } from './database-access.ts';
 import { DeployProvider } from './deploy-provider.ts';
 import { IndexBuildLoop } from './index-build-loop.ts';
 import { lambdaBundle, ROOT_CERTIFICATE_FILE } from './lambda-bundle.ts';
+import { lintAtSynth } from './lint-at-synth.ts';
 import { MigrationFunction } from './migration-function.ts';
 import { checkProps, migrationOptions } from './migration-options.ts';
 import { Observability } from './observability.ts';
@@ -23,7 +24,7 @@ import { HOOK_TIMEOUT, PreflightHook } from './preflight-hook.ts';
 /**
  * Runs a folder of migrations when the stack is deployed, each step once and in order, and hands index builds on
  * tables that are not small to a loop that outlives the deploy. Fails synth, with file, line and column, where a
- * migration can't be parsed.
+ * migration can't be parsed, or does what the linter takes for an error.
  */
 export class PostgresMigrations extends Construct implements ec2.IConnectable {
   /** Runs the migrations: for CloudFormation, and for whoever invokes it with an action. */
@@ -40,7 +41,9 @@ export class PostgresMigrations extends Construct implements ec2.IConnectable {
   constructor(scope: Construct, id: string, props: PostgresMigrationsProps) {
     super(scope, id);
     checkProps(this.node.path, props);
-    const migrations = compileMigrationsSync(props.migrations);
+    const parsed = parseMigrations(props.migrations);
+    if (props.lint !== false) lintAtSynth(this, parsed, props.lint);
+    const migrations = compiledFrom(parsed);
     const options = migrationOptions(props);
     const logRetention = props.logRetention ?? logs.RetentionDays.SIX_MONTHS;
 

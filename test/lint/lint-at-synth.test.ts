@@ -2,7 +2,9 @@ import { App, Stack } from 'aws-cdk-lib';
 import { expect, it } from 'vitest';
 import { parseMigrations } from '../../infra/compile-migrations.ts';
 import { type LintProps, lintAtSynth } from '../../infra/lint-at-synth.ts';
+import { PostgresMigrations } from '../../infra/postgres-migrations.ts';
 import { folderOf } from '../compile/compile-text.ts';
+import { newStack } from '../infra/synthesized.ts';
 
 const FILES = {
   '1_words.sql': 'create table words (id bigint primary key, word text);',
@@ -16,7 +18,9 @@ function lint(
 ): readonly (readonly [string, unknown])[] {
   const stack = new Stack(new App({ outdir: folderOf({}) }), 'Stack');
   lintAtSynth(stack, parseMigrations(folderOf(files)), props);
-  return stack.node.metadata.map(({ type, data }) => [type, data] as const);
+  return stack.node.metadata
+    .filter(({ type }) => type !== 'aws:cdk:creationStack')
+    .map(({ type, data }) => [type, data] as const);
 }
 
 it('makes annotations of warnings, and leaves advice to the command line', () => {
@@ -48,4 +52,12 @@ it('takes levels, and a version up to which files stay as they are', () => {
   expect(() => lint(FILES, { since: 'two' })).toThrow(
     'lint.since is "two", but must be a version: digits, such as 0042',
   );
+});
+
+it('is asked by the construct, unless it should not be', () => {
+  const migrations = folderOf({ ...FILES, '3_full.sql': 'vacuum full words;' });
+  const { stack, secret } = newStack();
+  expect(() => new PostgresMigrations(stack, 'Judged', { migrations, secret })).toThrow(/VACUUM FULL/);
+  const unjudged = new PostgresMigrations(stack, 'Unjudged', { migrations, secret, lint: false });
+  expect(unjudged.node.metadata.filter(({ type }) => type === 'aws:cdk:warning')).toEqual([]);
 });
