@@ -1,6 +1,5 @@
 import { beforeEach, describe, expect, it } from 'vitest';
-import { expectEventually } from '../support/expect-eventually.ts';
-import { type LifeCycle, largeTable, newLifeCycle } from './life-cycle.ts';
+import { eventually, type LifeCycle, largeTable, newLifeCycle } from './life-cycle.ts';
 
 let life: LifeCycle;
 beforeEach(async () => {
@@ -66,7 +65,7 @@ describe('a Create', () => {
       '2_gate.sql': 'create table gate ();\nselect pg_advisory_xact_lock(7);\ninsert into users values (1);',
       '3_after.sql': 'create table after ();',
     });
-    await expectEventually(async () => {
+    await eventually(async () => {
       const waiting = await life.database.query(
         "select 1 from pg_locks where locktype = 'advisory' and not granted",
       );
@@ -84,7 +83,7 @@ describe('a Create', () => {
     const gate = await life.session();
     await gate.query('select pg_advisory_lock(7)');
     const deploying = life.deploy({ ...users, '2_gate.sql': 'select pg_advisory_xact_lock(7);' });
-    await expectEventually(async () => {
+    await eventually(async () => {
       const waiting = await life.database.query(
         "select 1 from pg_locks where locktype = 'advisory' and not granted",
       );

@@ -4,11 +4,12 @@ import { join } from 'node:path';
 import { App, Stack } from 'aws-cdk-lib';
 import * as secretsmanager from 'aws-cdk-lib/aws-secretsmanager';
 import pg from 'pg';
-import { onTestFinished } from 'vitest';
+import { onTestFinished, vi } from 'vitest';
 import { PostgresMigrations } from '../../infra/postgres-migrations.ts';
 import type { PostgresMigrationsProps } from '../../infra/postgres-migrations-props.ts';
 import { type AwsEndpoint, startAwsEndpoint } from '../../local/aws-endpoint.ts';
 import { type Delivery, type Deployed, LocalCloudFormation } from '../../local/provider-framework.ts';
+import { expectEventually } from '../support/expect-eventually.ts';
 import { type FreshDatabase, freshDatabase } from '../support/fresh-database.ts';
 import { temporaryFolder } from '../support/temporary-folder.ts';
 
@@ -38,6 +39,16 @@ export interface LifeCycle {
 }
 
 const SECRET = 'database';
+
+// Each deploy is a synthesis and a handful of threads: on a machine that is busy otherwise they take their time.
+vi.setConfig({ testTimeout: 180_000 });
+
+/** expectEventually() with the patience that such a machine needs. */
+export function eventually<T>(
+  condition: () => T | Promise<T>,
+): Promise<Exclude<T, false | undefined | null>> {
+  return expectEventually(condition, { withinMilliseconds: 60_000 });
+}
 
 export async function newLifeCycle(): Promise<LifeCycle> {
   const database = await freshDatabase();

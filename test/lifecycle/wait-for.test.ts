@@ -1,6 +1,5 @@
 import { beforeEach, describe, expect, it } from 'vitest';
-import { expectEventually } from '../support/expect-eventually.ts';
-import { type LifeCycle, largeTable, newLifeCycle } from './life-cycle.ts';
+import { eventually, type LifeCycle, largeTable, newLifeCycle } from './life-cycle.ts';
 
 let life: LifeCycle;
 beforeEach(async () => {
@@ -19,7 +18,7 @@ async function blocker(): Promise<{ end(): Promise<void> }> {
 }
 
 const buildIs = (state: string) =>
-  expectEventually(async () => {
+  eventually(async () => {
     const [build] = await life.database.query<{ state: string }>('select state from migrations.index_build');
     return build?.state === state;
   });
@@ -39,7 +38,7 @@ describe("waitFor 'migrations'", () => {
     await life.deploy(tables);
     const open = await blocker();
     const deploying = life.deploy(withWaiting);
-    const line = await expectEventually(() =>
+    const line = await eventually(() =>
       life.cloudFormation.log.find(
         (text) => text.includes('"in-progress"') && text.includes('waiting for writers'),
       ),
@@ -77,7 +76,7 @@ describe("waitFor 'index-builds'", () => {
     const open = await blocker();
     const deploying = life.deploy(withIndex, { props: { waitFor: 'index-builds' } });
     await buildIs('building');
-    await expectEventually(() => life.cloudFormation.log.some((text) => text.includes('"in-progress"')));
+    await eventually(() => life.cloudFormation.log.some((text) => text.includes('"in-progress"')));
     await open.end();
     expect(await deploying).toMatchObject({ status: 'UPDATE_COMPLETE' });
     expect(await life.indexes()).toEqual(['i', 'large_pkey']);
