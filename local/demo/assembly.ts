@@ -7,30 +7,27 @@ import { MigrationError } from '../../lambda/migration/migration-error.ts';
 
 export const SECRET_NAME = 'postgres-migrations/database';
 
-/** What a process that synthesizes is told, as JSON. */
+/** One assembly to write. */
 export interface Synthesis {
   readonly migrations: string;
   readonly outdir: string;
   readonly maxConcurrentTables: number;
 }
 
-export interface SynthesisPlace {
-  /** For what the synthesis writes meanwhile. */
+/** What the process that synthesizes is told, as JSON. */
+export interface SynthesisOrder {
+  readonly syntheses: readonly Synthesis[];
+  /** For what is written meanwhile. */
   readonly temporary: string;
-  readonly signal: AbortSignal;
 }
 
 /**
- * Writes what `cdk synth` would for a folder of migrations: template and assets. That keeps a processor busy for some
- * seconds, so it is done in another process, where nothing else has to wait for it. Resolves with the directory.
+ * Writes what `cdk synth` would for each folder of migrations: template and assets. That keeps a processor busy for
+ * some seconds, so it is done in another process, where nothing else has to wait for it.
  */
-export async function synthesize(
-  synthesis: Synthesis,
-  { temporary, signal }: SynthesisPlace,
-): Promise<string> {
+export async function synthesize(order: SynthesisOrder, signal: AbortSignal): Promise<void> {
   const program = fileURLToPath(new URL('synthesize.ts', import.meta.url));
-  const child = fork(program, [JSON.stringify(synthesis)], {
-    env: { ...process.env, TMPDIR: temporary },
+  const child = fork(program, [JSON.stringify(order)], {
     stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
     signal,
   });
@@ -39,7 +36,7 @@ export async function synthesize(
     said += chunk;
   });
   const [code] = await once(child, 'close');
-  if (code === 0) return synthesis.outdir;
+  if (code === 0) return;
   throw new MigrationError({
     code: 'synth-failed',
     what: `The stack could not be synthesized: ${said.trim()}`,

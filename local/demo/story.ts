@@ -51,12 +51,12 @@ export async function tellStory(play: Play, scene: Scene): Promise<boolean> {
   const { stage, database, cloudFormation } = scene;
   const title = (text: string) => stage.line(play.terminal.colors.bold(`\n${text}`));
   const earlier = earlierRelease(migrations, join(directory, 'earlier'));
-  const assembly = (folder: string, name: string) =>
-    synthesize(
-      { migrations: folder, outdir: join(directory, name), maxConcurrentTables: SIDE_BY_SIDE },
-      { temporary: directory, signal: play.signal },
-    );
-  const [before, after] = await Promise.all([assembly(earlier, 'before'), assembly(migrations, 'after')]);
+  const [before, after] = [join(directory, 'before'), join(directory, 'after')];
+  const syntheses = [
+    { migrations: earlier, outdir: before, maxConcurrentTables: SIDE_BY_SIDE },
+    { migrations, outdir: after, maxConcurrentTables: SIDE_BY_SIDE },
+  ];
+  await synthesize({ syntheses, temporary: directory }, play.signal);
   const compiled = await compileMigrations(migrations);
 
   title('An earlier release: CloudFormation Create, tables only');
