@@ -1,4 +1,4 @@
-import type { Position, Statement, Step } from '../migration/migration.ts';
+import { type Position, type Statement, type Step, statementsOf } from '../migration/migration.ts';
 import { MigrationError } from '../migration/migration-error.ts';
 import { type StatementFault, sqlstate } from '../postgres/fault.ts';
 import type { Piece } from '../postgres/step-script.ts';
@@ -19,14 +19,10 @@ export function statementFailed(failed: Piece, fault: StatementFault, said: Said
     : `nothing of ${part}`;
   return new MigrationError({
     code: 'statement-failed',
-    what:
-      said.what ??
-      (failed.statement === undefined
-        ? `${migration.file} could not be recorded.`
-        : 'This statement failed.'),
+    what: said.what ?? whatFailed(failed),
     place: {
       file: migration.file,
-      position: at ?? failed.statement?.position ?? { line: 1, column: 1 },
+      position: at ?? statementsOf(step)[0]?.position ?? { line: 1, column: 1 },
       statement: failed.statement?.text,
     },
     fault: fault.fault,
@@ -34,6 +30,13 @@ export function statementFailed(failed: Piece, fault: StatementFault, said: Said
     next: said.next ?? nextFor(fault, migration.file),
     cause: fault,
   });
+}
+
+function whatFailed({ statement, claim, text, step }: Piece): string {
+  if (statement !== undefined) return 'This statement failed.';
+  if (text === 'commit')
+    return 'The transaction that begins here failed at its COMMIT, where deferred constraints are checked.';
+  return `${step.migration.file} could not be ${claim ? 'recorded' : 'begun'}.`;
 }
 
 /** Other statements that run outside of a transaction undo what they began. */

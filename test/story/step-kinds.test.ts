@@ -132,11 +132,19 @@ insert into seen values (current_setting('transaction_isolation')); commit;`,
 
   it('deferred constraints fails at its COMMIT, as a whole', async () => {
     const error = await scenario.failure({
-      '1_file.sql': `create table a (id int primary key); create table b (a int references a deferrable initially deferred);
+      '1_file.sql': `
+create table a (id int primary key);
+create table b (a int references a deferrable initially deferred);
 insert into b values (7);`,
     });
-    expect(error.message).toContain(
-      'Postgres: insert or update on table "b" violates foreign key constraint "b_a_fkey" (SQLSTATE 23503)\nDetail: Key (a)=(7) is not present in table "a".',
+    expect(error.message).toBe(
+      [
+        '1_file.sql:2:1: The transaction that begins here failed at its COMMIT, where deferred constraints are checked.',
+        'Postgres: insert or update on table "b" violates foreign key constraint "b_a_fkey" (SQLSTATE 23503)',
+        'Detail: Key (a)=(7) is not present in table "a".',
+        'Applied: nothing by this run before it; nothing of 1_file.sql.',
+        'Next: correct 1_file.sql and run again; the run continues with this step.',
+      ].join('\n'),
     );
     expect(await scenario.steps()).toEqual([]);
     expect(await scenario.query(`select to_regclass('a') as a`)).toEqual([{ a: null }]);
