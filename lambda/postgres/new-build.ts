@@ -1,3 +1,4 @@
+import type { RecordedBuild } from '../migration/ledger.ts';
 import type { Version } from '../migration/version.ts';
 import { quoteIdentifier, quoteLiteral } from './quote.ts';
 
@@ -52,4 +53,10 @@ export function insertBuild(ledgerSchema: string, build: NewBuild): string {
     build.bytes ?? 'null',
   ].join(', ');
   return `insert into ${quoteIdentifier(ledgerSchema)}.index_build (version, step, run_id, file, line, operation, schema_name, table_name, index_name, is_unique, statement, definition, settings, replaces, partitioned, parent_build, table_rows, table_bytes) values (${values})`;
+}
+
+/** As the ledger has it from then on, but for its id. */
+export function asRecorded(build: NewBuild): RecordedBuild {
+  const { version, step, schema, table, index, unique } = build;
+  return { id: '', version, step, schema, table, index, unique, state: 'pending' };
 }

@@ -3,7 +3,7 @@ import type { PendingStep, Plan } from '../migration/plan.ts';
 import { routeOf } from '../migration/route.ts';
 import { waitOf } from '../migration/waiting.ts';
 import { SessionLost } from '../postgres/fault.ts';
-import { insertBuild, type NewBuild } from '../postgres/new-build.ts';
+import { asRecorded, insertBuild } from '../postgres/new-build.ts';
 import { releaseRunLock } from '../postgres/run-lock.ts';
 import { finishRun, type RunSummary } from '../postgres/run-rows.ts';
 import type { Session } from '../postgres/session.ts';
@@ -61,6 +61,7 @@ class PlanInProgress {
   readonly #builds: RecordedBuild[];
   #batch: ScriptStep[] = [];
   #batchCharacters = 0;
+  #sent: Promise<void> | undefined;
 
   constructor(session: Session, { planned, run, sessionSettings }: Applying) {
     const { options, deadline, report, signal } = run.request;
@@ -159,6 +160,7 @@ class PlanInProgress {
       tables: facts.tables,
     });
     if (route === 'inline') return this.#enqueue({ pending: next, handOff: undefined });
+    await this.#sent;
     const builds = await buildsOf(this.#session, {
       pending: next,
       step,
@@ -190,17 +192,28 @@ class PlanInProgress {
   async #enqueue(step: ScriptStep): Promise<void> {
     const characters = step.pending.step.kind === 'transaction' ? sizeOf(step.pending) : 1_000;
     if (this.#batch.length >= MOST_STEPS || this.#batchCharacters + characters > MOST_CHARACTERS)
-      await this.#flush();
+      await this.#send();
     this.#batch.push(step);
     this.#batchCharacters += characters;
     this.#knowledge.follow(step.pending.step);
   }
 
-  async #flush(): Promise<void> {
+  /** Sends what has gathered, once the message before it is through. What comes next gathers meanwhile. */
+  async #send(): Promise<void> {
     const batch = this.#batch;
     this.#batch = [];
     this.#batchCharacters = 0;
-    if (batch.length > 0) await applyBatch(this.#session, batch, this.#context);
+    await this.#sent;
+    if (batch.length === 0) return;
+    this.#sent = applyBatch(this.#session, batch, this.#context);
+    // Its error is thrown where it is awaited: before anything else is sent.
+    this.#sent.catch(() => undefined);
+  }
+
+  /** Everything before is applied: from here on the session is free for other questions. */
+  async #flush(): Promise<void> {
+    await this.#send();
+    await this.#sent;
   }
 
   #took(steps: readonly ScriptStep[], milliseconds: number): void {
@@ -233,9 +246,4 @@ class PlanInProgress {
 
 function sizeOf({ step }: PendingStep): number {
   return step.kind === 'transaction' ? step.statements.reduce((sum, { text }) => sum + text.length, 300) : 0;
-}
-
-function asRecorded(build: NewBuild): RecordedBuild {
-  const { version, step, schema, table, index, unique } = build;
-  return { id: '', version, step, schema, table, index, unique, state: 'pending' };
 }

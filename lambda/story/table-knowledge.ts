@@ -32,7 +32,9 @@ export function relationsOf(operation: IndexOperation): readonly RelationName[] 
 export class TableKnowledge {
   readonly #session: Session;
   readonly #limit: number;
-  readonly #facts = new Map<string, { readonly name: string; readonly facts: TableFacts }>();
+  readonly #facts = new Map<string, TableFacts>();
+  /** Keys of the facts by name: an index is known under its own name and under that of its table. */
+  readonly #keys = new Map<string, Set<string>>();
   /** Did not exist when the run began. */
   readonly #absentAtStart = new Set<string>();
   /** By name, since a schema may be written here and left out there. */
@@ -59,14 +61,24 @@ export class TableKnowledge {
       const facts = await measureTables(this.#session, asked, { limit: this.#limit, settings });
       for (const [index, relation] of asked.entries()) {
         const fact: TableFacts = facts[index] ?? { kind: 'absent' };
-        this.#facts.set(key(relation, settings), { name: relation.name, facts: fact });
+        this.#learn(relation, settings, fact);
         if (first && fact.kind === 'absent') this.#absentAtStart.add(relationKey(relation));
       }
     }
   }
 
+  #learn(relation: RelationName, settings: readonly string[], facts: TableFacts): void {
+    const known = key(relation, settings);
+    this.#facts.set(known, facts);
+    for (const name of [relation.name, ...(facts.kind === 'present' ? [facts.table] : [])]) {
+      const keys = this.#keys.get(name);
+      if (keys === undefined) this.#keys.set(name, new Set([known]));
+      else keys.add(known);
+    }
+  }
+
   of(relation: RelationName, settings: readonly string[]): TableFacts | undefined {
-    return this.#facts.get(key(relation, settings))?.facts;
+    return this.#facts.get(key(relation, settings));
   }
 
   /** A relation has the new index's name already. */
@@ -85,17 +97,13 @@ export class TableKnowledge {
   follow(step: Step): void {
     // An index operation changes no table's size; the names of dropped indexes are free again.
     if (step.kind === 'index-operation') {
-      const dropped = step.operation.kind === 'drop-index' ? step.operation.indexes : [];
-      const names = new Set(dropped.map(({ name }) => name));
-      for (const [known, { name }] of this.#facts) if (names.has(name)) this.#facts.delete(known);
+      this.#forget(step.operation.kind === 'drop-index' ? step.operation.indexes : []);
       return;
     }
     this.followCreation(step);
     for (const { touches } of statementsOf(step)) {
       if (touches.opaque) this.#facts.clear();
-      this.#forget(
-        new Set([...touches.creates, ...touches.changes, ...touches.writes].map(({ name }) => name)),
-      );
+      this.#forget([...touches.creates, ...touches.changes, ...touches.writes]);
     }
   }
 
@@ -108,11 +116,10 @@ export class TableKnowledge {
     }
   }
 
-  #forget(names: ReadonlySet<string>): void {
-    if (names.size === 0) return;
-    for (const [known, { name, facts }] of this.#facts) {
-      // An index is known under its own name, with the facts of its table.
-      if (names.has(name) || (facts.kind === 'present' && names.has(facts.table))) this.#facts.delete(known);
+  #forget(relations: readonly RelationName[]): void {
+    for (const { name } of relations) {
+      for (const known of this.#keys.get(name) ?? []) this.#facts.delete(known);
+      this.#keys.delete(name);
     }
   }
 }
