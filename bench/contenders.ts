@@ -53,6 +53,8 @@ export const ours: Contender = {
       bundle: true,
       format: 'esm',
       platform: 'node',
+      minify: true,
+      keepNames: true,
       external: ['pg-native', 'ws', '@aws-sdk/*'],
       banner: {
         js: "import{createRequire as bundleRequire}from'node:module';const require=bundleRequire(import.meta.url);",
