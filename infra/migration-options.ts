@@ -1,18 +1,7 @@
 import { type Duration, type Size, SizeRoundingBehavior, Token } from 'aws-cdk-lib';
-import { MigrationError } from '../lambda/migration/migration-error.ts';
 import { defaultOptions, type MigrationOptions } from '../lambda/migration/options.ts';
+import { type Fault, InvalidProp } from './invalid-prop.ts';
 import type { PostgresMigrationsProps } from './postgres-migrations-props.ts';
-
-/** A prop that can't be: which, what it is, what it may be. Fails synth. */
-export class InvalidProp extends MigrationError {
-  constructor(construct: string, fault: { prop: string; value: unknown; expected: string }) {
-    super({
-      code: 'invalid-prop',
-      what: `${construct}: ${fault.prop} is ${JSON.stringify(fault.value)}, but must be ${fault.expected}`,
-      next: `change ${fault.prop} where the construct is made, then synthesize again`,
-    });
-  }
-}
 
 /**
  * Checks the props that mean something on their own or with each other, and throws InvalidProp for the first that
@@ -40,8 +29,6 @@ export function migrationOptions(props: PostgresMigrationsProps): Partial<Migrat
   };
   return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
 }
-
-type Fault = { prop: string; value: unknown; expected: string };
 
 function firstFault(props: PostgresMigrationsProps): Fault | undefined {
   const lockTimeout = seconds(props.lockTimeout) ?? defaultOptions.lockTimeoutSeconds;

@@ -1,7 +1,7 @@
 import type { Position, Statement, Step } from '../../lambda/migration/migration.ts';
-import type { ParsedMigration, ParsedMigrationFile } from '../compile-migrations.ts';
 import { learn } from '../schema/learn.ts';
 import { Schema } from '../schema/schema.ts';
+import type { ParsedMigration, ParsedMigrationFile } from './parsed-migration.ts';
 import { statementLocks } from './statement-locks.ts';
 
 /**

@@ -2,7 +2,7 @@ import { Logger } from '@aws-lambda-powertools/logger';
 import { Metrics, MetricUnit } from '@aws-lambda-powertools/metrics';
 import type { DeployProgress } from '../story/deploy-progress.ts';
 import type { RunEvent } from '../story/run.ts';
-import type { TurnEvent } from '../story/turn.ts';
+import type { TurnEvent } from '../story/turn-request.ts';
 import { type DomainEvent, sendEvents } from './events.ts';
 import { logFields } from './log-fields.ts';
 import { METRIC_NAMESPACE, metric } from './metric-names.ts';

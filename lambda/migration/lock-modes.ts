@@ -1,5 +1,4 @@
-import type { RelationName } from './migration.ts';
-import { relationKey } from './route.ts';
+import { type RelationName, relationKey } from './relation-name.ts';
 
 /** Table-level lock modes as Postgres orders them, the weakest first. */
 export const lockModes = [

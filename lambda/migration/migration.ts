@@ -1,4 +1,5 @@
 import type { RelationLock } from './lock-modes.ts';
+import type { RelationName } from './relation-name.ts';
 import type { Version } from './version.ts';
 
 /**
@@ -49,12 +50,6 @@ export interface AllowedRule {
 export interface Position {
   readonly line: number;
   readonly column: number;
-}
-
-/** A table, view, index or other relation as written; `schema` is absent where the search path decides. */
-export interface RelationName {
-  readonly schema: string | undefined;
-  readonly name: string;
 }
 
 /** One SQL statement, exactly as written, without its semicolon. */

@@ -1,5 +1,6 @@
 import type { RecordedBuild } from './ledger.ts';
-import { type Migration, type RelationName, type Statement, type Step, statementsOf } from './migration.ts';
+import { type Migration, type Statement, type Step, statementsOf } from './migration.ts';
+import type { RelationName } from './relation-name.ts';
 
 /** Why a step can't run before a build is valid. */
 export interface Wait {

@@ -1,6 +1,6 @@
 import { type LockMode, type LockWork, strongestLocks } from '../migration/lock-modes.ts';
-import { type RelationName, type Step, statementsOf } from '../migration/migration.ts';
-import { relationKey } from '../migration/route.ts';
+import { type Step, statementsOf } from '../migration/migration.ts';
+import { type RelationName, relationKey } from '../migration/relation-name.ts';
 
 /** What a step will lock; mode and work are absent where nobody can see into the statement. */
 export interface PlannedLock {

@@ -1,9 +1,10 @@
 import type { Ledger } from '../migration/ledger.ts';
 import { type LockMode, lockModes, modesConflict } from '../migration/lock-modes.ts';
-import type { CompiledMigrations, Migration, RelationName } from '../migration/migration.ts';
+import type { CompiledMigrations, Migration } from '../migration/migration.ts';
 import { MigrationError } from '../migration/migration-error.ts';
 import type { MigrationOptions } from '../migration/options.ts';
 import { DriftError, type PendingStep, type Plan, plan } from '../migration/plan.ts';
+import type { RelationName } from '../migration/relation-name.ts';
 import { waitOf } from '../migration/waiting.ts';
 import { type Blocker, describeBlocker, lockHolders } from '../postgres/blockers.ts';
 import { APPLICATION_NAME, withSession } from '../postgres/connect.ts';

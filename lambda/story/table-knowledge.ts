@@ -2,12 +2,12 @@ import {
   type CreateIndex,
   type IndexOperation,
   type IndexOperationStep,
-  type RelationName,
   type Statement,
   type Step,
   statementsOf,
 } from '../migration/migration.ts';
-import { mayBeSame, relationKey, type TableFacts } from '../migration/route.ts';
+import { mayBeSame, type RelationName, relationKey } from '../migration/relation-name.ts';
+import type { TableFacts } from '../migration/route.ts';
 import type { Session } from '../postgres/session.ts';
 import { measureTables } from '../postgres/table-facts.ts';
 

@@ -1,55 +1,22 @@
-import { type Decision, decide } from '../index-build/decide.ts';
-import type { IndexBuild, SessionKind } from '../index-build/index-build.ts';
-import type { BuildTable, TurnResult } from '../index-build/loop-task.ts';
+import { decide } from '../index-build/decide.ts';
+import type { IndexBuild } from '../index-build/index-build.ts';
+import type { TurnResult } from '../index-build/loop-task.ts';
 import { isNearEnd, waitSeconds } from '../index-build/wait-seconds.ts';
-import type { PostgresFault } from '../migration/migration-error.ts';
 import type { MigrationOptions } from '../migration/options.ts';
 import { beginAttempt, endBuild } from '../postgres/build-attempt-rows.ts';
 import { nextBuild } from '../postgres/build-queue.ts';
 import { withSession } from '../postgres/connect.ts';
-import type { ConnectionTarget } from '../postgres/connection-target.ts';
 import { readBuild } from '../postgres/index-build-rows.ts';
 import { seeIndex } from '../postgres/index-catalog.ts';
 import { releaseTableLock, tryTableLock } from '../postgres/run-lock.ts';
 import { type SeenBuilder, seeBuilder } from '../postgres/seen-builder.ts';
 import type { Session } from '../postgres/session.ts';
 import { startBuild } from './build-attempt.ts';
-import { elapsedOf, type ProgressSeen, progressOf } from './build-progress.ts';
+import { elapsedOf, progressOf } from './build-progress.ts';
 import { dropLeftOvers } from './drop-left-overs.ts';
 import { advancePartitioned } from './partitioned-build.ts';
 import { stayWith, type Underway } from './stay-with-build.ts';
-
-export interface TurnRequest {
-  readonly table: BuildTable;
-  /** From 1; for the log. */
-  readonly turn: number;
-  readonly target: ConnectionTarget;
-  readonly options: MigrationOptions;
-  /** When to have stopped, in milliseconds since 1970; absent where nothing ends the process. */
-  readonly deadline: number | undefined;
-  readonly report: (event: TurnEvent) => void;
-}
-
-export type TurnEvent =
-  | {
-      readonly kind: 'turn';
-      readonly build: IndexBuild;
-      readonly turn: number;
-      readonly decision: Decision['kind'];
-    }
-  | {
-      readonly kind: 'started';
-      readonly build: IndexBuild;
-      readonly attempt: number;
-      readonly session: SessionKind;
-    }
-  | { readonly kind: 'progress'; readonly build: IndexBuild; readonly progress: ProgressSeen }
-  | {
-      readonly kind: 'ended';
-      readonly build: IndexBuild;
-      readonly outcome: 'done' | 'adopted' | 'failed';
-      readonly fault: PostgresFault | undefined;
-    };
+import type { TurnRequest } from './turn-request.ts';
 
 /** An attempt that nobody can see yet may be about to connect; after so long it never did. */
 const GRACE_SECONDS = 10;

@@ -1,7 +1,7 @@
 import type { Plan } from '../../lambda/migration/plan.ts';
 import { describeBlocker } from '../../lambda/postgres/blockers.ts';
 import type { RunEvent } from '../../lambda/story/run.ts';
-import type { TurnEvent } from '../../lambda/story/turn.ts';
+import type { TurnEvent } from '../../lambda/story/turn-request.ts';
 import { appliedLines } from './applied-lines.ts';
 import { BuildBars } from './build-bars.ts';
 import { describeOutcome, describeProgress, nameOfBuild } from './build-lines.ts';

@@ -12,7 +12,7 @@ import type { Deployed, LocalCloudFormation } from '../provider-framework.ts';
 import { earlierRelease, synthesize } from './assembly.ts';
 import { breakThings } from './chaos.ts';
 import { fill } from './fill.ts';
-import type { Play } from './play-deploy.ts';
+import type { Play } from './play.ts';
 import { explainQueries } from './queries.ts';
 import { type Result, showResult } from './result.ts';
 import type { Stage } from './stage.ts';

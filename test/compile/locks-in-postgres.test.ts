@@ -1,6 +1,7 @@
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type RelationName, statementsOf, type Touches } from '../../lambda/migration/migration.ts';
+import { statementsOf, type Touches } from '../../lambda/migration/migration.ts';
+import type { RelationName } from '../../lambda/migration/relation-name.ts';
 import { createDatabase, type FreshDatabase } from '../support/fresh-database.ts';
 import { compileFiles } from './compile-text.ts';
 

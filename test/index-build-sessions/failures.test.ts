@@ -1,7 +1,7 @@
 import pg from 'pg';
 import { beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import { describeBlocker } from '../../lambda/postgres/blockers.ts';
-import type { TurnEvent } from '../../lambda/story/turn.ts';
+import type { TurnEvent } from '../../lambda/story/turn-request.ts';
 import { freshScenario, type Scenario, scenarioOn } from '../story/scenario.ts';
 import { expectEventually } from '../support/expect-eventually.ts';
 import { freshDatabase } from '../support/fresh-database.ts';

@@ -1,7 +1,7 @@
 import { writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import type { TurnEvent } from '../../lambda/story/turn.ts';
+import type { TurnEvent } from '../../lambda/story/turn-request.ts';
 import { startNeonProxy } from '../../local/neon-proxy.ts';
 import { scenarioOn } from '../story/scenario.ts';
 import { expectEventually } from '../support/expect-eventually.ts';

@@ -11,7 +11,7 @@ import { parseConnectionUrl } from '../../lambda/postgres/connection-target.ts';
 import type { RunEvent, RunResult } from '../../lambda/story/run.ts';
 import { runMigrations } from '../../lambda/story/run-migrations.ts';
 import { readStatus, type Status } from '../../lambda/story/status.ts';
-import type { TurnEvent } from '../../lambda/story/turn.ts';
+import type { TurnEvent } from '../../lambda/story/turn-request.ts';
 import { type InProcessLoop, runLoop } from '../../local/in-process-loop.ts';
 import { type FreshDatabase, freshDatabase } from '../support/fresh-database.ts';
 

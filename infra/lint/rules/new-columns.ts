@@ -25,7 +25,7 @@ export const requiredColumn: Rule = {
   title: 'a new NOT NULL column without a default on a table that exists',
   aboutLocks: false,
   *check(context) {
-    for (const column of addedColumns(context.alteration)) {
+    for (const column of addedColumns(context)) {
       const clause = clauseOf(column, 'CONSTR_NOTNULL');
       if (clause === undefined || fillsItself(column)) continue;
       const { table } = column.alteration;
@@ -53,7 +53,7 @@ export const volatileDefault: Rule = {
   title: 'a new column whose default is another value for each row',
   aboutLocks: true,
   *check(context) {
-    for (const column of addedColumns(context.alteration)) {
+    for (const column of addedColumns(context)) {
       const clause = clauseOf(column, 'CONSTR_DEFAULT');
       const expression = clause?.constraint.raw_expr;
       if (clause === undefined || expression === undefined) continue;
@@ -80,7 +80,7 @@ export const storedGeneratedColumn: Rule = {
   title: 'a new column GENERATED … STORED on a table that exists',
   aboutLocks: true,
   *check(context) {
-    for (const column of addedColumns(context.alteration)) {
+    for (const column of addedColumns(context)) {
       const clause = clauseOf(column, 'CONSTR_GENERATED');
       if (clause === undefined || clause.constraint.generated_kind === 'v') continue;
       yield report(context, column, {
@@ -111,7 +111,7 @@ export const constrainedDomainColumn: Rule = {
   title: 'a new column of a domain with constraints',
   aboutLocks: true,
   *check(context) {
-    for (const { alteration, name, definition } of addedColumns(context.alteration)) {
+    for (const { alteration, name, definition } of addedColumns(context)) {
       const { typeName } = definition;
       if (typeName === undefined || !isConstrainedDomain(dataTypeOf(typeName), context.schema)) continue;
       const { table } = alteration;
@@ -132,7 +132,7 @@ export const identityColumn: Rule = {
   title: 'a new column that numbers the rows: serial, or GENERATED … AS IDENTITY',
   aboutLocks: true,
   *check(context) {
-    for (const column of addedColumns(context.alteration)) {
+    for (const column of addedColumns(context)) {
       const { definition, alteration, command, name } = column;
       const identity = clauseOf(column, 'CONSTR_IDENTITY');
       const serial = definition.typeName !== undefined && isSerial(dataTypeOf(definition.typeName).name);
