@@ -1,7 +1,7 @@
 import type { AlterTableCmd } from 'libpg-query';
 import type { RelationName } from '../../lambda/migration/relation-name.ts';
 import { as, type Node, relationOf } from '../compile/syntax-tree.ts';
-import type { Token } from './tokens.ts';
+import { splitAtCommas, type Token } from './tokens.ts';
 
 /** One ALTER TABLE, taken apart so that it can be written anew without one of its subcommands. */
 export interface Alteration {
@@ -44,19 +44,6 @@ export function alterationOf(statement: TokenizedStatement): Alteration | undefi
     return { tree: trees[at] as AlterTableCmd, start, text: statement.text.slice(start, piece.at(-1)?.end) };
   });
   return { table, head: statement.text.slice(0, tokens[first - 1]?.end), commands };
-}
-
-/** At those that are in no bracket. */
-function splitAtCommas(tokens: readonly Token[]): readonly (readonly Token[])[] {
-  const pieces: Token[][] = [[]];
-  let depth = 0;
-  for (const token of tokens) {
-    if (token.text === '(' || token.text === '[') depth += 1;
-    if (token.text === ')' || token.text === ']') depth -= 1;
-    if (depth === 0 && token.text === ',') pieces.push([]);
-    else pieces.at(-1)?.push(token);
-  }
-  return pieces;
 }
 
 /** The statement with one subcommand written in another way, or without it; empty where nothing remains. */

@@ -52,6 +52,7 @@ export const volatileDefault: Rule = {
   severity: 'warning',
   title: 'a new column whose default is another value for each row',
   aboutLocks: true,
+  bySize: true,
   *check(context) {
     for (const column of addedColumns(context)) {
       const clause = clauseOf(column, 'CONSTR_DEFAULT');
@@ -79,6 +80,7 @@ export const storedGeneratedColumn: Rule = {
   severity: 'warning',
   title: 'a new column GENERATED … STORED on a table that exists',
   aboutLocks: true,
+  bySize: true,
   *check(context) {
     for (const column of addedColumns(context)) {
       const clause = clauseOf(column, 'CONSTR_GENERATED');
@@ -110,6 +112,7 @@ export const constrainedDomainColumn: Rule = {
   severity: 'warning',
   title: 'a new column of a domain with constraints',
   aboutLocks: true,
+  bySize: true,
   *check(context) {
     for (const { alteration, name, definition } of addedColumns(context)) {
       const { typeName } = definition;
@@ -131,6 +134,7 @@ export const identityColumn: Rule = {
   severity: 'warning',
   title: 'a new column that numbers the rows: serial, or GENERATED … AS IDENTITY',
   aboutLocks: true,
+  bySize: true,
   *check(context) {
     for (const column of addedColumns(context)) {
       const { definition, alteration, command, name } = column;

@@ -84,6 +84,7 @@ export const plainReindex: Rule = {
   severity: 'warning',
   title: 'REINDEX without CONCURRENTLY',
   aboutLocks: true,
+  bySize: true,
   *check(context) {
     const reindex = as('ReindexStmt', context.tree);
     if (reindex === undefined || booleanOption(reindex.params, 'concurrently')) return;
