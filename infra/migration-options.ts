@@ -18,6 +18,7 @@ export function migrationOptions(props: PostgresMigrationsProps): Partial<Migrat
     ledgerSchema: props.ledgerSchema,
     indexStrategy: props.indexStrategy,
     smallTableRows: props.smallTableRows,
+    dataCheckSeconds: seconds(props.dataCheckTimeout),
     lockTimeoutSeconds: seconds(props.lockTimeout),
     lockBudgetSeconds: seconds(props.lockBudget),
     maxAttempts: props.maxAttempts,
@@ -25,6 +26,8 @@ export function migrationOptions(props: PostgresMigrationsProps): Partial<Migrat
     maxConcurrentTables: props.maxConcurrentTables,
     maintenanceWorkMemMegabytes: mebibytes(props.maintenanceWorkMem),
     parallelWorkers: props.parallelWorkers,
+    lateMigrations: props.lateMigrations,
+    missingMigrations: props.missingMigrations,
     waitFor: props.waitFor,
   };
   return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
@@ -36,6 +39,7 @@ function firstFault(props: PostgresMigrationsProps): Fault | undefined {
     schemaName('ledgerSchema', props.ledgerSchema) ??
     oneOf('indexStrategy', props.indexStrategy, ['auto', 'inline', 'concurrent']) ??
     whole('smallTableRows', props.smallTableRows, [0, Number.MAX_SAFE_INTEGER]) ??
+    lasting('dataCheckTimeout', props.dataCheckTimeout, [0, 60]) ??
     lasting('lockTimeout', props.lockTimeout, [0.001, 60]) ??
     lasting('lockBudget', props.lockBudget, [lockTimeout, 600]) ??
     whole('maxAttempts', props.maxAttempts, [1, 100]) ??
@@ -43,6 +47,8 @@ function firstFault(props: PostgresMigrationsProps): Fault | undefined {
     whole('maxConcurrentTables', props.maxConcurrentTables, [1, 40]) ??
     sized('maintenanceWorkMem', props.maintenanceWorkMem, [1, 1024 * 1024]) ??
     whole('parallelWorkers', props.parallelWorkers, [0, 64]) ??
+    oneOf('lateMigrations', props.lateMigrations, ['apply', 'refuse']) ??
+    oneOf('missingMigrations', props.missingMigrations, ['ignore', 'refuse']) ??
     oneOf('waitFor', props.waitFor, ['migrations', 'index-builds', 'nothing']) ??
     lasting('longestWait', props.longestWait, [60, 3600]) ??
     lasting('timeout', props.timeout, [60, 15 * 60]) ??

@@ -133,6 +133,15 @@ export interface PostgresMigrationsProps {
   readonly smallTableRows?: number;
 
   /**
+   * Before a run touches anything, and before a unique index is built, the data is searched for what would make it
+   * fail: nulls, orphans, duplicates, rows against a check. Each search ends after so long, without an answer: up to 1
+   * minute. `Duration.seconds(0)` searches for nothing.
+   *
+   * @default Duration.seconds(5)
+   */
+  readonly dataCheckTimeout?: Duration;
+
+  /**
    * Each attempt of a transaction step waits at most so long for a lock: 1 ms to 1 minute.
    *
    * @default Duration.seconds(5)
@@ -180,6 +189,22 @@ export interface PostgresMigrationsProps {
    * @default - by the server's size and the builds side by side
    */
   readonly parallelWorkers?: number;
+
+  /**
+   * Pending files that are older than the newest applied one, as when two branches are merged: `apply` them, or `refuse`
+   * the run before it touches anything. They are named either way.
+   *
+   * @default 'apply'
+   */
+  readonly lateMigrations?: 'apply' | 'refuse';
+
+  /**
+   * Applied files that the folder lacks: `ignore` or `refuse`. They are named either way. A deploy back to earlier code
+   * is never refused for it.
+   *
+   * @default 'ignore'
+   */
+  readonly missingMigrations?: 'ignore' | 'refuse';
 
   /**
    * What a deploy waits for. `migrations`: every step that is not an index build, and the builds that a step waits

@@ -20,6 +20,15 @@ export function logFields(event: RunEvent | TurnEvent): Record<string, unknown> 
         steps: event.steps.map(({ migration, step, how }) => `${migration.name}#${step + 1} ${how}`),
         milliseconds: event.milliseconds,
       };
+    case 'linted':
+      return {
+        findings: event.findings.map(({ rule, verdict, migration, statement, what }) => ({
+          rule,
+          verdict,
+          at: `${migration.file}:${statement.position.line}`,
+          what,
+        })),
+      };
     case 'turn':
       return { ...named(event.build), turn: event.turn, decision: event.decision };
     case 'started':

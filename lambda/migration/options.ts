@@ -9,6 +9,8 @@ export interface MigrationOptions {
   readonly indexStrategy: IndexStrategy;
   /** A table with at most so many rows is small. @default 10000 */
   readonly smallTableRows: number;
+  /** Looking into the data for what would make a statement fail may take so long, each time; 0 leaves it. @default 5 */
+  readonly dataCheckSeconds: number;
   /** Each attempt of a transaction step waits at most so long for a lock. @default 5 */
   readonly lockTimeoutSeconds: number;
   /** A step that finds its locks taken is retried for so long in all. @default 120 */
@@ -23,6 +25,10 @@ export interface MigrationOptions {
   readonly maintenanceWorkMemMegabytes: number | undefined;
   /** Parallel workers of each build. @default by the server's size and the builds side by side */
   readonly parallelWorkers: number | undefined;
+  /** Pending files that are older than the newest applied one. @default 'apply' */
+  readonly lateMigrations: 'apply' | 'refuse';
+  /** Applied files that the folder lacks. @default 'ignore' */
+  readonly missingMigrations: 'ignore' | 'refuse';
   /** What a deploy waits for. @default 'migrations' */
   readonly waitFor: WaitFor;
 }
@@ -34,6 +40,7 @@ export const defaultOptions: MigrationOptions = {
   ledgerSchema: 'migrations',
   indexStrategy: 'auto',
   smallTableRows: 10_000,
+  dataCheckSeconds: 5,
   lockTimeoutSeconds: 5,
   lockBudgetSeconds: 120,
   maxAttempts: 3,
@@ -41,5 +48,7 @@ export const defaultOptions: MigrationOptions = {
   maxConcurrentTables: 4,
   maintenanceWorkMemMegabytes: undefined,
   parallelWorkers: undefined,
+  lateMigrations: 'apply',
+  missingMigrations: 'ignore',
   waitFor: 'migrations',
 };

@@ -11,12 +11,13 @@ import type { ScriptStep } from '../postgres/step-script.ts';
 import { applyAutocommit } from './apply-autocommit.ts';
 import { applyBatch, type BatchContext, LedgerMoved, TimeUp } from './apply-batch.ts';
 import { cancelledBySignal } from './cancelled-by-signal.ts';
+import { refuse } from './deploy-finding.ts';
+import { lintAtDeploy } from './deploy-lint.ts';
 import { buildsOf } from './hand-off-step.ts';
 import { must } from './ledger-write.ts';
-import { refusePlainIndexes } from './plain-index-check.ts';
 import type { AppliedStep, RunResult } from './run.ts';
 import type { RunLog } from './run-log.ts';
-import { factsFor, plainIndexes, TableKnowledge } from './table-knowledge.ts';
+import { asksOfTables, factsFor, TableKnowledge } from './table-knowledge.ts';
 
 /** Steps that travel in one message. More save little and make a lost message cost more. */
 const MOST_STEPS = 50;
@@ -106,15 +107,18 @@ class PlanInProgress {
     return this.#result('done');
   }
 
-  /** Everything that any step will ask about, in two round trips, and the refusal of R5 before anything is touched. */
+  /** Everything that any step will ask about, in two round trips, and what is to be refused before anything is touched. */
   async #measureAll(): Promise<void> {
-    const steps = this.#planned.pending.map(({ step }) => step);
-    const { indexStrategy } = this.#run.request.options;
-    if (!steps.some((step) => step.kind === 'index-operation' || plainIndexes(step).length > 0)) return;
-    await this.#knowledge.measure(steps, true);
-    if (indexStrategy !== 'inline') {
-      refusePlainIndexes(this.#planned.pending, this.#knowledge, this.#run.request.options.smallTableRows);
-    }
+    const { pending } = this.#planned;
+    if (!pending.some(({ step }) => asksOfTables(step))) return;
+    await this.#knowledge.measureFirst(pending.map(({ step }) => step));
+    const findings = await lintAtDeploy(this.#session, pending, {
+      knowledge: this.#knowledge,
+      options: this.#run.request.options,
+      largeIndexes: 'left to the loop',
+    });
+    if (findings.length > 0) this.#run.request.report({ kind: 'linted', findings });
+    refuse(findings);
   }
 
   async #apply(next: PendingStep, rest: readonly PendingStep[]): Promise<void> {
@@ -144,10 +148,7 @@ class PlanInProgress {
     let facts = factsFor(this.#knowledge, step);
     if (!facts.known) {
       await this.#flush();
-      await this.#knowledge.measure(
-        rest.map((pending) => pending.step),
-        false,
-      );
+      await this.#knowledge.measureAgain(rest.map((pending) => pending.step));
       facts = factsFor(this.#knowledge, step);
     }
     const route = routeOf(step.operation, {

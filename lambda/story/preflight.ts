@@ -1,3 +1,4 @@
+import { folderFaults } from '../migration/folder-policy.ts';
 import type { Ledger } from '../migration/ledger.ts';
 import { type LockMode, lockModes, modesConflict } from '../migration/lock-modes.ts';
 import type { CompiledMigrations, Migration } from '../migration/migration.ts';
@@ -11,7 +12,8 @@ import { APPLICATION_NAME, withSession } from '../postgres/connect.ts';
 import type { ConnectionTarget } from '../postgres/connection-target.ts';
 import { readLedger } from '../postgres/ledger.ts';
 import type { Session } from '../postgres/session.ts';
-import { refusePlainIndexes } from './plain-index-check.ts';
+import { describeFinding } from './deploy-finding.ts';
+import { lintAtDeploy } from './deploy-lint.ts';
 import { locksOf } from './planned-locks.ts';
 import { TableKnowledge } from './table-knowledge.ts';
 
@@ -27,6 +29,7 @@ export interface PreflightRequest {
 /** A hook has 30 seconds in all. */
 const PATIENCE_SECONDS = 10;
 const STATEMENT_SECONDS = 8;
+const DATA_CHECK_SECONDS = 1;
 
 /** Whoever has held a lock for so long will hold it for longer than a step waits. */
 const OLD_SECONDS = 60;
@@ -64,7 +67,8 @@ async function look(
   );
   return [
     ...changed.map(({ message }) => message),
-    ...(await plainIndexes(session, planned.pending, options)),
+    ...folderFaults(planned, options).map(({ message }) => message),
+    ...(await lint(session, planned.pending, options)),
     ...waitsFor(planned, options),
     ...(await blockers(session, planned.pending)),
   ];
@@ -80,29 +84,21 @@ function driftOf(migration: Migration, ledger: Ledger): { version: string; messa
   }
 }
 
-/** R5's refusal, of every file that has one. */
-async function plainIndexes(
+/** What the linter finds with the real database, and would not let pass; duplicates under a coming index included. */
+async function lint(
   session: Session,
   pending: readonly PendingStep[],
-  { indexStrategy, smallTableRows }: MigrationOptions,
+  options: MigrationOptions,
 ): Promise<string[]> {
-  if (indexStrategy === 'inline') return [];
-  const knowledge = new TableKnowledge(session, smallTableRows);
-  await knowledge.measure(
-    pending.map(({ step }) => step),
-    true,
-  );
-  const findings: string[] = [];
-  for (let left = pending; ; ) {
-    try {
-      refusePlainIndexes(left, knowledge, smallTableRows);
-      return findings;
-    } catch (error) {
-      if (!(error instanceof MigrationError)) throw error;
-      findings.push(error.message);
-      left = left.filter(({ migration }) => migration.file !== error.details.place?.file);
-    }
-  }
+  const knowledge = new TableKnowledge(session, options.smallTableRows);
+  await knowledge.measureFirst(pending.map(({ step }) => step));
+  const dataCheckSeconds = Math.min(options.dataCheckSeconds, DATA_CHECK_SECONDS);
+  const findings = await lintAtDeploy(session, pending, {
+    knowledge,
+    options: { ...options, dataCheckSeconds },
+    largeIndexes: 'included',
+  });
+  return findings.filter(({ verdict }) => verdict !== 'show').map(describeFinding);
 }
 
 /** A deploy that does not wait is not held up by a build. */

@@ -4,6 +4,7 @@ import type { MigrationOptions } from '../migration/options.ts';
 import type { Plan } from '../migration/plan.ts';
 import type { Blocker } from '../postgres/blockers.ts';
 import type { ConnectionTarget } from '../postgres/connection-target.ts';
+import type { DeployFinding } from './deploy-finding.ts';
 
 /** One pass of the migrator, whoever asked. */
 export interface RunRequest {
@@ -51,6 +52,8 @@ export interface AppliedStep {
 export type RunEvent =
   | { readonly kind: 'planned'; readonly plan: Plan }
   | { readonly kind: 'applied'; readonly steps: readonly AppliedStep[]; readonly milliseconds: number }
+  /** What the linter found with the real database before it; it may be followed by the run's refusal. */
+  | { readonly kind: 'linted'; readonly findings: readonly DeployFinding[] }
   | { readonly kind: 'waiting-for-run' }
   | {
       readonly kind: 'locked';

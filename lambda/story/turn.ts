@@ -2,6 +2,7 @@ import { decide } from '../index-build/decide.ts';
 import type { IndexBuild } from '../index-build/index-build.ts';
 import type { TurnResult } from '../index-build/loop-task.ts';
 import { isNearEnd, waitSeconds } from '../index-build/wait-seconds.ts';
+import type { PostgresFault } from '../migration/migration-error.ts';
 import type { MigrationOptions } from '../migration/options.ts';
 import { beginAttempt, endBuild } from '../postgres/build-attempt-rows.ts';
 import { nextBuild } from '../postgres/build-queue.ts';
@@ -14,6 +15,7 @@ import type { Session } from '../postgres/session.ts';
 import { startBuild } from './build-attempt.ts';
 import { elapsedOf, progressOf } from './build-progress.ts';
 import { dropLeftOvers } from './drop-left-overs.ts';
+import { duplicatesFault } from './duplicates-fault.ts';
 import { advancePartitioned } from './partitioned-build.ts';
 import { stayWith, type Underway } from './stay-with-build.ts';
 import type { TurnRequest } from './turn-request.ts';
@@ -94,14 +96,16 @@ async function actOnce(session: Session, request: TurnRequest): Promise<Next> {
     case 'fail':
       if (decision.dropFirst && !(await dropLeftOvers(session, build)))
         return { kind: 'come-back', seconds: soon(build) };
-      await endBuild(session, options.ledgerSchema, build, { state: 'failed', fault: decision.fault });
-      report({ kind: 'ended', build, outcome: 'failed', fault: decision.fault });
-      return { kind: 'build-over' };
+      return fail(session, request, { build, fault: decision.fault });
     case 'wait':
       return waitFor(request, build, builder);
     case 'start':
       if (decision.dropFirst && !(await dropLeftOvers(session, build)))
         return { kind: 'come-back', seconds: soon(build) };
+      if (build.attempts === 0) {
+        const fault = await duplicatesFault(session, build, options.dataCheckSeconds);
+        if (fault !== undefined) return fail(session, request, { build, fault });
+      }
       if (!(await beginAttempt(session, options.ledgerSchema, { build, kind: 'loopback' }))) {
         return { kind: 'come-back', seconds: SOON_SECONDS };
       }
@@ -124,11 +128,18 @@ async function withOutcome(
   return (await readBuild(session, ledgerSchema, build.id)) ?? build;
 }
 
-async function actOnPartitioned(
+async function fail(
   session: Session,
-  { options, report, turn }: TurnRequest,
-  build: IndexBuild,
+  { options, report }: TurnRequest,
+  { build, fault }: { build: IndexBuild; fault: PostgresFault },
 ): Promise<Next> {
+  await endBuild(session, options.ledgerSchema, build, { state: 'failed', fault });
+  report({ kind: 'ended', build, outcome: 'failed', fault });
+  return { kind: 'build-over' };
+}
+
+async function actOnPartitioned(session: Session, request: TurnRequest, build: IndexBuild): Promise<Next> {
+  const { options, report, turn } = request;
   const step = await advancePartitioned(session, options.ledgerSchema, build);
   switch (step.kind) {
     case 'partitions-first':
@@ -147,9 +158,7 @@ async function actOnPartitioned(
       return { kind: 'build-over' };
     case 'failed':
       report({ kind: 'turn', build, turn, decision: 'fail' });
-      await endBuild(session, options.ledgerSchema, build, { state: 'failed', fault: step.fault });
-      report({ kind: 'ended', build, outcome: 'failed', fault: step.fault });
-      return { kind: 'build-over' };
+      return fail(session, request, { build, fault: step.fault });
     default:
       return step satisfies never;
   }

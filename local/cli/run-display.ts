@@ -1,11 +1,12 @@
+import { count, duration } from '../../lambda/migration/amounts.ts';
 import type { Plan } from '../../lambda/migration/plan.ts';
 import { describeBlocker } from '../../lambda/postgres/blockers.ts';
+import { showFinding } from '../../lambda/story/deploy-finding.ts';
 import type { RunEvent } from '../../lambda/story/run.ts';
 import type { TurnEvent } from '../../lambda/story/turn-request.ts';
 import { appliedLines } from './applied-lines.ts';
 import { BuildBars } from './build-bars.ts';
 import { describeOutcome, describeProgress, nameOfBuild } from './build-lines.ts';
-import { duration } from './duration.ts';
 import type { Terminal } from './terminal.ts';
 
 /** Where no bars are drawn, a line about a build's progress comes at most so often. */
@@ -35,6 +36,11 @@ export class RunDisplay {
         break;
       case 'applied':
         for (const { verb, what } of appliedLines(event.steps)) this.#line('green', verb, what);
+        break;
+      case 'linted':
+        // Those that are refused are the run's error.
+        for (const finding of event.findings)
+          if (finding.verdict === 'show') this.#line('yellow', finding.rule, showFinding(finding));
         break;
       case 'waiting-for-run':
         if (!this.#saidWaiting)
@@ -137,9 +143,4 @@ export class RunDisplay {
     const line = `${this.#terminal.colors[colour](verb.padEnd(VERB_CHARACTERS))}${text}`;
     if (!this.#bars.line(line)) this.#terminal.line(line);
   }
-}
-
-/** `1 step`, `2 steps` */
-export function count(number: number, noun: string): string {
-  return `${number.toLocaleString('en')} ${noun}${number === 1 ? '' : 's'}`;
 }

@@ -1,7 +1,7 @@
+import { duration } from '../../lambda/migration/amounts.ts';
 import type { MigrationStatus, RunStatus, Status } from '../../lambda/story/status.ts';
 import { describeLoss, isLost, isOpen } from './build-lines.ts';
 import { buildsTable, progressLines } from './builds-table.ts';
-import { duration } from './duration.ts';
 import type { Terminal } from './terminal.ts';
 
 export interface View {

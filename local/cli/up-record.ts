@@ -26,6 +26,7 @@ export class UpRecord {
       case 'ended':
         this.#builds.add(event.build.id);
         return;
+      case 'linted':
       case 'waiting-for-run':
       case 'locked':
       case 'reconnecting':

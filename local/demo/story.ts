@@ -1,12 +1,12 @@
 import { join } from 'node:path';
 import { compileMigrations } from '../../infra/compile-migrations.ts';
+import { duration } from '../../lambda/migration/amounts.ts';
 import type { CompiledMigrations } from '../../lambda/migration/migration.ts';
 import { MigrationError } from '../../lambda/migration/migration-error.ts';
 import { defaultOptions } from '../../lambda/migration/options.ts';
 import { parseConnectionUrl } from '../../lambda/postgres/connection-target.ts';
 import { readStatus } from '../../lambda/story/status.ts';
 import type { AwsEndpoint } from '../aws-endpoint.ts';
-import { duration } from '../cli/duration.ts';
 import type { EmbeddedPostgres } from '../embedded-postgres.ts';
 import type { Deployed, LocalCloudFormation } from '../provider-framework.ts';
 import { earlierRelease, synthesize } from './assembly.ts';

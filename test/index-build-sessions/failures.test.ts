@@ -146,7 +146,7 @@ it('a failed build does not stop its neighbours, and the end names each that fai
     '3_b.sql': 'create index concurrently b_x on b (x);',
     '4_c.sql': '\ncreate unique index concurrently c_y on c (y);',
   };
-  const { outcome, message } = await scenario.deploy(files);
+  const { outcome, message } = await scenario.deploy(files, { dataCheckSeconds: 0 });
   expect(outcome).toBe('failed');
   const said = (name: string, file: string) =>
     `${name}_y on public.${name} (${file}) failed after 1 attempt: could not create unique index "${name}_y" (SQLSTATE 23505); Key (y)=(1) is duplicated. Next: mend the cause, then run again (or the action retry).`;

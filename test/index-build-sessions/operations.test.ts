@@ -343,7 +343,7 @@ insert into events select i from generate_series(1, 900) i;`,
       ...first,
       '2_index.sql': 'create unique index concurrently events_at on events (at, kind);',
     };
-    const { outcome, message } = await scenario.deploy(files);
+    const { outcome, message } = await scenario.deploy(files, { dataCheckSeconds: 0 });
     expect(outcome).toBe('failed');
     expect(message).toContain(
       'the build on the partition public.events_2a failed: could not create unique index',

@@ -5,7 +5,7 @@ import { lintMigrations } from '../../infra/lint-migrations.ts';
 import { steadyFunctions } from '../../infra/schema/steady-functions.ts';
 import { blockedBy, lockModes, modesConflict } from '../../lambda/migration/lock-modes.ts';
 import type { Version } from '../../lambda/migration/version.ts';
-import { PLAIN_INDEX_RULE } from '../../lambda/story/plain-index-check.ts';
+import { PLAIN_INDEX_RULE } from '../../lambda/story/deploy-finding.ts';
 import { folderOf } from '../compile/compile-text.ts';
 import { freshDatabase } from '../support/fresh-database.ts';
 import { lintAfterSchema } from './lint-text.ts';

@@ -2,7 +2,7 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { onTestFinished } from 'vitest';
-import { compileMigrations } from '../../infra/compile-migrations.ts';
+import { compileLinted } from '../../infra/lint-migrations.ts';
 import type { SettleResult } from '../../lambda/index-build/loop-task.ts';
 import type { CompiledMigrations } from '../../lambda/migration/migration.ts';
 import { MigrationError } from '../../lambda/migration/migration-error.ts';
@@ -112,7 +112,7 @@ export function scenarioOn(database: FreshDatabase, given: ScenarioOptions = {})
   };
 }
 
-/** Compiles files as a folder of migrations. */
+/** Compiles files as a folder of migrations, as the construct does. */
 export async function compile(files: Files): Promise<CompiledMigrations> {
   const directory = await mkdtemp(join(tmpdir(), 'scenario-'));
   onTestFinished(() => rm(directory, { recursive: true, force: true }));
@@ -120,7 +120,7 @@ export async function compile(files: Files): Promise<CompiledMigrations> {
     await mkdir(dirname(join(directory, file)), { recursive: true });
     await writeFile(join(directory, file), sql);
   }
-  return compileMigrations(directory);
+  return compileLinted(directory);
 }
 
 /** A file that creates a table of 500 rows, which is large here; its columns are `id` and `x`, each of them unique. */
