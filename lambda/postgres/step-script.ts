@@ -31,6 +31,8 @@ export interface ScriptContext {
   readonly sessionSettings: readonly string[];
   /** Milliseconds that a statement may take, from the moment the message arrives; absent for no limit. */
   readonly budgetMilliseconds: number | undefined;
+  /** Milliseconds that the step may wait for each lock, unless its file says something else. */
+  readonly lockWaitOf: (step: PendingStep) => number;
 }
 
 /** A step that runs in one transaction, and the statements for it where they are not its own. */
@@ -91,6 +93,8 @@ function* statementsAround(
   if (handOff !== undefined) {
     for (const text of handOff) yield { text };
   } else {
+    // After the claim, which waits for another run and is in nobody's way.
+    yield { text: `set local lock_timeout = ${Math.max(1, Math.round(context.lockWaitOf(pending)))}` };
     if (step.kind === 'transaction' && step.transaction.readOnly) yield { text: 'set transaction read only' };
     for (const text of step.settings) yield { text };
     yield* authored(step);
