@@ -26,11 +26,11 @@ export interface PossibleBlocker {
   readonly yields: boolean;
 }
 
-export type LockMove =
+export type LockMove<Blocker extends PossibleBlocker = PossibleBlocker> =
   /** Queue for the locks, for no longer than this. */
   | { readonly kind: 'try'; readonly waitMilliseconds: number }
-  /** Whoever queued now would wait in vain, and the application behind him: look again later. */
-  | { readonly kind: 'hold-back' };
+  /** Whoever queued now would wait in vain for these, and the application behind him: look again later. */
+  | { readonly kind: 'hold-back'; readonly behind: readonly Blocker[] };
 
 /** While we queue for a lock, everybody who comes later queues behind us: that long a pause nobody notices. */
 const FIRST_WAIT_MILLISECONDS = 100;
@@ -54,7 +54,10 @@ export function firstWait({ lockTimeoutSeconds }: LockLimits): number {
  * overlap without end, there comes the wait that outlasts all of them. In the second half of the budget the step is
  * less polite: better a short stop than a deploy that fails.
  */
-export function nextMove(blockers: readonly PossibleBlocker[], asking: Asking): LockMove {
+export function nextMove<Blocker extends PossibleBlocker>(
+  blockers: readonly Blocker[],
+  asking: Asking,
+): LockMove<Blocker> {
   const { elapsedMilliseconds, severalLocks } = asking;
   const first = firstWait(asking);
   const longest = asking.lockTimeoutSeconds * 1000;
@@ -65,7 +68,8 @@ export function nextMove(blockers: readonly PossibleBlocker[], asking: Asking): 
     ({ yields, milliseconds, idleMilliseconds }) =>
       !yields && (milliseconds >= old || (polite && idleMilliseconds >= IDLE_MILLISECONDS)),
   );
-  if (staying.some(({ over }) => over === 'table')) return { kind: 'hold-back' };
+  const behind = staying.filter(({ over }) => over === 'table');
+  if (behind.length > 0) return { kind: 'hold-back', behind };
   if (blockers.some(({ yields }) => yields)) return { kind: 'try', waitMilliseconds: longest };
   // Nobody can tell whose rows they are, so an attempt has to: a short one.
   if (staying.length > 0 && polite) return { kind: 'try', waitMilliseconds: first };

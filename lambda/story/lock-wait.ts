@@ -111,13 +111,25 @@ export class LockWait {
   #report(locked: LockedStep, seen: readonly Seen[], inMilliseconds: number): void {
     const { file } = locked.step.migration;
     const { attempt } = locked;
-    const next = this.#move(locked, seen, inMilliseconds).kind;
-    const blockers = blockersAmong(seen);
+    const then = seen.map((one) => aged(one, inMilliseconds));
+    const move = this.#move(locked, then, inMilliseconds);
+    const next = move.kind;
+    const blockers = blockersAmong(move.kind === 'hold-back' ? move.behind : seen);
     const what = [file, locked.step.step.number, attempt, next, ...blockers.map(({ pid }) => pid)].join(' ');
     if (what === this.#reported.what && Date.now() - this.#reported.at < REPORT_EVERY_MILLISECONDS) return;
     this.#reported = { what, at: Date.now() };
     this.#context.report({ kind: 'locked', file, attempt, next, inMilliseconds, blockers });
   }
+}
+
+/** Idle, it will be there after the pause too; one at work may be done by then. */
+function aged(one: Seen, milliseconds: number): Seen {
+  if (one.idleMilliseconds === 0) return one;
+  return {
+    ...one,
+    milliseconds: one.milliseconds + milliseconds,
+    idleMilliseconds: one.idleMilliseconds + milliseconds,
+  };
 }
 
 interface GivenUp {
