@@ -180,7 +180,12 @@ create trigger fires before insert on orders for each row execute function fire(
       'VALIDATE CONSTRAINT',
       'alter table orders add constraint positive check (total > 0) not valid; alter table orders validate constraint positive',
     ],
-    ['an UPDATE of rows that it has locked', 'update orders set total = total + 1'],
+    ['DROP COLUMN in no transaction', '-- migrate: no-transaction\nalter table orders drop column remark'],
+    ['VACUUM FULL', 'vacuum full orders'],
+    [
+      'an UPDATE of rows that it has locked',
+      'update orders set total = 0 where id > 1; update orders set total = 0 where id = 1',
+    ],
   ])('%s', async (_, sql) => {
     const { migrations } = await compileFiles({ '1_before.sql': before, '2_change.sql': sql });
     const deployed = await deployBesideTraffic({ migrations, rows });
