@@ -68,6 +68,15 @@ export function modesConflict(a: LockMode, b: LockMode): boolean {
   return CONFLICTS[a].includes(b);
 }
 
+/** A mode as pg_locks writes it: `ShareUpdateExclusiveLock`. One that no Postgres of today has counts as the strongest. */
+export function modeOfLock(written: string): LockMode {
+  const words = written
+    .replace(/Lock$/, '')
+    .replace(/(?!^)[A-Z]/g, ' $&')
+    .toLowerCase();
+  return lockModes.find((mode) => mode === words) ?? 'access exclusive';
+}
+
 /** Whom a lock keeps waiting, in the words of someone who runs an application. */
 export type Blocked = 'nothing' | 'other DDL' | 'writes' | 'reads and writes';
 

@@ -3,6 +3,7 @@ import type { PendingStep } from '../migration/plan.ts';
 import { plainStatement } from './index-statement.ts';
 import { insertStep } from './ledger.ts';
 import { quoteIdentifier, quoteLiteral } from './quote.ts';
+import { setLockTimeout, statementTimeout } from './statement-limits.ts';
 
 /**
  * One message of many statements, and for each statement the step it belongs to: Postgres tells how many
@@ -31,6 +32,8 @@ export interface ScriptContext {
   readonly sessionSettings: readonly string[];
   /** Milliseconds that a statement may take, from the moment the message arrives; absent for no limit. */
   readonly budgetMilliseconds: number | undefined;
+  /** Milliseconds that the step may wait for each lock, unless its file says something else. */
+  readonly lockWaitOf: (step: PendingStep) => number;
 }
 
 /** A step that runs in one transaction, and the statements for it where they are not its own. */
@@ -91,9 +94,11 @@ function* statementsAround(
   if (handOff !== undefined) {
     for (const text of handOff) yield { text };
   } else {
+    // After the claim, which waits for another run and is in nobody's way.
+    yield { text: setLockTimeout('local', context.lockWaitOf(pending)) };
     if (step.kind === 'transaction' && step.transaction.readOnly) yield { text: 'set transaction read only' };
     for (const text of step.settings) yield { text };
-    yield* authored(step);
+    yield* authored(step, context.budgetMilliseconds);
   }
   yield { text: 'commit' };
   if (handOff === undefined && (step.leavesSettings || step.settings.length > 0)) {
@@ -113,17 +118,25 @@ export function beginOf(step: Step): string {
   return modes.length === 0 ? 'begin' : `begin ${modes.join(', ')}`;
 }
 
-/** Measured from the message's arrival, so that fifty steps in one message share one deadline. */
-function statementTimeout(budgetMilliseconds: number): string {
-  return `select pg_catalog.set_config('statement_timeout', greatest(1, ${Math.floor(budgetMilliseconds)} - (extract(epoch from pg_catalog.clock_timestamp() - pg_catalog.statement_timestamp()) * 1000)::bigint)::text, true)`;
-}
+/** In a step of thousands of statements the time that is left is told to every so many of them. */
+const MOST_RENEWALS = 200;
 
-function* authored(step: TransactionStep | IndexOperationStep): Generator<Line, void> {
-  if (step.kind === 'index-operation') {
-    yield { text: plainStatement(step.operation), statement: step.statement };
-    return;
+/**
+ * Each statement has all of statement_timeout to itself, so the next one must be told what is left. The first one is
+ * told where settings of the file may have said something else.
+ */
+function* authored(
+  step: TransactionStep | IndexOperationStep,
+  budgetMilliseconds: number | undefined,
+): Generator<Line, void> {
+  const statements = step.kind === 'transaction' ? step.statements : [step.statement];
+  const every = Math.ceil(statements.length / MOST_RENEWALS);
+  for (const [index, statement] of statements.entries()) {
+    const renews = index % every === 0 && (index > 0 || step.settings.length > 0);
+    if (renews && budgetMilliseconds !== undefined) yield { text: statementTimeout(budgetMilliseconds) };
+    const text = step.kind === 'transaction' ? statement.text : plainStatement(step.operation);
+    yield { text, statement };
   }
-  for (const statement of step.statements) yield { text: statement.text, statement };
 }
 
 function* forgetStep(ledgerSchema: string, { migration, step }: PendingStep): Generator<Line, void> {

@@ -76,6 +76,7 @@ class PlanInProgress {
       runId: run.runId,
       sessionSettings,
       deadline,
+      lockTimeoutSeconds: options.lockTimeoutSeconds,
       lockBudgetSeconds: options.lockBudgetSeconds,
       report,
       signal,

@@ -1,6 +1,6 @@
 import { folderFaults } from '../migration/folder-policy.ts';
 import type { Ledger } from '../migration/ledger.ts';
-import { type LockMode, lockModes, modesConflict } from '../migration/lock-modes.ts';
+import { type LockMode, modeOfLock, modesConflict } from '../migration/lock-modes.ts';
 import type { CompiledMigrations, Migration } from '../migration/migration.ts';
 import { MigrationError } from '../migration/migration-error.ts';
 import type { MigrationOptions } from '../migration/options.ts';
@@ -151,14 +151,5 @@ export function isInTheWay({ seconds, lock, application }: Blocker, mode: LockMo
     / (?:build|supervisor) \d+$/.test(application)
   )
     return false;
-  return lock.split(', ').some((held) => modesConflict(mode, modeOf(held)));
-}
-
-/** `ShareUpdateExclusiveLock` → `share update exclusive` */
-function modeOf(held: string): LockMode {
-  const words = held
-    .replace(/Lock$/, '')
-    .replace(/(?!^)[A-Z]/g, ' $&')
-    .toLowerCase();
-  return lockModes.find((mode) => mode === words) ?? 'access exclusive';
+  return lock.split(', ').some((held) => modesConflict(mode, modeOfLock(held)));
 }

@@ -1,4 +1,5 @@
 import type { RecordedBuild } from '../migration/ledger.ts';
+import type { LockMove } from '../migration/lock-patience.ts';
 import type { CompiledMigrations, Migration } from '../migration/migration.ts';
 import type { MigrationOptions } from '../migration/options.ts';
 import type { Plan } from '../migration/plan.ts';
@@ -58,8 +59,11 @@ export type RunEvent =
   | {
       readonly kind: 'locked';
       readonly file: string;
+      /** So many attempts have found the step's locks taken. */
       readonly attempt: number;
-      readonly retryInMilliseconds: number;
+      /** `hold-back`: another would be in vain, and keep the application waiting; so we only look again. */
+      readonly next: LockMove['kind'];
+      readonly inMilliseconds: number;
       readonly blockers: readonly Blocker[];
     }
   | { readonly kind: 'reconnecting'; readonly because: string }

@@ -22,7 +22,6 @@ export class RunDisplay {
   /** When a build had its last line of progress. */
   readonly #lineAt = new Map<string, number>();
   #saidWaiting = false;
-  #saidLocked = '';
 
   constructor(terminal: Terminal) {
     this.#terminal = terminal;
@@ -94,12 +93,13 @@ export class RunDisplay {
     this.#line('dim', 'pending', `${count(files, 'migration')}, ${count(pending.length, 'step')}`);
   }
 
-  #locked({ file, blockers, attempt, retryInMilliseconds }: Extract<RunEvent, { kind: 'locked' }>): void {
-    const by = blockers.length === 0 ? '' : `, held by ${blockers.map(describeBlocker).join('; ')}`;
-    const first = this.#saidLocked !== file;
-    this.#saidLocked = file;
-    const again = `attempt ${attempt} found its locks taken, again in ${duration(retryInMilliseconds / 1000)}`;
-    this.#line('yellow', 'locked', `${file}: ${again}${first || attempt % 5 === 0 ? by : ''}`);
+  #locked({ file, attempt, next, inMilliseconds, blockers }: Extract<RunEvent, { kind: 'locked' }>): void {
+    const by = blockers.map(describeBlocker).join('; ');
+    const text =
+      next === 'try'
+        ? `attempt ${attempt} found its locks taken, again in ${duration(inMilliseconds / 1000)}${by && `, held by ${by}`}`
+        : `waits, and keeps nobody else waiting, until these are gone: ${by}`;
+    this.#line('yellow', 'locked', `${file}: ${text}`);
   }
 
   #progress({ build, progress }: Extract<TurnEvent, { kind: 'progress' }>): void {

@@ -24,6 +24,7 @@ export interface ScenarioOptions extends Partial<MigrationOptions> {
   /** Another way to the same database: the URL of a proxy. */
   readonly url?: string;
   readonly deadline?: number;
+  readonly signal?: AbortSignal;
   /** Hears everything that is reported; what it throws ends the run, as a process that dies. */
   readonly hears?: (event: RunEvent | TurnEvent) => void;
 }
@@ -61,13 +62,14 @@ export async function freshScenario(given: ScenarioOptions = {}): Promise<Scenar
 export function scenarioOn(database: FreshDatabase, given: ScenarioOptions = {}): Scenario {
   const events: (RunEvent | TurnEvent)[] = [];
   const request = async (files: Files, options: ScenarioOptions = {}): Promise<InProcessLoop> => {
-    const { dblink: _, url = database.url, deadline, hears, ...rest } = { ...given, ...options };
+    const { dblink: _, url = database.url, deadline, signal, hears, ...rest } = { ...given, ...options };
     return {
       migrations: await compile(files),
       target: parseConnectionUrl(url, 'The URL'),
       options: { ...defaultOptions, smallTableRows: SMALL_TABLE_ROWS, ...rest },
       cause: { kind: 'cloudformation', actor: 'Update of stack test' },
       deadline,
+      ...(signal && { signal }),
       report: (event) => {
         events.push(event);
         hears?.(event);
