@@ -1,7 +1,8 @@
 import { type LockMode, modeOfLock } from '../migration/lock-modes.ts';
 import { contentionOf, type PossibleBlocker } from '../migration/lock-patience.ts';
-import { type RelationName, statementsOf } from '../migration/migration.ts';
+import { statementsOf } from '../migration/migration.ts';
 import type { PendingStep } from '../migration/plan.ts';
+import type { RelationName } from '../migration/relation-name.ts';
 import { type Blocker, type LockHolder, lockHolders } from '../postgres/blockers.ts';
 import { withSchemas } from '../postgres/relation-schemas.ts';
 import type { Session } from '../postgres/session.ts';
