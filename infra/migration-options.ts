@@ -18,6 +18,7 @@ export function migrationOptions(props: PostgresMigrationsProps): Partial<Migrat
     ledgerSchema: props.ledgerSchema,
     indexStrategy: props.indexStrategy,
     smallTableRows: props.smallTableRows,
+    longestBlockSeconds: seconds(props.longestBlock),
     dataCheckSeconds: seconds(props.dataCheckTimeout),
     lockTimeoutSeconds: seconds(props.lockTimeout),
     lockBudgetSeconds: seconds(props.lockBudget),
@@ -39,6 +40,7 @@ function firstFault(props: PostgresMigrationsProps): Fault | undefined {
     schemaName('ledgerSchema', props.ledgerSchema) ??
     oneOf('indexStrategy', props.indexStrategy, ['auto', 'inline', 'concurrent']) ??
     whole('smallTableRows', props.smallTableRows, [0, Number.MAX_SAFE_INTEGER]) ??
+    lasting('longestBlock', props.longestBlock, [0, 24 * 3600]) ??
     lasting('dataCheckTimeout', props.dataCheckTimeout, [0, 60]) ??
     lasting('lockTimeout', props.lockTimeout, [0.001, 60]) ??
     lasting('lockBudget', props.lockBudget, [lockTimeout, 600]) ??

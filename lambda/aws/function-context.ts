@@ -50,6 +50,7 @@ const optionsSchema = v.partial(
     ledgerSchema: v.pipe(v.string(), v.minLength(1)),
     indexStrategy: v.picklist(['auto', 'inline', 'concurrent']),
     smallTableRows: v.pipe(v.number(), v.integer(), v.minValue(0)),
+    longestBlockSeconds: v.pipe(v.number(), v.minValue(0)),
     dataCheckSeconds: v.pipe(v.number(), v.minValue(0)),
     lockTimeoutSeconds: v.pipe(v.number(), v.minValue(0)),
     lockBudgetSeconds: v.pipe(v.number(), v.minValue(0)),

@@ -9,6 +9,8 @@ export interface MigrationOptions {
   readonly indexStrategy: IndexStrategy;
   /** A table with at most so many rows is small. @default 10000 */
   readonly smallTableRows: number;
+  /** Nobody may be kept from a table that is not small for longer, by the linter's estimate. @default 1 */
+  readonly longestBlockSeconds: number;
   /** Looking into the data for what would make a statement fail may take so long, each time; 0 leaves it. @default 5 */
   readonly dataCheckSeconds: number;
   /** Each attempt of a transaction step waits at most so long for a lock. @default 5 */
@@ -40,6 +42,7 @@ export const defaultOptions: MigrationOptions = {
   ledgerSchema: 'migrations',
   indexStrategy: 'auto',
   smallTableRows: 10_000,
+  longestBlockSeconds: 1,
   dataCheckSeconds: 5,
   lockTimeoutSeconds: 5,
   lockBudgetSeconds: 120,

@@ -14,6 +14,3 @@ const BYTES_PER_SECOND: Readonly<Record<BlockingWork, number>> = {
 export function workSeconds(work: BlockingWork, bytes: number): number {
   return bytes / BYTES_PER_SECOND[work];
 }
-
-/** A table that is not small may be read for so long while others wait: reading is quick. */
-export const LONGEST_SCAN_SECONDS = 1;

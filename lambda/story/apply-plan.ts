@@ -1,7 +1,7 @@
 import type { RecordedBuild } from '../migration/ledger.ts';
 import type { PendingStep, Plan } from '../migration/plan.ts';
 import { routeOf } from '../migration/route.ts';
-import { waitOf } from '../migration/waiting.ts';
+import { queuesUp, waitOf } from '../migration/waiting.ts';
 import { SessionLost } from '../postgres/fault.ts';
 import { asRecorded, insertBuild } from '../postgres/new-build.ts';
 import { releaseRunLock } from '../postgres/run-lock.ts';
@@ -156,7 +156,7 @@ class PlanInProgress {
       strategy: options.indexStrategy,
       smallTableRows: options.smallTableRows,
       createdByRun: facts.createdByRun,
-      buildsPending: this.#buildsPending(next),
+      buildsPending: queuesUp(step, this.#builds),
       nameTaken:
         step.operation.kind === 'create-index' && this.#knowledge.isTaken(step.operation, step.settings),
       tables: facts.tables,
@@ -173,22 +173,6 @@ class PlanInProgress {
     const { ledgerSchema } = options;
     await this.#enqueue({ pending: next, handOff: builds.map((build) => insertBuild(ledgerSchema, build)) });
     this.#builds.push(...builds.map(asRecorded));
-  }
-
-  /** A build of the same table, or of the index that is to be dropped, has not had its turn yet. */
-  #buildsPending({ step }: PendingStep): boolean {
-    if (step.kind !== 'index-operation') return false;
-    const { changes, indexes } = step.statement.touches;
-    return this.#builds.some(
-      (build) =>
-        build.state !== 'done' &&
-        (changes.some(
-          ({ schema, name }) => name === build.table && (schema ?? build.schema) === build.schema,
-        ) ||
-          indexes.some(
-            ({ schema, name }) => name === build.index && (schema ?? build.schema) === build.schema,
-          )),
-    );
   }
 
   async #enqueue(step: ScriptStep): Promise<void> {

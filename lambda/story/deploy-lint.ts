@@ -6,13 +6,13 @@ import type { Session } from '../postgres/session.ts';
 import { dataFindings } from './data-findings.ts';
 import type { DeployFinding } from './deploy-finding.ts';
 import { plainIndexFindings } from './plain-index-check.ts';
-import { sizeFindings } from './size-findings.ts';
+import { type SizeLimits, sizeFindings } from './size-findings.ts';
 import type { TableKnowledge } from './table-knowledge.ts';
 
 export interface Linted {
   /** Has measured the pending steps. */
   readonly knowledge: TableKnowledge;
-  readonly options: Pick<MigrationOptions, 'indexStrategy' | 'smallTableRows' | 'dataCheckSeconds'>;
+  readonly options: Pick<MigrationOptions, 'indexStrategy' | 'dataCheckSeconds'> & SizeLimits;
   /**
    * Unique indexes on tables that are not small: the loop looks for their duplicates itself, before it builds, and one
    * that fails there stops no other.
@@ -39,7 +39,7 @@ export async function lintAtDeploy(
   const ofLoop = largeIndexes === 'included' ? data.filter(ofLargeIndex) : [];
   return [
     ...(indexStrategy === 'inline' ? [] : plainIndexFindings(pending, knowledge, smallTableRows)),
-    ...sizeFindings(sizes, knowledge, smallTableRows),
+    ...sizeFindings(sizes, knowledge, options),
     ...(await dataFindings(session, ofRun, dataCheckSeconds)),
     ...(await dataFindings(session, ofLoop, dataCheckSeconds)).map(failsBuild),
   ];

@@ -4,7 +4,7 @@ import type { MigrationOptions } from '../migration/options.ts';
 import type { PendingStep } from '../migration/plan.ts';
 import { routeOf } from '../migration/route.ts';
 import { buildStage, type PlannedBuild, type Stage } from '../migration/stage.ts';
-import { waitOf } from '../migration/waiting.ts';
+import { queuesUp, waitOf } from '../migration/waiting.ts';
 import { type TablePlan, type TablesKnown, tablePlans } from './planned-tables.ts';
 import { factsFor, relationsOf } from './table-knowledge.ts';
 
@@ -103,16 +103,11 @@ export class Foresight {
     const { knowledge, options } = this.#known;
     const facts = factsFor(knowledge, step);
     const { operation } = step;
-    const { changes, indexes } = step.statement.touches;
     return routeOf(operation, {
       strategy: options.indexStrategy,
       smallTableRows: options.smallTableRows,
       createdByRun: facts.createdByRun,
-      buildsPending: this.#builds.some(
-        (build) =>
-          changes.some(({ name }) => name === build.table) ||
-          indexes.some(({ name }) => name === build.index),
-      ),
+      buildsPending: queuesUp(step, this.#builds),
       nameTaken: operation.kind === 'create-index' && knowledge.isTaken(operation, step.settings),
       tables: facts.tables,
     });

@@ -1,23 +1,27 @@
 import { byteSize, duration } from '../migration/amounts.ts';
 import type { Askable } from '../migration/askable-checks.ts';
 import type { SizeCheck } from '../migration/deploy-check.ts';
+import type { MigrationOptions } from '../migration/options.ts';
 import type { PresentTable } from '../migration/route.ts';
-import { LONGEST_SCAN_SECONDS, workSeconds } from '../migration/work-seconds.ts';
+import { workSeconds } from '../migration/work-seconds.ts';
 import type { DeployFinding } from './deploy-finding.ts';
 import type { TableKnowledge } from './table-knowledge.ts';
+
+export type SizeLimits = Pick<MigrationOptions, 'smallTableRows' | 'longestBlockSeconds'>;
 
 /** What the linter found dangerous on a large table, of tables that turn out to be large. */
 export function sizeFindings(
   asked: readonly Askable<SizeCheck>[],
   knowledge: TableKnowledge,
-  smallTableRows: number,
+  { smallTableRows, longestBlockSeconds }: SizeLimits,
 ): readonly DeployFinding[] {
   return asked.flatMap(({ pending, statement, check }) => {
     const facts = knowledge.of(check.relation, pending.step.settings);
     // R5's line: what it calls small is done in a moment.
     if (facts?.kind !== 'present' || facts.rows <= smallTableRows) return [];
     const seconds = workSeconds(check.work, facts.bytes);
-    if (check.work === 'scan' && seconds < LONGEST_SCAN_SECONDS) return [];
+    // Of a table whose size can't be had nobody can say that it takes a blink.
+    if (facts.bytes > 0 && seconds <= longestBlockSeconds) return [];
     const { migration } = pending;
     return [{ ...toFinding(check, { facts, seconds, smallTableRows }), migration, statement }];
   });

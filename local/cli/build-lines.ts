@@ -110,7 +110,9 @@ export function describeLoss(build: BuildStatus): string {
   const name = `${nameOfBuild(build)} (${build.file}:${build.line})`;
   const { fault, attempts, state } = build;
   if (state === 'cancelled') return `${name} was cancelled.`;
-  const after = `${name} failed after ${attempts} attempt${attempts === 1 ? '' : 's'}`;
+  const when =
+    attempts === 0 ? 'before it was begun' : `after ${attempts} attempt${attempts === 1 ? '' : 's'}`;
+  const after = `${name} failed ${when}`;
   if (fault === undefined) return `${after}.`;
   const lines = [`${after}: ${fault.message} (SQLSTATE ${fault.sqlstate})`];
   if (fault.detail) lines.push(`Detail: ${fault.detail}`);

@@ -23,6 +23,7 @@ interface RunFlags {
   readonly indexStrategy?: IndexStrategy;
   readonly smallTableRows?: number;
   readonly level?: Levels;
+  readonly longestBlock?: number;
   readonly dataCheckSeconds?: number;
   readonly late?: MigrationOptions['lateMigrations'];
   readonly missing?: MigrationOptions['missingMigrations'];
@@ -74,6 +75,12 @@ export function withRunFlags(command: Command): Command {
       'a table with at most so many rows is small',
       whole,
       d.smallTableRows,
+    )
+    .option(
+      '--longest-block <seconds>',
+      'nobody may be kept longer from a table that is not small',
+      seconds,
+      d.longestBlockSeconds,
     )
     .option(
       '--data-check-seconds <seconds>',
@@ -136,6 +143,7 @@ function optionsOf(flags: DatabaseFlags): MigrationOptions {
     ledgerSchema: flags.schema,
     indexStrategy: flags.indexStrategy ?? d.indexStrategy,
     smallTableRows: flags.smallTableRows ?? d.smallTableRows,
+    longestBlockSeconds: flags.longestBlock ?? d.longestBlockSeconds,
     dataCheckSeconds: flags.dataCheckSeconds ?? d.dataCheckSeconds,
     lateMigrations: flags.late ?? d.lateMigrations,
     missingMigrations: flags.missing ?? d.missingMigrations,

@@ -57,10 +57,16 @@ const WHILE: Readonly<Record<LockWork, string>> = {
   rewrite: ' while it rewrites the table',
 };
 
+/** Less than a person notices. */
+const BLINK_SECONDS = 0.1;
+
 /** Time under a lock that keeps nobody waiting says nothing. */
 export function whileOf({ work, seconds, blocks }: TablePlan): string {
   if (work === undefined) return '';
-  const long = seconds === undefined || blocks === 'nothing' ? '' : `, about ${duration(seconds)}`;
+  const long =
+    seconds === undefined || seconds < BLINK_SECONDS || blocks === 'nothing'
+      ? ''
+      : `, about ${duration(seconds)}`;
   return `${WHILE[work]}${long}`;
 }
 

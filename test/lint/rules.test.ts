@@ -1,12 +1,12 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { allowRules, ruleNames, rules } from '../../infra/lint/rules.ts';
+import { allowRules, rules, synthRuleNames } from '../../infra/lint/rules.ts';
 import { type Finding, lintMigrations } from '../../infra/lint-migrations.ts';
 import { parseText } from '../compile/compile-text.ts';
 import { freshDatabase } from '../support/fresh-database.ts';
 import { fixturesFolder, lintAfterSchema, readFixture, replaced, SCHEMA } from './lint-text.ts';
 
-const NAMES = [...ruleNames];
+const NAMES = [...synthRuleNames];
 const brief = ({ rule, what }: Finding): string => `${rule}: ${what}`;
 
 /** The bad file with the first finding's SQL in place of its statement, and the later migration that it asks for. */
