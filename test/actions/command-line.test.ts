@@ -1,14 +1,11 @@
-import { spawn } from 'node:child_process';
 import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { text } from 'node:stream/consumers';
-import { fileURLToPath } from 'node:url';
 import { beforeEach, describe, expect, it, vi } from 'vitest';
+import { migrate as runMigrate } from '../cli/command-line.ts';
 import { type FreshDatabase, freshDatabase } from '../support/fresh-database.ts';
 import { temporaryFolder } from '../support/temporary-folder.ts';
 
-const root = fileURLToPath(new URL('../..', import.meta.url));
-// A dozen processes, each of which loads the compiler.
+// A dozen processes.
 vi.setConfig({ testTimeout: 120_000 });
 
 let database: FreshDatabase;
@@ -22,15 +19,12 @@ const write = (files: Readonly<Record<string, string>>): void => {
   for (const [name, sql] of Object.entries(files)) writeFileSync(join(dir, name), sql);
 };
 
-/** Standard output, and standard error after it. */
 async function migrate(...args: string[]): Promise<{ code: number | null; out: string; error: string }> {
-  const child = spawn(process.execPath, ['--import', 'tsx', 'local/migrate.ts', ...args, '--dir', dir], {
-    cwd: root,
-    env: { ...process.env, DATABASE_URL: database.url, NO_COLOR: '1' },
+  const { code, stdout, stderr } = await runMigrate([...args, '--dir', dir], {
+    DATABASE_URL: database.url,
+    NO_COLOR: '1',
   });
-  const exited = new Promise<number | null>((resolve) => child.once('exit', resolve));
-  const [out, error, code] = await Promise.all([text(child.stdout), text(child.stderr), exited]);
-  return { code, out, error };
+  return { code, out: stdout, error: stderr };
 }
 
 const words = {
