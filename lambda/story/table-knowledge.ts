@@ -180,7 +180,11 @@ function relationsJudged(step: Step): RelationName[] {
 }
 
 function relationsTouched(step: Step): RelationName[] {
-  const touched = statementsOf(step).flatMap(({ touches }) => [...touches.changes, ...touches.writes]);
+  const touched = statementsOf(step).flatMap(({ touches, locks = [] }) => [
+    ...touches.changes,
+    ...touches.writes,
+    ...locks.map(({ relation }) => relation),
+  ]);
   return [...relationsJudged(step), ...touched];
 }
 
