@@ -9,9 +9,9 @@ export interface MigrationOptions {
   readonly indexStrategy: IndexStrategy;
   /** A table with at most so many rows is small. @default 10000 */
   readonly smallTableRows: number;
-  /** Each attempt of a transaction step waits at most so long for a lock. @default 5 */
+  /** No attempt of a step waits longer for a lock; the first ones are shorter. @default 5 */
   readonly lockTimeoutSeconds: number;
-  /** A step that finds its locks taken is retried for so long in all. @default 120 */
+  /** A step that finds its locks taken is tried again for so long in all. @default 120 */
   readonly lockBudgetSeconds: number;
   /** Attempts of one index build before it fails. @default 3 */
   readonly maxAttempts: number;
