@@ -43,14 +43,15 @@ export interface RunProps {
   readonly dataCheckTimeout?: Duration;
 
   /**
-   * Each attempt of a transaction step waits at most so long for a lock: 1 ms to 1 minute.
+   * No attempt of a step waits longer for a lock: 1 ms to 1 minute. The first waits 100 ms, later ones longer, and none
+   * is made while it would be in vain.
    *
    * @default Duration.seconds(5)
    */
   readonly lockTimeout?: Duration;
 
   /**
-   * A step that finds its locks taken is retried for so long in all: from `lockTimeout` to 10 minutes.
+   * A step that finds its locks taken is tried again for so long in all: from `lockTimeout` to 10 minutes.
    *
    * @default Duration.minutes(2)
    */

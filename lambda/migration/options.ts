@@ -13,9 +13,9 @@ export interface MigrationOptions {
   readonly longestBlockSeconds: number;
   /** Looking into the data for what would make a statement fail may take so long, each time; 0 leaves it. @default 5 */
   readonly dataCheckSeconds: number;
-  /** Each attempt of a transaction step waits at most so long for a lock. @default 5 */
+  /** No attempt of a step waits longer for a lock; the first ones are shorter. @default 5 */
   readonly lockTimeoutSeconds: number;
-  /** A step that finds its locks taken is retried for so long in all. @default 120 */
+  /** A step that finds its locks taken is tried again for so long in all. @default 120 */
   readonly lockBudgetSeconds: number;
   /** Attempts of one index build before it fails. @default 3 */
   readonly maxAttempts: number;

@@ -10,6 +10,6 @@ export function statementTimeout(budgetMilliseconds: number): string {
 }
 
 /** At least 1 ms: 0 would mean for ever. */
-export function setLockTimeout(scope: 'local' | 'session', milliseconds: number): string {
-  return `set ${scope} lock_timeout = ${Math.max(1, Math.round(milliseconds))}`;
+export function setLockTimeout(milliseconds: number): string {
+  return `set lock_timeout = ${Math.max(1, Math.round(milliseconds))}`;
 }

@@ -32,8 +32,15 @@ export interface ScriptContext {
   readonly sessionSettings: readonly string[];
   /** Milliseconds that a statement may take, from the moment the message arrives; absent for no limit. */
   readonly budgetMilliseconds: number | undefined;
-  /** Milliseconds that the step may wait for each lock, unless its file says something else. */
-  readonly lockWaitOf: (step: PendingStep) => number;
+  readonly lockWait: LockWaits;
+}
+
+/** In milliseconds, for each lock. */
+export interface LockWaits {
+  /** What the session has before the message and after it. */
+  readonly session: number;
+  /** What an attempt of the step has, unless its file says something else. */
+  readonly of: (step: PendingStep) => number;
 }
 
 /** A step that runs in one transaction, and the statements for it where they are not its own. */
@@ -48,12 +55,16 @@ const SEPARATOR = '\n;\n';
 export function stepScript(steps: readonly ScriptStep[], context: ScriptContext): StepScript {
   const pieces: Piece[] = [];
   let offset = 0;
+  let before = context.lockWait.session;
   for (const [index, step] of steps.entries()) {
-    for (const { text, statement, claim } of statementsAround(step, context, index === steps.length - 1)) {
+    const now = step.handOff === undefined ? context.lockWait.of(step.pending) : before;
+    const last = index === steps.length - 1;
+    for (const { text, statement, claim } of statementsAround(step, context, { before, now, last })) {
       pieces.push({ text, step: step.pending, statement, claim: claim === true, offset });
       // Postgres counts characters where JavaScript counts UTF-16 units.
       offset += characters(text) + SEPARATOR.length;
     }
+    before = isCleaned(step) ? context.lockWait.session : now;
   }
   return { text: pieces.map((piece) => piece.text).join(SEPARATOR), pieces };
 }
@@ -73,11 +84,24 @@ interface Line {
   readonly claim?: boolean;
 }
 
+interface InMessage {
+  /** The session's lock_timeout when the step begins, and the one that it is to have. */
+  readonly before: number;
+  readonly now: number;
+  readonly last: boolean;
+}
+
+/** Whether the step may have changed settings, so that the session is given its own again. */
+function isCleaned({ pending: { step }, handOff }: ScriptStep): boolean {
+  return handOff === undefined && (step.leavesSettings || step.settings.length > 0);
+}
+
 function* statementsAround(
-  { pending, handOff }: ScriptStep,
+  scriptStep: ScriptStep,
   context: ScriptContext,
-  last: boolean,
+  { before, now, last }: InMessage,
 ): Generator<Line, void> {
+  const { pending, handOff } = scriptStep;
   const { step, migration } = pending;
   if (step.kind === 'autocommit')
     throw new TypeError(`step ${step.number} of ${migration.file} can't be in a script`);
@@ -94,14 +118,18 @@ function* statementsAround(
   if (handOff !== undefined) {
     for (const text of handOff) yield { text };
   } else {
-    // After the claim, which waits for another run and is in nobody's way.
-    yield { text: setLockTimeout('local', context.lockWaitOf(pending)) };
+    // For the steps after it too, if this one commits: nearly all have the same, and one SET less is a SET less.
+    if (now !== before) yield { text: setLockTimeout(now) };
     if (step.kind === 'transaction' && step.transaction.readOnly) yield { text: 'set transaction read only' };
     for (const text of step.settings) yield { text };
     yield* authored(step, context.budgetMilliseconds);
   }
+  const cleaned = isCleaned(scriptStep);
+  if (last && !cleaned && now !== context.lockWait.session) {
+    yield { text: setLockTimeout(context.lockWait.session) };
+  }
   yield { text: 'commit' };
-  if (handOff === undefined && (step.leavesSettings || step.settings.length > 0)) {
+  if (cleaned) {
     // In a transaction of its own: else the next step's BEGIN would go on in the one that these begin.
     for (const text of ['begin', ...cleanSession(context.sessionSettings), 'commit']) yield { text };
   }

@@ -35,7 +35,7 @@ export async function applyAutocommit(
     const interrupted = pending.record === 'interrupted' && !locks.hasTried(pending);
     const limits = [
       `set statement_timeout = ${Math.max(0, Math.floor(budget))}`,
-      ...(triesAgain ? [setLockTimeout('session', locks.waitOf(pending))] : []),
+      ...(triesAgain ? [setLockTimeout(locks.waitOf(pending))] : []),
     ];
     const fault = await attempt(session, { pending, step, interrupted, limits }, context);
     if (fault === undefined) break;

@@ -15,7 +15,7 @@ export class LedgerMoved extends Error {}
 /** The deadline came: what was not applied is left for the next run. */
 export class TimeUp extends Error {}
 
-export interface BatchContext extends Omit<ScriptContext, 'budgetMilliseconds' | 'lockWaitOf'>, LockContext {
+export interface BatchContext extends Omit<ScriptContext, 'budgetMilliseconds' | 'lockWait'>, LockContext {
   /** Called as soon as steps are known to be applied, before anything later can fail. */
   readonly applied: (steps: readonly ScriptStep[], milliseconds: number) => void;
 }
@@ -34,7 +34,7 @@ export async function applyBatch(session: Session, steps: readonly ScriptStep[],
     const script = stepScript(left, {
       ...context,
       budgetMilliseconds,
-      lockWaitOf: (step) => locks.waitOf(step),
+      lockWait: { session: context.lockTimeoutSeconds * 1000, of: (step) => locks.waitOf(step) },
     });
     const sentAt = Date.now();
     const { completed, fault } = await session.script(script.text);

@@ -99,9 +99,10 @@ export class LockedStep {
 /** One entry for each session. Those that only may have locked a row are named where nobody has locked a table. */
 export function blockersAmong(seen: readonly Seen[]): Blocker[] {
   const tables = seen.filter(({ over }) => over === 'table');
-  const named = new Map<number, Blocker>();
+  const named = new Map<string, Blocker>();
   for (const { blocker } of tables.length > 0 ? tables : seen) {
-    if (!named.has(blocker.pid)) named.set(blocker.pid, blocker);
+    const key = `${blocker.pid} ${blocker.application}`;
+    if (!named.has(key)) named.set(key, blocker);
   }
   return [...named.values()].slice(0, MOST_NAMED);
 }

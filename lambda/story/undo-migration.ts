@@ -100,7 +100,8 @@ async function runAlone(
 ): Promise<Failure | undefined> {
   const { statement } = step;
   await must(session, started);
-  const settings = ['set lock_timeout = 0', ...step.settings];
+  // An index that is built concurrently waits in nobody's way; whatever else is alone may stop an application.
+  const settings = [...(step.kind === 'index-operation' ? ['set lock_timeout = 0'] : []), ...step.settings];
   const prepared = await session.script(settings.join('\n;\n'));
   if (prepared.fault !== undefined) return { fault: prepared.fault, statement };
   if (!(interrupted && (await stands(session, step)))) {

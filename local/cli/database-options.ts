@@ -88,7 +88,7 @@ export function withRunFlags(command: Command): Command {
       seconds,
       d.dataCheckSeconds,
     )
-    .option('--lock-timeout <seconds>', 'one attempt waits so long for a lock', seconds, d.lockTimeoutSeconds)
+    .option('--lock-timeout <seconds>', 'no attempt waits longer for a lock', seconds, d.lockTimeoutSeconds)
     .option('--lock-budget <seconds>', 'a step asks for its locks so long', seconds, d.lockBudgetSeconds)
     .option('--max-attempts <count>', 'attempts of one index build', positive, d.maxAttempts)
     .option('--attach-seconds <seconds>', 'a turn stays so long with a build', seconds, ATTACH_SECONDS)

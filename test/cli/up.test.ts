@@ -255,6 +255,21 @@ Done in N s: 1 migration applied.
     });
   });
 
+  it('waits for a table that somebody holds, says who, and keeps nobody else waiting', async () => {
+    const directory = await withWords({ '1_column.sql': 'alter table words add column note text;' });
+    const holder = await writer();
+    const up = new Migrate(['up', ...directory], env);
+    await up.says('locked');
+    // In vain would it be to queue behind him, and whoever came after would wait too.
+    await database.query('set lock_timeout = 500; select * from words limit 1');
+    await holder.query('commit');
+    const { code, stdout } = await up.ended;
+    expect(code).toBe(0);
+    expect(said(stdout).replace(/pid \d+/, 'pid N')).toContain(
+      'locked      1_column.sql: waits, and keeps nobody else waiting, until these are gone: pid N (OWNER, idle in transaction for N s, RowExclusiveLock on words)\napplied     1_column\n',
+    );
+  });
+
   it('adopts an index that somebody has built by hand', async () => {
     const flags = await withWords({
       '2_indexes.sql': 'create index concurrently words_language on words (language);',

@@ -173,6 +173,33 @@ describe('a step whose lock is taken', () => {
   });
 });
 
+it('a table on which transactions overlap without end is had in the end: by one wait that outlasts them', async () => {
+  await blocker.query('commit');
+  let over = false;
+  let longest = 0;
+  const overlapping = [0, 100, 200, 300].map(async (delay) => {
+    const client = new pg.Client({ connectionString: scenario.database.url });
+    await client.connect();
+    await sleep(delay);
+    while (!over) {
+      const begun = performance.now();
+      await client.query('begin; select * from busy');
+      longest = Math.max(longest, performance.now() - begun);
+      await sleep(400);
+      await client.query('commit');
+    }
+    await client.end();
+  });
+  await sleep(500);
+  const { outcome } = await scenario.run(files, { lockTimeoutSeconds: 5, lockBudgetSeconds: 30 });
+  over = true;
+  await Promise.all(overlapping);
+  expect(outcome).toBe('done');
+  expect(longest).toBeLessThan(1_500);
+  const attempts = locked().map(({ attempt }) => attempt);
+  expect(Math.max(0, ...attempts)).toBeLessThanOrEqual(5);
+});
+
 it('a deadlock is no failure: the step that lost is tried again', async () => {
   await scenario.query('create table other (x int); insert into other values (1)');
   await blocker.query('commit; begin; update other set x = 2');
