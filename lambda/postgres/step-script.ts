@@ -114,7 +114,7 @@ export function beginOf(step: Step): string {
 }
 
 /** Measured from the message's arrival, so that fifty steps in one message share one deadline. */
-function statementTimeout(budgetMilliseconds: number): string {
+export function statementTimeout(budgetMilliseconds: number): string {
   return `select pg_catalog.set_config('statement_timeout', greatest(1, ${Math.floor(budgetMilliseconds)} - (extract(epoch from pg_catalog.clock_timestamp() - pg_catalog.statement_timestamp()) * 1000)::bigint)::text, true)`;
 }
 

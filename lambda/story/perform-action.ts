@@ -1,4 +1,6 @@
 import { randomUUID } from 'node:crypto';
+import { MigrationError } from '../migration/migration-error.ts';
+import { SessionLost } from '../postgres/fault.ts';
 import type { RunRow } from '../postgres/run-rows.ts';
 import type { Action } from './action.ts';
 import { cancel } from './cancel-build.ts';
@@ -29,6 +31,8 @@ export async function performAction(action: ChangingAction, request: RunRequest)
       read,
       runId: row.id,
       sessionSettings: sessionSettingsOf(options),
+      deadline: request.deadline,
+      report: request.report,
     };
     switch (action.action) {
       case 'retry':
@@ -44,5 +48,17 @@ export async function performAction(action: ChangingAction, request: RunRequest)
       default:
         return action satisfies never;
     }
+  }).catch((error: unknown) => {
+    throw error instanceof SessionLost ? connectionLost(action, error) : error;
+  });
+}
+
+function connectionLost({ action }: ChangingAction, error: SessionLost): MigrationError {
+  return new MigrationError({
+    code: 'connection-lost',
+    what: `The connection was lost in the middle of ${action}: ${error.message}.`,
+    applied: 'what is recorded; whether a statement that was under way happened is not known.',
+    next: 'look at the action status, then send the same action again: it goes on where it stopped.',
+    cause: error,
   });
 }

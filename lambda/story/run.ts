@@ -60,4 +60,5 @@ export type RunEvent =
       readonly blockers: readonly Blocker[];
     }
   | { readonly kind: 'reconnecting'; readonly because: string }
-  | { readonly kind: 'waiting-for-builds'; readonly file: string; readonly because: string };
+  | { readonly kind: 'waiting-for-builds'; readonly file: string; readonly because: string }
+  | { readonly kind: 'undoing'; readonly file: string; readonly step: number; readonly steps: number };
