@@ -1,4 +1,5 @@
 import {
+  type CloudFormationEvent,
   describeEvent,
   isCloudFormationEvent,
   parseCloudFormationEvent,
@@ -81,16 +82,7 @@ export async function isComplete(event: unknown, context: LambdaContext): Promis
   const request = parseCloudFormationEvent(event);
   if (request.RequestType === 'Delete' || request.Data.Outcome === KEPT) return { IsComplete: true };
   try {
-    const asked = await functionContext(context.getRemainingTimeInMillis());
-    if (asked.options.waitFor === 'nothing') return { IsComplete: true };
-    const progress = await deployProgress(asked.target, asked);
-    logDeployProgress(progress);
-    if (progress.kind === 'complete') return { IsComplete: true };
-    if (waitedTooLong(request)) throw stillRunning(progress);
-    if (progress.kind === 'idle') {
-      await runAndHandOff(context, { kind: 'cloudformation', actor: `${describeEvent(request)}, continued` });
-    }
-    return { IsComplete: false };
+    return { IsComplete: await traced('is-complete', () => mayGoOn(request, context)) };
   } catch (error) {
     throw cloudFormationFailure(error);
   } finally {
@@ -98,9 +90,22 @@ export async function isComplete(event: unknown, context: LambdaContext): Promis
   }
 }
 
+async function mayGoOn(request: CloudFormationEvent, context: LambdaContext): Promise<boolean> {
+  const asked = await functionContext(context.getRemainingTimeInMillis());
+  if (asked.options.waitFor === 'nothing') return true;
+  const progress = await deployProgress(asked.target, asked);
+  logDeployProgress(progress);
+  if (progress.kind === 'complete') return true;
+  if (waitedTooLong(request)) throw stillRunning(progress);
+  if (progress.kind === 'idle') {
+    await runAndHandOff(context, { kind: 'cloudformation', actor: `${describeEvent(request)}, continued` });
+  }
+  return false;
+}
+
 const DEFAULT_LONGEST_WAIT_SECONDS = 50 * 60;
 
-function waitedTooLong({ Data }: { readonly Data: { readonly StartedAt?: string | undefined } }): boolean {
+function waitedTooLong({ Data }: CloudFormationEvent): boolean {
   const longest = Number(process.env[environment.longestWait] ?? DEFAULT_LONGEST_WAIT_SECONDS);
   return Data.StartedAt !== undefined && Date.now() - Date.parse(Data.StartedAt) > longest * 1000;
 }
