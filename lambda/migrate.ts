@@ -68,7 +68,10 @@ async function deploy(event: unknown, context: LambdaContext): Promise<ProviderA
         cause,
         report,
       });
-      if (kept !== undefined) return { PhysicalResourceId, Data: { RunId: kept, Outcome: KEPT, StartedAt } };
+      if (kept !== undefined) {
+        reportRunEnd(cause, { kind: 'kept', runId: kept });
+        return { PhysicalResourceId, Data: { RunId: kept, Outcome: KEPT, StartedAt } };
+      }
     }
     const { runId, outcome } = await runAndHandOff(context, cause, request.RequestId);
     return { PhysicalResourceId, Data: { RunId: runId, Outcome: outcome, StartedAt } };
@@ -174,24 +177,12 @@ async function runAndHandOff(context: LambdaContext, cause: RunCause, request?: 
   const name = request || crypto.randomUUID();
   try {
     const result = await runMigrations({ ...asked, cause, report });
-    const { runId, outcome, applied, builds, waiting } = result;
-    reportRunEnd({
-      outcome,
-      runId,
-      ...cause,
-      steps: applied.length,
-      openBuilds: builds.filter(isOpen).length,
-      waiting,
-    });
+    reportRunEnd(cause, { kind: 'ended', result });
     if (result.builds.some(isOpen))
       await startLoop(required(environment.stateMachineArn), `hand-off-${name}`);
     return result;
   } catch (error) {
-    reportRunEnd({
-      outcome: 'failed',
-      ...cause,
-      error: error instanceof Error ? error.message : String(error),
-    });
+    reportRunEnd(cause, { kind: 'failed', error });
     // The run's own error matters more than one of this second look.
     await handOffOpenBuilds(asked, name).catch(() => undefined);
     throw error;
