@@ -1,6 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { MigrationError } from '../migration/migration-error.ts';
+import { withSession } from '../postgres/connect.ts';
 import { SessionLost } from '../postgres/fault.ts';
+import { readLedger } from '../postgres/ledger.ts';
+import { refuseTransactionPooler } from '../postgres/pooler.ts';
 import type { RunRow } from '../postgres/run-rows.ts';
 import type { Action } from './action.ts';
 import { cancel } from './cancel-build.ts';
@@ -24,6 +27,7 @@ export async function performAction(action: ChangingAction, request: RunRequest)
     actor: cause.actor,
     startedAt: new Date(),
   };
+  await refusePooler(request);
   return withRecordedAction(request, row, async (session, read): Promise<object> => {
     const context = {
       ledgerSchema,
@@ -51,6 +55,18 @@ export async function performAction(action: ChangingAction, request: RunRequest)
   }).catch((error: unknown) => {
     throw error instanceof SessionLost ? connectionLost(action, error) : error;
   });
+}
+
+/** Before the run lock is tried: through a transaction-mode pooler it would land on somebody else's session, and stay. */
+async function refusePooler({ target, options, patienceSeconds }: RunRequest): Promise<void> {
+  await withSession(
+    target,
+    async (session) => {
+      const { direct } = await readLedger(session, options.ledgerSchema);
+      if (!direct) await refuseTransactionPooler(session, target);
+    },
+    { patienceSeconds },
+  );
 }
 
 function connectionLost({ action }: ChangingAction, error: SessionLost): MigrationError {
