@@ -1,5 +1,6 @@
 import { Duration, RemovalPolicy } from 'aws-cdk-lib';
 import * as iam from 'aws-cdk-lib/aws-iam';
+import type * as kms from 'aws-cdk-lib/aws-kms';
 import type * as lambda from 'aws-cdk-lib/aws-lambda';
 import * as logs from 'aws-cdk-lib/aws-logs';
 import { Provider } from 'aws-cdk-lib/custom-resources';
@@ -13,6 +14,7 @@ export interface DeployProviderProps {
   /** The longest that isComplete is asked. */
   readonly longestWait: Duration;
   readonly logRetention: logs.RetentionDays;
+  readonly logEncryptionKey: kms.IKey | undefined;
 }
 
 /** How often a deploy that waits asks whether it may go on. */
@@ -28,6 +30,7 @@ export class DeployProvider extends Construct {
     super(scope, id);
     const logGroup = new logs.LogGroup(this, 'Logs', {
       retention: props.logRetention,
+      ...(props.logEncryptionKey === undefined ? {} : { encryptionKey: props.logEncryptionKey }),
       removalPolicy: RemovalPolicy.RETAIN,
     });
     const role = (roleId: string): iam.Role => {

@@ -5,6 +5,7 @@ import type * as sns from 'aws-cdk-lib/aws-sns';
 import type * as sfn from 'aws-cdk-lib/aws-stepfunctions';
 import { Construct } from 'constructs';
 import { METRIC_NAMESPACE, metric } from '../lambda/aws/metric-names.ts';
+import { LONGEST_WAIT_SECONDS } from '../lambda/index-build/wait-seconds.ts';
 
 export interface ObservabilityProps {
   /** Dimension `service` of all metrics. */
@@ -38,7 +39,8 @@ export class Observability extends Construct {
       new cloudwatch.Alarm(this, alarmId, {
         metric: told.metric,
         threshold: told.threshold,
-        evaluationPeriods: 1,
+        evaluationPeriods: told.periods ?? 1,
+        datapointsToAlarm: 1,
         comparisonOperator: cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
         // No build, no run: nothing to be alarmed about.
         treatMissingData: cloudwatch.TreatMissingData.NOT_BREACHING,
@@ -51,7 +53,11 @@ export class Observability extends Construct {
         what: 'An index build failed',
       }),
       alarm('BuildStuck', {
-        metric: own(metric.buildBlockedSeconds, cloudwatch.Stats.MAXIMUM),
+        // The loop looks at an old build every quarter of an hour: what it saw last counts until it has looked again.
+        metric: own(metric.buildBlockedSeconds, cloudwatch.Stats.MAXIMUM).with({
+          period: Duration.seconds(LONGEST_WAIT_SECONDS),
+        }),
+        periods: 2,
         threshold: stuckAfter.toSeconds(),
         what: 'An index build waits for a transaction that does not end',
       }),
@@ -124,5 +130,7 @@ export class Observability extends Construct {
 interface Told {
   readonly metric: cloudwatch.IMetric;
   readonly threshold: number;
+  /** So many periods are looked at, of which one is enough. @default 1 */
+  readonly periods?: number;
   readonly what: string;
 }

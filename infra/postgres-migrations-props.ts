@@ -89,6 +89,14 @@ export interface PostgresMigrationsProps extends RunProps {
   readonly dashboard?: boolean;
 
   /**
+   * Whether the stack's outputs have the commands that invoke the migrator, and the links to the functions, the loop
+   * and the dashboard in the console.
+   *
+   * @default true
+   */
+  readonly outputs?: boolean;
+
+  /**
    * A CloudFormation Hook that checks each deploy of the stack before any resource is touched. It runs in the account
    * as it is before the deploy: it exists from the second deploy on.
    *
@@ -97,7 +105,7 @@ export interface PostgresMigrationsProps extends RunProps {
   readonly preflightHook?: Omit<PreflightHookProps, 'preflight'>;
 
   /**
-   * Key of the functions' and the loop's logs; it has to let CloudWatch Logs use it.
+   * Key of all logs; it has to let CloudWatch Logs use it.
    *
    * @default - CloudWatch's own encryption
    */

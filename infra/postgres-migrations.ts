@@ -18,6 +18,7 @@ import { lintAtSynth } from './lint-at-synth.ts';
 import { MigrationFunction } from './migration-function.ts';
 import { checkProps, migrationOptions } from './migration-options.ts';
 import { Observability } from './observability.ts';
+import { operatorOutputs } from './operator-outputs.ts';
 import type { PostgresMigrationsProps } from './postgres-migrations-props.ts';
 import { HOOK_TIMEOUT, PreflightHook } from './preflight-hook.ts';
 
@@ -99,6 +100,7 @@ export class PostgresMigrations extends Construct implements ec2.IConnectable {
       isComplete,
       longestWait,
       logRetention,
+      logEncryptionKey: props.logEncryptionKey,
     });
     this.customResource = new CustomResource(this, 'Run', {
       resourceType: 'Custom::PostgresMigrations',
@@ -134,6 +136,7 @@ export class PostgresMigrations extends Construct implements ec2.IConnectable {
     this.migrator = migrator;
     this.stateMachine = loop.stateMachine;
     this.connections = access.connections;
+    if (props.outputs !== false) operatorOutputs(this, this);
     acknowledgeFindings(this);
   }
 

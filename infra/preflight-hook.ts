@@ -1,4 +1,4 @@
-import { Aws, Duration, Stack } from 'aws-cdk-lib';
+import { Aws, Duration, Names, Stack } from 'aws-cdk-lib';
 import { CfnLambdaHook } from 'aws-cdk-lib/aws-cloudformation';
 import * as iam from 'aws-cdk-lib/aws-iam';
 import type * as lambda from 'aws-cdk-lib/aws-lambda';
@@ -7,7 +7,7 @@ import { Construct } from 'constructs';
 export interface PreflightHookProps {
   /** The function that answers, `PostgresMigrations.preflight`. */
   readonly preflight: lambda.IFunction;
-  /** `Organization::Service::Hook`, unique in the account and region. @default 'Postgres::Migrations::Preflight' */
+  /** `Organization::Service::Hook`, unique in the account and region. @default - Postgres::Migrations::, and the path */
   readonly alias?: string;
   /** `FAIL` stops a deploy that would go wrong, `WARN` only says so. @default 'FAIL' */
   readonly failureMode?: 'FAIL' | 'WARN';
@@ -34,7 +34,7 @@ export class PreflightHook extends Construct {
     this.codeBucket = codeBucketOf(props.preflight);
     mayRead(props.preflight, this.codeBucket);
     this.hook = new CfnLambdaHook(this, 'Hook', {
-      alias: props.alias ?? 'Postgres::Migrations::Preflight',
+      alias: props.alias ?? `Postgres::Migrations::${nameOf(this)}`,
       executionRole: executionRole.roleArn,
       failureMode: props.failureMode ?? 'FAIL',
       hookStatus: 'ENABLED',
@@ -48,6 +48,11 @@ export class PreflightHook extends Construct {
     });
     this.hook.node.addDependency(executionRole);
   }
+}
+
+/** A part of an alias takes 64 letters and digits. Two hooks of one account must not bear the same. */
+function nameOf(construct: Construct): string {
+  return Names.uniqueResourceName(construct, { maxLength: 64 });
 }
 
 function ownStackName(construct: Construct): string {

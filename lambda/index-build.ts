@@ -69,9 +69,8 @@ async function perform(
       return takeTurn({ ...task, target, options, deadline, report });
     case 'resume': {
       const cause = { kind: 'loop', actor: 'index-build loop' } as const;
-      const result = await resume({ migrations, target, options, deadline, cause, report });
-      reportRunEnd({ outcome: result.outcome, ...cause });
-      return result;
+      const request = { migrations, target, options, deadline, cause, report };
+      return resume(request, (end) => reportRunEnd(cause, end));
     }
     case 'settle':
       return withSession(target, (session) => settle(session, options.ledgerSchema));

@@ -1,4 +1,5 @@
 import {
+  type CloudFormationEvent,
   describeEvent,
   isCloudFormationEvent,
   parseCloudFormationEvent,
@@ -67,7 +68,10 @@ async function deploy(event: unknown, context: LambdaContext): Promise<ProviderA
         cause,
         report,
       });
-      if (kept !== undefined) return { PhysicalResourceId, Data: { RunId: kept, Outcome: KEPT, StartedAt } };
+      if (kept !== undefined) {
+        reportRunEnd(cause, { kind: 'kept', runId: kept });
+        return { PhysicalResourceId, Data: { RunId: kept, Outcome: KEPT, StartedAt } };
+      }
     }
     const { runId, outcome } = await runAndHandOff(context, cause, request.RequestId);
     return { PhysicalResourceId, Data: { RunId: runId, Outcome: outcome, StartedAt } };
@@ -81,16 +85,7 @@ export async function isComplete(event: unknown, context: LambdaContext): Promis
   const request = parseCloudFormationEvent(event);
   if (request.RequestType === 'Delete' || request.Data.Outcome === KEPT) return { IsComplete: true };
   try {
-    const asked = await functionContext(context.getRemainingTimeInMillis());
-    if (asked.options.waitFor === 'nothing') return { IsComplete: true };
-    const progress = await deployProgress(asked.target, asked);
-    logDeployProgress(progress);
-    if (progress.kind === 'complete') return { IsComplete: true };
-    if (waitedTooLong(request)) throw stillRunning(progress);
-    if (progress.kind === 'idle') {
-      await runAndHandOff(context, { kind: 'cloudformation', actor: `${describeEvent(request)}, continued` });
-    }
-    return { IsComplete: false };
+    return { IsComplete: await traced('is-complete', () => mayGoOn(request, context)) };
   } catch (error) {
     throw cloudFormationFailure(error);
   } finally {
@@ -98,9 +93,22 @@ export async function isComplete(event: unknown, context: LambdaContext): Promis
   }
 }
 
+async function mayGoOn(request: CloudFormationEvent, context: LambdaContext): Promise<boolean> {
+  const asked = await functionContext(context.getRemainingTimeInMillis());
+  if (asked.options.waitFor === 'nothing') return true;
+  const progress = await deployProgress(asked.target, asked);
+  logDeployProgress(progress);
+  if (progress.kind === 'complete') return true;
+  if (waitedTooLong(request)) throw stillRunning(progress);
+  if (progress.kind === 'idle') {
+    await runAndHandOff(context, { kind: 'cloudformation', actor: `${describeEvent(request)}, continued` });
+  }
+  return false;
+}
+
 const DEFAULT_LONGEST_WAIT_SECONDS = 50 * 60;
 
-function waitedTooLong({ Data }: { readonly Data: { readonly StartedAt?: string | undefined } }): boolean {
+function waitedTooLong({ Data }: CloudFormationEvent): boolean {
   const longest = Number(process.env[environment.longestWait] ?? DEFAULT_LONGEST_WAIT_SECONDS);
   return Data.StartedAt !== undefined && Date.now() - Date.parse(Data.StartedAt) > longest * 1000;
 }
@@ -169,24 +177,12 @@ async function runAndHandOff(context: LambdaContext, cause: RunCause, request?: 
   const name = request || crypto.randomUUID();
   try {
     const result = await runMigrations({ ...asked, cause, report });
-    const { runId, outcome, applied, builds, waiting } = result;
-    reportRunEnd({
-      outcome,
-      runId,
-      ...cause,
-      steps: applied.length,
-      openBuilds: builds.filter(isOpen).length,
-      waiting,
-    });
+    reportRunEnd(cause, { kind: 'ended', result });
     if (result.builds.some(isOpen))
       await startLoop(required(environment.stateMachineArn), `hand-off-${name}`);
     return result;
   } catch (error) {
-    reportRunEnd({
-      outcome: 'failed',
-      ...cause,
-      error: error instanceof Error ? error.message : String(error),
-    });
+    reportRunEnd(cause, { kind: 'failed', error });
     // The run's own error matters more than one of this second look.
     await handOffOpenBuilds(asked, name).catch(() => undefined);
     throw error;

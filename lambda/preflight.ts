@@ -6,6 +6,7 @@ import {
   MOST_MESSAGE_CHARACTERS,
   parseHookEvent,
 } from './aws/hook-event.ts';
+import { traced } from './aws/tracing.ts';
 import { preflight } from './story/preflight.ts';
 
 interface LambdaContext {
@@ -34,7 +35,8 @@ export async function handler(event: unknown, context: LambdaContext): Promise<H
     };
   const milliseconds = context.getRemainingTimeInMillis() - MARGIN_MILLISECONDS;
   try {
-    return await inTime(check(asked, context), milliseconds);
+    const checked = traced('preflight', () => check(asked, context));
+    return await inTime(checked, milliseconds);
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
     return {

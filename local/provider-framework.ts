@@ -122,6 +122,7 @@ export class LocalCloudFormation {
     const oldAssembly = this.#assembly ?? assembly;
     this.#install(assembly, delivery);
     const exchanges: Exchange[] = [];
+    if (old.logicalId !== this.#resource?.logicalId) return this.#createBeside(old, oldAssembly, delivery);
     if (!isSame(old.properties, this.#resource?.properties)) {
       const updated = await this.#exchangeAndReplace(old.properties, delivery, exchanges);
       if (updated === 'FAILED') {
@@ -134,6 +135,27 @@ export class LocalCloudFormation {
     }
     this.status = 'UPDATE_COMPLETE';
     return { status: this.status, exchanges };
+  }
+
+  /** A renamed construct is another resource: it is created first, and the old one deleted when all else is done. */
+  async #createBeside(old: Resource, oldAssembly: string, delivery: Delivery): Promise<Deployed> {
+    const oldPhysicalId = this.#physicalId;
+    this.#physicalId = undefined;
+    const created = await this.#send('Create', delivery);
+    const [renamed, renamedPhysicalId] = [this.#resource, created.physicalResourceId];
+    if (created.status === 'SUCCESS') {
+      [this.#resource, this.#physicalId] = [old, oldPhysicalId];
+      const deleted = await this.#send('Delete', delivery);
+      [this.#resource, this.#physicalId] = [renamed, renamedPhysicalId];
+      this.status = 'UPDATE_COMPLETE';
+      return { status: this.status, exchanges: [created, deleted] };
+    }
+    this.#physicalId = renamedPhysicalId;
+    const deleted = await this.#send('Delete', delivery);
+    this.#install(oldAssembly, delivery);
+    this.#physicalId = oldPhysicalId;
+    this.status = deleted.status === 'SUCCESS' ? 'UPDATE_ROLLBACK_COMPLETE' : 'UPDATE_ROLLBACK_FAILED';
+    return { status: this.status, exchanges: [created, deleted] };
   }
 
   /** A changed physical id is a replacement: the old one is deleted. */

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { environment } from '../environment.ts';
 
 /** Source of all our events on the bus. */
@@ -12,30 +13,70 @@ export interface DomainEvent {
 /** PutEvents takes at most so many at once. */
 const MOST_ENTRIES = 10;
 
-/** Puts the events on the account's default bus. Without a bus in the environment nothing is sent. */
+/** What the bus refuses, entry by entry, is sent again so often; calls that fail as a whole are the client's to repeat. */
+const ATTEMPTS = 3;
+const PAUSE_MILLISECONDS = 200;
+
+/** Puts the events on the bus of the environment; without one nothing is sent. @throws UnsentEvents */
 export async function sendEvents(events: readonly DomainEvent[]): Promise<void> {
   const bus = process.env[environment.eventBus];
   if (events.length === 0 || bus === undefined || bus === '') return;
   const { EventBridgeClient, PutEventsCommand } = await import('@aws-sdk/client-eventbridge');
   const client = new EventBridgeClient({});
+  const put = async (entries: readonly DomainEvent[]): Promise<Refused[]> => {
+    const { Entries = [] } = await client.send(
+      new PutEventsCommand({
+        Entries: entries.map(({ type, detail }) => ({
+          EventBusName: bus,
+          Source: EVENT_SOURCE,
+          DetailType: type,
+          Detail: JSON.stringify({ service: process.env.POWERTOOLS_SERVICE_NAME, ...detail }),
+        })),
+      }),
+    );
+    return entries.flatMap((event, index) => {
+      const { ErrorCode, ErrorMessage } = Entries[index] ?? {};
+      return ErrorCode === undefined ? [] : [{ event, because: `${ErrorCode}: ${ErrorMessage}` }];
+    });
+  };
+  const unsent: Refused[] = [];
   try {
     for (let first = 0; first < events.length; first += MOST_ENTRIES) {
-      const { FailedEntryCount = 0, Entries } = await client.send(
-        new PutEventsCommand({
-          Entries: events.slice(first, first + MOST_ENTRIES).map(({ type, detail }) => ({
-            EventBusName: bus,
-            Source: EVENT_SOURCE,
-            DetailType: type,
-            Detail: JSON.stringify({ service: process.env.POWERTOOLS_SERVICE_NAME, ...detail }),
-          })),
-        }),
-      );
-      if (FailedEntryCount > 0)
-        throw new Error(
-          `${FailedEntryCount} events were refused: ${Entries?.find(({ ErrorCode }) => ErrorCode)?.ErrorMessage}`,
-        );
+      unsent.push(...(await putAll(events.slice(first, first + MOST_ENTRIES), put)));
     }
   } finally {
     client.destroy();
+  }
+  if (unsent.length > 0) throw new UnsentEvents(unsent);
+}
+
+interface Refused {
+  readonly event: DomainEvent;
+  readonly because: string;
+}
+
+async function putAll(
+  events: readonly DomainEvent[],
+  put: (events: readonly DomainEvent[]) => Promise<Refused[]>,
+): Promise<Refused[]> {
+  let left: Refused[] = events.map((event) => ({ event, because: '' }));
+  for (let attempt = 1; left.length > 0 && attempt <= ATTEMPTS; attempt++) {
+    if (attempt > 1) await sleep(PAUSE_MILLISECONDS * attempt);
+    const sending = left.map(({ event }) => event);
+    left = await put(sending).catch((error: unknown) =>
+      sending.map((event) => ({ event, because: error instanceof Error ? error.message : String(error) })),
+    );
+  }
+  return left;
+}
+
+/** They are in the error, so that the log has them where the bus has not. */
+export class UnsentEvents extends Error {
+  readonly events: readonly DomainEvent[];
+
+  constructor(refused: readonly Refused[]) {
+    super([...new Set(refused.map(({ because }) => because))].join('; '));
+    this.name = 'UnsentEvents';
+    this.events = refused.map(({ event }) => event);
   }
 }

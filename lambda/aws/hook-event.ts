@@ -2,15 +2,27 @@ import * as v from 'valibot';
 import { MigrationError } from '../migration/migration-error.ts';
 
 /**
- * What a Lambda Hook on stack operations is asked. The templates are not in it: `payload` is a presigned URL under
- * which a JSON document with `template` and `previousTemplate` lies, each as text.
+ * What a Lambda Hook on stack operations is asked, as the Hooks user guide has it ("Lambda Hook stack input syntax").
+ * The templates are not in it: `payload` is a presigned URL under which a JSON document with `template` and
+ * `previousTemplate` lies, each as text; for a delete both are empty. The token has to be given back.
  */
-const hookEvent = v.object({
-  clientRequestToken: v.string(),
-  awsAccountId: v.optional(v.string()),
-  actionInvocationPoint: v.string(),
-  requestData: v.optional(v.object({ payload: v.nullish(v.string()) }), {}),
-});
+const hookEvent = v.pipe(
+  v.unknown(),
+  v.transform(withToken),
+  v.object({
+    clientRequestToken: v.string(),
+    awsAccountId: v.optional(v.string()),
+    /** CREATE_, UPDATE_ or DELETE_PRE_PROVISION; a point that comes to be known later must not stop every deploy. */
+    actionInvocationPoint: v.string(),
+    requestData: v.optional(v.object({ payload: v.nullish(v.string()) }), {}),
+  }),
+);
+
+/** The guide's syntax writes `clientRequesttoken` where its example and its code write `clientRequestToken`. */
+function withToken(event: unknown): unknown {
+  if (typeof event !== 'object' || event === null || !('clientRequesttoken' in event)) return event;
+  return { clientRequestToken: event.clientRequesttoken, ...event };
+}
 
 export type HookEvent = v.InferOutput<typeof hookEvent>;
 

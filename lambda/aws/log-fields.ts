@@ -40,7 +40,8 @@ export function logFields(event: RunEvent | TurnEvent): Record<string, unknown> 
     case 'waiting-for-run':
     case 'locked':
     case 'reconnecting':
-    case 'waiting-for-builds': {
+    case 'waiting-for-builds':
+    case 'undoing': {
       const { kind, ...rest } = event;
       return rest;
     }

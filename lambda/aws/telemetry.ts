@@ -1,9 +1,9 @@
 import { Logger } from '@aws-lambda-powertools/logger';
 import { Metrics, MetricUnit } from '@aws-lambda-powertools/metrics';
 import type { DeployProgress } from '../story/deploy-progress.ts';
-import type { RunEvent } from '../story/run.ts';
+import type { RunCause, RunEnd, RunEvent } from '../story/run.ts';
 import type { TurnEvent } from '../story/turn-request.ts';
-import { type DomainEvent, sendEvents } from './events.ts';
+import { type DomainEvent, sendEvents, UnsentEvents } from './events.ts';
 import { logFields } from './log-fields.ts';
 import { METRIC_NAMESPACE, metric } from './metric-names.ts';
 
@@ -54,12 +54,32 @@ function reportBuildEnd({ build, outcome, fault }: Extract<TurnEvent, { kind: 'e
 }
 
 /** A run's end, whoever asked for it. */
-export function reportRunEnd(detail: { readonly outcome: string; readonly [key: string]: unknown }): void {
-  const failed = detail.outcome === 'failed';
+export function reportRunEnd(cause: RunCause, end: RunEnd): void {
+  const detail = { ...detailOf(end), ...cause };
+  const failed = end.kind === 'failed';
   metrics.addMetric(failed ? metric.runFailed : metric.runSucceeded, MetricUnit.Count, 1);
   if (failed) logger.error('run failed', detail);
   else logger.info('run ended', detail);
   events.push({ type: 'Run Ended', detail });
+}
+
+function detailOf(end: RunEnd): { readonly outcome: string; readonly [key: string]: unknown } {
+  switch (end.kind) {
+    case 'ended': {
+      const { outcome, runId, applied, builds, waiting } = end.result;
+      return { outcome, runId, steps: applied.length, openBuilds: builds.filter(isOpen).length, waiting };
+    }
+    case 'kept':
+      return { outcome: 'kept', runId: end.runId };
+    case 'failed':
+      return { outcome: 'failed', error: end.error instanceof Error ? end.error.message : String(end.error) };
+    default:
+      return end satisfies never;
+  }
+}
+
+function isOpen({ state }: { readonly state: string }): boolean {
+  return state === 'pending' || state === 'building';
 }
 
 /** What a deploy that waits is waiting for: one line for each time that the framework asks. */
@@ -80,6 +100,7 @@ export async function flushTelemetry(): Promise<void> {
   } catch (error) {
     logger.warn('events could not be sent', {
       error: error instanceof Error ? error.message : String(error),
+      events: error instanceof UnsentEvents ? error.events : gathered,
     });
   }
 }

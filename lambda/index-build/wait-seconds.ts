@@ -1,5 +1,5 @@
 /** A table is looked at again after so long at the latest: a build that died is noticed by then. */
-const LONGEST_SECONDS = 900;
+export const LONGEST_WAIT_SECONDS = 900;
 const SHORTEST_SECONDS = 1;
 
 /**
@@ -10,7 +10,7 @@ const SHORTEST_SECONDS = 1;
 export function waitSeconds(elapsedSeconds: number, secondsLeft: number | undefined): number {
   const byAge = elapsedSeconds / 20;
   const wait = secondsLeft === undefined ? byAge : Math.max(secondsLeft / 2, elapsedSeconds / 50);
-  return Math.round(Math.min(LONGEST_SECONDS, Math.max(SHORTEST_SECONDS, wait)));
+  return Math.round(Math.min(LONGEST_WAIT_SECONDS, Math.max(SHORTEST_SECONDS, wait)));
 }
 
 /** A turn stays with a build that will end within so many seconds, instead of waiting and coming again. */

@@ -83,9 +83,18 @@ function mayPass(said: StatementFault | SessionLost): boolean {
   if (!(said instanceof SessionLost)) return MAY_PASS.has(said.fault.sqlstate);
   const { cause } = said;
   if (!(cause instanceof Error)) return true;
-  if (cause.message === NO_TLS) return false;
-  return !('code' in cause && typeof cause.code === 'string' && CERTIFICATE_REFUSED.test(cause.code));
+  return cause.message !== NO_TLS && !certificateRefused(said);
 }
+
+function certificateRefused({ cause }: StatementFault | SessionLost): boolean {
+  if (!(cause instanceof Error && 'code' in cause)) return false;
+  return typeof cause.code === 'string' && CERTIFICATE_REFUSED.test(cause.code);
+}
+
+const REACH =
+  'check the connection (the secret or the URL), the network (VPC, security group, allow list) and that the database is up; then run again.';
+const TRUST =
+  "give the root certificate of the server's authority: the prop rootCertificate, or on the command line sslrootcert=FILE in the URL; and connect by the name that the certificate has; then run again.";
 
 function unreachable(target: ConnectionTarget, said: StatementFault | SessionLost): MigrationError {
   const where = `${target.host}:${target.port}, database '${target.database}', user '${target.user}'`;
@@ -94,7 +103,7 @@ function unreachable(target: ConnectionTarget, said: StatementFault | SessionLos
     what: `Can't connect to Postgres at ${where}${said instanceof SessionLost ? `: ${reason(said)}` : '.'}`,
     fault: said instanceof SessionLost ? undefined : said.fault,
     applied: 'nothing by this run.',
-    next: 'check the connection (the secret or the URL), the network (VPC, security group, allow list) and that the database is up; then run again.',
+    next: certificateRefused(said) ? TRUST : REACH,
     cause: said,
   });
 }

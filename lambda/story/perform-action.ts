@@ -1,4 +1,9 @@
 import { randomUUID } from 'node:crypto';
+import { MigrationError } from '../migration/migration-error.ts';
+import { withSession } from '../postgres/connect.ts';
+import { SessionLost } from '../postgres/fault.ts';
+import { readLedger } from '../postgres/ledger.ts';
+import { refuseTransactionPooler } from '../postgres/pooler.ts';
 import type { RunRow } from '../postgres/run-rows.ts';
 import type { Action } from './action.ts';
 import { cancel } from './cancel-build.ts';
@@ -22,6 +27,7 @@ export async function performAction(action: ChangingAction, request: RunRequest)
     actor: cause.actor,
     startedAt: new Date(),
   };
+  await refusePooler(request);
   return withRecordedAction(request, row, async (session, read): Promise<object> => {
     const context = {
       ledgerSchema,
@@ -29,6 +35,8 @@ export async function performAction(action: ChangingAction, request: RunRequest)
       read,
       runId: row.id,
       sessionSettings: sessionSettingsOf(options),
+      deadline: request.deadline,
+      report: request.report,
     };
     switch (action.action) {
       case 'retry':
@@ -44,5 +52,29 @@ export async function performAction(action: ChangingAction, request: RunRequest)
       default:
         return action satisfies never;
     }
+  }).catch((error: unknown) => {
+    throw error instanceof SessionLost ? connectionLost(action, error) : error;
+  });
+}
+
+/** Before the run lock is tried: through a transaction-mode pooler it would land on somebody else's session, and stay. */
+async function refusePooler({ target, options, patienceSeconds }: RunRequest): Promise<void> {
+  await withSession(
+    target,
+    async (session) => {
+      const { direct } = await readLedger(session, options.ledgerSchema);
+      if (!direct) await refuseTransactionPooler(session, target);
+    },
+    { patienceSeconds },
+  );
+}
+
+function connectionLost({ action }: ChangingAction, error: SessionLost): MigrationError {
+  return new MigrationError({
+    code: 'connection-lost',
+    what: `The connection was lost in the middle of ${action}: ${error.message}.`,
+    applied: 'what is recorded; whether a statement that was under way happened is not known.',
+    next: 'look at the action status, then send the same action again: it goes on where it stopped.',
+    cause: error,
   });
 }

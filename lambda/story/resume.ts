@@ -3,7 +3,7 @@ import { FolderRefused } from '../migration/folder-policy.ts';
 import { MigrationError } from '../migration/migration-error.ts';
 import { DriftError } from '../migration/plan.ts';
 import { keepForEarlierCode } from './earlier-code.ts';
-import type { RunRequest } from './run.ts';
+import type { RunEnd, RunRequest } from './run.ts';
 import { runMigrations } from './run-migrations.ts';
 
 /** Errors that come from the migrations themselves: no retry of the loop can mend them, and the ledger has them. */
@@ -18,16 +18,27 @@ const SETTLED = new Set([
   'reindex-too-wide',
 ]);
 
-/** Applies what waited for builds. What can't be applied is recorded with the run, and reported by settle. */
-export async function resume(request: RunRequest): Promise<ResumeResult> {
+/**
+ * Applies what waited for builds. What can't be applied is recorded with the run, and reported by settle. A fault that
+ * the loop tries again is no end of the run: `heard` is called for what is.
+ */
+export async function resume(
+  request: RunRequest,
+  heard: (end: RunEnd) => void = () => {},
+): Promise<ResumeResult> {
   try {
-    const { outcome, builds } = await runMigrations(request);
-    const open = builds.some(({ state }) => state === 'pending' || state === 'building');
-    return { outcome: open || outcome === 'unfinished' ? 'more' : 'settled' };
+    const result = await runMigrations(request);
+    heard({ kind: 'ended', result });
+    const open = result.builds.some(({ state }) => state === 'pending' || state === 'building');
+    return { outcome: open || result.outcome === 'unfinished' ? 'more' : 'settled' };
   } catch (error) {
     // After a rollback the loop runs with earlier code, whose files newer code may have rewritten.
-    if (error instanceof DriftError || error instanceof FolderRefused) await keepForEarlierCode(request);
-    if (error instanceof MigrationError && SETTLED.has(error.code)) return { outcome: 'settled' };
-    throw error;
+    const kept =
+      error instanceof DriftError || error instanceof FolderRefused
+        ? await keepForEarlierCode(request)
+        : undefined;
+    if (!(error instanceof MigrationError && SETTLED.has(error.code))) throw error;
+    heard(kept === undefined ? { kind: 'failed', error } : { kind: 'kept', runId: kept });
+    return { outcome: 'settled' };
   }
 }

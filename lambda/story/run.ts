@@ -44,6 +44,15 @@ export interface RunResult {
   readonly waiting: { readonly file: string; readonly step: number; readonly because: string } | undefined;
 }
 
+/**
+ * How a run ended, for whoever hears of it. `kept`: it was the way back to earlier code, and the database was left as
+ * it is.
+ */
+export type RunEnd =
+  | { readonly kind: 'ended'; readonly result: RunResult }
+  | { readonly kind: 'kept'; readonly runId: string }
+  | { readonly kind: 'failed'; readonly error: unknown };
+
 export interface AppliedStep {
   readonly migration: Migration;
   readonly step: number;
@@ -67,4 +76,5 @@ export type RunEvent =
       readonly blockers: readonly Blocker[];
     }
   | { readonly kind: 'reconnecting'; readonly because: string }
-  | { readonly kind: 'waiting-for-builds'; readonly file: string; readonly because: string };
+  | { readonly kind: 'waiting-for-builds'; readonly file: string; readonly because: string }
+  | { readonly kind: 'undoing'; readonly file: string; readonly step: number; readonly steps: number };

@@ -1,4 +1,3 @@
-import * as v from 'valibot';
 import type { Ledger } from '../migration/ledger.ts';
 import type { CompiledMigrations, Migration } from '../migration/migration.ts';
 import type { MigrationOptions } from '../migration/options.ts';
@@ -6,15 +5,18 @@ import { withSession } from '../postgres/connect.ts';
 import type { ConnectionTarget } from '../postgres/connection-target.ts';
 import { type BuildRow, readAllBuilds } from '../postgres/index-build-rows.ts';
 import { readLedger } from '../postgres/ledger.ts';
-import { quoteIdentifier } from '../postgres/quote.ts';
 import { seeBuilder } from '../postgres/seen-builder.ts';
 import type { Session } from '../postgres/session.ts';
 import { type ProgressSeen, progressOf } from './build-progress.ts';
+import { type RunStatus, recentRuns } from './recent-runs.ts';
 
 /** The ledger and the builds, as they are now. */
 export interface Status {
   readonly migrations: readonly MigrationStatus[];
   readonly builds: readonly BuildStatus[];
+  /** The latest runs and actions, the newest first. */
+  readonly runs: readonly RunStatus[];
+  /** The newest of them. */
   readonly lastRun: RunStatus | undefined;
 }
 
@@ -37,19 +39,6 @@ export interface BuildStatus extends BuildRow {
   readonly progress: ProgressSeen | undefined;
 }
 
-export interface RunStatus {
-  readonly id: string;
-  readonly cause: string;
-  readonly actor: string;
-  readonly startedAt: string;
-  /** Absent while the run goes on, and where it died. */
-  readonly finishedAt: string | undefined;
-  readonly outcome: string | undefined;
-  readonly error: string | undefined;
-  /** The step that waits for builds. */
-  readonly waiting: { readonly file: string; readonly step: number; readonly because: string } | undefined;
-}
-
 interface Asked {
   readonly options: MigrationOptions;
   readonly migrations: CompiledMigrations;
@@ -65,18 +54,20 @@ export async function readStatus(
   const read = async (session: Session): Promise<Status> => {
     const { exists, ledger } = await readLedger(session, options.ledgerSchema);
     if (!exists)
-      return { migrations: migrationStates(migrations.migrations, ledger), builds: [], lastRun: undefined };
+      return {
+        migrations: migrationStates(migrations.migrations, ledger),
+        builds: [],
+        runs: [],
+        lastRun: undefined,
+      };
     const builds: BuildStatus[] = [];
     for (const build of await readAllBuilds(session, options.ledgerSchema)) {
       const progress =
         build.state === 'building' ? progressOf(build, await seeBuilder(session, build)) : undefined;
       builds.push({ ...build, progress });
     }
-    return {
-      migrations: migrationStates(migrations.migrations, ledger),
-      builds,
-      lastRun: await lastRun(session, options.ledgerSchema),
-    };
+    const runs = await recentRuns(session, options.ledgerSchema);
+    return { migrations: migrationStates(migrations.migrations, ledger), builds, runs, lastRun: runs[0] };
   };
   return withSession(target, read, { patienceSeconds });
 }
@@ -111,34 +102,4 @@ function stateOf(migration: Migration, ledger: Ledger): MigrationStatus['state']
   if (rows.every(({ state }) => state === 'baselined')) return 'baselined';
   if (rows.length < (rows[0]?.steps ?? 0) || rows.some(({ state }) => state === 'started')) return 'partial';
   return rows.some(({ state }) => state === 'pending') ? 'building' : 'applied';
-}
-
-const runRow = v.object({
-  id: v.string(),
-  cause: v.string(),
-  actor: v.string(),
-  started_at: v.string(),
-  finished_at: v.nullable(v.string()),
-  waiting: v.nullable(v.object({ file: v.string(), step: v.number(), because: v.string() })),
-  outcome: v.nullable(v.string()),
-  error: v.nullable(v.string()),
-});
-
-async function lastRun(session: Session, ledgerSchema: string): Promise<RunStatus | undefined> {
-  const [row] = await session.query(
-    `select id::text, cause, actor, pg_catalog.to_jsonb(started_at) #>> '{}' as started_at,
-            pg_catalog.to_jsonb(finished_at) #>> '{}' as finished_at, outcome, summary ->> 'error' as error,
-            case when pg_catalog.jsonb_typeof(summary -> 'waiting') = 'object' then summary -> 'waiting' end as waiting
-       from ${quoteIdentifier(ledgerSchema)}.run order by run.started_at desc limit 1`,
-  );
-  if (row === undefined) return undefined;
-  const { started_at, finished_at, outcome, error, waiting, ...rest } = v.parse(runRow, row);
-  return {
-    ...rest,
-    startedAt: started_at,
-    finishedAt: finished_at ?? undefined,
-    outcome: outcome ?? undefined,
-    error: error ?? undefined,
-    waiting: waiting ?? undefined,
-  };
 }

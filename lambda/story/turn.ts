@@ -9,6 +9,7 @@ import { nextBuild } from '../postgres/build-queue.ts';
 import { withSession } from '../postgres/connect.ts';
 import { readBuild } from '../postgres/index-build-rows.ts';
 import { seeIndex } from '../postgres/index-catalog.ts';
+import { refuseTransactionPooler } from '../postgres/pooler.ts';
 import { releaseTableLock, tryTableLock } from '../postgres/run-lock.ts';
 import { type SeenBuilder, seeBuilder } from '../postgres/seen-builder.ts';
 import type { Session } from '../postgres/session.ts';
@@ -36,9 +37,10 @@ const FRESH_MILLISECONDS = 20_000;
 export async function takeTurn(request: TurnRequest): Promise<TurnResult> {
   const { target, table, turn } = request;
   return withSession(target, async (session) => {
-    await session.script(
-      "set lock_timeout = '10s'; set statement_timeout = 0; set idle_session_timeout = '120s'",
+    const { rows } = await session.script(
+      "select pg_catalog.current_setting('migrations.direct', true) as direct; set lock_timeout = '10s'; set statement_timeout = 0; set idle_session_timeout = '120s'",
     );
+    if (rows[0]?.[0]?.direct !== '1') await refuseTransactionPooler(session, target);
     const begun = Date.now();
     for (;;) {
       if (request.deadline !== undefined && Date.now() - begun > FRESH_MILLISECONDS) {

@@ -1,30 +1,38 @@
-import type {
-  AutocommitStep,
-  DropIndexes,
-  IndexOperationStep,
-  Migration,
-  Statement,
-  Step,
-  TransactionStep,
+import {
+  type DropIndexes,
+  type IndexOperationStep,
+  type Migration,
+  type Step,
+  statementsOf,
+  type TransactionStep,
 } from '../migration/migration.ts';
-import { MigrationError } from '../migration/migration-error.ts';
-import { type StatementFault, sqlstate } from '../postgres/fault.ts';
+import { type Blocker, lockHolders } from '../postgres/blockers.ts';
+import { sqlstate } from '../postgres/fault.ts';
 import { plainStatement } from '../postgres/index-statement.ts';
-import { quoteIdentifier, quoteLiteral, quoteRelation } from '../postgres/quote.ts';
+import { quoteIdentifier, quoteLiteral } from '../postgres/quote.ts';
 import type { Session } from '../postgres/session.ts';
+import { statementTimeout } from '../postgres/statement-limits.ts';
 import { beginOf, cleanSession } from '../postgres/step-script.ts';
-import { must } from './ledger-write.ts';
+import type { RunEvent } from './run.ts';
+import { undoFailed, undoUnfinished } from './undo-failed.ts';
+import { type LoneRun, runLoneStep, type StepFailure } from './undo-lone-step.ts';
 
 export interface UndoOne {
   readonly ledgerSchema: string;
   readonly sessionSettings: readonly string[];
   /** Names of those that were undone before. */
   readonly undone: readonly string[];
+  /** When to have stopped, in milliseconds since 1970; absent where nothing ends the process. */
+  readonly deadline: number | undefined;
+  readonly report: (event: RunEvent) => void;
 }
+
+/** A step is not begun with less than this left. */
+const LEAST_MILLISECONDS = 5_000;
 
 /** Runs what is left of one migration's undo file; with its last step, the ledger forgets the migration. */
 export async function undoMigration(session: Session, migration: Migration, context: UndoOne): Promise<void> {
-  const { ledgerSchema, sessionSettings } = context;
+  const { ledgerSchema, sessionSettings, deadline, undone } = context;
   const steps = migration.undo?.steps ?? [];
   const [progress] = await session.query(
     `select steps, started from ${quoteIdentifier(ledgerSchema)}.undo_progress where version = $1`,
@@ -32,26 +40,42 @@ export async function undoMigration(session: Session, migration: Migration, cont
   );
   const done = typeof progress?.steps === 'number' ? progress.steps : 0;
   for (const step of steps.slice(done)) {
+    const budget = deadline === undefined ? undefined : deadline - Date.now();
+    if (budget !== undefined && budget < LEAST_MILLISECONDS) throw undoUnfinished(migration, step, undone);
+    context.report({
+      kind: 'undoing',
+      file: migration.undo?.file ?? migration.name,
+      step: step.number + 1,
+      steps: steps.length,
+    });
     const interrupted = progress?.started === true && step.number === done;
     const note =
       step.number === steps.length - 1
         ? forgetMigration(ledgerSchema, migration.version)
         : [noteProgress(ledgerSchema, migration.version, { steps: step.number + 1, started: false })];
     const failure = isAtomic(step)
-      ? await runAtomic(session, step, note)
-      : await runAlone(session, step, {
+      ? await runAtomic(session, step, { note, budget })
+      : await runLoneStep(session, step, {
           started: noteProgress(ledgerSchema, migration.version, { steps: step.number, started: true }),
           note,
+          budget,
           interrupted,
         });
+    const tooLong =
+      failure?.fault.fault.sqlstate === sqlstate.queryCanceled &&
+      deadline !== undefined &&
+      deadline - Date.now() < 1_000;
     await session.script([...(failure ? ['rollback'] : []), ...cleanSession(sessionSettings)].join(';\n'));
-    if (failure !== undefined) throw undoFailed(migration, step, { ...failure, undone: context.undone });
+    if (failure === undefined) continue;
+    const blockers = await blockersOf(session, step, failure);
+    throw undoFailed(migration, step, { ...failure, undone, tooLong, blockers });
   }
 }
 
-interface Failure {
-  readonly fault: StatementFault;
-  readonly statement: Statement | undefined;
+async function blockersOf(session: Session, step: Step, { fault }: StepFailure): Promise<Blocker[]> {
+  if (fault.fault.sqlstate !== sqlstate.lockNotAvailable) return [];
+  const touched = statementsOf(step).flatMap(({ touches }) => [...touches.changes, ...touches.writes]);
+  return lockHolders(session, touched).catch(() => []);
 }
 
 /**
@@ -65,14 +89,14 @@ function isAtomic(step: Step): step is AtomicStep {
 }
 
 type AtomicStep = TransactionStep | (IndexOperationStep & { readonly operation: DropIndexes });
-type LoneStep = AutocommitStep | IndexOperationStep;
 
 async function runAtomic(
   session: Session,
   step: AtomicStep,
-  note: readonly string[],
-): Promise<Failure | undefined> {
-  const before = [beginOf(step), ...note, ...step.settings];
+  { note, budget }: Pick<LoneRun, 'note' | 'budget'>,
+): Promise<StepFailure | undefined> {
+  const limit = budget === undefined ? [] : [statementTimeout(budget)];
+  const before = [beginOf(step), ...limit, ...note, ...step.settings];
   const statements = step.kind === 'transaction' ? step.statements : [step.statement];
   const texts = statements.map((statement) =>
     step.kind === 'index-operation'
@@ -83,58 +107,6 @@ async function runAtomic(
   const { fault, completed } = await session.script([...before, ...texts, 'commit'].join('\n;\n'));
   if (fault === undefined) return undefined;
   return { fault, statement: statements[completed - before.length] ?? statements[0] };
-}
-
-interface Alone {
-  readonly started: string;
-  readonly note: readonly string[];
-  /** A former undo began this step, and nobody wrote down how it ended. */
-  readonly interrupted: boolean;
-}
-
-/** A statement that no transaction takes: noted before, and after. */
-async function runAlone(
-  session: Session,
-  step: LoneStep,
-  { started, note, interrupted }: Alone,
-): Promise<Failure | undefined> {
-  const { statement } = step;
-  await must(session, started);
-  // An index that is built concurrently waits in nobody's way; whatever else is alone may stop an application.
-  const settings = [...(step.kind === 'index-operation' ? ['set lock_timeout = 0'] : []), ...step.settings];
-  const prepared = await session.script(settings.join('\n;\n'));
-  if (prepared.fault !== undefined) return { fault: prepared.fault, statement };
-  if (!(interrupted && (await stands(session, step)))) {
-    const { fault } = await session.script(statement.text);
-    const happened = interrupted && fault !== undefined && HAPPENED.has(fault.fault.sqlstate);
-    if (fault !== undefined && !happened) return { fault, statement };
-  }
-  await must(session, ['begin', ...note, 'commit'].join(';\n'));
-  return undefined;
-}
-
-/** What an interrupted statement makes is there, or what it drops is gone. */
-const HAPPENED: ReadonlySet<string> = new Set([
-  sqlstate.duplicateTable,
-  sqlstate.undefinedObject,
-  sqlstate.undefinedTable,
-  '42710', // duplicate_object
-  '42P04', // duplicate_database
-  '3D000', // invalid_catalog_name
-]);
-
-/** An index that an interrupted CREATE INDEX CONCURRENTLY has finished; one that it left INVALID is dropped. */
-async function stands(session: Session, step: LoneStep): Promise<boolean> {
-  if (step.kind !== 'index-operation' || step.operation.kind !== 'create-index') return false;
-  const { index, suggestedName, table } = step.operation;
-  const name = quoteRelation({ schema: table.schema, name: index ?? suggestedName });
-  const [row] = await session.query(
-    'select indisvalid as valid from pg_catalog.pg_index where indexrelid = pg_catalog.to_regclass($1)',
-    [name],
-  );
-  // The dead undo's session is gone: it would still hold the run lock. So nobody is building it.
-  if (row?.valid === false) await must(session, `drop index concurrently if exists ${name}`);
-  return row?.valid === true;
 }
 
 function noteProgress(
@@ -150,27 +122,4 @@ function forgetMigration(ledgerSchema: string, version: string): string[] {
     (table) =>
       `delete from ${quoteIdentifier(ledgerSchema)}.${table} where version = ${quoteLiteral(version)}`,
   );
-}
-
-function undoFailed(
-  { undo: file, name }: Migration,
-  step: Step,
-  { fault, statement, undone }: Failure & { undone: readonly string[] },
-): MigrationError {
-  const locked = fault.fault.sqlstate === sqlstate.lockNotAvailable;
-  return new MigrationError({
-    code: 'undo-failed',
-    what: `The undo of ${name} failed in step ${step.number + 1}.`,
-    place: {
-      file: file?.file ?? name,
-      position: statement?.position ?? { line: 1, column: 1 },
-      statement: statement?.text,
-    },
-    fault: fault.fault,
-    applied: undone.length === 0 ? 'nothing was undone before it.' : `undone: ${undone.join(', ')}.`,
-    next: locked
-      ? 'end the transaction that holds the lock, or wait for it, and undo again: it continues with this step.'
-      : 'correct the undo file, deploy, and undo again: it continues with this step.',
-    cause: fault,
-  });
 }

@@ -5,6 +5,7 @@ import type { LedgerRead } from '../postgres/ledger.ts';
 import { quoteIdentifier } from '../postgres/quote.ts';
 import type { Session } from '../postgres/session.ts';
 import { must } from './ledger-write.ts';
+import type { RunEvent } from './run.ts';
 import { undoMigration } from './undo-migration.ts';
 
 export interface UndoContext {
@@ -12,6 +13,8 @@ export interface UndoContext {
   readonly migrations: CompiledMigrations;
   readonly read: LedgerRead;
   readonly sessionSettings: readonly string[];
+  readonly deadline: number | undefined;
+  readonly report: (event: RunEvent) => void;
 }
 
 /**

@@ -55,6 +55,9 @@ export class RunDisplay {
       case 'waiting-for-builds':
         this.#line('yellow', 'waits', `${event.file}: ${event.because}`);
         break;
+      case 'undoing':
+        this.#line('dim', 'undoing', `${event.file}, step ${event.step} of ${event.steps}`);
+        break;
       case 'started':
         this.#line(
           'green',

@@ -1,16 +1,8 @@
-import { duration } from '../../lambda/migration/amounts.ts';
-import type { MigrationStatus, RunStatus, Status } from '../../lambda/story/status.ts';
+import type { MigrationStatus, Status } from '../../lambda/story/status.ts';
 import { describeLoss, isLost, isOpen } from './build-lines.ts';
 import { buildsTable, progressLines } from './builds-table.ts';
-import type { Terminal } from './terminal.ts';
-
-export interface View {
-  readonly colors: Terminal['colors'];
-  /** List every migration and every build, also those that are long over. */
-  readonly all: boolean;
-  /** Milliseconds since 1970. */
-  readonly now: number;
-}
+import { runsPart } from './runs-view.ts';
+import type { View } from './view.ts';
 
 type State = MigrationStatus['state'];
 
@@ -41,7 +33,7 @@ export function statusView(status: Status, view: View): string {
   const parts = [
     migrationsPart(status, view),
     buildsPart(status, view),
-    lastRunPart(status, view),
+    runsPart(status, view),
     nextPart(status, view),
   ];
   return parts.filter((part) => part !== '').join('\n\n');
@@ -95,29 +87,6 @@ function buildCounts(builds: Status['builds']): string {
     .join(', ');
 }
 
-function lastRunPart({ lastRun }: Status, { colors, now }: View): string {
-  if (lastRun === undefined) return 'No run is recorded.';
-  const lines = [
-    `Last run: ${ending(lastRun)}, ${age(lastRun, now)}, by ${lastRun.actor} (${lastRun.cause})`,
-  ];
-  if (lastRun.waiting !== undefined) lines.push(`${lastRun.waiting.file} waits: ${lastRun.waiting.because}.`);
-  if (lastRun.error !== undefined) lines.push(colors.red(lastRun.error));
-  return lines.join('\n');
-}
-
-function ending({ outcome }: RunStatus): string {
-  switch (outcome) {
-    case undefined:
-      return 'under way, or its process died';
-    case 'waiting':
-      return 'waits for index builds';
-    case 'unfinished':
-      return 'ran out of time; the next run goes on';
-    default:
-      return outcome;
-  }
-}
-
 /** What to do, where something is to be done. */
 function nextPart({ migrations, builds, lastRun }: Status, { colors }: View): string {
   const has = (...states: State[]) => migrations.some(({ state }) => states.includes(state));
@@ -138,9 +107,4 @@ function nextPart({ migrations, builds, lastRun }: Status, { colors }: View): st
   )
     next.push('run up, or deploy.');
   return next.map((line) => `${colors.bold('Next:')} ${line}`).join('\n');
-}
-
-function age({ startedAt, finishedAt }: RunStatus, now: number): string {
-  const seconds = (now - Date.parse(finishedAt ?? startedAt)) / 1000;
-  return `${finishedAt === undefined ? 'begun' : 'ended'} ${duration(seconds)} ago`;
 }

@@ -64,8 +64,8 @@ async function status(flags: StatusFlags): Promise<ExitCode> {
   }
 }
 
-function statusDocument({ migrations, builds, lastRun }: Status): object {
-  return { migrations, builds: builds.map(buildDocument), lastRun: lastRun ?? null };
+function statusDocument({ migrations, builds, runs, lastRun }: Status): object {
+  return { migrations, builds: builds.map(buildDocument), runs, lastRun: lastRun ?? null };
 }
 
 function verdict({ migrations, builds }: Status): ExitCode {

@@ -30,6 +30,7 @@ export class UpRecord {
       case 'waiting-for-run':
       case 'locked':
       case 'reconnecting':
+      case 'undoing':
         return;
       default:
         event satisfies never;

@@ -11,9 +11,9 @@ import type { FreshDatabase } from '../support/fresh-database.ts';
 
 /** A person who sends actions, and the database that they are about. */
 export interface Operator extends Scenario {
-  act(event: object, files: Files): Promise<object>;
+  act(event: object, files: Files, limits?: Limits): Promise<object>;
   /** The text with which an action is refused. */
-  refusal(event: object, files: Files): Promise<string>;
+  refusal(event: object, files: Files, limits?: Limits): Promise<string>;
   plan(files: Files): Promise<RunPlan>;
   adminQuery: FreshDatabase['adminQuery'];
   /** A session of its own in the database, which ends with the test at the latest. */
@@ -24,12 +24,17 @@ export interface Operator extends Scenario {
   recorded(): Promise<string[]>;
 }
 
+export interface Limits {
+  /** Milliseconds that the action has, as a function has them. @default no limit, as in a terminal */
+  readonly milliseconds?: number;
+}
+
 const options = { ...defaultOptions, smallTableRows: SMALL_TABLE_ROWS };
 
 export async function freshOperator(): Promise<Operator> {
   const scenario = await freshScenario({ dblink: true });
   const target = parseConnectionUrl(scenario.database.url, 'The URL');
-  const act = async (event: object, files: Files): Promise<object> => {
+  const act = async (event: object, files: Files, { milliseconds }: Limits = {}): Promise<object> => {
     const action = parseAction(event);
     if (action.action === 'run' || action.action === 'status' || action.action === 'plan')
       throw new Error(`${action.action} changes nothing by itself.`);
@@ -38,15 +43,15 @@ export async function freshOperator(): Promise<Operator> {
       target,
       options,
       cause: { kind: 'console', actor: action.by ?? 'console' },
-      deadline: undefined,
-      report: () => undefined,
+      deadline: milliseconds === undefined ? undefined : Date.now() + milliseconds,
+      report: (event) => void scenario.events.push(event),
     });
   };
   return {
     ...scenario,
     act,
-    refusal: async (event, files) => {
-      const outcome = await act(event, files).catch((error: unknown) => error);
+    refusal: async (event, files, limits) => {
+      const outcome = await act(event, files, limits).catch((error: unknown) => error);
       if (outcome instanceof MigrationError) return outcome.message;
       throw new Error(`It was to be refused, but: ${JSON.stringify(outcome)}`, { cause: outcome });
     },

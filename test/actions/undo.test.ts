@@ -89,7 +89,9 @@ Next: correct the undo file, deploy, and undo again: it continues with this step
       );
       return ended.length > 0;
     });
-    expect(await dying).toBeInstanceOf(Error);
+    expect(String(await dying)).toMatch(
+      /^MigrationError: The connection was lost in the middle of undo: .*\nApplied: what is recorded; whether a statement that was under way happened is not known\.\nNext: look at the action status, then send the same action again: it goes on where it stopped\.$/,
+    );
     await holder.end();
     expect(await operator.act(undoTo('2'), counted)).toEqual({ undone: ['3_column'] });
     expect(await operator.query('select n from times order by n')).toEqual([{ n: 1 }, { n: 2 }]);
@@ -117,6 +119,100 @@ Next: correct the undo file, deploy, and undo again: it continues with this step
     await holder.query('rollback');
     expect(await operator.indexes()).toEqual(['i', 'large_pkey', 'u INVALID']);
     expect(await operator.act(undoTo('2'), dropping)).toEqual({ undone: ['3_column'] });
+    expect(await operator.indexes()).toEqual(['i', 'large_pkey', 'u']);
+  });
+
+  it('tells which step it is at, for whoever watches', async () => {
+    await operator.deploy(files);
+    operator.events.length = 0;
+    await operator.act(undoTo('1'), files);
+    expect(operator.events).toEqual([
+      { kind: 'undoing', file: '3_column.down.sql', step: 1, steps: 3 },
+      { kind: 'undoing', file: '3_column.down.sql', step: 2, steps: 3 },
+      { kind: 'undoing', file: '3_column.down.sql', step: 3, steps: 3 },
+      { kind: 'undoing', file: '2_index.down.sql', step: 1, steps: 2 },
+      { kind: 'undoing', file: '2_index.down.sql', step: 2, steps: 2 },
+    ]);
+  });
+
+  it('leaves no INVALID index where one that it builds again fails', async () => {
+    const dropping = {
+      ...files,
+      '3_column.sql': 'drop index concurrently u;',
+      '3_column.down.sql': 'create unique index concurrently u on large (x);',
+    };
+    await operator.deploy(dropping);
+    await operator.query('update large set x = 1');
+    expect(await operator.refusal(undoTo('2'), dropping)).toContain(
+      'Postgres: could not create unique index "u" (SQLSTATE 23505)\nDetail: Key (x)=(1) is duplicated.',
+    );
+    expect(await operator.indexes()).toEqual(['i', 'large_pkey']);
+  });
+
+  it('does not end in the middle of a step when the time of a function is over, and the terminal goes on', async () => {
+    const sleeping = (then: string) => ({
+      ...files,
+      '3_column.down.sql': `alter table large drop column y;\nselect pg_sleep((select seconds from slow));${then}`,
+    });
+    await operator.query('create table slow as select 60 as seconds');
+    const inOneTransaction = sleeping('');
+    await operator.deploy(inOneTransaction);
+    const columns = () =>
+      operator.query("select 1 from pg_attribute where attrelid = 'large'::regclass and attname = 'y'");
+    const begun = Date.now();
+    expect(await operator.refusal(undoTo('2'), inOneTransaction, { milliseconds: 6_000 })).toBe(
+      `3_column.down.sql:2:1: The undo of 3_column failed in step 1.
+Postgres: canceling statement due to statement timeout (SQLSTATE 57014)
+Statement: select pg_sleep((select seconds from slow))
+Applied: nothing was undone before it.
+Next: the statement needs longer than one invocation has: undo from the command line, which has no time limit: npm run migrate -- undo --to … --confirm. It continues with this step.`,
+    );
+    expect(Date.now() - begun).toBeLessThan(10_000);
+    expect(await columns()).toHaveLength(1);
+    await operator.query('update slow set seconds = 0');
+    expect(await operator.act(undoTo('2'), inOneTransaction)).toEqual({ undone: ['3_column'] });
+    expect(await columns()).toHaveLength(0);
+  });
+
+  it('whose locks are taken names who has them, and goes on when they are free', async () => {
+    await operator.deploy(files);
+    const holder = await operator.session();
+    await holder.query('begin; select from large limit 1');
+    const [what, , , , next] = (await operator.refusal(undoTo('2'), files)).split('\n');
+    expect(what).toMatch(
+      /^3_column\.down\.sql:1:1: The undo of 3_column failed in step 1\. Blocked by pid \d+ \(\w+, "blocker", idle in transaction for \d+ s, AccessShareLock on large\)\.$/,
+    );
+    expect(next).toBe(
+      'Next: end the transaction that holds the lock (select pg_terminate_backend(pid)), or wait for it, and undo again: it continues with this step.',
+    );
+    await holder.query('rollback');
+    expect(await operator.act(undoTo('2'), files)).toEqual({ undone: ['3_column'] });
+  });
+
+  it('begins no step for which no time is left', async () => {
+    await operator.deploy(files);
+    expect(await operator.refusal(undoTo('1'), files, { milliseconds: 4_000 })).toBe(
+      `The function's time was over before step 1 of 3_column.down.sql.
+Applied: nothing is undone.
+Next: send the same action again: it continues with this step. The command line has no time limit: npm run migrate -- undo --to … --confirm.`,
+    );
+    expect(await operator.steps()).toHaveLength(5);
+  });
+
+  it('ends a statement that commits by itself in time, too, and is continued', async () => {
+    const building = {
+      ...files,
+      '3_column.sql': 'drop index concurrently u;',
+      '3_column.down.sql': 'create unique index concurrently u on large (x);',
+    };
+    await operator.deploy(building);
+    const holder = await operator.session();
+    await holder.query('begin; insert into large values (501, 501)');
+    expect(await operator.refusal(undoTo('2'), building, { milliseconds: 6_000 })).toContain(
+      'Next: the statement needs longer than one invocation has: undo from the command line',
+    );
+    await holder.query('rollback');
+    expect(await operator.act(undoTo('2'), building)).toEqual({ undone: ['3_column'] });
     expect(await operator.indexes()).toEqual(['i', 'large_pkey', 'u']);
   });
 

@@ -49,6 +49,7 @@ Next: run up, or deploy.
   applied  9_m
 
 Last run: done, ended N s ago, by WHO (command line)
+It applied 1_m … 9_m (9 in all).
 `,
     });
     expect((await status(dir, '--all')).stdout).toContain('  applied  1_m\n');
@@ -80,6 +81,9 @@ Detail: Key (x)=(199) is duplicated.
 
 Last run: waits for index builds, ended N s ago, by WHO (loop)
 3_p.sql waits: it changes the table t, and t_x is failed.
+Before it:
+  run: waits for index builds, ended N s ago, by WHO (command line): applied 2_i … 3_p (2 in all)
+  run: done, ended N s ago, by WHO (command line): applied 1_t … 9_later (2 in all)
 
 Next: mend the cause of the failed build, then run up: it is tried again.
 `,
@@ -98,11 +102,23 @@ Next: mend the cause of the failed build, then run up: it is tried again.
   changed  1_a (the file is another than the one that was applied)
 
 Last run: failed, ended N s ago, by WHO (command line)
-${stderr}`,
+${stderr}Before it:
+  run: done, ended N s ago, by WHO (command line): applied 1_a
+`,
     });
   });
 
   it('gives the same as JSON', async () => {
+    const run = (did: string) => ({
+      id: expect.any(String),
+      action: 'run',
+      cause: 'command line',
+      actor: expect.stringContaining('@'),
+      startedAt: expect.stringMatching(/^\d{4}-\d\d-\d\dT/),
+      finishedAt: expect.stringMatching(/^\d{4}-\d\d-\d\dT/),
+      outcome: 'done',
+      did,
+    });
     const dir = folderOf({ '1_a.sql': 'create table a (x int);' });
     await migrate(['up', '--dir', dir], env);
     await database.query('insert into a select n from generate_series(1, 200) as n');
@@ -133,14 +149,8 @@ ${stderr}`,
           fault: null,
         },
       ],
-      lastRun: {
-        id: expect.any(String),
-        cause: 'command line',
-        actor: expect.stringContaining('@'),
-        startedAt: expect.stringMatching(/^\d{4}-\d\d-\d\dT/),
-        finishedAt: expect.stringMatching(/^\d{4}-\d\d-\d\dT/),
-        outcome: 'done',
-      },
+      runs: [run('applied 2_i'), run('applied 1_a')],
+      lastRun: run('applied 2_i'),
     });
   });
 });

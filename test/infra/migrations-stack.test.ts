@@ -7,8 +7,9 @@ import { App } from 'aws-cdk-lib';
 import { Template } from 'aws-cdk-lib/assertions';
 import { describe, expect, it } from 'vitest';
 import { MigrationsStack } from '../../infra/migrations-stack.ts';
+import { PostgresMigrations } from '../../infra/postgres-migrations.ts';
 import { stackContext } from '../../infra/stack-context.ts';
-import { migrationsFolder, temporaryFolder } from './synthesized.ts';
+import { migrationsFolder, newStack, temporaryFolder } from './synthesized.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 
@@ -132,6 +133,27 @@ describe('the stack', () => {
     expect(text('IndexBuildLoopConsole')).toMatch(
       /\/statemachines\/view\/{\w*IndexBuildLoopStateMachine\w*}$/,
     );
+  });
+});
+
+describe('the construct in a stack of yours', () => {
+  const outputsOf = (props: { outputs?: boolean }): string[] => {
+    const { stack, secret } = newStack();
+    new PostgresMigrations(stack, 'Migrations', { migrations: migrationsFolder(), secret, ...props });
+    return Object.keys(Template.fromStack(stack).toJSON().Outputs ?? {});
+  };
+
+  it('adds the same outputs to it, named after itself, unless it is told not to', () => {
+    expect(outputsOf({}).map((id) => id.replace(/[0-9A-F]{8}$/, ''))).toEqual([
+      'MigrationsRunCommand',
+      'MigrationsStatusCommand',
+      'MigrationsPlanCommand',
+      'MigrationsRetryCommand',
+      'MigrationsDashboard',
+      'MigrationsMigratorConsole',
+      'MigrationsIndexBuildLoopConsole',
+    ]);
+    expect(outputsOf({ outputs: false })).toEqual([]);
   });
 });
 

@@ -1,9 +1,11 @@
+import { Duration } from 'aws-cdk-lib';
 import { Match, Template } from 'aws-cdk-lib/assertions';
 import * as sns from 'aws-cdk-lib/aws-sns';
 import { describe, expect, it } from 'vitest';
 import { PostgresMigrations } from '../../infra/postgres-migrations.ts';
 import { METRIC_NAMESPACE, metric } from '../../lambda/aws/metric-names.ts';
-import { migrationsFolder, newStack, resources } from './synthesized.ts';
+import { LONGEST_WAIT_SECONDS } from '../../lambda/index-build/wait-seconds.ts';
+import { migrationsFolder, newStack, resources, synthesized } from './synthesized.ts';
 
 describe('alarms', () => {
   it('watch what the functions count, under the name that the functions count it by, and tell the topic', () => {
@@ -28,6 +30,20 @@ describe('alarms', () => {
     }
     template.hasResourceProperties('AWS::Lambda::Function', {
       Environment: { Variables: Match.objectLike({ POWERTOOLS_SERVICE_NAME: 'Stack/Migrations' }) },
+    });
+  });
+});
+
+describe('BuildStuck', () => {
+  it('lasts from one look of the loop to the next, which may be a quarter of an hour apart', () => {
+    synthesized({ stuckAfter: Duration.minutes(30) }).hasResourceProperties('AWS::CloudWatch::Alarm', {
+      MetricName: metric.buildBlockedSeconds,
+      Statistic: 'Maximum',
+      Threshold: 1_800,
+      Period: LONGEST_WAIT_SECONDS,
+      EvaluationPeriods: 2,
+      DatapointsToAlarm: 1,
+      TreatMissingData: 'notBreaching',
     });
   });
 });

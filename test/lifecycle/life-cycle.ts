@@ -18,6 +18,8 @@ export type Files = Readonly<Record<string, string>>;
 
 export interface Deploy extends Delivery {
   readonly props?: Partial<PostgresMigrationsProps>;
+  /** Name of the construct; another one makes CloudFormation replace the resource. @default 'Migrations' */
+  readonly id?: string;
 }
 
 /** One stack, from nothing to its deletion, and the database that it points to. */
@@ -72,8 +74,8 @@ export async function newLifeCycle(): Promise<LifeCycle> {
       onTestFinished(() => client.end());
       return client;
     },
-    deploy: (files, { props = {}, ...delivery } = {}) =>
-      cloudFormation.deploy(assemblyOf(files, props), delivery),
+    deploy: (files, { props = {}, id, ...delivery } = {}) =>
+      cloudFormation.deploy(assemblyOf(files, props, id), delivery),
     invoke: async (action) => {
       const migrator = cloudFormation.stack?.template
         .resourcesOf('AWS::Lambda::Function')
@@ -130,8 +132,12 @@ function home(): string {
 }
 
 /** Synthesizes the stack with these migrations; the same ones once per test file. */
-export function assemblyOf(files: Files, props: Partial<PostgresMigrationsProps> = {}): string {
-  const key = JSON.stringify([files, props]);
+export function assemblyOf(
+  files: Files,
+  props: Partial<PostgresMigrationsProps> = {},
+  id = 'Migrations',
+): string {
+  const key = JSON.stringify([files, props, id]);
   const known = assemblies.get(key);
   if (known !== undefined) return known;
   const folder = temporaryFolder();
@@ -140,7 +146,7 @@ export function assemblyOf(files: Files, props: Partial<PostgresMigrationsProps>
   const app = new App({ outdir, analyticsReporting: false, treeMetadata: false });
   const stack = new Stack(app, 'Stack');
   const secret = secretsmanager.Secret.fromSecretNameV2(stack, 'Secret', SECRET);
-  new PostgresMigrations(stack, 'Migrations', { migrations: folder, secret, smallTableRows: 100, ...props });
+  new PostgresMigrations(stack, id, { migrations: folder, secret, smallTableRows: 100, ...props });
   app.synth();
   assemblies.set(key, outdir);
   return outdir;

@@ -114,7 +114,8 @@ describe('the hook', () => {
   async function bucketWith(assembly: string): Promise<string> {
     const template = readFileSync(join(assembly, 'Stack.template.json'), 'utf8');
     const server = createServer((request, response) => {
-      if (request.url?.startsWith('/payload')) return response.end(JSON.stringify({ template }));
+      if (request.url?.startsWith('/payload'))
+        return response.end(JSON.stringify({ template, previousTemplate: template }));
       const hash = /\/([0-9a-f]{64})\.zip/.exec(request.url ?? '')?.[1];
       const file = join(assembly, `asset.${hash}`, 'migrations.json');
       return response.end(zipOf('migrations.json', readFileSync(file)));
@@ -128,14 +129,24 @@ describe('the hook', () => {
   }
 
   const props = { preflightHook: {} };
+  /** With every field that CloudFormation's guide to hooks has in its example of a stack's event. */
   const ask = async (s3: string | undefined, actionInvocationPoint = 'UPDATE_PRE_PROVISION') =>
     life.cloudFormation.stack?.sandbox('Preflight').invoke({
-      clientRequestToken: 'token',
+      clientRequestToken: 'f8da6d11-b23f-48f4-814c-0fb6a667f50e',
       awsAccountId: '123456789012',
-      stackId: 'arn:aws:cloudformation:us-east-1:123456789012:stack/Stack/1',
+      stackId:
+        'arn:aws:cloudformation:us-west-2:123456789012:stack/MyStack/1a2345b6-0000-00a0-a123-00abc0abc000',
+      changeSetId: null,
       hookTypeName: 'Postgres::Migrations::Preflight',
+      hookTypeVersion: '00000008',
+      hookModel: { LambdaFunction: 'arn:aws:lambda:us-west-2:123456789012:function:MyFunction' },
       actionInvocationPoint,
-      requestData: { targetName: 'STACK', targetType: 'STACK', payload: s3 && `${s3}/payload?signed` },
+      requestData: {
+        targetName: 'STACK',
+        targetType: 'STACK',
+        targetLogicalId: 'MyStack',
+        payload: s3 && `${s3}/payload?signed`,
+      },
       requestContext: { invocation: 1, callbackContext: null },
     });
 
@@ -150,7 +161,7 @@ describe('the hook', () => {
     expect(await asked(good)).toEqual({
       hookStatus: 'SUCCESS',
       message: 'Nothing stands in the way of the migrations.',
-      clientRequestToken: 'token',
+      clientRequestToken: 'f8da6d11-b23f-48f4-814c-0fb6a667f50e',
     });
     expect(await asked(bad)).toEqual({
       hookStatus: 'FAILED',
@@ -158,7 +169,7 @@ describe('the hook', () => {
       message: expect.stringMatching(
         /^One thing would make the migrations of this deploy fail\.\n\n2_i\.sql:1:1: CREATE INDEX on public\.large, /,
       ),
-      clientRequestToken: 'token',
+      clientRequestToken: 'f8da6d11-b23f-48f4-814c-0fb6a667f50e',
     });
   });
 
@@ -168,7 +179,7 @@ describe('the hook', () => {
       hookStatus: 'SUCCESS',
       message:
         'Nothing stands in the way of the migrations. (Only the migrations of the deploy before could be checked, not the new ones: the event carries no template.)',
-      clientRequestToken: 'token',
+      clientRequestToken: 'f8da6d11-b23f-48f4-814c-0fb6a667f50e',
     });
     life.aws.secrets.remove('database');
     expect(await ask(undefined, 'DELETE_PRE_PROVISION')).toMatchObject({ hookStatus: 'SUCCESS' });

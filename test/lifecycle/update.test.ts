@@ -52,6 +52,49 @@ describe('an Update', () => {
   });
 });
 
+describe('a construct of another name', () => {
+  it('is created beside the old one, finds all applied, and the old one is deleted without a trace', async () => {
+    const { exchanges: before } = await life.deploy(one);
+    const renamed = await life.deploy(two, { id: 'Renamed' });
+    expect(renamed.status).toBe('UPDATE_COMPLETE');
+    expect(
+      renamed.exchanges.map(({ request, status, physicalResourceId }) => [
+        request,
+        status,
+        physicalResourceId,
+      ]),
+    ).toEqual([
+      ['Create', 'SUCCESS', expect.stringMatching(/^migrations-local-RenamedRun/)],
+      ['Delete', 'SUCCESS', before[0]?.physicalResourceId],
+    ]);
+    expect(await life.steps()).toEqual(['1.0 applied', '2.0 applied']);
+    // It is the one that goes on.
+    expect(await life.deploy({ ...two, '3_t.sql': 'create table t ();' }, { id: 'Renamed' })).toMatchObject({
+      status: 'UPDATE_COMPLETE',
+      exchanges: [{ request: 'Update', status: 'SUCCESS' }],
+    });
+    expect(await life.steps()).toHaveLength(3);
+  });
+
+  it('that fails is deleted again, and the old one stays as it was', async () => {
+    const { exchanges: before } = await life.deploy(one);
+    const failed = await life.deploy(
+      { ...one, '2_broken.sql': 'alter table nobody add x int;' },
+      { id: 'Renamed' },
+    );
+    expect(failed.status).toBe('UPDATE_ROLLBACK_COMPLETE');
+    expect(failed.exchanges.map(({ request, status }) => `${request} ${status}`)).toEqual([
+      'Create FAILED',
+      'Delete SUCCESS',
+    ]);
+    expect(await life.deploy(two)).toMatchObject({
+      status: 'UPDATE_COMPLETE',
+      exchanges: [{ request: 'Update', physicalResourceId: before[0]?.physicalResourceId }],
+    });
+    expect(await life.steps()).toEqual(['1.0 applied', '2.0 applied']);
+  });
+});
+
 describe('the Update back after a failed one', () => {
   it('succeeds with the old code on a database that is ahead of it, and changes nothing', async () => {
     await life.deploy(one);
@@ -134,7 +177,8 @@ describe('a Delete', () => {
     await life.deploy(one);
     life.aws.secrets.remove('database');
     expect(await life.cloudFormation.delete()).toMatchObject({ status: 'DELETE_COMPLETE' });
-    life.aws.secrets.put('database', 'postgres://nobody:nothing@127.0.0.1:1/nowhere');
+    life.aws.secrets.put('database', life.database.url);
+    await life.database.drop();
     expect(await life.cloudFormation.delete()).toMatchObject({ status: 'DELETE_COMPLETE' });
   });
 });

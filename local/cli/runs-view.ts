@@ -1,0 +1,40 @@
+import { duration } from '../../lambda/migration/amounts.ts';
+import type { RunStatus } from '../../lambda/story/recent-runs.ts';
+import type { Status } from '../../lambda/story/status.ts';
+import type { View } from './view.ts';
+
+/** The last run in full, and those before it a line each: who did what, when, and how it ended. */
+export function runsPart({ runs: [last, ...earlier] }: Status, { colors, now }: View): string {
+  if (last === undefined) return 'No run is recorded.';
+  const lines = [`Last run: ${ending(last)}, ${age(last, now)}, by ${last.actor} (${last.cause})`];
+  if (last.did !== undefined) lines.push(`It ${last.did}.`);
+  if (last.waiting !== undefined) lines.push(`${last.waiting.file} waits: ${last.waiting.because}.`);
+  if (last.error !== undefined) lines.push(colors.red(last.error));
+  if (earlier.length > 0)
+    lines.push('Before it:', ...earlier.map((run) => colors.dim(`  ${line(run, now)}`)));
+  return lines.join('\n');
+}
+
+function line(run: RunStatus, now: number): string {
+  const { action, actor, cause, did, error } = run;
+  const what = error?.split('\n')[0] ?? did ?? 'nothing to do';
+  return `${action}: ${ending(run)}, ${age(run, now)}, by ${actor} (${cause}): ${what}`;
+}
+
+function ending({ outcome }: RunStatus): string {
+  switch (outcome) {
+    case undefined:
+      return 'under way, or its process died';
+    case 'waiting':
+      return 'waits for index builds';
+    case 'unfinished':
+      return 'ran out of time; the next run goes on';
+    default:
+      return outcome;
+  }
+}
+
+function age({ startedAt, finishedAt }: RunStatus, now: number): string {
+  const seconds = (now - Date.parse(finishedAt ?? startedAt)) / 1000;
+  return `${finishedAt === undefined ? 'begun' : 'ended'} ${duration(seconds)} ago`;
+}
