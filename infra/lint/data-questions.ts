@@ -1,7 +1,6 @@
 import type { Constraint } from 'libpg-query';
 import type { DataCheck } from '../../lambda/migration/deploy-check.ts';
 import { type RelationName, relationKey } from '../../lambda/migration/relation-name.ts';
-import { quoteIdentifier } from '../../lambda/postgres/quote.ts';
 import { provesNotNull } from '../compile/alter-table-locks.ts';
 import { as, relationOf, strings } from '../compile/syntax-tree.ts';
 import { constrainedColumns, constraintKind, nameOfConstraint } from '../schema/constraint.ts';
@@ -9,6 +8,7 @@ import type { Command } from './alteration.ts';
 import type { StatementContext } from './statement-context.ts';
 import { closingBracket, isWord, tokensOf } from './tokens.ts';
 import { uniqueKeyOf } from './unique-key.ts';
+import { written } from './written-name.ts';
 
 type WithoutVerdict<Check> = Check extends unknown ? Omit<Check, 'rule' | 'verdict'> : never;
 /** A data check before the levels have been asked what becomes of it. */
@@ -35,8 +35,8 @@ export class DataQuestions {
       if (constraint === undefined || constraint.is_enforced === false) return [];
       const questions = ofConstraint(context, { table, constraint, command });
       if (!constraint.skip_validation) return questions;
-      const written = nameOfConstraint(constraint, { table: table.name });
-      this.#unvalidated.set(keyOf(table, written), questions);
+      const added = nameOfConstraint(constraint, { table: table.name });
+      this.#unvalidated.set(keyOf(table, added), questions);
       return [];
     });
   }
@@ -93,7 +93,7 @@ function ofUnique(
   columns: readonly string[],
 ): readonly DataQuestion[] {
   if (without_overlaps === true || columns.length === 0) return [];
-  const parts = columns.map(quoteIdentifier);
+  const parts = columns.map(written);
   const key = { parts, where: undefined, nullsNotDistinct: nulls_not_distinct === true };
   return [{ kind: 'duplicates', relation, key }];
 }

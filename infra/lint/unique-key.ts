@@ -1,9 +1,9 @@
 import type { IndexElem, IndexStmt } from 'libpg-query';
 import type { UniqueKey } from '../../lambda/migration/deploy-check.ts';
-import { quoteIdentifier } from '../../lambda/postgres/quote.ts';
 import { as, strings } from '../compile/syntax-tree.ts';
 import type { StatementContext } from './statement-context.ts';
 import { closingBracket, isWord, splitAtCommas, type Token } from './tokens.ts';
+import { written } from './written-name.ts';
 
 /** The key of a unique index, cut out of its statement; nothing where it can't be told apart. */
 export function uniqueKeyOf(index: IndexStmt, context: StatementContext): UniqueKey | undefined {
@@ -27,8 +27,6 @@ export function uniqueKeyOf(index: IndexStmt, context: StatementContext): Unique
 function partOf(piece: readonly Token[], { name, collation }: IndexElem, text: string): string {
   const bracket = piece.findIndex((token) => token.text === '(');
   const end = bracket === -1 ? piece.at(-1) : piece[closingBracket(piece, bracket)];
-  const value = name === undefined ? text.slice(piece[0]?.start, end?.end) : quoteIdentifier(name);
-  return collation === undefined
-    ? value
-    : `${value} collate ${strings(collation).map(quoteIdentifier).join('.')}`;
+  const value = name === undefined ? text.slice(piece[0]?.start, end?.end) : written(name);
+  return collation === undefined ? value : `${value} collate ${strings(collation).map(written).join('.')}`;
 }

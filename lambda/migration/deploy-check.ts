@@ -54,7 +54,7 @@ export interface DuplicatesCheck extends CheckBase {
 
 /** What may not stand in two rows, as SQL. */
 export interface UniqueKey {
-  /** Quoted columns, and expressions in brackets or of one function. */
+  /** Columns, in quotes where they need them, and expressions in brackets or of one function. */
   readonly parts: readonly string[];
   /** The index's own WHERE. */
   readonly where: string | undefined;

@@ -150,7 +150,7 @@ export class Foresight {
   #seconds(tables: readonly TablePlan[]): number | undefined {
     const { rate } = this.#known;
     const bytes = tables.reduce((sum, table) => sum + (table.bytes ?? 0), 0);
-    return rate === undefined || bytes === 0 ? undefined : Math.round(bytes / rate);
+    return rate === undefined || bytes === 0 ? undefined : bytes / rate;
   }
 }
 

@@ -34,7 +34,7 @@ const HOW: Readonly<Record<StepPlan['how'], string>> = {
 };
 
 export function howOf({ how, estimatedSeconds, statements }: StepPlan): string {
-  const time = estimatedSeconds === undefined ? '' : `, about ${duration(estimatedSeconds)}`;
+  const time = about(estimatedSeconds);
   const count = statements.length === 1 ? '' : ` (${statements.length} statements)`;
   return `${HOW[how]}${count}${time}`;
 }
@@ -60,14 +60,15 @@ const WHILE: Readonly<Record<LockWork, string>> = {
 /** Less than a person notices. */
 const BLINK_SECONDS = 0.1;
 
-/** Time under a lock that keeps nobody waiting says nothing. */
+/** `, about 2.4 s`; of a blink nothing. */
+function about(seconds: number | undefined): string {
+  return seconds === undefined || seconds < BLINK_SECONDS ? '' : `, about ${duration(seconds)}`;
+}
+
+/** Time under a lock that stops no application says nothing. */
 export function whileOf({ work, seconds, blocks }: TablePlan): string {
   if (work === undefined) return '';
-  const long =
-    seconds === undefined || seconds < BLINK_SECONDS || blocks === 'nothing'
-      ? ''
-      : `, about ${duration(seconds)}`;
-  return `${WHILE[work]}${long}`;
+  return `${WHILE[work]}${blocks === 'nothing' || blocks === 'other DDL' ? '' : about(seconds)}`;
 }
 
 /** `new`, `412 rows`, `over 10,000 rows, 1.2 GB` */
@@ -98,17 +99,15 @@ export function applyText({ files, steps }: Extract<Stage, { kind: 'apply' }>): 
 
 /** `build the indexes of 6 tables, 4 side by side, about 12 min` */
 export function buildStageText({ tables, sideBySide, estimatedSeconds }: BuildStage): string {
-  const time = estimatedSeconds === undefined ? '' : `, about ${duration(estimatedSeconds)}`;
+  const time = about(estimatedSeconds);
   if (tables.length === 1) return `build the indexes of 1 table, one after the other${time}`;
   return `build the indexes of ${tables.length} tables, ${Math.min(sideBySide, tables.length)} side by side${time}`;
 }
 
 export function buildText({ index, state, estimatedSeconds }: PlannedBuild): string {
-  const time =
-    estimatedSeconds === undefined || estimatedSeconds === 0 ? '' : `about ${duration(estimatedSeconds)}`;
-  const notes = [...(state === 'new' ? [] : [state]), ...(time === '' ? [] : [time])];
+  const notes = `${state === 'new' ? '' : `, ${state}`}${about(estimatedSeconds)}`;
   const name = index === '' ? 'all its indexes' : index;
-  return notes.length === 0 ? name : `${name} (${notes.join(', ')})`;
+  return notes === '' ? name : `${name} (${notes.slice(2)})`;
 }
 
 const VERDICTS: Readonly<Record<PlanFinding['verdict'], string>> = {

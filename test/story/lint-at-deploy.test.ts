@@ -189,12 +189,12 @@ create function mend() returns void language sql as 'update t set x = 1';`,
     [
       'several columns',
       'unique (a, b)',
-      '1 value of ("a", "b") stands in more than one row of t, such as (1,2) in 2 rows.',
+      '1 value of (a, b) stands in more than one row of t, such as (1,2) in 2 rows.',
     ],
     [
       'nulls that are the same',
       'unique nulls not distinct (c)',
-      '1 value of ("c") stands in more than one row of t, such as () in 3 rows.',
+      '1 value of (c) stands in more than one row of t, such as () in 3 rows.',
     ],
   ])('finds duplicates of %s', async (_, constraint, sentence) => {
     const table = {
