@@ -82,8 +82,7 @@ export class LockWait {
 
   async #after(failed: Piece): Promise<LockedStep> {
     if (this.#locked?.step !== failed.step) {
-      const waitMilliseconds = firstWait(this.#context);
-      this.#locked = await LockedStep.after(this.#session, failed, { waitMilliseconds });
+      this.#locked = await LockedStep.after(this.#session, failed, firstWait(this.#context));
     }
     this.#locked.attempt += 1;
     return this.#locked;
