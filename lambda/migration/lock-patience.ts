@@ -39,8 +39,8 @@ const FIRST_WAIT_MILLISECONDS = 100;
 const IDLE_MILLISECONDS = 1_000;
 
 /**
- * Below Postgres's deadlock_timeout, 1 s unless somebody changed it. The session whose wait reaches it first is ended
- * for the other: by giving up before, the step is never the reason why that is the application's.
+ * Below Postgres's deadlock_timeout, 1 s unless somebody changed it. Of two sessions that wait for each other, the one
+ * whose wait reaches it first is ended: a shorter wait gives way to every transaction that began to wait after it.
  */
 const BELOW_DEADLOCK_MILLISECONDS = 800;
 

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { firstWait, type LockLimits, nextMove, pauseBeforeLook } from '../migration/lock-patience.ts';
 import type { MigrationError } from '../migration/migration-error.ts';
 import type { PendingStep } from '../migration/plan.ts';
-import { describeBlocker } from '../postgres/blockers.ts';
+import { type Blocker, describeBlocker } from '../postgres/blockers.ts';
 import { type StatementFault, sqlstate } from '../postgres/fault.ts';
 import type { Session } from '../postgres/session.ts';
 import type { Piece } from '../postgres/step-script.ts';
@@ -54,7 +54,12 @@ export class LockWait {
     let seen = await locked.look(this.#session);
     for (let waited = locked.waitMilliseconds; ; waited = 0) {
       const left = this.#context.lockBudgetSeconds * 1000 - locked.elapsedMilliseconds;
-      if (left <= 0 || locked.lastTry) throw lockTimeout(failed, { fault, seen, context: this.#context });
+      if (left <= 0 || locked.lastTry) {
+        // Not those who only pass by.
+        const move = this.#move(locked, seen, 0);
+        const blockers = blockersAmong(move.kind === 'hold-back' ? move.behind : seen);
+        throw lockTimeout(failed, { fault, blockers, context: this.#context });
+      }
       const beforeLastTry = left - firstWait(this.#context);
       if (beforeLastTry <= 0) {
         locked.lastTry = true;
@@ -82,8 +87,7 @@ export class LockWait {
 
   async #after(failed: Piece): Promise<LockedStep> {
     if (this.#locked?.step !== failed.step) {
-      const waitMilliseconds = firstWait(this.#context);
-      this.#locked = await LockedStep.after(this.#session, failed, { waitMilliseconds });
+      this.#locked = await LockedStep.after(this.#session, failed, firstWait(this.#context));
     }
     this.#locked.attempt += 1;
     return this.#locked;
@@ -134,12 +138,11 @@ function aged(one: Seen, milliseconds: number): Seen {
 
 interface GivenUp {
   readonly fault: StatementFault;
-  readonly seen: readonly Seen[];
+  readonly blockers: readonly Blocker[];
   readonly context: LockContext;
 }
 
-function lockTimeout(failed: Piece, { fault, seen, context }: GivenUp): MigrationError {
-  const blockers = blockersAmong(seen);
+function lockTimeout(failed: Piece, { fault, blockers, context }: GivenUp): MigrationError {
   const who = blockers.length === 0 ? '' : ` Blocked by ${blockers.map(describeBlocker).join('; ')}.`;
   return statementFailed(failed, fault, {
     applied: context.appliedSoFar(),

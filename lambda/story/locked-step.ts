@@ -37,11 +37,7 @@ export class LockedStep {
   readonly #seenSince = new Map<string, number>();
   #autovacuumAsked: number | undefined;
 
-  static async after(
-    session: Session,
-    failed: Piece,
-    { waitMilliseconds }: { waitMilliseconds: number },
-  ): Promise<LockedStep> {
+  static async after(session: Session, failed: Piece, waitMilliseconds: number): Promise<LockedStep> {
     const needs = locksOf(failed.step.step, true).map(
       ({ relation, mode = 'access exclusive' }): Need => ({ relation, mode }),
     );
@@ -52,7 +48,8 @@ export class LockedStep {
   private constructor(step: PendingStep, needs: readonly Need[], waitMilliseconds: number) {
     this.step = step;
     this.#needs = needs;
-    this.severalLocks = needs.length > 1 || statementsOf(step.step).length > 1;
+    const writes = needs.some(({ mode }) => mode === 'row exclusive' || mode === 'row share');
+    this.severalLocks = writes || needs.length > 1 || statementsOf(step.step).length > 1;
     this.waitMilliseconds = waitMilliseconds;
   }
 

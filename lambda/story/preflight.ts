@@ -130,13 +130,17 @@ async function blockers(session: Session, pending: readonly PendingStep[]): Prom
       if (!needed.has(key)) needed.set(key, { relation, mode, file: migration.file });
     }
   }
-  const findings = new Map<number, string>();
+  const findings = new Map<string, string>();
   for (const { relation, mode, file } of needed.values()) {
     for (const blocker of await lockHolders(session, [relation])) {
-      if (findings.has(blocker.pid) || !isInTheWay(blocker, mode)) continue;
+      const key = `${blocker.pid} ${blocker.application}`;
+      // Autovacuum gives way by itself.
+      if (findings.has(key) || blocker.background || !isInTheWay(blocker, mode)) continue;
+      const ends =
+        blocker.state === 'prepared' ? '' : `, or end it: select pg_terminate_backend(${blocker.pid})`;
       findings.set(
-        blocker.pid,
-        `${file} needs the ${mode} lock on ${relation.name}, which ${describeBlocker(blocker)} stands in the way of.\nNext: let that transaction end, or end it: select pg_terminate_backend(${blocker.pid}).`,
+        key,
+        `${file} needs the ${mode} lock on ${relation.name}, which ${describeBlocker(blocker)} stands in the way of.\nNext: let that transaction end${ends}.`,
       );
     }
   }

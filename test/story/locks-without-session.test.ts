@@ -49,7 +49,12 @@ it('a prepared transaction that was forgotten is named, and not queued behind', 
     { '1_alters.sql': 'alter table busy add column y int;' },
     { lockTimeoutSeconds: 2, lockBudgetSeconds: 2.5 },
   );
-  expect(await end()).toBeLessThan(800);
+  expect(await end()).toBeLessThan(1_500);
+  expect(scenario.events.find(({ kind }) => kind === 'locked')).toMatchObject({
+    attempt: 1,
+    next: 'hold-back',
+    blockers: [{ state: 'prepared', application: "it's mine" }],
+  });
   expect(error.message.replace(/for \d+ s,/, 'for N s,')).toContain(
     `Blocked by the prepared transaction 'it''s mine' (${database.owner}, for N s, RowExclusiveLock on busy; ROLLBACK PREPARED or COMMIT PREPARED ends it).`,
   );
