@@ -177,9 +177,9 @@ async function runAndHandOff(context: LambdaContext, cause: RunCause, request?: 
   const name = request || crypto.randomUUID();
   try {
     const result = await runMigrations({ ...asked, cause, report });
-    reportRunEnd(cause, { kind: 'ended', result });
     if (result.builds.some(isOpen))
       await startLoop(required(environment.stateMachineArn), `hand-off-${name}`);
+    reportRunEnd(cause, { kind: 'ended', result });
     return result;
   } catch (error) {
     reportRunEnd(cause, { kind: 'failed', error });

@@ -1,3 +1,5 @@
+import { MigrationError } from '../migration/migration-error.ts';
+
 /**
  * Starts the loop for the pending index builds. The execution is named after what asked for it (CloudFormation's
  * request, or the run), so that a hand-off which is delivered twice starts one execution.
@@ -12,7 +14,13 @@ export async function startLoop(stateMachineArn: string, name: string): Promise<
     return executionArn ?? name;
   } catch (error) {
     if (error instanceof ExecutionAlreadyExists) return name;
-    throw error;
+    throw new MigrationError({
+      code: 'hand-off-failed',
+      what: `The index-build loop could not be started: ${error instanceof Error ? error.message : String(error)}`,
+      applied: 'every step up to the index builds, which are recorded as pending.',
+      next: 'see why the function may not start the state machine (its role, its network); then run again: {} or another deploy hands the builds off.',
+      cause: error,
+    });
   } finally {
     client.destroy();
   }

@@ -1,5 +1,6 @@
 import { Logger } from '@aws-lambda-powertools/logger';
 import { Metrics, MetricUnit } from '@aws-lambda-powertools/metrics';
+import { MigrationError } from '../migration/migration-error.ts';
 import type { DeployProgress } from '../story/deploy-progress.ts';
 import type { RunCause, RunEnd, RunEvent } from '../story/run.ts';
 import type { TurnEvent } from '../story/turn-request.ts';
@@ -72,7 +73,11 @@ function detailOf(end: RunEnd): { readonly outcome: string; readonly [key: strin
     case 'kept':
       return { outcome: 'kept', runId: end.runId };
     case 'failed':
-      return { outcome: 'failed', error: end.error instanceof Error ? end.error.message : String(end.error) };
+      return {
+        outcome: 'failed',
+        code: end.error instanceof MigrationError ? end.error.code : 'unexpected',
+        error: end.error instanceof Error ? end.error.message : String(end.error),
+      };
     default:
       return end satisfies never;
   }

@@ -78,6 +78,7 @@ export async function repair(
   if (action.accept === 'checksum') {
     const migration = migrations.migrations.find(({ version }) => version === action.version);
     if (migration === undefined) throw unknownVersion(action.version, migrations);
+    if (rows.every(({ checksum }) => checksum === migration.checksum)) throw nothingToAccept(migration);
     await must(
       session,
       ['begin', ...acceptFile(ledgerSchema, migration, { rows, runId: context.runId }), 'commit'].join(';\n'),
@@ -159,6 +160,16 @@ function buildUnderWay({ index, table }: RecordedBuild): MigrationError {
     what: `The build of ${name} on ${table}, which belongs to this version, is under way.`,
     applied: 'nothing.',
     next: `wait for it, or stop it: {"action": "cancel", "index": "${name}"}; then repair again.`,
+  });
+}
+
+/** A deploy that failed brought the earlier code back, and with it the earlier file. */
+function nothingToAccept({ name }: Migration): MigrationError {
+  return new MigrationError({
+    code: 'repair-refused',
+    what: `${name} is in this code as it was applied: there is no change to accept.`,
+    applied: 'nothing.',
+    next: 'after a deploy that failed the function has the file of before: accept the new one from the command line, in the folder that has it: npm run migrate -- repair VERSION --accept-checksum --confirm; then deploy.',
   });
 }
 

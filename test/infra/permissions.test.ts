@@ -44,7 +44,9 @@ const onEverything = new Set([
 
 describe('permissions', () => {
   it('name their resource wherever AWS lets them', () => {
-    const wide = statements(synthesized()).filter((statement) => statement.resources.includes('"*"'));
+    const wide = statements(synthesized({ preflightHook: {} })).filter((statement) =>
+      statement.resources.includes('"*"'),
+    );
 
     expect(wide.length).toBeGreaterThan(0);
     for (const { actions } of wide) {
@@ -52,20 +54,20 @@ describe('permissions', () => {
     }
   });
 
-  it('use a wildcard within a resource only for versions of a function and executions of the loop', () => {
-    const partly = statements(synthesized()).flatMap(({ resources }) =>
+  it('use a wildcard within a resource only for versions of a function, executions of the loop and the hook’s look at new code', () => {
+    const partly = statements(synthesized({ preflightHook: {} })).flatMap(({ resources }) =>
       resources.filter((resource) => resource !== '"*"' && resource.includes('*')),
     );
 
     for (const resource of partly) {
       expect(resource).toMatch(
-        /\["(?:\w*Migrator\w*|\w*IsComplete\w*|\w*IndexBuild\w*|\w*frameworkonTimeout\w*|\w*frameworkisComplete\w*)","Arn"\]},":\*"\]|:execution:.*IndexBuildLoopStateMachine/,
+        /\["(?:\w*Preflight\w*|\w*Migrator\w*|\w*IsComplete\w*|\w*IndexBuild\w*|\w*frameworkonTimeout\w*|\w*frameworkisComplete\w*)","Arn"\]},":\*"\]|:execution:.*IndexBuildLoopStateMachine|:s3:::.*cdk-\w+-assets-.*\/\*\.zip/,
       );
     }
   });
 
   it('hold no wildcard in an action and no managed policy', () => {
-    const template = synthesized();
+    const template = synthesized({ preflightHook: {} });
 
     expect(
       statements(template).flatMap(({ actions }) => actions.filter((action) => action.includes('*'))),
@@ -88,8 +90,10 @@ describe('permissions', () => {
     ['MigratorRole', [...ownLogAndSecret, 'states:StartExecution', ...tracing]],
     ['MigrationsIsCompleteRole', [...ownLogAndSecret, 'states:StartExecution', ...tracing]],
     ['IndexBuildRole', [...ownLogAndSecret, ...tracing]],
+    ['PreflightRole', [...ownLogAndSecret, 's3:GetObject', ...tracing].sort()],
+    ['PreflightHookExecutionRole', ['lambda:InvokeFunction']],
   ])('give %s just %j', (name, actions) => {
-    const granted = statements(synthesized()).filter(({ role }) => role.includes(name));
+    const granted = statements(synthesized({ preflightHook: {} })).filter(({ role }) => role.includes(name));
 
     expect(granted.flatMap((statement) => statement.actions).sort()).toEqual(actions);
   });

@@ -1,4 +1,5 @@
 import { beforeEach, describe, expect, it } from 'vitest';
+import { AwsFault } from '../../local/aws-fault.ts';
 import { type LifeCycle, largeTable, newLifeCycle } from './life-cycle.ts';
 
 let life: LifeCycle;
@@ -45,6 +46,36 @@ describe('an operator in the console', () => {
       'run by console (console): done',
       'undo by anna (console): done',
     ]);
+  });
+
+  it('hands builds off again by {} where a deploy could not start the loop', async () => {
+    const table = { '1_large.sql': largeTable('large') };
+    await life.deploy(table);
+    const fault = new AwsFault(
+      'AccessDeniedException',
+      'not authorized to perform states:StartExecution',
+      403,
+    );
+    // Ours, and the second look after it; the next one is the Provider's, which starts its own machine.
+    life.aws.fail({ operation: 'StartExecution', count: 2, fault });
+    const failed = await life.deploy({
+      ...table,
+      '2_index.sql': 'create index concurrently i on large (x);',
+    });
+    expect(failed.status).toBe('UPDATE_ROLLBACK_COMPLETE');
+    expect(failed.exchanges[0]?.reason.split('\n').slice(0, 3)).toEqual([
+      expect.stringMatching(/^(Error: )?The index-build loop could not be started: not authorized/),
+      'Applied: every step up to the index builds, which are recorded as pending.',
+      'Next: see why the function may not start the state machine (its role, its network); then run again: {} or another deploy hands the builds off.',
+    ]);
+    expect(life.aws.events.events.at(-2)?.detail).toMatchObject({
+      outcome: 'failed',
+      code: 'hand-off-failed',
+    });
+    expect(await life.indexes()).toEqual(['large_pkey']);
+    await life.invoke({});
+    await life.aws.stepFunctions.settled();
+    expect(await life.indexes()).toEqual(['i', 'large_pkey']);
   });
 
   it('who sends no action is told what was expected, with examples and without a trace', async () => {

@@ -1,4 +1,5 @@
 import { beforeEach, describe, expect, it } from 'vitest';
+import { cloudFormationFailure } from '../../lambda/aws/cloudformation-failure.ts';
 import { eventually, type LifeCycle, largeTable, newLifeCycle } from './life-cycle.ts';
 
 let life: LifeCycle;
@@ -39,6 +40,18 @@ describe('a Create', () => {
 
     expect((await life.deploy(mended)).status).toBe('CREATE_COMPLETE');
     expect(await life.steps()).toEqual(['1.0 applied', '2.0 applied']);
+  });
+
+  it('that is delivered twice is answered alike, and each step is applied once', async () => {
+    const { status, exchanges } = await life.deploy(users, { times: 2 });
+    expect(status).toBe('CREATE_COMPLETE');
+    await life.cloudFormation.settled();
+    expect(await life.steps()).toEqual(['1.0 applied']);
+    // CloudFormation has taken the first answer; the other one bore the same id, or it would be a replacement.
+    expect(await life.deploy({ ...users, '2_t.sql': 'create table t ();' })).toMatchObject({
+      status: 'UPDATE_COMPLETE',
+      exchanges: [{ physicalResourceId: exchanges[0]?.physicalResourceId }],
+    });
   });
 
   it('whose event is delivered twice applies each step once and starts one loop', async () => {
@@ -94,6 +107,29 @@ describe('a Create', () => {
     expect(status).toBe('ROLLBACK_COMPLETE');
     expect(exchanges[0]?.reason).toContain('Runtime exited with error: signal: killed');
     await gate.end();
+  });
+});
+
+describe('what CloudFormation is told of an error', () => {
+  const bytes = (error: Error) => Buffer.byteLength(JSON.stringify(error.message));
+
+  it.each([
+    ['control characters, six bytes each as JSON', '\u0001'],
+    ['halves of surrogate pairs', '\ud83d'],
+    ['emoji', '😀'],
+    ['back slashes', '\\'],
+    ['lines of a hundred characters', `${'x'.repeat(100)}\n`],
+  ])('stays far below its 4,096 bytes, also of %s', (_, text) => {
+    const failure = cloudFormationFailure(new Error(`what happened\n${text.repeat(50_000)}`));
+    expect(bytes(failure)).toBeLessThan(2_610);
+    expect(failure.message).toMatch(/^what happened\n/);
+    expect(failure.message).toContain('… (the rest is in the log)');
+    expect(failure.stack).toBe('');
+  });
+
+  it('is the whole message where it fits, and what is thrown need be no error', () => {
+    expect(cloudFormationFailure(new Error('short\nNext: go on.')).message).toBe('short\nNext: go on.');
+    expect(cloudFormationFailure('text').message).toBe('text');
   });
 });
 

@@ -84,14 +84,14 @@ describe('events', () => {
     await life.deploy({ ...withTwins, '3_bad.sql': 'alter table nobody add x int;' });
     await life.aws.stepFunctions.settled();
     const errors = life.aws.events.events.flatMap(({ detailType, detail }) => {
-      const { outcome, error } = detail as { outcome: string; error?: string };
-      return outcome === 'failed' ? [`${detailType}: ${error?.split('\n')[0]}`] : [];
+      const { outcome, code, error } = detail as { outcome: string; code?: string; error?: string };
+      return outcome === 'failed' ? [`${detailType}: ${code ?? ''} ${error?.split('\n')[0]}`] : [];
     });
     // The deploy tried the build again, too.
     expect(errors.sort()).toEqual([
-      'Index Build Ended: could not create unique index "u" (SQLSTATE 23505)',
-      'Index Build Ended: could not create unique index "u" (SQLSTATE 23505)',
-      'Run Ended: 3_bad.sql:1:1: This statement failed.',
+      'Index Build Ended:  could not create unique index "u" (SQLSTATE 23505)',
+      'Index Build Ended:  could not create unique index "u" (SQLSTATE 23505)',
+      'Run Ended: statement-failed 3_bad.sql:1:1: This statement failed.',
     ]);
   });
 

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
+import { createServer as createTcpServer } from 'node:net';
 import { join } from 'node:path';
 import { deflateRawSync } from 'node:zlib';
 import { beforeEach, describe, expect, it, onTestFinished } from 'vitest';
@@ -171,6 +172,20 @@ describe('the hook', () => {
       ),
       clientRequestToken: 'f8da6d11-b23f-48f4-814c-0fb6a667f50e',
     });
+  });
+
+  it('answers within its 30 seconds where the database takes a connection and says nothing', async () => {
+    await life.deploy(table, { props });
+    const silent = createTcpServer().on('connection', (socket) => socket.on('error', () => {}));
+    const port = await listen(silent);
+    onTestFinished(() => void silent.close());
+    life.aws.secrets.put('database', `postgres://app:secret@127.0.0.1:${port}/app`);
+    const begun = Date.now();
+    expect(await ask(undefined)).toMatchObject({
+      hookStatus: 'FAILED',
+      message: expect.stringContaining(`Can't connect to Postgres at 127.0.0.1:${port}`),
+    });
+    expect(Date.now() - begun).toBeLessThan(28_000);
   });
 
   it('says so where it can only judge the deploy before, and lets a delete pass', async () => {
