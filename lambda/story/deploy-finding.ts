@@ -25,7 +25,7 @@ export class DeployRefused extends MigrationError {
   constructor(findings: readonly [DeployFinding, ...DeployFinding[]]) {
     const [first, ...others] = findings;
     super({
-      code: first.rule === PLAIN_INDEX_RULE ? PLAIN_INDEX_RULE : 'lint-refused',
+      ...(first.rule === PLAIN_INDEX_RULE ? { code: 'plain-create-index' } : { code: 'lint-refused' }),
       what: first.what,
       place: placeOf(first),
       applied: 'nothing by this run.',
