@@ -110,6 +110,9 @@ Next: look at the verb status first; then run the same command with --confirm.
     });
     const undone = await migrate('undo', '--to', '0', '--yes');
     expect(undone.out.split('\n').slice(1)).toEqual([
+      'undoing     3_length.down.sql, step 1 of 1',
+      'undoing     2_index.down.sql, step 1 of 1',
+      'undoing     1_words.down.sql, step 1 of 1',
       'undone: 3_length',
       'undone: 2_index',
       'undone: 1_words',
@@ -127,6 +130,13 @@ Next: look at the verb status first; then run the same command with --confirm.
       'changed: 1_words is taken as applied',
     );
     expect((await migrate('repair', '1', '--confirm')).code).toBe(2);
+    expect(await migrate('repair', '1', '--accept-checksum', '--confirm')).toMatchObject({
+      code: 1,
+      error: expect.stringMatching(
+        /^1_words is in this code as it was applied: there is no change to accept\./,
+      ),
+    });
+    write({ '1_words.sql': 'create table words (word varchar not null);' });
     expect((await migrate('repair', '1', '--accept-checksum', '--confirm')).out).toContain(
       'changed: 1_words is accepted as it is now',
     );
