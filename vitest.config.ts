@@ -4,11 +4,12 @@ export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
     globalSetup: ['test/support/global-setup.ts'],
-    testTimeout: 30_000,
+    testTimeout: 60_000,
     // Real servers on a busy machine: in CI a test that fails is tried again, and reported as such.
     retry: process.env.CI === undefined ? 0 : 2,
     hookTimeout: 60_000,
     pool: 'forks',
-    maxWorkers: 2,
+    // Tests wait for servers about half of their time, so two processors have work for three.
+    maxWorkers: 3,
   },
 });

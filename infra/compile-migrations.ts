@@ -1,30 +1,19 @@
 import { createHash } from 'node:crypto';
-import { join } from 'node:path';
 import type { CompiledMigrations, Migration, UndoFile } from '../lambda/migration/migration.ts';
 import { addLocks } from './compile/add-locks.ts';
-import { type Directives, readDirectives } from './compile/directives.ts';
 import { divideFile } from './compile/divide-file.ts';
 import { type FolderFacts, gatherFacts } from './compile/folder-facts.ts';
 import { type MigrationFile, readFolder } from './compile/migration-folder.ts';
-import { type ParsedFile, parseFile } from './compile/parse-file.ts';
+import {
+  type ParsedMigration,
+  type ParsedMigrationFile,
+  parseMigrationFile,
+} from './compile/parsed-migration.ts';
 import { CompileError, FileRefused, type Problem } from './compile/problem.ts';
-import { readSource } from './compile/source-file.ts';
 import { finishSteps } from './compile/steps.ts';
 
-export type { ParsedFile, ParsedStatement } from './compile/parse-file.ts';
+export type { ParsedMigration } from './compile/parsed-migration.ts';
 export { CompileError, type Problem } from './compile/problem.ts';
-
-/** One SQL file, parsed: what the linter reads, and what a migration is compiled from. */
-export interface ParsedMigrationFile extends ParsedFile {
-  readonly directives: Directives;
-}
-
-/** A migration with the syntax trees of which it was made. */
-export interface ParsedMigration {
-  readonly migration: Migration;
-  readonly up: ParsedMigrationFile;
-  readonly undo: ParsedMigrationFile | undefined;
-}
 
 /**
  * Compiles a folder of migrations.
@@ -44,16 +33,6 @@ export function compileMigrationsSync(directory: string): CompiledMigrations {
 export function compiledFrom(parsed: readonly ParsedMigration[]): CompiledMigrations {
   const migrations = parsed.map(({ migration }) => migration);
   return { format: 1, checksum: checksumOf(migrations), migrations };
-}
-
-/**
- * Reads one SQL file. `file` is its path in errors, relative to the folder.
- *
- * @throws FileRefused with the first thing that is wrong
- */
-export function parseMigrationFile(directory: string, file: string): ParsedMigrationFile {
-  const parsed = parseFile(readSource(join(directory, file), file));
-  return { ...parsed, directives: readDirectives(parsed.source, parsed.comments) };
 }
 
 /**

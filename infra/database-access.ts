@@ -1,7 +1,7 @@
 import * as ec2 from 'aws-cdk-lib/aws-ec2';
 import type * as secretsmanager from 'aws-cdk-lib/aws-secretsmanager';
 import { Construct, type IConstruct } from 'constructs';
-import { InvalidProp } from './migration-options.ts';
+import { InvalidProp } from './invalid-prop.ts';
 
 /** A cluster or an instance of aws-rds: anything with a network and, since it made its own user, a secret. */
 export interface ConnectableDatabase extends IConstruct, ec2.IConnectable {

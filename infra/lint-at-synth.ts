@@ -42,14 +42,16 @@ export class LintFailed extends MigrationError {
  * Errors fail synth, warnings become annotations of the construct, which `cdk` prints and
  * `Annotations.of(…).acknowledgeWarning('postgres-migrations:lint:RULE')` silences.
  *
+ * Returns the migrations with what is left to the deploy, which knows sizes and data.
+ *
  * @throws LintFailed, UnknownRule, MigrationError for a version that can't be
  */
 export function lintAtSynth(
   scope: IConstruct,
   migrations: readonly ParsedMigration[],
   { levels = {}, since }: LintProps = {},
-): void {
-  const findings = lintParsed(migrations, {
+): readonly ParsedMigration[] {
+  const { findings, migrations: checked } = lintParsed(migrations, {
     levels,
     since: since === undefined ? undefined : sinceOf(since),
   });
@@ -59,6 +61,7 @@ export function lintAtSynth(
     if (finding.severity !== 'warning') continue;
     Annotations.of(scope).addWarningV2(`postgres-migrations:lint:${finding.rule}`, showFinding(finding));
   }
+  return checked;
 }
 
 function sinceOf(text: string): Version {

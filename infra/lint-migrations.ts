@@ -1,12 +1,18 @@
+import type { DeployCheck } from '../lambda/migration/deploy-check.ts';
+import type { CompiledMigrations } from '../lambda/migration/migration.ts';
 import type { Version } from '../lambda/migration/version.ts';
 import { compareVersions } from '../lambda/migration/version.ts';
-import { type ParsedMigration, parseMigrations } from './compile-migrations.ts';
+import { mapStatements } from './compile/map-statements.ts';
+import { compiledFrom, type ParsedMigration, parseMigrations } from './compile-migrations.ts';
 import { AllowedRules } from './lint/allowed-rules.ts';
+import { DataQuestions } from './lint/data-questions.ts';
+import { type AskedSize, checksOf } from './lint/deploy-checks.ts';
 import type { Finding } from './lint/finding.ts';
 import { findingOf } from './lint/finding-of-report.ts';
 import { checkLevels, type Levels } from './lint/levels.ts';
 import { LintedFile } from './lint/linted-file.ts';
 import { rules } from './lint/rules.ts';
+import { sizeQuestion } from './lint/size-question.ts';
 import { StatementContext } from './lint/statement-context.ts';
 import { learn } from './schema/learn.ts';
 import { Schema } from './schema/schema.ts';
@@ -22,6 +28,14 @@ export interface LintOptions {
   readonly since?: Version | undefined;
 }
 
+/** A folder that all rules have read. */
+export interface Linted {
+  /** In the order of files and places. */
+  readonly findings: readonly Finding[];
+  /** With what only the deploy can tell written down at each statement. */
+  readonly migrations: readonly ParsedMigration[];
+}
+
 /**
  * Reads a folder of migrations with all rules.
  *
@@ -29,53 +43,97 @@ export interface LintOptions {
  * @throws UnknownRule where a level names no rule
  */
 export function lintMigrations(directory: string, options: LintOptions = {}): readonly Finding[] {
-  return lintParsed(parseMigrations(directory), options);
+  return lintParsed(parseMigrations(directory), options).findings;
 }
 
-/** As lintMigrations, of a folder that is parsed already. In the order of files and places. */
+/** A folder, compiled with what the linter leaves to the deploy. Throws as lintMigrations does. */
+export function compileLinted(directory: string, options: LintOptions = {}): CompiledMigrations {
+  return compiledFrom(lintParsed(parseMigrations(directory), options).migrations);
+}
+
+/** As lintMigrations, of a folder that is parsed already. */
 export function lintParsed(
   migrations: readonly ParsedMigration[],
   { levels = {}, since }: LintOptions = {},
-): readonly Finding[] {
+): Linted {
   checkLevels(levels);
   const files = migrations.map((migration) => new LintedFile(migration));
-  const final = schemaAfter(files);
-  const schema = new Schema();
-  return files.flatMap((file) => {
-    if (since !== undefined && compareVersions(file.migration.version, since) <= 0) {
-      learnFile(schema, file);
-      return [];
+  const folder: Folder = {
+    schema: new Schema(),
+    final: schemaAfter(files),
+    levels,
+    questions: new DataQuestions(),
+  };
+  const findings: Finding[] = [];
+  const checked = migrations.map((parsed, number) => {
+    const file = files[number] as LintedFile;
+    if (since !== undefined && compareVersions(parsed.migration.version, since) <= 0) {
+      learnFile(folder.schema, file);
+      return parsed;
     }
-    return lintFile(file, { schema, final, levels });
+    const linted = lintFile(file, folder);
+    findings.push(...linted.findings);
+    return linted.checks.size === 0 ? parsed : withChecks(parsed, linted.checks);
   });
+  return { findings, migrations: checked };
 }
 
 interface Folder {
   readonly schema: Schema;
   readonly final: Schema;
   readonly levels: Levels;
+  readonly questions: DataQuestions;
+}
+
+interface LintedStatements {
+  readonly findings: readonly Finding[];
+  /** By the place of the statement. */
+  readonly checks: ReadonlyMap<string, readonly DeployCheck[]>;
 }
 
 /** Leads the schema through the file on the way. */
-function lintFile(file: LintedFile, { schema, final, levels }: Folder): readonly Finding[] {
+function lintFile(file: LintedFile, { schema, final, levels, questions }: Folder): LintedStatements {
   const allowed = new AllowedRules(file, levels);
   const findings: Finding[] = [];
+  const checks = new Map<string, readonly DeployCheck[]>();
   let before: StatementContext[] = [];
   for (const [number, statement] of file.statements.entries()) {
     if (number > 0 && file.stepOf(number) !== file.stepOf(number - 1)) before = [];
     const context = new StatementContext({ file, number, schema, final, before: [...before] });
+    const sizes: AskedSize[] = [];
     for (const rule of rules) {
       const level = levels[rule.name] ?? rule.severity;
       if (level === 'off') continue;
       for (const report of rule.check(context)) {
-        if (!allowed.allows(rule.name)) findings.push(findingOf(report, { context, rule, severity: level }));
+        if (allowed.allows(rule.name)) continue;
+        findings.push(findingOf(report, { context, rule, severity: level }));
+        const question = sizeQuestion(report, { context, rule });
+        if (question !== undefined) sizes.push({ ...question, rule: rule.name, level });
       }
     }
+    const left = checksOf({ sizes, data: questions.of(context) }, { levels, allowed });
+    if (left.length > 0) checks.set(keyOf(statement.position), left);
     before.push(context);
     learn(schema, statement.tree, { file: file.source.file, statement: number });
   }
   const all = [...findings, ...allowed.findings()];
-  return all.sort((a, b) => a.position.line - b.position.line || a.position.column - b.position.column);
+  return {
+    findings: all.sort((a, b) => a.position.line - b.position.line || a.position.column - b.position.column),
+    checks,
+  };
+}
+
+function withChecks(parsed: ParsedMigration, checks: LintedStatements['checks']): ParsedMigration {
+  const { migration } = parsed;
+  const steps = mapStatements(migration.steps, (statement) => {
+    const own = checks.get(keyOf(statement.position));
+    return own === undefined ? statement : { ...statement, checks: own };
+  });
+  return { ...parsed, migration: { ...migration, steps } };
+}
+
+function keyOf({ line, column }: Finding['position']): string {
+  return `${line}:${column}`;
 }
 
 function learnFile(schema: Schema, file: LintedFile): void {

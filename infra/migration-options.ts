@@ -1,18 +1,7 @@
 import { type Duration, type Size, SizeRoundingBehavior, Token } from 'aws-cdk-lib';
-import { MigrationError } from '../lambda/migration/migration-error.ts';
 import { defaultOptions, type MigrationOptions } from '../lambda/migration/options.ts';
+import { type Fault, InvalidProp } from './invalid-prop.ts';
 import type { PostgresMigrationsProps } from './postgres-migrations-props.ts';
-
-/** A prop that can't be: which, what it is, what it may be. Fails synth. */
-export class InvalidProp extends MigrationError {
-  constructor(construct: string, fault: { prop: string; value: unknown; expected: string }) {
-    super({
-      code: 'invalid-prop',
-      what: `${construct}: ${fault.prop} is ${JSON.stringify(fault.value)}, but must be ${fault.expected}`,
-      next: `change ${fault.prop} where the construct is made, then synthesize again`,
-    });
-  }
-}
 
 /**
  * Checks the props that mean something on their own or with each other, and throws InvalidProp for the first that
@@ -29,6 +18,8 @@ export function migrationOptions(props: PostgresMigrationsProps): Partial<Migrat
     ledgerSchema: props.ledgerSchema,
     indexStrategy: props.indexStrategy,
     smallTableRows: props.smallTableRows,
+    longestBlockSeconds: seconds(props.longestBlock),
+    dataCheckSeconds: seconds(props.dataCheckTimeout),
     lockTimeoutSeconds: seconds(props.lockTimeout),
     lockBudgetSeconds: seconds(props.lockBudget),
     maxAttempts: props.maxAttempts,
@@ -36,12 +27,12 @@ export function migrationOptions(props: PostgresMigrationsProps): Partial<Migrat
     maxConcurrentTables: props.maxConcurrentTables,
     maintenanceWorkMemMegabytes: mebibytes(props.maintenanceWorkMem),
     parallelWorkers: props.parallelWorkers,
+    lateMigrations: props.lateMigrations,
+    missingMigrations: props.missingMigrations,
     waitFor: props.waitFor,
   };
   return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
 }
-
-type Fault = { prop: string; value: unknown; expected: string };
 
 function firstFault(props: PostgresMigrationsProps): Fault | undefined {
   const lockTimeout = seconds(props.lockTimeout) ?? defaultOptions.lockTimeoutSeconds;
@@ -49,6 +40,8 @@ function firstFault(props: PostgresMigrationsProps): Fault | undefined {
     schemaName('ledgerSchema', props.ledgerSchema) ??
     oneOf('indexStrategy', props.indexStrategy, ['auto', 'inline', 'concurrent']) ??
     whole('smallTableRows', props.smallTableRows, [0, Number.MAX_SAFE_INTEGER]) ??
+    lasting('longestBlock', props.longestBlock, [0, 24 * 3600]) ??
+    lasting('dataCheckTimeout', props.dataCheckTimeout, [0, 60]) ??
     lasting('lockTimeout', props.lockTimeout, [0.001, 60]) ??
     lasting('lockBudget', props.lockBudget, [lockTimeout, 600]) ??
     whole('maxAttempts', props.maxAttempts, [1, 100]) ??
@@ -56,6 +49,8 @@ function firstFault(props: PostgresMigrationsProps): Fault | undefined {
     whole('maxConcurrentTables', props.maxConcurrentTables, [1, 40]) ??
     sized('maintenanceWorkMem', props.maintenanceWorkMem, [1, 1024 * 1024]) ??
     whole('parallelWorkers', props.parallelWorkers, [0, 64]) ??
+    oneOf('lateMigrations', props.lateMigrations, ['apply', 'refuse']) ??
+    oneOf('missingMigrations', props.missingMigrations, ['ignore', 'refuse']) ??
     oneOf('waitFor', props.waitFor, ['migrations', 'index-builds', 'nothing']) ??
     lasting('longestWait', props.longestWait, [60, 3600]) ??
     lasting('timeout', props.timeout, [60, 15 * 60]) ??

@@ -1,10 +1,18 @@
 import { Aws, CfnOutput } from 'aws-cdk-lib';
+import type * as lambda from 'aws-cdk-lib/aws-lambda';
+import type * as sfn from 'aws-cdk-lib/aws-stepfunctions';
 import type { Construct } from 'constructs';
-import type { PostgresMigrations } from './postgres-migrations.ts';
+import type { Observability } from './observability.ts';
+
+/** Of PostgresMigrations. */
+interface Operated {
+  readonly migrator: lambda.IFunction;
+  readonly stateMachine: sfn.IStateMachine;
+  readonly observability: Observability;
+}
 
 /** Outputs for whoever operates it: the commands that invoke the migrator, and the links into the console. */
-export function operatorOutputs(scope: Construct, migrations: PostgresMigrations): void {
-  const { migrator, stateMachine, observability } = migrations;
+export function operatorOutputs(scope: Construct, { migrator, stateMachine, observability }: Operated): void {
   const invoke = (payload: string): string =>
     `aws lambda invoke --region ${Aws.REGION} --function-name ${migrator.functionName} ` +
     `--cli-binary-format raw-in-base64-out --cli-read-timeout 900 --payload '${payload}' /dev/stdout`;

@@ -1,16 +1,17 @@
-import type { Duration, Size } from 'aws-cdk-lib';
+import type { Duration } from 'aws-cdk-lib';
 import type * as ec2 from 'aws-cdk-lib/aws-ec2';
 import type * as events from 'aws-cdk-lib/aws-events';
 import type * as kms from 'aws-cdk-lib/aws-kms';
 import type * as logs from 'aws-cdk-lib/aws-logs';
 import type * as secretsmanager from 'aws-cdk-lib/aws-secretsmanager';
 import type * as sns from 'aws-cdk-lib/aws-sns';
-import type { IndexStrategy, WaitFor } from '../lambda/migration/options.ts';
 import type { ConnectableDatabase } from './database-access.ts';
 import type { LintProps } from './lint-at-synth.ts';
 import type { PreflightHookProps } from './preflight-hook.ts';
+import type { RunProps } from './run-props.ts';
 
-export interface PostgresMigrationsProps {
+/** Props of the construct; those of a run itself are RunProps. */
+export interface PostgresMigrationsProps extends RunProps {
   /** Folder of the migrations, absolute or relative to the directory that the CDK app runs in. */
   readonly migrations: string;
 
@@ -117,85 +118,6 @@ export interface PostgresMigrationsProps {
    * @default - every file is judged, by the levels that docs/lint.md gives
    */
   readonly lint?: LintProps | false;
-
-  /**
-   * Schema of the ledger.
-   *
-   * @default 'migrations'
-   */
-  readonly ledgerSchema?: string;
-
-  /**
-   * Which index operations run at once, in their plain form, and which become index builds. `auto`: by the table's
-   * size. `inline`: all at once. `concurrent`: all but those on tables that the run itself created are handed off.
-   *
-   * @default 'auto'
-   */
-  readonly indexStrategy?: IndexStrategy;
-
-  /**
-   * A table with at most so many rows is small.
-   *
-   * @default 10000
-   */
-  readonly smallTableRows?: number;
-
-  /**
-   * Each attempt of a transaction step waits at most so long for a lock: 1 ms to 1 minute.
-   *
-   * @default Duration.seconds(5)
-   */
-  readonly lockTimeout?: Duration;
-
-  /**
-   * A step that finds its locks taken is retried for so long in all: from `lockTimeout` to 10 minutes.
-   *
-   * @default Duration.minutes(2)
-   */
-  readonly lockBudget?: Duration;
-
-  /**
-   * Attempts of one index build before it fails: 1 to 100.
-   *
-   * @default 3
-   */
-  readonly maxAttempts?: number;
-
-  /**
-   * The turn that starts a build stays with it for so long, so that short builds end there: up to 14 minutes.
-   *
-   * @default Duration.minutes(1)
-   */
-  readonly attach?: Duration;
-
-  /**
-   * Tables that build side by side: 1 to 40.
-   *
-   * @default 4
-   */
-  readonly maxConcurrentTables?: number;
-
-  /**
-   * Memory of each build (`maintenance_work_mem`): 1 MiB to 1 TiB.
-   *
-   * @default - by the server's size and the builds side by side
-   */
-  readonly maintenanceWorkMem?: Size;
-
-  /**
-   * Parallel workers of each build (`max_parallel_maintenance_workers`): 0 to 64.
-   *
-   * @default - by the server's size and the builds side by side
-   */
-  readonly parallelWorkers?: number;
-
-  /**
-   * What a deploy waits for. `migrations`: every step that is not an index build, and the builds that a step waits
-   * for. `index-builds`: all of them valid. `nothing`: what the first run applies.
-   *
-   * @default 'migrations'
-   */
-  readonly waitFor?: WaitFor;
 
   /**
    * The longest that a deploy waits, after the first run, for what `waitFor` names: 1 minute to 1 hour. Index builds

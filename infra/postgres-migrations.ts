@@ -43,8 +43,8 @@ export class PostgresMigrations extends Construct implements ec2.IConnectable {
     super(scope, id);
     checkProps(this.node.path, props);
     const parsed = parseMigrations(props.migrations);
-    if (props.lint !== false) lintAtSynth(this, parsed, props.lint);
-    const migrations = compiledFrom(parsed);
+    const linted = props.lint === false ? parsed : lintAtSynth(this, parsed, props.lint);
+    const migrations = compiledFrom(linted);
     const options = migrationOptions(props);
     const logRetention = props.logRetention ?? logs.RetentionDays.SIX_MONTHS;
 

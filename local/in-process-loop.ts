@@ -8,7 +8,8 @@ import { SessionLost, StatementFault } from '../lambda/postgres/fault.ts';
 import { resume } from '../lambda/story/resume.ts';
 import type { RunRequest } from '../lambda/story/run.ts';
 import { settle } from '../lambda/story/settle.ts';
-import { type TurnEvent, takeTurn } from '../lambda/story/turn.ts';
+import { takeTurn } from '../lambda/story/turn.ts';
+import type { TurnEvent } from '../lambda/story/turn-request.ts';
 
 export interface InProcessLoop extends Omit<RunRequest, 'report'> {
   readonly report: (event: Parameters<RunRequest['report']>[0] | TurnEvent) => void;

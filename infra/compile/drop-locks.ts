@@ -1,5 +1,5 @@
 import type { DropStmt } from 'libpg-query';
-import type { RelationName } from '../../lambda/migration/migration.ts';
+import type { RelationName } from '../../lambda/migration/relation-name.ts';
 import type { LockList } from './lock-list.ts';
 import { as, relationOfParts, strings } from './syntax-tree.ts';
 

@@ -1,5 +1,5 @@
 import type { RangeVar } from 'libpg-query';
-import type { RelationName } from '../../lambda/migration/migration.ts';
+import type { RelationName } from '../../lambda/migration/relation-name.ts';
 import { as, type Node, relationOf, walk } from './syntax-tree.ts';
 
 /**

@@ -1,6 +1,6 @@
 import type { RangeVar } from 'libpg-query';
 import type { LockMode, LockWork, RelationLock } from '../../lambda/migration/lock-modes.ts';
-import type { RelationName } from '../../lambda/migration/migration.ts';
+import type { RelationName } from '../../lambda/migration/relation-name.ts';
 import type { Schema } from '../schema/schema.ts';
 import type { Relation } from '../schema/table.ts';
 import { relationOf, walk } from './syntax-tree.ts';

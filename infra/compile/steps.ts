@@ -1,4 +1,5 @@
 import type { Statement, Step, TransactionOptions } from '../../lambda/migration/migration.ts';
+import { altersOf } from './alters.ts';
 import { fingerprint } from './fingerprint.ts';
 import type { FolderFacts } from './folder-facts.ts';
 import { indexOperationOf } from './index-operation.ts';
@@ -65,7 +66,8 @@ function finish(draft: StepDraft, base: StepBase, kinship: Kinship): Step {
 }
 
 function toStatement({ tree, text, position }: ParsedStatement, kinship: Kinship): Statement {
-  return { text, position, kind: kindOf(tree), touches: touchesOf(tree, kinship) };
+  const touches = touchesOf(tree, kinship);
+  return { text, position, kind: kindOf(tree), touches, alters: altersOf(tree, touches) };
 }
 
 function discardsSettings(tree: ParsedStatement['tree']): boolean {

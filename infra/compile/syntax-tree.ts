@@ -1,5 +1,5 @@
 import type { Node, RangeVar } from 'libpg-query';
-import type { RelationName } from '../../lambda/migration/migration.ts';
+import type { RelationName } from '../../lambda/migration/relation-name.ts';
 
 export type { Node } from 'libpg-query';
 

@@ -1,18 +1,9 @@
 import type { RangeVar } from 'libpg-query';
-import type { RelationName, Touches } from '../../lambda/migration/migration.ts';
-import { ddlTouches } from './ddl-touches.ts';
+import type { Touches } from '../../lambda/migration/migration.ts';
+import type { RelationName } from '../../lambda/migration/relation-name.ts';
+import { ddlTouches, type Gathered } from './ddl-touches.ts';
 import type { Kinship } from './kinship.ts';
 import { kindOf, type Node, relationOf, walk } from './syntax-tree.ts';
-
-/** The same lists while they are gathered. */
-export interface Gathered {
-  readonly creates: RelationName[];
-  readonly changes: RelationName[];
-  readonly writes: RelationName[];
-  readonly upserts: RelationName[];
-  readonly indexes: RelationName[];
-  opaque: boolean;
-}
 
 /** Kinds that store statements without running them. */
 const STORING: ReadonlySet<string> = new Set(['CreateFunctionStmt', 'PrepareStmt', 'RuleStmt', 'ViewStmt']);

@@ -3,7 +3,7 @@ import type { Finding } from './finding.ts';
 import { type Levels, suggestion } from './levels.ts';
 import type { LintedFile } from './linted-file.ts';
 import type { Severity } from './rule.ts';
-import { allowRules, ruleNames } from './rules.ts';
+import { allowRules, ruleNames, synthRuleNames } from './rules.ts';
 
 /** The `-- migrate: allow RULE reason` of one file, and which of them were needed. */
 export class AllowedRules {
@@ -29,8 +29,8 @@ export class AllowedRules {
         const what = `There is no rule ${rule}, so this allows nothing.${suggestion(rule)}`;
         return this.#finding('unknown', { what, position });
       }
-      // A rule that is off looks for nothing, and may be on again tomorrow.
-      if (this.#used.has(rule) || this.#levels[rule] === 'off') return [];
+      // A rule that is off looks for nothing, and may be on again tomorrow; what the data is, nobody knows here.
+      if (this.#used.has(rule) || this.#levels[rule] === 'off' || !synthRuleNames.has(rule)) return [];
       return this.#finding('unused', { what: `${rule} finds nothing in this file.`, position });
     });
   }

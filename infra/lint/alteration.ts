@@ -1,12 +1,10 @@
 import type { AlterTableCmd } from 'libpg-query';
-import type { RelationName } from '../../lambda/migration/migration.ts';
-import { as, relationOf } from '../compile/syntax-tree.ts';
-import type { StatementContext } from './statement-context.ts';
-import type { Token } from './tokens.ts';
+import type { RelationName } from '../../lambda/migration/relation-name.ts';
+import { as, type Node, relationOf } from '../compile/syntax-tree.ts';
+import { splitAtCommas, type Token } from './tokens.ts';
 
 /** One ALTER TABLE, taken apart so that it can be written anew without one of its subcommands. */
 export interface Alteration {
-  readonly context: StatementContext;
   readonly table: RelationName;
   /** `alter table only messages`, as written. */
   readonly head: string;
@@ -20,13 +18,21 @@ export interface Command {
   readonly start: number;
 }
 
-/** Undefined for every other statement, and for an ALTER TABLE whose table this file made. */
-export function alterationOf(context: StatementContext): Alteration | undefined {
-  const alter = as('AlterTableStmt', context.tree);
+/** A statement, and where in its text the parser's places are. */
+export interface TokenizedStatement {
+  readonly tree: Node;
+  readonly text: string;
+  readonly tokens: readonly Token[];
+  offsetOf(byte: number): number;
+}
+
+/** Undefined for every other statement. */
+export function alterationOf(statement: TokenizedStatement): Alteration | undefined {
+  const alter = as('AlterTableStmt', statement.tree);
   if (alter?.relation === undefined || alter.objtype === 'OBJECT_INDEX') return undefined;
   const table = relationOf(alter.relation);
-  const { tokens } = context;
-  const nameAt = context.offsetOf(alter.relation.location ?? 0);
+  const { tokens } = statement;
+  const nameAt = statement.offsetOf(alter.relation.location ?? 0);
   let first = tokens.findIndex(({ start }) => start >= nameAt) + 1;
   while (tokens[first]?.text === '.') first += 2;
   if (tokens[first]?.text === '*') first += 1;
@@ -35,22 +41,9 @@ export function alterationOf(context: StatementContext): Alteration | undefined 
   if (pieces.length !== trees.length) return undefined;
   const commands = pieces.map((piece, at) => {
     const start = piece[0]?.start ?? 0;
-    return { tree: trees[at] as AlterTableCmd, start, text: context.text.slice(start, piece.at(-1)?.end) };
+    return { tree: trees[at] as AlterTableCmd, start, text: statement.text.slice(start, piece.at(-1)?.end) };
   });
-  return { context, table, head: context.text.slice(0, tokens[first - 1]?.end), commands };
-}
-
-/** At those that are in no bracket. */
-function splitAtCommas(tokens: readonly Token[]): readonly (readonly Token[])[] {
-  const pieces: Token[][] = [[]];
-  let depth = 0;
-  for (const token of tokens) {
-    if (token.text === '(' || token.text === '[') depth += 1;
-    if (token.text === ')' || token.text === ']') depth -= 1;
-    if (depth === 0 && token.text === ',') pieces.push([]);
-    else pieces.at(-1)?.push(token);
-  }
-  return pieces;
+  return { table, head: statement.text.slice(0, tokens[first - 1]?.end), commands };
 }
 
 /** The statement with one subcommand written in another way, or without it; empty where nothing remains. */
@@ -61,9 +54,4 @@ export function withCommand(
 ): string {
   const texts = commands.flatMap((each) => (each === command ? (text ?? []) : each.text));
   return texts.length === 0 ? '' : `${head} ${texts.join(', ')};\n`;
-}
-
-/** `alter table messages …` for a statement of its own. */
-export function alterSql({ context, table }: Alteration, command: string): string {
-  return `alter table ${context.show(table)} ${command};`;
 }

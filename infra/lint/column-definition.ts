@@ -1,6 +1,7 @@
 import type { ColumnDef, Constraint } from 'libpg-query';
 import { as } from '../compile/syntax-tree.ts';
 import { type Alteration, type Command, withCommand } from './alteration.ts';
+import type { StatementContext } from './statement-context.ts';
 
 /** ADD COLUMN on a table that exists, with the clauses of the column's definition. */
 export interface AddedColumn {
@@ -19,20 +20,21 @@ export interface Clause {
   readonly text: string;
 }
 
-export function addedColumns(alteration: Alteration | undefined): readonly AddedColumn[] {
-  if (alteration === undefined || !alteration.context.isExisting(alteration.table)) return [];
+export function addedColumns(context: StatementContext): readonly AddedColumn[] {
+  const { alteration } = context;
+  if (alteration === undefined || !context.isExisting(alteration.table)) return [];
   return alteration.commands.flatMap((command) => {
     const definition =
       command.tree.subtype === 'AT_AddColumn' ? as('ColumnDef', command.tree.def) : undefined;
     if (definition === undefined) return [];
-    const clauses = clausesOf(definition, { alteration, command });
+    const clauses = clausesOf(definition, { context, command });
     return [{ alteration, command, name: definition.colname ?? '', definition, clauses }];
   });
 }
 
 function clausesOf(
   { constraints = [], collClause }: ColumnDef,
-  { alteration: { context }, command }: { readonly alteration: Alteration; readonly command: Command },
+  { context, command }: { readonly context: StatementContext; readonly command: Command },
 ): readonly Clause[] {
   const all = constraints.map((node) => as('Constraint', node) ?? {});
   const starts = all.map(({ location = 0 }) => context.offsetOf(location));

@@ -31,7 +31,8 @@ export function findingOf(
   };
 }
 
-function lockOf(context: StatementContext, relation: Report['relation']): RelationLock | undefined {
+/** The lock that a report is about. */
+export function lockOf(context: StatementContext, relation: Report['relation']): RelationLock | undefined {
   const own = context.locks.find(
     ({ relation: { schema, name } }) => name === relation?.name && schema === relation.schema,
   );

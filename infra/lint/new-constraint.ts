@@ -28,13 +28,13 @@ export interface NewConstraint {
 export function newConstraints(context: StatementContext, kind: ConstraintKind): readonly NewConstraint[] {
   const { alteration } = context;
   if (alteration === undefined || !context.isExisting(alteration.table)) return [];
-  return [...ofTable(alteration), ...ofColumns(alteration)].filter(
+  return [...ofTable(context, alteration), ...ofColumns(context, alteration)].filter(
     ({ constraint }) => constraintKind(constraint) === kind,
   );
 }
 
-function ofTable(alteration: Alteration): readonly NewConstraint[] {
-  const { context, table } = alteration;
+function ofTable(context: StatementContext, alteration: Alteration): readonly NewConstraint[] {
+  const { table } = alteration;
   return alteration.commands.flatMap((command) => {
     const constraint = as('Constraint', command.tree.def);
     if (command.tree.subtype !== 'AT_AddConstraint' || constraint === undefined) return [];
@@ -60,9 +60,9 @@ function bodyOf(text: string, { conname }: Constraint): string {
   return text.slice(tokens[skipped]?.start);
 }
 
-function ofColumns(alteration: Alteration): readonly NewConstraint[] {
-  const { context, table } = alteration;
-  return addedColumns(alteration).flatMap((column) =>
+function ofColumns(context: StatementContext, alteration: Alteration): readonly NewConstraint[] {
+  const { table } = alteration;
+  return addedColumns(context).flatMap((column) =>
     column.clauses.map((clause) => {
       const body = bodyOf(clause.text, clause.constraint);
       return {

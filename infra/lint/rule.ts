@@ -1,4 +1,5 @@
-import type { RelationName } from '../../lambda/migration/migration.ts';
+import type { Blocked } from '../../lambda/migration/lock-modes.ts';
+import type { RelationName } from '../../lambda/migration/relation-name.ts';
 import type { StatementContext } from './statement-context.ts';
 
 /**
@@ -16,6 +17,8 @@ export interface Rule {
   readonly title: string;
   /** Whether its findings are about a lock, and so name it. */
   readonly aboutLocks: boolean;
+  /** The table's size decides whether it matters, so the deploy asks for it again. @default false */
+  readonly bySize?: boolean;
   readonly check: (context: StatementContext) => Iterable<Report>;
 }
 
@@ -33,4 +36,6 @@ export interface Report {
   readonly note?: string | undefined;
   /** Whose lock it is about. @default the relation that the statement locks most strongly */
   readonly relation?: RelationName | undefined;
+  /** Whom it keeps waiting, where that is not the statement's own lock. */
+  readonly blocks?: Blocked;
 }

@@ -1,3 +1,4 @@
+import { dataRules } from '../../lambda/migration/deploy-check.ts';
 import type { Rule, Severity } from './rule.ts';
 import {
   changeColumnType,
@@ -127,7 +128,21 @@ export const allowRules = {
   },
 } as const satisfies Record<string, { name: string; severity: Severity; title: string }>;
 
-export const ruleNames: ReadonlySet<string> = new Set([
+/** Rules about the data, which only the deploy can ask. */
+export const deployRules = [
+  { name: dataRules.nulls, severity: 'error', title: 'NOT NULL on a column that holds nulls' },
+  { name: dataRules.orphans, severity: 'error', title: 'a FOREIGN KEY on rows that refer to nothing' },
+  { name: dataRules.duplicates, severity: 'error', title: 'a unique index over values that stand twice' },
+  { name: dataRules.violations, severity: 'error', title: 'a CHECK that rows are against' },
+] as const satisfies readonly { name: string; severity: Severity; title: string }[];
+
+/** Rules that find something at synth. */
+export const synthRuleNames: ReadonlySet<string> = new Set([
   ...rules.map(({ name }) => name),
   ...Object.values(allowRules).map(({ name }) => name),
+]);
+
+export const ruleNames: ReadonlySet<string> = new Set([
+  ...synthRuleNames,
+  ...deployRules.map(({ name }) => name),
 ]);

@@ -1,5 +1,5 @@
 import { type RelationLock, strongerMode } from '../../lambda/migration/lock-modes.ts';
-import type { RelationName } from '../../lambda/migration/migration.ts';
+import type { RelationName } from '../../lambda/migration/relation-name.ts';
 import type { ParsedStatement } from '../compile/parse-file.ts';
 import { statementLocks } from '../compile/statement-locks.ts';
 import type { Node } from '../compile/syntax-tree.ts';

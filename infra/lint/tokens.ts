@@ -46,6 +46,19 @@ export function closingBracket(tokens: readonly Token[], open: number): number {
   return tokens.length - 1;
 }
 
+/** At those that are in no bracket. */
+export function splitAtCommas(tokens: readonly Token[]): readonly (readonly Token[])[] {
+  const pieces: Token[][] = [[]];
+  let depth = 0;
+  for (const token of tokens) {
+    if (token.text === '(' || token.text === '[') depth += 1;
+    if (token.text === ')' || token.text === ']') depth -= 1;
+    if (depth === 0 && token.text === ',') pieces.push([]);
+    else pieces.at(-1)?.push(token);
+  }
+  return pieces;
+}
+
 /** Puts a text in place of what is between two places. */
 export function splice(
   text: string,

@@ -1,4 +1,4 @@
-import type { RelationName } from '../../lambda/migration/migration.ts';
+import type { RelationName } from '../../lambda/migration/relation-name.ts';
 import { constraintName } from '../compile/index-name.ts';
 import type { StatementContext } from './statement-context.ts';
 import { written } from './written-name.ts';

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { RelationName } from '../../lambda/migration/migration.ts';
+import type { RelationName } from '../../lambda/migration/relation-name.ts';
 import { quoteIdentifier } from '../../lambda/postgres/quote.ts';
 import { parser } from '../compile/parser.ts';
 

@@ -1,5 +1,5 @@
 import type { ColumnDef, CreateStmt } from 'libpg-query';
-import type { RelationName } from '../../lambda/migration/migration.ts';
+import type { RelationName } from '../../lambda/migration/relation-name.ts';
 import { as, type Node, relationOf } from '../compile/syntax-tree.ts';
 import { learnConstraint } from './constraint.ts';
 import { emptyRelation, type Schema } from './schema.ts';

@@ -3,9 +3,9 @@ import { as, type Node, relationOf, relationOfParts, strings } from '../compile/
 import { indexOf } from './index-definition.ts';
 import { learnAlterTable } from './learn-alter-table.ts';
 import { learnCreateTable, learnNamed } from './learn-table.ts';
+import { learnType } from './learn-type.ts';
 import type { Schema, Volatility } from './schema.ts';
 import type { Origin, Relation } from './table.ts';
-import { learnType } from './user-type.ts';
 
 /** Leads a schema from before a statement to after it. What it cannot see into (DO, CALL) changes nothing. */
 export function learn(schema: Schema, tree: Node, origin: Origin): void {

@@ -1,4 +1,4 @@
-import type { RelationName } from '../../lambda/migration/migration.ts';
+import type { RelationName } from '../../lambda/migration/relation-name.ts';
 import type { Index, Relation } from './table.ts';
 import type { UserType } from './user-type.ts';
 

@@ -1,4 +1,4 @@
-import type { RelationName } from '../../lambda/migration/migration.ts';
+import type { RelationName } from '../../lambda/migration/relation-name.ts';
 import type { DataType } from './type-name.ts';
 
 /** Which statement made something: a file by its place in the order of versions, a statement by its place in it. */

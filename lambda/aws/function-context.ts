@@ -50,6 +50,8 @@ const optionsSchema = v.partial(
     ledgerSchema: v.pipe(v.string(), v.minLength(1)),
     indexStrategy: v.picklist(['auto', 'inline', 'concurrent']),
     smallTableRows: v.pipe(v.number(), v.integer(), v.minValue(0)),
+    longestBlockSeconds: v.pipe(v.number(), v.minValue(0)),
+    dataCheckSeconds: v.pipe(v.number(), v.minValue(0)),
     lockTimeoutSeconds: v.pipe(v.number(), v.minValue(0)),
     lockBudgetSeconds: v.pipe(v.number(), v.minValue(0)),
     maxAttempts: v.pipe(v.number(), v.integer(), v.minValue(1)),
@@ -57,6 +59,8 @@ const optionsSchema = v.partial(
     maxConcurrentTables: v.pipe(v.number(), v.integer(), v.minValue(1)),
     maintenanceWorkMemMegabytes: v.pipe(v.number(), v.integer(), v.minValue(1)),
     parallelWorkers: v.pipe(v.number(), v.integer(), v.minValue(0)),
+    lateMigrations: v.picklist(['apply', 'refuse']),
+    missingMigrations: v.picklist(['ignore', 'refuse']),
     waitFor: v.picklist(['migrations', 'index-builds', 'nothing']),
   }),
 );

@@ -1,5 +1,5 @@
 import type { RunEvent } from '../story/run.ts';
-import type { TurnEvent } from '../story/turn.ts';
+import type { TurnEvent } from '../story/turn-request.ts';
 
 /** What is logged of an event: names, numbers and Postgres's words, no SQL of the user's and no secret. */
 export function logFields(event: RunEvent | TurnEvent): Record<string, unknown> {
@@ -19,6 +19,15 @@ export function logFields(event: RunEvent | TurnEvent): Record<string, unknown> 
       return {
         steps: event.steps.map(({ migration, step, how }) => `${migration.name}#${step + 1} ${how}`),
         milliseconds: event.milliseconds,
+      };
+    case 'linted':
+      return {
+        findings: event.findings.map(({ rule, verdict, migration, statement, what }) => ({
+          rule,
+          verdict,
+          at: `${migration.file}:${statement.position.line}`,
+          what,
+        })),
       };
     case 'turn':
       return { ...named(event.build), turn: event.turn, decision: event.decision };

@@ -1,5 +1,4 @@
-import type { RelationName } from './migration.ts';
-import { relationKey } from './route.ts';
+import { type RelationName, relationKey } from './relation-name.ts';
 
 /** Table-level lock modes as Postgres orders them, the weakest first. */
 export const lockModes = [
@@ -67,6 +66,15 @@ const CONFLICTS: Readonly<Record<LockMode, readonly LockMode[]>> = {
 /** Whether one session waits for another that holds the other mode on the same relation. */
 export function modesConflict(a: LockMode, b: LockMode): boolean {
   return CONFLICTS[a].includes(b);
+}
+
+/** A mode as pg_locks writes it: `ShareUpdateExclusiveLock`. One that no Postgres of today has counts as the strongest. */
+export function modeOfLock(written: string): LockMode {
+  const words = written
+    .replace(/Lock$/, '')
+    .replace(/(?!^)[A-Z]/g, ' $&')
+    .toLowerCase();
+  return lockModes.find((mode) => mode === words) ?? 'access exclusive';
 }
 
 /** Whom a lock keeps waiting, in the words of someone who runs an application. */

@@ -1,4 +1,6 @@
+import type { DeployCheck } from './deploy-check.ts';
 import type { RelationLock } from './lock-modes.ts';
+import type { RelationName } from './relation-name.ts';
 import type { Version } from './version.ts';
 
 /**
@@ -51,12 +53,6 @@ export interface Position {
   readonly column: number;
 }
 
-/** A table, view, index or other relation as written; `schema` is absent where the search path decides. */
-export interface RelationName {
-  readonly schema: string | undefined;
-  readonly name: string;
-}
-
 /** One SQL statement, exactly as written, without its semicolon. */
 export interface Statement {
   readonly text: string;
@@ -69,6 +65,13 @@ export interface Statement {
    * field left it out.
    */
   readonly locks?: readonly RelationLock[];
+  /**
+   * Relations whose rows or columns may be others once it ran, `everything` where nobody can see into it. Absent: as
+   * `everything`.
+   */
+  readonly alters?: 'everything' | readonly RelationName[];
+  /** What the linter leaves to the deploy. */
+  readonly checks?: readonly DeployCheck[];
 }
 
 /** What a statement has to do with relations: enough to know which of them must wait for a build. */

@@ -9,9 +9,13 @@ export interface MigrationOptions {
   readonly indexStrategy: IndexStrategy;
   /** A table with at most so many rows is small. @default 10000 */
   readonly smallTableRows: number;
-  /** Each attempt of a transaction step waits at most so long for a lock. @default 5 */
+  /** Nobody may be kept from a table that is not small for longer, by the linter's estimate. @default 1 */
+  readonly longestBlockSeconds: number;
+  /** Looking into the data for what would make a statement fail may take so long, each time; 0 leaves it. @default 5 */
+  readonly dataCheckSeconds: number;
+  /** No attempt of a step waits longer for a lock; the first ones are shorter. @default 5 */
   readonly lockTimeoutSeconds: number;
-  /** A step that finds its locks taken is retried for so long in all. @default 120 */
+  /** A step that finds its locks taken is tried again for so long in all. @default 120 */
   readonly lockBudgetSeconds: number;
   /** Attempts of one index build before it fails. @default 3 */
   readonly maxAttempts: number;
@@ -23,6 +27,10 @@ export interface MigrationOptions {
   readonly maintenanceWorkMemMegabytes: number | undefined;
   /** Parallel workers of each build. @default by the server's size and the builds side by side */
   readonly parallelWorkers: number | undefined;
+  /** Pending files that are older than the newest applied one. @default 'apply' */
+  readonly lateMigrations: 'apply' | 'refuse';
+  /** Applied files that the folder lacks. @default 'ignore' */
+  readonly missingMigrations: 'ignore' | 'refuse';
   /** What a deploy waits for. @default 'migrations' */
   readonly waitFor: WaitFor;
 }
@@ -34,6 +42,8 @@ export const defaultOptions: MigrationOptions = {
   ledgerSchema: 'migrations',
   indexStrategy: 'auto',
   smallTableRows: 10_000,
+  longestBlockSeconds: 1,
+  dataCheckSeconds: 5,
   lockTimeoutSeconds: 5,
   lockBudgetSeconds: 120,
   maxAttempts: 3,
@@ -41,5 +51,7 @@ export const defaultOptions: MigrationOptions = {
   maxConcurrentTables: 4,
   maintenanceWorkMemMegabytes: undefined,
   parallelWorkers: undefined,
+  lateMigrations: 'apply',
+  missingMigrations: 'ignore',
   waitFor: 'migrations',
 };

@@ -15,6 +15,8 @@ export interface Plan {
   readonly late: readonly Migration[];
   /** Applied, but not in this folder: the database is ahead, as after a rolled back stack update. */
   readonly unknown: readonly UnknownMigration[];
+  /** Version of the newest applied file. */
+  readonly newest: Version | undefined;
 }
 
 export interface PendingStep {
@@ -51,7 +53,9 @@ export function plan(migrations: readonly Migration[], ledger: Ledger): Plan {
   const newest = newestApplied(ledger.steps);
   const late = new Set<Migration>();
   for (const { migration } of pending) {
-    if (newest !== undefined && compareVersions(migration.version, newest) < 0) late.add(migration);
+    // A file that is applied in part was not late when it came.
+    if (newest === undefined || recorded.has(migration.version)) continue;
+    if (compareVersions(migration.version, newest) < 0) late.add(migration);
   }
   return {
     pending,
@@ -61,6 +65,7 @@ export function plan(migrations: readonly Migration[], ledger: Ledger): Plan {
     unknown: [...recorded]
       .filter(([version]) => !known.has(version))
       .map(([version, rows]) => ({ version, name: rows[0]?.name ?? version })),
+    newest,
   };
 }
 
@@ -104,7 +109,7 @@ function drift(migration: Migration, row: RecordedStep, part: string): DriftErro
     code: 'drift',
     what: `${migration.file}: ${part}this migration was applied with other statements than the file has now (checksum applied ${short(row.checksum)}, file ${short(migration.checksum)}).`,
     applied: 'nothing by this run.',
-    next: `restore the file and put the change into a new migration; or, if the database already agrees with the file, accept it with the action repair, version ${migration.version}.`,
+    next: `restore the file and put the change into a new migration; or, if the database already agrees with the file, accept it: {"action": "repair", "version": "${migration.version}", "accept": "checksum", "confirm": true}, on the command line repair ${migration.version} --accept-checksum --confirm.`,
   });
 }
 

@@ -1,4 +1,4 @@
-import type { IndexOperation, RelationName } from './migration.ts';
+import type { IndexOperation } from './migration.ts';
 import type { IndexStrategy } from './options.ts';
 
 /** What the database says of one relation at the moment when it matters. */
@@ -59,14 +59,4 @@ export function routeOf(operation: IndexOperation, facts: RouteFacts): Route {
 /** REINDEX of a schema or a database: it is taken apart into its tables, and no transaction could hold the whole. */
 function isWide(operation: IndexOperation): boolean {
   return operation.kind === 'reindex' && operation.target !== 'index' && operation.target !== 'table';
-}
-
-/** One relation has one key, whether its schema is written or left to the search path. */
-export function relationKey({ schema, name }: RelationName): string {
-  return schema === undefined ? name : `${schema}\0${name}`;
-}
-
-/** Whether two names as written may mean one relation; when a schema is left out, they may. */
-export function mayBeSame(a: RelationName, b: RelationName): boolean {
-  return a.name === b.name && (a.schema === undefined || b.schema === undefined || a.schema === b.schema);
 }

@@ -1,5 +1,12 @@
 import type { RecordedBuild } from './ledger.ts';
-import { type Migration, type RelationName, type Statement, type Step, statementsOf } from './migration.ts';
+import {
+  type IndexOperationStep,
+  type Migration,
+  type Statement,
+  type Step,
+  statementsOf,
+} from './migration.ts';
+import type { RelationName } from './relation-name.ts';
 
 /** Why a step can't run before a build is valid. */
 export interface Wait {
@@ -44,6 +51,17 @@ function waitOfStatement({ touches, kind }: Statement, builds: readonly Recorded
     }
   }
   return undefined;
+}
+
+/** A build of the same table, or of the index that is to be dropped, has not had its turn yet: this one comes after. */
+export function queuesUp({ statement }: IndexOperationStep, builds: readonly RecordedBuild[]): boolean {
+  const { changes, indexes } = statement.touches;
+  return builds.some(
+    (build) =>
+      build.state !== 'done' &&
+      (changes.some((relation) => isTable(relation, build)) ||
+        indexes.some((relation) => isIndex(relation, build))),
+  );
 }
 
 function opaqueName(kind: string): string {

@@ -1,4 +1,5 @@
-import type { IndexOperation, RelationName } from '../migration/migration.ts';
+import type { IndexOperation } from '../migration/migration.ts';
+import type { RelationName } from '../migration/relation-name.ts';
 import { quoteIdentifier, quoteRelation } from './quote.ts';
 
 /** The plain form, for a transaction on a table that is small or new. */

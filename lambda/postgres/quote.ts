@@ -1,4 +1,4 @@
-import type { RelationName } from '../migration/migration.ts';
+import type { RelationName } from '../migration/relation-name.ts';
 
 /** Quotes an identifier. The only place that does: a name that comes from outside enters SQL text through here. */
 export function quoteIdentifier(name: string): string {

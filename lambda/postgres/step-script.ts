@@ -3,6 +3,7 @@ import type { PendingStep } from '../migration/plan.ts';
 import { plainStatement } from './index-statement.ts';
 import { insertStep } from './ledger.ts';
 import { quoteIdentifier, quoteLiteral } from './quote.ts';
+import { setLockTimeout, statementTimeout } from './statement-limits.ts';
 
 /**
  * One message of many statements, and for each statement the step it belongs to: Postgres tells how many
@@ -31,6 +32,15 @@ export interface ScriptContext {
   readonly sessionSettings: readonly string[];
   /** Milliseconds that a statement may take, from the moment the message arrives; absent for no limit. */
   readonly budgetMilliseconds: number | undefined;
+  readonly lockWait: LockWaits;
+}
+
+/** In milliseconds, for each lock. */
+export interface LockWaits {
+  /** What the session has before the message and after it. */
+  readonly session: number;
+  /** What an attempt of the step has, unless its file says something else. */
+  readonly of: (step: PendingStep) => number;
 }
 
 /** A step that runs in one transaction, and the statements for it where they are not its own. */
@@ -45,12 +55,16 @@ const SEPARATOR = '\n;\n';
 export function stepScript(steps: readonly ScriptStep[], context: ScriptContext): StepScript {
   const pieces: Piece[] = [];
   let offset = 0;
+  let before = context.lockWait.session;
   for (const [index, step] of steps.entries()) {
-    for (const { text, statement, claim } of statementsAround(step, context, index === steps.length - 1)) {
+    const now = step.handOff === undefined ? context.lockWait.of(step.pending) : before;
+    const last = index === steps.length - 1;
+    for (const { text, statement, claim } of statementsAround(step, context, { before, now, last })) {
       pieces.push({ text, step: step.pending, statement, claim: claim === true, offset });
       // Postgres counts characters where JavaScript counts UTF-16 units.
       offset += characters(text) + SEPARATOR.length;
     }
+    before = isCleaned(step) ? context.lockWait.session : now;
   }
   return { text: pieces.map((piece) => piece.text).join(SEPARATOR), pieces };
 }
@@ -70,11 +84,24 @@ interface Line {
   readonly claim?: boolean;
 }
 
+interface InMessage {
+  /** The session's lock_timeout when the step begins, and the one that it is to have. */
+  readonly before: number;
+  readonly now: number;
+  readonly last: boolean;
+}
+
+/** Whether the step may have changed settings, so that the session is given its own again. */
+function isCleaned({ pending: { step }, handOff }: ScriptStep): boolean {
+  return handOff === undefined && (step.leavesSettings || step.settings.length > 0);
+}
+
 function* statementsAround(
-  { pending, handOff }: ScriptStep,
+  scriptStep: ScriptStep,
   context: ScriptContext,
-  last: boolean,
+  { before, now, last }: InMessage,
 ): Generator<Line, void> {
+  const { pending, handOff } = scriptStep;
   const { step, migration } = pending;
   if (step.kind === 'autocommit')
     throw new TypeError(`step ${step.number} of ${migration.file} can't be in a script`);
@@ -91,12 +118,18 @@ function* statementsAround(
   if (handOff !== undefined) {
     for (const text of handOff) yield { text };
   } else {
+    // For the steps after it too, if this one commits: nearly all have the same, and one SET less is a SET less.
+    if (now !== before) yield { text: setLockTimeout(now) };
     if (step.kind === 'transaction' && step.transaction.readOnly) yield { text: 'set transaction read only' };
     for (const text of step.settings) yield { text };
-    yield* authored(step);
+    yield* authored(step, context.budgetMilliseconds);
+  }
+  const cleaned = isCleaned(scriptStep);
+  if (last && !cleaned && now !== context.lockWait.session) {
+    yield { text: setLockTimeout(context.lockWait.session) };
   }
   yield { text: 'commit' };
-  if (handOff === undefined && (step.leavesSettings || step.settings.length > 0)) {
+  if (cleaned) {
     // In a transaction of its own: else the next step's BEGIN would go on in the one that these begin.
     for (const text of ['begin', ...cleanSession(context.sessionSettings), 'commit']) yield { text };
   }
@@ -113,17 +146,25 @@ export function beginOf(step: Step): string {
   return modes.length === 0 ? 'begin' : `begin ${modes.join(', ')}`;
 }
 
-/** Measured from the message's arrival, so that fifty steps in one message share one deadline. */
-export function statementTimeout(budgetMilliseconds: number): string {
-  return `select pg_catalog.set_config('statement_timeout', greatest(1, ${Math.floor(budgetMilliseconds)} - (extract(epoch from pg_catalog.clock_timestamp() - pg_catalog.statement_timestamp()) * 1000)::bigint)::text, true)`;
-}
+/** In a step of thousands of statements the time that is left is told to every so many of them. */
+const MOST_RENEWALS = 200;
 
-function* authored(step: TransactionStep | IndexOperationStep): Generator<Line, void> {
-  if (step.kind === 'index-operation') {
-    yield { text: plainStatement(step.operation), statement: step.statement };
-    return;
+/**
+ * Each statement has all of statement_timeout to itself, so the next one must be told what is left. The first one is
+ * told where settings of the file may have said something else.
+ */
+function* authored(
+  step: TransactionStep | IndexOperationStep,
+  budgetMilliseconds: number | undefined,
+): Generator<Line, void> {
+  const statements = step.kind === 'transaction' ? step.statements : [step.statement];
+  const every = Math.ceil(statements.length / MOST_RENEWALS);
+  for (const [index, statement] of statements.entries()) {
+    const renews = index % every === 0 && (index > 0 || step.settings.length > 0);
+    if (renews && budgetMilliseconds !== undefined) yield { text: statementTimeout(budgetMilliseconds) };
+    const text = step.kind === 'transaction' ? statement.text : plainStatement(step.operation);
+    yield { text, statement };
   }
-  for (const statement of step.statements) yield { text: statement.text, statement };
 }
 
 function* forgetStep(ledgerSchema: string, { migration, step }: PendingStep): Generator<Line, void> {

@@ -1,5 +1,5 @@
 import * as v from 'valibot';
-import type { RelationName } from '../migration/migration.ts';
+import type { RelationName } from '../migration/relation-name.ts';
 import type { PresentTable, TableFacts } from '../migration/route.ts';
 import { sqlstate } from './fault.ts';
 import { quoteLiteral, quoteRelation } from './quote.ts';

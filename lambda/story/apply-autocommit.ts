@@ -1,11 +1,14 @@
 import type { AutocommitStep } from '../migration/migration.ts';
 import { MigrationError } from '../migration/migration-error.ts';
 import type { PendingStep } from '../migration/plan.ts';
+import type { StatementFault } from '../postgres/fault.ts';
 import { insertStep, setStepState } from '../postgres/ledger.ts';
 import { quoteIdentifier, quoteLiteral } from '../postgres/quote.ts';
 import type { Session } from '../postgres/session.ts';
-import { cleanSession, stepRow } from '../postgres/step-script.ts';
+import { setLockTimeout } from '../postgres/statement-limits.ts';
+import { cleanSession, type Piece, stepRow } from '../postgres/step-script.ts';
 import { type BatchContext, LedgerMoved, TimeUp } from './apply-batch.ts';
+import { LockWait, mayPass } from './lock-wait.ts';
 import { statementFailed } from './statement-failed.ts';
 
 /** Seconds that must be left to begin a statement that no transaction can undo. */
@@ -13,42 +16,78 @@ const LEAST_SECONDS = 5;
 
 /**
  * Runs a statement that commits by itself. Its row says `started` before and `applied` after, so that a run which
- * dies in between leaves a trace: the next one asks the catalog whether it happened, or asks an operator.
+ * dies in between leaves a trace: the next one asks the catalog whether it happened, or asks an operator. One whose
+ * locks are taken is tried again like a transaction step, if it leaves nothing behind; its row goes meanwhile.
  */
 export async function applyAutocommit(
   session: Session,
   { pending, step }: { pending: PendingStep; step: AutocommitStep },
   context: BatchContext,
 ): Promise<void> {
-  const { ledgerSchema, runId, signal } = context;
-  signal?.throwIfAborted();
-  const { version } = pending.migration;
-  const budget = context.deadline === undefined ? 0 : context.deadline - Date.now();
-  if (context.deadline !== undefined && budget < LEAST_SECONDS * 1000) throw new TimeUp();
-  if (pending.record === 'interrupted') {
-    if (await hasHappened(session, pending, step)) {
-      await sendOwn(session, setStepState(ledgerSchema, { version, step: step.number }, 'applied'));
-      return;
+  const locks = new LockWait(session, context);
+  const { text } = step.statement;
+  const piece: Piece = { step: pending, statement: step.statement, text, claim: false, offset: 0 };
+  for (;;) {
+    context.signal?.throwIfAborted();
+    const budget = context.deadline === undefined ? 0 : context.deadline - Date.now();
+    if (context.deadline !== undefined && budget < LEAST_SECONDS * 1000) throw new TimeUp();
+    const triesAgain = leavesNothing(step);
+    const interrupted = pending.record === 'interrupted' && !locks.hasTried(pending);
+    const limits = [
+      `set statement_timeout = ${Math.max(0, Math.floor(budget))}`,
+      ...(triesAgain ? [setLockTimeout(locks.waitOf(pending))] : []),
+    ];
+    const fault = await attempt(session, { pending, step, interrupted, limits }, context);
+    if (fault === undefined) break;
+    if (!triesAgain || !mayPass.has(fault.fault.sqlstate)) {
+      throw statementFailed(piece, fault, { applied: context.appliedSoFar() });
     }
-  } else {
-    await sendOwn(session, insertStep(ledgerSchema, stepRow(pending), { state: 'started', runId }));
+    await locks.untilNextTry(piece, fault);
   }
-  const prepared = await session.script(
-    [`set statement_timeout = ${Math.max(0, Math.floor(budget))}`, ...step.settings].join(';\n'),
-  );
-  const { fault } = prepared.fault === undefined ? await session.script(step.statement.text) : prepared;
-  await session.script(cleanSession(context.sessionSettings).join(';\n'));
-  if (fault !== undefined) {
-    await sendOwn(session, forget(ledgerSchema, pending));
-    throw statementFailed(
-      { step: pending, statement: step.statement, text: step.statement.text, claim: false, offset: 0 },
-      fault,
-      { applied: context.appliedSoFar() },
-    );
-  }
-  await sendOwn(session, setStepState(ledgerSchema, { version, step: step.number }, 'applied'));
   // DISCARD ALL gives up the run lock among everything else.
   if (step.statement.kind === 'DiscardStmt') throw new LedgerMoved();
+}
+
+interface Attempt {
+  readonly pending: PendingStep;
+  readonly step: AutocommitStep;
+  /** An earlier run died in it. */
+  readonly interrupted: boolean;
+  readonly limits: readonly string[];
+}
+
+async function attempt(
+  session: Session,
+  { pending, step, interrupted, limits }: Attempt,
+  { ledgerSchema, runId, sessionSettings }: BatchContext,
+): Promise<StatementFault | undefined> {
+  const applied = () =>
+    sendOwn(
+      session,
+      setStepState(ledgerSchema, { version: pending.migration.version, step: step.number }, 'applied'),
+    );
+  if (!interrupted) {
+    await sendOwn(session, insertStep(ledgerSchema, stepRow(pending), { state: 'started', runId }));
+  } else if (await hasHappened(session, pending, step)) {
+    await applied();
+    return undefined;
+  }
+  const prepared = await session.script([...limits, ...step.settings].join(';\n'));
+  const { fault } = prepared.fault === undefined ? await session.script(step.statement.text) : prepared;
+  await session.script(cleanSession(sessionSettings).join(';\n'));
+  await (fault === undefined ? applied() : sendOwn(session, forget(ledgerSchema, pending)));
+  return fault;
+}
+
+/**
+ * Whether an attempt that found its locks taken has done nothing: not where the author's code commits as it goes, and
+ * not where DETACH PARTITION CONCURRENTLY may have done its first half, which a second attempt would stumble over.
+ */
+function leavesNothing({ statement: { kind, locks = [] } }: AutocommitStep): boolean {
+  if (kind === 'DoStmt' || kind === 'CallStmt') return false;
+  if (kind !== 'AlterTableStmt') return true;
+  const [altered, ...others] = locks;
+  return altered !== undefined && (others.length === 0 || altered.mode !== 'share update exclusive');
 }
 
 async function sendOwn(session: Session, text: string): Promise<void> {

@@ -1,7 +1,7 @@
 import type { RecordedBuild } from '../migration/ledger.ts';
 import type { PendingStep, Plan } from '../migration/plan.ts';
 import { routeOf } from '../migration/route.ts';
-import { waitOf } from '../migration/waiting.ts';
+import { queuesUp, waitOf } from '../migration/waiting.ts';
 import { SessionLost } from '../postgres/fault.ts';
 import { asRecorded, insertBuild } from '../postgres/new-build.ts';
 import { releaseRunLock } from '../postgres/run-lock.ts';
@@ -11,12 +11,13 @@ import type { ScriptStep } from '../postgres/step-script.ts';
 import { applyAutocommit } from './apply-autocommit.ts';
 import { applyBatch, type BatchContext, LedgerMoved, TimeUp } from './apply-batch.ts';
 import { cancelledBySignal } from './cancelled-by-signal.ts';
+import { refuse } from './deploy-finding.ts';
+import { lintAtDeploy } from './deploy-lint.ts';
 import { buildsOf } from './hand-off-step.ts';
 import { must } from './ledger-write.ts';
-import { refusePlainIndexes } from './plain-index-check.ts';
 import type { AppliedStep, RunResult } from './run.ts';
 import type { RunLog } from './run-log.ts';
-import { factsFor, plainIndexes, TableKnowledge } from './table-knowledge.ts';
+import { asksOfTables, factsFor, TableKnowledge } from './table-knowledge.ts';
 
 /** Steps that travel in one message. More save little and make a lost message cost more. */
 const MOST_STEPS = 50;
@@ -75,6 +76,7 @@ class PlanInProgress {
       runId: run.runId,
       sessionSettings,
       deadline,
+      lockTimeoutSeconds: options.lockTimeoutSeconds,
       lockBudgetSeconds: options.lockBudgetSeconds,
       report,
       signal,
@@ -106,15 +108,18 @@ class PlanInProgress {
     return this.#result('done');
   }
 
-  /** Everything that any step will ask about, in two round trips, and the refusal of R5 before anything is touched. */
+  /** Everything that any step will ask about, in two round trips, and what is to be refused before anything is touched. */
   async #measureAll(): Promise<void> {
-    const steps = this.#planned.pending.map(({ step }) => step);
-    const { indexStrategy } = this.#run.request.options;
-    if (!steps.some((step) => step.kind === 'index-operation' || plainIndexes(step).length > 0)) return;
-    await this.#knowledge.measure(steps, true);
-    if (indexStrategy !== 'inline') {
-      refusePlainIndexes(this.#planned.pending, this.#knowledge, this.#run.request.options.smallTableRows);
-    }
+    const { pending } = this.#planned;
+    if (!pending.some(({ step }) => asksOfTables(step))) return;
+    await this.#knowledge.measureFirst(pending.map(({ step }) => step));
+    const findings = await lintAtDeploy(this.#session, pending, {
+      knowledge: this.#knowledge,
+      options: this.#run.request.options,
+      largeIndexes: 'left to the loop',
+    });
+    if (findings.length > 0) this.#run.request.report({ kind: 'linted', findings });
+    refuse(findings);
   }
 
   async #apply(next: PendingStep, rest: readonly PendingStep[]): Promise<void> {
@@ -144,17 +149,14 @@ class PlanInProgress {
     let facts = factsFor(this.#knowledge, step);
     if (!facts.known) {
       await this.#flush();
-      await this.#knowledge.measure(
-        rest.map((pending) => pending.step),
-        false,
-      );
+      await this.#knowledge.measureAgain(rest.map((pending) => pending.step));
       facts = factsFor(this.#knowledge, step);
     }
     const route = routeOf(step.operation, {
       strategy: options.indexStrategy,
       smallTableRows: options.smallTableRows,
       createdByRun: facts.createdByRun,
-      buildsPending: this.#buildsPending(next),
+      buildsPending: queuesUp(step, this.#builds),
       nameTaken:
         step.operation.kind === 'create-index' && this.#knowledge.isTaken(step.operation, step.settings),
       tables: facts.tables,
@@ -171,22 +173,6 @@ class PlanInProgress {
     const { ledgerSchema } = options;
     await this.#enqueue({ pending: next, handOff: builds.map((build) => insertBuild(ledgerSchema, build)) });
     this.#builds.push(...builds.map(asRecorded));
-  }
-
-  /** A build of the same table, or of the index that is to be dropped, has not had its turn yet. */
-  #buildsPending({ step }: PendingStep): boolean {
-    if (step.kind !== 'index-operation') return false;
-    const { changes, indexes } = step.statement.touches;
-    return this.#builds.some(
-      (build) =>
-        build.state !== 'done' &&
-        (changes.some(
-          ({ schema, name }) => name === build.table && (schema ?? build.schema) === build.schema,
-        ) ||
-          indexes.some(
-            ({ schema, name }) => name === build.index && (schema ?? build.schema) === build.schema,
-          )),
-    );
   }
 
   async #enqueue(step: ScriptStep): Promise<void> {

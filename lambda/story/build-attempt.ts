@@ -7,7 +7,7 @@ import { startLoopback } from '../postgres/build-session/loopback.ts';
 import { memorySettings, serverCapacity } from '../postgres/server-capacity.ts';
 import type { Session } from '../postgres/session.ts';
 import type { Underway } from './stay-with-build.ts';
-import type { TurnRequest } from './turn.ts';
+import type { TurnRequest } from './turn-request.ts';
 
 /** Begins the attempt that was just recorded, in the first kind of session that can be had here. */
 export async function startBuild(

@@ -1,7 +1,8 @@
 import type { RecordedBuild } from '../migration/ledger.ts';
-import type { CreateIndex, IndexOperationStep, RelationName } from '../migration/migration.ts';
+import type { CreateIndex, IndexOperationStep } from '../migration/migration.ts';
 import { MigrationError } from '../migration/migration-error.ts';
 import type { PendingStep } from '../migration/plan.ts';
+import type { RelationName } from '../migration/relation-name.ts';
 import type { PresentTable, TableFacts } from '../migration/route.ts';
 import { concurrentCreate, concurrentDrop, concurrentReindex } from '../postgres/index-statement.ts';
 import type { NewBuild } from '../postgres/new-build.ts';

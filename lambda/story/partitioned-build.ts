@@ -94,8 +94,9 @@ function failure(table: string, fault: PostgresFault | undefined): PartitionedSt
  * The INVALID index on ONLY the parent goes when a partition's build failed; the partitions' own indexes are not
  * attached to it yet, so they stay, and a retry attaches them.
  */
-function dropParent(session: Session, { schema, index }: IndexBuild): Promise<PartitionedStep | undefined> {
-  return send(session, [`drop index if exists ${quoteRelation({ schema, name: index })}`]);
+function dropParent(session: Session, build: IndexBuild): Promise<PartitionedStep | undefined> {
+  const { schema, index } = build;
+  return send(session, build, [`drop index if exists ${quoteRelation({ schema, name: index })}`]);
 }
 
 /** The index on ONLY the root and on ONLY each nested partitioned table, attached to its parent's. */
@@ -119,7 +120,7 @@ async function makeParents(
   }
   if (statements.length === 0) return undefined;
   const s = quoteIdentifier(ledgerSchema);
-  return send(session, [
+  return send(session, build, [
     `update ${s}.index_build set state = 'building', attempts = attempts + 1,
             started_at = coalesce(started_at, pg_catalog.clock_timestamp()),
             first_started_at = coalesce(first_started_at, pg_catalog.clock_timestamp())
@@ -157,13 +158,13 @@ async function handOffOrAttach(
   }
   // Only when no build is left, so that a failure loses none of them. Each in its own transaction: attaching locks one partition for a moment, and must not wait holding another's.
   for (const statement of handOff.length === 0 ? attach : []) {
-    const step = await send(session, [statement]);
+    const step = await send(session, build, [statement]);
     if (step?.kind === 'failed') return (await dropParent(session, build)) ?? step;
     if (step !== undefined) return step;
   }
   if (handOff.length === 0 && attach.length > 0) return { kind: 'attached' };
   if (handOff.length === 0) return neverValid(session, build);
-  return (await send(session, handOff)) ?? { kind: 'partitions-first' };
+  return (await send(session, build, handOff)) ?? { kind: 'partitions-first' };
 }
 
 /**
@@ -215,10 +216,19 @@ function partitionBuild(build: IndexBuild, node: TreeNode) {
   };
 }
 
+/** While it waits for a lock, the application's writes wait behind it: at first for a moment, in later turns longer. */
+const FIRST_WAIT_MILLISECONDS = 200;
+const LONGEST_WAIT_MILLISECONDS = 3_000;
+
 /** One short transaction; undefined where it went through. */
-async function send(session: Session, statements: readonly string[]): Promise<PartitionedStep | undefined> {
+async function send(
+  session: Session,
+  { turns }: IndexBuild,
+  statements: readonly string[],
+): Promise<PartitionedStep | undefined> {
+  const wait = Math.min(LONGEST_WAIT_MILLISECONDS, FIRST_WAIT_MILLISECONDS * Math.max(1, turns));
   const { fault } = await session.script(
-    ['begin', "set local lock_timeout = '3s'", ...statements, 'commit'].join('\n;\n'),
+    ['begin', `set local lock_timeout = ${wait}`, ...statements, 'commit'].join('\n;\n'),
   );
   if (fault === undefined) return undefined;
   await session.script('rollback');

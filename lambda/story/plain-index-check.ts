@@ -1,21 +1,19 @@
-import { type Migration, type Statement, statementsOf } from '../migration/migration.ts';
-import { MigrationError } from '../migration/migration-error.ts';
+import { type Statement, statementsOf } from '../migration/migration.ts';
 import type { PendingStep } from '../migration/plan.ts';
 import type { PresentTable } from '../migration/route.ts';
+import { type DeployFinding, PLAIN_INDEX_RULE } from './deploy-finding.ts';
 import type { TableKnowledge } from './table-knowledge.ts';
-
-/** The rule's name in `-- migrate: allow …`. */
-export const PLAIN_INDEX_RULE = 'plain-create-index';
 
 /**
  * A plain CREATE INDEX blocks every write to its table until it is built. On a table that is not small that is an
  * outage, so the run stops before it touches anything, unless the file allows it.
  */
-export function refusePlainIndexes(
+export function plainIndexFindings(
   pending: readonly PendingStep[],
   knowledge: TableKnowledge,
   smallTableRows: number,
-): void {
+): readonly DeployFinding[] {
+  const findings: DeployFinding[] = [];
   /** Tables that are dropped, and so made anew, before the index: what was measured is not what is indexed. */
   const dropped = new Set<string>();
   for (const { migration, step } of pending) {
@@ -27,22 +25,23 @@ export function refusePlainIndexes(
       for (const relation of statement.touches.changes) {
         const facts = knowledge.of(relation, step.settings);
         if (facts?.kind !== 'present' || facts.rows <= smallTableRows || dropped.has(relation.name)) continue;
-        throw refused(migration, statement, { facts, smallTableRows });
+        findings.push({ migration, ...finding(statement, facts, smallTableRows) });
       }
     }
   }
+  return findings;
 }
 
-function refused(
-  migration: Migration,
+function finding(
   statement: Statement,
-  { facts, smallTableRows }: { facts: PresentTable; smallTableRows: number },
-): MigrationError {
-  return new MigrationError({
-    code: 'plain-create-index',
+  facts: PresentTable,
+  smallTableRows: number,
+): Omit<DeployFinding, 'migration'> {
+  return {
+    rule: PLAIN_INDEX_RULE,
+    verdict: 'refuse',
+    statement,
     what: `CREATE INDEX on ${facts.schema}.${facts.table}, which holds more than ${smallTableRows} rows, would block every write to it until the index is built.`,
-    place: { file: migration.file, position: statement.position, statement: statement.text },
-    applied: 'nothing by this run.',
     next: `write CREATE INDEX CONCURRENTLY: it is built beside the traffic; or, if the table may be blocked, put "-- migrate: allow ${PLAIN_INDEX_RULE} <reason>" into the file.`,
-  });
+  };
 }

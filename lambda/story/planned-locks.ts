@@ -1,6 +1,6 @@
 import { type LockMode, type LockWork, strongestLocks } from '../migration/lock-modes.ts';
-import { type RelationName, type Step, statementsOf } from '../migration/migration.ts';
-import { relationKey } from '../migration/route.ts';
+import { type Step, statementsOf } from '../migration/migration.ts';
+import { type RelationName, relationKey } from '../migration/relation-name.ts';
 
 /** What a step will lock; mode and work are absent where nobody can see into the statement. */
 export interface PlannedLock {
@@ -14,7 +14,7 @@ export function locksOf(step: Step, inline: boolean): PlannedLock[] {
   const statements = statementsOf(step);
   const locks = strongestLocks(statements.flatMap((statement) => statement.locks ?? []));
   const taken: PlannedLock[] = locks.map((lock) =>
-    inline ? { ...lock, mode: plainMode(step) ?? lock.mode } : lock,
+    inline ? { ...lock, mode: plainMode(step, lock.relation) ?? lock.mode } : lock,
   );
   const named = new Set(locks.map(({ relation }) => relationKey(relation)));
   for (const { touches } of statements) {
@@ -27,7 +27,20 @@ export function locksOf(step: Step, inline: boolean): PlannedLock[] {
   return taken;
 }
 
-function plainMode(step: Step): LockMode | undefined {
+function plainMode(step: Step, relation: RelationName): LockMode | undefined {
   if (step.kind !== 'index-operation') return undefined;
-  return step.operation.kind === 'drop-index' ? 'access exclusive' : 'share';
+  const { operation } = step;
+  switch (operation.kind) {
+    case 'create-index':
+      return 'share';
+    case 'drop-index':
+      return 'access exclusive';
+    case 'reindex': {
+      // Each index is closed while it is made anew, and its table to writes.
+      const isIndex = (operation.target === 'index') === (operation.name?.name === relation.name);
+      return isIndex ? 'access exclusive' : 'share';
+    }
+    default:
+      return operation satisfies never;
+  }
 }

@@ -1,16 +1,19 @@
+import { folderFaults } from '../migration/folder-policy.ts';
 import type { Ledger } from '../migration/ledger.ts';
-import { type LockMode, lockModes, modesConflict } from '../migration/lock-modes.ts';
-import type { CompiledMigrations, Migration, RelationName } from '../migration/migration.ts';
+import { type LockMode, modeOfLock, modesConflict } from '../migration/lock-modes.ts';
+import type { CompiledMigrations, Migration } from '../migration/migration.ts';
 import { MigrationError } from '../migration/migration-error.ts';
 import type { MigrationOptions } from '../migration/options.ts';
 import { DriftError, type PendingStep, type Plan, plan } from '../migration/plan.ts';
+import type { RelationName } from '../migration/relation-name.ts';
 import { waitOf } from '../migration/waiting.ts';
 import { type Blocker, describeBlocker, lockHolders } from '../postgres/blockers.ts';
 import { APPLICATION_NAME, withSession } from '../postgres/connect.ts';
 import type { ConnectionTarget } from '../postgres/connection-target.ts';
 import { readLedger } from '../postgres/ledger.ts';
 import type { Session } from '../postgres/session.ts';
-import { refusePlainIndexes } from './plain-index-check.ts';
+import { describeFinding } from './deploy-finding.ts';
+import { lintAtDeploy } from './deploy-lint.ts';
 import { locksOf } from './planned-locks.ts';
 import { TableKnowledge } from './table-knowledge.ts';
 
@@ -26,6 +29,7 @@ export interface PreflightRequest {
 /** A hook has 30 seconds in all. */
 const PATIENCE_SECONDS = 10;
 const STATEMENT_SECONDS = 8;
+const DATA_CHECK_SECONDS = 1;
 
 /** Whoever has held a lock for so long will hold it for longer than a step waits. */
 const OLD_SECONDS = 60;
@@ -63,7 +67,8 @@ async function look(
   );
   return [
     ...changed.map(({ message }) => message),
-    ...(await plainIndexes(session, planned.pending, options)),
+    ...folderFaults(planned, options).map(({ message }) => message),
+    ...(await lint(session, planned.pending, options)),
     ...waitsFor(planned, options),
     ...(await blockers(session, planned.pending)),
   ];
@@ -79,29 +84,21 @@ function driftOf(migration: Migration, ledger: Ledger): { version: string; messa
   }
 }
 
-/** R5's refusal, of every file that has one. */
-async function plainIndexes(
+/** What the linter finds with the real database, and would not let pass; duplicates under a coming index included. */
+async function lint(
   session: Session,
   pending: readonly PendingStep[],
-  { indexStrategy, smallTableRows }: MigrationOptions,
+  options: MigrationOptions,
 ): Promise<string[]> {
-  if (indexStrategy === 'inline') return [];
-  const knowledge = new TableKnowledge(session, smallTableRows);
-  await knowledge.measure(
-    pending.map(({ step }) => step),
-    true,
-  );
-  const findings: string[] = [];
-  for (let left = pending; ; ) {
-    try {
-      refusePlainIndexes(left, knowledge, smallTableRows);
-      return findings;
-    } catch (error) {
-      if (!(error instanceof MigrationError)) throw error;
-      findings.push(error.message);
-      left = left.filter(({ migration }) => migration.file !== error.details.place?.file);
-    }
-  }
+  const knowledge = new TableKnowledge(session, options.smallTableRows);
+  await knowledge.measureFirst(pending.map(({ step }) => step));
+  const dataCheckSeconds = Math.min(options.dataCheckSeconds, DATA_CHECK_SECONDS);
+  const findings = await lintAtDeploy(session, pending, {
+    knowledge,
+    options: { ...options, dataCheckSeconds },
+    largeIndexes: 'included',
+  });
+  return findings.filter(({ verdict }) => verdict !== 'show').map(describeFinding);
 }
 
 /** A deploy that does not wait is not held up by a build. */
@@ -133,13 +130,17 @@ async function blockers(session: Session, pending: readonly PendingStep[]): Prom
       if (!needed.has(key)) needed.set(key, { relation, mode, file: migration.file });
     }
   }
-  const findings = new Map<number, string>();
+  const findings = new Map<string, string>();
   for (const { relation, mode, file } of needed.values()) {
     for (const blocker of await lockHolders(session, [relation])) {
-      if (findings.has(blocker.pid) || !isInTheWay(blocker, mode)) continue;
+      const key = `${blocker.pid} ${blocker.application}`;
+      // Autovacuum gives way by itself.
+      if (findings.has(key) || blocker.background || !isInTheWay(blocker, mode)) continue;
+      const ends =
+        blocker.state === 'prepared' ? '' : `, or end it: select pg_terminate_backend(${blocker.pid})`;
       findings.set(
-        blocker.pid,
-        `${file} needs the ${mode} lock on ${relation.name}, which ${describeBlocker(blocker)} stands in the way of.\nNext: let that transaction end, or end it: select pg_terminate_backend(${blocker.pid}).`,
+        key,
+        `${file} needs the ${mode} lock on ${relation.name}, which ${describeBlocker(blocker)} stands in the way of.\nNext: let that transaction end${ends}.`,
       );
     }
   }
@@ -154,14 +155,5 @@ export function isInTheWay({ seconds, lock, application }: Blocker, mode: LockMo
     / (?:build|supervisor) \d+$/.test(application)
   )
     return false;
-  return lock.split(', ').some((held) => modesConflict(mode, modeOf(held)));
-}
-
-/** `ShareUpdateExclusiveLock` → `share update exclusive` */
-function modeOf(held: string): LockMode {
-  const words = held
-    .replace(/Lock$/, '')
-    .replace(/(?!^)[A-Z]/g, ' $&')
-    .toLowerCase();
-  return lockModes.find((mode) => mode === words) ?? 'access exclusive';
+  return lock.split(', ').some((held) => modesConflict(mode, modeOfLock(held)));
 }

@@ -1,4 +1,5 @@
 import type { ResumeResult } from '../index-build/loop-task.ts';
+import { FolderRefused } from '../migration/folder-policy.ts';
 import { MigrationError } from '../migration/migration-error.ts';
 import { DriftError } from '../migration/plan.ts';
 import { keepForEarlierCode } from './earlier-code.ts';
@@ -9,7 +10,10 @@ import { runMigrations } from './run-migrations.ts';
 const SETTLED = new Set([
   'statement-failed',
   'drift',
+  'late-migration',
+  'missing-migration',
   'plain-create-index',
+  'lint-refused',
   'interrupted-step',
   'reindex-too-wide',
 ]);
@@ -29,7 +33,10 @@ export async function resume(
     return { outcome: open || result.outcome === 'unfinished' ? 'more' : 'settled' };
   } catch (error) {
     // After a rollback the loop runs with earlier code, whose files newer code may have rewritten.
-    const kept = error instanceof DriftError ? await keepForEarlierCode(request) : undefined;
+    const kept =
+      error instanceof DriftError || error instanceof FolderRefused
+        ? await keepForEarlierCode(request)
+        : undefined;
     if (!(error instanceof MigrationError && SETTLED.has(error.code))) throw error;
     heard(kept === undefined ? { kind: 'failed', error } : { kind: 'kept', runId: kept });
     return { outcome: 'settled' };

@@ -1,3 +1,4 @@
+import { refuseFolder } from '../migration/folder-policy.ts';
 import type { RecordedBuild } from '../migration/ledger.ts';
 import { MigrationError } from '../migration/migration-error.ts';
 import { type Plan, plan } from '../migration/plan.ts';
@@ -50,6 +51,7 @@ async function runOnce(session: Session, request: RunRequest, run: RunLog): Prom
   }
   const locked = await takeRunLock(session, request);
   const current = plan(migrations.migrations, locked.ledger);
+  refuseFolder(current, options);
   const retried = retriedBuilds(current, run);
   const planned: Plan = {
     ...current,
@@ -65,7 +67,9 @@ async function runOnce(session: Session, request: RunRequest, run: RunLog): Prom
 async function planOrRecord(session: Session, { exists, ledger }: LedgerRead, run: RunLog): Promise<Plan> {
   const { migrations, options } = run.request;
   try {
-    return plan(migrations.migrations, ledger);
+    const planned = plan(migrations.migrations, ledger);
+    refuseFolder(planned, options);
+    return planned;
   } catch (error) {
     if (exists) await session.script(insertFinishedRun(options.ledgerSchema, run.row, run.failure(error)));
     throw error;

@@ -1,9 +1,11 @@
 import type { RecordedBuild } from '../migration/ledger.ts';
+import type { LockMove } from '../migration/lock-patience.ts';
 import type { CompiledMigrations, Migration } from '../migration/migration.ts';
 import type { MigrationOptions } from '../migration/options.ts';
 import type { Plan } from '../migration/plan.ts';
 import type { Blocker } from '../postgres/blockers.ts';
 import type { ConnectionTarget } from '../postgres/connection-target.ts';
+import type { DeployFinding } from './deploy-finding.ts';
 
 /** One pass of the migrator, whoever asked. */
 export interface RunRequest {
@@ -60,12 +62,17 @@ export interface AppliedStep {
 export type RunEvent =
   | { readonly kind: 'planned'; readonly plan: Plan }
   | { readonly kind: 'applied'; readonly steps: readonly AppliedStep[]; readonly milliseconds: number }
+  /** What the linter found with the real database before it; it may be followed by the run's refusal. */
+  | { readonly kind: 'linted'; readonly findings: readonly DeployFinding[] }
   | { readonly kind: 'waiting-for-run' }
   | {
       readonly kind: 'locked';
       readonly file: string;
+      /** So many attempts have found the step's locks taken. */
       readonly attempt: number;
-      readonly retryInMilliseconds: number;
+      /** `hold-back`: another would be in vain, and keep the application waiting; so we only look again. */
+      readonly next: LockMove['kind'];
+      readonly inMilliseconds: number;
       readonly blockers: readonly Blocker[];
     }
   | { readonly kind: 'reconnecting'; readonly because: string }

@@ -64,7 +64,9 @@ function describe({
     return `${name} (${file}:${line}) was cancelled. Next: run the action retry to build it.`;
   if (state !== 'failed' || fault === null)
     return `${name} (${file}:${line}) is not finished. Next: run again; the loop goes on.`;
-  return `${name} (${file}:${line}) failed after ${attempts} attempt${attempts === 1 ? '' : 's'}: ${describeFault(fault)} Next: mend the cause, then run again (or the action retry).`;
+  const when =
+    attempts === 0 ? 'before it was begun' : `after ${attempts} attempt${attempts === 1 ? '' : 's'}`;
+  return `${name} (${file}:${line}) failed ${when}: ${describeFault(fault)} Next: mend the cause, then run again (or the action retry).`;
 }
 
 function describeFault({

@@ -6,7 +6,7 @@ import { seeBuilder } from '../postgres/seen-builder.ts';
 import type { Session } from '../postgres/session.ts';
 import { elapsedOf, progressOf } from './build-progress.ts';
 import { type Attached, HeldBuild } from './held-build.ts';
-import type { TurnRequest } from './turn.ts';
+import type { TurnRequest } from './turn-request.ts';
 import { watchBuild } from './watch-build.ts';
 
 /** A build that runs, and what of it ends with this turn, as far as we know. */

@@ -1,13 +1,14 @@
+import { relationsOf as relationsOfCheck } from '../migration/askable-checks.ts';
 import {
   type CreateIndex,
   type IndexOperation,
   type IndexOperationStep,
-  type RelationName,
   type Statement,
   type Step,
   statementsOf,
 } from '../migration/migration.ts';
-import { mayBeSame, relationKey, type TableFacts } from '../migration/route.ts';
+import { mayBeSame, type RelationName, relationKey } from '../migration/relation-name.ts';
+import type { TableFacts } from '../migration/route.ts';
 import type { Session } from '../postgres/session.ts';
 import { measureTables } from '../postgres/table-facts.ts';
 
@@ -45,9 +46,14 @@ export class TableKnowledge {
     this.#limit = limit;
   }
 
-  /** Measures, for all of these steps that need it, what is not known yet. */
-  measure(steps: readonly Step[], first: boolean): Promise<void> {
-    return this.#measure(bySettings(steps, relationsForRoutes), first);
+  /** Before the first step: measures what routes hang on, and what the linter asks the size of. */
+  measureFirst(steps: readonly Step[]): Promise<void> {
+    return this.#measure(bySettings(steps, relationsJudged), true);
+  }
+
+  /** Measures again, for all of these steps, what an earlier step may have changed. */
+  measureAgain(steps: readonly Step[]): Promise<void> {
+    return this.#measure(bySettings(steps, relationsForRoutes), false);
   }
 
   /** Measures every table that any of the steps touches: what a person wants to see of a plan. */
@@ -128,8 +134,13 @@ function key(relation: RelationName, settings: readonly string[]): string {
   return [relationKey(relation), ...settings].join('\n');
 }
 
+/** Where it runs, or whether it may, hangs on tables that exist. */
+export function asksOfTables(step: Step): boolean {
+  return relationsJudged(step).length > 0;
+}
+
 /** Plain CREATE INDEX, which blocks writes, for the check of R5. */
-export function plainIndexes(step: Step): readonly Statement[] {
+function plainIndexes(step: Step): readonly Statement[] {
   if (step.kind === 'index-operation') return [];
   return statementsOf(step).filter((statement) => statement.kind === 'IndexStmt');
 }
@@ -163,9 +174,18 @@ function relationsForRoutes(step: Step): RelationName[] {
   return plainIndexes(step).flatMap((statement) => statement.touches.changes);
 }
 
+function relationsJudged(step: Step): RelationName[] {
+  const checks = statementsOf(step).flatMap((statement) => statement.checks ?? []);
+  return [...relationsForRoutes(step), ...checks.flatMap(relationsOfCheck)];
+}
+
 function relationsTouched(step: Step): RelationName[] {
-  const touched = statementsOf(step).flatMap(({ touches }) => [...touches.changes, ...touches.writes]);
-  return [...relationsForRoutes(step), ...touched];
+  const touched = statementsOf(step).flatMap(({ touches, locks = [] }) => [
+    ...touches.changes,
+    ...touches.writes,
+    ...locks.map(({ relation }) => relation),
+  ]);
+  return [...relationsJudged(step), ...touched];
 }
 
 function newNames(operation: IndexOperation): RelationName[] {

@@ -1,13 +1,12 @@
-import { type Decision, decide } from '../index-build/decide.ts';
-import type { IndexBuild, SessionKind } from '../index-build/index-build.ts';
-import type { BuildTable, TurnResult } from '../index-build/loop-task.ts';
+import { decide } from '../index-build/decide.ts';
+import type { IndexBuild } from '../index-build/index-build.ts';
+import type { TurnResult } from '../index-build/loop-task.ts';
 import { isNearEnd, waitSeconds } from '../index-build/wait-seconds.ts';
 import type { PostgresFault } from '../migration/migration-error.ts';
 import type { MigrationOptions } from '../migration/options.ts';
 import { beginAttempt, endBuild } from '../postgres/build-attempt-rows.ts';
 import { nextBuild } from '../postgres/build-queue.ts';
 import { withSession } from '../postgres/connect.ts';
-import type { ConnectionTarget } from '../postgres/connection-target.ts';
 import { readBuild } from '../postgres/index-build-rows.ts';
 import { seeIndex } from '../postgres/index-catalog.ts';
 import { refuseTransactionPooler } from '../postgres/pooler.ts';
@@ -15,42 +14,12 @@ import { releaseTableLock, tryTableLock } from '../postgres/run-lock.ts';
 import { type SeenBuilder, seeBuilder } from '../postgres/seen-builder.ts';
 import type { Session } from '../postgres/session.ts';
 import { startBuild } from './build-attempt.ts';
-import { elapsedOf, type ProgressSeen, progressOf } from './build-progress.ts';
+import { elapsedOf, progressOf } from './build-progress.ts';
 import { dropLeftOvers } from './drop-left-overs.ts';
+import { duplicatesFault } from './duplicates-fault.ts';
 import { advancePartitioned } from './partitioned-build.ts';
 import { stayWith, type Underway } from './stay-with-build.ts';
-
-export interface TurnRequest {
-  readonly table: BuildTable;
-  /** From 1; for the log. */
-  readonly turn: number;
-  readonly target: ConnectionTarget;
-  readonly options: MigrationOptions;
-  /** When to have stopped, in milliseconds since 1970; absent where nothing ends the process. */
-  readonly deadline: number | undefined;
-  readonly report: (event: TurnEvent) => void;
-}
-
-export type TurnEvent =
-  | {
-      readonly kind: 'turn';
-      readonly build: IndexBuild;
-      readonly turn: number;
-      readonly decision: Decision['kind'];
-    }
-  | {
-      readonly kind: 'started';
-      readonly build: IndexBuild;
-      readonly attempt: number;
-      readonly session: SessionKind;
-    }
-  | { readonly kind: 'progress'; readonly build: IndexBuild; readonly progress: ProgressSeen }
-  | {
-      readonly kind: 'ended';
-      readonly build: IndexBuild;
-      readonly outcome: 'done' | 'adopted' | 'failed';
-      readonly fault: PostgresFault | undefined;
-    };
+import type { TurnRequest } from './turn-request.ts';
 
 /** An attempt that nobody can see yet may be about to connect; after so long it never did. */
 const GRACE_SECONDS = 10;
@@ -129,14 +98,16 @@ async function actOnce(session: Session, request: TurnRequest): Promise<Next> {
     case 'fail':
       if (decision.dropFirst && !(await dropLeftOvers(session, build)))
         return { kind: 'come-back', seconds: soon(build) };
-      await endBuild(session, options.ledgerSchema, build, { state: 'failed', fault: decision.fault });
-      report({ kind: 'ended', build, outcome: 'failed', fault: decision.fault });
-      return { kind: 'build-over' };
+      return fail(session, request, { build, fault: decision.fault });
     case 'wait':
       return waitFor(request, build, builder);
     case 'start':
       if (decision.dropFirst && !(await dropLeftOvers(session, build)))
         return { kind: 'come-back', seconds: soon(build) };
+      if (build.attempts === 0) {
+        const fault = await duplicatesFault(session, build, options.dataCheckSeconds);
+        if (fault !== undefined) return fail(session, request, { build, fault });
+      }
       if (!(await beginAttempt(session, options.ledgerSchema, { build, kind: 'loopback' }))) {
         return { kind: 'come-back', seconds: SOON_SECONDS };
       }
@@ -159,11 +130,18 @@ async function withOutcome(
   return (await readBuild(session, ledgerSchema, build.id)) ?? build;
 }
 
-async function actOnPartitioned(
+async function fail(
   session: Session,
-  { options, report, turn }: TurnRequest,
-  build: IndexBuild,
+  { options, report }: TurnRequest,
+  { build, fault }: { build: IndexBuild; fault: PostgresFault },
 ): Promise<Next> {
+  await endBuild(session, options.ledgerSchema, build, { state: 'failed', fault });
+  report({ kind: 'ended', build, outcome: 'failed', fault });
+  return { kind: 'build-over' };
+}
+
+async function actOnPartitioned(session: Session, request: TurnRequest, build: IndexBuild): Promise<Next> {
+  const { options, report, turn } = request;
   const step = await advancePartitioned(session, options.ledgerSchema, build);
   switch (step.kind) {
     case 'partitions-first':
@@ -182,9 +160,7 @@ async function actOnPartitioned(
       return { kind: 'build-over' };
     case 'failed':
       report({ kind: 'turn', build, turn, decision: 'fail' });
-      await endBuild(session, options.ledgerSchema, build, { state: 'failed', fault: step.fault });
-      report({ kind: 'ended', build, outcome: 'failed', fault: step.fault });
-      return { kind: 'build-over' };
+      return fail(session, request, { build, fault: step.fault });
     default:
       return step satisfies never;
   }

@@ -29,7 +29,9 @@ export async function runLoneStep(
   const { statement } = step;
   await must(session, started);
   const limit = budget === undefined ? [] : [`set statement_timeout = ${Math.floor(budget)}`];
-  const settings = ['set lock_timeout = 0', ...limit, ...step.settings];
+  // An index that is built concurrently waits in nobody's way; whatever else is alone may stop an application.
+  const waits = step.kind === 'index-operation' ? ['set lock_timeout = 0'] : [];
+  const settings = [...waits, ...limit, ...step.settings];
   const prepared = await session.script(settings.join('\n;\n'));
   if (prepared.fault !== undefined) return { fault: prepared.fault, statement };
   if (!(interrupted && (await stands(session, step)))) {

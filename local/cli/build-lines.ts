@@ -1,9 +1,9 @@
+import { duration } from '../../lambda/migration/amounts.ts';
 import type { PostgresFault } from '../../lambda/migration/migration-error.ts';
 import { describeBlocker } from '../../lambda/postgres/blockers.ts';
 import type { BuildRow } from '../../lambda/postgres/index-build-rows.ts';
 import type { ProgressSeen } from '../../lambda/story/build-progress.ts';
 import type { BuildStatus } from '../../lambda/story/status.ts';
-import { duration } from './duration.ts';
 
 /** A build as the JSON document has it. */
 export interface BuildDocument {
@@ -110,7 +110,9 @@ export function describeLoss(build: BuildStatus): string {
   const name = `${nameOfBuild(build)} (${build.file}:${build.line})`;
   const { fault, attempts, state } = build;
   if (state === 'cancelled') return `${name} was cancelled.`;
-  const after = `${name} failed after ${attempts} attempt${attempts === 1 ? '' : 's'}`;
+  const when =
+    attempts === 0 ? 'before it was begun' : `after ${attempts} attempt${attempts === 1 ? '' : 's'}`;
+  const after = `${name} failed ${when}`;
   if (fault === undefined) return `${after}.`;
   const lines = [`${after}: ${fault.message} (SQLSTATE ${fault.sqlstate})`];
   if (fault.detail) lines.push(`Detail: ${fault.detail}`);

@@ -1,7 +1,7 @@
 import Table from 'cli-table3';
+import { duration } from '../../lambda/migration/amounts.ts';
 import type { BuildStatus } from '../../lambda/story/status.ts';
 import { type BuildOutcome, describeOutcome, describeProgress, outcomeOf } from './build-lines.ts';
-import { duration } from './duration.ts';
 import type { Terminal } from './terminal.ts';
 
 type Colors = Terminal['colors'];

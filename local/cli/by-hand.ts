@@ -1,12 +1,12 @@
 import {
   type CompiledMigrations,
   type IndexOperationStep,
-  type RelationName,
   statementsOf,
 } from '../../lambda/migration/migration.ts';
 import type { MigrationOptions } from '../../lambda/migration/options.ts';
 import { type PendingStep, plan } from '../../lambda/migration/plan.ts';
-import { mayBeSame, type PresentTable } from '../../lambda/migration/route.ts';
+import { mayBeSame, type RelationName } from '../../lambda/migration/relation-name.ts';
+import type { PresentTable } from '../../lambda/migration/route.ts';
 import { type BuildRow, readAllBuilds } from '../../lambda/postgres/index-build-rows.ts';
 import { concurrentCreate, concurrentDrop } from '../../lambda/postgres/index-statement.ts';
 import { readLedger } from '../../lambda/postgres/ledger.ts';

@@ -1,6 +1,6 @@
 import { hostname, userInfo } from 'node:os';
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import { compileMigrations } from '../../infra/compile-migrations.ts';
+import { compileLinted, type Levels } from '../../infra/lint-migrations.ts';
 import type { CompiledMigrations } from '../../lambda/migration/migration.ts';
 import { MigrationError } from '../../lambda/migration/migration-error.ts';
 import { defaultOptions, type IndexStrategy, type MigrationOptions } from '../../lambda/migration/options.ts';
@@ -8,6 +8,7 @@ import { type ConnectionTarget, parseConnectionUrl } from '../../lambda/postgres
 import type { RunCause } from '../../lambda/story/run.ts';
 import { type ExitCode, exitCode } from './exit-code.ts';
 import { Interrupted } from './interruption.ts';
+import { levelOption } from './lint-level.ts';
 
 /** What every verb that works on a database takes. */
 export interface DatabaseFlags extends RunFlags {
@@ -21,6 +22,11 @@ export interface DatabaseFlags extends RunFlags {
 interface RunFlags {
   readonly indexStrategy?: IndexStrategy;
   readonly smallTableRows?: number;
+  readonly level?: Levels;
+  readonly longestBlock?: number;
+  readonly dataCheckSeconds?: number;
+  readonly late?: MigrationOptions['lateMigrations'];
+  readonly missing?: MigrationOptions['missingMigrations'];
   readonly lockTimeout?: number;
   readonly lockBudget?: number;
   readonly maxAttempts?: number;
@@ -70,7 +76,19 @@ export function withRunFlags(command: Command): Command {
       whole,
       d.smallTableRows,
     )
-    .option('--lock-timeout <seconds>', 'one attempt waits so long for a lock', seconds, d.lockTimeoutSeconds)
+    .option(
+      '--longest-block <seconds>',
+      'nobody may be kept longer from a table that is not small',
+      seconds,
+      d.longestBlockSeconds,
+    )
+    .option(
+      '--data-check-seconds <seconds>',
+      'each search for data that would make a statement fail',
+      seconds,
+      d.dataCheckSeconds,
+    )
+    .option('--lock-timeout <seconds>', 'no attempt waits longer for a lock', seconds, d.lockTimeoutSeconds)
     .option('--lock-budget <seconds>', 'a step asks for its locks so long', seconds, d.lockBudgetSeconds)
     .option('--max-attempts <count>', 'attempts of one index build', positive, d.maxAttempts)
     .option('--attach-seconds <seconds>', 'a turn stays so long with a build', seconds, ATTACH_SECONDS)
@@ -79,7 +97,18 @@ export function withRunFlags(command: Command): Command {
       'tables that build side by side',
       positive,
       d.maxConcurrentTables,
-    );
+    )
+    .addOption(
+      new Option('--late <what>', 'pending files older than the newest applied one')
+        .choices(['apply', 'refuse'])
+        .default(d.lateMigrations),
+    )
+    .addOption(
+      new Option('--missing <what>', 'applied files that the folder lacks')
+        .choices(['ignore', 'refuse'])
+        .default(d.missingMigrations),
+    )
+    .addOption(levelOption());
 }
 
 export const DATABASE_HELP = `
@@ -100,7 +129,7 @@ export async function ask(flags: DatabaseFlags): Promise<Asked> {
   }
   const target = parseConnectionUrl(url, flags.databaseUrl === undefined ? 'DATABASE_URL' : '--database-url');
   return {
-    migrations: await compileMigrations(flags.dir),
+    migrations: compileLinted(flags.dir, { levels: flags.level ?? {} }),
     target,
     options: optionsOf(flags),
     cause: { kind: 'command line', actor: `${userName()}@${hostname()}` },
@@ -114,6 +143,10 @@ function optionsOf(flags: DatabaseFlags): MigrationOptions {
     ledgerSchema: flags.schema,
     indexStrategy: flags.indexStrategy ?? d.indexStrategy,
     smallTableRows: flags.smallTableRows ?? d.smallTableRows,
+    longestBlockSeconds: flags.longestBlock ?? d.longestBlockSeconds,
+    dataCheckSeconds: flags.dataCheckSeconds ?? d.dataCheckSeconds,
+    lateMigrations: flags.late ?? d.lateMigrations,
+    missingMigrations: flags.missing ?? d.missingMigrations,
     lockTimeoutSeconds: flags.lockTimeout ?? d.lockTimeoutSeconds,
     lockBudgetSeconds: flags.lockBudget ?? d.lockBudgetSeconds,
     maxAttempts: flags.maxAttempts ?? d.maxAttempts,

@@ -1,5 +1,6 @@
 import { writeFile } from 'node:fs/promises';
 import type { Command } from 'commander';
+import { count } from '../../lambda/migration/amounts.ts';
 import { MigrationError } from '../../lambda/migration/migration-error.ts';
 import { withSession } from '../../lambda/postgres/connect.ts';
 import { findByHand } from './by-hand.ts';
@@ -15,7 +16,6 @@ import {
 import { type ExitCode, exitCode } from './exit-code.ts';
 import { showFailure } from './failure.ts';
 import { psqlScript } from './psql-script.ts';
-import { count } from './run-display.ts';
 import { Terminal } from './terminal.ts';
 
 interface ExportFlags extends DatabaseFlags {

@@ -1,10 +1,11 @@
 import { type Command, InvalidArgumentError } from 'commander';
 import { countFindings, showFinding } from '../../infra/lint/show-finding.ts';
-import { type Finding, type Level, type Levels, lintMigrations } from '../../infra/lint-migrations.ts';
+import { type Finding, type Levels, lintMigrations } from '../../infra/lint-migrations.ts';
 import { parseVersion, type Version } from '../../lambda/migration/version.ts';
 import { DEFAULT_DIRECTORY, exitCodeOf, withJson } from './database-options.ts';
 import { type ExitCode, exitCode } from './exit-code.ts';
 import { showFailure } from './failure.ts';
+import { levelOption } from './lint-level.ts';
 import { Terminal } from './terminal.ts';
 
 interface LintFlags {
@@ -20,7 +21,7 @@ export function addLint(program: Command): void {
     .description('say what in the migrations blocks others, loses data or breaks code that runs')
     .option('--dir <directory>', 'folder of the migrations', DEFAULT_DIRECTORY)
     .option('--since <version>', 'take files up to this version as they are', version)
-    .option('--level <rule=level>', 'error, warning, advice or off; may be given many times', level, {})
+    .addOption(levelOption())
     .option('--strict', 'fail on warnings too')
     .addHelpText(
       'after',
@@ -89,10 +90,4 @@ function version(text: string): Version {
   const parsed = parseVersion(text);
   if (parsed === undefined) throw new InvalidArgumentError('A version is digits, such as 0042.');
   return parsed;
-}
-
-function level(text: string, levels: Levels): Levels {
-  const [, rule, given] = /^([a-z-]+)=(error|warning|advice|off)$/.exec(text) ?? [];
-  if (rule === undefined) throw new InvalidArgumentError('Give RULE=LEVEL, such as drop-column=error.');
-  return { ...levels, [rule]: given as Level };
 }

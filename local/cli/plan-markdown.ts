@@ -1,5 +1,6 @@
-import type { RunPlan, TablePlan } from '../../lambda/story/plan-run.ts';
-import { howOf, remarks, sizeOf, whileOf } from './plan-view.ts';
+import type { PlanFinding, RunPlan } from '../../lambda/story/plan-run.ts';
+import type { TablePlan } from '../../lambda/story/planned-tables.ts';
+import { applyText, buildStageText, buildText, howOf, remarks, sizeOf, whileOf } from './plan-view.ts';
 
 /** The same for a comment on a pull request. */
 export function planMarkdown(plan: RunPlan): string {
@@ -9,34 +10,56 @@ export function planMarkdown(plan: RunPlan): string {
     lines.push(...plan.refused.split('\n').map((line) => `> ${escapeText(line)}  `), '');
   }
   if (plan.files.length === 0) lines.push('Nothing is pending.', '');
-  else {
-    lines.push('| file | step | how | tables and locks | waits |', '|---|---|---|---|---|');
-    for (const { file, steps } of plan.files) {
-      for (const step of steps) {
-        const tables = step.tables.map(tableCell).join('<br>');
-        const cells = [
-          code(`${file}:${step.line}`),
-          step.step,
-          howOf(step),
-          tables,
-          escapeCell(step.waits ?? ''),
-        ];
-        lines.push(`| ${cells.join(' | ')} |`);
-      }
-    }
-    lines.push('');
-  }
-  lines.push(...remarks(plan).map((remark) => `- ${escapeText(remark)}`));
+  else lines.push(...stepTable(plan), '');
+  if (plan.stages.length > 0) lines.push('**In what order**', '', ...stageList(plan), '');
+  // What is refused stands at the top.
+  const others = plan.findings.filter(({ verdict }) => verdict !== 'refuse');
+  lines.push(...others.map(findingItem), ...remarks(plan).map((remark) => `- ${escapeText(remark)}`));
   return `${lines.join('\n').trimEnd()}\n`;
 }
 
+function stepTable({ files }: RunPlan): string[] {
+  const lines = ['| file | step | how | tables and locks | waits |', '|---|---|---|---|---|'];
+  for (const { file, steps } of files) {
+    for (const step of steps) {
+      const tables = step.tables.map(tableCell).join('<br>');
+      const cells = [
+        code(`${file}:${step.line}`),
+        step.step,
+        howOf(step),
+        tables,
+        escapeCell(step.waits ?? ''),
+      ];
+      lines.push(`| ${cells.join(' | ')} |`);
+    }
+  }
+  return lines;
+}
+
 function tableCell(table: TablePlan): string {
-  const { lock, blocks, work } = table;
+  const { lock, blocks } = table;
   const name = `${code(table.table)} (${sizeOf(table)})`;
   if (lock === undefined || blocks === undefined) return name;
   const strong = !table.isNew && (blocks === 'writes' || blocks === 'reads and writes');
-  const text = `${lock}, blocks ${blocks}${whileOf(work)}`;
+  const text = `${lock}, blocks ${blocks}${whileOf(table)}`;
   return `${name}: ${strong ? `**${text}**` : text}`;
+}
+
+function stageList({ stages }: RunPlan): string[] {
+  return stages.flatMap((stage, at) => {
+    const number = `${at + 1}.`;
+    if (stage.kind === 'apply') return [`${number} ${escapeText(applyText(stage))}`];
+    const tables = stage.tables.map(
+      ({ table, builds }) =>
+        `   - ${code(table)}: ${builds.map((build) => escapeText(buildText(build))).join(', then ')}`,
+    );
+    return [`${number} ${buildStageText(stage)}`, ...tables];
+  });
+}
+
+function findingItem({ file, line, what, rule, verdict }: PlanFinding): string {
+  const end = verdict === 'fails-build' ? ' The build would fail.' : '';
+  return `- ${code(`${file}:${line}`)} ${escapeText(what)}${end} (${code(rule)})`;
 }
 
 /** In a table a bar ends the cell, within code too. */

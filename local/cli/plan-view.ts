@@ -1,9 +1,12 @@
+import { byteSize, duration } from '../../lambda/migration/amounts.ts';
 import type { LockWork } from '../../lambda/migration/lock-modes.ts';
-import type { RunPlan, StepPlan, TablePlan } from '../../lambda/story/plan-run.ts';
-import { duration } from './duration.ts';
+import type { BuildStage, PlannedBuild, Stage } from '../../lambda/migration/stage.ts';
+import type { StepPlan } from '../../lambda/story/foresight.ts';
+import type { PlanFinding, RunPlan } from '../../lambda/story/plan-run.ts';
+import type { TablePlan } from '../../lambda/story/planned-tables.ts';
 import type { Terminal } from './terminal.ts';
 
-/** A plan for a person at a terminal: what each step does, on which tables, whom it keeps waiting. */
+/** A plan for a person at a terminal: what each step does, on which tables, whom it keeps waiting, in what order. */
 export function planView(plan: RunPlan, colors: Terminal['colors']): string {
   const lines: string[] = [];
   for (const { file, steps } of plan.files) {
@@ -15,6 +18,9 @@ export function planView(plan: RunPlan, colors: Terminal['colors']): string {
     }
   }
   if (plan.files.length === 0) lines.push('Nothing is pending.');
+  if (plan.stages.length > 0) lines.push('', colors.bold('In what order'), ...stageLines(plan.stages));
+  const found = plan.findings.map((finding) => colors.yellow(findingText(finding)));
+  if (found.length > 0) lines.push('', colors.bold('Found in the database'), ...found);
   return [...lines, ...remarks(plan).map((remark) => colors.yellow(remark)), ...refusal(plan, colors)].join(
     '\n',
   );
@@ -28,17 +34,17 @@ const HOW: Readonly<Record<StepPlan['how'], string>> = {
 };
 
 export function howOf({ how, estimatedSeconds, statements }: StepPlan): string {
-  const time = estimatedSeconds === undefined ? '' : `, about ${duration(estimatedSeconds)}`;
+  const time = about(estimatedSeconds);
   const count = statements.length === 1 ? '' : ` (${statements.length} statements)`;
   return `${HOW[how]}${count}${time}`;
 }
 
 function tableLine(table: TablePlan, colors: Terminal['colors']): string {
-  const { lock, blocks, work } = table;
+  const { lock, blocks } = table;
   const name = `${table.table} (${sizeOf(table)})`;
   if (lock === undefined || blocks === undefined) return name;
   // Nobody else can be using a table that does not exist yet.
-  const text = `${name}: ${lock} lock, blocks ${blocks}${whileOf(work)}`;
+  const text = `${name}: ${lock} lock, blocks ${blocks}${whileOf(table)}`;
   const harmless = table.isNew || blocks === 'nothing' || blocks === 'other DDL';
   return harmless ? text : colors.yellow(text);
 }
@@ -51,8 +57,18 @@ const WHILE: Readonly<Record<LockWork, string>> = {
   rewrite: ' while it rewrites the table',
 };
 
-export function whileOf(work: LockWork | undefined): string {
-  return work === undefined ? '' : WHILE[work];
+/** Less than a person notices. */
+const BLINK_SECONDS = 0.1;
+
+/** `, about 2.4 s`; of a blink nothing. */
+function about(seconds: number | undefined): string {
+  return seconds === undefined || seconds < BLINK_SECONDS ? '' : `, about ${duration(seconds)}`;
+}
+
+/** Time under a lock that stops no application says nothing. */
+export function whileOf({ work, seconds, blocks }: TablePlan): string {
+  if (work === undefined) return '';
+  return `${WHILE[work]}${blocks === 'nothing' || blocks === 'other DDL' ? '' : about(seconds)}`;
 }
 
 /** `new`, `412 rows`, `over 10,000 rows, 1.2 GB` */
@@ -60,16 +76,48 @@ export function sizeOf({ isNew, rows, moreRows, bytes }: TablePlan): string {
   if (isNew) return 'new';
   if (rows === undefined) return 'size not looked at';
   const count = `${moreRows ? 'over ' : ''}${rows.toLocaleString('en')} row${rows === 1 ? '' : 's'}`;
-  return bytes === undefined || bytes === 0 ? count : `${count}, ${size(bytes)}`;
+  return bytes === undefined || bytes === 0 ? count : `${count}, ${byteSize(bytes)}`;
 }
 
-const UNITS = ['B', 'kB', 'MB', 'GB', 'TB'];
+function stageLines(stages: readonly Stage[]): string[] {
+  return stages.flatMap((stage, at) => {
+    const number = `${at + 1}.`;
+    if (stage.kind === 'apply') return [`  ${number} ${applyText(stage)}`];
+    const tables = stage.tables.map(
+      ({ table, builds }) => `       ${table}: ${builds.map(buildText).join(', then ')}`,
+    );
+    return [`  ${number} ${buildStageText(stage)}`, ...tables];
+  });
+}
 
-/** As Postgres's pg_size_pretty counts: 1 kB is 1,024 bytes. */
-function size(bytes: number): string {
-  const power = Math.min(UNITS.length - 1, Math.floor(Math.log2(Math.max(1, bytes)) / 10));
-  const value = bytes / 1024 ** power;
-  return `${value >= 10 || power === 0 ? Math.round(value) : value.toFixed(1)} ${UNITS[power]}`;
+/** `apply 0007_activity.sql … 0009_popular_words.sql (4 steps)` */
+export function applyText({ files, steps }: Extract<Stage, { kind: 'apply' }>): string {
+  const [first = '', last = first] = [files[0], files.at(-1)];
+  const names = first === last ? first : `${first} … ${last}`;
+  return `apply ${names} (${steps} step${steps === 1 ? '' : 's'})`;
+}
+
+/** `build the indexes of 6 tables, 4 side by side, about 12 min` */
+export function buildStageText({ tables, sideBySide, estimatedSeconds }: BuildStage): string {
+  const time = about(estimatedSeconds);
+  if (tables.length === 1) return `build the indexes of 1 table, one after the other${time}`;
+  return `build the indexes of ${tables.length} tables, ${Math.min(sideBySide, tables.length)} side by side${time}`;
+}
+
+export function buildText({ index, state, estimatedSeconds }: PlannedBuild): string {
+  const notes = `${state === 'new' ? '' : `, ${state}`}${about(estimatedSeconds)}`;
+  const name = index === '' ? 'all its indexes' : index;
+  return notes === '' ? name : `${name} (${notes.slice(2)})`;
+}
+
+const VERDICTS: Readonly<Record<PlanFinding['verdict'], string>> = {
+  refuse: '',
+  'fails-build': ' The build would fail.',
+  show: '',
+};
+
+export function findingText({ file, line, column, what, rule, verdict, next }: PlanFinding): string {
+  return `${file}:${line}:${column}: ${what}${VERDICTS[verdict]} [${rule}]\n  Next: ${next}`;
 }
 
 /** What a person should hear beside the steps. */
@@ -84,8 +132,17 @@ export function remarks({ builds, late, reformatted, unknown }: RunPlan): string
   ];
 }
 
-function refusal({ refused }: RunPlan, colors: Terminal['colors']): string[] {
-  return refused === undefined
-    ? []
-    : ['', colors.red('A run would stop before it touches anything:'), refused];
+/** Findings have been shown already. */
+function refusal({ refused, findings }: RunPlan, colors: Terminal['colors']): string[] {
+  if (refused === undefined) return [];
+  const shown = findings.some(({ verdict }) => verdict === 'refuse');
+  return [
+    '',
+    colors.red('A run would stop before it touches anything:'),
+    shown ? firstLine(refused) : refused,
+  ];
+}
+
+function firstLine(text: string): string {
+  return text.split('\n')[0] ?? '';
 }

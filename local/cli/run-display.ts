@@ -1,11 +1,12 @@
+import { count, duration } from '../../lambda/migration/amounts.ts';
 import type { Plan } from '../../lambda/migration/plan.ts';
 import { describeBlocker } from '../../lambda/postgres/blockers.ts';
+import { showFinding } from '../../lambda/story/deploy-finding.ts';
 import type { RunEvent } from '../../lambda/story/run.ts';
-import type { TurnEvent } from '../../lambda/story/turn.ts';
+import type { TurnEvent } from '../../lambda/story/turn-request.ts';
 import { appliedLines } from './applied-lines.ts';
 import { BuildBars } from './build-bars.ts';
 import { describeOutcome, describeProgress, nameOfBuild } from './build-lines.ts';
-import { duration } from './duration.ts';
 import type { Terminal } from './terminal.ts';
 
 /** Where no bars are drawn, a line about a build's progress comes at most so often. */
@@ -21,7 +22,6 @@ export class RunDisplay {
   /** When a build had its last line of progress. */
   readonly #lineAt = new Map<string, number>();
   #saidWaiting = false;
-  #saidLocked = '';
 
   constructor(terminal: Terminal) {
     this.#terminal = terminal;
@@ -35,6 +35,11 @@ export class RunDisplay {
         break;
       case 'applied':
         for (const { verb, what } of appliedLines(event.steps)) this.#line('green', verb, what);
+        break;
+      case 'linted':
+        // Those that are refused are the run's error.
+        for (const finding of event.findings)
+          if (finding.verdict === 'show') this.#line('yellow', finding.rule, showFinding(finding));
         break;
       case 'waiting-for-run':
         if (!this.#saidWaiting)
@@ -91,12 +96,13 @@ export class RunDisplay {
     this.#line('dim', 'pending', `${count(files, 'migration')}, ${count(pending.length, 'step')}`);
   }
 
-  #locked({ file, blockers, attempt, retryInMilliseconds }: Extract<RunEvent, { kind: 'locked' }>): void {
-    const by = blockers.length === 0 ? '' : `, held by ${blockers.map(describeBlocker).join('; ')}`;
-    const first = this.#saidLocked !== file;
-    this.#saidLocked = file;
-    const again = `attempt ${attempt} found its locks taken, again in ${duration(retryInMilliseconds / 1000)}`;
-    this.#line('yellow', 'locked', `${file}: ${again}${first || attempt % 5 === 0 ? by : ''}`);
+  #locked({ file, attempt, next, inMilliseconds, blockers }: Extract<RunEvent, { kind: 'locked' }>): void {
+    const by = blockers.map(describeBlocker).join('; ');
+    const text =
+      next === 'try'
+        ? `attempt ${attempt} found its locks taken, again in ${duration(inMilliseconds / 1000)}${by && `, held by ${by}`}`
+        : `waits, and keeps nobody else waiting, until these are gone: ${by}`;
+    this.#line('yellow', 'locked', `${file}: ${text}`);
   }
 
   #progress({ build, progress }: Extract<TurnEvent, { kind: 'progress' }>): void {
@@ -140,9 +146,4 @@ export class RunDisplay {
     const line = `${this.#terminal.colors[colour](verb.padEnd(VERB_CHARACTERS))}${text}`;
     if (!this.#bars.line(line)) this.#terminal.line(line);
   }
-}
-
-/** `1 step`, `2 steps` */
-export function count(number: number, noun: string): string {
-  return `${number.toLocaleString('en')} ${noun}${number === 1 ? '' : 's'}`;
 }

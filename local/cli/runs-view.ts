@@ -1,7 +1,7 @@
+import { duration } from '../../lambda/migration/amounts.ts';
 import type { RunStatus } from '../../lambda/story/recent-runs.ts';
 import type { Status } from '../../lambda/story/status.ts';
-import { duration } from './duration.ts';
-import type { View } from './status-view.ts';
+import type { View } from './view.ts';
 
 /** The last run in full, and those before it a line each: who did what, when, and how it ended. */
 export function runsPart({ runs: [last, ...earlier] }: Status, { colors, now }: View): string {

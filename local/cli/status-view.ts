@@ -2,15 +2,7 @@ import type { MigrationStatus, Status } from '../../lambda/story/status.ts';
 import { describeLoss, isLost, isOpen } from './build-lines.ts';
 import { buildsTable, progressLines } from './builds-table.ts';
 import { runsPart } from './runs-view.ts';
-import type { Terminal } from './terminal.ts';
-
-export interface View {
-  readonly colors: Terminal['colors'];
-  /** List every migration and every build, also those that are long over. */
-  readonly all: boolean;
-  /** Milliseconds since 1970. */
-  readonly now: number;
-}
+import type { View } from './view.ts';
 
 type State = MigrationStatus['state'];
 

@@ -1,6 +1,6 @@
 import type { RunEvent } from '../../lambda/story/run.ts';
 import type { BuildStatus, Status } from '../../lambda/story/status.ts';
-import type { TurnEvent } from '../../lambda/story/turn.ts';
+import type { TurnEvent } from '../../lambda/story/turn-request.ts';
 
 /** What one `up` did, gathered from what it reports. */
 export class UpRecord {
@@ -26,6 +26,7 @@ export class UpRecord {
       case 'ended':
         this.#builds.add(event.build.id);
         return;
+      case 'linted':
       case 'waiting-for-run':
       case 'locked':
       case 'reconnecting':

@@ -1,7 +1,6 @@
+import { count, duration } from '../../lambda/migration/amounts.ts';
 import { buildDocument, isOpen } from './build-lines.ts';
-import { duration } from './duration.ts';
 import type { UpEnd } from './migrate-up.ts';
-import { count } from './run-display.ts';
 import type { UpRecord } from './up-record.ts';
 
 /** All of the JSON document but `ok` and `error`. */

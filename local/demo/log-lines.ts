@@ -48,10 +48,26 @@ export function describeLogLine(logged: LogLine, colors: Terminal['colors']): st
     case 'waiting-for-builds':
       return [`${yellow(verb('waiting'))}${String(logged.file)}: ${String(logged.because)}`];
     case 'locked':
-      return [`${yellow(verb('locked'))}${String(logged.file)}, trying again`];
+      return [`${yellow(verb('locked'))}${String(logged.file)}, ${describeLocked(logged)}`];
     default:
       return [];
   }
+}
+
+const lockedLine = v.object({
+  next: v.picklist(['try', 'hold-back']),
+  blockers: v.array(v.object({ pid: v.number(), application: v.string(), state: v.string() })),
+});
+
+function describeLocked(logged: LogLine): string {
+  const { success, output } = v.safeParse(lockedLine, logged);
+  if (!success) return 'trying again';
+  const by = output.blockers
+    .map(({ pid, application, state }) => `pid ${pid} (${application || 'no name'}, ${state})`)
+    .join(', ');
+  return output.next === 'try'
+    ? `trying again${by && `; held by ${by}`}`
+    : `waiting, with nobody behind us, for ${by}`;
 }
 
 interface AppliedFile {

@@ -1,24 +1,13 @@
 import { environment } from '../../lambda/environment.ts';
 import { type AwsEndpoint, withAwsEndpoint } from '../aws-endpoint.ts';
-import type { Terminal } from '../cli/terminal.ts';
 import { type EmbeddedPostgres, withEmbeddedPostgres } from '../embedded-postgres.ts';
 import { NEON_COMPUTE_SETTINGS, withNeonProxy } from '../neon-proxy.ts';
 import { LocalCloudFormation } from '../provider-framework.ts';
 import { SECRET_NAME } from './assembly.ts';
+import type { Play } from './play.ts';
 import { Stage } from './stage.ts';
 import { type Database, tellStory } from './story.ts';
 import { withClient } from './with-client.ts';
-
-export interface Play {
-  /** Messages in the example. */
-  readonly rows: number;
-  readonly chaos: boolean;
-  readonly terminal: Terminal;
-  /** For everything that is written: removed by the caller. */
-  readonly directory: string;
-  readonly migrations: string;
-  readonly signal: AbortSignal;
-}
 
 /**
  * Sets the scene and plays a deploy in it; true where all became valid. Everything but AWS's own machines is what a

@@ -1,7 +1,7 @@
 import Table from 'cli-table3';
+import { duration } from '../../lambda/migration/amounts.ts';
 import type { Status } from '../../lambda/story/status.ts';
 import { outcomeOf } from '../cli/build-lines.ts';
-import { duration } from '../cli/duration.ts';
 import type { Terminal } from '../cli/terminal.ts';
 import type { ChaosBlow } from '../faults/chaos.ts';
 import type { QueryResult } from './queries.ts';

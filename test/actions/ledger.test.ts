@@ -189,6 +189,49 @@ describe('plan and status', () => {
     expect(waiting?.file).toBe('4_waits.sql');
   });
 
+  it('tell in what order, what side by side, and how long by this database’s own builds', async () => {
+    const tables = { '1_tables.sql': `${largeTable('a')}\n${largeTable('b')}` };
+    await operator.deploy(tables);
+    const before = { ...tables, '2_index.sql': 'create index concurrently b_x on b (x);' };
+    expect((await operator.plan(before)).stages).toMatchObject([
+      { kind: 'apply', steps: 1 },
+      // Nothing has been built here yet.
+      { kind: 'build', estimatedSeconds: undefined },
+    ]);
+    await operator.deploy(before);
+    const { stages } = await operator.plan({
+      ...before,
+      '3_indexes.sql':
+        'create index concurrently a_1 on a (x); create index concurrently b_1 on b (x); create index concurrently a_2 on a (x, id);',
+      '4_waits.sql': 'alter table a add column y int;',
+      '5_last.sql': 'create index concurrently a_3 on a (y); drop index concurrently b_x;',
+    });
+    const time = expect.any(Number);
+    const build = (index: string, estimatedSeconds = time) => ({ index, state: 'new', estimatedSeconds });
+    expect(stages).toEqual([
+      { kind: 'apply', files: ['3_indexes.sql'], steps: 3 },
+      {
+        kind: 'build',
+        sideBySide: 4,
+        estimatedSeconds: time,
+        tables: [
+          { table: 'public.a', builds: [build('a_1'), build('a_2')] },
+          { table: 'public.b', builds: [build('b_1')] },
+        ],
+      },
+      { kind: 'apply', files: ['4_waits.sql', '5_last.sql'], steps: 3 },
+      {
+        kind: 'build',
+        sideBySide: 4,
+        estimatedSeconds: time,
+        tables: [
+          { table: 'public.a', builds: [build('a_3')] },
+          { table: 'public.b', builds: [build('b_x', 0)] },
+        ],
+      },
+    ]);
+  });
+
   it('tell of a plain CREATE INDEX what the run would say', async () => {
     const large = { '1_large.sql': largeTable('large') };
     await operator.deploy(large);

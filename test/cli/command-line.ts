@@ -42,7 +42,7 @@ export class Migrate {
   #stderr = '';
 
   constructor(args: readonly string[], env: Readonly<Record<string, string>> = {}) {
-    const { DATABASE_URL: _url, FORCE_COLOR: _color, ...rest } = process.env;
+    const { DATABASE_URL: _url, FORCE_COLOR: _color, NO_COLOR: _plain, ...rest } = process.env;
     const child = spawn(process.execPath, [bundled, ...args], {
       cwd: root,
       env: { ...rest, ...env },

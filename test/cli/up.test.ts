@@ -204,7 +204,7 @@ Next: correct 2_bad.sql and run again; the run continues with this step.
 
   it('says in Postgres’s words why a build failed, leaves no INVALID index, and tries it again when the file is mended', async () => {
     const flags = await withWords(indexes, 199);
-    const up = await migrate(['up', ...flags], env);
+    const up = await migrate(['up', ...flags, '--data-check-seconds', '0'], env);
     expect(up.code).toBe(1);
     expect(up.stdout).toMatch(
       /failed {6}words_word on public\.words after .*: could not create unique index "words_word" \(SQLSTATE 23505\)\n/,
@@ -220,6 +220,19 @@ Next: mend the cause, then run again: failed builds are tried again.
     const mended = await migrate(['up', ...flags], env);
     expect(mended.code, mended.stderr).toBe(0);
     expect(mended.stdout).toMatch(/Done in .* s: 1 migration applied, 1 index build valid\.\n$/);
+  });
+
+  it('shows the duplicates before it builds a unique index, which is then not begun', async () => {
+    const flags = await withWords(indexes, 199);
+    const { code, stderr } = await migrate(['up', ...flags], env);
+    expect({ code, stderr }).toEqual({
+      code: 1,
+      stderr: `words_word on public.words (2_indexes.sql:1) failed before it was begun: could not create unique index "words_word": 1 value of (word) in more than one row (SQLSTATE 23505)
+Detail: Such as (0) in 2 rows.
+Hint: Leave one row of each, then retry. Nothing was built.
+Next: mend the cause, then run again: failed builds are tried again.
+`,
+    });
   });
 
   it('waits for another run, says so once, and then has its turn', async () => {
@@ -240,6 +253,21 @@ applied     1_words
 Done in N s: 1 migration applied.
 `,
     });
+  });
+
+  it('waits for a table that somebody holds, says who, and keeps nobody else waiting', async () => {
+    const directory = await withWords({ '1_column.sql': 'alter table words add column note text;' });
+    const holder = await writer();
+    const up = new Migrate(['up', ...directory], env);
+    await up.says('locked');
+    // In vain would it be to queue behind him, and whoever came after would wait too.
+    await database.query('set lock_timeout = 500; select * from words limit 1');
+    await holder.query('commit');
+    const { code, stdout } = await up.ended;
+    expect(code).toBe(0);
+    expect(said(stdout).replace(/pid \d+/, 'pid N')).toContain(
+      'locked      1_column.sql: waits, and keeps nobody else waiting, until these are gone: pid N (OWNER, idle in transaction for N s, RowExclusiveLock on words)\napplied     1_column\n',
+    );
   });
 
   it('adopts an index that somebody has built by hand', async () => {

@@ -4,6 +4,7 @@ import { lockWorks } from '../../lambda/migration/lock-modes.ts';
 import { statementsOf } from '../../lambda/migration/migration.ts';
 import { createDatabase, type FreshDatabase } from '../support/fresh-database.ts';
 import { compileFiles } from './compile-text.ts';
+import { isNewerThanServer } from './newer-syntax.ts';
 
 const TYPES = [
   'int',
@@ -148,7 +149,9 @@ describe('what a compiled statement does under its lock', () => {
   }
 
   it.each(STATEMENTS)('%s', async (sql) => {
-    expect(claimed('', sql)).toBe(await rewrites('', sql));
+    const seen = await rewrites('', sql);
+    if (isNewerThanServer(sql)) expect(seen).toContain('syntax error');
+    else expect(claimed('', sql)).toBe(seen);
   });
 
   it.each(TYPES)('a column of type %s given another one', async (from) => {

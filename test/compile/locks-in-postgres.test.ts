@@ -1,8 +1,10 @@
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type RelationName, statementsOf, type Touches } from '../../lambda/migration/migration.ts';
+import { statementsOf, type Touches } from '../../lambda/migration/migration.ts';
+import type { RelationName } from '../../lambda/migration/relation-name.ts';
 import { createDatabase, type FreshDatabase } from '../support/fresh-database.ts';
 import { compileFiles } from './compile-text.ts';
+import { isNewerThanServer, NEWER_REFUSED } from './newer-syntax.ts';
 
 const SETUP = `
   create table a (id int primary key, x int, note text);
@@ -262,6 +264,10 @@ describe('a statement that would meet an index build says so', () => {
 
   it.each(STATEMENTS)('%s', async (sql) => {
     const touches = touchesOf(sql);
+    if (isNewerThanServer(sql)) {
+      await expect(lockedBy(sql)).rejects.toMatchObject({ code: expect.toBeOneOf([...NEWER_REFUSED]) });
+      return;
+    }
     const locked = await lockedBy(sql);
     expect(touches.opaque).toBe(OPAQUE.has(sql));
     if (touches.opaque) return;

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { type RelationName, statementsOf, type Touches } from '../../lambda/migration/migration.ts';
+import { statementsOf, type Touches } from '../../lambda/migration/migration.ts';
+import type { RelationName } from '../../lambda/migration/relation-name.ts';
 import { compileFiles, compileStatement } from './compile-text.ts';
 
 type Lists = Pick<Touches, 'creates' | 'changes' | 'writes' | 'upserts' | 'indexes'>;

@@ -3,7 +3,8 @@ import { onTestFinished } from 'vitest';
 import type { TurnResult } from '../../lambda/index-build/loop-task.ts';
 import { defaultOptions, type MigrationOptions } from '../../lambda/migration/options.ts';
 import { parseConnectionUrl } from '../../lambda/postgres/connection-target.ts';
-import { type TurnEvent, takeTurn } from '../../lambda/story/turn.ts';
+import { takeTurn } from '../../lambda/story/turn.ts';
+import type { TurnEvent } from '../../lambda/story/turn-request.ts';
 import { closeServer, listen } from '../../local/listen.ts';
 import type { FreshDatabase } from '../support/fresh-database.ts';
 

@@ -1,10 +1,11 @@
 import pg from 'pg';
 import { beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import { describeBlocker } from '../../lambda/postgres/blockers.ts';
-import type { TurnEvent } from '../../lambda/story/turn.ts';
+import type { TurnEvent } from '../../lambda/story/turn-request.ts';
 import { freshScenario, type Scenario, scenarioOn } from '../story/scenario.ts';
 import { expectEventually } from '../support/expect-eventually.ts';
 import { freshDatabase } from '../support/fresh-database.ts';
+import { serverMajor } from '../support/server-major.ts';
 import { startServer } from '../support/start-server.ts';
 import { slowTable, theBuild, turnOf } from './building.ts';
 
@@ -68,8 +69,9 @@ describe('what passes is tried again', () => {
     const options = { maintenanceWorkMemMegabytes: 1, parallelWorkers: 0 };
     await scenario.run({ '2_index.sql': files['2_index.sql'] }, options);
     const { message } = await scenario.loop({ '2_index.sql': files['2_index.sql'] }, options);
+    const limit = serverMajor >= 18 ? '"temp_file_limit"' : 'temp_file_limit';
     expect(message).toContain(
-      'failed after 3 attempts: temporary file size exceeds "temp_file_limit" (64kB) (SQLSTATE 53400)',
+      `failed after 3 attempts: temporary file size exceeds ${limit} (64kB) (SQLSTATE 53400)`,
     );
     expect(await invalid()).toEqual([]);
   });
@@ -146,7 +148,7 @@ it('a failed build does not stop its neighbours, and the end names each that fai
     '3_b.sql': 'create index concurrently b_x on b (x);',
     '4_c.sql': '\ncreate unique index concurrently c_y on c (y);',
   };
-  const { outcome, message } = await scenario.deploy(files);
+  const { outcome, message } = await scenario.deploy(files, { dataCheckSeconds: 0 });
   expect(outcome).toBe('failed');
   const said = (name: string, file: string) =>
     `${name}_y on public.${name} (${file}) failed after 1 attempt: could not create unique index "${name}_y" (SQLSTATE 23505); Key (y)=(1) is duplicated. Next: mend the cause, then run again (or the action retry).`;

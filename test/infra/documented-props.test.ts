@@ -3,6 +3,9 @@ import { describe, expect, it } from 'vitest';
 
 const read = (file: string): string => readFileSync(new URL(`../../${file}`, import.meta.url), 'utf8');
 
+/** The construct's own, and those of a run. */
+const PROPS = ['infra/postgres-migrations-props.ts', 'infra/run-props.ts'].map(read).join('\n');
+
 /** First cells of the rows of the table under a heading, in code marks. */
 function documented(heading: string): string[] {
   const [, section = ''] = read('docs/using-the-construct.md').split(`\n## ${heading}\n`);
@@ -12,17 +15,13 @@ function documented(heading: string): string[] {
 
 describe('the table of props', () => {
   it('has each prop of the construct, and no other', () => {
-    const props = [...read('infra/postgres-migrations-props.ts').matchAll(/^ {2}readonly (\w+)\??:/gm)].map(
-      ([, name = '']) => name,
-    );
+    const props = [...PROPS.matchAll(/^ {2}readonly (\w+)\??:/gm)].map(([, name = '']) => name);
     expect(props.length).toBeGreaterThan(20);
     expect(documented('Props').sort()).toEqual(props.sort());
   });
 
   it('calls required what is required', () => {
-    const required = [...read('infra/postgres-migrations-props.ts').matchAll(/^ {2}readonly (\w+):/gm)].map(
-      ([, name = '']) => name,
-    );
+    const required = [...PROPS.matchAll(/^ {2}readonly (\w+):/gm)].map(([, name = '']) => name);
     const said = [...read('docs/using-the-construct.md').matchAll(/^\| `(\w+)` \| required \|/gm)];
     expect(said.map(([, name = '']) => name)).toEqual(required);
   });

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { App, Stack } from 'aws-cdk-lib';
 import * as secretsmanager from 'aws-cdk-lib/aws-secretsmanager';
 import pg from 'pg';
-import { onTestFinished, vi } from 'vitest';
+import { afterAll, onTestFinished, vi } from 'vitest';
 import { PostgresMigrations } from '../../infra/postgres-migrations.ts';
 import type { PostgresMigrationsProps } from '../../infra/postgres-migrations-props.ts';
 import { type AwsEndpoint, startAwsEndpoint } from '../../local/aws-endpoint.ts';
@@ -120,16 +120,9 @@ export async function everythingIn(database: FreshDatabase): Promise<unknown> {
 }
 
 const assemblies = new Map<string, string>();
-let homeOfAssemblies: string | undefined;
-
-/** Where all of them lie; it goes when the process does. */
-function home(): string {
-  if (homeOfAssemblies !== undefined) return homeOfAssemblies;
-  const directory = mkdtempSync(join(tmpdir(), 'assemblies-'));
-  process.once('exit', () => rmSync(directory, { recursive: true, force: true }));
-  homeOfAssemblies = directory;
-  return directory;
-}
+/** Where all of a test file's lie. */
+const home = mkdtempSync(join(tmpdir(), 'assemblies-'));
+afterAll(() => rmSync(home, { recursive: true, force: true }));
 
 /** Synthesizes the stack with these migrations; the same ones once per test file. */
 export function assemblyOf(
@@ -142,7 +135,7 @@ export function assemblyOf(
   if (known !== undefined) return known;
   const folder = temporaryFolder();
   for (const [name, sql] of Object.entries(files)) writeFileSync(join(folder, name), sql);
-  const outdir = mkdtempSync(join(home(), 'assembly-'));
+  const outdir = mkdtempSync(join(home, 'assembly-'));
   const app = new App({ outdir, analyticsReporting: false, treeMetadata: false });
   const stack = new Stack(app, 'Stack');
   const secret = secretsmanager.Secret.fromSecretNameV2(stack, 'Secret', SECRET);

@@ -1,5 +1,6 @@
 import type { BuildState, RecordedBuild, RecordedStep, StepState } from '../../lambda/migration/ledger.ts';
-import type { Migration, RelationName, Statement, Step, Touches } from '../../lambda/migration/migration.ts';
+import type { Migration, Statement, Step, Touches } from '../../lambda/migration/migration.ts';
+import type { RelationName } from '../../lambda/migration/relation-name.ts';
 import { parseVersion, type Version } from '../../lambda/migration/version.ts';
 
 /** Values for the tests of pure functions; the compiler makes the real ones. */

@@ -34,6 +34,7 @@ describe('the plan', () => {
       reformatted: [],
       late: [],
       unknown: [],
+      newest: '2',
     });
   });
 
@@ -105,7 +106,7 @@ describe('an applied file that changed', () => {
         code: 'drift',
         what: '2_name.sql: step 2 of 3 of this migration was applied with other statements than the file has now (checksum applied bytes of 2, file as it is).',
         applied: 'nothing by this run.',
-        next: 'restore the file and put the change into a new migration; or, if the database already agrees with the file, accept it with the action repair, version 2.',
+        next: 'restore the file and put the change into a new migration; or, if the database already agrees with the file, accept it: {"action": "repair", "version": "2", "accept": "checksum", "confirm": true}, on the command line repair 2 --accept-checksum --confirm.',
       }),
     );
   });

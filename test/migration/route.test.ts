@@ -1,10 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import type { IndexOperation } from '../../lambda/migration/migration.ts';
 import {
-  mayBeSame,
   type PresentTable,
   type RouteFacts,
-  relationKey,
   routeOf,
   type TableFacts,
 } from '../../lambda/migration/route.ts';
@@ -81,14 +79,4 @@ it('CREATE INDEX under a name that is taken is the loop’s to adopt, rebuild or
   expect(route(create, { nameTaken: true, tables: [table(1)], strategy: 'inline' })).toBe('hand-off');
   expect(route(create, { nameTaken: true, createdByRun: true })).toBe('inline');
   expect(route(drop, { nameTaken: true, tables: [table(1)] })).toBe('inline');
-});
-
-it('names may mean the same relation where a schema is left out', () => {
-  const inShop = { schema: 'shop', name: 'orders' };
-  expect(mayBeSame(orders, inShop)).toBe(true);
-  expect(mayBeSame(inShop, orders)).toBe(true);
-  expect(mayBeSame(inShop, { schema: 'archive', name: 'orders' })).toBe(false);
-  expect(mayBeSame(inShop, { schema: 'shop', name: 'users' })).toBe(false);
-  expect(relationKey(inShop)).not.toBe(relationKey(orders));
-  expect(relationKey({ schema: 'a', name: 'b.c' })).not.toBe(relationKey({ schema: 'a.b', name: 'c' }));
 });

@@ -28,7 +28,7 @@ describe('an applied file that changed', () => {
       [
         `1_users.sql: this migration was applied with other statements than the file has now (checksum applied ${await checksum(files['1_users.sql'])}, file ${await checksum(changed)}).`,
         'Applied: nothing by this run.',
-        'Next: restore the file and put the change into a new migration; or, if the database already agrees with the file, accept it with the action repair, version 1.',
+        'Next: restore the file and put the change into a new migration; or, if the database already agrees with the file, accept it: {"action": "repair", "version": "1", "accept": "checksum", "confirm": true}, on the command line repair 1 --accept-checksum --confirm.',
       ].join('\n'),
     );
     expect(await scenario.query(`select to_regclass('new') as new`)).toEqual([{ new: null }]);

@@ -2,7 +2,7 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { onTestFinished } from 'vitest';
-import { compileMigrations } from '../../infra/compile-migrations.ts';
+import { compileLinted } from '../../infra/lint-migrations.ts';
 import type { SettleResult } from '../../lambda/index-build/loop-task.ts';
 import type { CompiledMigrations } from '../../lambda/migration/migration.ts';
 import { MigrationError } from '../../lambda/migration/migration-error.ts';
@@ -11,7 +11,7 @@ import { parseConnectionUrl } from '../../lambda/postgres/connection-target.ts';
 import type { RunEvent, RunResult } from '../../lambda/story/run.ts';
 import { runMigrations } from '../../lambda/story/run-migrations.ts';
 import { readStatus, type Status } from '../../lambda/story/status.ts';
-import type { TurnEvent } from '../../lambda/story/turn.ts';
+import type { TurnEvent } from '../../lambda/story/turn-request.ts';
 import { type InProcessLoop, runLoop } from '../../local/in-process-loop.ts';
 import { type FreshDatabase, freshDatabase } from '../support/fresh-database.ts';
 
@@ -24,6 +24,7 @@ export interface ScenarioOptions extends Partial<MigrationOptions> {
   /** Another way to the same database: the URL of a proxy. */
   readonly url?: string;
   readonly deadline?: number;
+  readonly signal?: AbortSignal;
   /** Hears everything that is reported; what it throws ends the run, as a process that dies. */
   readonly hears?: (event: RunEvent | TurnEvent) => void;
 }
@@ -61,13 +62,14 @@ export async function freshScenario(given: ScenarioOptions = {}): Promise<Scenar
 export function scenarioOn(database: FreshDatabase, given: ScenarioOptions = {}): Scenario {
   const events: (RunEvent | TurnEvent)[] = [];
   const request = async (files: Files, options: ScenarioOptions = {}): Promise<InProcessLoop> => {
-    const { dblink: _, url = database.url, deadline, hears, ...rest } = { ...given, ...options };
+    const { dblink: _, url = database.url, deadline, signal, hears, ...rest } = { ...given, ...options };
     return {
       migrations: await compile(files),
       target: parseConnectionUrl(url, 'The URL'),
       options: { ...defaultOptions, smallTableRows: SMALL_TABLE_ROWS, ...rest },
       cause: { kind: 'cloudformation', actor: 'Update of stack test' },
       deadline,
+      ...(signal && { signal }),
       report: (event) => {
         events.push(event);
         hears?.(event);
@@ -112,7 +114,7 @@ export function scenarioOn(database: FreshDatabase, given: ScenarioOptions = {})
   };
 }
 
-/** Compiles files as a folder of migrations. */
+/** Compiles files as a folder of migrations, as the construct does. */
 export async function compile(files: Files): Promise<CompiledMigrations> {
   const directory = await mkdtemp(join(tmpdir(), 'scenario-'));
   onTestFinished(() => rm(directory, { recursive: true, force: true }));
@@ -120,7 +122,7 @@ export async function compile(files: Files): Promise<CompiledMigrations> {
     await mkdir(dirname(join(directory, file)), { recursive: true });
     await writeFile(join(directory, file), sql);
   }
-  return compileMigrations(directory);
+  return compileLinted(directory);
 }
 
 /** A file that creates a table of 500 rows, which is large here; its columns are `id` and `x`, each of them unique. */

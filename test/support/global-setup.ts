@@ -8,6 +8,8 @@ export interface SharedPostgres {
   readonly user: string;
   readonly password: string;
   readonly logFile: string;
+  /** 18, 17, … */
+  readonly major: number;
 }
 
 declare module 'vitest' {
@@ -18,10 +20,16 @@ declare module 'vitest' {
 
 /** One server for the whole run; each test makes a database of its own in it. */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
-  const { host, port, user, password, logFile, stop } = await startEmbeddedPostgres({
+  const { stop, ...postgres } = await startEmbeddedPostgres({
     durability: 'none',
     settings: { max_connections: 300, deadlock_timeout: '200ms' },
   });
-  project.provide('sharedPostgres', { host, port, user, password, logFile });
+  const expected = process.env.POSTGRES_MAJOR;
+  if (expected !== undefined && Number(expected) !== postgres.major) {
+    await stop();
+    throw new Error(`POSTGRES_MAJOR is ${expected}, but the server is PostgreSQL ${postgres.major}.`);
+  }
+  const { host, port, user, password, logFile, major } = postgres;
+  project.provide('sharedPostgres', { host, port, user, password, logFile, major });
   return stop;
 }

@@ -14,6 +14,7 @@ export const changeColumnType: Rule = {
   severity: 'warning',
   title: "a change of a column's type that writes the table anew",
   aboutLocks: true,
+  bySize: true,
   *check(context) {
     const { alteration } = context;
     if (alteration === undefined || !context.isExisting(alteration.table)) return;

@@ -1,3 +1,4 @@
+import { blockedBy } from '../../../lambda/migration/lock-modes.ts';
 import { provesNotNull } from '../../compile/alter-table-locks.ts';
 import { as } from '../../compile/syntax-tree.ts';
 import { constrainedColumns } from '../../schema/constraint.ts';
@@ -12,6 +13,7 @@ export const checkWithoutNotValid: Rule = {
   severity: 'warning',
   title: 'a CHECK constraint that is checked against all rows at once',
   aboutLocks: true,
+  bySize: true,
   *check(context) {
     for (const { alteration, constraint, name, body, rest, index } of newConstraints(context, 'check')) {
       if (constraint.skip_validation || constraint.is_enforced === false) continue;
@@ -31,6 +33,7 @@ export const foreignKeyWithoutNotValid: Rule = {
   severity: 'warning',
   title: 'a FOREIGN KEY that is checked against all rows at once',
   aboutLocks: true,
+  bySize: true,
   *check(context) {
     for (const added of newConstraints(context, 'foreign key')) {
       const { alteration, constraint, name, column, body, rest, index } = added;
@@ -54,6 +57,7 @@ export const setNotNull: Rule = {
   severity: 'warning',
   title: 'NOT NULL on a column that nothing yet shows to be free of nulls',
   aboutLocks: true,
+  bySize: true,
   *check(context) {
     yield* setColumns(context);
     for (const { alteration, constraint, rest, index } of newConstraints(context, 'not null')) {
@@ -106,6 +110,7 @@ export const validateInSameTransaction: Rule = {
   severity: 'warning',
   title: 'VALIDATE CONSTRAINT in the transaction that added the constraint',
   aboutLocks: true,
+  bySize: true,
   *check(context) {
     const { alteration } = context;
     if (alteration === undefined || !context.isExisting(alteration.table)) return;
@@ -121,6 +126,7 @@ export const validateInSameTransaction: Rule = {
         what: `The lock with which line ${added.statement.position.line} added ${tree.name} is held until the transaction ends, so validating it here blocks as much as adding it without NOT VALID.`,
         instead: `${context.nextTransaction}${context.text};`,
         relation: table,
+        blocks: blockedBy(added.strongestLock?.mode ?? 'access exclusive'),
       };
     }
   },

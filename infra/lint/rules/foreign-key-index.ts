@@ -1,5 +1,5 @@
 import type { Constraint } from 'libpg-query';
-import type { RelationName } from '../../../lambda/migration/migration.ts';
+import type { RelationName } from '../../../lambda/migration/relation-name.ts';
 import { constraintName } from '../../compile/index-name.ts';
 import { as, relationOf, walk } from '../../compile/syntax-tree.ts';
 import { constrainedColumns, constraintKind } from '../../schema/constraint.ts';

@@ -25,7 +25,7 @@ export const requiredColumn: Rule = {
   title: 'a new NOT NULL column without a default on a table that exists',
   aboutLocks: false,
   *check(context) {
-    for (const column of addedColumns(context.alteration)) {
+    for (const column of addedColumns(context)) {
       const clause = clauseOf(column, 'CONSTR_NOTNULL');
       if (clause === undefined || fillsItself(column)) continue;
       const { table } = column.alteration;
@@ -52,8 +52,9 @@ export const volatileDefault: Rule = {
   severity: 'warning',
   title: 'a new column whose default is another value for each row',
   aboutLocks: true,
+  bySize: true,
   *check(context) {
-    for (const column of addedColumns(context.alteration)) {
+    for (const column of addedColumns(context)) {
       const clause = clauseOf(column, 'CONSTR_DEFAULT');
       const expression = clause?.constraint.raw_expr;
       if (clause === undefined || expression === undefined) continue;
@@ -79,8 +80,9 @@ export const storedGeneratedColumn: Rule = {
   severity: 'warning',
   title: 'a new column GENERATED … STORED on a table that exists',
   aboutLocks: true,
+  bySize: true,
   *check(context) {
-    for (const column of addedColumns(context.alteration)) {
+    for (const column of addedColumns(context)) {
       const clause = clauseOf(column, 'CONSTR_GENERATED');
       if (clause === undefined || clause.constraint.generated_kind === 'v') continue;
       yield report(context, column, {
@@ -110,8 +112,9 @@ export const constrainedDomainColumn: Rule = {
   severity: 'warning',
   title: 'a new column of a domain with constraints',
   aboutLocks: true,
+  bySize: true,
   *check(context) {
-    for (const { alteration, name, definition } of addedColumns(context.alteration)) {
+    for (const { alteration, name, definition } of addedColumns(context)) {
       const { typeName } = definition;
       if (typeName === undefined || !isConstrainedDomain(dataTypeOf(typeName), context.schema)) continue;
       const { table } = alteration;
@@ -131,8 +134,9 @@ export const identityColumn: Rule = {
   severity: 'warning',
   title: 'a new column that numbers the rows: serial, or GENERATED … AS IDENTITY',
   aboutLocks: true,
+  bySize: true,
   *check(context) {
-    for (const column of addedColumns(context.alteration)) {
+    for (const column of addedColumns(context)) {
       const { definition, alteration, command, name } = column;
       const identity = clauseOf(column, 'CONSTR_IDENTITY');
       const serial = definition.typeName !== undefined && isSerial(dataTypeOf(definition.typeName).name);

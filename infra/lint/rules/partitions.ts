@@ -13,6 +13,7 @@ export const attachWithoutCheck: Rule = {
   severity: 'warning',
   title: 'ATTACH PARTITION of a table that no CHECK shows to fit',
   aboutLocks: true,
+  bySize: true,
   *check(context) {
     const { alteration } = context;
     const [command] = alteration?.commands ?? [];

@@ -1,4 +1,4 @@
-import type { RelationName } from '../../../lambda/migration/migration.ts';
+import type { RelationName } from '../../../lambda/migration/relation-name.ts';
 import { as, booleanOption, relationOf, relationOfParts, strings } from '../../compile/syntax-tree.ts';
 import type { Rule } from '../rule.ts';
 import type { StatementContext } from '../statement-context.ts';
@@ -84,6 +84,7 @@ export const plainReindex: Rule = {
   severity: 'warning',
   title: 'REINDEX without CONCURRENTLY',
   aboutLocks: true,
+  bySize: true,
   *check(context) {
     const reindex = as('ReindexStmt', context.tree);
     if (reindex === undefined || booleanOption(reindex.params, 'concurrently')) return;

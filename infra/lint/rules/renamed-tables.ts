@@ -1,4 +1,4 @@
-import type { RelationName } from '../../../lambda/migration/migration.ts';
+import type { RelationName } from '../../../lambda/migration/relation-name.ts';
 import { as, relationOf } from '../../compile/syntax-tree.ts';
 import type { Rule } from '../rule.ts';
 import type { StatementContext } from '../statement-context.ts';

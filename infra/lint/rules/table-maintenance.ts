@@ -1,4 +1,4 @@
-import type { RelationName } from '../../../lambda/migration/migration.ts';
+import type { RelationName } from '../../../lambda/migration/relation-name.ts';
 import { as, booleanOption, relationOf } from '../../compile/syntax-tree.ts';
 import type { Rule } from '../rule.ts';
 import { isWord, splice } from '../tokens.ts';
@@ -10,6 +10,7 @@ export const vacuumFull: Rule = {
   severity: 'error',
   title: 'VACUUM FULL',
   aboutLocks: true,
+  bySize: true,
   *check(context) {
     const vacuum = as('VacuumStmt', context.tree);
     if (!vacuum?.is_vacuumcmd || !booleanOption(vacuum.options, 'full')) return;
@@ -31,6 +32,7 @@ export const cluster: Rule = {
   severity: 'error',
   title: 'CLUSTER',
   aboutLocks: true,
+  bySize: true,
   *check(context) {
     const statement = as('ClusterStmt', context.tree);
     if (statement === undefined) return;
@@ -49,6 +51,7 @@ export const refreshWithoutConcurrently: Rule = {
   severity: 'warning',
   title: 'REFRESH MATERIALIZED VIEW without CONCURRENTLY',
   aboutLocks: true,
+  bySize: true,
   *check(context) {
     const refresh = as('RefreshMatViewStmt', context.tree);
     if (refresh?.relation === undefined || refresh.concurrent || refresh.skipData) return;
@@ -84,6 +87,7 @@ export const rewriteTable: Rule = {
   severity: 'warning',
   title: 'SET TABLESPACE, ACCESS METHOD, LOGGED, UNLOGGED or EXPRESSION on a table that exists',
   aboutLocks: true,
+  bySize: true,
   *check(context) {
     const { alteration } = context;
     if (alteration === undefined || !context.isExisting(alteration.table)) return;

@@ -43,6 +43,7 @@ export const writeUnderLock: Rule = {
   severity: 'warning',
   title: 'rows written in a transaction that has closed a table',
   aboutLocks: false,
+  bySize: true,
   *check(context) {
     if (!writesMany(context)) return;
     const locker = context.before.find((earlier) => closed(earlier).length > 0);
@@ -51,6 +52,7 @@ export const writeUnderLock: Rule = {
     yield {
       what: `Line ${locker.statement.position.line} closed ${shown(context, table)}, and it stays closed until these rows are written.`,
       instead: `${context.nextTransaction}${context.text};`,
+      blocks: 'reads and writes',
     };
   },
 };
@@ -67,6 +69,7 @@ export const unboundedWrite: Rule = {
   severity: 'warning',
   title: 'UPDATE or DELETE of all rows of a table that exists',
   aboutLocks: false,
+  bySize: true,
   *check(context) {
     const { tree } = context;
     const statement = as('UpdateStmt', tree) ?? as('DeleteStmt', tree);
@@ -86,6 +89,7 @@ export const unboundedWrite: Rule = {
           : `${context.text} where ${key} between 1 and 10000;`,
       note: 'Go on in batches of that size, each in a transaction of its own, from a script rather than from a migration, which has to end within minutes.',
       relation: table,
+      blocks: 'writes',
     };
   },
 };

@@ -12,6 +12,7 @@ export const uniqueWithoutIndex: Rule = {
   severity: 'warning',
   title: 'a UNIQUE constraint that builds its index on the spot',
   aboutLocks: true,
+  bySize: true,
   *check(context) {
     for (const added of newConstraints(context, 'unique')) {
       if (added.constraint.indexname !== undefined) continue;
@@ -30,6 +31,7 @@ export const primaryKeyWithoutIndex: Rule = {
   severity: 'warning',
   title: 'a PRIMARY KEY that builds its index, or looks for nulls, on the spot',
   aboutLocks: true,
+  bySize: true,
   *check(context) {
     for (const added of newConstraints(context, 'primary key')) {
       const report =
@@ -120,6 +122,7 @@ export const exclusionConstraint: Rule = {
   severity: 'warning',
   title: 'an EXCLUDE constraint on a table that exists',
   aboutLocks: true,
+  bySize: true,
   *check(context) {
     for (const { alteration, name, index } of newConstraints(context, 'exclusion')) {
       yield {

@@ -47,7 +47,7 @@ async function run(
   settings: readonly string[],
 ): Promise<PostgresFault | undefined> {
   try {
-    const prepared = await session.script([...build.settings, LIFT_LIMITS, ...settings].join(';\n'));
+    const prepared = await session.script([...build.settings, ...LIFT_LIMITS, ...settings].join(';\n'));
     if (prepared.fault !== undefined) return prepared.fault.fault;
     return (await session.script(build.statement)).fault?.fault;
   } catch (error) {

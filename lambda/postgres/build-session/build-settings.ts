@@ -17,7 +17,13 @@ const LIMITS = [
 /** As the list of an SQL `in (…)`. */
 export const LIMIT_NAMES = LIMITS.map(quoteLiteral).join(', ');
 
-/** Lifts the limits; sent to the build session after the file's own settings. One statement, without a result. */
-export const LIFT_LIMITS = `do ${quoteLiteral(`begin
+/**
+ * Lifts the limits; sent to the build session after the file's own settings. Statements without a result. The look into
+ * pg_settings takes some milliseconds, so a file's own `set statement_timeout = '5ms'` is lifted before it.
+ */
+export const LIFT_LIMITS: readonly string[] = [
+  'set statement_timeout = 0',
+  `do ${quoteLiteral(`begin
   perform pg_catalog.set_config(name, '0', false) from pg_catalog.pg_settings where name in (${LIMIT_NAMES});
-end`)}`;
+end`)}`,
+];

@@ -47,7 +47,7 @@ export async function startLoopback(
     },
   });
   if (refused !== undefined) return refused;
-  const own = [LIFT_LIMITS, ...settings].map(quoteLiteral).join(', ');
+  const own = [...LIFT_LIMITS, ...settings].map(quoteLiteral).join(', ');
   const call = `call ${quoteIdentifier(ledgerSchema)}.supervise_build(${build.id}, ${attempt}, array[${own}]::text[])`;
   await session.query(`select ${d}.dblink_send_query($1, $2)`, [link, call]);
   return undefined;

@@ -87,7 +87,7 @@ async function probe(session: Session, { kind, target, ledgerSchema }: Probe): P
         ['probe', PROBE],
       );
     } else {
-      await client.script(LIFT_LIMITS);
+      await client.script(LIFT_LIMITS.join(';\n'));
       void client.script(PROBE).catch((error: unknown) => {
         if (!(error instanceof SessionLost)) throw error;
       });

@@ -14,3 +14,17 @@ function pair(count: number, { unit, names }: { unit: number; names: readonly [s
   const large = `${Math.floor(count / unit)} ${names[0]}`;
   return rest === 0 ? large : `${large} ${rest} ${names[1]}`;
 }
+
+const UNITS = ['B', 'kB', 'MB', 'GB', 'TB'];
+
+/** As Postgres's pg_size_pretty counts: 1 kB is 1,024 bytes. */
+export function byteSize(bytes: number): string {
+  const power = Math.min(UNITS.length - 1, Math.floor(Math.log2(Math.max(1, bytes)) / 10));
+  const value = bytes / 1024 ** power;
+  return `${value >= 10 || power === 0 ? Math.round(value) : value.toFixed(1)} ${UNITS[power]}`;
+}
+
+/** `1 step`, `1,234 steps` */
+export function count(number: number, noun: string): string {
+  return `${number.toLocaleString('en')} ${noun}${number === 1 ? '' : 's'}`;
+}

@@ -1,0 +1,40 @@
+import { type DeployCheck, dataRules } from '../../lambda/migration/deploy-check.ts';
+import type { AllowedRules } from './allowed-rules.ts';
+import type { DataQuestion } from './data-questions.ts';
+import type { Levels } from './levels.ts';
+import type { Severity } from './rule.ts';
+import type { SizeQuestion } from './size-question.ts';
+
+/** The migrator asks this one by itself, of every CREATE INDEX, whatever the linter is told. */
+const OF_THE_MIGRATOR = 'plain-create-index';
+
+/** A size question of a rule, at the level that the rule has here. */
+export type AskedSize = SizeQuestion & { readonly rule: string; readonly level: Severity };
+
+interface Questions {
+  readonly sizes: readonly AskedSize[];
+  readonly data: readonly DataQuestion[];
+}
+
+/** What the deploy has to ask of one statement, and what becomes of the answers. */
+export function checksOf(
+  { sizes, data }: Questions,
+  { levels, allowed }: { readonly levels: Levels; readonly allowed: AllowedRules },
+): readonly DeployCheck[] {
+  const ofSize = sizes
+    .filter(({ rule }) => rule !== OF_THE_MIGRATOR)
+    .map(({ level, ...question }) => ({ ...question, verdict: verdictOf(level) }));
+  const ofData = data.flatMap((question): DeployCheck[] => {
+    const rule = dataRules[question.kind];
+    const level = levels[rule] ?? 'error';
+    return level === 'off' || allowed.allows(rule)
+      ? []
+      : [{ ...question, rule, verdict: verdictOf(level) } as DeployCheck];
+  });
+  return [...ofSize, ...ofData];
+}
+
+/** A warning at synth is one because only the deploy knows whether it is an error. */
+function verdictOf(level: Severity): DeployCheck['verdict'] {
+  return level === 'advice' ? 'show' : 'refuse';
+}

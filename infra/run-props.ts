@@ -1,0 +1,118 @@
+import type { Duration, Size } from 'aws-cdk-lib';
+import type { IndexStrategy, WaitFor } from '../lambda/migration/options.ts';
+
+/** How runs and index builds behave: MigrationOptions, in the CDK's types. */
+export interface RunProps {
+  /**
+   * Schema of the ledger.
+   *
+   * @default 'migrations'
+   */
+  readonly ledgerSchema?: string;
+
+  /**
+   * Which index operations run at once, in their plain form, and which become index builds. `auto`: by the table's
+   * size. `inline`: all at once. `concurrent`: all but those on tables that the run itself created are handed off.
+   *
+   * @default 'auto'
+   */
+  readonly indexStrategy?: IndexStrategy;
+
+  /**
+   * A table with at most so many rows is small.
+   *
+   * @default 10000
+   */
+  readonly smallTableRows?: number;
+
+  /**
+   * A statement that would keep others from a table that is not small for longer, as the linter estimates by the
+   * table's size, stops the run before it touches anything: up to 1 day.
+   *
+   * @default Duration.seconds(1)
+   */
+  readonly longestBlock?: Duration;
+
+  /**
+   * Before a run touches anything, and before a unique index is built, the data is searched for what would make it
+   * fail: nulls, orphans, duplicates, rows against a check. Each search ends after so long, without an answer: up to 1
+   * minute. `Duration.seconds(0)` searches for nothing.
+   *
+   * @default Duration.seconds(5)
+   */
+  readonly dataCheckTimeout?: Duration;
+
+  /**
+   * No attempt of a step waits longer for a lock: 1 ms to 1 minute. The first waits 100 ms, later ones longer, and none
+   * is made while it would be in vain.
+   *
+   * @default Duration.seconds(5)
+   */
+  readonly lockTimeout?: Duration;
+
+  /**
+   * A step that finds its locks taken is tried again for so long in all: from `lockTimeout` to 10 minutes.
+   *
+   * @default Duration.minutes(2)
+   */
+  readonly lockBudget?: Duration;
+
+  /**
+   * Attempts of one index build before it fails: 1 to 100.
+   *
+   * @default 3
+   */
+  readonly maxAttempts?: number;
+
+  /**
+   * The turn that starts a build stays with it for so long, so that short builds end there: up to 14 minutes.
+   *
+   * @default Duration.minutes(1)
+   */
+  readonly attach?: Duration;
+
+  /**
+   * Tables that build side by side: 1 to 40.
+   *
+   * @default 4
+   */
+  readonly maxConcurrentTables?: number;
+
+  /**
+   * Memory of each build (`maintenance_work_mem`): 1 MiB to 1 TiB.
+   *
+   * @default - by the server's size and the builds side by side
+   */
+  readonly maintenanceWorkMem?: Size;
+
+  /**
+   * Parallel workers of each build (`max_parallel_maintenance_workers`): 0 to 64.
+   *
+   * @default - by the server's size and the builds side by side
+   */
+  readonly parallelWorkers?: number;
+
+  /**
+   * Pending files that are older than the newest applied one, as when two branches are merged: `apply` them, or `refuse`
+   * the run before it touches anything. They are named either way.
+   *
+   * @default 'apply'
+   */
+  readonly lateMigrations?: 'apply' | 'refuse';
+
+  /**
+   * Applied files that the folder lacks: `ignore` or `refuse`. They are named either way. A deploy back to earlier code
+   * is never refused for it.
+   *
+   * @default 'ignore'
+   */
+  readonly missingMigrations?: 'ignore' | 'refuse';
+
+  /**
+   * What a deploy waits for. `migrations`: every step that is not an index build, and the builds that a step waits
+   * for. `index-builds`: all of them valid. `nothing`: what the first run applies.
+   *
+   * @default 'migrations'
+   */
+  readonly waitFor?: WaitFor;
+}

@@ -1,0 +1,73 @@
+import type { DataCheck, SizeCheck } from './deploy-check.ts';
+import { type Statement, statementsOf } from './migration.ts';
+import type { PendingStep } from './plan.ts';
+import type { RelationName } from './relation-name.ts';
+
+/** A check, and the statement that it is about. */
+export interface Askable<Check> {
+  readonly pending: PendingStep;
+  readonly statement: Statement;
+  readonly check: Check;
+}
+
+export interface AskableChecks {
+  readonly sizes: readonly Askable<SizeCheck>[];
+  readonly data: readonly Askable<DataCheck>[];
+}
+
+/**
+ * The checks of pending steps that can be asked of the database as it is now. What an earlier pending statement may
+ * change is not: an UPDATE may fill the column before it becomes NOT NULL, and a table that is dropped and made anew is
+ * no longer large. Names are compared without their schema; in doubt nothing is asked, and Postgres itself will say.
+ */
+export function askableChecks(pending: readonly PendingStep[]): AskableChecks {
+  const sizes: Askable<SizeCheck>[] = [];
+  const data: Askable<DataCheck>[] = [];
+  const altered = new Altered();
+  for (const each of pending) {
+    for (const statement of statementsOf(each.step)) {
+      for (const check of statement.checks ?? []) {
+        if (check.kind === 'size') {
+          if (!altered.mayBeEmpty(check.relation)) sizes.push({ pending: each, statement, check });
+        } else if (!relationsOf(check).some((relation) => altered.mayDiffer(relation))) {
+          data.push({ pending: each, statement, check });
+        }
+      }
+      altered.follow(statement);
+    }
+  }
+  return { sizes, data };
+}
+
+/** Relations whose rows decide the answer. */
+export function relationsOf(check: SizeCheck | DataCheck): readonly RelationName[] {
+  return check.kind === 'orphans' ? [check.relation, check.references] : [check.relation];
+}
+
+/** Kinds after which a name may mean an empty table. */
+const EMPTYING: ReadonlySet<string> = new Set([
+  'AlterObjectSchemaStmt',
+  'DropStmt',
+  'RenameStmt',
+  'TruncateStmt',
+]);
+
+class Altered {
+  #everything = false;
+  readonly #names = new Set<string>();
+  readonly #emptied = new Set<string>();
+
+  follow({ alters = 'everything', kind, touches }: Statement): void {
+    if (EMPTYING.has(kind)) for (const { name } of touches.changes) this.#emptied.add(name);
+    if (alters === 'everything') this.#everything = true;
+    else for (const { name } of alters) this.#names.add(name);
+  }
+
+  mayDiffer({ name }: RelationName): boolean {
+    return this.#everything || this.#names.has(name);
+  }
+
+  mayBeEmpty({ name }: RelationName): boolean {
+    return this.#emptied.has(name);
+  }
+}

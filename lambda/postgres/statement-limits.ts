@@ -1,0 +1,15 @@
+/**
+ * Measured from the message's arrival, so that fifty steps in one message share one deadline. A shorter time that the
+ * file has set stays.
+ */
+export function statementTimeout(budgetMilliseconds: number): string {
+  return `select pg_catalog.set_config('statement_timeout', greatest(1, least(
+  nullif(extract(epoch from pg_catalog.current_setting('statement_timeout')::interval) * 1000, 0),
+  ${Math.floor(budgetMilliseconds)} - extract(epoch from pg_catalog.clock_timestamp() - pg_catalog.statement_timestamp()) * 1000
+))::bigint::text, true)`;
+}
+
+/** At least 1 ms: 0 would mean for ever. */
+export function setLockTimeout(milliseconds: number): string {
+  return `set lock_timeout = ${Math.max(1, Math.round(milliseconds))}`;
+}

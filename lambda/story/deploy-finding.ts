@@ -1,0 +1,58 @@
+import type { Migration, Statement } from '../migration/migration.ts';
+import { MigrationError } from '../migration/migration-error.ts';
+
+/** What the linter finds at deploy, with the real database before it. */
+export interface DeployFinding {
+  /** As in `-- migrate: allow RULE reason`. */
+  readonly rule: string;
+  /**
+   * `refuse`: the run stops before it touches anything. `fails-build`: the run goes on, and a build that it hands off
+   * will fail. `show`: all goes on.
+   */
+  readonly verdict: 'refuse' | 'fails-build' | 'show';
+  readonly migration: Migration;
+  readonly statement: Statement;
+  /** One or two sentences, with what the database has. */
+  readonly what: string;
+  readonly next: string;
+}
+
+/** A plain CREATE INDEX on a table that is not small has a code of its own: no linter is needed to refuse it. */
+export const PLAIN_INDEX_RULE = 'plain-create-index';
+
+/** The run stopped before it touched anything. */
+export class DeployRefused extends MigrationError {
+  constructor(findings: readonly [DeployFinding, ...DeployFinding[]]) {
+    const [first, ...others] = findings;
+    super({
+      ...(first.rule === PLAIN_INDEX_RULE ? { code: 'plain-create-index' } : { code: 'lint-refused' }),
+      what: first.what,
+      place: placeOf(first),
+      applied: 'nothing by this run.',
+      next: [first.next, ...(others.length === 0 ? [] : ['Found as well:', ...others.map(showFinding)])].join(
+        '\n',
+      ),
+    });
+  }
+}
+
+/** @throws DeployRefused with all that are to be refused */
+export function refuse(findings: readonly DeployFinding[]): void {
+  const [first, ...others] = findings.filter(({ verdict }) => verdict === 'refuse');
+  if (first !== undefined) throw new DeployRefused([first, ...others]);
+}
+
+/** `0003_orders.sql:4:1: 12 rows … Next: …` */
+export function showFinding(finding: DeployFinding): string {
+  return describeFinding(finding).replace('\n', ' ');
+}
+
+/** The same in the form of an error, for a person: what is found, then what to do. */
+export function describeFinding(finding: DeployFinding): string {
+  const { file, position } = placeOf(finding);
+  return `${file}:${position.line}:${position.column}: ${finding.what}\nNext: ${finding.next}`;
+}
+
+function placeOf({ migration, statement }: DeployFinding) {
+  return { file: migration.file, position: statement.position, statement: statement.text };
+}

@@ -1,0 +1,160 @@
+import type { RecordedBuild } from '../migration/ledger.ts';
+import { type IndexOperation, type Migration, type Step, statementsOf } from '../migration/migration.ts';
+import type { MigrationOptions } from '../migration/options.ts';
+import type { PendingStep } from '../migration/plan.ts';
+import { routeOf } from '../migration/route.ts';
+import { buildStage, type PlannedBuild, type Stage } from '../migration/stage.ts';
+import { queuesUp, waitOf } from '../migration/waiting.ts';
+import { type TablePlan, type TablesKnown, tablePlans } from './planned-tables.ts';
+import { factsFor, relationsOf } from './table-knowledge.ts';
+
+export interface StepPlan {
+  /** From 1, as every message counts it. */
+  readonly step: number;
+  readonly line: number;
+  readonly how: 'transaction' | 'autocommit' | 'inline' | 'hand-off';
+  /** Why it waits for builds; absent where it runs at once. */
+  readonly waits: string | undefined;
+  /** Its statements, each by its kind. */
+  readonly statements: readonly string[];
+  readonly tables: readonly TablePlan[];
+  /** Of an index build, from this database's own history; absent where there is none, or nothing is built. */
+  readonly estimatedSeconds: number | undefined;
+}
+
+interface Known extends TablesKnown {
+  readonly options: MigrationOptions;
+  readonly builds: readonly RecordedBuild[];
+}
+
+/** Goes through the steps as a run would, and remembers what each would have changed for the next. */
+export class Foresight {
+  readonly #known: Known;
+  /** Not valid yet, as far as the steps so far go. */
+  #builds: RecordedBuild[];
+  /** Once a step waits, all after it do. */
+  #waits: string | undefined;
+  readonly #stages: Stage[] = [];
+  readonly #applied = { files: new Set<string>(), steps: 0 };
+  /** By table, in order. */
+  readonly #queue = new Map<string, PlannedBuild[]>();
+
+  constructor(known: Known) {
+    this.#known = known;
+    this.#builds = [...known.builds];
+    for (const { schema, table, index, state } of known.builds) {
+      if (state === 'done') continue;
+      this.#enqueue(`${schema}.${table}`, { index, state, estimatedSeconds: undefined });
+    }
+  }
+
+  see(next: PendingStep): StepPlan {
+    const { step, migration } = next;
+    const wait = waitOf(next, this.#builds);
+    if (wait !== undefined) {
+      this.#waits = `${wait.because}; waits for ${wait.build.index || wait.build.table}`;
+      this.#endStage();
+    }
+    const how = this.#route(step);
+    const tables = tablePlans(step, how === 'inline', this.#known);
+    const builds =
+      how === 'hand-off' && step.kind === 'index-operation' && step.operation.kind !== 'drop-index';
+    const estimatedSeconds = builds ? this.#seconds(tables) : undefined;
+    if (how === 'hand-off' && step.kind === 'index-operation') {
+      this.#handOff(step.operation, { migration, step, estimatedSeconds });
+    }
+    this.#applied.files.add(migration.file);
+    this.#applied.steps += 1;
+    this.#known.knowledge.followCreation(step);
+    const [first] = statementsOf(step);
+    return {
+      step: step.number + 1,
+      line: first?.position.line ?? 1,
+      how,
+      waits: this.#waits,
+      statements: statementsOf(step).map(({ kind }) => kind),
+      tables,
+      estimatedSeconds,
+    };
+  }
+
+  /** The steps that were seen, in the order of time. */
+  stages(): readonly Stage[] {
+    this.#endStage();
+    return this.#stages;
+  }
+
+  /** What was seen so far is applied, and what was handed off is built before anything else happens. */
+  #endStage(): void {
+    const { files, steps } = this.#applied;
+    if (steps > 0) this.#stages.push({ kind: 'apply', files: [...files], steps });
+    files.clear();
+    this.#applied.steps = 0;
+    if (this.#queue.size > 0) {
+      const tables = [...this.#queue].map(([table, builds]) => ({ table, builds }));
+      this.#stages.push(buildStage(tables, this.#known.options.maxConcurrentTables));
+    }
+    this.#queue.clear();
+    this.#builds = [];
+  }
+
+  #route(step: Step): StepPlan['how'] {
+    if (step.kind !== 'index-operation') return step.kind;
+    const { knowledge, options } = this.#known;
+    const facts = factsFor(knowledge, step);
+    const { operation } = step;
+    return routeOf(operation, {
+      strategy: options.indexStrategy,
+      smallTableRows: options.smallTableRows,
+      createdByRun: facts.createdByRun,
+      buildsPending: queuesUp(step, this.#builds),
+      nameTaken: operation.kind === 'create-index' && knowledge.isTaken(operation, step.settings),
+      tables: facts.tables,
+    });
+  }
+
+  #handOff(
+    operation: IndexOperation,
+    {
+      migration,
+      step,
+      estimatedSeconds,
+    }: { migration: Migration; step: Step; estimatedSeconds: number | undefined },
+  ): void {
+    for (const { schema, name } of relationsOf(operation)) {
+      const facts = this.#known.knowledge.of({ schema, name }, step.settings);
+      const table = facts?.kind === 'present' ? facts : { schema: schema ?? 'public', table: name };
+      const index = indexOf(operation, name);
+      this.#builds.push({
+        id: '',
+        version: migration.version,
+        step: step.number,
+        schema: table.schema,
+        table: table.table,
+        index,
+        unique: operation.kind === 'create-index' && operation.unique,
+        state: 'pending',
+      });
+      // To drop one takes a moment, whatever the table's size.
+      const seconds = operation.kind === 'drop-index' ? 0 : estimatedSeconds;
+      this.#enqueue(`${table.schema}.${table.table}`, { index, state: 'new', estimatedSeconds: seconds });
+    }
+  }
+
+  #enqueue(table: string, build: PlannedBuild): void {
+    const queue = this.#queue.get(table);
+    if (queue === undefined) this.#queue.set(table, [build]);
+    else queue.push(build);
+  }
+
+  #seconds(tables: readonly TablePlan[]): number | undefined {
+    const { rate } = this.#known;
+    const bytes = tables.reduce((sum, table) => sum + (table.bytes ?? 0), 0);
+    return rate === undefined || bytes === 0 ? undefined : bytes / rate;
+  }
+}
+
+function indexOf(operation: IndexOperation, name: string): string {
+  if (operation.kind === 'create-index') return operation.index ?? operation.suggestedName;
+  return operation.kind === 'reindex' && operation.target !== 'index' ? '' : name;
+}

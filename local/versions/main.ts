@@ -1,0 +1,51 @@
+import { parseArgs } from 'node:util';
+import Table from 'cli-table3';
+import { olderMajors, pinnedBinaries } from './pinned-binaries.ts';
+import { runTests, type TestCounts } from './run-tests.ts';
+
+/** Everything that asks a real server. What needs none is the same for all versions. */
+const ASKING_SERVERS = [
+  'test/story/',
+  'test/index-build-sessions/',
+  'test/actions/',
+  'test/compile/index-name-in-postgres',
+  'test/compile/lock-modes-in-postgres',
+  'test/compile/lock-works-in-postgres',
+  'test/compile/locks-in-postgres',
+  'test/compile/placement-in-postgres',
+  'test/lint/lint.test',
+  'test/lint/rules.test',
+  'test/postgres/',
+  'test/lifecycle/',
+  'test/cli/status',
+  'test/cli/up',
+  'test/faults/',
+  'test/start/',
+  'test/local/embedded-postgres',
+];
+
+const { values, positionals } = parseArgs({
+  options: { major: { type: 'string', multiple: true } },
+  allowPositionals: true,
+});
+
+/** `npm run test:versions`: the tests that ask a server, on every older major; fails where any of them does. */
+const wanted = values.major?.map(Number);
+const majors = olderMajors.filter((major) => wanted?.includes(major) ?? true);
+const rows: (TestCounts & { readonly major: number })[] = [];
+for (const major of majors) {
+  console.log(`\nPostgreSQL ${major}`);
+  const files = positionals.length === 0 ? ASKING_SERVERS : positionals;
+  rows.push({ major, ...(await runTests({ binaries: await pinnedBinaries(major), major, files })) });
+}
+
+const table = new Table({
+  head: ['PostgreSQL', 'files', 'tests', 'passed', 'failed', 'seconds'],
+  style: { head: [], border: [] },
+});
+for (const { major, files, tests, passed, failed, seconds } of rows) {
+  table.push([major, files, tests, passed, failed, seconds]);
+}
+console.log(`\n${table.toString()}`);
+if (rows.length === 0) console.log(`--major is one of ${olderMajors.join(', ')}, and may be given again.`);
+process.exit(rows.length > 0 && rows.every(({ failed, tests }) => failed === 0 && tests > 0) ? 0 : 1);

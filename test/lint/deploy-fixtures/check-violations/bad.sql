@@ -1,0 +1,3 @@
+alter table orders add constraint orders_total_check check (total >= 0) not valid;
+commit;
+alter table orders validate constraint orders_total_check;

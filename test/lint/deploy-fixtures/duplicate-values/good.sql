@@ -1,0 +1,2 @@
+delete from customers where id = 3;
+create unique index concurrently customers_email_lower on customers (lower(email));
