@@ -193,6 +193,13 @@ Next: look at the verb status first; then run the same command with --confirm.
     );
     write({ '1_words.sql': 'create table words (word varchar not null);' });
     expect((await migrate('repair', '1', '--confirm')).code).toBe(2);
+    expect(await migrate('repair', '1', '--accept-checksum', '--confirm')).toMatchObject({
+      code: 1,
+      error: expect.stringMatching(
+        /^1_words is in this code as it was applied: there is no change to accept\./,
+      ),
+    });
+    write({ '1_words.sql': 'create table words (word varchar not null);' });
     expect((await migrate('repair', '1', '--accept-checksum', '--confirm')).out).toContain(
       'changed: 1_words is accepted as it is now',
     );
