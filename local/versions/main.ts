@@ -13,6 +13,7 @@ const ASKING_SERVERS = [
   'test/compile/lock-works-in-postgres',
   'test/compile/locks-in-postgres',
   'test/compile/placement-in-postgres',
+  'test/lint/deploy-rules',
   'test/lint/lint.test',
   'test/lint/rules.test',
   'test/postgres/',

@@ -191,7 +191,6 @@ Next: look at the verb status first; then run the same command with --confirm.
     expect((await migrate('baseline', '0001', '--confirm')).out).toContain(
       'changed: 1_words is taken as applied',
     );
-    write({ '1_words.sql': 'create table words (word varchar not null);' });
     expect((await migrate('repair', '1', '--confirm')).code).toBe(2);
     expect(await migrate('repair', '1', '--accept-checksum', '--confirm')).toMatchObject({
       code: 1,

@@ -33,7 +33,7 @@ it('on PostgreSQL 15 the example is deployed, its indexes are built, and a build
     ...example,
     '0010_roles.sql': 'create unique index concurrently one_role on messages (role);',
   };
-  const { outcome, message } = await scenario.deploy(unique);
+  const { outcome, message } = await scenario.deploy(unique, { dataCheckSeconds: 0 });
   expect(outcome).toBe('failed');
   expect(message).toMatch(
     /^one_role on public\.messages \(0010_roles\.sql:1\) failed after 1 attempt: could not create unique index "one_role" \(SQLSTATE 23505\); Key \(role\)=\(\w+\) is duplicated\./,
