@@ -79,7 +79,7 @@ describe('BuildFailed', () => {
     await life.deploy(files);
     await life.aws.stepFunctions.settled();
     expect((await status()).builds).toMatchObject([
-      { index: 'u', state: 'failed', fault: { sqlstate: '23505', detail: 'Key (x)=(1) is duplicated.' } },
+      { index: 'u', state: 'failed', fault: { sqlstate: '23505', detail: 'Such as (1) in 500 rows.' } },
     ]);
     await life.database.query('update large set x = id');
     // CloudFormation sees no change: it is not asked.

@@ -89,8 +89,8 @@ describe('events', () => {
     });
     // The deploy tried the build again, too.
     expect(errors.sort()).toEqual([
-      'Index Build Ended:  could not create unique index "u" (SQLSTATE 23505)',
-      'Index Build Ended:  could not create unique index "u" (SQLSTATE 23505)',
+      'Index Build Ended:  could not create unique index "u": 1 value of (x) in more than one row (SQLSTATE 23505)',
+      'Index Build Ended:  could not create unique index "u": 1 value of (x) in more than one row (SQLSTATE 23505)',
       'Run Ended: statement-failed 3_bad.sql:1:1: This statement failed.',
     ]);
   });

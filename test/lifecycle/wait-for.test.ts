@@ -65,7 +65,7 @@ describe("waitFor 'migrations'", () => {
     });
     expect(status).toBe('UPDATE_ROLLBACK_COMPLETE');
     expect(exchanges[0]?.reason.split('\n').slice(0, 1)).toEqual([
-      'u on public.large (2_index.sql:1) failed after 1 attempt: could not create unique index "u" (SQLSTATE 23505); Key (x)=(1) is duplicated. Next: mend the cause, then run again (or the action retry).',
+      'u on public.large (2_index.sql:1) failed before it was begun: could not create unique index "u": 1 value of (x) in more than one row (SQLSTATE 23505); Such as (1) in 500 rows. Leave one row of each, then retry. Nothing was built. Next: mend the cause, then run again (or the action retry).',
     ]);
   });
 });

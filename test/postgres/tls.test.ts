@@ -98,7 +98,7 @@ describe('the prop rootCertificate', () => {
   it('makes the deployed functions trust the server; without it they do not', async () => {
     const { urlWith, rootFile } = await tlsServer('localhost');
     const url = urlWith('localhost', 'sslmode=verify-full');
-    expect(await status(rootFile, url)).toEqual({ migrations: [], builds: [] });
+    expect(await status(rootFile, url)).toMatchObject({ migrations: [], builds: [] });
     expect(await status(undefined, url)).toMatch(
       /^Can't connect to Postgres at localhost:\d+, .*certificate/,
     );
