@@ -61,7 +61,7 @@ export function runStateMachine(
   const { clock = systemClock } = machine;
   const prepared = prepareDefinition(machine.definition);
   const history = new ExecutionHistory(prepared);
-  const library = new StateMachine(prepared.definition);
+  const library = libraryMachine(prepared);
   const handlers = taskHandlers(prepared, machine, clock);
   let abort = (): void => {};
   const outcome = clock.run(async () => {
@@ -87,6 +87,16 @@ export function runStateMachine(
     return end;
   });
   return { outcome, history, abort: () => abort() };
+}
+
+const validated = new Set<string>();
+
+/** Validating a definition takes the library a quarter of a second: once for each is enough. */
+function libraryMachine({ definition }: LocalDefinition): StateMachine {
+  const key = JSON.stringify(definition);
+  const machine = new StateMachine(definition, { validationOptions: { noValidate: validated.has(key) } });
+  validated.add(key);
+  return machine;
 }
 
 /** Invokes the functions of the local endpoint, as Step Functions does on AWS. */
