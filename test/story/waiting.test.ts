@@ -183,7 +183,7 @@ create index concurrently other_x on other (x);`,
   };
 
   it('keeps what needs it waiting, stops nobody else, leaves nothing INVALID, and is tried again by a deploy', async () => {
-    const { outcome, message } = await scenario.deploy(duplicates);
+    const { outcome, message } = await scenario.deploy(duplicates, { dataCheckSeconds: 0 });
     expect(outcome).toBe('failed');
     expect(message.replace(/\(\(x \/ 2\)\)=\(\d+\)/, '((x / 2))=(N)')).toBe(
       'large_twice on public.large (2_indexes.sql:1) failed after 1 attempt: could not create unique index "large_twice" (SQLSTATE 23505); Key ((x / 2))=(N) is duplicated. Next: mend the cause, then run again (or the action retry).',
