@@ -6,12 +6,15 @@ export default defineConfig({
     globalSetup: ['test/support/global-setup.ts'],
     // The CDK's own check of a template takes each process three seconds: where it is the matter, it is switched on.
     env: { CDK_VALIDATION: 'false' },
-    testTimeout: 60_000,
+    // On a machine that is busy otherwise, a deploy with its synthesis and a handful of threads takes its time.
+    testTimeout: 120_000,
     // Real servers on a busy machine: in CI a test that fails is tried again, and reported as such.
     retry: process.env.CI === undefined ? 0 : 2,
     hookTimeout: 60_000,
     pool: 'forks',
-    // Tests wait for servers about half of their time, so two processors have work for three.
-    maxWorkers: 3,
+    // Loading the CDK for each file anew takes longer than most files: a process does many, one after the other.
+    isolate: false,
+    // Tests wait for servers about half of their time, so two processors have work for four.
+    maxWorkers: 4,
   },
 });

@@ -1,32 +1,12 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { build } from 'esbuild';
-import { afterAll, beforeAll, onTestFinished } from 'vitest';
+import { inject, onTestFinished } from 'vitest';
 import { expectEventually } from '../support/expect-eventually.ts';
 import { temporaryFolder } from '../support/temporary-folder.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
-
-/** The command line in one file, made once: to translate it anew takes each process five times as long as to run it. */
-let bundled = '';
-beforeAll(async () => {
-  // Below node_modules, since its packages are found from where it lies.
-  const cache = join(root, 'node_modules/.cache');
-  mkdirSync(cache, { recursive: true });
-  bundled = join(mkdtempSync(join(cache, 'migrate-')), 'migrate.mjs');
-  await build({
-    entryPoints: [join(root, 'local/migrate.ts')],
-    bundle: true,
-    platform: 'node',
-    format: 'esm',
-    packages: 'external',
-    outfile: bundled,
-    logLevel: 'error',
-  });
-});
-afterAll(() => rmSync(dirname(bundled), { recursive: true, force: true }));
 
 export interface Ended {
   readonly code: number | null;
@@ -43,7 +23,7 @@ export class Migrate {
 
   constructor(args: readonly string[], env: Readonly<Record<string, string>> = {}) {
     const { DATABASE_URL: _url, FORCE_COLOR: _color, NO_COLOR: _plain, ...rest } = process.env;
-    const child = spawn(process.execPath, [bundled, ...args], {
+    const child = spawn(process.execPath, [inject('commandLine'), ...args], {
       cwd: root,
       env: { ...rest, ...env },
       stdio: ['ignore', 'pipe', 'pipe'],

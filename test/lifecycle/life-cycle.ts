@@ -1,10 +1,9 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdtempSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { App, Stack } from 'aws-cdk-lib';
 import * as secretsmanager from 'aws-cdk-lib/aws-secretsmanager';
 import pg from 'pg';
-import { afterAll, onTestFinished, vi } from 'vitest';
+import { inject, onTestFinished } from 'vitest';
 import { PostgresMigrations } from '../../infra/postgres-migrations.ts';
 import type { PostgresMigrationsProps } from '../../infra/postgres-migrations-props.ts';
 import { type AwsEndpoint, startAwsEndpoint } from '../../local/aws-endpoint.ts';
@@ -41,9 +40,6 @@ export interface LifeCycle {
 }
 
 const SECRET = 'database';
-
-// Each deploy is a synthesis and a handful of threads: on a machine that is busy otherwise they take their time.
-vi.setConfig({ testTimeout: 180_000 });
 
 /** expectEventually() with the patience that such a machine needs. */
 export function eventually<T>(
@@ -120,11 +116,10 @@ export async function everythingIn(database: FreshDatabase): Promise<unknown> {
 }
 
 const assemblies = new Map<string, string>();
-/** Where all of a test file's lie. */
-const home = mkdtempSync(join(tmpdir(), 'assemblies-'));
-afterAll(() => rmSync(home, { recursive: true, force: true }));
+/** Where all of a process's lie. */
+const home = mkdtempSync(join(inject('scratch'), 'assemblies-'));
 
-/** Synthesizes the stack with these migrations; the same ones once per test file. */
+/** Synthesizes the stack with these migrations; the same ones once per process. */
 export function assemblyOf(
   files: Files,
   props: Partial<PostgresMigrationsProps> = {},

@@ -1,9 +1,8 @@
 import { execFileSync, spawn } from 'node:child_process';
-import { chmodSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { chmodSync, mkdtempSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterAll, onTestFinished } from 'vitest';
+import { inject, onTestFinished } from 'vitest';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 
@@ -18,11 +17,10 @@ export interface StartRun {
   readonly left: () => string[];
 }
 
-/** One for all runs of a file, since the loader compiles everything anew in a new one. */
-const temporary = mkdtempSync(join(tmpdir(), 'start-test-'));
+/** One for all runs, since the loader compiles everything anew in a new one. */
+const temporary = mkdtempSync(join(inject('scratch'), 'start-test-'));
 // The server's user goes through it.
 chmodSync(temporary, 0o755);
-afterAll(() => rmSync(temporary, { recursive: true, force: true }));
 
 export function start(...flags: string[]): StartRun {
   const child = spawn(process.execPath, ['--import', 'tsx', 'local/start.ts', ...flags], {
