@@ -91,10 +91,15 @@ describe.each([
 it('records a build that was cancelled, and the next turn builds it again', async () => {
   await handOff();
   await turnOf(database, { attachSeconds: 0 });
-  await database.query(
-    `select pg_cancel_backend(pid) from pg_stat_activity
-      where application_name = 'migrations build 1' and datname = current_database()`,
-  );
+  // Between two statements there is nothing to cancel.
+  await expectEventually(async () => {
+    const cancelled = await database.query(
+      `select pg_cancel_backend(pid) from pg_stat_activity
+        where application_name = 'migrations build 1' and datname = current_database()
+          and state = 'active' and query ilike 'create index%'`,
+    );
+    return cancelled.length === 1;
+  });
   await ended();
   const [row] = await database.query(
     `select attempt_outcome #>> '{fault,sqlstate}' as sqlstate from migrations.index_build`,

@@ -3,7 +3,8 @@ import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, it } from 'vitest';
 import { scenarioOn } from '../story/scenario.ts';
-import { createDatabase, freshDatabase, queryOnce } from '../support/fresh-database.ts';
+import { createDatabase, freshDatabase } from '../support/fresh-database.ts';
+import { queryOnce } from '../support/query-once.ts';
 import { startServer } from '../support/start-server.ts';
 import { slowTable, turnOf } from './building.ts';
 

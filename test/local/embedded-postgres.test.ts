@@ -10,7 +10,7 @@ import { startEmbeddedPostgres, withEmbeddedPostgres } from '../../local/embedde
 import { packagedBinaries } from '../../local/postgres-binaries.ts';
 import { chooseUser } from '../../local/unprivileged-user.ts';
 import { expectEventually } from '../support/expect-eventually.ts';
-import { queryOnce } from '../support/fresh-database.ts';
+import { queryOnce } from '../support/query-once.ts';
 import { secondAddress } from '../support/second-address.ts';
 import { startServer } from '../support/start-server.ts';
 

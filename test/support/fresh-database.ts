@@ -1,8 +1,9 @@
 import { randomBytes } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
-import pg from 'pg';
+import type pg from 'pg';
 import { inject, onTestFinished } from 'vitest';
 import type { EmbeddedPostgres } from '../../local/embedded-postgres.ts';
+import { queryOnce, TEMPLATE, withClient } from './query-once.ts';
 
 /** An empty database of one test, owned by a role that is no superuser, as an application's database is. */
 export interface FreshDatabase {
@@ -48,7 +49,7 @@ export async function copyOf({ name }: FreshDatabase): Promise<FreshDatabase> {
 /** The same for a whole file's `beforeAll`: the caller drops it. */
 export async function createDatabase(
   server: Server = inject('sharedPostgres'),
-  template = 'template0',
+  template = server.port === inject('sharedPostgres').port ? TEMPLATE : 'template0',
 ): Promise<FreshDatabase> {
   const id = randomBytes(6).toString('hex');
   const name = `test_${id}`;
@@ -85,29 +86,4 @@ export async function createDatabase(
 /** What the shared server has logged since it started, other tests' lines included. */
 export function sharedServerLog(): Promise<string> {
   return readFile(inject('sharedPostgres').logFile, 'utf8');
-}
-
-/** Connects, asks, disconnects. Of several statements it gives the rows of the last. */
-export function queryOnce<Row extends pg.QueryResultRow>(
-  url: string,
-  sql: string,
-  values?: readonly unknown[],
-): Promise<Row[]> {
-  return withClient(url, async (client) => {
-    const answer: pg.QueryResult<Row> | pg.QueryResult<Row>[] = await client.query<Row>(
-      sql,
-      values && [...values],
-    );
-    return (Array.isArray(answer) ? answer.at(-1)?.rows : answer.rows) ?? [];
-  });
-}
-
-async function withClient<T>(url: string, work: (client: pg.Client) => Promise<T>): Promise<T> {
-  const client = new pg.Client({ connectionString: url, application_name: 'test' });
-  await client.connect();
-  try {
-    return await work(client);
-  } finally {
-    await client.end();
-  }
 }

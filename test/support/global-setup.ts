@@ -2,8 +2,10 @@ import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestProject } from 'vitest/node';
-import { startEmbeddedPostgres } from '../../local/embedded-postgres.ts';
+import { type EmbeddedPostgres, startEmbeddedPostgres } from '../../local/embedded-postgres.ts';
 import { bundleCommandLine } from './command-line-bundle.ts';
+import { expectEventually } from './expect-eventually.ts';
+import { queryOnce, TEMPLATE } from './query-once.ts';
 
 /** What tests need to know of the one server that they share. */
 export interface SharedPostgres {
@@ -26,6 +28,28 @@ declare module 'vitest' {
   }
 }
 
+/** Tests make some ten thousand connections: SCRAM's thousands of rounds, and catalogs read anew, add up to minutes. */
+async function makeCheap({ url, user, password, major }: Omit<EmbeddedPostgres, 'stop'>): Promise<void> {
+  if (major >= 16) {
+    await queryOnce(url, 'alter system set scram_iterations = 1');
+    await queryOnce(url, 'select pg_reload_conf()');
+    await expectEventually(async () => {
+      const [row] = await queryOnce<{ iterations: string }>(
+        url,
+        "select current_setting('scram_iterations') as iterations",
+      );
+      return row?.iterations === '1';
+    });
+    await queryOnce(url, `alter role ${user} password '${password}'`);
+  }
+  await queryOnce(url, `create database ${TEMPLATE} template template0`);
+  const template = new URL(url);
+  template.pathname = TEMPLATE;
+  // The first connection leaves the catalog's cache behind as a file, which copies take with them.
+  await queryOnce(template.href, 'select 1');
+  await queryOnce(url, `alter database ${TEMPLATE} allow_connections false`);
+}
+
 /**
  * One server for the whole run; each test makes a database of its own in it. Files share a process with others
  * (vitest.config.ts), so what belongs to none of them is made and removed here.
@@ -40,6 +64,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
     await stop();
     throw new Error(`POSTGRES_MAJOR is ${expected}, but the server is PostgreSQL ${postgres.major}.`);
   }
+  await makeCheap(postgres);
   const scratch = mkdtempSync(join(tmpdir(), 'migrations-tests-'));
   chmodSync(scratch, 0o755);
   const commandLine = await bundleCommandLine();
