@@ -39,18 +39,9 @@ export async function freshDatabase(server: Server = inject('sharedPostgres')): 
   return database;
 }
 
-/** A copy of a database in the shared server, as it is now, of one test; nobody may be connected to the original. */
-export async function copyOf({ name }: FreshDatabase): Promise<FreshDatabase> {
-  const database = await createDatabase(inject('sharedPostgres'), name);
-  onTestFinished(() => database.drop());
-  return database;
-}
-
 /** The same for a whole file's `beforeAll`: the caller drops it. */
-export async function createDatabase(
-  server: Server = inject('sharedPostgres'),
-  template = server.port === inject('sharedPostgres').port ? TEMPLATE : 'template0',
-): Promise<FreshDatabase> {
+export async function createDatabase(server: Server = inject('sharedPostgres')): Promise<FreshDatabase> {
+  const template = server.port === inject('sharedPostgres').port ? TEMPLATE : 'template0';
   const id = randomBytes(6).toString('hex');
   const name = `test_${id}`;
   const owner = `owner_${id}`;
