@@ -57,9 +57,10 @@ export class PostgresServer {
     );
     this.#process = child;
     for (;;) {
+      // Asked before the log is read: what it said last is there by then.
+      const ended = child.exitCode !== null || child.signalCode !== null || child.pid === undefined;
       const log = await readFrom(logFile, logged);
       if (log.includes('database system is ready to accept connections')) return true;
-      const ended = child.exitCode !== null || child.signalCode !== null || child.pid === undefined;
       const late = Date.now() > deadline;
       if (ended && !late && log.includes('pre-existing shared memory block')) return false;
       if (ended || late) {
