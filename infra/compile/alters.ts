@@ -10,12 +10,22 @@ type Altered = NonNullable<Statement['alters']>;
  */
 export function altersOf(tree: Node, { opaque, creates, changes, writes }: Touches): Altered {
   if (opaque || mayCallAnything(tree)) return 'everything';
+  if (movesNames(tree)) return 'names';
   return [...creates, ...writes, ...(keepsRows(tree) ? [] : changes)];
 }
 
 /** A SELECT stands in a migration for what its functions do. */
 function mayCallAnything(tree: Node): boolean {
   return kindOf(tree) === 'SelectStmt' && !isSetting(tree);
+}
+
+/** Settings by which Postgres finds a relation; a setting that a function sets may be any. */
+const OF_NAMES: ReadonlySet<string> = new Set(['search_path', 'role', 'session_authorization']);
+
+function movesNames(tree: Node): boolean {
+  const set = as('VariableSetStmt', tree);
+  if (set === undefined) return kindOf(tree) === 'SelectStmt';
+  return set.kind === 'VAR_RESET_ALL' || OF_NAMES.has(set.name ?? '');
 }
 
 /** Kinds that lock what exists, and leave its rows and columns as they are. */

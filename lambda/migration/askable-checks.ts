@@ -25,8 +25,11 @@ export function askableChecks(pending: readonly PendingStep[]): AskableChecks {
   const data: Askable<DataCheck>[] = [];
   const altered = new Altered();
   for (const each of pending) {
+    // The settings of earlier steps are known to whoever asks; those of this one begin with it.
+    altered.beginStep();
     for (const statement of statementsOf(each.step)) {
       for (const check of statement.checks ?? []) {
+        if (relationsOf(check).some((relation) => altered.mayMeanAnother(relation))) continue;
         if (check.kind === 'size') {
           if (!altered.mayBeEmpty(check.relation)) sizes.push({ pending: each, statement, check });
         } else if (!relationsOf(check).some((relation) => altered.mayDiffer(relation))) {
@@ -54,17 +57,27 @@ const EMPTYING: ReadonlySet<string> = new Set([
 
 class Altered {
   #everything = false;
+  #namesMoved = false;
   readonly #names = new Set<string>();
   readonly #emptied = new Set<string>();
+
+  beginStep(): void {
+    this.#namesMoved = false;
+  }
 
   follow({ alters = 'everything', kind, touches }: Statement): void {
     if (EMPTYING.has(kind)) for (const { name } of touches.changes) this.#emptied.add(name);
     if (alters === 'everything') this.#everything = true;
+    else if (alters === 'names') this.#namesMoved = true;
     else for (const { name } of alters) this.#names.add(name);
   }
 
   mayDiffer({ name }: RelationName): boolean {
     return this.#everything || this.#names.has(name);
+  }
+
+  mayMeanAnother({ schema }: RelationName): boolean {
+    return this.#namesMoved && schema === undefined;
   }
 
   mayBeEmpty({ name }: RelationName): boolean {

@@ -66,10 +66,10 @@ export interface Statement {
    */
   readonly locks?: readonly RelationLock[];
   /**
-   * Relations whose rows or columns may be others once it ran, `everything` where nobody can see into it. Absent: as
-   * `everything`.
+   * Relations whose rows or columns may be others once it ran; `everything` where nobody can see into it; `names` where
+   * a name without a schema may mean another relation from then on, in the same step. Absent: as `everything`.
    */
-  readonly alters?: 'everything' | readonly RelationName[];
+  readonly alters?: 'everything' | 'names' | readonly RelationName[];
   /** What the linter leaves to the deploy. */
   readonly checks?: readonly DeployCheck[];
 }

@@ -8,6 +8,7 @@ import { migration, statement, transaction } from './made-up.ts';
 const relation = (name: string) => ({ schema: undefined, name });
 const base = { rule: 'a-rule', verdict: 'refuse' } as const;
 const nulls: DeployCheck = { ...base, kind: 'nulls', relation: relation('t'), column: 'x' };
+const qualified: DeployCheck = { ...nulls, relation: { schema: 'app', name: 't' } };
 const orphans: DeployCheck = {
   ...base,
   kind: 'orphans',
@@ -70,6 +71,17 @@ describe('checks of the data', () => {
   it('of a foreign key hang on both tables', () => {
     expect(asked(altering([relation('other')]), asking(nulls, orphans))).toEqual(['1 nulls']);
   });
+});
+
+it('a name that may mean another relation is not asked about, until its step ends', () => {
+  const within = transaction(0, altering('names', 'VariableSetStmt'), asking(nulls, size), asking(qualified));
+  const after = transaction(1, asking(nulls));
+  const of = migration('1', [within, after]);
+  const pending = of.steps.map((step): PendingStep => ({ migration: of, step, record: 'none' }));
+  const { sizes, data } = askableChecks(pending);
+  expect(
+    [...sizes, ...data].map(({ check, pending: { step } }) => `${step.number} ${check.relation.schema}`),
+  ).toEqual(['0 app', '1 undefined']);
 });
 
 describe('checks of the size', () => {

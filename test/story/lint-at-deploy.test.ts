@@ -163,6 +163,19 @@ create function writes(y int) returns boolean language plpgsql as 'begin insert 
     expect((await scenario.failure(files)).message).toMatch(/^2_null\.sql:3:1: 1 row of t has no x/);
   });
 
+  it('does not take one table for another of its name', async () => {
+    const table = {
+      '1_table.sql':
+        'create schema app; create table app.t (x int); create table t (x int); insert into t values (null);',
+    };
+    await scenario.run(table);
+    const files = {
+      ...table,
+      '2_null.sql': 'set search_path = app;\nalter table t alter column x set not null;',
+    };
+    expect((await scenario.run(files)).outcome).toBe('done');
+  });
+
   it.each([
     [
       'a column that comes with the same run',
