@@ -174,7 +174,12 @@ export class LocalCloudFormation {
   }
 
   #install(assembly: string, { environment = {} }: Delivery): void {
-    const stack = new LocalStack(assembly, { aws: this.#aws, answers: this.#answers, environment });
+    const stack = new LocalStack(assembly, {
+      aws: this.#aws,
+      answers: this.#answers,
+      environment,
+      before: this.stack,
+    });
     this.#stacks.push(stack);
     this.stack = stack;
     this.#assembly = assembly;

@@ -16,6 +16,8 @@ export interface LocalStackOptions {
   readonly answers: AnswerBox;
   /** For every function, instead of what the template says. */
   readonly environment?: Readonly<Record<string, string>>;
+  /** What was deployed before: functions that an update leaves as they are stay warm. */
+  readonly before?: LocalStack | undefined;
 }
 
 /** Milliseconds between two of the Provider's questions, for which it waits ten seconds on AWS. */
@@ -28,6 +30,8 @@ export class LocalStack {
   readonly log: string[] = [];
   readonly #options: LocalStackOptions;
   readonly #sandboxes = new Map<string, Sandbox>();
+  /** By all that makes a function what it is. */
+  readonly #alike = new Map<string, Sandbox>();
 
   /** Deploys: code and machines of the same names are replaced from now on. */
   constructor(assembly: string, options: LocalStackOptions) {
@@ -57,16 +61,23 @@ export class LocalStack {
 
   #function(assembly: string, { logicalId, properties }: LocalResource): void {
     const { Code, Handler, Environment, Timeout } = v.parse(functionProperties, properties);
-    const { aws, answers, environment = {} } = this.#options;
-    const sandbox = new Sandbox({
-      directory: join(assembly, `asset.${Code.S3Key.replace(/\.zip$/, '')}`),
-      handler: Handler,
-      environment: { ...aws.environment, TZ: ':UTC', ...Environment.Variables, ...environment },
-      timeoutSeconds: Timeout,
-      answers,
-      log: (line) => void this.log.push(line),
-    });
+    const { aws, answers, environment = {}, before } = this.#options;
+    const asset = `asset.${Code.S3Key.replace(/\.zip$/, '')}`;
+    const variables = { ...aws.environment, TZ: ':UTC', ...Environment.Variables, ...environment };
+    const likeness = JSON.stringify([logicalId, asset, Handler, variables, Timeout]);
+    const warm = before === undefined ? undefined : before.#alike.get(likeness);
+    const sandbox =
+      warm ??
+      new Sandbox({
+        directory: join(assembly, asset),
+        handler: Handler,
+        environment: variables,
+        timeoutSeconds: Timeout,
+        answers,
+        log: (line) => void this.log.push(line),
+      });
     this.#sandboxes.set(logicalId, sandbox);
+    this.#alike.set(likeness, sandbox);
     aws.functions.register(logicalId, (event) => sandbox.invoke(event));
   }
 

@@ -45,7 +45,10 @@ async function makeCheap({ url, user, password, major }: Omit<EmbeddedPostgres, 
   await queryOnce(url, `create database ${TEMPLATE} template template0`);
   const template = new URL(url);
   template.pathname = TEMPLATE;
-  // The first connection leaves the catalog's cache behind as a file, which copies take with them.
+  // What describes Postgres's own objects nobody asks for. The connection leaves the catalog's cache behind as a file,
+  // which copies take with them.
+  await queryOnce(template.href, 'delete from pg_catalog.pg_description');
+  await queryOnce(template.href, 'vacuum full');
   await queryOnce(template.href, 'select 1');
   await queryOnce(url, `alter database ${TEMPLATE} allow_connections false`);
 }
