@@ -89,6 +89,11 @@ export async function lockHolders(
   return v.parse(holderRows, rows);
 }
 
+/** A sentence to follow another; empty where nobody is seen. */
+export function describeBlockers(blockers: readonly Blocker[]): string {
+  return blockers.length === 0 ? '' : ` Blocked by ${blockers.map(describeBlocker).join('; ')}.`;
+}
+
 /** `pid 4711 (app, "web", idle in transaction for 312 s, AccessShareLock on messages)` */
 export function describeBlocker(blocker: Blocker): string {
   const { pid, user, application, state, lock, relation } = blocker;

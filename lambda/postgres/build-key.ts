@@ -2,6 +2,7 @@ import * as v from 'valibot';
 import type { IndexBuild } from '../index-build/index-build.ts';
 import type { UniqueKey } from '../migration/deploy-check.ts';
 import { quoteRelation } from './quote.ts';
+import { rolledBack } from './rolled-back.ts';
 import type { Session } from './session.ts';
 
 const PROBE = 'unique_key_probe';
@@ -19,30 +20,20 @@ const keyRow = v.object({
  */
 export async function keyOfBuild(session: Session, build: IndexBuild): Promise<UniqueKey | undefined> {
   const table = quoteRelation({ schema: build.schema, name: build.table });
-  const { fault, rows } = await session.script(
-    [
-      'begin',
-      "set local lock_timeout = '1s'",
-      ...build.settings,
-      `create temporary table ${PROBE} (like ${table}) on commit drop`,
-      `create unique index ${PROBE}_index on pg_temp.${PROBE} ${build.definition}`,
-      // The last field is of PostgreSQL 15 and later.
-      `select pg_catalog.json_build_object(
+  const { row, fault } = await rolledBack(session, [
+    "set local lock_timeout = '1s'",
+    ...build.settings,
+    `create temporary table ${PROBE} (like ${table}) on commit drop`,
+    `create unique index ${PROBE}_index on pg_temp.${PROBE} ${build.definition}`,
+    // The last field is of PostgreSQL 15 and later.
+    `select pg_catalog.json_build_object(
          'parts', (select pg_catalog.json_agg(pg_catalog.pg_get_indexdef(i.indexrelid, part, false) order by part)
                      from pg_catalog.generate_series(1, i.indnkeyatts) as part),
          'where', pg_catalog.pg_get_expr(i.indpred, i.indrelid),
          'nullsNotDistinct', pg_catalog.to_jsonb(i) -> 'indnullsnotdistinct') as key
   from pg_catalog.pg_index i where i.indexrelid = 'pg_temp.${PROBE}_index'::pg_catalog.regclass`,
-      'rollback',
-    ].join('\n;\n'),
-  );
-  if (fault !== undefined) {
-    await session.script('rollback');
-    return undefined;
-  }
-  const { parts, where, nullsNotDistinct } = v.parse(
-    keyRow,
-    JSON.parse(rows[4 + build.settings.length]?.[0]?.key ?? 'null'),
-  );
+  ]);
+  if (fault !== undefined) return undefined;
+  const { parts, where, nullsNotDistinct } = v.parse(keyRow, JSON.parse(row?.key ?? 'null'));
   return { parts, where: where ?? undefined, nullsNotDistinct: nullsNotDistinct === true };
 }

@@ -1,6 +1,8 @@
+import { count as counted } from '../migration/amounts.ts';
 import type { DataCheck, OrphansCheck, UniqueKey } from '../migration/deploy-check.ts';
 import type { RelationName } from '../migration/relation-name.ts';
 import { quoteIdentifier, quoteLiteral, quoteRelation } from './quote.ts';
+import { rolledBack } from './rolled-back.ts';
 import type { Session } from './session.ts';
 
 /** Rows, or for duplicates keys, that a statement would stumble over. */
@@ -12,8 +14,14 @@ export interface Broken {
   readonly examples: readonly string[];
 }
 
+/** `3 rows`, `more than 1,000 rows` */
+export function describeBroken({ count, more }: Broken, noun: string): string {
+  return `${more ? 'more than ' : ''}${counted(count, noun)}`;
+}
+
 export const MOST_COUNTED = 1_000;
 const MOST_EXAMPLES = 3;
+const READ_ONLY = 'set transaction read only';
 
 export interface Bounds {
   /** The file's own SET statements, since they decide what a name means. */
@@ -88,24 +96,17 @@ async function ask(
   query: string,
   { settings, milliseconds }: Bounds,
 ): Promise<Broken | undefined> {
-  const { fault, rows } = await session.script(
-    [
-      'begin read only',
-      `set local statement_timeout = ${Math.max(1, Math.floor(milliseconds))}`,
-      "set local lock_timeout = '1s'",
-      ...settings,
-      `with broken as materialized (\n${query}\n)
+  const { row, fault } = await rolledBack(session, [
+    READ_ONLY,
+    `set local statement_timeout = ${Math.max(1, Math.floor(milliseconds))}`,
+    "set local lock_timeout = '1s'",
+    ...settings,
+    `with broken as materialized (\n${query}\n)
 select pg_catalog.count(*) as broken,
        (select pg_catalog.json_agg(key) from (select distinct key from broken where key is not null limit ${MOST_EXAMPLES}) as few) as examples
   from broken`,
-      'rollback',
-    ].join('\n;\n'),
-  );
-  if (fault !== undefined) {
-    await session.script('rollback');
-    return undefined;
-  }
-  const row = rows[3 + settings.length]?.[0];
+  ]);
+  if (fault !== undefined) return undefined;
   const count = Number(row?.broken);
   const examples: unknown = JSON.parse(row?.examples ?? '[]');
   return {
@@ -121,19 +122,15 @@ export async function primaryKeyOf(
   relation: RelationName,
   settings: readonly string[],
 ): Promise<readonly string[]> {
-  const { fault, rows } = await session.script(
-    [
-      'begin read only',
-      ...settings,
-      `select pg_catalog.json_agg(a.attname order by key.ordinal) as columns
+  const { row } = await rolledBack(session, [
+    READ_ONLY,
+    ...settings,
+    `select pg_catalog.json_agg(a.attname order by key.ordinal) as columns
   from pg_catalog.pg_index i
  cross join unnest(i.indkey::int2[]) with ordinality as key (attnum, ordinal)
   join pg_catalog.pg_attribute a on a.attrelid = i.indrelid and a.attnum = key.attnum
  where i.indisprimary and i.indrelid = pg_catalog.to_regclass(${quoteLiteral(quoteRelation(relation))})`,
-      'rollback',
-    ].join('\n;\n'),
-  );
-  if (fault !== undefined) await session.script('rollback');
-  const columns: unknown = JSON.parse(rows[1 + settings.length]?.[0]?.columns ?? '[]');
+  ]);
+  const columns: unknown = JSON.parse(row?.columns ?? '[]');
   return Array.isArray(columns) ? columns.map(String) : [];
 }

@@ -73,6 +73,7 @@ export const sqlstate = {
   deadlockDetected: '40P01',
   serializationFailure: '40001',
   queryCanceled: '57014',
+  uniqueViolation: '23505',
   insufficientPrivilege: '42501',
   invalidTransactionTermination: '2D000',
 } as const;

@@ -1,6 +1,7 @@
 import type { IndexBuild } from '../index-build/index-build.ts';
 import { isPermanent } from '../index-build/permanence.ts';
 import { quoteLiteral, quoteRelation } from './quote.ts';
+import { rolledBack } from './rolled-back.ts';
 import type { Session } from './session.ts';
 
 export type ComparedDefinitions =
@@ -21,14 +22,12 @@ const PROBE = 'index_definition_probe';
 export async function compareDefinitions(session: Session, build: IndexBuild): Promise<ComparedDefinitions> {
   const table = quoteRelation({ schema: build.schema, name: build.table });
   const index = quoteLiteral(quoteRelation({ schema: build.schema, name: build.index }));
-  const outcome = await session.script(
-    [
-      'begin',
-      ...build.settings,
-      `create temporary table ${PROBE} (like ${table}) on commit drop`,
-      `create ${build.unique ? 'unique ' : ''}index ${PROBE}_index on pg_temp.${PROBE} ${build.definition}`,
-      "set local search_path = ''",
-      `select pg_catalog.pg_get_indexdef('pg_temp.${PROBE}_index'::pg_catalog.regclass) as wanted,
+  const { row, fault } = await rolledBack(session, [
+    ...build.settings,
+    `create temporary table ${PROBE} (like ${table}) on commit drop`,
+    `create ${build.unique ? 'unique ' : ''}index ${PROBE}_index on pg_temp.${PROBE} ${build.definition}`,
+    "set local search_path = ''",
+    `select pg_catalog.pg_get_indexdef('pg_temp.${PROBE}_index'::pg_catalog.regclass) as wanted,
        pg_catalog.pg_get_indexdef(i.indexrelid) as found,
        pg_catalog.format('CREATE %sINDEX %I ON %s%I.%I', case when i.indisunique then 'UNIQUE ' else '' end,
          x.relname, case when t.relkind = 'p' then 'ONLY ' else '' end, n.nspname, t.relname) as head
@@ -37,15 +36,12 @@ export async function compareDefinitions(session: Session, build: IndexBuild): P
   join pg_catalog.pg_class t on t.oid = i.indrelid
   join pg_catalog.pg_namespace n on n.oid = t.relnamespace
  where i.indexrelid = ${index}::pg_catalog.regclass`,
-      'rollback',
-    ].join('\n;\n'),
-  );
-  if (outcome.fault !== undefined) {
-    await session.script('rollback');
-    if (!isPermanent(outcome.fault.fault)) throw outcome.fault;
+  ]);
+  if (fault !== undefined) {
+    if (!isPermanent(fault.fault)) throw fault;
     return { kind: 'unknown' };
   }
-  const { wanted, found, head } = outcome.rows[4 + build.settings.length]?.[0] ?? {};
+  const { wanted, found, head } = row ?? {};
   if (typeof wanted !== 'string' || typeof found !== 'string' || typeof head !== 'string') {
     return { kind: 'unknown' };
   }

@@ -1,6 +1,7 @@
 import * as v from 'valibot';
 import type { RelationName } from '../migration/relation-name.ts';
 import { quoteLiteral, quoteRelation } from './quote.ts';
+import { rolledBack } from './rolled-back.ts';
 import type { Session } from './session.ts';
 
 const foundRows = v.array(v.object({ number: v.number(), schema: v.string(), name: v.string() }));
@@ -16,23 +17,16 @@ export async function withSchemas<Named extends { readonly relation: RelationNam
 ): Promise<Named[]> {
   if (named.length === 0) return [];
   const names = named.map(({ relation }) => quoteLiteral(quoteRelation(relation))).join(', ');
-  const outcome = await session.script(
-    [
-      'begin',
-      ...settings,
-      `select pg_catalog.json_agg(pg_catalog.json_build_object(
+  const { row, fault } = await rolledBack(session, [
+    ...settings,
+    `select pg_catalog.json_agg(pg_catalog.json_build_object(
                 'number', asked.number - 1, 'schema', n.nspname, 'name', c.relname)) as found
          from pg_catalog.unnest(array[${names}]::text[]) with ordinality as asked (name, number)
          join pg_catalog.pg_class c on c.oid = pg_catalog.to_regclass(asked.name)
          join pg_catalog.pg_namespace n on n.oid = c.relnamespace`,
-      'rollback',
-    ].join('\n;\n'),
-  );
-  if (outcome.fault !== undefined) {
-    await session.script('rollback');
-    throw outcome.fault;
-  }
-  const found = v.parse(foundRows, JSON.parse(outcome.rows[1 + settings.length]?.[0]?.found ?? '[]'));
+  ]);
+  if (fault !== undefined) throw fault;
+  const found = v.parse(foundRows, JSON.parse(row?.found ?? '[]'));
   return found.flatMap(({ number, schema, name }) => {
     const one = named[number];
     return one === undefined ? [] : [{ ...one, relation: { schema, name } }];

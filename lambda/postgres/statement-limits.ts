@@ -1,3 +1,5 @@
+import { type StatementFault, sqlstate } from './fault.ts';
+
 /**
  * Measured from the message's arrival, so that fifty steps in one message share one deadline. A shorter time that the
  * file has set stays.
@@ -7,6 +9,11 @@ export function statementTimeout(budgetMilliseconds: number): string {
   nullif(extract(epoch from pg_catalog.current_setting('statement_timeout')::interval) * 1000, 0),
   ${Math.floor(budgetMilliseconds)} - extract(epoch from pg_catalog.clock_timestamp() - pg_catalog.statement_timestamp()) * 1000
 ))::bigint::text, true)`;
+}
+
+/** The statement was ended because the time of the function was over, not by a limit of its own or a person. */
+export function endedByDeadline({ fault }: StatementFault, deadline: number | undefined): boolean {
+  return fault.sqlstate === sqlstate.queryCanceled && deadline !== undefined && deadline - Date.now() < 1_000;
 }
 
 /** At least 1 ms: 0 would mean for ever. */

@@ -3,6 +3,7 @@ import type { RelationName } from '../migration/relation-name.ts';
 import type { PresentTable, TableFacts } from '../migration/route.ts';
 import { sqlstate } from './fault.ts';
 import { quoteLiteral, quoteRelation } from './quote.ts';
+import { rolledBack } from './rolled-back.ts';
 import type { Session } from './session.ts';
 
 const relationRows = v.array(
@@ -45,11 +46,9 @@ async function findTables(
 ): Promise<Map<number, FoundTable>> {
   if (relations.length === 0) return new Map();
   const names = relations.map((relation) => quoteLiteral(quoteRelation(relation))).join(', ');
-  const outcome = await session.script(
-    [
-      'begin',
-      ...settings,
-      `select pg_catalog.json_agg(pg_catalog.json_build_object(
+  const { row, fault } = await rolledBack(session, [
+    ...settings,
+    `select pg_catalog.json_agg(pg_catalog.json_build_object(
                 'ordinal', asked.ordinal - 1, 'schema', n.nspname, 'table', t.relname, 'kind', t.relkind,
                 -- As ANALYZE last saw it: pg_table_size() would wait for a lock on the table.
                 'bytes', greatest(t.relpages, 0) * pg_catalog.current_setting('block_size')::bigint)) as found
@@ -59,14 +58,9 @@ async function findTables(
          join pg_catalog.pg_class t on t.oid = coalesce(i.indrelid, c.oid)
          join pg_catalog.pg_namespace n on n.oid = t.relnamespace
         where t.relkind in ('r', 'm', 'p', 't')`,
-      'rollback',
-    ].join(';\n'),
-  );
-  if (outcome.fault !== undefined) {
-    await session.script('rollback');
-    throw outcome.fault;
-  }
-  const json = outcome.rows[1 + settings.length]?.[0]?.found ?? '[]';
+  ]);
+  if (fault !== undefined) throw fault;
+  const json = row?.found ?? '[]';
   return new Map(
     v
       .parse(relationRows, JSON.parse(json))

@@ -1,7 +1,7 @@
 import type { AutocommitStep } from '../migration/migration.ts';
 import { MigrationError } from '../migration/migration-error.ts';
 import type { PendingStep } from '../migration/plan.ts';
-import type { StatementFault } from '../postgres/fault.ts';
+import { type StatementFault, sqlstate } from '../postgres/fault.ts';
 import { insertStep, setStepState } from '../postgres/ledger.ts';
 import { quoteIdentifier, quoteLiteral } from '../postgres/quote.ts';
 import type { Session } from '../postgres/session.ts';
@@ -92,7 +92,7 @@ function leavesNothing({ statement: { kind, locks = [] } }: AutocommitStep): boo
 
 async function sendOwn(session: Session, text: string): Promise<void> {
   const { fault } = await session.script(text);
-  if (fault?.fault.sqlstate === '23505') throw new LedgerMoved();
+  if (fault?.fault.sqlstate === sqlstate.uniqueViolation) throw new LedgerMoved();
   if (fault !== undefined) throw fault;
 }
 

@@ -1,5 +1,6 @@
 import { SessionLost, type StatementFault, sqlstate } from '../postgres/fault.ts';
 import type { Session } from '../postgres/session.ts';
+import { endedByDeadline } from '../postgres/statement-limits.ts';
 import {
   cleanSession,
   type Piece,
@@ -63,12 +64,8 @@ interface Failure {
 
 async function passOrThrow(failed: Piece, { fault, context, locks, wholeBudget }: Failure): Promise<void> {
   const { sqlstate: code } = fault.fault;
-  if (failed.claim && code === '23505') throw new LedgerMoved();
-  if (
-    code === sqlstate.queryCanceled &&
-    context.deadline !== undefined &&
-    context.deadline - Date.now() < 1000
-  ) {
+  if (failed.claim && code === sqlstate.uniqueViolation) throw new LedgerMoved();
+  if (endedByDeadline(fault, context.deadline)) {
     if (!wholeBudget) throw new TimeUp();
     throw statementFailed(failed, fault, { applied: context.appliedSoFar(), next: TOO_LONG });
   }

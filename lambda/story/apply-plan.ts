@@ -1,7 +1,6 @@
 import type { RecordedBuild } from '../migration/ledger.ts';
 import type { PendingStep, Plan } from '../migration/plan.ts';
-import { routeOf } from '../migration/route.ts';
-import { queuesUp, waitOf } from '../migration/waiting.ts';
+import { waitOf } from '../migration/waiting.ts';
 import { SessionLost } from '../postgres/fault.ts';
 import { asRecorded, insertBuild } from '../postgres/new-build.ts';
 import { releaseRunLock } from '../postgres/run-lock.ts';
@@ -17,7 +16,7 @@ import { buildsOf } from './hand-off-step.ts';
 import { must } from './ledger-write.ts';
 import type { AppliedStep, RunResult } from './run.ts';
 import type { RunLog } from './run-log.ts';
-import { asksOfTables, factsFor, TableKnowledge } from './table-knowledge.ts';
+import { asksOfTables, factsFor, routeOfStep, TableKnowledge } from './table-knowledge.ts';
 
 /** Steps that travel in one message. More save little and make a lost message cost more. */
 const MOST_STEPS = 50;
@@ -152,15 +151,7 @@ class PlanInProgress {
       await this.#knowledge.measureAgain(rest.map((pending) => pending.step));
       facts = factsFor(this.#knowledge, step);
     }
-    const route = routeOf(step.operation, {
-      strategy: options.indexStrategy,
-      smallTableRows: options.smallTableRows,
-      createdByRun: facts.createdByRun,
-      buildsPending: queuesUp(step, this.#builds),
-      nameTaken:
-        step.operation.kind === 'create-index' && this.#knowledge.isTaken(step.operation, step.settings),
-      tables: facts.tables,
-    });
+    const route = routeOfStep(step, { knowledge: this.#knowledge, options, builds: this.#builds });
     if (route === 'inline') return this.#enqueue({ pending: next, handOff: undefined });
     await this.#sent;
     const builds = await buildsOf(this.#session, {

@@ -1,8 +1,7 @@
-import { count } from '../migration/amounts.ts';
 import type { Askable } from '../migration/askable-checks.ts';
 import type { DataCheck } from '../migration/deploy-check.ts';
 import type { RelationName } from '../migration/relation-name.ts';
-import { type Broken, findBroken, primaryKeyOf } from '../postgres/data-check.ts';
+import { type Broken, describeBroken, findBroken, primaryKeyOf } from '../postgres/data-check.ts';
 import { quoteIdentifier, quoteRelation } from '../postgres/quote.ts';
 import type { Session } from '../postgres/session.ts';
 import type { DeployFinding } from './deploy-finding.ts';
@@ -48,39 +47,34 @@ async function withReferenced(
 function sentences(check: DataCheck, broken: Broken): Pick<DeployFinding, 'what' | 'next'> {
   const table = nameOf(check.relation);
   const from = quoteRelation(check.relation);
-  const rows = amount(broken, 'row');
-  const have = broken.count === 1 && !broken.more ? 'has' : 'have';
+  const rows = describeBroken(broken, 'row');
+  const one = broken.count === 1 && !broken.more;
   switch (check.kind) {
     case 'nulls':
       return {
-        what: `${rows} of ${table} ${have} no ${check.column}, which is to become NOT NULL.`,
+        what: `${rows} of ${table} ${one ? 'has' : 'have'} no ${check.column}, which is to become NOT NULL.`,
         next: `give them a value, then run again: select * from ${from} where ${quoteIdentifier(check.column)} is null.`,
       };
     case 'orphans': {
       const columns = check.columns.join(', ');
       return {
-        what: `${rows} of ${table} refer${broken.count === 1 && !broken.more ? 's' : ''} by ${columns} to what ${nameOf(check.references)} does not have${examples(broken)}.`,
+        what: `${rows} of ${table} refer${one ? 's' : ''} by ${columns} to what ${nameOf(check.references)} does not have${examples(broken)}.`,
         next: 'correct or delete them, or add what they refer to; then run again.',
       };
     }
     case 'duplicates':
       return {
-        what: `${amount(broken, 'value')} of (${check.key.parts.join(', ')}) ${broken.count === 1 && !broken.more ? 'stands' : 'stand'} in more than one row of ${table}${examples(broken)}.`,
+        what: `${describeBroken(broken, 'value')} of (${check.key.parts.join(', ')}) ${one ? 'stands' : 'stand'} in more than one row of ${table}${examples(broken)}.`,
         next: 'leave one row of each, then run again.',
       };
     case 'violations':
       return {
-        what: `${rows} of ${table} ${broken.count === 1 && !broken.more ? 'is' : 'are'} against the check ${check.constraint}.`,
+        what: `${rows} of ${table} ${one ? 'is' : 'are'} against the check ${check.constraint}.`,
         next: `correct them, then run again: select * from ${from} where not (${check.expression}).`,
       };
     default:
       return check satisfies never;
   }
-}
-
-/** `3 rows`, `more than 1,000 rows` */
-function amount({ count: counted, more }: Broken, noun: string): string {
-  return more ? `more than ${count(counted, noun)}` : count(counted, noun);
 }
 
 /** What Postgres would show in the detail of its error, too. */

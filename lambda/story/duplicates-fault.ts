@@ -1,8 +1,8 @@
 import type { IndexBuild } from '../index-build/index-build.ts';
-import { count } from '../migration/amounts.ts';
 import type { PostgresFault } from '../migration/migration-error.ts';
 import { keyOfBuild } from '../postgres/build-key.ts';
-import { findDuplicates } from '../postgres/data-check.ts';
+import { describeBroken, findDuplicates } from '../postgres/data-check.ts';
+import { sqlstate } from '../postgres/fault.ts';
 import type { Session } from '../postgres/session.ts';
 
 /**
@@ -24,11 +24,10 @@ export async function duplicatesFault(
     { settings: build.settings, milliseconds: seconds * 1000 },
   );
   if (broken === undefined || broken.count === 0) return undefined;
-  const keys = `${broken.more ? 'more than ' : ''}${count(broken.count, 'value')}`;
   return {
-    // unique_violation, which is what the build would end with.
-    sqlstate: '23505',
-    message: `could not create unique index "${build.index}": ${keys} of (${key.parts.join(', ')}) in more than one row`,
+    // What the build would end with.
+    sqlstate: sqlstate.uniqueViolation,
+    message: `could not create unique index "${build.index}": ${describeBroken(broken, 'value')} of (${key.parts.join(', ')}) in more than one row`,
     detail: `Such as ${broken.examples.join(', ')}.`,
     hint: 'Leave one row of each, then retry. Nothing was built.',
   };

@@ -2,11 +2,10 @@ import type { RecordedBuild } from '../migration/ledger.ts';
 import { type IndexOperation, type Migration, type Step, statementsOf } from '../migration/migration.ts';
 import type { MigrationOptions } from '../migration/options.ts';
 import type { PendingStep } from '../migration/plan.ts';
-import { routeOf } from '../migration/route.ts';
 import { buildStage, type PlannedBuild, type Stage } from '../migration/stage.ts';
-import { queuesUp, waitOf } from '../migration/waiting.ts';
+import { waitOf } from '../migration/waiting.ts';
 import { type TablePlan, type TablesKnown, tablePlans } from './planned-tables.ts';
-import { factsFor, relationsOf } from './table-knowledge.ts';
+import { relationsOf, routeOfStep } from './table-knowledge.ts';
 
 export interface StepPlan {
   /** From 1, as every message counts it. */
@@ -101,16 +100,7 @@ export class Foresight {
   #route(step: Step): StepPlan['how'] {
     if (step.kind !== 'index-operation') return step.kind;
     const { knowledge, options } = this.#known;
-    const facts = factsFor(knowledge, step);
-    const { operation } = step;
-    return routeOf(operation, {
-      strategy: options.indexStrategy,
-      smallTableRows: options.smallTableRows,
-      createdByRun: facts.createdByRun,
-      buildsPending: queuesUp(step, this.#builds),
-      nameTaken: operation.kind === 'create-index' && knowledge.isTaken(operation, step.settings),
-      tables: facts.tables,
-    });
+    return routeOfStep(step, { knowledge, options, builds: this.#builds });
   }
 
   #handOff(

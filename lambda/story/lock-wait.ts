@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { firstWait, type LockLimits, nextMove, pauseBeforeLook } from '../migration/lock-patience.ts';
 import type { MigrationError } from '../migration/migration-error.ts';
 import type { PendingStep } from '../migration/plan.ts';
-import { type Blocker, describeBlocker } from '../postgres/blockers.ts';
+import { type Blocker, describeBlockers } from '../postgres/blockers.ts';
 import { type StatementFault, sqlstate } from '../postgres/fault.ts';
 import type { Session } from '../postgres/session.ts';
 import type { Piece } from '../postgres/step-script.ts';
@@ -143,10 +143,9 @@ interface GivenUp {
 }
 
 function lockTimeout(failed: Piece, { fault, blockers, context }: GivenUp): MigrationError {
-  const who = blockers.length === 0 ? '' : ` Blocked by ${blockers.map(describeBlocker).join('; ')}.`;
   return statementFailed(failed, fault, {
     applied: context.appliedSoFar(),
-    what: `The step's locks could not be had within ${context.lockBudgetSeconds} s.${who}`,
+    what: `The step's locks could not be had within ${context.lockBudgetSeconds} s.${describeBlockers(blockers)}`,
     next: 'end the blocking transaction (select pg_terminate_backend(pid)) or wait for it, then run again; the run continues with this step.',
   });
 }

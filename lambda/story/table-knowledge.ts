@@ -1,4 +1,5 @@
 import { relationsOf as relationsOfCheck } from '../migration/askable-checks.ts';
+import type { RecordedBuild } from '../migration/ledger.ts';
 import {
   type CreateIndex,
   type IndexOperation,
@@ -7,8 +8,10 @@ import {
   type Step,
   statementsOf,
 } from '../migration/migration.ts';
+import type { MigrationOptions } from '../migration/options.ts';
 import { mayBeSame, type RelationName, relationKey } from '../migration/relation-name.ts';
-import type { TableFacts } from '../migration/route.ts';
+import { type Route, routeOf, type TableFacts } from '../migration/route.ts';
+import { queuesUp } from '../migration/waiting.ts';
 import type { Session } from '../postgres/session.ts';
 import { measureTables } from '../postgres/table-facts.ts';
 
@@ -205,4 +208,25 @@ export function factsFor(
     tables: facts.map((fact) => fact ?? { kind: 'absent' }),
     createdByRun,
   };
+}
+
+interface Routing {
+  readonly knowledge: TableKnowledge;
+  readonly options: Pick<MigrationOptions, 'indexStrategy' | 'smallTableRows'>;
+  /** As they are when the step's turn comes. */
+  readonly builds: readonly RecordedBuild[];
+}
+
+/** Where a run sends the step, and a plan says that it would. */
+export function routeOfStep(step: IndexOperationStep, { knowledge, options, builds }: Routing): Route {
+  const { operation, settings } = step;
+  const { tables, createdByRun } = factsFor(knowledge, step);
+  return routeOf(operation, {
+    strategy: options.indexStrategy,
+    smallTableRows: options.smallTableRows,
+    createdByRun,
+    buildsPending: queuesUp(step, builds),
+    nameTaken: operation.kind === 'create-index' && knowledge.isTaken(operation, settings),
+    tables,
+  });
 }

@@ -1,6 +1,6 @@
 import type { Migration, Statement, Step } from '../migration/migration.ts';
 import { MigrationError } from '../migration/migration-error.ts';
-import { type Blocker, describeBlocker } from '../postgres/blockers.ts';
+import { type Blocker, describeBlockers } from '../postgres/blockers.ts';
 import { type StatementFault, sqlstate } from '../postgres/fault.ts';
 
 export interface UndoFailure {
@@ -16,10 +16,9 @@ export interface UndoFailure {
 
 export function undoFailed(migration: Migration, step: Step, failure: UndoFailure): MigrationError {
   const { fault, statement, undone, blockers } = failure;
-  const who = blockers.length === 0 ? '' : ` Blocked by ${blockers.map(describeBlocker).join('; ')}.`;
   return new MigrationError({
     code: 'undo-failed',
-    what: `The undo of ${migration.name} failed in step ${step.number + 1}.${who}`,
+    what: `The undo of ${migration.name} failed in step ${step.number + 1}.${describeBlockers(blockers)}`,
     place: {
       file: fileOf(migration),
       position: statement?.position ?? { line: 1, column: 1 },

@@ -11,7 +11,7 @@ import { sqlstate } from '../postgres/fault.ts';
 import { plainStatement } from '../postgres/index-statement.ts';
 import { quoteIdentifier, quoteLiteral } from '../postgres/quote.ts';
 import type { Session } from '../postgres/session.ts';
-import { statementTimeout } from '../postgres/statement-limits.ts';
+import { endedByDeadline, statementTimeout } from '../postgres/statement-limits.ts';
 import { beginOf, cleanSession } from '../postgres/step-script.ts';
 import type { RunEvent } from './run.ts';
 import { undoFailed, undoUnfinished } from './undo-failed.ts';
@@ -61,10 +61,7 @@ export async function undoMigration(session: Session, migration: Migration, cont
           budget,
           interrupted,
         });
-    const tooLong =
-      failure?.fault.fault.sqlstate === sqlstate.queryCanceled &&
-      deadline !== undefined &&
-      deadline - Date.now() < 1_000;
+    const tooLong = failure !== undefined && endedByDeadline(failure.fault, deadline);
     await session.script([...(failure ? ['rollback'] : []), ...cleanSession(sessionSettings)].join(';\n'));
     if (failure === undefined) continue;
     const blockers = await blockersOf(session, step, failure);

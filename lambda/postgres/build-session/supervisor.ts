@@ -1,3 +1,4 @@
+import { sqlstate } from '../fault.ts';
 import { quoteIdentifier, quoteLiteral } from '../quote.ts';
 import type { Session } from '../session.ts';
 
@@ -101,7 +102,7 @@ end`)}`,
     );
     if (fault === undefined) return;
     // Two turns that create it at the same moment: one of them is told so, and finds it done.
-    const collided = fault.fault.sqlstate === '23505' || fault.fault.sqlstate === 'XX000';
+    const collided = fault.fault.sqlstate === sqlstate.uniqueViolation || fault.fault.sqlstate === 'XX000';
     if (!collided || attempt >= 5) throw fault;
   }
 }
