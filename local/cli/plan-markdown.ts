@@ -1,6 +1,15 @@
 import type { PlanFinding, RunPlan } from '../../lambda/story/plan-run.ts';
 import type { TablePlan } from '../../lambda/story/planned-tables.ts';
-import { applyText, buildStageText, buildText, howOf, remarks, sizeOf, whileOf } from './plan-view.ts';
+import {
+  applyText,
+  buildStageText,
+  buildText,
+  consequence,
+  howOf,
+  remarks,
+  sizeOf,
+  whileOf,
+} from './plan-view.ts';
 
 /** The same for a comment on a pull request. */
 export function planMarkdown(plan: RunPlan): string {
@@ -57,9 +66,9 @@ function stageList({ stages }: RunPlan): string[] {
   });
 }
 
-function findingItem({ file, line, what, rule, verdict }: PlanFinding): string {
-  const end = verdict === 'fails-build' ? ' The build would fail.' : '';
-  return `- ${code(`${file}:${line}`)} ${escapeText(what)}${end} (${code(rule)})`;
+function findingItem(finding: PlanFinding): string {
+  const { file, line, what, rule } = finding;
+  return `- ${code(`${file}:${line}`)} ${escapeText(what)}${consequence(finding)} (${code(rule)})`;
 }
 
 /** In a table a bar ends the cell, within code too. */

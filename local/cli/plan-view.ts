@@ -110,14 +110,14 @@ export function buildText({ index, state, estimatedSeconds }: PlannedBuild): str
   return notes === '' ? name : `${name} (${notes.slice(2)})`;
 }
 
-const VERDICTS: Readonly<Record<PlanFinding['verdict'], string>> = {
-  refuse: '',
-  'fails-build': ' The build would fail.',
-  show: '',
-};
+/** What comes of a finding, where a run goes on in spite of it. */
+export function consequence({ verdict }: PlanFinding): string {
+  return verdict === 'fails-build' ? ' The build would fail.' : '';
+}
 
-export function findingText({ file, line, column, what, rule, verdict, next }: PlanFinding): string {
-  return `${file}:${line}:${column}: ${what}${VERDICTS[verdict]} [${rule}]\n  Next: ${next}`;
+export function findingText(finding: PlanFinding): string {
+  const { file, line, column, what, rule, next } = finding;
+  return `${file}:${line}:${column}: ${what}${consequence(finding)} [${rule}]\n  Next: ${next}`;
 }
 
 /** What a person should hear beside the steps. */

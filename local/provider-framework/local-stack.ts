@@ -124,7 +124,7 @@ function runWaiter(definition: unknown, invoke: Invoke, request: ExecutionReques
 }
 
 /** Lambda's runtime carries the SDK where every function finds it; here it lies beside the assets. */
-function bringSdk(assembly: string): void {
+export function bringSdk(assembly: string): void {
   const modules = join(assembly, 'node_modules');
   if (!existsSync(modules))
     symlinkSync(fileURLToPath(new URL('../../node_modules', import.meta.url)), modules);

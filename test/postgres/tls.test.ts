@@ -1,13 +1,13 @@
 import { execFile } from 'node:child_process';
-import { readdirSync, symlinkSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { MigrationError } from '../../lambda/migration/migration-error.ts';
 import { withSession } from '../../lambda/postgres/connect.ts';
 import { parseConnectionUrl } from '../../lambda/postgres/connection-target.ts';
 import { startAwsEndpoint } from '../../local/aws-endpoint.ts';
+import { bringSdk } from '../../local/provider-framework/local-stack.ts';
 import { assemblyOf } from '../lifecycle/life-cycle.ts';
 import { serverCertificate } from '../support/certificates.ts';
 import { startServer } from '../support/start-server.ts';
@@ -75,10 +75,7 @@ describe('the prop rootCertificate', () => {
       .map((name) => join(assembly, name))
       .find((directory) => readdirSync(directory).includes('migrate.mjs'));
     if (code === undefined) throw new Error('no asset holds migrate.mjs');
-    symlinkSync(
-      fileURLToPath(new URL('../../node_modules', import.meta.url)),
-      join(assembly, 'node_modules'),
-    );
+    bringSdk(assembly);
     const script = `
       const { handler } = await import('./migrate.mjs');
       const context = { getRemainingTimeInMillis: () => 60_000 };
