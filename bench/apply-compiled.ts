@@ -1,8 +1,8 @@
 import { readFile } from 'node:fs/promises';
 import type { CompiledMigrations } from '../lambda/migration/migration.ts';
 import { defaultOptions } from '../lambda/migration/options.ts';
-import { parseConnectionUrl } from '../lambda/postgres/connection-target.ts';
-import { runMigrations } from '../lambda/story/run-migrations.ts';
+import { parseConnectionUrl } from '../lambda/postgres/session/connection-target.ts';
+import { runMigrations } from '../lambda/run/run-migrations.ts';
 
 // What the migrator Lambda does once it has its secret, as a program: measured in a process of its own, as the peers.
 const [file = ''] = process.argv.slice(2);

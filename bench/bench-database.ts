@@ -1,5 +1,5 @@
 import pg from 'pg';
-import { type EmbeddedPostgres, withEmbeddedPostgres } from '../local/embedded-postgres.ts';
+import { type EmbeddedPostgres, withEmbeddedPostgres } from '../local/postgres/embedded-postgres.ts';
 
 /** The server that all contenders of a benchmark share: durable as in production, and nothing else running in it. */
 export function withBenchServer<T>(work: (server: EmbeddedPostgres) => Promise<T>): Promise<T> {

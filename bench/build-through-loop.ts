@@ -1,5 +1,5 @@
-import { runMigrations } from '../lambda/story/run-migrations.ts';
-import { runLoop } from '../local/in-process-loop.ts';
+import { runMigrations } from '../lambda/run/run-migrations.ts';
+import { runLoop } from '../local/cli/in-process-loop.ts';
 import { query, withBenchServer, withDatabase } from './bench-database.ts';
 import { type Figure, median } from './figure.ts';
 import { DEFINITION, deployOf, fillMessages, INDEX } from './large-table.ts';

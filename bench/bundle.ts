@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { deflateRawSync } from 'node:zlib';
-import { bundleFunctions, functionEntries } from '../infra/bundle-functions.ts';
+import { bundleFunctions, functionEntries } from '../infra/bundle/bundle-functions.ts';
 import { type Figure, median } from './figure.ts';
 
 const LOADS = 15;

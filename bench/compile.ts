@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { compileMigrationsSync } from '../infra/compile-migrations.ts';
+import { compileMigrationsSync } from '../compiler/steps/compile-migrations.ts';
 
 /**
  * How long synth waits for the compiler: a folder of files with a table and an index each, compiled once in a fresh

@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { buildSync } from 'esbuild';
-import { compileMigrations } from '../infra/compile-migrations.ts';
+import { compileMigrations } from '../compiler/steps/compile-migrations.ts';
 import { libpqEnvironment, runChild } from './child.ts';
 
 /** A tool that applies migrations, as a program with a folder of its own. */

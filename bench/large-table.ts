@@ -1,10 +1,10 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { compileMigrations } from '../infra/compile-migrations.ts';
+import { compileMigrations } from '../compiler/steps/compile-migrations.ts';
 import { defaultOptions } from '../lambda/migration/options.ts';
-import { parseConnectionUrl } from '../lambda/postgres/connection-target.ts';
-import type { RunRequest } from '../lambda/story/run.ts';
+import { parseConnectionUrl } from '../lambda/postgres/session/connection-target.ts';
+import type { RunRequest } from '../lambda/run/run.ts';
 import { query } from './bench-database.ts';
 
 export const INDEX = 'messages_user_created';

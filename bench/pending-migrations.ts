@@ -1,8 +1,8 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { EmbeddedPostgres } from '../local/embedded-postgres.ts';
-import { withTcpProxy } from '../local/tcp-proxy.ts';
+import type { EmbeddedPostgres } from '../local/postgres/embedded-postgres.ts';
+import { withTcpProxy } from '../local/wire/tcp-proxy.ts';
 import { query, withBenchServer, withDatabase } from './bench-database.ts';
 import { type Contender, contenders, ours, psql } from './contenders.ts';
 import { type Figure, median } from './figure.ts';

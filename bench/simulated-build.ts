@@ -1,4 +1,4 @@
-import { isNearEnd, waitSeconds } from '../lambda/index-build/wait-seconds.ts';
+import { isNearEnd, waitSeconds } from '../lambda/work/wait-seconds.ts';
 
 /** Turn, TurnOutcome, WaitForBuild. */
 const TRANSITIONS_PER_TURN = 3;

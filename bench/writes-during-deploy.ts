@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { runMigrations } from '../lambda/story/run-migrations.ts';
-import { runLoop } from '../local/in-process-loop.ts';
+import { runMigrations } from '../lambda/run/run-migrations.ts';
+import { runLoop } from '../local/cli/in-process-loop.ts';
 import { query, withBenchServer, withDatabase } from './bench-database.ts';
 import type { BuildOptions } from './build-through-loop.ts';
 import type { Figure } from './figure.ts';

@@ -5,10 +5,10 @@ import * as logs from 'aws-cdk-lib/aws-logs';
 import * as sfn from 'aws-cdk-lib/aws-stepfunctions';
 import * as tasks from 'aws-cdk-lib/aws-stepfunctions-tasks';
 import { Construct } from 'constructs';
-import type { LoopTask } from '../lambda/index-build/loop-task.ts';
+import type { LoopTask } from '../lambda/work/loop-task.ts';
 
 export interface IndexBuildLoopProps {
-  /** Does every task of the loop; see `lambda/index-build/loop-task.ts` for what it is asked and answers. */
+  /** Does every task of the loop; see `lambda/work/loop-task.ts` for what it is asked and answers. */
   readonly indexBuild: lambda.IFunction;
   /** Tables that build side by side. */
   readonly maxConcurrentTables: number;

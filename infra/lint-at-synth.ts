@@ -1,10 +1,10 @@
 import { Annotations } from 'aws-cdk-lib';
 import type { IConstruct } from 'constructs';
+import { type Finding, type Levels, lintParsed } from '../compiler/lint/lint-migrations.ts';
+import { countFindings, showFinding } from '../compiler/lint/show-finding.ts';
+import type { ParsedMigration } from '../compiler/steps/compile-migrations.ts';
 import { MigrationError } from '../lambda/migration/migration-error.ts';
 import { parseVersion, type Version } from '../lambda/migration/version.ts';
-import type { ParsedMigration } from './compile-migrations.ts';
-import { countFindings, showFinding } from './lint/show-finding.ts';
-import { type Finding, type Levels, lintParsed } from './lint-migrations.ts';
 
 /** What the linter makes of the migrations at synth. */
 export interface LintProps {

@@ -5,7 +5,7 @@ import type * as sns from 'aws-cdk-lib/aws-sns';
 import type * as sfn from 'aws-cdk-lib/aws-stepfunctions';
 import { Construct } from 'constructs';
 import { METRIC_NAMESPACE, metric } from '../lambda/aws/metric-names.ts';
-import { LONGEST_WAIT_SECONDS } from '../lambda/index-build/wait-seconds.ts';
+import { LONGEST_WAIT_SECONDS } from '../lambda/work/wait-seconds.ts';
 
 export interface ObservabilityProps {
   /** Dimension `service` of all metrics. */

@@ -2,13 +2,13 @@ import * as v from 'valibot';
 import { functionContext } from './aws/function-context.ts';
 import { flushTelemetry, report, reportRunEnd } from './aws/telemetry.ts';
 import { traced } from './aws/tracing.ts';
-import type { ResumeResult, SettleResult, TablesResult, TurnResult } from './index-build/loop-task.ts';
 import { MigrationError } from './migration/migration-error.ts';
-import { tablesWithBuilds } from './postgres/build-queue.ts';
-import { withSession } from './postgres/connect.ts';
-import { resume } from './story/resume.ts';
-import { settle } from './story/settle.ts';
-import { takeTurn } from './story/turn.ts';
+import { tablesWithBuilds } from './postgres/ledger/build-queue.ts';
+import { withSession } from './postgres/session/connect.ts';
+import { resume } from './run/resume.ts';
+import type { ResumeResult, SettleResult, TablesResult, TurnResult } from './work/loop-task.ts';
+import { settle } from './work/turn/settle.ts';
+import { takeTurn } from './work/turn/turn.ts';
 
 const loopTask = v.variant('task', [
   v.object({ task: v.literal('tables') }),

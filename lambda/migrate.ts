@@ -1,3 +1,5 @@
+import { type Action, parseAction } from './actions/action.ts';
+import { performAction } from './actions/perform-action.ts';
 import {
   type CloudFormationEvent,
   describeEvent,
@@ -11,15 +13,13 @@ import { startLoop } from './aws/hand-off.ts';
 import { flushTelemetry, logDeployProgress, report, reportRunEnd } from './aws/telemetry.ts';
 import { traced } from './aws/tracing.ts';
 import { environment } from './environment.ts';
+import { planRun } from './foresight/plan-run.ts';
 import { MigrationError } from './migration/migration-error.ts';
-import { type Action, parseAction } from './story/action.ts';
-import { deployProgress, stillRunning } from './story/deploy-progress.ts';
-import { keepForEarlierCode } from './story/earlier-code.ts';
-import { performAction } from './story/perform-action.ts';
-import { planRun } from './story/plan-run.ts';
-import type { RunCause, RunResult } from './story/run.ts';
-import { runMigrations } from './story/run-migrations.ts';
-import { readStatus } from './story/status.ts';
+import { keepForEarlierCode } from './run/earlier-code.ts';
+import type { RunCause, RunResult } from './run/run.ts';
+import { runMigrations } from './run/run-migrations.ts';
+import { deployProgress, stillRunning } from './status/deploy-progress.ts';
+import { readStatus } from './status/status.ts';
 
 interface LambdaContext {
   getRemainingTimeInMillis(): number;

@@ -7,7 +7,7 @@ import {
   parseHookEvent,
 } from './aws/hook-event.ts';
 import { traced } from './aws/tracing.ts';
-import { preflight } from './story/preflight.ts';
+import { preflight } from './foresight/preflight.ts';
 
 interface LambdaContext {
   getRemainingTimeInMillis(): number;

@@ -4,7 +4,7 @@ import { COMPILED_MIGRATIONS_FILE, environment } from '../environment.ts';
 import type { CompiledMigrations } from '../migration/migration.ts';
 import { MigrationError } from '../migration/migration-error.ts';
 import { defaultOptions, type MigrationOptions } from '../migration/options.ts';
-import type { ConnectionTarget } from '../postgres/connection-target.ts';
+import type { ConnectionTarget } from '../postgres/session/connection-target.ts';
 import { readSecret } from './secret.ts';
 
 /** What every entry needs, read where it enters. */

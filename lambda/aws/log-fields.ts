@@ -1,5 +1,5 @@
-import type { RunEvent } from '../story/run.ts';
-import type { TurnEvent } from '../story/turn-request.ts';
+import type { RunEvent } from '../run/run.ts';
+import type { TurnEvent } from '../work/turn/turn-request.ts';
 
 /** What is logged of an event: names, numbers and Postgres's words, no SQL of the user's and no secret. */
 export function logFields(event: RunEvent | TurnEvent): Record<string, unknown> {

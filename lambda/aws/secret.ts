@@ -6,7 +6,7 @@ import {
   PORT_EXPECTED,
   parseConnectionUrl,
   parsePort,
-} from '../postgres/connection-target.ts';
+} from '../postgres/session/connection-target.ts';
 
 /** Reads the secret anew at each call, so that a rotated password is used from then on. */
 export async function readSecret(secretArn: string): Promise<ConnectionTarget> {

@@ -1,9 +1,9 @@
 import { Logger } from '@aws-lambda-powertools/logger';
 import { Metrics, MetricUnit } from '@aws-lambda-powertools/metrics';
 import { MigrationError } from '../migration/migration-error.ts';
-import type { DeployProgress } from '../story/deploy-progress.ts';
-import type { RunCause, RunEnd, RunEvent } from '../story/run.ts';
-import type { TurnEvent } from '../story/turn-request.ts';
+import type { RunCause, RunEnd, RunEvent } from '../run/run.ts';
+import type { DeployProgress } from '../status/deploy-progress.ts';
+import type { TurnEvent } from '../work/turn/turn-request.ts';
 import { type DomainEvent, sendEvents, UnsentEvents } from './events.ts';
 import { logFields } from './log-fields.ts';
 import { METRIC_NAMESPACE, metric } from './metric-names.ts';

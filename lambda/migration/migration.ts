@@ -4,7 +4,7 @@ import type { RelationName } from './relation-name.ts';
 import type { Version } from './version.ts';
 
 /**
- * What `infra/compile-migrations.ts` makes of a folder at synth time, and all that the Lambda knows of it:
+ * What `compiler/steps/compile-migrations.ts` makes of a folder at synth time, and all that the Lambda knows of it:
  * plain JSON, no syntax tree, so that the bundle needs no parser.
  */
 export interface CompiledMigrations {

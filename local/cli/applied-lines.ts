@@ -1,4 +1,4 @@
-import type { AppliedStep } from '../../lambda/story/run.ts';
+import type { AppliedStep } from '../../lambda/run/run.ts';
 
 /** Steps of one file that were applied together, or handed off. */
 export interface AppliedLine {

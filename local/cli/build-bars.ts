@@ -1,6 +1,6 @@
 import { MultiBar, type Options, Presets, type SingleBar } from 'cli-progress';
-import type { IndexBuild } from '../../lambda/index-build/index-build.ts';
-import type { ProgressSeen } from '../../lambda/story/build-progress.ts';
+import type { IndexBuild } from '../../lambda/work/index-build.ts';
+import type { ProgressSeen } from '../../lambda/work/turn/build-progress.ts';
 import { describeBriefly, nameOfBuild } from './build-lines.ts';
 
 interface Payload {

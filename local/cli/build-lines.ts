@@ -1,9 +1,9 @@
 import { duration } from '../../lambda/migration/amounts.ts';
 import type { PostgresFault } from '../../lambda/migration/migration-error.ts';
-import { describeBlocker } from '../../lambda/postgres/blockers.ts';
-import type { BuildRow } from '../../lambda/postgres/index-build-rows.ts';
-import type { ProgressSeen } from '../../lambda/story/build-progress.ts';
-import type { BuildStatus } from '../../lambda/story/status.ts';
+import { describeBlocker } from '../../lambda/postgres/catalog/blockers.ts';
+import type { BuildRow } from '../../lambda/postgres/ledger/index-build-rows.ts';
+import type { BuildStatus } from '../../lambda/status/status.ts';
+import type { ProgressSeen } from '../../lambda/work/turn/build-progress.ts';
 
 /** A build as the JSON document has it. */
 export interface BuildDocument {

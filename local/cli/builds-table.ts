@@ -1,6 +1,6 @@
 import Table from 'cli-table3';
 import { duration } from '../../lambda/migration/amounts.ts';
-import type { BuildStatus } from '../../lambda/story/status.ts';
+import type { BuildStatus } from '../../lambda/status/status.ts';
 import { type BuildOutcome, describeOutcome, describeProgress, outcomeOf } from './build-lines.ts';
 import type { Terminal } from './terminal.ts';
 

@@ -1,3 +1,4 @@
+import { relationsOf } from '../../lambda/foresight/table-knowledge.ts';
 import {
   type CompiledMigrations,
   type IndexOperationStep,
@@ -7,12 +8,11 @@ import type { MigrationOptions } from '../../lambda/migration/options.ts';
 import { type PendingStep, plan } from '../../lambda/migration/plan.ts';
 import { mayBeSame, type RelationName } from '../../lambda/migration/relation-name.ts';
 import type { PresentTable } from '../../lambda/migration/route.ts';
-import { type BuildRow, readAllBuilds } from '../../lambda/postgres/index-build-rows.ts';
-import { concurrentCreate, concurrentDrop } from '../../lambda/postgres/index-statement.ts';
-import { readLedger } from '../../lambda/postgres/ledger.ts';
-import type { Session } from '../../lambda/postgres/session.ts';
-import { measureTables } from '../../lambda/postgres/table-facts.ts';
-import { relationsOf } from '../../lambda/story/table-knowledge.ts';
+import { concurrentCreate, concurrentDrop } from '../../lambda/postgres/catalog/index-statement.ts';
+import { measureTables } from '../../lambda/postgres/catalog/table-facts.ts';
+import { type BuildRow, readAllBuilds } from '../../lambda/postgres/ledger/index-build-rows.ts';
+import { readLedger } from '../../lambda/postgres/ledger/ledger.ts';
+import type { Session } from '../../lambda/postgres/session/session.ts';
 
 /** A pending index operation that a person can do by hand, so that the next run finds it done. */
 export interface HandOperation {

@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
+import { parseAction } from '../../lambda/actions/action.ts';
+import { type ChangingAction, performAction } from '../../lambda/actions/perform-action.ts';
 import { MigrationError } from '../../lambda/migration/migration-error.ts';
-import { parseAction } from '../../lambda/story/action.ts';
-import { type ChangingAction, performAction } from '../../lambda/story/perform-action.ts';
 import {
   type Asked,
   ask,

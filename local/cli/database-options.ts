@@ -1,11 +1,14 @@
 import { hostname, userInfo } from 'node:os';
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import { compileLinted, type Levels } from '../../infra/lint-migrations.ts';
+import { compileLinted, type Levels } from '../../compiler/lint/lint-migrations.ts';
 import type { CompiledMigrations } from '../../lambda/migration/migration.ts';
 import { MigrationError } from '../../lambda/migration/migration-error.ts';
 import { defaultOptions, type IndexStrategy, type MigrationOptions } from '../../lambda/migration/options.ts';
-import { type ConnectionTarget, parseConnectionUrl } from '../../lambda/postgres/connection-target.ts';
-import type { RunCause } from '../../lambda/story/run.ts';
+import {
+  type ConnectionTarget,
+  parseConnectionUrl,
+} from '../../lambda/postgres/session/connection-target.ts';
+import type { RunCause } from '../../lambda/run/run.ts';
 import { type ExitCode, exitCode } from './exit-code.ts';
 import { Interrupted } from './interruption.ts';
 import { levelOption } from './lint-level.ts';

@@ -2,7 +2,7 @@ import { writeFile } from 'node:fs/promises';
 import type { Command } from 'commander';
 import { count } from '../../lambda/migration/amounts.ts';
 import { MigrationError } from '../../lambda/migration/migration-error.ts';
-import { withSession } from '../../lambda/postgres/connect.ts';
+import { withSession } from '../../lambda/postgres/session/connect.ts';
 import { findByHand } from './by-hand.ts';
 import {
   ask,

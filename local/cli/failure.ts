@@ -1,6 +1,6 @@
 import colors from 'picocolors';
 import { MigrationError } from '../../lambda/migration/migration-error.ts';
-import { SessionLost, StatementFault } from '../../lambda/postgres/fault.ts';
+import { SessionLost, StatementFault } from '../../lambda/postgres/session/fault.ts';
 import { Interrupted } from './interruption.ts';
 import { isColoured, type Terminal } from './terminal.ts';
 

@@ -1,5 +1,5 @@
 import { InvalidArgumentError, Option } from 'commander';
-import type { Level, Levels } from '../../infra/lint-migrations.ts';
+import type { Level, Levels } from '../../compiler/lint/lint-migrations.ts';
 
 /** `--level drop-column=error`, as often as there are rules. */
 export function levelOption(): Option {

@@ -1,6 +1,6 @@
 import { type Command, InvalidArgumentError } from 'commander';
-import { countFindings, showFinding } from '../../infra/lint/show-finding.ts';
-import { type Finding, type Levels, lintMigrations } from '../../infra/lint-migrations.ts';
+import { type Finding, type Levels, lintMigrations } from '../../compiler/lint/lint-migrations.ts';
+import { countFindings, showFinding } from '../../compiler/lint/show-finding.ts';
 import { parseVersion, type Version } from '../../lambda/migration/version.ts';
 import { DEFAULT_DIRECTORY, exitCodeOf, withJson } from './database-options.ts';
 import { type ExitCode, exitCode } from './exit-code.ts';

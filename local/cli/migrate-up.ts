@@ -1,9 +1,9 @@
 import { MigrationError } from '../../lambda/migration/migration-error.ts';
-import { runMigrations } from '../../lambda/story/run-migrations.ts';
-import { type BuildStatus, readStatus, type Status } from '../../lambda/story/status.ts';
-import { type InProcessLoop, runLoop } from '../in-process-loop.ts';
+import { runMigrations } from '../../lambda/run/run-migrations.ts';
+import { type BuildStatus, readStatus, type Status } from '../../lambda/status/status.ts';
 import { describeLoss, isLost, isOpen } from './build-lines.ts';
 import { asMigrationError } from './failure.ts';
+import { type InProcessLoop, runLoop } from './in-process-loop.ts';
 
 export interface UpRequest extends InProcessLoop {
   /** Run the loop until every build is over. */

@@ -1,7 +1,7 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Command } from 'commander';
-import { readFolder } from '../../infra/compile/migration-folder.ts';
+import { readFolder } from '../../compiler/steps/migration-folder.ts';
 import { MigrationError } from '../../lambda/migration/migration-error.ts';
 import { DEFAULT_DIRECTORY, exitCodeOf } from './database-options.ts';
 import { type ExitCode, exitCode } from './exit-code.ts';

@@ -1,5 +1,5 @@
-import type { PlanFinding, RunPlan } from '../../lambda/story/plan-run.ts';
-import type { TablePlan } from '../../lambda/story/planned-tables.ts';
+import type { PlanFinding, RunPlan } from '../../lambda/foresight/plan-run.ts';
+import type { TablePlan } from '../../lambda/foresight/planned-tables.ts';
 import {
   applyText,
   buildStageText,

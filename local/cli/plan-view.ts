@@ -1,9 +1,9 @@
+import type { StepPlan } from '../../lambda/foresight/foresight.ts';
+import type { PlanFinding, RunPlan } from '../../lambda/foresight/plan-run.ts';
+import type { TablePlan } from '../../lambda/foresight/planned-tables.ts';
 import { byteSize, duration } from '../../lambda/migration/amounts.ts';
 import type { LockWork } from '../../lambda/migration/lock-modes.ts';
 import type { BuildStage, PlannedBuild, Stage } from '../../lambda/migration/stage.ts';
-import type { StepPlan } from '../../lambda/story/foresight.ts';
-import type { PlanFinding, RunPlan } from '../../lambda/story/plan-run.ts';
-import type { TablePlan } from '../../lambda/story/planned-tables.ts';
 import type { Terminal } from './terminal.ts';
 
 /** A plan for a person at a terminal: what each step does, on which tables, whom it keeps waiting, in what order. */

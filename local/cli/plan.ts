@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { planRun } from '../../lambda/story/plan-run.ts';
+import { planRun } from '../../lambda/foresight/plan-run.ts';
 import {
   ask,
   DATABASE_HELP,

@@ -1,4 +1,4 @@
-import { quoteLiteral, quoteRelation } from '../../lambda/postgres/quote.ts';
+import { quoteLiteral, quoteRelation } from '../../lambda/postgres/session/quote.ts';
 import type { ByHand, HandOperation, LeftOut } from './by-hand.ts';
 
 export interface ScriptHead {

@@ -1,8 +1,8 @@
 import type { Command } from 'commander';
-import { runLoop } from '../in-process-loop.ts';
 import { type ChangeFlags, change } from './change.ts';
 import { type Asked, DATABASE_HELP, withDatabaseFlags, withJson, withRunFlags } from './database-options.ts';
 import { type ExitCode, exitCode } from './exit-code.ts';
+import { runLoop } from './in-process-loop.ts';
 import { interruptible } from './interruption.ts';
 import { RunDisplay } from './run-display.ts';
 import type { Terminal } from './terminal.ts';

@@ -1,9 +1,9 @@
+import { showFinding } from '../../lambda/foresight/deploy-finding.ts';
 import { count, duration } from '../../lambda/migration/amounts.ts';
 import type { Plan } from '../../lambda/migration/plan.ts';
-import { describeBlocker } from '../../lambda/postgres/blockers.ts';
-import { showFinding } from '../../lambda/story/deploy-finding.ts';
-import type { RunEvent } from '../../lambda/story/run.ts';
-import type { TurnEvent } from '../../lambda/story/turn-request.ts';
+import { describeBlocker } from '../../lambda/postgres/catalog/blockers.ts';
+import type { RunEvent } from '../../lambda/run/run.ts';
+import type { TurnEvent } from '../../lambda/work/turn/turn-request.ts';
 import { appliedLines } from './applied-lines.ts';
 import { BuildBars } from './build-bars.ts';
 import { describeOutcome, describeProgress, nameOfBuild } from './build-lines.ts';

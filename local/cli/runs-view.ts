@@ -1,6 +1,6 @@
 import { duration } from '../../lambda/migration/amounts.ts';
-import type { RunStatus } from '../../lambda/story/recent-runs.ts';
-import type { Status } from '../../lambda/story/status.ts';
+import type { RunStatus } from '../../lambda/status/recent-runs.ts';
+import type { Status } from '../../lambda/status/status.ts';
 import type { View } from './view.ts';
 
 /** The last run in full, and those before it a line each: who did what, when, and how it ended. */

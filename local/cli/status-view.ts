@@ -1,4 +1,4 @@
-import type { MigrationStatus, Status } from '../../lambda/story/status.ts';
+import type { MigrationStatus, Status } from '../../lambda/status/status.ts';
 import { describeLoss, isLost, isOpen } from './build-lines.ts';
 import { buildsTable, progressLines } from './builds-table.ts';
 import { runsPart } from './runs-view.ts';

@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { readStatus, type Status } from '../../lambda/story/status.ts';
+import { readStatus, type Status } from '../../lambda/status/status.ts';
 import { buildDocument, isLost, isOpen } from './build-lines.ts';
 import {
   ask,

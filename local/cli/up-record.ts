@@ -1,6 +1,6 @@
-import type { RunEvent } from '../../lambda/story/run.ts';
-import type { BuildStatus, Status } from '../../lambda/story/status.ts';
-import type { TurnEvent } from '../../lambda/story/turn-request.ts';
+import type { RunEvent } from '../../lambda/run/run.ts';
+import type { BuildStatus, Status } from '../../lambda/status/status.ts';
+import type { TurnEvent } from '../../lambda/work/turn/turn-request.ts';
 
 /** What one `up` did, gathered from what it reports. */
 export class UpRecord {

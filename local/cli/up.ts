@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { MigrationError } from '../../lambda/migration/migration-error.ts';
-import { readStatus } from '../../lambda/story/status.ts';
+import { readStatus } from '../../lambda/status/status.ts';
 import { nameOfBuild } from './build-lines.ts';
 import { buildsTable } from './builds-table.ts';
 import {

@@ -1,7 +1,7 @@
 import type { Terminal } from '../cli/terminal.ts';
-import type { EmbeddedPostgres } from '../embedded-postgres.ts';
+import type { LocalCloudFormation } from '../cloudformation/provider-framework.ts';
 import { type ChaosBlow, playChaos } from '../faults/chaos.ts';
-import type { LocalCloudFormation } from '../provider-framework.ts';
+import type { EmbeddedPostgres } from '../postgres/embedded-postgres.ts';
 import type { Stage } from './stage.ts';
 
 export interface Chaos {

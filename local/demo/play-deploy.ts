@@ -1,8 +1,8 @@
 import { environment } from '../../lambda/environment.ts';
-import { type AwsEndpoint, withAwsEndpoint } from '../aws-endpoint.ts';
-import { type EmbeddedPostgres, withEmbeddedPostgres } from '../embedded-postgres.ts';
-import { NEON_COMPUTE_SETTINGS, withNeonProxy } from '../neon-proxy.ts';
-import { LocalCloudFormation } from '../provider-framework.ts';
+import { type AwsEndpoint, withAwsEndpoint } from '../aws/aws-endpoint.ts';
+import { LocalCloudFormation } from '../cloudformation/provider-framework.ts';
+import { type EmbeddedPostgres, withEmbeddedPostgres } from '../postgres/embedded-postgres.ts';
+import { NEON_COMPUTE_SETTINGS, withNeonProxy } from '../wire/neon-proxy.ts';
 import { SECRET_NAME } from './assembly.ts';
 import type { Play } from './play.ts';
 import { Stage } from './stage.ts';

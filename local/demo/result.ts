@@ -1,6 +1,6 @@
 import Table from 'cli-table3';
 import { duration } from '../../lambda/migration/amounts.ts';
-import type { Status } from '../../lambda/story/status.ts';
+import type { Status } from '../../lambda/status/status.ts';
 import { outcomeOf } from '../cli/build-lines.ts';
 import type { Terminal } from '../cli/terminal.ts';
 import type { ChaosBlow } from '../faults/chaos.ts';

@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { guardServer } from '../process-guard.ts';
+import { guardServer } from '../postgres/process-guard.ts';
 
 /** Lends a temporary directory, which goes with the work, and with this process, however that ends. */
 export async function withScratch<T>(work: (directory: string) => Promise<T>): Promise<T> {

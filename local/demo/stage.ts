@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { CompiledMigrations } from '../../lambda/migration/migration.ts';
 import { defaultOptions } from '../../lambda/migration/options.ts';
-import type { ConnectionTarget } from '../../lambda/postgres/connection-target.ts';
-import { type BuildStatus, readStatus } from '../../lambda/story/status.ts';
+import type { ConnectionTarget } from '../../lambda/postgres/session/connection-target.ts';
+import { type BuildStatus, readStatus } from '../../lambda/status/status.ts';
 import { BuildBars } from '../cli/build-bars.ts';
 import { describeProgress, nameOfBuild } from '../cli/build-lines.ts';
 import type { Terminal } from '../cli/terminal.ts';

@@ -1,5 +1,5 @@
 import { App } from 'aws-cdk-lib';
-import { MigrationsStack } from '../../infra/migrations-stack.ts';
+import { MigrationsStack } from '../../infra/app/migrations-stack.ts';
 import { SECRET_NAME, type SynthesisOrder } from './assembly.ts';
 
 /** The program of `synthesize`: the deployable stack, as `cdk synth` writes it. */

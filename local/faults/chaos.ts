@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
-import type { EmbeddedPostgres } from '../embedded-postgres.ts';
+import type { EmbeddedPostgres } from '../postgres/embedded-postgres.ts';
 
 /** What is done to a deploy, in this order, each in the middle of a build. */
 export const BLOWS = ['kill the handler', 'terminate the builder', 'restart the server'] as const;

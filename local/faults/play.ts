@@ -1,9 +1,9 @@
 import type { CompiledMigrations } from '../../lambda/migration/migration.ts';
 import { defaultOptions, type MigrationOptions } from '../../lambda/migration/options.ts';
-import { parseConnectionUrl } from '../../lambda/postgres/connection-target.ts';
+import { parseConnectionUrl } from '../../lambda/postgres/session/connection-target.ts';
 
-import { runMigrations } from '../../lambda/story/run-migrations.ts';
-import { type InProcessLoop, runLoop } from '../in-process-loop.ts';
+import { runMigrations } from '../../lambda/run/run-migrations.ts';
+import { type InProcessLoop, runLoop } from '../cli/in-process-loop.ts';
 
 const faultOptions: MigrationOptions = { ...defaultOptions, smallTableRows: 100, lockBudgetSeconds: 10 };
 

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { startEmbeddedPostgres } from '../embedded-postgres.ts';
-import { startTcpProxy } from '../tcp-proxy.ts';
+import { startEmbeddedPostgres } from '../postgres/embedded-postgres.ts';
+import { startTcpProxy } from '../wire/tcp-proxy.ts';
 import { bundleHandler } from './handler-process.ts';
 import { allFaults, type FaultCase, type MessageCounts, nameOf, sample } from './matrix.ts';
 import { play } from './play.ts';

@@ -1,7 +1,7 @@
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { compileMigrations } from '../../infra/compile-migrations.ts';
+import { compileMigrations } from '../../compiler/steps/compile-migrations.ts';
 import type { CompiledMigrations } from '../../lambda/migration/migration.ts';
 
 /** Deployed before anything goes wrong: tables that hold rows, so that their indexes are handed off. */

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import type { CompiledMigrations } from '../../lambda/migration/migration.ts';
-import type { EmbeddedPostgres } from '../embedded-postgres.ts';
+import type { EmbeddedPostgres } from '../postgres/embedded-postgres.ts';
 import { dumpCatalog, leftBehind } from './catalog-dump.ts';
 import { type Play, play } from './play.ts';
 import { compileScene, type Scene } from './scene.ts';

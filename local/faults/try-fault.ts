@@ -1,11 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { tablesWithBuilds } from '../../lambda/postgres/build-queue.ts';
-import { withSession } from '../../lambda/postgres/connect.ts';
-import { resume } from '../../lambda/story/resume.ts';
-import { runMigrations } from '../../lambda/story/run-migrations.ts';
-import { settle } from '../../lambda/story/settle.ts';
-import { takeTurn } from '../../lambda/story/turn.ts';
-import { startTcpProxy, type TcpProxy } from '../tcp-proxy.ts';
+import { tablesWithBuilds } from '../../lambda/postgres/ledger/build-queue.ts';
+import { withSession } from '../../lambda/postgres/session/connect.ts';
+import { resume } from '../../lambda/run/resume.ts';
+import { runMigrations } from '../../lambda/run/run-migrations.ts';
+import { settle } from '../../lambda/work/turn/settle.ts';
+import { takeTurn } from '../../lambda/work/turn/turn.ts';
+import { startTcpProxy, type TcpProxy } from '../wire/tcp-proxy.ts';
 import { keepInPhase } from './build-phase.ts';
 import { startHandler } from './handler-process.ts';
 import { type FaultCase, nameOf, type Phase, type Strike } from './matrix.ts';

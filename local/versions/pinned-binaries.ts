@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { MigrationError } from '../../lambda/migration/migration-error.ts';
-import { type PostgresBinaries, postgresPlatform } from '../postgres-binaries.ts';
+import { type PostgresBinaries, postgresPlatform } from '../postgres/postgres-binaries.ts';
 
 /** Exact versions on npm, so that two runs mean the same. The newest major comes with npm ci. */
 const PINNED = {

@@ -5,7 +5,7 @@ import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import * as v from 'valibot';
-import type { PostgresBinaries } from '../postgres-binaries.ts';
+import type { PostgresBinaries } from '../postgres/postgres-binaries.ts';
 
 export interface TestRun {
   readonly binaries: PostgresBinaries;

@@ -1,4 +1,4 @@
-import type { BuildTable, TurnResult } from '../../lambda/index-build/loop-task.ts';
+import type { BuildTable, TurnResult } from '../../lambda/work/loop-task.ts';
 import type { IndexBuildFunction } from './loop-runner.ts';
 
 export const table = (name: string): BuildTable => ({ schema: 'public', table: name });

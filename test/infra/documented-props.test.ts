@@ -29,7 +29,7 @@ describe('the table of props', () => {
 
 describe('the context of the repository’s own app', () => {
   it('is documented, key by key', () => {
-    const keys = [...read('infra/stack-context.ts').matchAll(/(?:text|number)\(read, '(\w+)'\)/g)].map(
+    const keys = [...read('infra/app/stack-context.ts').matchAll(/(?:text|number)\(read, '(\w+)'\)/g)].map(
       ([, name = '']) => name,
     );
     const [, section = ''] = read('docs/using-the-construct.md').split('\n## The app of this repository\n');

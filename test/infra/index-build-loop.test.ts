@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { BuildTable, TurnResult } from '../../lambda/index-build/loop-task.ts';
+import type { BuildTable, TurnResult } from '../../lambda/work/loop-task.ts';
 import { Builds, table, wait } from './countdown-builds.ts';
 import { loopDefinition, runLoop } from './loop-runner.ts';
 

@@ -7,8 +7,8 @@ import { fileURLToPath } from 'node:url';
 import { deflateRawSync } from 'node:zlib';
 import { DISABLE_ASSET_STAGING_CONTEXT } from 'aws-cdk-lib/cx-api';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { bundleFunctions } from '../../infra/bundle-functions.ts';
-import { compileMigrationsSync } from '../../infra/compile-migrations.ts';
+import { compileMigrationsSync } from '../../compiler/steps/compile-migrations.ts';
+import { bundleFunctions } from '../../infra/bundle/bundle-functions.ts';
 import { PostgresMigrations } from '../../infra/postgres-migrations.ts';
 import { migrationsFolder, newStack, temporaryFolder } from './synthesized.ts';
 

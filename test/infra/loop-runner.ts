@@ -11,7 +11,7 @@ import type {
   SettleResult,
   TablesResult,
   TurnResult,
-} from '../../lambda/index-build/loop-task.ts';
+} from '../../lambda/work/loop-task.ts';
 import { type Resource, temporaryFolder } from './synthesized.ts';
 
 // Node 20 has it not, and the runner needs it.

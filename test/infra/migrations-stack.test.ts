@@ -6,9 +6,9 @@ import { fileURLToPath } from 'node:url';
 import { App } from 'aws-cdk-lib';
 import { Template } from 'aws-cdk-lib/assertions';
 import { describe, expect, it } from 'vitest';
-import { MigrationsStack } from '../../infra/migrations-stack.ts';
+import { MigrationsStack } from '../../infra/app/migrations-stack.ts';
+import { stackContext } from '../../infra/app/stack-context.ts';
 import { PostgresMigrations } from '../../infra/postgres-migrations.ts';
-import { stackContext } from '../../infra/stack-context.ts';
 import { migrationsFolder, newStack, temporaryFolder } from './synthesized.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));

@@ -4,7 +4,7 @@ import * as sns from 'aws-cdk-lib/aws-sns';
 import { describe, expect, it } from 'vitest';
 import { PostgresMigrations } from '../../infra/postgres-migrations.ts';
 import { METRIC_NAMESPACE, metric } from '../../lambda/aws/metric-names.ts';
-import { LONGEST_WAIT_SECONDS } from '../../lambda/index-build/wait-seconds.ts';
+import { LONGEST_WAIT_SECONDS } from '../../lambda/work/wait-seconds.ts';
 import { migrationsFolder, newStack, resources, synthesized } from './synthesized.ts';
 
 describe('alarms', () => {

@@ -1,6 +1,6 @@
 import validate from 'asl-validator';
 import { describe, expect, it } from 'vitest';
-import { CloudFormationTemplate } from '../../local/cloudformation-template.ts';
+import { CloudFormationTemplate } from '../../local/aws/cloudformation-template.ts';
 import { synthesized } from './synthesized.ts';
 
 describe("the stack's state machines", () => {

@@ -3,7 +3,7 @@ import 'reflect-metadata';
 import { chmodSync, chownSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import * as x509 from '@peculiar/x509';
-import { userForPostgres } from '../../local/unprivileged-user.ts';
+import { userForPostgres } from '../../local/postgres/unprivileged-user.ts';
 import { temporaryFolder } from './temporary-folder.ts';
 
 const algorithm = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' };

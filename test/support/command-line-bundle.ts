@@ -12,7 +12,7 @@ export async function bundleCommandLine(): Promise<{ readonly file: string; remo
   mkdirSync(cache, { recursive: true });
   const file = join(mkdtempSync(join(cache, 'migrate-')), 'migrate.mjs');
   await build({
-    entryPoints: [join(root, 'local/migrate.ts')],
+    entryPoints: [join(root, 'local/cli/main.ts')],
     bundle: true,
     platform: 'node',
     format: 'esm',

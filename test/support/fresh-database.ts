@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import type pg from 'pg';
 import { inject, onTestFinished } from 'vitest';
-import type { EmbeddedPostgres } from '../../local/embedded-postgres.ts';
+import type { EmbeddedPostgres } from '../../local/postgres/embedded-postgres.ts';
 import { queryOnce, TEMPLATE, withClient } from './query-once.ts';
 
 /** An empty database of one test, owned by a role that is no superuser, as an application's database is. */

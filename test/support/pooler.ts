@@ -1,7 +1,7 @@
 import { connect, createServer, type Socket } from 'node:net';
 import { onTestFinished } from 'vitest';
-import { closeServer, listen } from '../../local/listen.ts';
-import { fatalError, ProtocolReader } from '../../local/protocol-messages.ts';
+import { closeServer, listen } from '../../local/aws/listen.ts';
+import { fatalError, ProtocolReader } from '../../local/wire/protocol-messages.ts';
 
 export interface PoolerOptions {
   /** URL of the server, which asks for the password in clear text. */

@@ -1,10 +1,10 @@
-import type { IndexBuild } from '../../index-build/index-build.ts';
 import type { PostgresFault } from '../../migration/migration-error.ts';
-import { builderNames } from '../builder-names.ts';
-import { connect } from '../connect.ts';
-import type { ConnectionTarget } from '../connection-target.ts';
-import { SessionLost, StatementFault } from '../fault.ts';
-import type { Session } from '../session.ts';
+import type { IndexBuild } from '../../work/index-build.ts';
+import { builderNames } from '../catalog/builder-names.ts';
+import { connect } from '../session/connect.ts';
+import type { ConnectionTarget } from '../session/connection-target.ts';
+import { SessionLost, StatementFault } from '../session/fault.ts';
+import type { Session } from '../session/session.ts';
 import { LIFT_LIMITS } from './build-settings.ts';
 
 /** A build whose statement runs in a session of this process: it ends when the session does. */

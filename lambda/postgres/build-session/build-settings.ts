@@ -1,4 +1,4 @@
-import { quoteLiteral } from '../quote.ts';
+import { quoteLiteral } from '../session/quote.ts';
 
 /**
  * Limits that must not end a build: it waits for other transactions as long as it has to, and its client is gone on

@@ -1,8 +1,8 @@
 import * as v from 'valibot';
-import type { ConnectionTarget } from '../connection-target.ts';
-import { type StatementFault, sqlstate } from '../fault.ts';
-import { quoteIdentifier, quoteLiteral } from '../quote.ts';
-import type { Session } from '../session.ts';
+import type { ConnectionTarget } from '../session/connection-target.ts';
+import { type StatementFault, sqlstate } from '../session/fault.ts';
+import { quoteIdentifier, quoteLiteral } from '../session/quote.ts';
+import type { Session } from '../session/session.ts';
 import { LIMIT_NAMES } from './build-settings.ts';
 import { conninfo, startupOptions } from './conninfo.ts';
 

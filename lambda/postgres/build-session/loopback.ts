@@ -1,8 +1,8 @@
-import type { IndexBuild } from '../../index-build/index-build.ts';
-import { builderNames } from '../builder-names.ts';
-import type { ConnectionTarget } from '../connection-target.ts';
-import { quoteIdentifier, quoteLiteral } from '../quote.ts';
-import type { Session } from '../session.ts';
+import type { IndexBuild } from '../../work/index-build.ts';
+import { builderNames } from '../catalog/builder-names.ts';
+import type { ConnectionTarget } from '../session/connection-target.ts';
+import { quoteIdentifier, quoteLiteral } from '../session/quote.ts';
+import type { Session } from '../session/session.ts';
 import { LIFT_LIMITS } from './build-settings.ts';
 import { findDblink, type LoopbackRefused, loopbackConninfo, openLoopback } from './loopback-connection.ts';
 import { ensureSupervisor, LOOPBACK_SETTING } from './supervisor.ts';

@@ -1,6 +1,6 @@
-import { sqlstate } from '../fault.ts';
-import { quoteIdentifier, quoteLiteral } from '../quote.ts';
-import type { Session } from '../session.ts';
+import { sqlstate } from '../session/fault.ts';
+import { quoteIdentifier, quoteLiteral } from '../session/quote.ts';
+import type { Session } from '../session/session.ts';
 
 /** Custom setting that carries the connection string into the supervisor's session; never part of a query text. */
 export const LOOPBACK_SETTING = 'migrations.loopback';

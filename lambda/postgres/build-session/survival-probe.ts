@@ -1,11 +1,11 @@
 import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import * as v from 'valibot';
-import { connect } from '../connect.ts';
-import type { ConnectionTarget } from '../connection-target.ts';
-import { SessionLost } from '../fault.ts';
-import { quoteIdentifier } from '../quote.ts';
-import type { Session } from '../session.ts';
+import { connect } from '../session/connect.ts';
+import type { ConnectionTarget } from '../session/connection-target.ts';
+import { SessionLost } from '../session/fault.ts';
+import { quoteIdentifier } from '../session/quote.ts';
+import type { Session } from '../session/session.ts';
 import { LIFT_LIMITS } from './build-settings.ts';
 import { findDblink, openLoopback } from './loopback-connection.ts';
 

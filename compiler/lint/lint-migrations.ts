@@ -1,0 +1,149 @@
+import type { DeployCheck } from '../../lambda/migration/deploy-check.ts';
+import type { CompiledMigrations } from '../../lambda/migration/migration.ts';
+import type { Version } from '../../lambda/migration/version.ts';
+import { compareVersions } from '../../lambda/migration/version.ts';
+import { learn } from '../schema/learn.ts';
+import { Schema } from '../schema/schema.ts';
+import { compiledFrom, type ParsedMigration, parseMigrations } from '../steps/compile-migrations.ts';
+import { mapStatements } from '../steps/map-statements.ts';
+import { AllowedRules } from './allowed-rules.ts';
+import { DataQuestions } from './data-questions.ts';
+import { type AskedSize, checksOf } from './deploy-checks.ts';
+import type { Finding } from './finding.ts';
+import { findingOf } from './finding-of-report.ts';
+import { checkLevels, type Levels } from './levels.ts';
+import { LintedFile } from './linted-file.ts';
+import { rules } from './rules.ts';
+import { sizeQuestion } from './size-question.ts';
+import { StatementContext } from './statement-context.ts';
+
+export type { Finding, FindingLock } from './finding.ts';
+export type { Level, Levels } from './levels.ts';
+export type { Severity } from './rule.ts';
+
+export interface LintOptions {
+  /** Levels other than the rules' own. */
+  readonly levels?: Levels;
+  /** Files up to this version are applied, or taken as they are: they are read and not judged. */
+  readonly since?: Version | undefined;
+}
+
+/** A folder that all rules have read. */
+export interface Linted {
+  /** In the order of files and places. */
+  readonly findings: readonly Finding[];
+  /** With what only the deploy can tell written down at each statement. */
+  readonly migrations: readonly ParsedMigration[];
+}
+
+/**
+ * Reads a folder of migrations with all rules.
+ *
+ * @throws CompileError where a file can't be compiled
+ * @throws UnknownRule where a level names no rule
+ */
+export function lintMigrations(directory: string, options: LintOptions = {}): readonly Finding[] {
+  return lintParsed(parseMigrations(directory), options).findings;
+}
+
+/** A folder, compiled with what the linter leaves to the deploy. Throws as lintMigrations does. */
+export function compileLinted(directory: string, options: LintOptions = {}): CompiledMigrations {
+  return compiledFrom(lintParsed(parseMigrations(directory), options).migrations);
+}
+
+/** As lintMigrations, of a folder that is parsed already. */
+export function lintParsed(
+  migrations: readonly ParsedMigration[],
+  { levels = {}, since }: LintOptions = {},
+): Linted {
+  checkLevels(levels);
+  const files = migrations.map((migration) => new LintedFile(migration));
+  const folder: Folder = {
+    schema: new Schema(),
+    final: schemaAfter(files),
+    levels,
+    questions: new DataQuestions(),
+  };
+  const findings: Finding[] = [];
+  const checked = migrations.map((parsed, number) => {
+    const file = files[number] as LintedFile;
+    if (since !== undefined && compareVersions(parsed.migration.version, since) <= 0) {
+      learnFile(folder.schema, file);
+      return parsed;
+    }
+    const linted = lintFile(file, folder);
+    findings.push(...linted.findings);
+    return linted.checks.size === 0 ? parsed : withChecks(parsed, linted.checks);
+  });
+  return { findings, migrations: checked };
+}
+
+interface Folder {
+  readonly schema: Schema;
+  readonly final: Schema;
+  readonly levels: Levels;
+  readonly questions: DataQuestions;
+}
+
+interface LintedStatements {
+  readonly findings: readonly Finding[];
+  /** By the place of the statement. */
+  readonly checks: ReadonlyMap<string, readonly DeployCheck[]>;
+}
+
+/** Leads the schema through the file on the way. */
+function lintFile(file: LintedFile, { schema, final, levels, questions }: Folder): LintedStatements {
+  const allowed = new AllowedRules(file, levels);
+  const findings: Finding[] = [];
+  const checks = new Map<string, readonly DeployCheck[]>();
+  let before: StatementContext[] = [];
+  for (const [number, statement] of file.statements.entries()) {
+    if (number > 0 && file.stepOf(number) !== file.stepOf(number - 1)) before = [];
+    const context = new StatementContext({ file, number, schema, final, before: [...before] });
+    const sizes: AskedSize[] = [];
+    for (const rule of rules) {
+      const level = levels[rule.name] ?? rule.severity;
+      if (level === 'off') continue;
+      for (const report of rule.check(context)) {
+        if (allowed.allows(rule.name)) continue;
+        findings.push(findingOf(report, { context, rule, severity: level }));
+        const question = sizeQuestion(report, { context, rule });
+        if (question !== undefined) sizes.push({ ...question, rule: rule.name, level });
+      }
+    }
+    const left = checksOf({ sizes, data: questions.of(context) }, { levels, allowed });
+    if (left.length > 0) checks.set(keyOf(statement.position), left);
+    before.push(context);
+    learn(schema, statement.tree, { file: file.source.file, statement: number });
+  }
+  const all = [...findings, ...allowed.findings()];
+  return {
+    findings: all.sort((a, b) => a.position.line - b.position.line || a.position.column - b.position.column),
+    checks,
+  };
+}
+
+function withChecks(parsed: ParsedMigration, checks: LintedStatements['checks']): ParsedMigration {
+  const { migration } = parsed;
+  const steps = mapStatements(migration.steps, (statement) => {
+    const own = checks.get(keyOf(statement.position));
+    return own === undefined ? statement : { ...statement, checks: own };
+  });
+  return { ...parsed, migration: { ...migration, steps } };
+}
+
+function keyOf({ line, column }: Finding['position']): string {
+  return `${line}:${column}`;
+}
+
+function learnFile(schema: Schema, file: LintedFile): void {
+  for (const [number, { tree }] of file.statements.entries()) {
+    learn(schema, tree, { file: file.source.file, statement: number });
+  }
+}
+
+function schemaAfter(files: readonly LintedFile[]): Schema {
+  const schema = new Schema();
+  for (const file of files) learnFile(schema, file);
+  return schema;
+}

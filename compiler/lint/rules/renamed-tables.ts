@@ -1,0 +1,59 @@
+import type { RelationName } from '../../../lambda/migration/relation-name.ts';
+import { as, relationOf } from '../../syntax/syntax-tree.ts';
+import type { Rule } from '../rule.ts';
+import type { StatementContext } from '../statement-context.ts';
+
+export const renameTable: Rule = {
+  name: 'rename-table',
+  severity: 'warning',
+  title: 'a table or view that gets another name or schema, and leaves no view under the old one',
+  aboutLocks: true,
+  *check(context) {
+    const renamed = renamedRelation(context);
+    if (renamed === undefined || !context.isExisting(renamed.from) || hasView(context, renamed.from)) return;
+    const { from, to } = renamed;
+    yield {
+      what: `Code that is deployed before this, or beside it, fails as soon as it names ${context.show(from)}.`,
+      instead: `${context.text};\ncreate view ${context.show(from)} as select * from ${context.show(to)};`,
+      note: 'Drop the view in a later migration, when no deployed code names it. An ON CONFLICT, and a foreign key, need the table itself.',
+      relation: from,
+    };
+  },
+};
+
+interface Renamed {
+  readonly from: RelationName;
+  readonly to: RelationName;
+}
+
+const RELATIONS: ReadonlySet<string> = new Set([
+  'OBJECT_FOREIGN_TABLE',
+  'OBJECT_MATVIEW',
+  'OBJECT_TABLE',
+  'OBJECT_VIEW',
+]);
+
+function renamedRelation({ tree, schema }: StatementContext): Renamed | undefined {
+  const rename = as('RenameStmt', tree);
+  if (
+    rename?.relation !== undefined &&
+    RELATIONS.has(rename.renameType ?? '') &&
+    rename.subname === undefined
+  ) {
+    const from = relationOf(rename.relation);
+    // ALTER TABLE … RENAME TO takes an index as well, whose name no application uses.
+    if (schema.relation(from) === undefined && schema.index(from) !== undefined) return undefined;
+    return { from, to: { ...from, name: rename.newname ?? '' } };
+  }
+  const move = as('AlterObjectSchemaStmt', tree);
+  if (move?.relation === undefined || !RELATIONS.has(move.objectType ?? '')) return undefined;
+  const from = relationOf(move.relation);
+  return { from, to: { schema: move.newschema, name: from.name } };
+}
+
+function hasView({ after }: StatementContext, { schema, name }: RelationName): boolean {
+  return after.some(({ tree }) => {
+    const view = as('ViewStmt', tree)?.view;
+    return view !== undefined && view.relname === name && view.schemaname === schema;
+  });
+}

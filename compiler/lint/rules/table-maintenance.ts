@@ -1,0 +1,127 @@
+import type { RelationName } from '../../../lambda/migration/relation-name.ts';
+import { as, booleanOption, relationOf } from '../../syntax/syntax-tree.ts';
+import type { Rule } from '../rule.ts';
+import { isWord, splice } from '../tokens.ts';
+
+const REPACK = 'pg_repack, or pg_squeeze, does it while others work.';
+
+export const vacuumFull: Rule = {
+  name: 'vacuum-full',
+  severity: 'error',
+  title: 'VACUUM FULL',
+  aboutLocks: true,
+  bySize: true,
+  *check(context) {
+    const vacuum = as('VacuumStmt', context.tree);
+    if (!vacuum?.is_vacuumcmd || !booleanOption(vacuum.options, 'full')) return;
+    const tables = (vacuum.rels ?? [])
+      .flatMap((node) => as('VacuumRelation', node)?.relation ?? [])
+      .map(relationOf);
+    if (tables.length > 0 && tables.every((table) => !context.isExisting(table))) return;
+    const names = tables.map((table) => context.show(table)).join(', ');
+    yield {
+      what: `VACUUM FULL writes the whole of ${names || 'every table'} anew while nobody else may read or write it.`,
+      instead: context.alone(`vacuum (analyze)${names === '' ? '' : ` ${names}`};`),
+      note: `A plain VACUUM makes the room of dead rows usable again. To give it back to the disk: ${REPACK}`,
+    };
+  },
+};
+
+export const cluster: Rule = {
+  name: 'cluster',
+  severity: 'error',
+  title: 'CLUSTER',
+  aboutLocks: true,
+  bySize: true,
+  *check(context) {
+    const statement = as('ClusterStmt', context.tree);
+    if (statement === undefined) return;
+    const table = statement.relation === undefined ? undefined : relationOf(statement.relation);
+    if (table !== undefined && !context.isExisting(table)) return;
+    const name = table === undefined ? 'every clustered table' : context.show(table);
+    yield {
+      what: `CLUSTER writes the whole of ${name} anew while nobody else may read or write it.`,
+      instead: `-- Left out: CLUSTER of ${name}. ${REPACK}`,
+    };
+  },
+};
+
+export const refreshWithoutConcurrently: Rule = {
+  name: 'refresh-without-concurrently',
+  severity: 'warning',
+  title: 'REFRESH MATERIALIZED VIEW without CONCURRENTLY',
+  aboutLocks: true,
+  bySize: true,
+  *check(context) {
+    const refresh = as('RefreshMatViewStmt', context.tree);
+    if (refresh?.relation === undefined || refresh.concurrent || refresh.skipData) return;
+    const name = relationOf(refresh.relation);
+    if (!context.isExisting(name)) return;
+    const end = context.tokens.find((token) => isWord(token, 'view'))?.end ?? 0;
+    const view = context.schema.relation(name);
+    const indexes = view === undefined ? [] : context.schema.indexesOf(view);
+    const isReady = indexes.some((index) => index.unique && index.predicate === undefined);
+    yield {
+      what: `REFRESH keeps everybody from reading ${context.show(name)} until its query is done.`,
+      instead: `${splice(context.text, { start: end, end }, ' concurrently')};`,
+      ...(isReady
+        ? {}
+        : {
+            note: `It needs a unique index on columns of ${context.show(name)}, without WHERE: create one concurrently before.`,
+          }),
+      relation: name,
+    };
+  },
+};
+
+const REWRITES: Readonly<Record<string, string>> = {
+  AT_SetAccessMethod: 'SET ACCESS METHOD',
+  AT_SetExpression: 'SET EXPRESSION',
+  AT_SetLogged: 'SET LOGGED',
+  AT_SetTableSpace: 'SET TABLESPACE',
+  AT_SetUnLogged: 'SET UNLOGGED',
+};
+
+export const rewriteTable: Rule = {
+  name: 'rewrite-table',
+  severity: 'warning',
+  title: 'SET TABLESPACE, ACCESS METHOD, LOGGED, UNLOGGED or EXPRESSION on a table that exists',
+  aboutLocks: true,
+  bySize: true,
+  *check(context) {
+    const { alteration } = context;
+    if (alteration === undefined || !context.isExisting(alteration.table)) return;
+    const table: RelationName = alteration.table;
+    for (const { tree, start } of alteration.commands) {
+      const words = REWRITES[tree.subtype ?? ''];
+      if (words === undefined) continue;
+      yield {
+        index: context.statement.index + start,
+        what: `${words} writes the whole of ${context.show(table)} anew while nobody else may read or write it.`,
+        instead: context.allowing(this.name, `${table.name} is small enough to be closed that long`),
+        note:
+          tree.subtype === 'AT_SetExpression'
+            ? 'For a large table, add a new column, fill it in batches, and let code read from that.'
+            : 'For a large table, pg_repack moves it while others work; or copy the rows in batches into a new table and swap the names.',
+        relation: table,
+      };
+    }
+  },
+};
+
+export const lockTable: Rule = {
+  name: 'lock-table',
+  severity: 'warning',
+  title: 'LOCK TABLE on a table that exists',
+  aboutLocks: true,
+  *check(context) {
+    const lock = as('LockStmt', context.tree);
+    // ACCESS SHARE to ROW EXCLUSIVE, the first three, are those of reads and writes.
+    if (lock === undefined || (lock.mode ?? 8) <= 3 || context.locks.length === 0) return;
+    const names = context.locks.map(({ relation }) => context.show(relation)).join(', ');
+    yield {
+      what: `The lock on ${names} is held until the transaction ends, whatever else it still does.`,
+      instead: `-- Left out: each statement takes the locks on ${names} that it needs.`,
+    };
+  },
+};

@@ -1,0 +1,129 @@
+import { as, relationOf } from '../../syntax/syntax-tree.ts';
+import type { Rule } from '../rule.ts';
+import type { StatementContext } from '../statement-context.ts';
+import { written } from '../written-name.ts';
+
+/** Existing relations that a statement closes to everybody. */
+function closed({ locks }: StatementContext): readonly string[] {
+  return locks
+    .filter(({ mode }) => mode === 'access exclusive')
+    .map(({ relation }) => JSON.stringify(relation));
+}
+
+function firstLocker(context: StatementContext): StatementContext {
+  return context.before.find((earlier) => closed(earlier).length > 0) ?? context;
+}
+
+function shown(context: StatementContext, key: string): string {
+  return context.show(JSON.parse(key));
+}
+
+export const severalTablesLocked: Rule = {
+  name: 'several-tables-locked',
+  severity: 'warning',
+  title: 'one transaction that closes several tables',
+  aboutLocks: true,
+  *check(context) {
+    const earlier = new Set(context.before.flatMap(closed));
+    const [first] = earlier;
+    const own = closed(context);
+    const added = own.find((key) => !earlier.has(key));
+    // Once for a transaction: where it is parted, the rest may be in order.
+    if (first === undefined || added === undefined || earlier.size > closed(firstLocker(context)).length)
+      return;
+    yield {
+      what: `While this waits for ${shown(context, added)}, ${shown(context, first)} stays closed; and a transaction of the application that takes them in the other order ends in a deadlock.`,
+      instead: `${context.nextTransaction}${context.text};`,
+    };
+  },
+};
+
+export const writeUnderLock: Rule = {
+  name: 'write-under-lock',
+  severity: 'warning',
+  title: 'rows written in a transaction that has closed a table',
+  aboutLocks: false,
+  bySize: true,
+  *check(context) {
+    if (!writesMany(context)) return;
+    const locker = context.before.find((earlier) => closed(earlier).length > 0);
+    const [table] = locker === undefined ? [] : closed(locker);
+    if (locker === undefined || table === undefined) return;
+    yield {
+      what: `Line ${locker.statement.position.line} closed ${shown(context, table)}, and it stays closed until these rows are written.`,
+      instead: `${context.nextTransaction}${context.text};`,
+      blocks: 'reads and writes',
+    };
+  },
+};
+
+/** A few literal rows take a moment. */
+function writesMany({ tree, locks }: StatementContext): boolean {
+  if (!locks.some(({ mode, work }) => mode === 'row exclusive' && work === 'write')) return false;
+  const query = as('InsertStmt', tree)?.selectStmt;
+  return as('SelectStmt', query)?.valuesLists === undefined;
+}
+
+export const unboundedWrite: Rule = {
+  name: 'unbounded-write',
+  severity: 'warning',
+  title: 'UPDATE or DELETE of all rows of a table that exists',
+  aboutLocks: false,
+  bySize: true,
+  *check(context) {
+    const { tree } = context;
+    const statement = as('UpdateStmt', tree) ?? as('DeleteStmt', tree);
+    if (statement?.relation === undefined || !isEverywhereTrue(statement.whereClause)) return;
+    const table = relationOf(statement.relation);
+    if (!context.isExisting(table)) return;
+    const word = 'UpdateStmt' in tree ? 'UPDATE' : 'DELETE';
+    const key = primaryKey(context);
+    const bounded =
+      statement.whereClause === undefined &&
+      !context.tokens.some(({ text }) => text.toLowerCase() === 'returning');
+    yield {
+      what: `${word} without WHERE holds a lock on every row of ${context.show(table)} until it ends, and leaves as many dead rows behind.`,
+      instead:
+        key === undefined || !bounded
+          ? context.allowing(this.name, `${table.name} has few rows`)
+          : `${context.text} where ${key} between 1 and 10000;`,
+      note: 'Go on in batches of that size, each in a transaction of its own, from a script rather than from a migration, which has to end within minutes.',
+      relation: table,
+      blocks: 'writes',
+    };
+  },
+};
+
+function isEverywhereTrue(where: Parameters<typeof as>[1]): boolean {
+  if (where === undefined) return true;
+  return as('A_Const', where)?.boolval?.boolval === true;
+}
+
+/** Where it is one integer. */
+function primaryKey({ schema, tree }: StatementContext): string | undefined {
+  const relation = (as('UpdateStmt', tree) ?? as('DeleteStmt', tree))?.relation;
+  const table = relation === undefined ? undefined : schema.relation(relationOf(relation));
+  const key = [...(table?.constraints.values() ?? [])].find(({ kind }) => kind === 'primary key');
+  const [column, ...more] = key?.columns ?? [];
+  if (column === undefined || more.length > 0) return undefined;
+  const type = table?.columns.get(column)?.type?.name ?? '';
+  return /^(int[248]|(big|small)?serial[248]?)$/.test(type) ? written(column) : undefined;
+}
+
+export const opaqueStatement: Rule = {
+  name: 'opaque-statement',
+  severity: 'advice',
+  title: 'DO, CALL and EXECUTE, which nobody can see into',
+  aboutLocks: false,
+  *check(context) {
+    const { tree } = context;
+    const word =
+      'DoStmt' in tree ? 'DO' : 'CallStmt' in tree ? 'CALL' : 'ExecuteStmt' in tree ? 'EXECUTE' : undefined;
+    if (word === undefined) return;
+    yield {
+      what: `What ${word} locks, and for how long, cannot be told from here; and it waits for every index build that is under way.`,
+      instead: context.allowing(this.name, 'what it runs was looked at by hand'),
+      note: 'Where its statements are always the same, write them plainly.',
+    };
+  },
+};

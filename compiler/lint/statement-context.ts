@@ -1,0 +1,116 @@
+import { type RelationLock, strongerMode } from '../../lambda/migration/lock-modes.ts';
+import type { RelationName } from '../../lambda/migration/relation-name.ts';
+import { statementLocks } from '../locks/statement-locks.ts';
+import type { Schema } from '../schema/schema.ts';
+import type { Index } from '../schema/table.ts';
+import type { ParsedStatement } from '../syntax/parse-file.ts';
+import type { Node } from '../syntax/syntax-tree.ts';
+import { type Alteration, alterationOf } from './alteration.ts';
+import type { LintedFile } from './linted-file.ts';
+import { type Token, tokensOf } from './tokens.ts';
+import { writtenRelation } from './written-name.ts';
+
+/** All that a rule may know of one statement. */
+export class StatementContext {
+  readonly file: LintedFile;
+  /** Its place among the file's statements. */
+  readonly number: number;
+  /** As the statements before it leave it. */
+  readonly schema: Schema;
+  /** As the whole folder leaves it. */
+  readonly final: Schema;
+  /** Statements of the same transaction before it. */
+  readonly before: readonly StatementContext[];
+  readonly locks: readonly RelationLock[];
+  #alteration: { readonly of: Alteration | undefined } | undefined;
+  #tokens: readonly Token[] | undefined;
+
+  constructor(place: Pick<StatementContext, 'file' | 'number' | 'schema' | 'final' | 'before'>) {
+    this.file = place.file;
+    this.number = place.number;
+    this.schema = place.schema;
+    this.final = place.final;
+    this.before = place.before;
+    // What the schema says now it no longer says when a later statement asks.
+    this.locks = statementLocks(this.tree, place.schema).filter(({ relation }) => this.isExisting(relation));
+  }
+
+  get statement(): ParsedStatement {
+    return this.file.statements[this.number] as ParsedStatement;
+  }
+
+  get tree(): Node {
+    return this.statement.tree;
+  }
+
+  get text(): string {
+    return this.statement.text;
+  }
+
+  get tokens(): readonly Token[] {
+    this.#tokens ??= tokensOf(this.text);
+    return this.#tokens;
+  }
+
+  /** Of ALTER TABLE and its like. */
+  get alteration(): Alteration | undefined {
+    if (this.#alteration === undefined) this.#alteration = { of: alterationOf(this) };
+    return this.#alteration.of;
+  }
+
+  /** Statements of the same transaction after it. */
+  get after(): readonly ParsedStatement[] {
+    const step = this.file.stepOf(this.number);
+    return this.file.statements.filter(
+      (_, at) => at > this.number && step !== undefined && this.file.stepOf(at) === step,
+    );
+  }
+
+  /** From the place that the parser gives, in bytes of the file, to one in the statement's text. */
+  offsetOf(byte: number): number {
+    return this.file.source.indexOfByte(byte) - this.statement.index;
+  }
+
+  /** Whether rows of others may be in it: it is neither temporary nor made by this file. */
+  isExisting(name: RelationName): boolean {
+    const relation = this.schema.relation(name);
+    if (relation !== undefined) return !relation.temporary && relation.origin?.file !== this.file.source.file;
+    const index = this.schema.index(name);
+    return index === undefined || this.isExisting(index.table.name);
+  }
+
+  isNewIndex({ origin, table }: Index): boolean {
+    return origin?.file === this.file.source.file || !this.isExisting(table.name);
+  }
+
+  /** The strongest lock on an existing relation. */
+  get strongestLock(): RelationLock | undefined {
+    let strongest: RelationLock | undefined;
+    for (const lock of this.locks) {
+      if (strongest === undefined || strongerMode(strongest.mode, lock.mode) !== strongest.mode)
+        strongest = lock;
+    }
+    return strongest;
+  }
+
+  /** What ends the transaction here and begins the next, as the file does it. */
+  get nextTransaction(): string {
+    if (this.file.isExplicit(this.number)) return 'commit;\nbegin;\n';
+    return this.file.stepKind(this.number) === 'transaction' ? 'commit;\n' : '';
+  }
+
+  /** Statements that cannot run in a transaction: a file's own one is closed before them. */
+  alone(sql: string): string {
+    return this.file.isExplicit(this.number) ? `commit;\n${sql}\nbegin;` : sql;
+  }
+
+  /** The statement as it is, accepted for a reason that its author can stand by. */
+  allowing(rules: string | readonly string[], reason: string, text = this.text): string {
+    const lines = [rules].flat().map((rule) => `-- migrate: allow ${rule} ${reason}\n`);
+    return `${lines.join('')}${text};`;
+  }
+
+  show(name: RelationName): string {
+    return writtenRelation(name);
+  }
+}

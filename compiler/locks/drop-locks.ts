@@ -1,0 +1,59 @@
+import type { DropStmt } from 'libpg-query';
+import type { RelationName } from '../../lambda/migration/relation-name.ts';
+import { as, relationOfParts, strings } from '../syntax/syntax-tree.ts';
+import type { LockList } from './lock-list.ts';
+
+const RELATIONS: ReadonlySet<string> = new Set([
+  'OBJECT_FOREIGN_TABLE',
+  'OBJECT_MATVIEW',
+  'OBJECT_TABLE',
+  'OBJECT_VIEW',
+]);
+
+/** Named as `table.name`. */
+const PARTS: ReadonlySet<string> = new Set(['OBJECT_POLICY', 'OBJECT_RULE', 'OBJECT_TRIGGER']);
+
+export function dropLocks(
+  { removeType = 'OBJECT_TABLE', objects = [], behavior, concurrent }: DropStmt,
+  locks: LockList,
+): void {
+  for (const object of objects) {
+    const parts = strings(as('List', object)?.items);
+    if (parts.length === 0) continue;
+    if (removeType === 'OBJECT_INDEX') dropIndex(relationOfParts(parts), concurrent === true, locks);
+    else if (PARTS.has(removeType)) locks.addFamily(relationOfParts(parts.slice(0, -1)), 'access exclusive');
+    else if (RELATIONS.has(removeType))
+      dropRelation(relationOfParts(parts), behavior === 'DROP_CASCADE', locks);
+  }
+}
+
+/** The index takes the same lock as its table, and a query waits for either. */
+function dropIndex(name: RelationName, concurrently: boolean, locks: LockList): void {
+  const mode = concurrently ? 'share update exclusive' : 'access exclusive';
+  locks.add(name, mode);
+  const table = locks.schema.index(name)?.table;
+  if (table !== undefined) locks.addFamily(table.name, mode);
+}
+
+/** With it go its partitions; its parents, and the tables on the other side of its foreign keys, are locked too. */
+function dropRelation(name: RelationName, cascade: boolean, locks: LockList): void {
+  locks.addFamily(name, 'access exclusive');
+  const relation = locks.schema.relation(name);
+  if (relation === undefined) return;
+  for (const each of [relation, ...locks.family(name)]) {
+    // An heir goes without its plain parent noticing.
+    for (const parent of each.parents.filter(({ kind }) => kind !== 'table')) {
+      locks.add(parent.name, 'access exclusive');
+      locks.addDefaultPartition(parent.name);
+      if (cascade && locks.isReferred(parent.name)) {
+        // The foreign key that hangs on the whole goes, from every part.
+        locks.addFamily(parent.name, 'access exclusive');
+        locks.addReferring(parent.name, 'access exclusive');
+      }
+    }
+    for (const { references } of each.constraints.values()) {
+      if (references !== undefined) locks.addFamily(references.name, 'access exclusive');
+    }
+  }
+  if (cascade) locks.addReferring(name, 'access exclusive');
+}

@@ -1,0 +1,27 @@
+import { as, type Node, strings, walk } from '../syntax/syntax-tree.ts';
+import type { Schema } from './schema.ts';
+import { steadyFunctions } from './steady-functions.ts';
+
+/**
+ * The first function in an expression that has to be asked for each row. A function that neither Postgres nor the
+ * folder shows to be stable is taken for volatile, which is what it is when its maker says nothing.
+ */
+export function volatileFunctionIn(expression: Node, schema: Schema): string | undefined {
+  let found: string | undefined;
+  walk(expression, (object) => {
+    const call = as('FuncCall', object as unknown as Node);
+    if (call !== undefined && found === undefined && isVolatile(strings(call.funcname), schema)) {
+      found = strings(call.funcname).join('.');
+    }
+    return found === undefined;
+  });
+  return found;
+}
+
+function isVolatile(parts: readonly string[], schema: Schema): boolean {
+  const name = parts.at(-1) ?? '';
+  const ofPostgres = parts.length === 1 || parts[0] === 'pg_catalog';
+  const known = parts[0] === 'pg_catalog' ? undefined : schema.volatility(name);
+  if (known !== undefined) return known === 'volatile';
+  return !(ofPostgres && steadyFunctions.has(name));
+}

@@ -1,0 +1,156 @@
+import type { TransactionStmt } from 'libpg-query';
+import type { TransactionOptions } from '../../lambda/migration/migration.ts';
+import type { Directives } from '../syntax/directives.ts';
+import type { ParsedFile, ParsedStatement } from '../syntax/parse-file.ts';
+import { type Finding, problemAt } from '../syntax/problem.ts';
+import { as } from '../syntax/syntax-tree.ts';
+import type { FolderFacts } from '../touches/folder-facts.ts';
+import {
+  insideTransaction,
+  lateSetTransaction,
+  nestedBegin,
+  preparedTransaction,
+  refusedClientCopy,
+  rollback,
+  unended,
+} from './misplaced-statement.ts';
+import { type Placement, placementOf } from './placement.ts';
+import type { StepDraft } from './steps.ts';
+import { setTransaction, transactionOptions } from './transaction-options.ts';
+
+/** A transaction step that still gathers statements. `begin` is the author's own BEGIN, or COMMIT AND CHAIN. */
+interface OpenTransaction {
+  readonly begin: ParsedStatement | undefined;
+  readonly options: TransactionOptions;
+  readonly statements: ParsedStatement[];
+}
+
+/**
+ * Divides a file into steps (DESIGN.md, R3).
+ *
+ * @throws FileRefused at a statement that has no place in a migration, or not at this place
+ */
+export function divideFile(
+  file: ParsedFile,
+  directives: Directives,
+  facts: FolderFacts,
+): readonly StepDraft[] {
+  const division = new Division(file, directives);
+  for (const statement of file.statements) division.add(statement, placementOf(statement, facts));
+  return division.end();
+}
+
+class Division {
+  readonly #file: ParsedFile;
+  readonly #autocommit: boolean;
+  readonly #drafts: StepDraft[] = [];
+  #open: OpenTransaction | undefined;
+
+  constructor(file: ParsedFile, directives: Directives) {
+    this.#file = file;
+    this.#autocommit = directives.noTransaction;
+  }
+
+  add(statement: ParsedStatement, placement: Placement): void {
+    if (isClientCopy(statement)) throw this.#refuse(refusedClientCopy(statement));
+    switch (placement.kind) {
+      case 'control':
+        this.#control(statement, placement.control);
+        break;
+      case 'transaction':
+        this.#transactional(statement);
+        break;
+      case 'own-transaction':
+        this.#ownTransaction(statement);
+        break;
+      case 'autocommit':
+        // What only the catalog can tell, Postgres may tell.
+        if (this.#open?.begin !== undefined && !placement.certain) this.#transactional(statement);
+        else this.#alone(statement, placement);
+        break;
+      case 'index-operation':
+        this.#alone(statement, placement);
+        break;
+    }
+  }
+
+  end(): readonly StepDraft[] {
+    if (this.#open?.begin !== undefined) throw this.#refuse(unended(this.#open.begin));
+    this.#close();
+    // An empty file is recorded as well.
+    return this.#drafts.length > 0
+      ? this.#drafts
+      : [{ kind: 'transaction', transaction: {}, statements: [] }];
+  }
+
+  #control(statement: ParsedStatement, { kind, options, chain }: TransactionStmt): void {
+    switch (kind) {
+      case 'TRANS_STMT_BEGIN':
+      case 'TRANS_STMT_START':
+        if (this.#open?.begin !== undefined) throw this.#refuse(nestedBegin(statement, this.#open.begin));
+        this.#close();
+        this.#open = { begin: statement, options: transactionOptions(options), statements: [] };
+        return;
+      case 'TRANS_STMT_COMMIT': {
+        const closed = this.#open;
+        this.#close();
+        if (chain && closed !== undefined) this.#open = { ...closed, begin: statement, statements: [] };
+        return;
+      }
+      case 'TRANS_STMT_PREPARE':
+        throw this.#refuse(preparedTransaction(statement));
+      default:
+        throw this.#refuse(rollback(statement));
+    }
+  }
+
+  #transactional(statement: ParsedStatement): void {
+    if (this.#open === undefined && this.#autocommit) {
+      this.#drafts.push({ kind: 'autocommit', statement });
+      return;
+    }
+    const open: OpenTransaction = this.#open ?? { begin: undefined, options: {}, statements: [] };
+    const options = setTransaction(statement.tree);
+    if (options !== undefined && open.statements.every(({ tree }) => 'VariableSetStmt' in tree)) {
+      this.#open = { ...open, options: { ...open.options, ...options } };
+      return;
+    }
+    // PostgreSQL allows a later change of READ ONLY, and may decide about it.
+    if (options?.isolation !== undefined || options?.deferrable !== undefined) {
+      throw this.#refuse(lateSetTransaction(statement));
+    }
+    open.statements.push(statement);
+    this.#open = open;
+  }
+
+  /** Within the author's own transaction it stays where it is: only a later use of the new value would fail. */
+  #ownTransaction(statement: ParsedStatement): void {
+    const within = this.#open?.begin !== undefined;
+    if (!within) this.#close();
+    this.#transactional(statement);
+    if (!within) this.#close();
+  }
+
+  #alone(statement: ParsedStatement, { kind, what }: Extract<Placement, { readonly what: string }>): void {
+    const begin = this.#open?.begin;
+    if (begin !== undefined) throw this.#refuse(insideTransaction(statement, { what, begin }));
+    this.#close();
+    this.#drafts.push({ kind, statement });
+  }
+
+  #close(): void {
+    const open = this.#open;
+    this.#open = undefined;
+    if (open === undefined || open.statements.length === 0) return;
+    this.#drafts.push({ kind: 'transaction', transaction: open.options, statements: open.statements });
+  }
+
+  #refuse(finding: Finding): Error {
+    return problemAt(this.#file.source, finding);
+  }
+}
+
+function isClientCopy({ tree }: ParsedStatement): boolean {
+  const copy = as('CopyStmt', tree);
+  return copy !== undefined && copy.filename === undefined;
+}

@@ -1,0 +1,64 @@
+import type { ParsedStatement } from '../syntax/parse-file.ts';
+import type { Finding } from '../syntax/problem.ts';
+import { isCopyFromStdin, refusedCopy } from '../syntax/syntax-fault.ts';
+
+export function refusedClientCopy({ tree, index }: ParsedStatement): Finding {
+  if (isCopyFromStdin(tree)) return refusedCopy(index);
+  return {
+    index,
+    sentence: 'COPY … TO STDOUT sends rows to a client, and a migration has none that would read them.',
+    advice: 'Remove it.',
+  };
+}
+
+export function nestedBegin({ index }: ParsedStatement, begin: ParsedStatement): Finding {
+  return {
+    index,
+    sentence: `This BEGIN stands in the transaction that line ${begin.position.line} began.`,
+    advice: 'COMMIT that one first, or write SAVEPOINT.',
+  };
+}
+
+export function unended({ index }: ParsedStatement): Finding {
+  return {
+    index,
+    sentence: 'Nothing ends the transaction that begins here.',
+    advice: 'Add COMMIT, or remove this: the statements of a file run in one transaction anyway.',
+  };
+}
+
+export function preparedTransaction({ index }: ParsedStatement): Finding {
+  return {
+    index,
+    sentence: 'PREPARE TRANSACTION would leave open whether the migration is applied.',
+    advice: 'Write COMMIT.',
+  };
+}
+
+export function rollback({ index }: ParsedStatement): Finding {
+  return {
+    index,
+    sentence: 'ROLLBACK would undo what the migration did, and it would be recorded as applied.',
+    advice: 'Remove it together with the statements before it. (ROLLBACK TO a savepoint is fine.)',
+  };
+}
+
+export function lateSetTransaction({ index }: ParsedStatement): Finding {
+  return {
+    index,
+    sentence: 'SET TRANSACTION must come before the other statements of its transaction.',
+    advice:
+      'Make it the first statement of the file, or write BEGIN ISOLATION LEVEL … and COMMIT around what needs it.',
+  };
+}
+
+export function insideTransaction(
+  { index }: ParsedStatement,
+  { what, begin }: { readonly what: string; readonly begin: ParsedStatement },
+): Finding {
+  return {
+    index,
+    sentence: `${what} cannot run inside a transaction, and line ${begin.position.line} began one.`,
+    advice: 'COMMIT before it, or remove BEGIN and COMMIT: it then gets a step of its own.',
+  };
+}

@@ -1,0 +1,92 @@
+import type { Statement, Step, TransactionOptions } from '../../lambda/migration/migration.ts';
+import { fingerprint } from '../syntax/fingerprint.ts';
+import type { ParsedStatement } from '../syntax/parse-file.ts';
+import { as, kindOf } from '../syntax/syntax-tree.ts';
+import { altersOf } from '../touches/alters.ts';
+import type { FolderFacts } from '../touches/folder-facts.ts';
+import type { Kinship } from '../touches/kinship.ts';
+import { isSetting, leavesSettings } from '../touches/session-settings.ts';
+import { touchesOf } from '../touches/touches.ts';
+import { indexOperationOf } from './index-operation.ts';
+import { recoveryOf } from './recovery.ts';
+
+/** A step before it knows its place among the others. */
+export type StepDraft =
+  | {
+      readonly kind: 'transaction';
+      readonly transaction: TransactionOptions;
+      readonly statements: readonly ParsedStatement[];
+    }
+  | { readonly kind: 'autocommit' | 'index-operation'; readonly statement: ParsedStatement };
+
+/** Numbers the steps of a file and gives each the settings that those before it left behind. */
+export function finishSteps(drafts: readonly StepDraft[], { kinship }: FolderFacts): readonly Step[] {
+  const settings: string[] = [];
+  return drafts.map((draft, number) => {
+    const statements = draft.kind === 'transaction' ? draft.statements : [draft.statement];
+    const options = draft.kind === 'transaction' ? draft.transaction : {};
+    const base = {
+      number,
+      fingerprint: fingerprint([{ kind: draft.kind, options }, ...statements.map(({ tree }) => tree)]),
+      settings: [...settings],
+      leavesSettings: statements.some(({ tree }) => leavesSettings(tree)),
+    };
+    if (statements.some(({ tree }) => discardsSettings(tree))) settings.length = 0;
+    settings.push(...settingsLeftBy(statements));
+    return finish(draft, base, kinship);
+  });
+}
+
+type StepBase = Pick<Step, 'number' | 'fingerprint' | 'settings' | 'leavesSettings'>;
+
+function finish(draft: StepDraft, base: StepBase, kinship: Kinship): Step {
+  switch (draft.kind) {
+    case 'transaction':
+      return {
+        ...base,
+        kind: 'transaction',
+        transaction: draft.transaction,
+        statements: draft.statements.map((each) => toStatement(each, kinship)),
+      };
+    case 'autocommit': {
+      const { statement } = draft;
+      return {
+        ...base,
+        kind: 'autocommit',
+        statement: toStatement(statement, kinship),
+        recovery: recoveryOf(statement.tree),
+      };
+    }
+    case 'index-operation': {
+      const { statement } = draft;
+      const operation = indexOperationOf(statement);
+      return { ...base, kind: 'index-operation', statement: toStatement(statement, kinship), operation };
+    }
+  }
+}
+
+function toStatement({ tree, text, position }: ParsedStatement, kinship: Kinship): Statement {
+  const touches = touchesOf(tree, kinship);
+  return { text, position, kind: kindOf(tree), touches, alters: altersOf(tree, touches) };
+}
+
+function discardsSettings(tree: ParsedStatement['tree']): boolean {
+  return as('DiscardStmt', tree)?.target === 'DISCARD_ALL';
+}
+
+/** ROLLBACK TO takes back the settings since its savepoint. */
+function settingsLeftBy(statements: readonly ParsedStatement[]): readonly string[] {
+  let settings: string[] = [];
+  const savepoints: { readonly name: string; readonly settings: number }[] = [];
+  for (const { tree, text } of statements) {
+    if (isSetting(tree)) settings.push(text);
+    const control = as('TransactionStmt', tree);
+    const name = control?.savepoint_name ?? '';
+    if (control?.kind === 'TRANS_STMT_SAVEPOINT') savepoints.push({ name, settings: settings.length });
+    if (control?.kind === 'TRANS_STMT_ROLLBACK_TO') {
+      const savepoint = savepoints.findLast((each) => each.name === name);
+      settings = settings.slice(0, savepoint?.settings);
+    }
+  }
+  return settings;
+}

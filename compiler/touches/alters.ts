@@ -1,0 +1,82 @@
+import type { Statement, Touches } from '../../lambda/migration/migration.ts';
+import { as, kindOf, type Node } from '../syntax/syntax-tree.ts';
+import { isSetting } from './session-settings.ts';
+
+type Altered = NonNullable<Statement['alters']>;
+
+/**
+ * Relations whose rows or columns may be others once a statement ran. What is said of the data before it does not hold
+ * after it: a SET NOT NULL may well follow the UPDATE that makes it possible.
+ */
+export function altersOf(tree: Node, { opaque, creates, changes, writes }: Touches): Altered {
+  if (opaque || mayCallAnything(tree)) return 'everything';
+  if (movesNames(tree)) return 'names';
+  return [...creates, ...writes, ...(keepsRows(tree) ? [] : changes)];
+}
+
+/** A SELECT stands in a migration for what its functions do. */
+function mayCallAnything(tree: Node): boolean {
+  return kindOf(tree) === 'SelectStmt' && !isSetting(tree);
+}
+
+/** Settings by which Postgres finds a relation; a setting that a function sets may be any. */
+const OF_NAMES: ReadonlySet<string> = new Set(['search_path', 'role', 'session_authorization']);
+
+function movesNames(tree: Node): boolean {
+  const set = as('VariableSetStmt', tree);
+  if (set === undefined) return kindOf(tree) === 'SelectStmt';
+  return set.kind === 'VAR_RESET_ALL' || OF_NAMES.has(set.name ?? '');
+}
+
+/** Kinds that lock what exists, and leave its rows and columns as they are. */
+const KEEPING: ReadonlySet<string> = new Set([
+  'AlterPolicyStmt',
+  'AlterPublicationStmt',
+  'ClusterStmt',
+  'CommentStmt',
+  'CreatePolicyStmt',
+  'CreatePublicationStmt',
+  'CreateStatsStmt',
+  'CreateStmt',
+  'CreateTrigStmt',
+  'IndexStmt',
+  'LockStmt',
+  'ReindexStmt',
+  'SecLabelStmt',
+  'VacuumStmt',
+]);
+
+/** Subcommands of ALTER TABLE that leave every value where it is. */
+const KEEPING_COMMANDS: ReadonlySet<string> = new Set([
+  'AT_AddColumn',
+  'AT_AddConstraint',
+  'AT_ChangeOwner',
+  'AT_ClusterOn',
+  'AT_ColumnDefault',
+  'AT_DisableTrig',
+  'AT_DropConstraint',
+  'AT_DropNotNull',
+  'AT_EnableTrig',
+  'AT_ReplicaIdentity',
+  'AT_ResetRelOptions',
+  'AT_SetNotNull',
+  'AT_SetOptions',
+  'AT_SetRelOptions',
+  'AT_SetStatistics',
+  'AT_ValidateConstraint',
+]);
+
+function keepsRows(tree: Node): boolean {
+  const alter = as('AlterTableStmt', tree);
+  if (alter === undefined) return KEEPING.has(kindOf(tree)) || dropsNoRelation(tree);
+  // Postgres's first subtype is not written down.
+  return (alter.cmds ?? []).every((node) =>
+    KEEPING_COMMANDS.has(as('AlterTableCmd', node)?.subtype ?? 'AT_AddColumn'),
+  );
+}
+
+/** An index, a trigger or a policy. */
+function dropsNoRelation(tree: Node): boolean {
+  const type = as('DropStmt', tree)?.removeType ?? '';
+  return ['OBJECT_INDEX', 'OBJECT_POLICY', 'OBJECT_TRIGGER'].includes(type);
+}

@@ -1,0 +1,138 @@
+import type { RangeVar } from 'libpg-query';
+import type { RelationName } from '../../lambda/migration/relation-name.ts';
+import { as, type Node, relationOf, walk } from '../syntax/syntax-tree.ts';
+
+/**
+ * How the tables of a folder hang together, by name without schema: DDL on a parent locks its partitions and heirs,
+ * and what drops or rebuilds a foreign key locks the table on its other side.
+ */
+export class Kinship {
+  readonly #children = new Map<string, RelationName[]>();
+  readonly #parents = new Map<string, RelationName[]>();
+  readonly #references = new Map<string, RelationName[]>();
+  /** By the name of their parent: a new partition takes rows from these, or proves that it need not. */
+  readonly #defaultPartitions = new Map<string, RelationName[]>();
+
+  /** Learns from a statement; later ones may tell more of the same table. */
+  learn(tree: Node): void {
+    if ('CreateStmt' in tree) {
+      const { relation, inhRelations = [], tableElts, partbound } = tree.CreateStmt;
+      for (const node of inhRelations) {
+        const parent = as('RangeVar', node);
+        this.#descent(relation, parent);
+        if (partbound?.is_default && relation)
+          add(this.#defaultPartitions, parent?.relname, relationOf(relation));
+      }
+      for (const table of referencedTables(tableElts)) this.#reference(relation, table);
+    } else if ('AlterTableStmt' in tree) {
+      const { relation, cmds = [] } = tree.AlterTableStmt;
+      for (const node of cmds) {
+        const command = as('AlterTableCmd', node);
+        if (command?.subtype === 'AT_AttachPartition')
+          this.#descent(as('PartitionCmd', command.def)?.name, relation);
+        if (command?.subtype === 'AT_AddInherit') this.#descent(relation, as('RangeVar', command.def));
+      }
+      for (const table of referencedTables(cmds)) this.#reference(relation, table);
+    } else if ('RenameStmt' in tree && tree.RenameStmt.renameType === 'OBJECT_TABLE') {
+      this.#rename(tree.RenameStmt.relation, tree.RenameStmt.newname);
+    }
+  }
+
+  /** The tables that a statement locks beside those that it names. */
+  lockedWith(tree: Node, named: readonly RelationName[]): readonly RelationName[] {
+    if ('CreateStmt' in tree) {
+      const self = tree.CreateStmt.relation?.relname;
+      return relatives(this.#defaultPartitions, named).filter(({ name }) => name !== self);
+    }
+    const only = relationsWithOnly(tree);
+    const beside = [...this.#descendants(named.filter(({ name }) => !only.has(name)))];
+    const family = [...named, ...beside];
+    if (as('DropStmt', tree)?.removeType === 'OBJECT_TABLE') {
+      const parents = relatives(this.#parents, family);
+      beside.push(...parents, ...relatives(this.#defaultPartitions, parents));
+    }
+    if (mayRebuildForeignKeys(tree)) beside.push(...relatives(this.#references, family));
+    return beside;
+  }
+
+  #descendants(named: readonly RelationName[]): readonly RelationName[] {
+    const seen = new Set(named.map(({ name }) => name));
+    const found: RelationName[] = [];
+    for (
+      let next = relatives(this.#children, named);
+      next.length > 0;
+      next = relatives(this.#children, next)
+    ) {
+      next = next.filter(({ name }) => !seen.has(name));
+      for (const relation of next) seen.add(relation.name);
+      found.push(...next);
+    }
+    return found;
+  }
+
+  #descent(child: RangeVar | undefined, parent: RangeVar | undefined): void {
+    if (child === undefined || parent === undefined) return;
+    add(this.#children, parent.relname, relationOf(child));
+    add(this.#parents, child.relname, relationOf(parent));
+  }
+
+  #reference(from: RangeVar | undefined, to: RangeVar): void {
+    if (from === undefined) return;
+    add(this.#references, from.relname, relationOf(to));
+    add(this.#references, to.relname, relationOf(from));
+  }
+
+  /** The table is known by both names from here on. */
+  #rename(relation: RangeVar | undefined, newName = ''): void {
+    if (relation === undefined) return;
+    const old = relation.relname ?? '';
+    const renamed = { schema: relation.schemaname, name: newName };
+    for (const edges of [this.#children, this.#parents, this.#references, this.#defaultPartitions]) {
+      for (const relative of edges.get(old) ?? []) add(edges, newName, relative);
+      for (const [name, relativesOfName] of edges) {
+        if (relativesOfName.some((each) => each.name === old)) add(edges, name, renamed);
+      }
+    }
+  }
+}
+
+function add(edges: Map<string, RelationName[]>, name = '', relation: RelationName): void {
+  const known = edges.get(name) ?? [];
+  if (!known.some((each) => each.name === relation.name && each.schema === relation.schema))
+    known.push(relation);
+  edges.set(name, known);
+}
+
+function relatives(
+  edges: ReadonlyMap<string, readonly RelationName[]>,
+  of: readonly RelationName[],
+): RelationName[] {
+  return of.flatMap(({ name }) => edges.get(name) ?? []);
+}
+
+function referencedTables(elements: readonly Node[] | undefined): readonly RangeVar[] {
+  const tables: RangeVar[] = [];
+  walk(elements, (object) => {
+    if (object.pktable !== undefined) tables.push(object.pktable as RangeVar);
+    return true;
+  });
+  return tables;
+}
+
+/** Named with ONLY, so that their partitions and heirs stay out of it. */
+function relationsWithOnly(tree: Node): ReadonlySet<unknown> {
+  const names = new Set<unknown>();
+  walk(tree, (object) => {
+    if (object.relname !== undefined && object.inh !== true) names.add(object.relname);
+    return true;
+  });
+  return names;
+}
+
+const REBUILDING: ReadonlySet<string> = new Set(['AT_AlterColumnType', 'AT_DropColumn', 'AT_DropConstraint']);
+
+function mayRebuildForeignKeys(tree: Node): boolean {
+  if (as('DropStmt', tree)?.removeType === 'OBJECT_TABLE') return true;
+  const commands = as('AlterTableStmt', tree)?.cmds ?? [];
+  return commands.some((node) => REBUILDING.has(as('AlterTableCmd', node)?.subtype ?? ''));
+}

@@ -1,0 +1,53 @@
+import type { RangeVar } from 'libpg-query';
+import type { Touches } from '../../lambda/migration/migration.ts';
+import type { RelationName } from '../../lambda/migration/relation-name.ts';
+import { kindOf, type Node, relationOf, walk } from '../syntax/syntax-tree.ts';
+import { ddlTouches, type Gathered } from './ddl-touches.ts';
+import type { Kinship } from './kinship.ts';
+
+/** Kinds that store statements without running them. */
+const STORING: ReadonlySet<string> = new Set(['CreateFunctionStmt', 'PrepareStmt', 'RuleStmt', 'ViewStmt']);
+
+/** What a statement has to do with relations, those included that only the folder shows it to lock. */
+export function touchesOf(tree: Node, kinship: Kinship): Touches {
+  const gathered: Gathered = {
+    creates: [],
+    changes: [],
+    writes: [],
+    upserts: [],
+    indexes: [],
+    opaque: false,
+  };
+  ddlTouches(tree, gathered);
+  if (!STORING.has(kindOf(tree))) walk(tree, (object) => dataTouches(object, gathered));
+  return {
+    creates: unique(gathered.creates),
+    changes: unique([...gathered.changes, ...kinship.lockedWith(tree, gathered.changes)]),
+    writes: unique(gathered.writes),
+    upserts: unique(gathered.upserts),
+    indexes: unique(gathered.indexes),
+    opaque: gathered.opaque,
+  };
+}
+
+/** INSERT and the like wherever they stand: WITH, EXPLAIN ANALYZE, CREATE TABLE AS, COPY (…) TO. */
+function dataTouches(object: Record<string, unknown>, { creates, writes, upserts }: Gathered): true {
+  const target = (name: string) => (object[name] as { relation?: RangeVar } | undefined)?.relation;
+  for (const kind of ['InsertStmt', 'UpdateStmt', 'DeleteStmt', 'MergeStmt']) {
+    const relation = target(kind);
+    if (relation === undefined) continue;
+    writes.push(relationOf(relation));
+    const statement = object[kind] as Record<string, unknown>;
+    if (kind === 'MergeStmt' || statement.onConflictClause !== undefined) upserts.push(relationOf(relation));
+  }
+  const into = (object.intoClause as { rel?: RangeVar } | undefined)?.rel;
+  if (into !== undefined) creates.push(relationOf(into));
+  return true;
+}
+
+function unique(relations: readonly RelationName[]): readonly RelationName[] {
+  const seen = new Map(
+    relations.map((relation) => [JSON.stringify([relation.schema, relation.name]), relation]),
+  );
+  return [...seen.values()];
+}

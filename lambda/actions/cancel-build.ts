@@ -1,0 +1,93 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { MigrationError } from '../migration/migration-error.ts';
+import { describeBlocker, lockHolders } from '../postgres/catalog/blockers.ts';
+import { builderNames } from '../postgres/catalog/builder-names.ts';
+import { seeIndex } from '../postgres/catalog/index-catalog.ts';
+import { endBuild } from '../postgres/ledger/build-attempt-rows.ts';
+import { markCancelled } from '../postgres/ledger/build-cancellation.ts';
+import { type BuildRow, readAllBuilds, requeueBuilds } from '../postgres/ledger/index-build-rows.ts';
+import { must } from '../postgres/ledger/ledger-write.ts';
+import { releaseTableLock, tryTableLock } from '../postgres/ledger/run-lock.ts';
+import type { Session } from '../postgres/session/session.ts';
+import { dropLeftOvers } from '../work/turn/drop-left-overs.ts';
+import { describe, namesOf, noSuchBuild } from './retry-builds.ts';
+
+/** What is left can't be dropped while another transaction holds the table. */
+const PATIENCE_MILLISECONDS = 10_000;
+
+/**
+ * Stops a build cleanly: it is marked first, so that no turn starts it again; its sessions are cancelled; the INVALID
+ * index that it leaves is dropped. A build that became valid meanwhile is left as it is. Of a build that is cancelled
+ * already it clears up what could not be dropped then.
+ */
+export async function cancel(
+  session: Session,
+  ledgerSchema: string,
+  index: string,
+): Promise<{ readonly cancelled: string }> {
+  const builds = await readAllBuilds(session, ledgerSchema);
+  const named = builds.filter((row) => namesOf(row).includes(index));
+  const build = named.find(isOpen) ?? named.find(({ state }) => state === 'cancelled');
+  if (build === undefined) throw noSuchBuild(index, builds.filter(isOpen));
+  const marked = new Set([build.id, ...(await markCancelled(session, ledgerSchema, build.id))]);
+  const until = Date.now() + PATIENCE_MILLISECONDS;
+  // A partitioned table's build comes last: its INVALID index goes when no partition is building any more.
+  for (const each of builds.filter(({ id }) => marked.has(id)).reverse()) {
+    while (await stillRuns(session, each)) {
+      if (Date.now() > until) throw await stubborn(session, each);
+      await sleep(200);
+    }
+    await clearUp(session, each, until);
+  }
+  return { cancelled: describe(build) };
+}
+
+function isOpen({ state }: BuildRow): boolean {
+  return state === 'pending' || state === 'building';
+}
+
+/** Cancels whatever carries the build, and says whether anything did. */
+async function stillRuns(session: Session, build: BuildRow): Promise<boolean> {
+  // The supervisor ends by itself once its build has, and writes down how.
+  const [, builder] = builderNames(build);
+  const rows = await session.query(
+    `select pg_catalog.pg_cancel_backend(pid) from pg_catalog.pg_stat_activity
+      where application_name = $1 and state = 'active'
+        and datname = pg_catalog.current_database() and pid <> pg_catalog.pg_backend_pid()`,
+    [builder],
+  );
+  return rows.length > 0;
+}
+
+async function clearUp(session: Session, build: BuildRow, until: number): Promise<void> {
+  while (!(await tryTableLock(session, build))) {
+    if (Date.now() > until) throw await stubborn(session, build);
+    await sleep(200);
+  }
+  try {
+    while ((await seeIndex(session, build)).kind === 'invalid') {
+      if (await dropLeftOvers(session, build)) break;
+      if (Date.now() > until) throw await stubborn(session, build);
+      await sleep(200);
+    }
+    // It was faster than we, or what was left to do was a drop: what is there counts.
+    if ((await seeIndex(session, build)).kind === 'valid') {
+      await must(session, requeueBuilds(build.ledger, [build.id]));
+      await endBuild(session, build.ledger, build, { state: 'done', adopted: false });
+    }
+  } finally {
+    await releaseTableLock(session, build);
+  }
+}
+
+async function stubborn(session: Session, build: BuildRow): Promise<MigrationError> {
+  const blockers = await lockHolders(session, [{ schema: build.schema, name: build.table }]);
+  const who =
+    blockers.length === 0 ? '' : ` The table is held by ${blockers.map(describeBlocker).join('; ')}.`;
+  return new MigrationError({
+    code: 'cancel-incomplete',
+    what: `${describe(build)} is cancelled, but what it left could not be dropped within ${PATIENCE_MILLISECONDS / 1000} s.${who}`,
+    applied: 'the mark: no turn starts this build again.',
+    next: 'end the transaction that holds the table, or wait for it; then cancel again, which drops the INVALID index, or retry, which builds it.',
+  });
+}

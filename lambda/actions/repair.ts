@@ -1,0 +1,196 @@
+import type { RecordedBuild, RecordedStep } from '../migration/ledger.ts';
+import type { CompiledMigrations, Migration } from '../migration/migration.ts';
+import { MigrationError } from '../migration/migration-error.ts';
+import { compareVersions } from '../migration/version.ts';
+import type { LedgerRead } from '../postgres/ledger/ledger.ts';
+import { insertStep, setStepState } from '../postgres/ledger/ledger.ts';
+import { must } from '../postgres/ledger/ledger-write.ts';
+import { quoteIdentifier, quoteLiteral } from '../postgres/session/quote.ts';
+import type { Session } from '../postgres/session/session.ts';
+import type { Action } from './action.ts';
+
+interface Context {
+  readonly ledgerSchema: string;
+  readonly migrations: CompiledMigrations;
+  readonly runId: string;
+  readonly read: LedgerRead;
+}
+
+export interface LedgerChange {
+  /** One line per migration, for a person. */
+  readonly changed: readonly string[];
+}
+
+/** Takes every migration up to a version as applied already: for a database that is older than its ledger. */
+export async function baseline(
+  session: Session,
+  { version }: Extract<Action, { action: 'baseline' }>,
+  { ledgerSchema, migrations, runId, read }: Context,
+): Promise<LedgerChange> {
+  const recorded = new Set(read.ledger.steps.map((row) => row.version));
+  const taken = migrations.migrations.filter(
+    (migration) => compareVersions(migration.version, version) <= 0 && !recorded.has(migration.version),
+  );
+  if (!migrations.migrations.some((migration) => migration.version === version))
+    throw unknownVersion(version, migrations);
+  const rows = taken.flatMap((migration) =>
+    migration.steps.map((step) =>
+      insertStep(
+        ledgerSchema,
+        {
+          version: migration.version,
+          step: step.number,
+          steps: migration.steps.length,
+          name: migration.name,
+          checksum: migration.checksum,
+          fingerprint: step.fingerprint,
+        },
+        { state: 'baselined', runId },
+      ),
+    ),
+  );
+  await must(session, ['begin', ...rows, 'commit'].join(';\n'));
+  return { changed: taken.map(({ name }) => `${name} is taken as applied`) };
+}
+
+/** Makes the ledger agree with what an operator knows to be true. Touches no table of the user's. */
+export async function repair(
+  session: Session,
+  action: Extract<Action, { action: 'repair' }>,
+  context: Context,
+): Promise<LedgerChange> {
+  const { ledgerSchema, read, migrations } = context;
+  const rows = read.ledger.steps.filter((row) => row.version === action.version);
+  if (rows.length === 0) throw notRecorded(action.version);
+  const s = quoteIdentifier(ledgerSchema);
+  const ofVersion = `version = ${quoteLiteral(action.version)}`;
+  if (action.forget === true) {
+    const open = read.ledger.builds.find(
+      ({ version, state }) => version === action.version && (state === 'pending' || state === 'building'),
+    );
+    if (open !== undefined) throw buildUnderWay(open);
+    await must(
+      session,
+      `begin; delete from ${s}.index_build where ${ofVersion}; delete from ${s}.step where ${ofVersion}; commit`,
+    );
+    return { changed: [`${rows[0]?.name ?? action.version} is forgotten: the next run applies it again`] };
+  }
+  if (action.accept === 'checksum') {
+    const migration = migrations.migrations.find(({ version }) => version === action.version);
+    if (migration === undefined) throw unknownVersion(action.version, migrations);
+    if (rows.every(({ checksum }) => checksum === migration.checksum)) throw nothingToAccept(migration);
+    await must(
+      session,
+      ['begin', ...acceptFile(ledgerSchema, migration, { rows, runId: context.runId }), 'commit'].join(';\n'),
+    );
+    return {
+      changed: [`${migration.name} is accepted as it is now (checksum ${migration.checksum.slice(0, 12)})`],
+    };
+  }
+  return settleStep(session, action, { ...context, rows });
+}
+
+/**
+ * The file's steps, as they are now, are what the ledger says was applied. Of a file that was applied in part only
+ * the recorded steps are accepted: the rest still has to run.
+ */
+function acceptFile(
+  ledgerSchema: string,
+  migration: Migration,
+  { rows, runId }: { rows: readonly RecordedStep[]; runId: string },
+): string[] {
+  const s = quoteIdentifier(ledgerSchema);
+  const ofVersion = `version = ${quoteLiteral(migration.version)}`;
+  const steps = migration.steps.length;
+  const whole = rows.length >= (rows[0]?.steps ?? 0);
+  return [
+    `delete from ${s}.step where ${ofVersion} and step >= ${steps}`,
+    ...migration.steps.flatMap(({ number, fingerprint }) => {
+      const { version, name, checksum } = migration;
+      if (rows.some((row) => row.step === number)) {
+        return [
+          `update ${s}.step set checksum = ${quoteLiteral(checksum)}, fingerprint = ${quoteLiteral(fingerprint)}, steps = ${steps}
+            where ${ofVersion} and step = ${number}`,
+        ];
+      }
+      if (!whole) return [];
+      return [
+        insertStep(
+          ledgerSchema,
+          { version, step: number, steps, name, checksum, fingerprint },
+          { state: 'applied', runId },
+        ),
+      ];
+    }),
+  ];
+}
+
+async function settleStep(
+  session: Session,
+  { version, step = 0, as }: Extract<Action, { action: 'repair' }>,
+  { ledgerSchema, rows }: Context & { rows: readonly RecordedStep[] },
+): Promise<LedgerChange> {
+  const row = rows.find((candidate) => candidate.step === step - 1);
+  if (row?.state !== 'started') {
+    throw new MigrationError({
+      code: 'repair-not-interrupted',
+      what: `Step ${step} of version ${version} was not interrupted${row === undefined ? '; it is not recorded' : `: it is ${row.state}`}.`,
+      applied: 'nothing.',
+      next: 'look at the action status: only a step that was under way when its run died can be settled.',
+    });
+  }
+  const s = quoteIdentifier(ledgerSchema);
+  const text =
+    as === 'applied'
+      ? setStepState(ledgerSchema, { version, step: step - 1 }, 'applied')
+      : `delete from ${s}.step where version = ${quoteLiteral(version)} and step = ${step - 1} and state = 'started'`;
+  await must(session, text);
+  return {
+    changed: [
+      `step ${step} of ${row.name} is ${as === 'applied' ? 'applied' : 'not applied: the next run sends it again'}`,
+    ],
+  };
+}
+
+/** Its build would go on with nobody to clear up after it. */
+function buildUnderWay({ index, table }: RecordedBuild): MigrationError {
+  const name = index || table;
+  return new MigrationError({
+    code: 'repair-refused',
+    what: `The build of ${name} on ${table}, which belongs to this version, is under way.`,
+    applied: 'nothing.',
+    next: `wait for it, or stop it: {"action": "cancel", "index": "${name}"}; then repair again.`,
+  });
+}
+
+/** A deploy that failed brought the earlier code back, and with it the earlier file. */
+function nothingToAccept({ name }: Migration): MigrationError {
+  return new MigrationError({
+    code: 'repair-refused',
+    what: `${name} is in this code as it was applied: there is no change to accept.`,
+    applied: 'nothing.',
+    next: 'after a deploy that failed the function has the file of before: accept the new one from the command line, in the folder that has it: npm run migrate -- repair VERSION --accept-checksum --confirm; then deploy.',
+  });
+}
+
+function notRecorded(version: string): MigrationError {
+  return new MigrationError({
+    code: 'version-not-recorded',
+    what: `The ledger has nothing of version ${version}.`,
+    applied: 'nothing.',
+    next: 'look at the action status for the versions that it has.',
+  });
+}
+
+function unknownVersion(version: string, { migrations }: CompiledMigrations): MigrationError {
+  const last = migrations.at(-1);
+  return new MigrationError({
+    code: 'version-unknown',
+    what: `No migration of this code has version ${version}.`,
+    applied: 'nothing.',
+    next:
+      last === undefined
+        ? 'the folder is empty.'
+        : `name one of its ${migrations.length} versions, ${migrations[0]?.version} to ${last.version}.`,
+  });
+}

@@ -1,0 +1,50 @@
+import { MigrationError } from '../migration/migration-error.ts';
+import { type BuildRow, readAllBuilds, requeueBuilds } from '../postgres/ledger/index-build-rows.ts';
+import { must } from '../postgres/ledger/ledger-write.ts';
+import type { Session } from '../postgres/session/session.ts';
+
+/** Gives failed and cancelled builds their attempts back: one by its index's name, or all. */
+export async function retryBuilds(
+  session: Session,
+  ledgerSchema: string,
+  index: string | undefined,
+): Promise<{ readonly retried: readonly string[] }> {
+  const builds = await readAllBuilds(session, ledgerSchema);
+  const over = builds.filter(({ state }) => state === 'failed' || state === 'cancelled');
+  const chosen = index === undefined ? over : over.filter((build) => namesOf(build).includes(index));
+  if (index !== undefined && chosen.length === 0) throw noSuchBuild(index, builds);
+  if (chosen.length > 0)
+    await must(
+      session,
+      requeueBuilds(
+        ledgerSchema,
+        chosen.map(({ id }) => id),
+      ),
+    );
+  return { retried: chosen.map(describe) };
+}
+
+/** What an operator may call a build: its index, with or without the schema; a REINDEX by its table. */
+export function namesOf({ schema, table, index }: BuildRow): string[] {
+  const name = index === '' ? table : index;
+  return [name, `${schema}.${name}`];
+}
+
+export function describe({ schema, table, index }: BuildRow): string {
+  return index === '' ? `REINDEX of ${schema}.${table}` : `${index} on ${schema}.${table}`;
+}
+
+export function noSuchBuild(index: string, builds: readonly BuildRow[]): MigrationError {
+  const names = builds
+    .filter(({ state }) => state !== 'done')
+    .map((build) => `${describe(build)} (${build.state})`);
+  return new MigrationError({
+    code: 'build-unknown',
+    what: `No build of '${index}' is in a state for this action.`,
+    applied: 'nothing.',
+    next:
+      names.length === 0
+        ? 'no build is unfinished, failed or cancelled.'
+        : `name one of: ${names.join(', ')}.`,
+  });
+}

@@ -1,0 +1,83 @@
+import type { AutocommitStep, IndexOperationStep, Statement } from '../migration/migration.ts';
+import { must } from '../postgres/ledger/ledger-write.ts';
+import { SessionLost, type StatementFault, sqlstate } from '../postgres/session/fault.ts';
+import { quoteRelation } from '../postgres/session/quote.ts';
+import type { Session } from '../postgres/session/session.ts';
+
+export interface StepFailure {
+  readonly fault: StatementFault;
+  readonly statement: Statement | undefined;
+}
+
+type LoneStep = AutocommitStep | IndexOperationStep;
+
+export interface LoneRun {
+  readonly started: string;
+  readonly note: readonly string[];
+  /** Milliseconds that are left; absent for no limit. */
+  readonly budget: number | undefined;
+  /** A former undo began this step, and nobody wrote down how it ended. */
+  readonly interrupted: boolean;
+}
+
+/** A statement that no transaction takes: noted before, and after. */
+export async function runLoneStep(
+  session: Session,
+  step: LoneStep,
+  { started, note, budget, interrupted }: LoneRun,
+): Promise<StepFailure | undefined> {
+  const { statement } = step;
+  await must(session, started);
+  const limit = budget === undefined ? [] : [`set statement_timeout = ${Math.floor(budget)}`];
+  // An index that is built concurrently waits in nobody's way; whatever else is alone may stop an application.
+  const waits = step.kind === 'index-operation' ? ['set lock_timeout = 0'] : [];
+  const settings = [...waits, ...limit, ...step.settings];
+  const prepared = await session.script(settings.join('\n;\n'));
+  if (prepared.fault !== undefined) return { fault: prepared.fault, statement };
+  if (!(interrupted && (await stands(session, step)))) {
+    const { fault } = await session.script(statement.text);
+    const happened = interrupted && fault !== undefined && HAPPENED.has(fault.fault.sqlstate);
+    if (fault !== undefined && !happened) {
+      await dropInvalid(session, step, fault);
+      return { fault, statement };
+    }
+  }
+  await must(session, ['begin', ...note, 'commit'].join(';\n'));
+  return undefined;
+}
+
+/** What an interrupted statement makes is there, or what it drops is gone. */
+const HAPPENED: ReadonlySet<string> = new Set([
+  sqlstate.duplicateTable,
+  sqlstate.undefinedObject,
+  sqlstate.undefinedTable,
+  '42710', // duplicate_object
+  '42P04', // duplicate_database
+  '3D000', // invalid_catalog_name
+]);
+
+/**
+ * A build that failed or was ended leaves an INVALID index, which costs every write. One that can't be dropped now is
+ * dropped by the next undo; where the name was taken, the index is not ours.
+ */
+async function dropInvalid(session: Session, step: LoneStep, { fault }: StatementFault): Promise<void> {
+  if (fault.sqlstate === sqlstate.duplicateTable) return;
+  await session.script("set statement_timeout = '5s'");
+  await stands(session, step).catch((error: unknown) => {
+    if (error instanceof SessionLost) throw error;
+  });
+}
+
+/** An index that an interrupted CREATE INDEX CONCURRENTLY has finished; one that it left INVALID is dropped. */
+async function stands(session: Session, step: LoneStep): Promise<boolean> {
+  if (step.kind !== 'index-operation' || step.operation.kind !== 'create-index') return false;
+  const { index, suggestedName, table } = step.operation;
+  const name = quoteRelation({ schema: table.schema, name: index ?? suggestedName });
+  const [row] = await session.query(
+    'select indisvalid as valid from pg_catalog.pg_index where indexrelid = pg_catalog.to_regclass($1)',
+    [name],
+  );
+  // The dead undo's session is gone: it would still hold the run lock. So nobody is building it.
+  if (row?.valid === false) await must(session, `drop index concurrently if exists ${name}`);
+  return row?.valid === true;
+}

@@ -1,0 +1,122 @@
+import {
+  type DropIndexes,
+  type IndexOperationStep,
+  type Migration,
+  type Step,
+  statementsOf,
+  type TransactionStep,
+} from '../migration/migration.ts';
+import { type Blocker, lockHolders } from '../postgres/catalog/blockers.ts';
+import { plainStatement } from '../postgres/catalog/index-statement.ts';
+import { sqlstate } from '../postgres/session/fault.ts';
+import { quoteIdentifier, quoteLiteral } from '../postgres/session/quote.ts';
+import type { Session } from '../postgres/session/session.ts';
+import { endedByDeadline, statementTimeout } from '../postgres/session/statement-limits.ts';
+import type { RunEvent } from '../run/run.ts';
+import { beginOf, cleanSession } from '../run/step-script.ts';
+import { undoFailed, undoUnfinished } from './undo-failed.ts';
+import { type LoneRun, runLoneStep, type StepFailure } from './undo-lone-step.ts';
+
+export interface UndoOne {
+  readonly ledgerSchema: string;
+  readonly sessionSettings: readonly string[];
+  /** Names of those that were undone before. */
+  readonly undone: readonly string[];
+  /** When to have stopped, in milliseconds since 1970; absent where nothing ends the process. */
+  readonly deadline: number | undefined;
+  readonly report: (event: RunEvent) => void;
+}
+
+/** A step is not begun with less than this left. */
+const LEAST_MILLISECONDS = 5_000;
+
+/** Runs what is left of one migration's undo file; with its last step, the ledger forgets the migration. */
+export async function undoMigration(session: Session, migration: Migration, context: UndoOne): Promise<void> {
+  const { ledgerSchema, sessionSettings, deadline, undone } = context;
+  const steps = migration.undo?.steps ?? [];
+  const [progress] = await session.query(
+    `select steps, started from ${quoteIdentifier(ledgerSchema)}.undo_progress where version = $1`,
+    [migration.version],
+  );
+  const done = typeof progress?.steps === 'number' ? progress.steps : 0;
+  for (const step of steps.slice(done)) {
+    const budget = deadline === undefined ? undefined : deadline - Date.now();
+    if (budget !== undefined && budget < LEAST_MILLISECONDS) throw undoUnfinished(migration, step, undone);
+    context.report({
+      kind: 'undoing',
+      file: migration.undo?.file ?? migration.name,
+      step: step.number + 1,
+      steps: steps.length,
+    });
+    const interrupted = progress?.started === true && step.number === done;
+    const note =
+      step.number === steps.length - 1
+        ? forgetMigration(ledgerSchema, migration.version)
+        : [noteProgress(ledgerSchema, migration.version, { steps: step.number + 1, started: false })];
+    const failure = isAtomic(step)
+      ? await runAtomic(session, step, { note, budget })
+      : await runLoneStep(session, step, {
+          started: noteProgress(ledgerSchema, migration.version, { steps: step.number, started: true }),
+          note,
+          budget,
+          interrupted,
+        });
+    const tooLong = failure !== undefined && endedByDeadline(failure.fault, deadline);
+    await session.script([...(failure ? ['rollback'] : []), ...cleanSession(sessionSettings)].join(';\n'));
+    if (failure === undefined) continue;
+    const blockers = await blockersOf(session, step, failure);
+    throw undoFailed(migration, step, { ...failure, undone, tooLong, blockers });
+  }
+}
+
+async function blockersOf(session: Session, step: Step, { fault }: StepFailure): Promise<Blocker[]> {
+  if (fault.fault.sqlstate !== sqlstate.lockNotAvailable) return [];
+  const touched = statementsOf(step).flatMap(({ touches }) => [...touches.changes, ...touches.writes]);
+  return lockHolders(session, touched).catch(() => []);
+}
+
+/**
+ * An index is dropped in the plain form: that takes its table's lock for a moment, within lock_timeout, and in
+ * exchange it happens together with its note, or not at all.
+ */
+function isAtomic(step: Step): step is AtomicStep {
+  return (
+    step.kind === 'transaction' || (step.kind === 'index-operation' && step.operation.kind === 'drop-index')
+  );
+}
+
+type AtomicStep = TransactionStep | (IndexOperationStep & { readonly operation: DropIndexes });
+
+async function runAtomic(
+  session: Session,
+  step: AtomicStep,
+  { note, budget }: Pick<LoneRun, 'note' | 'budget'>,
+): Promise<StepFailure | undefined> {
+  const limit = budget === undefined ? [] : [statementTimeout(budget)];
+  const before = [beginOf(step), ...limit, ...note, ...step.settings];
+  const statements = step.kind === 'transaction' ? step.statements : [step.statement];
+  const texts = statements.map((statement) =>
+    step.kind === 'index-operation'
+      ? // Of a build that failed or was cancelled there is no index.
+        plainStatement({ ...step.operation, ifExists: true })
+      : statement.text,
+  );
+  const { fault, completed } = await session.script([...before, ...texts, 'commit'].join('\n;\n'));
+  if (fault === undefined) return undefined;
+  return { fault, statement: statements[completed - before.length] ?? statements[0] };
+}
+
+function noteProgress(
+  ledgerSchema: string,
+  version: string,
+  { steps, started }: { steps: number; started: boolean },
+): string {
+  return `insert into ${quoteIdentifier(ledgerSchema)}.undo_progress values (${quoteLiteral(version)}, ${steps}, ${started}) on conflict (version) do update set steps = excluded.steps, started = excluded.started`;
+}
+
+function forgetMigration(ledgerSchema: string, version: string): string[] {
+  return ['undo_progress', 'index_build', 'step'].map(
+    (table) =>
+      `delete from ${quoteIdentifier(ledgerSchema)}.${table} where version = ${quoteLiteral(version)}`,
+  );
+}

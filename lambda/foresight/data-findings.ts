@@ -1,0 +1,87 @@
+import type { Askable } from '../migration/askable-checks.ts';
+import type { DataCheck } from '../migration/deploy-check.ts';
+import type { RelationName } from '../migration/relation-name.ts';
+import { type Broken, describeBroken, findBroken, primaryKeyOf } from '../postgres/catalog/data-check.ts';
+import { quoteIdentifier, quoteRelation } from '../postgres/session/quote.ts';
+import type { Session } from '../postgres/session/session.ts';
+import type { DeployFinding } from './deploy-finding.ts';
+
+/** All searches of one run together may take so many times what one of them may. */
+const MOST_SEARCHES = 4;
+
+/**
+ * Looks whether the data lets the statements succeed: nulls, orphans, duplicates and rows against a check are counted
+ * before anything is touched. `seconds` bounds each search; 0 looks for nothing. What can't be told is passed over:
+ * Postgres looks again when the statement runs.
+ */
+export async function dataFindings(
+  session: Session,
+  asked: readonly Askable<DataCheck>[],
+  seconds: number,
+): Promise<readonly DeployFinding[]> {
+  const findings: DeployFinding[] = [];
+  const until = Date.now() + seconds * 1000 * MOST_SEARCHES;
+  for (const { pending, statement, check } of asked) {
+    const milliseconds = Math.min(seconds * 1000, until - Date.now());
+    if (milliseconds <= 0) break;
+    const { settings } = pending.step;
+    const named = await withReferenced(session, check, settings);
+    const broken = await findBroken(session, named, { settings, milliseconds });
+    if (broken === undefined || broken.count === 0) continue;
+    const { rule, verdict } = check;
+    findings.push({ rule, verdict, migration: pending.migration, statement, ...sentences(named, broken) });
+  }
+  return findings;
+}
+
+/** `references users` means its primary key. */
+async function withReferenced(
+  session: Session,
+  check: DataCheck,
+  settings: readonly string[],
+): Promise<DataCheck> {
+  if (check.kind !== 'orphans' || check.referenced.length > 0) return check;
+  return { ...check, referenced: await primaryKeyOf(session, check.references, settings) };
+}
+
+function sentences(check: DataCheck, broken: Broken): Pick<DeployFinding, 'what' | 'next'> {
+  const table = nameOf(check.relation);
+  const from = quoteRelation(check.relation);
+  const rows = describeBroken(broken, 'row');
+  const one = broken.count === 1 && !broken.more;
+  switch (check.kind) {
+    case 'nulls':
+      return {
+        what: `${rows} of ${table} ${one ? 'has' : 'have'} no ${check.column}, which is to become NOT NULL.`,
+        next: `give them a value, then run again: select * from ${from} where ${quoteIdentifier(check.column)} is null.`,
+      };
+    case 'orphans': {
+      const columns = check.columns.join(', ');
+      return {
+        what: `${rows} of ${table} refer${one ? 's' : ''} by ${columns} to what ${nameOf(check.references)} does not have${examples(broken)}.`,
+        next: 'correct or delete them, or add what they refer to; then run again.',
+      };
+    }
+    case 'duplicates':
+      return {
+        what: `${describeBroken(broken, 'value')} of (${check.key.parts.join(', ')}) ${one ? 'stands' : 'stand'} in more than one row of ${table}${examples(broken)}.`,
+        next: 'leave one row of each, then run again.',
+      };
+    case 'violations':
+      return {
+        what: `${rows} of ${table} ${one ? 'is' : 'are'} against the check ${check.constraint}.`,
+        next: `correct them, then run again: select * from ${from} where not (${check.expression}).`,
+      };
+    default:
+      return check satisfies never;
+  }
+}
+
+/** What Postgres would show in the detail of its error, too. */
+function examples({ examples: few }: Broken): string {
+  return few.length === 0 ? '' : `, such as ${few.join(', ')}`;
+}
+
+function nameOf({ schema, name }: RelationName): string {
+  return schema === undefined ? name : `${schema}.${name}`;
+}

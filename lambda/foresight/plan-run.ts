@@ -1,0 +1,102 @@
+import { folderFaults } from '../migration/folder-policy.ts';
+import type { RecordedBuild } from '../migration/ledger.ts';
+import type { CompiledMigrations, Migration } from '../migration/migration.ts';
+import type { MigrationOptions } from '../migration/options.ts';
+import { type PendingStep, plan } from '../migration/plan.ts';
+import type { Stage } from '../migration/stage.ts';
+import { buildRate } from '../postgres/ledger/build-history.ts';
+import { readLedger } from '../postgres/ledger/ledger.ts';
+import { withSession } from '../postgres/session/connect.ts';
+import type { ConnectionTarget } from '../postgres/session/connection-target.ts';
+import type { DeployFinding } from './deploy-finding.ts';
+import { DeployRefused } from './deploy-finding.ts';
+import { lintAtDeploy } from './deploy-lint.ts';
+import { Foresight, type StepPlan } from './foresight.ts';
+import { TableKnowledge } from './table-knowledge.ts';
+
+/** What a run would do, step by step; nothing is written to find out. */
+export interface RunPlan {
+  readonly files: readonly FilePlan[];
+  /** The same in the order of time: what waits for what, which tables build side by side. */
+  readonly stages: readonly Stage[];
+  /** What the linter finds with the real database. */
+  readonly findings: readonly PlanFinding[];
+  /** Why the run would stop before it touched anything. */
+  readonly refused: string | undefined;
+  /** Builds that are under way or failed. */
+  readonly builds: readonly RecordedBuild[];
+  readonly late: readonly string[];
+  readonly reformatted: readonly string[];
+  readonly unknown: readonly string[];
+}
+
+export interface FilePlan {
+  readonly version: string;
+  readonly file: string;
+  readonly steps: readonly StepPlan[];
+}
+
+export interface PlanFinding {
+  readonly rule: string;
+  /** As of DeployFinding. */
+  readonly verdict: DeployFinding['verdict'];
+  readonly file: string;
+  readonly line: number;
+  readonly column: number;
+  readonly what: string;
+  readonly next: string;
+}
+
+interface Asked {
+  readonly options: MigrationOptions;
+  readonly migrations: CompiledMigrations;
+}
+
+/** Plans against the database as it is. Throws DriftError where an applied file was changed. */
+export async function planRun(target: ConnectionTarget, { options, migrations }: Asked): Promise<RunPlan> {
+  return withSession(target, async (session) => {
+    const { exists, ledger } = await readLedger(session, options.ledgerSchema);
+    const planned = plan(migrations.migrations, ledger);
+    const { pending } = planned;
+    const knowledge = new TableKnowledge(session, options.smallTableRows);
+    await knowledge.measureTouched(pending.map(({ step }) => step));
+    const findings = await lintAtDeploy(session, pending, { knowledge, options, largeIndexes: 'included' });
+    const rate = exists ? await buildRate(session, options.ledgerSchema) : undefined;
+    const foresight = new Foresight({
+      knowledge,
+      options,
+      smallTableRows: options.smallTableRows,
+      rate,
+      builds: planned.builds,
+    });
+    return {
+      files: byFile(pending, foresight),
+      stages: foresight.stages(),
+      findings: findings.map(toPlanFinding),
+      refused: refusal(findings) ?? folderFaults(planned, options)[0]?.message,
+      builds: planned.builds,
+      late: planned.late.map(({ file }) => file),
+      reformatted: planned.reformatted.map(({ file }) => file),
+      unknown: planned.unknown.map(({ name }) => name),
+    };
+  });
+}
+
+function byFile(pending: readonly PendingStep[], foresight: Foresight): FilePlan[] {
+  const files = new Map<Migration, StepPlan[]>();
+  for (const next of pending) {
+    const steps = files.get(next.migration) ?? [];
+    steps.push(foresight.see(next));
+    files.set(next.migration, steps);
+  }
+  return [...files].map(([{ version, file }, steps]) => ({ version, file, steps }));
+}
+
+function toPlanFinding({ rule, verdict, migration, statement, what, next }: DeployFinding): PlanFinding {
+  return { rule, verdict, file: migration.file, ...statement.position, what, next };
+}
+
+function refusal(findings: readonly DeployFinding[]): string | undefined {
+  const [first, ...others] = findings.filter(({ verdict }) => verdict === 'refuse');
+  return first === undefined ? undefined : new DeployRefused([first, ...others]).message;
+}

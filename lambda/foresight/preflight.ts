@@ -1,0 +1,159 @@
+import { folderFaults } from '../migration/folder-policy.ts';
+import type { Ledger } from '../migration/ledger.ts';
+import { type LockMode, modeOfLock, modesConflict } from '../migration/lock-modes.ts';
+import type { CompiledMigrations, Migration } from '../migration/migration.ts';
+import { MigrationError } from '../migration/migration-error.ts';
+import type { MigrationOptions } from '../migration/options.ts';
+import { DriftError, type PendingStep, type Plan, plan } from '../migration/plan.ts';
+import type { RelationName } from '../migration/relation-name.ts';
+import { waitOf } from '../migration/waiting.ts';
+import { type Blocker, describeBlocker, lockHolders } from '../postgres/catalog/blockers.ts';
+import { readLedger } from '../postgres/ledger/ledger.ts';
+import { APPLICATION_NAME, withSession } from '../postgres/session/connect.ts';
+import type { ConnectionTarget } from '../postgres/session/connection-target.ts';
+import type { Session } from '../postgres/session/session.ts';
+import { describeFinding } from './deploy-finding.ts';
+import { lintAtDeploy } from './deploy-lint.ts';
+import { locksOf } from './planned-locks.ts';
+import { TableKnowledge } from './table-knowledge.ts';
+
+export interface PreflightRequest {
+  readonly target: ConnectionTarget;
+  readonly options: MigrationOptions;
+  /** Those that the deploy brings. */
+  readonly migrations: CompiledMigrations;
+  /** Seconds after which connecting is given up. @default 10: a database that sleeps is awake by then */
+  readonly patienceSeconds?: number;
+}
+
+/** A hook has 30 seconds in all. */
+const PATIENCE_SECONDS = 10;
+const STATEMENT_SECONDS = 8;
+const DATA_CHECK_SECONDS = 1;
+
+/** Whoever has held a lock for so long will hold it for longer than a step waits. */
+const OLD_SECONDS = 60;
+
+/** Everything that would make a deploy fail, found without touching anything: each finding a text for a person. */
+export async function preflight({
+  target,
+  options,
+  migrations,
+  patienceSeconds = PATIENCE_SECONDS,
+}: PreflightRequest): Promise<string[]> {
+  try {
+    return await withSession(target, (session) => look(session, options, migrations), {
+      patienceSeconds,
+    });
+  } catch (error) {
+    if (error instanceof MigrationError) return [error.message];
+    throw error;
+  }
+}
+
+async function look(
+  session: Session,
+  options: MigrationOptions,
+  { migrations }: CompiledMigrations,
+): Promise<string[]> {
+  await session.script(
+    `set default_transaction_read_only = on; set statement_timeout = '${STATEMENT_SECONDS}s'; set lock_timeout = '2s'`,
+  );
+  const { ledger } = await readLedger(session, options.ledgerSchema);
+  const changed = migrations.flatMap((migration) => driftOf(migration, ledger));
+  const planned = plan(
+    migrations.filter(({ version }) => !changed.some((drift) => drift.version === version)),
+    ledger,
+  );
+  return [
+    ...changed.map(({ message }) => message),
+    ...folderFaults(planned, options).map(({ message }) => message),
+    ...(await lint(session, planned.pending, options)),
+    ...waitsFor(planned, options),
+    ...(await blockers(session, planned.pending)),
+  ];
+}
+
+function driftOf(migration: Migration, ledger: Ledger): { version: string; message: string }[] {
+  try {
+    plan([migration], ledger);
+    return [];
+  } catch (error) {
+    if (error instanceof DriftError) return [{ version: migration.version, message: error.message }];
+    throw error;
+  }
+}
+
+/** What the linter finds with the real database, and would not let pass; duplicates under a coming index included. */
+async function lint(
+  session: Session,
+  pending: readonly PendingStep[],
+  options: MigrationOptions,
+): Promise<string[]> {
+  const knowledge = new TableKnowledge(session, options.smallTableRows);
+  await knowledge.measureFirst(pending.map(({ step }) => step));
+  const dataCheckSeconds = Math.min(options.dataCheckSeconds, DATA_CHECK_SECONDS);
+  const findings = await lintAtDeploy(session, pending, {
+    knowledge,
+    options: { ...options, dataCheckSeconds },
+    largeIndexes: 'included',
+  });
+  return findings.filter(({ verdict }) => verdict !== 'show').map(describeFinding);
+}
+
+/** A deploy that does not wait is not held up by a build. */
+function waitsFor({ pending, builds }: Plan, { waitFor }: MigrationOptions): string[] {
+  if (waitFor === 'nothing') return [];
+  for (const next of pending) {
+    const wait = waitOf(next, builds);
+    if (wait === undefined) continue;
+    const { index, table, state } = wait.build;
+    const name = index || table;
+    const next_ =
+      state === 'cancelled'
+        ? `build it: {"action": "retry", "index": "${name}"}`
+        : 'see how far it is with the action status, and deploy when it is valid; or choose waitFor: "nothing"';
+    return [
+      `${next.migration.file} would wait for the build of ${name} on ${table}, which is ${state}: ${wait.because}.\nNext: ${next_}.`,
+    ];
+  }
+  return [];
+}
+
+async function blockers(session: Session, pending: readonly PendingStep[]): Promise<string[]> {
+  const needed = new Map<string, { relation: RelationName; mode: LockMode; file: string }>();
+  for (const { migration, step } of pending) {
+    // An index operation waits its turn in the loop, as long as it takes.
+    if (step.kind === 'index-operation') continue;
+    for (const { relation, mode = 'access exclusive' } of locksOf(step, false)) {
+      const key = `${relation.schema ?? ''}.${relation.name}.${mode}`;
+      if (!needed.has(key)) needed.set(key, { relation, mode, file: migration.file });
+    }
+  }
+  const findings = new Map<string, string>();
+  for (const { relation, mode, file } of needed.values()) {
+    for (const blocker of await lockHolders(session, [relation])) {
+      const key = `${blocker.pid} ${blocker.application}`;
+      // Autovacuum gives way by itself.
+      if (findings.has(key) || blocker.background || !isInTheWay(blocker, mode)) continue;
+      const ends =
+        blocker.state === 'prepared' ? '' : `, or end it: select pg_terminate_backend(${blocker.pid})`;
+      findings.set(
+        key,
+        `${file} needs the ${mode} lock on ${relation.name}, which ${describeBlocker(blocker)} stands in the way of.\nNext: let that transaction end${ends}.`,
+      );
+    }
+  }
+  return [...findings.values()];
+}
+
+/** Our own builds are waited for, not blocked by. */
+export function isInTheWay({ seconds, lock, application }: Blocker, mode: LockMode): boolean {
+  if (
+    seconds < OLD_SECONDS ||
+    application === APPLICATION_NAME ||
+    / (?:build|supervisor) \d+$/.test(application)
+  )
+    return false;
+  return lock.split(', ').some((held) => modesConflict(mode, modeOfLock(held)));
+}

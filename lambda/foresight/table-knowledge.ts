@@ -1,0 +1,232 @@
+import { relationsOf as relationsOfCheck } from '../migration/askable-checks.ts';
+import type { RecordedBuild } from '../migration/ledger.ts';
+import {
+  type CreateIndex,
+  type IndexOperation,
+  type IndexOperationStep,
+  type Statement,
+  type Step,
+  statementsOf,
+} from '../migration/migration.ts';
+import type { MigrationOptions } from '../migration/options.ts';
+import { mayBeSame, type RelationName, relationKey } from '../migration/relation-name.ts';
+import { type Route, routeOf, type TableFacts } from '../migration/route.ts';
+import { queuesUp } from '../migration/waiting.ts';
+import { measureTables } from '../postgres/catalog/table-facts.ts';
+import type { Session } from '../postgres/session/session.ts';
+
+/** The relations whose size decides where an index operation runs. */
+export function relationsOf(operation: IndexOperation): readonly RelationName[] {
+  switch (operation.kind) {
+    case 'create-index':
+      return [operation.table];
+    case 'drop-index':
+      return operation.indexes;
+    case 'reindex':
+      return operation.name === undefined ? [] : [operation.name];
+    default:
+      return operation satisfies never;
+  }
+}
+
+/**
+ * What the run knows of the tables it meets. Everything is measured once, before the first step, in two round
+ * trips; what a later step may have changed is forgotten, and measured again when its turn comes.
+ */
+export class TableKnowledge {
+  readonly #session: Session;
+  readonly #limit: number;
+  readonly #facts = new Map<string, TableFacts>();
+  /** Keys of the facts by name: an index is known under its own name and under that of its table. */
+  readonly #keys = new Map<string, Set<string>>();
+  /** Did not exist when the run began. */
+  readonly #absentAtStart = new Set<string>();
+  /** By name, since a schema may be written here and left out there. */
+  readonly #created = new Map<string, RelationName[]>();
+
+  constructor(session: Session, limit: number) {
+    this.#session = session;
+    this.#limit = limit;
+  }
+
+  /** Before the first step: measures what routes hang on, and what the linter asks the size of. */
+  measureFirst(steps: readonly Step[]): Promise<void> {
+    return this.#measure(bySettings(steps, relationsJudged), true);
+  }
+
+  /** Measures again, for all of these steps, what an earlier step may have changed. */
+  measureAgain(steps: readonly Step[]): Promise<void> {
+    return this.#measure(bySettings(steps, relationsForRoutes), false);
+  }
+
+  /** Measures every table that any of the steps touches: what a person wants to see of a plan. */
+  measureTouched(steps: readonly Step[]): Promise<void> {
+    return this.#measure(bySettings(steps, relationsTouched), true);
+  }
+
+  async #measure(groups: readonly RelationGroup[], first: boolean): Promise<void> {
+    for (const { settings, relations } of groups) {
+      const asked = relations.filter((relation) => !this.#facts.has(key(relation, settings)));
+      const facts = await measureTables(this.#session, asked, { limit: this.#limit, settings });
+      for (const [index, relation] of asked.entries()) {
+        const fact: TableFacts = facts[index] ?? { kind: 'absent' };
+        this.#learn(relation, settings, fact);
+        if (first && fact.kind === 'absent') this.#absentAtStart.add(relationKey(relation));
+      }
+    }
+  }
+
+  #learn(relation: RelationName, settings: readonly string[], facts: TableFacts): void {
+    const known = key(relation, settings);
+    this.#facts.set(known, facts);
+    for (const name of [relation.name, ...(facts.kind === 'present' ? [facts.table] : [])]) {
+      const keys = this.#keys.get(name);
+      if (keys === undefined) this.#keys.set(name, new Set([known]));
+      else keys.add(known);
+    }
+  }
+
+  of(relation: RelationName, settings: readonly string[]): TableFacts | undefined {
+    return this.#facts.get(key(relation, settings));
+  }
+
+  /** A relation has the new index's name already. */
+  isTaken({ table, index }: CreateIndex, settings: readonly string[]): boolean {
+    if (index === undefined) return false;
+    return this.of({ schema: table.schema, name: index }, settings)?.kind === 'present';
+  }
+
+  /** The run created it, so that nobody else can be using it. CREATE TABLE IF NOT EXISTS proves nothing. */
+  isNew(relation: RelationName): boolean {
+    const created = this.#created.get(relation.name) ?? [];
+    return created.some((one) => mayBeSame(one, relation)) && this.#absentAtStart.has(relationKey(relation));
+  }
+
+  /** Takes note of what a step will have done once it is applied. */
+  follow(step: Step): void {
+    // An index operation changes no table's size; the names of dropped indexes are free again.
+    if (step.kind === 'index-operation') {
+      this.#forget(step.operation.kind === 'drop-index' ? step.operation.indexes : []);
+      return;
+    }
+    this.followCreation(step);
+    for (const { touches } of statementsOf(step)) {
+      if (touches.opaque) this.#facts.clear();
+      this.#forget([...touches.creates, ...touches.changes, ...touches.writes]);
+    }
+  }
+
+  /** The same for a plan, which has no later moment at which to measure again. */
+  followCreation(step: Step): void {
+    for (const { touches } of statementsOf(step)) {
+      for (const relation of touches.creates) {
+        this.#created.set(relation.name, [...(this.#created.get(relation.name) ?? []), relation]);
+      }
+    }
+  }
+
+  #forget(relations: readonly RelationName[]): void {
+    for (const { name } of relations) {
+      for (const known of this.#keys.get(name) ?? []) this.#facts.delete(known);
+      this.#keys.delete(name);
+    }
+  }
+}
+
+function key(relation: RelationName, settings: readonly string[]): string {
+  return [relationKey(relation), ...settings].join('\n');
+}
+
+/** Where it runs, or whether it may, hangs on tables that exist. */
+export function asksOfTables(step: Step): boolean {
+  return relationsJudged(step).length > 0;
+}
+
+/** Plain CREATE INDEX, which blocks writes, for the check of R5. */
+function plainIndexes(step: Step): readonly Statement[] {
+  if (step.kind === 'index-operation') return [];
+  return statementsOf(step).filter((statement) => statement.kind === 'IndexStmt');
+}
+
+interface RelationGroup {
+  readonly settings: readonly string[];
+  readonly relations: readonly RelationName[];
+}
+
+function bySettings(
+  steps: readonly Step[],
+  relationsOfStep: (step: Step) => RelationName[],
+): RelationGroup[] {
+  const groups = new Map<string, { settings: readonly string[]; relations: Map<string, RelationName> }>();
+  for (const step of steps) {
+    const relations = relationsOfStep(step);
+    if (relations.length === 0) continue;
+    const id = step.settings.join('\n');
+    const group = groups.get(id) ?? { settings: step.settings, relations: new Map() };
+    for (const relation of relations) group.relations.set(relationKey(relation), relation);
+    groups.set(id, group);
+  }
+  return [...groups.values()].map(({ settings, relations }) => ({
+    settings,
+    relations: [...relations.values()],
+  }));
+}
+
+function relationsForRoutes(step: Step): RelationName[] {
+  if (step.kind === 'index-operation') return [...relationsOf(step.operation), ...newNames(step.operation)];
+  return plainIndexes(step).flatMap((statement) => statement.touches.changes);
+}
+
+function relationsJudged(step: Step): RelationName[] {
+  const checks = statementsOf(step).flatMap((statement) => statement.checks ?? []);
+  return [...relationsForRoutes(step), ...checks.flatMap(relationsOfCheck)];
+}
+
+function relationsTouched(step: Step): RelationName[] {
+  const touched = statementsOf(step).flatMap(({ touches, locks = [] }) => [
+    ...touches.changes,
+    ...touches.writes,
+    ...locks.map(({ relation }) => relation),
+  ]);
+  return [...relationsJudged(step), ...touched];
+}
+
+function newNames(operation: IndexOperation): RelationName[] {
+  if (operation.kind !== 'create-index' || operation.index === undefined) return [];
+  return [{ schema: operation.table.schema, name: operation.index }];
+}
+
+export function factsFor(
+  knowledge: TableKnowledge,
+  step: IndexOperationStep,
+): { readonly known: boolean; readonly tables: readonly TableFacts[]; readonly createdByRun: boolean } {
+  const relations = relationsOf(step.operation);
+  const createdByRun = relations.length > 0 && relations.every((relation) => knowledge.isNew(relation));
+  const facts = relations.map((relation) => knowledge.of(relation, step.settings));
+  return {
+    known: createdByRun || facts.every((fact) => fact !== undefined),
+    tables: facts.map((fact) => fact ?? { kind: 'absent' }),
+    createdByRun,
+  };
+}
+
+interface Routing {
+  readonly knowledge: TableKnowledge;
+  readonly options: Pick<MigrationOptions, 'indexStrategy' | 'smallTableRows'>;
+  /** As they are when the step's turn comes. */
+  readonly builds: readonly RecordedBuild[];
+}
+
+/** Where a run sends the step, and a plan says that it would. */
+export function routeOfStep(step: IndexOperationStep, { knowledge, options, builds }: Routing): Route {
+  const { operation, settings } = step;
+  const { tables, createdByRun } = factsFor(knowledge, step);
+  return routeOf(operation, {
+    strategy: options.indexStrategy,
+    smallTableRows: options.smallTableRows,
+    createdByRun,
+    buildsPending: queuesUp(step, builds),
+    nameTaken: operation.kind === 'create-index' && knowledge.isTaken(operation, settings),
+    tables,
+  });
+}

@@ -1,0 +1,105 @@
+import * as v from 'valibot';
+import type { RelationName } from '../../migration/relation-name.ts';
+import { quoteLiteral, quoteRelation } from '../session/quote.ts';
+import type { Session } from '../session/session.ts';
+
+/** A session that a lock request or a build waits for. */
+export interface Blocker {
+  /** 0 for a prepared transaction, which has no session; its name then stands in `application`. */
+  readonly pid: number;
+  readonly user: string;
+  readonly application: string;
+  /** `idle in transaction`, `active`, `prepared`, …; `unknown` where Postgres hides it from our role. */
+  readonly state: string;
+  /** Age of its transaction, or of its session where the transaction is hidden. */
+  readonly seconds: number;
+  readonly lock: string;
+  readonly relation: string;
+}
+
+export const blockerColumn = v.object({
+  pid: v.number(),
+  user: v.nullish(v.string(), 'unknown'),
+  application: v.nullish(v.string(), ''),
+  state: v.nullish(v.string(), 'unknown'),
+  seconds: v.nullish(v.number(), 0),
+  lock: v.string(),
+  relation: v.string(),
+});
+
+/** A session that holds locks on a relation. */
+export interface LockHolder extends Blocker {
+  /** Which of the relations that were asked about. */
+  readonly asked: number;
+  /** Since its last statement ended, where it is idle in its transaction and our role may see that. */
+  readonly idleSeconds: number;
+  /** Tells one transaction of a session from the next, also where Postgres hides their ages. */
+  readonly transaction: string;
+  /** A process of the server's own: autovacuum. */
+  readonly background: boolean;
+}
+
+const holderRows = v.array(
+  v.object({
+    ...blockerColumn.entries,
+    asked: v.number(),
+    idleSeconds: v.nullish(v.number(), 0),
+    transaction: v.string(),
+    background: v.boolean(),
+  }),
+);
+
+/** Who holds locks on these relations, oldest transaction first. Their query texts stay with them. */
+export async function lockHolders(
+  session: Session,
+  relations: readonly RelationName[],
+  most = 10,
+): Promise<LockHolder[]> {
+  const rows = await session.query(
+    `select coalesce(a.pid, 0) as pid,
+            case when a.pid is null then p.owner when a.usesysid is null then 'autovacuum' else a.usename end as user,
+            coalesce(p.gid, a.application_name) as application,
+            case when a.pid is null then 'prepared' else a.state end as state,
+            extract(epoch from pg_catalog.clock_timestamp()
+                      - coalesce(p.prepared, a.xact_start, a.backend_start))::float8 as seconds,
+            case when a.pid is null or a.state like 'idle in transaction%'
+                 then extract(epoch from pg_catalog.clock_timestamp()
+                                - coalesce(p.prepared, a.state_change))::float8 end as "idleSeconds",
+            a.pid is not null and a.usesysid is null as background,
+            l.virtualtransaction as transaction,
+            pg_catalog.string_agg(distinct l.mode, ', ') as lock,
+            l.relation::regclass::text as relation,
+            (pg_catalog.min(asked.number) - 1)::int as asked
+       from pg_catalog.unnest($1::text[]) with ordinality as asked (name, number)
+       join pg_catalog.pg_locks l on l.relation = pg_catalog.to_regclass(asked.name)
+       left join pg_catalog.pg_stat_activity a on a.pid = l.pid
+       -- A prepared transaction has no process, but a lock on its own number.
+       left join (pg_catalog.pg_locks own join pg_catalog.pg_prepared_xacts p on p.transaction = own.transactionid)
+         on l.pid is null and own.pid is null and own.virtualtransaction = l.virtualtransaction
+      where l.locktype = 'relation' and l.granted
+        and l.database = (select oid from pg_catalog.pg_database where datname = pg_catalog.current_database())
+        and l.pid is distinct from pg_catalog.pg_backend_pid()
+        and (a.pid is not null or p.gid is not null)
+      group by a.pid, a.usename, a.usesysid, a.application_name, a.state, a.xact_start, a.backend_start,
+               a.state_change, p.gid, p.owner, p.prepared, l.virtualtransaction, l.relation
+      order by seconds desc, a.pid, asked
+      limit $2`,
+    [relations.map(quoteRelation), most],
+  );
+  return v.parse(holderRows, rows);
+}
+
+/** A sentence to follow another; empty where nobody is seen. */
+export function describeBlockers(blockers: readonly Blocker[]): string {
+  return blockers.length === 0 ? '' : ` Blocked by ${blockers.map(describeBlocker).join('; ')}.`;
+}
+
+/** `pid 4711 (app, "web", idle in transaction for 312 s, AccessShareLock on messages)` */
+export function describeBlocker(blocker: Blocker): string {
+  const { pid, user, application, state, lock, relation } = blocker;
+  const seconds = Math.round(blocker.seconds);
+  if (state === 'prepared')
+    return `the prepared transaction ${quoteLiteral(application)} (${user}, for ${seconds} s, ${lock} on ${relation}; ROLLBACK PREPARED or COMMIT PREPARED ends it)`;
+  const name = application === '' ? user : `${user}, "${application}"`;
+  return `pid ${pid} (${name}, ${state} for ${seconds} s, ${lock} on ${relation})`;
+}

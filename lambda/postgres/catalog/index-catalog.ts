@@ -1,0 +1,113 @@
+import * as v from 'valibot';
+import type { SeenIndex } from '../../work/decide.ts';
+import type { IndexBuild } from '../../work/index-build.ts';
+import { quoteRelation } from '../session/quote.ts';
+import type { Session } from '../session/session.ts';
+import { compareDefinitions } from './index-definition.ts';
+
+const catalogRow = v.object({
+  table_oid: v.nullable(v.number()),
+  index_oid: v.nullable(v.number()),
+  same_table: v.nullable(v.boolean()),
+  valid: v.nullable(v.boolean()),
+  definition: v.nullable(v.string()),
+  replaced: v.number(),
+});
+
+/** What the catalog says of the build's index; one more round trip where a definition or REINDEX is looked into. */
+export async function seeIndex(session: Session, build: IndexBuild): Promise<SeenIndex> {
+  const [row] = await session.query(
+    `select t.oid::bigint::float8 as table_oid, x.oid::bigint::float8 as index_oid,
+            i.indrelid = t.oid as same_table, i.indisvalid and i.indisready and i.indislive as valid,
+            pg_catalog.pg_get_indexdef(i.indexrelid) as definition,
+            (select pg_catalog.count(*)::int from pg_catalog.pg_index o
+              where o.indrelid = t.oid and o.indexrelid = any($4::oid[])) as replaced
+       from (select pg_catalog.to_regclass($1) as table_name, pg_catalog.to_regclass($2) as index_name) as asked
+       left join pg_catalog.pg_class t on t.oid = asked.table_name
+       left join pg_catalog.pg_class x on x.oid = asked.index_name and $3 <> ''
+       left join pg_catalog.pg_index i on i.indexrelid = x.oid`,
+    [
+      quoteRelation({ schema: build.schema, name: build.table }),
+      quoteRelation({ schema: build.schema, name: build.index === '' ? build.table : build.index }),
+      build.index,
+      build.replaces,
+    ],
+  );
+  const seen = v.parse(catalogRow, row);
+  switch (build.operation) {
+    case 'create':
+      return seeCreated(session, build, seen);
+    case 'drop':
+      if (seen.index_oid === null) return { kind: 'valid' };
+      // A drop that was interrupted leaves the index INVALID: it still is to be dropped, and is a left-over by then.
+      return seen.valid === true ? { kind: 'absent' } : { kind: 'invalid' };
+    case 'reindex':
+      if (seen.table_oid === null) return { kind: 'no-table' };
+      if ((await leftOvers(session, build)).length > 0) return { kind: 'invalid' };
+      // Postgres skips what can't be rebuilt concurrently (exclusion constraints) and still succeeds.
+      return seen.replaced === 0 || build.attemptOutcome?.kind === 'succeeded'
+        ? { kind: 'valid' }
+        : { kind: 'absent' };
+    default:
+      return build.operation satisfies never;
+  }
+}
+
+type CatalogRow = v.InferOutput<typeof catalogRow>;
+
+async function seeCreated(session: Session, build: IndexBuild, seen: CatalogRow): Promise<SeenIndex> {
+  if (seen.table_oid === null) return { kind: 'no-table' };
+  if (seen.index_oid === null) return { kind: 'absent' };
+  if (seen.definition === null) {
+    const found = `a relation named ${build.index} that is no index`;
+    return { kind: 'conflict', wanted: build.statement, found };
+  }
+  if (seen.same_table !== true) {
+    return { kind: 'conflict', wanted: build.statement, found: seen.definition };
+  }
+  if (seen.valid !== true) return { kind: 'invalid' };
+  const compared = await compareDefinitions(session, build);
+  switch (compared.kind) {
+    case 'same':
+      return { kind: 'valid' };
+    case 'different':
+      return { kind: 'conflict', wanted: compared.wanted, found: compared.found };
+    case 'unknown':
+      // Our own statement made it, where an attempt was begun. What a stranger made is not adopted unseen.
+      return build.attempts > 0
+        ? { kind: 'valid' }
+        : { kind: 'conflict', wanted: build.statement, found: seen.definition };
+    default:
+      return compared satisfies never;
+  }
+}
+
+/** An INVALID index that a build of ours left. */
+export interface LeftOver {
+  readonly schema: string;
+  readonly name: string;
+}
+
+/**
+ * INVALID indexes that a build of ours left on its table: its own name, or REINDEX's `_ccnew` and `_ccold`, which
+ * Postgres appends to the index's name, cut to fit. Those of the TOAST table only where our role could drop them.
+ */
+export async function leftOvers(session: Session, build: IndexBuild): Promise<LeftOver[]> {
+  const rows = await session.query(
+    `select n.nspname as schema, c.relname as name
+       from pg_catalog.pg_class t
+       join pg_catalog.pg_index i on i.indrelid = t.oid
+                                  or (i.indrelid = t.reltoastrelid and $2 = 'reindex' and $3 = ''
+                                      and pg_catalog.has_schema_privilege('pg_toast', 'usage'))
+       join pg_catalog.pg_class c on c.oid = i.indexrelid
+       join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+      where t.oid = pg_catalog.to_regclass($1) and not i.indisvalid
+        and case when $2 <> 'reindex' then c.relname = $3
+                 else c.relname ~ '_cc(new|old)[0-9]*$'
+                      and ($3 = '' or pg_catalog.regexp_replace(c.relname, '_cc(new|old)[0-9]*$', '') = $3
+                           or (pg_catalog.octet_length(c.relname) > 59 and pg_catalog.starts_with(
+                                 $3, pg_catalog.regexp_replace(c.relname, '_cc(new|old)[0-9]*$', '')))) end`,
+    [quoteRelation({ schema: build.schema, name: build.table }), build.operation, build.index],
+  );
+  return v.parse(v.array(v.object({ schema: v.string(), name: v.string() })), rows);
+}

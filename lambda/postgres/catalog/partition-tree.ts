@@ -1,0 +1,83 @@
+import { createHash } from 'node:crypto';
+import * as v from 'valibot';
+import type { IndexBuild } from '../../work/index-build.ts';
+import { quoteIdentifier, quoteRelation } from '../session/quote.ts';
+import type { Session } from '../session/session.ts';
+
+/** One table of a partition tree, and the index on it that belongs to the wanted one, where there is one. */
+export interface TreeNode {
+  readonly oid: number;
+  readonly parent: number | undefined;
+  readonly schema: string;
+  readonly table: string;
+  readonly leaf: boolean;
+  /** A foreign table, which has no indexes here. */
+  readonly foreign: boolean;
+  /** Attached to the parent's index; for the root, the wanted index itself. */
+  readonly attachedIndex: string | undefined;
+}
+
+const nodeRow = v.object({
+  oid: v.number(),
+  parent: v.nullable(v.number()),
+  schema: v.string(),
+  table: v.string(),
+  leaf: v.boolean(),
+  foreign: v.boolean(),
+  attached_index: v.nullable(v.string()),
+});
+
+/** The whole tree as it is now, parents first: partitions created since the hand-off are in it. */
+export async function readTree(session: Session, build: IndexBuild): Promise<TreeNode[]> {
+  const rows = await session.query(
+    `with recursive wanted as (
+       select x.oid from pg_catalog.pg_class x join pg_catalog.pg_index i on i.indexrelid = x.oid
+        where x.oid = pg_catalog.to_regclass($2) and i.indrelid = pg_catalog.to_regclass($1)
+      union all
+       select h.inhrelid from wanted join pg_catalog.pg_inherits h on h.inhparent = wanted.oid
+     )
+     select c.oid::bigint::float8 as oid, t.parentrelid::oid::bigint::float8 as parent, n.nspname as schema,
+            c.relname as table, t.isleaf as leaf, c.relkind = 'f' as foreign,
+            (select x.relname from wanted
+               join pg_catalog.pg_class x on x.oid = wanted.oid
+               join pg_catalog.pg_index i on i.indexrelid = x.oid
+              where i.indrelid = c.oid) as attached_index
+       from pg_catalog.pg_partition_tree(pg_catalog.to_regclass($1)) as t
+       join pg_catalog.pg_class c on c.oid = t.relid
+       join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+      order by t.level, c.relname`,
+    [
+      quoteRelation({ schema: build.schema, name: build.table }),
+      quoteRelation({ schema: build.schema, name: build.index }),
+    ],
+  );
+  return rows.map((row) => {
+    const { parent, attached_index, ...node } = v.parse(nodeRow, row);
+    return { ...node, parent: parent ?? undefined, attachedIndex: attached_index ?? undefined };
+  });
+}
+
+/** Name of the index on a partition: `events_2026_events_user_idx`, cut with a hash where it would be too long. */
+export function partitionIndexName(table: string, index: string): string {
+  const name = `${table}_${index}`;
+  if (Buffer.byteLength(name) <= 63) return name;
+  const hash = createHash('sha256').update(name).digest('hex').slice(0, 8);
+  let cut = name;
+  while (Buffer.byteLength(cut) > 63 - 9) cut = [...cut].slice(0, -1).join('');
+  return `${cut}_${hash}`;
+}
+
+/** CREATE INDEX on the partitioned table alone: nothing is built, the index stays INVALID until all are attached. */
+export function createOnOnly(build: IndexBuild, node: TreeNode, index: string): string {
+  const unique = build.unique ? 'unique ' : '';
+  const table = quoteRelation({ schema: node.schema, name: node.table });
+  return `create ${unique}index ${quoteIdentifier(index)} on only ${table} ${build.definition}`;
+}
+
+export function attachPartition(
+  parent: { readonly schema: string; readonly index: string },
+  partition: { readonly schema: string; readonly index: string },
+): string {
+  const to = quoteRelation({ schema: parent.schema, name: parent.index });
+  return `alter index ${to} attach partition ${quoteRelation({ schema: partition.schema, name: partition.index })}`;
+}

@@ -1,0 +1,34 @@
+import * as v from 'valibot';
+import type { RelationName } from '../../migration/relation-name.ts';
+import { quoteLiteral, quoteRelation } from '../session/quote.ts';
+import { rolledBack } from '../session/rolled-back.ts';
+import type { Session } from '../session/session.ts';
+
+const foundRows = v.array(v.object({ number: v.number(), schema: v.string(), name: v.string() }));
+
+/**
+ * The relations with the schemas in which these settings, a file's own SET statements, find them. One that is not
+ * there, or not yet, is left out.
+ */
+export async function withSchemas<Named extends { readonly relation: RelationName }>(
+  session: Session,
+  named: readonly Named[],
+  settings: readonly string[],
+): Promise<Named[]> {
+  if (named.length === 0) return [];
+  const names = named.map(({ relation }) => quoteLiteral(quoteRelation(relation))).join(', ');
+  const { row, fault } = await rolledBack(session, [
+    ...settings,
+    `select pg_catalog.json_agg(pg_catalog.json_build_object(
+                'number', asked.number - 1, 'schema', n.nspname, 'name', c.relname)) as found
+         from pg_catalog.unnest(array[${names}]::text[]) with ordinality as asked (name, number)
+         join pg_catalog.pg_class c on c.oid = pg_catalog.to_regclass(asked.name)
+         join pg_catalog.pg_namespace n on n.oid = c.relnamespace`,
+  ]);
+  if (fault !== undefined) throw fault;
+  const found = v.parse(foundRows, JSON.parse(row?.found ?? '[]'));
+  return found.flatMap(({ number, schema, name }) => {
+    const one = named[number];
+    return one === undefined ? [] : [{ ...one, relation: { schema, name } }];
+  });
+}

@@ -1,0 +1,102 @@
+import * as v from 'valibot';
+import type { IndexBuild } from '../../work/index-build.ts';
+import type { BuildProgress } from '../../work/progress.ts';
+import { quoteRelation } from '../session/quote.ts';
+import type { Session } from '../session/session.ts';
+import { type Blocker, blockerColumn } from './blockers.ts';
+import { builderNames } from './builder-names.ts';
+
+/** What is seen of whoever may be building on the table. */
+export interface SeenBuilder {
+  readonly alive: boolean;
+  readonly pid: number | undefined;
+  readonly progress: BuildProgress | undefined;
+  /** Whom the build waits for, where it waits for somebody; or who has the table before any build of ours begins. */
+  readonly blocker: Blocker | undefined;
+}
+
+const builderRow = v.object({
+  pid: v.number(),
+  phase: v.nullable(v.string()),
+  blocks_total: v.nullable(v.number()),
+  blocks_done: v.nullable(v.number()),
+  tuples_total: v.nullable(v.number()),
+  tuples_done: v.nullable(v.number()),
+  lockers_total: v.nullable(v.number()),
+  lockers_done: v.nullable(v.number()),
+  blocker: v.nullable(blockerColumn),
+  stranger: v.nullable(blockerColumn),
+});
+
+/** A session as a blocker; `lock` and `relation` are SQL expressions. */
+function sessionAsBlocker(session: string, lock: string, relation: string): string {
+  return `pg_catalog.json_build_object('pid', ${session}.pid, 'user', ${session}.usename,
+       'application', ${session}.application_name, 'state', ${session}.state,
+       'seconds', extract(epoch from pg_catalog.clock_timestamp()
+          - coalesce(${session}.xact_start, ${session}.backend_start))::float8, 'lock', ${lock}, 'relation', ${relation})`;
+}
+
+/**
+ * Anybody who holds or awaits a lock on the table that a build takes is a possible builder. pg_locks shows every
+ * role's locks to everybody, where pg_stat_activity and pg_stat_progress_create_index hide what other roles do: a
+ * builder that can't be seen there still counts. So do our own sessions that are about to build, by their name, until
+ * their outcome is recorded; not once they are idle, which only a supervisor is that was itself cancelled.
+ */
+export async function seeBuilder(session: Session, build: IndexBuild): Promise<SeenBuilder> {
+  const rows = await session.query(
+    `with asked as (select pg_catalog.to_regclass($1)::oid as table_oid)
+     select holder.pid, p.phase, p.blocks_total::float8, p.blocks_done::float8, p.tuples_total::float8,
+            p.tuples_done::float8, p.lockers_total::float8, p.lockers_done::float8, blocked.blocker,
+            -- Not who has gone since pg_locks was read.
+            case when a.pid is not null and coalesce(a.application_name <> all ($3::text[]), true)
+                 then ${sessionAsBlocker('a', `'a lock that builds take'`, '$1::text')} end as stranger
+       from (select distinct l.pid
+               from pg_catalog.pg_locks l, asked
+              where l.locktype = 'relation' and l.relation = asked.table_oid
+                and l.database = (select oid from pg_catalog.pg_database
+                                   where datname = pg_catalog.current_database())
+                and l.mode in ('ShareUpdateExclusiveLock', 'ShareLock')
+             union
+             select named.pid from pg_catalog.pg_stat_activity named
+              where named.application_name = any($2::text[]) and named.state is distinct from 'idle'
+                and named.datname = pg_catalog.current_database()) as holder
+       left join pg_catalog.pg_stat_activity a on a.pid = holder.pid
+       left join pg_catalog.pg_stat_progress_create_index p on p.pid = holder.pid
+       left join lateral (
+         select ${sessionAsBlocker('b', `'its transaction'`, '$1::text')} as blocker
+           from pg_catalog.pg_stat_activity b
+          where b.pid = any (pg_catalog.pg_blocking_pids(holder.pid)) and b.pid <> holder.pid
+          order by b.xact_start
+          limit 1) as blocked on true
+      where holder.pid <> pg_catalog.pg_backend_pid()
+        -- VACUUM and ANALYZE take the same lock, and give way to a build that asks for it.
+        and holder.pid not in (select v.pid from pg_catalog.pg_stat_progress_vacuum v
+                               union all select z.pid from pg_catalog.pg_stat_progress_analyze z)
+      order by p.phase is null, blocked.blocker is null, a.application_name = any($3::text[])`,
+    [
+      quoteRelation({ schema: build.schema, name: build.table }),
+      build.attemptOutcome === undefined ? builderNames(build) : [],
+      builderNames(build),
+    ],
+  );
+  const [first] = rows.map((row) => v.parse(builderRow, row));
+  if (first === undefined) return { alive: false, pid: undefined, progress: undefined, blocker: undefined };
+  const { pid, phase, blocker, stranger } = first;
+  return {
+    alive: true,
+    pid,
+    blocker: blocker ?? (phase === null ? stranger : null) ?? undefined,
+    progress:
+      phase === null
+        ? undefined
+        : {
+            phase,
+            blocksTotal: first.blocks_total ?? 0,
+            blocksDone: first.blocks_done ?? 0,
+            tuplesTotal: first.tuples_total ?? 0,
+            tuplesDone: first.tuples_done ?? 0,
+            lockersTotal: first.lockers_total ?? 0,
+            lockersDone: first.lockers_done ?? 0,
+          },
+  };
+}

@@ -1,0 +1,85 @@
+import type { PostgresFault } from '../../migration/migration-error.ts';
+import type { IndexBuild, SessionKind } from '../../work/index-build.ts';
+import { quoteIdentifier } from '../session/quote.ts';
+import type { Session } from '../session/session.ts';
+
+/**
+ * Records that an attempt begins, before anything is sent: should we die right after, the next turn knows that a
+ * builder may be about to appear. False where another turn was faster.
+ */
+export async function beginAttempt(
+  session: Session,
+  ledgerSchema: string,
+  { build, kind }: { build: IndexBuild; kind: SessionKind },
+): Promise<boolean> {
+  const rows = await session.query(
+    `update ${quoteIdentifier(ledgerSchema)}.index_build
+        set state = 'building', attempts = attempts + 1, session = $3, started_at = pg_catalog.clock_timestamp(),
+            first_started_at = coalesce(first_started_at, pg_catalog.clock_timestamp()),
+            attempt_outcome = null, supervisor_pid = null, builder_pid = null
+      where id = $1 and attempts = $2 and state in ('pending', 'building')
+  returning id`,
+    [build.id, build.attempts, kind],
+  );
+  return rows.length === 1;
+}
+
+/** The attempt goes on in another kind of session than was tried first. */
+export async function setSessionKind(
+  session: Session,
+  ledgerSchema: string,
+  { id, kind, pid }: { id: string; kind: SessionKind; pid: number },
+): Promise<void> {
+  await session.query(
+    `update ${quoteIdentifier(ledgerSchema)}.index_build set session = $2, builder_pid = $3 where id = $1`,
+    [id, kind, pid],
+  );
+}
+
+/** For sessions whose end we see ourselves; the supervisor of a loopback session writes its own. */
+export async function recordAttemptOutcome(
+  session: Session,
+  ledgerSchema: string,
+  { id, attempts, fault }: { id: string; attempts: number; fault: PostgresFault | undefined },
+): Promise<void> {
+  const outcome = fault === undefined ? { kind: 'succeeded' } : { kind: 'failed', fault };
+  await session.query(
+    `update ${quoteIdentifier(ledgerSchema)}.index_build set attempt_outcome = $3
+      where id = $1 and attempts = $2 and state = 'building'`,
+    [id, attempts, JSON.stringify(outcome)],
+  );
+}
+
+export type BuildEnd =
+  | { readonly state: 'done'; readonly adopted: boolean }
+  | { readonly state: 'failed'; readonly fault: PostgresFault };
+
+/** Ends a build and, with its last build, its step: one statement, so that neither is seen without the other. */
+export async function endBuild(session: Session, ledgerSchema: string, build: IndexBuild, end: BuildEnd) {
+  const s = quoteIdentifier(ledgerSchema);
+  await session.query(
+    `with ended as (
+       update ${s}.index_build
+          set state = $2, fault = $3::jsonb, adopted = $4, finished_at = pg_catalog.clock_timestamp()
+        where id = $1 and state in ('pending', 'building')
+    returning version, step
+     ), others as (
+       select count(*) filter (where b.state in ('pending', 'building')) as unfinished,
+              count(*) filter (where b.state in ('failed', 'cancelled')) as failed
+         from ended join ${s}.index_build b on b.version = ended.version and b.step = ended.step and b.id <> $1
+     )
+     update ${s}.step
+        set state = case when others.unfinished > 0 then 'pending'
+                         when others.failed > 0 or $2 = 'failed' then 'failed'
+                         else 'applied' end,
+            finished_at = pg_catalog.clock_timestamp()
+       from ended, others
+      where step.version = ended.version and step.step = ended.step`,
+    [
+      build.id,
+      end.state,
+      end.state === 'failed' ? JSON.stringify(end.fault) : null,
+      end.state === 'done' && end.adopted,
+    ],
+  );
+}

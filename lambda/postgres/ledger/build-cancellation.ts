@@ -1,0 +1,23 @@
+import { quoteIdentifier } from '../session/quote.ts';
+import type { Session } from '../session/session.ts';
+
+/**
+ * Marks a build, and with a partitioned table's the builds of its partitions, as cancelled: no turn takes it up
+ * again. Its step counts as failed, so that what needs the index goes on waiting. Returns the builds it marked.
+ */
+export async function markCancelled(session: Session, ledgerSchema: string, id: string): Promise<string[]> {
+  const s = quoteIdentifier(ledgerSchema);
+  const rows = await session.query(
+    `with marked as (
+       update ${s}.index_build set state = 'cancelled', finished_at = pg_catalog.clock_timestamp()
+        where (id = $1 or parent_build = $1) and state in ('pending', 'building')
+    returning id, version, step
+     ), steps as (
+       update ${s}.step set state = 'failed', finished_at = pg_catalog.clock_timestamp()
+         from marked where step.version = marked.version and step.step = marked.step
+     )
+     select id::text as id from marked`,
+    [id],
+  );
+  return rows.map((row) => String(row.id));
+}

@@ -1,0 +1,150 @@
+import * as v from 'valibot';
+import type { PostgresFault } from '../../migration/migration-error.ts';
+import type { IndexBuild } from '../../work/index-build.ts';
+import { quoteIdentifier, quoteLiteral } from '../session/quote.ts';
+import type { Session } from '../session/session.ts';
+import { versionColumn } from './ledger.ts';
+
+export const faultColumn = v.object({
+  sqlstate: v.string(),
+  message: v.string(),
+  detail: v.nullish(v.string()),
+  hint: v.nullish(v.string()),
+  context: v.nullish(v.string()),
+});
+
+const buildRow = v.object({
+  id: v.string(),
+  ledger: v.string(),
+  version: versionColumn,
+  step: v.number(),
+  runId: v.string(),
+  file: v.string(),
+  line: v.number(),
+  operation: v.picklist(['create', 'drop', 'reindex']),
+  schema: v.string(),
+  table: v.string(),
+  index: v.string(),
+  unique: v.boolean(),
+  statement: v.string(),
+  definition: v.string(),
+  settings: v.array(v.string()),
+  replaces: v.array(v.number()),
+  partitioned: v.boolean(),
+  state: v.picklist(['pending', 'building', 'done', 'failed', 'cancelled']),
+  attempts: v.number(),
+  turns: v.number(),
+  session: v.nullable(v.picklist(['loopback', 'orphan', 'attached'])),
+  builderAppeared: v.boolean(),
+  seconds_since_start: v.nullable(v.number()),
+  seconds_since_first_start: v.nullable(v.number()),
+  attempt_outcome: v.nullable(
+    v.variant('kind', [
+      v.object({ kind: v.literal('succeeded') }),
+      v.object({ kind: v.literal('failed'), fault: faultColumn }),
+    ]),
+  ),
+});
+
+/** A build with what became of it, for people. */
+export interface BuildRow extends IndexBuild {
+  readonly adopted: boolean;
+  readonly fault: PostgresFault | undefined;
+  /** From the first attempt's start to the end, or to now. */
+  readonly seconds: number | undefined;
+  /** When it was handed off; exact up to the threshold of a small table. */
+  readonly rows: number | undefined;
+  readonly bytes: number | undefined;
+}
+
+/** Every build, in the order in which they were handed off. */
+export async function readAllBuilds(session: Session, ledgerSchema: string): Promise<BuildRow[]> {
+  const rows = await session.query(
+    `select ${buildColumns}, adopted, fault, table_rows::float8 as rows, table_bytes::float8 as bytes,
+            extract(epoch from coalesce(finished_at, pg_catalog.clock_timestamp()) - first_started_at)::float8 as seconds
+       from ${quoteIdentifier(ledgerSchema)}.index_build order by index_build.id`,
+  );
+  return rows.map((row) => {
+    const { adopted, fault, rows: count, bytes, seconds } = v.parse(endColumns, row);
+    return {
+      ...parseBuild(row),
+      adopted,
+      fault: fault === null ? undefined : toFault(fault),
+      rows: count ?? undefined,
+      bytes: bytes ?? undefined,
+      seconds: seconds ?? undefined,
+    };
+  });
+}
+
+const endColumns = v.object({
+  adopted: v.boolean(),
+  fault: v.nullable(faultColumn),
+  rows: v.nullable(v.number()),
+  bytes: v.nullable(v.number()),
+  seconds: v.nullable(v.number()),
+});
+
+/** For `select` and `returning`; read by parseBuild(). */
+export const buildColumns = `id::text, (select n.nspname from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+         where c.oid = index_build.tableoid) as ledger,
+       version, step, run_id::text as "runId", file, line, operation, schema_name as schema, table_name as table,
+       index_name as index, is_unique as unique, statement, definition, settings,
+       pg_catalog.to_json(replaces::bigint[]) as replaces, partitioned, state, attempts, turns, session,
+       builder_pid is not null as "builderAppeared",
+       extract(epoch from pg_catalog.clock_timestamp() - started_at)::float8 as seconds_since_start,
+       extract(epoch from pg_catalog.clock_timestamp() - first_started_at)::float8 as seconds_since_first_start,
+       attempt_outcome`;
+
+/** The same build again, to see whether an outcome was written meanwhile. */
+export async function readBuild(
+  session: Session,
+  ledgerSchema: string,
+  id: string,
+): Promise<IndexBuild | undefined> {
+  const rows = await session.query(
+    `select ${buildColumns} from ${quoteIdentifier(ledgerSchema)}.index_build where id = $1`,
+    [id],
+  );
+  return rows[0] === undefined ? undefined : parseBuild(rows[0]);
+}
+
+export function parseBuild(row: unknown): IndexBuild {
+  const { seconds_since_start, seconds_since_first_start, attempt_outcome, session, ...rest } = v.parse(
+    buildRow,
+    row,
+  );
+  return {
+    ...rest,
+    session: session ?? undefined,
+    secondsSinceStart: seconds_since_start ?? undefined,
+    secondsSinceFirstStart: seconds_since_first_start ?? undefined,
+    attemptOutcome:
+      attempt_outcome === null || attempt_outcome.kind === 'succeeded'
+        ? (attempt_outcome ?? undefined)
+        : { kind: 'failed', fault: toFault(attempt_outcome.fault) },
+  };
+}
+
+export function toFault(fault: v.InferOutput<typeof faultColumn>): PostgresFault {
+  return {
+    sqlstate: fault.sqlstate,
+    message: fault.message,
+    detail: fault.detail ?? undefined,
+    hint: fault.hint ?? undefined,
+    context: fault.context ?? undefined,
+  };
+}
+
+/** Gives builds that failed, or were cancelled, their attempts back. */
+export function requeueBuilds(ledgerSchema: string, ids: readonly string[]): string {
+  const s = quoteIdentifier(ledgerSchema);
+  return `with again as (
+  update ${s}.index_build
+     set state = 'pending', attempts = 0, fault = null, attempt_outcome = null, finished_at = null, session = null,
+         started_at = null, first_started_at = null
+   where state in ('failed', 'cancelled') and id in (${ids.map((id) => quoteLiteral(id)).join(', ')})
+returning version, step)
+update ${s}.step set state = 'pending', finished_at = null
+  from again where step.version = again.version and step.step = again.step`;
+}

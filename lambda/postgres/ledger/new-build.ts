@@ -1,0 +1,62 @@
+import type { RecordedBuild } from '../../migration/ledger.ts';
+import type { Version } from '../../migration/version.ts';
+import { quoteIdentifier, quoteLiteral } from '../session/quote.ts';
+
+/** What is written when an index operation is handed off. */
+export interface NewBuild {
+  readonly version: Version;
+  readonly step: number;
+  readonly runId: string;
+  readonly file: string;
+  readonly line: number;
+  readonly operation: 'create' | 'drop' | 'reindex';
+  readonly schema: string;
+  readonly table: string;
+  readonly index: string;
+  readonly unique: boolean;
+  readonly statement: string;
+  readonly definition: string;
+  readonly settings: readonly string[];
+  readonly partitioned: boolean;
+  /** The build of the partitioned table to which this one belongs. */
+  readonly parentBuild?: string;
+  readonly rows: number | undefined;
+  readonly bytes: number | undefined;
+}
+
+export function insertBuild(ledgerSchema: string, build: NewBuild): string {
+  const table = `${quoteIdentifier(build.schema)}.${quoteIdentifier(build.table)}`;
+  const replaced = build.index === '' ? '' : ` and c.relname = ${quoteLiteral(build.index)}`;
+  const replaces =
+    build.operation === 'reindex'
+      ? `array(select i.indexrelid from pg_catalog.pg_index i join pg_catalog.pg_class c on c.oid = i.indexrelid
+                where i.indrelid = ${quoteLiteral(table)}::pg_catalog.regclass${replaced})`
+      : `'{}'`;
+  const values = [
+    quoteLiteral(build.version),
+    build.step,
+    quoteLiteral(build.runId),
+    quoteLiteral(build.file),
+    build.line,
+    quoteLiteral(build.operation),
+    quoteLiteral(build.schema),
+    quoteLiteral(build.table),
+    quoteLiteral(build.index),
+    build.unique,
+    quoteLiteral(build.statement),
+    quoteLiteral(build.definition),
+    build.settings.length === 0 ? `'{}'` : `array[${build.settings.map(quoteLiteral).join(', ')}]`,
+    replaces,
+    build.partitioned,
+    build.parentBuild ?? 'null',
+    build.rows ?? 'null',
+    build.bytes ?? 'null',
+  ].join(', ');
+  return `insert into ${quoteIdentifier(ledgerSchema)}.index_build (version, step, run_id, file, line, operation, schema_name, table_name, index_name, is_unique, statement, definition, settings, replaces, partitioned, parent_build, table_rows, table_bytes) values (${values})`;
+}
+
+/** As the ledger has it from then on, but for its id. */
+export function asRecorded(build: NewBuild): RecordedBuild {
+  const { version, step, schema, table, index, unique } = build;
+  return { id: '', version, step, schema, table, index, unique, state: 'pending' };
+}

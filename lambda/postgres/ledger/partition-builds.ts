@@ -1,0 +1,42 @@
+import * as v from 'valibot';
+import type { PostgresFault } from '../../migration/migration-error.ts';
+import { quoteIdentifier } from '../session/quote.ts';
+import type { Session } from '../session/session.ts';
+import { faultColumn, toFault } from './index-build-rows.ts';
+
+export interface PartitionBuild {
+  readonly index: string;
+  /** The index is there; it goes with its parent's, to which it was attached. */
+  readonly present: boolean;
+  readonly fault: PostgresFault | undefined;
+}
+
+/** What became of the builds of a partitioned table's partitions, by `schema.table`. */
+export async function partitionBuilds(
+  session: Session,
+  ledgerSchema: string,
+  parent: string,
+): Promise<Map<string, PartitionBuild>> {
+  const rows = await session.query(
+    `select schema_name as schema, table_name as table, index_name as index, state, fault,
+            pg_catalog.to_regclass(pg_catalog.format('%I.%I', schema_name, index_name)) is not null as present
+       from ${quoteIdentifier(ledgerSchema)}.index_build where parent_build = $1 order by id`,
+    [parent],
+  );
+  const columns = v.object({
+    schema: v.string(),
+    table: v.string(),
+    index: v.string(),
+    state: v.string(),
+    fault: v.nullable(faultColumn),
+    present: v.boolean(),
+  });
+  return new Map(
+    rows.map((row) => {
+      const { schema, table, index, state, fault, present } = v.parse(columns, row);
+      const cancelled =
+        state === 'cancelled' ? { sqlstate: '57014', message: 'the build was cancelled' } : undefined;
+      return [`${schema}.${table}`, { index, present, fault: fault === null ? cancelled : toFault(fault) }];
+    }),
+  );
+}

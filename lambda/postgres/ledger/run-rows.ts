@@ -1,0 +1,47 @@
+import { quoteIdentifier, quoteLiteral } from '../session/quote.ts';
+
+/** A run as the ledger keeps it. */
+export interface RunRow {
+  readonly id: string;
+  readonly action: string;
+  readonly cause: string;
+  readonly actor: string;
+  readonly startedAt: Date;
+}
+
+export type RunOutcome = 'done' | 'waiting' | 'unfinished' | 'failed';
+
+/** What the run did and how it ended, for a person who reads the ledger. */
+export interface RunSummary {
+  readonly outcome: RunOutcome;
+  readonly summary: object;
+}
+
+export function insertRun(ledgerSchema: string, run: RunRow): string {
+  return `insert into ${quoteIdentifier(ledgerSchema)}.run (id, action, cause, actor, started_at) values (${values(run)}) on conflict (id) do nothing`;
+}
+
+/**
+ * For a run that had nothing to do: begun and ended in one round trip. A run that lost its connection may have found
+ * nothing to do after it reconnected, and is recorded already.
+ */
+export function insertFinishedRun(
+  ledgerSchema: string,
+  run: RunRow,
+  { outcome, summary }: RunSummary,
+): string {
+  return `insert into ${quoteIdentifier(ledgerSchema)}.run as run (id, action, cause, actor, started_at, finished_at, outcome, summary)
+values (${values(run)}, pg_catalog.clock_timestamp(), ${quoteLiteral(outcome)}, ${quoteLiteral(JSON.stringify(summary))}::jsonb)
+on conflict (id) do update set finished_at = excluded.finished_at, outcome = excluded.outcome, summary = excluded.summary
+ where run.finished_at is null`;
+}
+
+export function finishRun(ledgerSchema: string, id: string, { outcome, summary }: RunSummary): string {
+  return `update ${quoteIdentifier(ledgerSchema)}.run
+   set finished_at = pg_catalog.clock_timestamp(), outcome = ${quoteLiteral(outcome)}, summary = ${quoteLiteral(JSON.stringify(summary))}::jsonb
+ where id = ${quoteLiteral(id)}`;
+}
+
+function values({ id, action, cause, actor, startedAt }: RunRow): string {
+  return [id, action, cause, actor, startedAt.toISOString()].map(quoteLiteral).join(', ');
+}

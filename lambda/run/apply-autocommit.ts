@@ -1,0 +1,142 @@
+import type { AutocommitStep } from '../migration/migration.ts';
+import { MigrationError } from '../migration/migration-error.ts';
+import type { PendingStep } from '../migration/plan.ts';
+import { insertStep, setStepState } from '../postgres/ledger/ledger.ts';
+import { type StatementFault, sqlstate } from '../postgres/session/fault.ts';
+import { quoteIdentifier, quoteLiteral } from '../postgres/session/quote.ts';
+import type { Session } from '../postgres/session/session.ts';
+import { setLockTimeout } from '../postgres/session/statement-limits.ts';
+import { type BatchContext, LedgerMoved, TimeUp } from './apply-batch.ts';
+import { LockWait, mayPass } from './lock-wait.ts';
+import { statementFailed } from './statement-failed.ts';
+import { cleanSession, type Piece, stepRow } from './step-script.ts';
+
+/** Seconds that must be left to begin a statement that no transaction can undo. */
+const LEAST_SECONDS = 5;
+
+/**
+ * Runs a statement that commits by itself. Its row says `started` before and `applied` after, so that a run which
+ * dies in between leaves a trace: the next one asks the catalog whether it happened, or asks an operator. One whose
+ * locks are taken is tried again like a transaction step, if it leaves nothing behind; its row goes meanwhile.
+ */
+export async function applyAutocommit(
+  session: Session,
+  { pending, step }: { pending: PendingStep; step: AutocommitStep },
+  context: BatchContext,
+): Promise<void> {
+  const locks = new LockWait(session, context);
+  const { text } = step.statement;
+  const piece: Piece = { step: pending, statement: step.statement, text, claim: false, offset: 0 };
+  for (;;) {
+    context.signal?.throwIfAborted();
+    const budget = context.deadline === undefined ? 0 : context.deadline - Date.now();
+    if (context.deadline !== undefined && budget < LEAST_SECONDS * 1000) throw new TimeUp();
+    const triesAgain = leavesNothing(step);
+    const interrupted = pending.record === 'interrupted' && !locks.hasTried(pending);
+    const limits = [
+      `set statement_timeout = ${Math.max(0, Math.floor(budget))}`,
+      ...(triesAgain ? [setLockTimeout(locks.waitOf(pending))] : []),
+    ];
+    const fault = await attempt(session, { pending, step, interrupted, limits }, context);
+    if (fault === undefined) break;
+    if (!triesAgain || !mayPass.has(fault.fault.sqlstate)) {
+      throw statementFailed(piece, fault, { applied: context.appliedSoFar() });
+    }
+    await locks.untilNextTry(piece, fault);
+  }
+  // DISCARD ALL gives up the run lock among everything else.
+  if (step.statement.kind === 'DiscardStmt') throw new LedgerMoved();
+}
+
+interface Attempt {
+  readonly pending: PendingStep;
+  readonly step: AutocommitStep;
+  /** An earlier run died in it. */
+  readonly interrupted: boolean;
+  readonly limits: readonly string[];
+}
+
+async function attempt(
+  session: Session,
+  { pending, step, interrupted, limits }: Attempt,
+  { ledgerSchema, runId, sessionSettings }: BatchContext,
+): Promise<StatementFault | undefined> {
+  const applied = () =>
+    sendOwn(
+      session,
+      setStepState(ledgerSchema, { version: pending.migration.version, step: step.number }, 'applied'),
+    );
+  if (!interrupted) {
+    await sendOwn(session, insertStep(ledgerSchema, stepRow(pending), { state: 'started', runId }));
+  } else if (await hasHappened(session, pending, step)) {
+    await applied();
+    return undefined;
+  }
+  const prepared = await session.script([...limits, ...step.settings].join(';\n'));
+  const { fault } = prepared.fault === undefined ? await session.script(step.statement.text) : prepared;
+  await session.script(cleanSession(sessionSettings).join(';\n'));
+  await (fault === undefined ? applied() : sendOwn(session, forget(ledgerSchema, pending)));
+  return fault;
+}
+
+/**
+ * Whether an attempt that found its locks taken has done nothing: not where the author's code commits as it goes, and
+ * not where DETACH PARTITION CONCURRENTLY may have done its first half, which a second attempt would stumble over.
+ */
+function leavesNothing({ statement: { kind, locks = [] } }: AutocommitStep): boolean {
+  if (kind === 'DoStmt' || kind === 'CallStmt') return false;
+  if (kind !== 'AlterTableStmt') return true;
+  const [altered, ...others] = locks;
+  return altered !== undefined && (others.length === 0 || altered.mode !== 'share update exclusive');
+}
+
+async function sendOwn(session: Session, text: string): Promise<void> {
+  const { fault } = await session.script(text);
+  if (fault?.fault.sqlstate === sqlstate.uniqueViolation) throw new LedgerMoved();
+  if (fault !== undefined) throw fault;
+}
+
+function forget(ledgerSchema: string, { migration, step }: PendingStep): string {
+  return `delete from ${quoteIdentifier(ledgerSchema)}.step
+ where version = ${quoteLiteral(migration.version)} and step = ${step.number} and state = 'started'`;
+}
+
+const CATALOGS = {
+  database: 'select 1 as found from pg_catalog.pg_database where datname = $1',
+  tablespace: 'select 1 as found from pg_catalog.pg_tablespace where spcname = $1',
+  subscription: 'select 1 as found from pg_catalog.pg_subscription where subname = $1',
+} as const;
+
+async function hasHappened(
+  session: Session,
+  pending: PendingStep,
+  { recovery }: AutocommitStep,
+): Promise<boolean> {
+  switch (recovery.kind) {
+    case 'repeat':
+      return false;
+    case 'exists':
+    case 'absent': {
+      const found = (await session.query(CATALOGS[recovery.object], [recovery.name])).length > 0;
+      return found === (recovery.kind === 'exists');
+    }
+    case 'ask':
+      throw interrupted(pending);
+    default:
+      return recovery satisfies never;
+  }
+}
+
+function interrupted({ migration, step }: PendingStep): MigrationError {
+  const [statement] = step.kind === 'autocommit' ? [step.statement] : [];
+  return new MigrationError({
+    code: 'interrupted-step',
+    what: 'A run died while it carried out this statement, which commits by itself; whether it happened can not be told.',
+    place:
+      statement === undefined
+        ? undefined
+        : { file: migration.file, position: statement.position, statement: statement.text },
+    applied: 'the steps before this one.',
+    next: `look at the database, then say so with the action repair: version ${migration.version}, step ${step.number + 1}, as "applied" or "not-applied"; then run again.`,
+  });
+}

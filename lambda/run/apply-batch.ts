@@ -1,0 +1,71 @@
+import { SessionLost, type StatementFault, sqlstate } from '../postgres/session/fault.ts';
+import type { Session } from '../postgres/session/session.ts';
+import { endedByDeadline } from '../postgres/session/statement-limits.ts';
+import { type LockContext, LockWait, mayPass } from './lock-wait.ts';
+import { statementFailed } from './statement-failed.ts';
+import { cleanSession, type Piece, type ScriptContext, type ScriptStep, stepScript } from './step-script.ts';
+
+/** Another run applied a step that this one thought pending: plan again. */
+export class LedgerMoved extends Error {}
+/** The deadline came: what was not applied is left for the next run. */
+export class TimeUp extends Error {}
+
+export interface BatchContext extends Omit<ScriptContext, 'budgetMilliseconds' | 'lockWait'>, LockContext {
+  /** Called as soon as steps are known to be applied, before anything later can fail. */
+  readonly applied: (steps: readonly ScriptStep[], milliseconds: number) => void;
+}
+
+/**
+ * Sends the steps in one message, each its own transaction. A step whose locks are taken is tried again, whole, until
+ * its budget is spent; a step that fails stops the run, and all before it stays applied.
+ */
+export async function applyBatch(session: Session, steps: readonly ScriptStep[], context: BatchContext) {
+  let left = steps;
+  const locks = new LockWait(session, context);
+  while (left.length > 0) {
+    context.signal?.throwIfAborted();
+    const budgetMilliseconds = context.deadline === undefined ? undefined : context.deadline - Date.now();
+    if (budgetMilliseconds !== undefined && budgetMilliseconds <= 0) throw new TimeUp();
+    const script = stepScript(left, {
+      ...context,
+      budgetMilliseconds,
+      lockWait: { session: context.lockTimeoutSeconds * 1000, of: (step) => locks.waitOf(step) },
+    });
+    const sentAt = Date.now();
+    const { completed, fault } = await session.script(script.text);
+    if (fault === undefined) {
+      context.applied(left, Date.now() - sentAt);
+      return;
+    }
+    const failed = script.pieces[completed];
+    if (failed === undefined) throw new SessionLost(fault);
+    const index = left.findIndex((step) => step.pending === failed.step);
+    if (index > 0) context.applied(left.slice(0, index), Date.now() - sentAt);
+    left = left.slice(index);
+    await session.script(['rollback', ...cleanSession(context.sessionSettings)].join(';\n'));
+    const wholeBudget = index === 0 && !locks.hasTried(failed.step);
+    await passOrThrow(failed, { fault, context, locks, wholeBudget });
+  }
+}
+
+interface Failure {
+  readonly fault: StatementFault;
+  readonly context: BatchContext;
+  readonly locks: LockWait;
+  /** The failed step had the whole of the remaining time to itself. */
+  readonly wholeBudget: boolean;
+}
+
+async function passOrThrow(failed: Piece, { fault, context, locks, wholeBudget }: Failure): Promise<void> {
+  const { sqlstate: code } = fault.fault;
+  if (failed.claim && code === sqlstate.uniqueViolation) throw new LedgerMoved();
+  if (endedByDeadline(fault, context.deadline)) {
+    if (!wholeBudget) throw new TimeUp();
+    throw statementFailed(failed, fault, { applied: context.appliedSoFar(), next: TOO_LONG });
+  }
+  if (!mayPass.has(code)) throw statementFailed(failed, fault, { applied: context.appliedSoFar() });
+  await locks.untilNextTry(failed, fault);
+}
+
+const TOO_LONG =
+  'the step needs longer than one invocation has: split it into smaller steps (a file each), or apply it from the command line, which has no time limit: npm run migrate -- up.';

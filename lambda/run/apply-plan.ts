@@ -1,0 +1,226 @@
+import { refuse } from '../foresight/deploy-finding.ts';
+import { lintAtDeploy } from '../foresight/deploy-lint.ts';
+import { asksOfTables, factsFor, routeOfStep, TableKnowledge } from '../foresight/table-knowledge.ts';
+import type { RecordedBuild } from '../migration/ledger.ts';
+import type { PendingStep, Plan } from '../migration/plan.ts';
+import { waitOf } from '../migration/waiting.ts';
+import { must } from '../postgres/ledger/ledger-write.ts';
+import { asRecorded, insertBuild } from '../postgres/ledger/new-build.ts';
+import { releaseRunLock } from '../postgres/ledger/run-lock.ts';
+import { finishRun, type RunSummary } from '../postgres/ledger/run-rows.ts';
+import { SessionLost } from '../postgres/session/fault.ts';
+import type { Session } from '../postgres/session/session.ts';
+import { applyAutocommit } from './apply-autocommit.ts';
+import { applyBatch, type BatchContext, LedgerMoved, TimeUp } from './apply-batch.ts';
+import { cancelledBySignal } from './cancelled-by-signal.ts';
+import { buildsOf } from './hand-off-step.ts';
+import type { AppliedStep, RunResult } from './run.ts';
+import type { RunLog } from './run-log.ts';
+import type { ScriptStep } from './step-script.ts';
+
+/** Steps that travel in one message. More save little and make a lost message cost more. */
+const MOST_STEPS = 50;
+const MOST_CHARACTERS = 512 * 1024;
+
+interface Applying {
+  readonly planned: Plan;
+  readonly run: RunLog;
+  readonly sessionSettings: readonly string[];
+  /** The session's server process. */
+  readonly backend: number;
+}
+
+/** Applies what is pending, under the run lock, and records how the run ended, also where it failed. */
+export async function applyPlan(session: Session, applying: Applying): Promise<RunResult> {
+  const { run, backend } = applying;
+  try {
+    const result = await cancelledBySignal(run.request, backend, () =>
+      new PlanInProgress(session, applying).apply(),
+    );
+    await finish(session, run, run.summary(result));
+    return result;
+  } catch (error) {
+    if (!(error instanceof LedgerMoved) && !(error instanceof SessionLost)) {
+      await finish(session, run, run.failure(error)).catch(() => undefined);
+    }
+    throw error;
+  }
+}
+
+async function finish(session: Session, run: RunLog, summary: RunSummary): Promise<void> {
+  const { ledgerSchema } = run.request.options;
+  await must(session, `${finishRun(ledgerSchema, run.runId, summary)};\n${releaseRunLock(ledgerSchema)}`);
+}
+
+class PlanInProgress {
+  readonly #session: Session;
+  readonly #planned: Plan;
+  readonly #run: RunLog;
+  readonly #knowledge: TableKnowledge;
+  readonly #context: BatchContext;
+  readonly #builds: RecordedBuild[];
+  #batch: ScriptStep[] = [];
+  #batchCharacters = 0;
+  #sent: Promise<void> | undefined;
+
+  constructor(session: Session, { planned, run, sessionSettings }: Applying) {
+    const { options, deadline, report, signal } = run.request;
+    this.#session = session;
+    this.#planned = planned;
+    this.#run = run;
+    this.#builds = [...planned.builds];
+    this.#knowledge = new TableKnowledge(session, options.smallTableRows);
+    this.#context = {
+      ledgerSchema: options.ledgerSchema,
+      runId: run.runId,
+      sessionSettings,
+      deadline,
+      lockTimeoutSeconds: options.lockTimeoutSeconds,
+      lockBudgetSeconds: options.lockBudgetSeconds,
+      report,
+      signal,
+      applied: (steps, milliseconds) => this.#took(steps, milliseconds),
+      appliedSoFar: () => run.appliedText(),
+    };
+  }
+
+  async apply(): Promise<RunResult> {
+    const { pending } = this.#planned;
+    await this.#measureAll();
+    try {
+      for (const [index, next] of pending.entries()) {
+        const wait = waitOf(next, this.#builds);
+        if (wait !== undefined) {
+          await this.#flush();
+          return this.#waiting(
+            next,
+            `${wait.because}, and ${wait.build.index || wait.build.table} is ${wait.build.state}`,
+          );
+        }
+        await this.#apply(next, pending.slice(index));
+      }
+      await this.#flush();
+    } catch (error) {
+      if (error instanceof TimeUp) return this.#result('unfinished');
+      throw error;
+    }
+    return this.#result('done');
+  }
+
+  /** Everything that any step will ask about, in two round trips, and what is to be refused before anything is touched. */
+  async #measureAll(): Promise<void> {
+    const { pending } = this.#planned;
+    if (!pending.some(({ step }) => asksOfTables(step))) return;
+    await this.#knowledge.measureFirst(pending.map(({ step }) => step));
+    const findings = await lintAtDeploy(this.#session, pending, {
+      knowledge: this.#knowledge,
+      options: this.#run.request.options,
+      largeIndexes: 'left to the loop',
+    });
+    if (findings.length > 0) this.#run.request.report({ kind: 'linted', findings });
+    refuse(findings);
+  }
+
+  async #apply(next: PendingStep, rest: readonly PendingStep[]): Promise<void> {
+    const { step } = next;
+    switch (step.kind) {
+      case 'transaction':
+        return this.#enqueue({ pending: next, handOff: undefined });
+      case 'autocommit': {
+        await this.#flush();
+        const begun = Date.now();
+        await applyAutocommit(this.#session, { pending: next, step }, this.#context);
+        this.#took([{ pending: next, handOff: undefined }], Date.now() - begun);
+        this.#knowledge.follow(step);
+        return;
+      }
+      case 'index-operation':
+        return this.#applyIndexOperation(next, rest);
+      default:
+        return step satisfies never;
+    }
+  }
+
+  async #applyIndexOperation(next: PendingStep, rest: readonly PendingStep[]): Promise<void> {
+    const { step } = next;
+    if (step.kind !== 'index-operation') return;
+    const { options } = this.#run.request;
+    let facts = factsFor(this.#knowledge, step);
+    if (!facts.known) {
+      await this.#flush();
+      await this.#knowledge.measureAgain(rest.map((pending) => pending.step));
+      facts = factsFor(this.#knowledge, step);
+    }
+    const route = routeOfStep(step, { knowledge: this.#knowledge, options, builds: this.#builds });
+    if (route === 'inline') return this.#enqueue({ pending: next, handOff: undefined });
+    await this.#sent;
+    const builds = await buildsOf(this.#session, {
+      pending: next,
+      step,
+      tables: facts.tables,
+      builds: this.#builds,
+      runId: this.#run.runId,
+    });
+    const { ledgerSchema } = options;
+    await this.#enqueue({ pending: next, handOff: builds.map((build) => insertBuild(ledgerSchema, build)) });
+    this.#builds.push(...builds.map(asRecorded));
+  }
+
+  async #enqueue(step: ScriptStep): Promise<void> {
+    const characters = step.pending.step.kind === 'transaction' ? sizeOf(step.pending) : 1_000;
+    if (this.#batch.length >= MOST_STEPS || this.#batchCharacters + characters > MOST_CHARACTERS)
+      await this.#send();
+    this.#batch.push(step);
+    this.#batchCharacters += characters;
+    this.#knowledge.follow(step.pending.step);
+  }
+
+  /** Sends what has gathered, once the message before it is through. What comes next gathers meanwhile. */
+  async #send(): Promise<void> {
+    const batch = this.#batch;
+    this.#batch = [];
+    this.#batchCharacters = 0;
+    await this.#sent;
+    if (batch.length === 0) return;
+    this.#sent = applyBatch(this.#session, batch, this.#context);
+    // Its error is thrown where it is awaited: before anything else is sent.
+    this.#sent.catch(() => undefined);
+  }
+
+  /** Everything before is applied: from here on the session is free for other questions. */
+  async #flush(): Promise<void> {
+    await this.#send();
+    await this.#sent;
+  }
+
+  #took(steps: readonly ScriptStep[], milliseconds: number): void {
+    const applied = steps.map(
+      ({ pending, handOff }): AppliedStep => ({
+        migration: pending.migration,
+        step: pending.step.number,
+        how:
+          handOff !== undefined
+            ? 'handed off'
+            : pending.step.kind === 'index-operation'
+              ? 'inline'
+              : pending.step.kind,
+      }),
+    );
+    this.#run.applied.push(...applied);
+    this.#run.request.report({ kind: 'applied', steps: applied, milliseconds });
+  }
+
+  #waiting({ migration, step }: PendingStep, because: string): RunResult {
+    this.#run.request.report({ kind: 'waiting-for-builds', file: migration.file, because });
+    return { ...this.#result('waiting'), waiting: { file: migration.file, step: step.number, because } };
+  }
+
+  #result(outcome: RunResult['outcome']): RunResult {
+    const { runId, applied } = this.#run;
+    return { runId, outcome, applied, builds: this.#builds, waiting: undefined };
+  }
+}
+
+function sizeOf({ step }: PendingStep): number {
+  return step.kind === 'transaction' ? step.statements.reduce((sum, { text }) => sum + text.length, 300) : 0;
+}

@@ -1,0 +1,35 @@
+import { withSession } from '../postgres/session/connect.ts';
+import type { RunRequest } from './run.ts';
+
+/** Seconds to reach the server from a second session; after that our own connection ends, and the server notices. */
+const PATIENCE_SECONDS = 5;
+
+/**
+ * Brackets work on the session of a server process: when the signal comes, the statement under way is cancelled, so
+ * that its transaction is rolled back and its locks go, and the signal's reason is thrown. Without this, the server
+ * would go on with a long statement after its client is gone.
+ */
+export async function cancelledBySignal<T>(
+  { signal, target }: Pick<RunRequest, 'signal' | 'target'>,
+  backend: number,
+  work: () => Promise<T>,
+): Promise<T> {
+  if (signal === undefined) return work();
+  let cancelled: Promise<unknown> | undefined;
+  const cancel = () => {
+    cancelled = withSession(
+      target,
+      (session) => session.query('select pg_catalog.pg_cancel_backend($1)', [backend]),
+      { patienceSeconds: PATIENCE_SECONDS },
+    ).catch(() => undefined);
+  };
+  signal.addEventListener('abort', cancel, { once: true });
+  try {
+    return await work();
+  } catch (error) {
+    throw signal.aborted ? signal.reason : error;
+  } finally {
+    signal.removeEventListener('abort', cancel);
+    await cancelled;
+  }
+}

@@ -1,0 +1,69 @@
+import { randomUUID } from 'node:crypto';
+import type { Ledger } from '../migration/ledger.ts';
+import { DriftError, plan } from '../migration/plan.ts';
+import { readLedger } from '../postgres/ledger/ledger.ts';
+import { must } from '../postgres/ledger/ledger-write.ts';
+import { insertFinishedRun } from '../postgres/ledger/run-rows.ts';
+import { withSession } from '../postgres/session/connect.ts';
+import { quoteIdentifier } from '../postgres/session/quote.ts';
+import type { Session } from '../postgres/session/session.ts';
+import type { RunRequest } from './run.ts';
+
+/**
+ * CloudFormation does not say that an Update is the way back from a failed one, but the ledger can tell: this very
+ * code was deployed before, and other code since. Where it has nothing to apply, or a file of it has been changed by
+ * the newer code (which may rewrite one whose build failed), the database is left as it is: an error here would end
+ * in UPDATE_ROLLBACK_FAILED. Returns the id of the run that it records; undefined where a run is to be made.
+ */
+export async function keepForEarlierCode(request: RunRequest): Promise<string | undefined> {
+  const { ledgerSchema } = request.options;
+  return withSession(request.target, async (session) => {
+    const { exists, ledger } = await readLedger(session, ledgerSchema);
+    if (!exists) return undefined;
+    const { before, newest } = await deployments(session, ledgerSchema, request.migrations.checksum);
+    if (!before) return undefined;
+    const toDo = whatIsLeft(request, ledger);
+    if (toDo === 'steps' || (toDo === 'nothing' && newest)) return undefined;
+    return record(session, request);
+  });
+}
+
+function whatIsLeft({ migrations }: RunRequest, ledger: Ledger): 'steps' | 'nothing' | 'other files' {
+  try {
+    return plan(migrations.migrations, ledger).pending.length > 0 ? 'steps' : 'nothing';
+  } catch (error) {
+    if (error instanceof DriftError) return 'other files';
+    throw error;
+  }
+}
+
+interface Deployments {
+  /** This code was deployed with success. */
+  readonly before: boolean;
+  /** No other code has run since. */
+  readonly newest: boolean;
+}
+
+async function deployments(session: Session, ledgerSchema: string, checksum: string): Promise<Deployments> {
+  const [row] = await session.query(
+    `select coalesce(bool_or(summary ->> 'checksum' = $1 and outcome in ('done', 'waiting')), false) as before,
+            coalesce((array_agg(summary ->> 'checksum' order by started_at desc))[1] = $1, false) as newest
+       from ${quoteIdentifier(ledgerSchema)}.run
+      where cause = 'cloudformation' and action = 'run' and not coalesce(summary ? 'kept', false)`,
+    [checksum],
+  );
+  return { before: row?.before === true, newest: row?.newest === true };
+}
+
+async function record(session: Session, { cause, options, migrations }: RunRequest): Promise<string> {
+  const id = randomUUID();
+  await must(
+    session,
+    insertFinishedRun(
+      options.ledgerSchema,
+      { id, action: 'run', cause: cause.kind, actor: cause.actor, startedAt: new Date() },
+      { outcome: 'done', summary: { kept: 'newer code has run since', checksum: migrations.checksum } },
+    ),
+  );
+  return id;
+}

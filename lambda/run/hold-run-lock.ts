@@ -1,0 +1,100 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { MigrationError } from '../migration/migration-error.ts';
+import type { MigrationOptions } from '../migration/options.ts';
+import { createLedger, type LedgerRead, ledgerQuery, parseLedger } from '../postgres/ledger/ledger.ts';
+import { must } from '../postgres/ledger/ledger-write.ts';
+import { releaseRunLock, runLockHolder, tryRunLock } from '../postgres/ledger/run-lock.ts';
+import { finishRun, insertRun, type RunRow } from '../postgres/ledger/run-rows.ts';
+import { withSession } from '../postgres/session/connect.ts';
+import type { Session } from '../postgres/session/session.ts';
+import type { RunRequest } from './run.ts';
+
+export interface LockRequest {
+  readonly options: MigrationOptions;
+  readonly deadline: number | undefined;
+  readonly report: (event: { readonly kind: 'waiting-for-run' }) => void;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** The ledger as it is under the run lock, and the server process that holds the lock: our own. */
+export interface Locked extends LedgerRead {
+  readonly backend: number;
+}
+
+const LONGEST_PAUSE_MILLISECONDS = 1_000;
+
+/**
+ * Tries the run lock, with nothing held open between tries, and reads the ledger in the same message: what it said
+ * before the lock was ours may be old.
+ */
+export async function takeRunLock(session: Session, request: LockRequest): Promise<Locked> {
+  const { ledgerSchema } = request.options;
+  for (let pause = 50; ; pause = Math.min(pause * 2, LONGEST_PAUSE_MILLISECONDS)) {
+    request.signal?.throwIfAborted();
+    const outcome = await session.script(`${tryRunLock(ledgerSchema)};${ledgerQuery(ledgerSchema)}`);
+    const [lock] = outcome.rows[0] ?? [];
+    if (lock?.locked === 't') {
+      return { ...parseLedger(outcome, ledgerSchema, 1), backend: Number(lock.backend) };
+    }
+    if (request.deadline !== undefined && Date.now() + pause > request.deadline) {
+      throw otherRun(await runLockHolder(session, ledgerSchema));
+    }
+    request.report({ kind: 'waiting-for-run' });
+    await sleep(pause * (0.5 + Math.random()));
+  }
+}
+
+function otherRun(holder: number | undefined): MigrationError {
+  return new MigrationError({
+    code: 'other-run',
+    what: `Another run holds the run lock${holder === undefined ? '' : ` (pid ${holder})`} and did not end in time.`,
+    applied: 'nothing by this run.',
+    next: 'wait for the other run and run again; a run that died gives its lock back when its session ends.',
+  });
+}
+
+/**
+ * Settings of every session that applies steps. Values a role or database may have set would otherwise cut a long
+ * step short. A session that stays idle for a minute belongs to a process that is gone, and must not keep the lock.
+ */
+export function sessionSettingsOf(options: MigrationOptions): string[] {
+  return [
+    `set lock_timeout = '${options.lockTimeoutSeconds * 1000}ms'`,
+    'set statement_timeout = 0',
+    "set idle_in_transaction_session_timeout = '60s'",
+    "set idle_session_timeout = '60s'",
+  ];
+}
+
+/**
+ * Brackets an operator's action: takes the run lock, records who did what and how it ended, gives the lock back. Runs
+ * have a bracket of their own, since they outlive a lost connection.
+ */
+export async function withRecordedAction<T extends object>(
+  request: Pick<RunRequest, 'target' | 'options' | 'deadline' | 'report'>,
+  row: RunRow,
+  work: (session: Session, read: LedgerRead) => Promise<T>,
+): Promise<T> {
+  const { ledgerSchema } = request.options;
+  return withSession(request.target, async (session) => {
+    const read = await takeRunLock(session, request);
+    const settings = sessionSettingsOf(request.options).join(';\n');
+    const create = read.exists ? '' : `${createLedger(ledgerSchema)};`;
+    await must(session, `${settings};\nbegin;\n${create}\n${insertRun(ledgerSchema, row)};\ncommit`);
+    const finish = (outcome: 'done' | 'failed', summary: object) =>
+      session.script(
+        `${finishRun(ledgerSchema, row.id, { outcome, summary })};\n${releaseRunLock(ledgerSchema)}`,
+      );
+    try {
+      const result = await work(session, read);
+      await finish('done', result);
+      return result;
+    } catch (error) {
+      await session.script('rollback').catch(() => undefined);
+      await finish('failed', { error: error instanceof Error ? error.message : String(error) }).catch(
+        () => undefined,
+      );
+      throw error;
+    }
+  });
+}

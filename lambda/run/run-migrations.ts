@@ -1,0 +1,141 @@
+import { refuseFolder } from '../migration/folder-policy.ts';
+import type { RecordedBuild } from '../migration/ledger.ts';
+import { MigrationError } from '../migration/migration-error.ts';
+import { type Plan, plan } from '../migration/plan.ts';
+import { requeueBuilds } from '../postgres/ledger/index-build-rows.ts';
+import { createLedger, type LedgerRead, readLedger } from '../postgres/ledger/ledger.ts';
+import { must } from '../postgres/ledger/ledger-write.ts';
+import { insertFinishedRun, insertRun } from '../postgres/ledger/run-rows.ts';
+import { connect } from '../postgres/session/connect.ts';
+import { SessionLost } from '../postgres/session/fault.ts';
+import { refuseTransactionPooler } from '../postgres/session/pooler.ts';
+import type { Session } from '../postgres/session/session.ts';
+import { LedgerMoved } from './apply-batch.ts';
+import { applyPlan } from './apply-plan.ts';
+import { sessionSettingsOf, takeRunLock } from './hold-run-lock.ts';
+import type { RunRequest, RunResult } from './run.ts';
+import { RunLog } from './run-log.ts';
+
+/** A run goes on by itself after so many lost connections. */
+const MOST_RECONNECTS = 5;
+
+/**
+ * One run: read the ledger, plan, apply every pending step once and in order, record index builds. Safe to be
+ * killed at any moment, and to be called again, or twice at once: a step and its ledger row are one transaction,
+ * and one run at a time holds the run lock. Throws MigrationError; what was applied before stays.
+ */
+export async function runMigrations(request: RunRequest): Promise<RunResult> {
+  const run = new RunLog(request);
+  for (let attempt = 1; ; attempt += 1) {
+    const session = await connect(request.target, { patienceSeconds: request.patienceSeconds });
+    try {
+      return await runOnce(session, request, run);
+    } catch (error) {
+      if (error instanceof LedgerMoved) continue;
+      if (!(error instanceof SessionLost)) throw error;
+      if (attempt > MOST_RECONNECTS) throw connectionLost(error, run);
+      request.report({ kind: 'reconnecting', because: error.message });
+    } finally {
+      await session.close();
+    }
+  }
+}
+
+async function runOnce(session: Session, request: RunRequest, run: RunLog): Promise<RunResult> {
+  const { options, migrations } = request;
+  const read = await readLedger(session, options.ledgerSchema);
+  if (!read.direct) await refuseTransactionPooler(session, request.target);
+  const first = await planOrRecord(session, read, run);
+  if (first.pending.length === 0 && read.exists && retriedBuilds(first, run).length === 0) {
+    return finishIdle(session, first, run);
+  }
+  const locked = await takeRunLock(session, request);
+  const current = plan(migrations.migrations, locked.ledger);
+  refuseFolder(current, options);
+  const retried = retriedBuilds(current, run);
+  const planned: Plan = {
+    ...current,
+    builds: current.builds.map((build) => (retried.includes(build) ? { ...build, state: 'pending' } : build)),
+  };
+  request.report({ kind: 'planned', plan: planned });
+  const sessionSettings = sessionSettingsOf(request.options);
+  await begin(session, { run, sessionSettings, create: !locked.exists, retried });
+  return applyPlan(session, { planned, run, sessionSettings, backend: locked.backend });
+}
+
+/** A folder that does not fit the ledger is a run that failed, and is recorded as one. */
+async function planOrRecord(session: Session, { exists, ledger }: LedgerRead, run: RunLog): Promise<Plan> {
+  const { migrations, options } = run.request;
+  try {
+    const planned = plan(migrations.migrations, ledger);
+    refuseFolder(planned, options);
+    return planned;
+  } catch (error) {
+    if (exists) await session.script(insertFinishedRun(options.ledgerSchema, run.row, run.failure(error)));
+    throw error;
+  }
+}
+
+/**
+ * A person who deploys again wants failed builds tried again; the loop does not. Builds that this code does not know
+ * belong to a newer one, which was rolled back: they stay as they are.
+ */
+function retriedBuilds({ builds }: Plan, { request }: RunLog): RecordedBuild[] {
+  if (request.cause.kind === 'loop') return [];
+  const known = new Set(request.migrations.migrations.map(({ version }) => version));
+  return builds.filter(({ state, version }) => state === 'failed' && known.has(version));
+}
+
+/** Nothing to apply: the run is recorded, and its lock was never needed. */
+async function finishIdle(session: Session, planned: Plan, run: RunLog): Promise<RunResult> {
+  run.request.report({ kind: 'planned', plan: planned });
+  const result: RunResult = {
+    runId: run.runId,
+    outcome: 'done',
+    applied: run.applied,
+    builds: planned.builds,
+    waiting: undefined,
+  };
+  await must(session, insertFinishedRun(run.request.options.ledgerSchema, run.row, run.summary(result)));
+  return result;
+}
+
+interface Begin {
+  readonly run: RunLog;
+  readonly sessionSettings: readonly string[];
+  readonly create: boolean;
+  readonly retried: readonly RecordedBuild[];
+}
+
+async function begin(session: Session, { run, sessionSettings, create, retried }: Begin): Promise<void> {
+  const { ledgerSchema } = run.request.options;
+  await must(
+    session,
+    [
+      ...sessionSettings,
+      'begin',
+      ...(create ? [createLedger(ledgerSchema)] : []),
+      ...(run.recorded ? [] : [insertRun(ledgerSchema, run.row)]),
+      ...(retried.length === 0
+        ? []
+        : [
+            requeueBuilds(
+              ledgerSchema,
+              retried.map(({ id }) => id),
+            ),
+          ]),
+      'commit',
+    ].join(';\n'),
+  );
+  run.recorded = true;
+}
+
+function connectionLost(error: SessionLost, run: RunLog): MigrationError {
+  return new MigrationError({
+    code: 'connection-lost',
+    what: `The connection was lost ${MOST_RECONNECTS + 1} times in one run: ${error.message}.`,
+    applied: `${run.appliedText()}; a step under way was applied wholly or not at all.`,
+    next: 'see why the server drops connections (restart, failover, out of memory), then run again; the run continues where it stopped.',
+    cause: error,
+  });
+}

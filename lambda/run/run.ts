@@ -1,0 +1,80 @@
+import type { DeployFinding } from '../foresight/deploy-finding.ts';
+import type { RecordedBuild } from '../migration/ledger.ts';
+import type { LockMove } from '../migration/lock-patience.ts';
+import type { CompiledMigrations, Migration } from '../migration/migration.ts';
+import type { MigrationOptions } from '../migration/options.ts';
+import type { Plan } from '../migration/plan.ts';
+import type { Blocker } from '../postgres/catalog/blockers.ts';
+import type { ConnectionTarget } from '../postgres/session/connection-target.ts';
+
+/** One pass of the migrator, whoever asked. */
+export interface RunRequest {
+  readonly migrations: CompiledMigrations;
+  readonly target: ConnectionTarget;
+  readonly options: MigrationOptions;
+  readonly cause: RunCause;
+  /** When to have stopped, in milliseconds since 1970; absent where nothing ends the process. */
+  readonly deadline: number | undefined;
+  /** Called with each thing that a person who watches would want to see. */
+  readonly report: (event: RunEvent) => void;
+  /** Ends the run: the statement under way is cancelled, no other is sent, and the signal's reason is thrown. */
+  readonly signal?: AbortSignal;
+  /** Seconds after which connecting is given up. @default 30 */
+  readonly patienceSeconds?: number;
+}
+
+/** Stored in the ledger with each run. */
+export interface RunCause {
+  readonly kind: 'cloudformation' | 'loop' | 'console' | 'command line';
+  /** `Create of stack …`, a user and host, an execution's name. */
+  readonly actor: string;
+}
+
+export interface RunResult {
+  readonly runId: string;
+  /**
+   * `done`: every step that is not a build is applied. `waiting`: some wait for builds. `unfinished`: the time was
+   * up between two steps; the next run goes on.
+   */
+  readonly outcome: 'done' | 'waiting' | 'unfinished';
+  readonly applied: readonly AppliedStep[];
+  /** All builds that are not over, handed off by this run or before it. */
+  readonly builds: readonly RecordedBuild[];
+  /** The first step that waits, and why. */
+  readonly waiting: { readonly file: string; readonly step: number; readonly because: string } | undefined;
+}
+
+/**
+ * How a run ended, for whoever hears of it. `kept`: it was the way back to earlier code, and the database was left as
+ * it is.
+ */
+export type RunEnd =
+  | { readonly kind: 'ended'; readonly result: RunResult }
+  | { readonly kind: 'kept'; readonly runId: string }
+  | { readonly kind: 'failed'; readonly error: unknown };
+
+export interface AppliedStep {
+  readonly migration: Migration;
+  readonly step: number;
+  readonly how: 'transaction' | 'autocommit' | 'inline' | 'handed off';
+}
+
+export type RunEvent =
+  | { readonly kind: 'planned'; readonly plan: Plan }
+  | { readonly kind: 'applied'; readonly steps: readonly AppliedStep[]; readonly milliseconds: number }
+  /** What the linter found with the real database before it; it may be followed by the run's refusal. */
+  | { readonly kind: 'linted'; readonly findings: readonly DeployFinding[] }
+  | { readonly kind: 'waiting-for-run' }
+  | {
+      readonly kind: 'locked';
+      readonly file: string;
+      /** So many attempts have found the step's locks taken. */
+      readonly attempt: number;
+      /** `hold-back`: another would be in vain, and keep the application waiting; so we only look again. */
+      readonly next: LockMove['kind'];
+      readonly inMilliseconds: number;
+      readonly blockers: readonly Blocker[];
+    }
+  | { readonly kind: 'reconnecting'; readonly because: string }
+  | { readonly kind: 'waiting-for-builds'; readonly file: string; readonly because: string }
+  | { readonly kind: 'undoing'; readonly file: string; readonly step: number; readonly steps: number };

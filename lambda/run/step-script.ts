@@ -1,0 +1,204 @@
+import type { IndexOperationStep, Statement, Step, TransactionStep } from '../migration/migration.ts';
+import type { PendingStep } from '../migration/plan.ts';
+import { plainStatement } from '../postgres/catalog/index-statement.ts';
+import { insertStep } from '../postgres/ledger/ledger.ts';
+import { quoteIdentifier, quoteLiteral } from '../postgres/session/quote.ts';
+import { setLockTimeout, statementTimeout } from '../postgres/session/statement-limits.ts';
+
+/**
+ * One message of many statements, and for each statement the step it belongs to: Postgres tells how many
+ * completed, so that an error finds its file and line although fifty migrations travelled together.
+ */
+export interface StepScript {
+  readonly text: string;
+  readonly pieces: readonly Piece[];
+}
+
+export interface Piece {
+  readonly text: string;
+  readonly step: PendingStep;
+  /** The author's statement; absent for what stands around it. */
+  readonly statement: Statement | undefined;
+  /** The row that claims the step: it is refused where another run was first. */
+  readonly claim: boolean;
+  /** Where the piece begins in the text, in characters. */
+  readonly offset: number;
+}
+
+export interface ScriptContext {
+  readonly ledgerSchema: string;
+  readonly runId: string;
+  /** SET statements that a session of ours begins with; sent again after a step that may have changed them. */
+  readonly sessionSettings: readonly string[];
+  /** Milliseconds that a statement may take, from the moment the message arrives; absent for no limit. */
+  readonly budgetMilliseconds: number | undefined;
+  readonly lockWait: LockWaits;
+}
+
+/** In milliseconds, for each lock. */
+export interface LockWaits {
+  /** What the session has before the message and after it. */
+  readonly session: number;
+  /** What an attempt of the step has, unless its file says something else. */
+  readonly of: (step: PendingStep) => number;
+}
+
+/** A step that runs in one transaction, and the statements for it where they are not its own. */
+export interface ScriptStep {
+  readonly pending: PendingStep;
+  /** What a handed off index operation writes instead of running. */
+  readonly handOff: readonly string[] | undefined;
+}
+
+const SEPARATOR = '\n;\n';
+
+export function stepScript(steps: readonly ScriptStep[], context: ScriptContext): StepScript {
+  const pieces: Piece[] = [];
+  let offset = 0;
+  let before = context.lockWait.session;
+  for (const [index, step] of steps.entries()) {
+    const now = step.handOff === undefined ? context.lockWait.of(step.pending) : before;
+    const last = index === steps.length - 1;
+    for (const { text, statement, claim } of statementsAround(step, context, { before, now, last })) {
+      pieces.push({ text, step: step.pending, statement, claim: claim === true, offset });
+      // Postgres counts characters where JavaScript counts UTF-16 units.
+      offset += characters(text) + SEPARATOR.length;
+    }
+    before = isCleaned(step) ? context.lockWait.session : now;
+  }
+  return { text: pieces.map((piece) => piece.text).join(SEPARATOR), pieces };
+}
+
+function characters(text: string): number {
+  let surrogates = 0;
+  for (let index = 0; index < text.length; index += 1) {
+    const unit = text.charCodeAt(index);
+    if (unit >= 0xd800 && unit <= 0xdbff) surrogates += 1;
+  }
+  return text.length - surrogates;
+}
+
+interface Line {
+  readonly text: string;
+  readonly statement?: Statement;
+  readonly claim?: boolean;
+}
+
+interface InMessage {
+  /** The session's lock_timeout when the step begins, and the one that it is to have. */
+  readonly before: number;
+  readonly now: number;
+  readonly last: boolean;
+}
+
+/** Whether the step may have changed settings, so that the session is given its own again. */
+function isCleaned({ pending: { step }, handOff }: ScriptStep): boolean {
+  return handOff === undefined && (step.leavesSettings || step.settings.length > 0);
+}
+
+function* statementsAround(
+  scriptStep: ScriptStep,
+  context: ScriptContext,
+  { before, now, last }: InMessage,
+): Generator<Line, void> {
+  const { pending, handOff } = scriptStep;
+  const { step, migration } = pending;
+  if (step.kind === 'autocommit')
+    throw new TypeError(`step ${step.number} of ${migration.file} can't be in a script`);
+  yield { text: beginOf(step) };
+  // Commits become durable in order, so only the last of a message needs to wait for the disk.
+  if (!last) yield { text: 'set local synchronous_commit = off' };
+  if (context.budgetMilliseconds !== undefined) yield { text: statementTimeout(context.budgetMilliseconds) };
+  if (pending.record === 'rewritten') yield* forgetStep(context.ledgerSchema, pending);
+  const state = handOff === undefined ? 'applied' : 'pending';
+  yield {
+    text: insertStep(context.ledgerSchema, stepRow(pending), { state, runId: context.runId }),
+    claim: true,
+  };
+  if (handOff !== undefined) {
+    for (const text of handOff) yield { text };
+  } else {
+    // For the steps after it too, if this one commits: nearly all have the same, and one SET less is a SET less.
+    if (now !== before) yield { text: setLockTimeout(now) };
+    if (step.kind === 'transaction' && step.transaction.readOnly) yield { text: 'set transaction read only' };
+    for (const text of step.settings) yield { text };
+    yield* authored(step, context.budgetMilliseconds);
+  }
+  const cleaned = isCleaned(scriptStep);
+  if (last && !cleaned && now !== context.lockWait.session) {
+    yield { text: setLockTimeout(context.lockWait.session) };
+  }
+  yield { text: 'commit' };
+  if (cleaned) {
+    // In a transaction of its own: else the next step's BEGIN would go on in the one that these begin.
+    for (const text of ['begin', ...cleanSession(context.sessionSettings), 'commit']) yield { text };
+  }
+}
+
+/** The isolation of the author's own BEGIN; READ ONLY comes later, since the ledger must be written first. */
+export function beginOf(step: Step): string {
+  if (step.kind !== 'transaction') return 'begin';
+  const { isolation, deferrable } = step.transaction;
+  const modes = [
+    ...(isolation === undefined ? [] : [`isolation level ${isolation}`]),
+    ...(deferrable === undefined ? [] : [deferrable ? 'deferrable' : 'not deferrable']),
+  ];
+  return modes.length === 0 ? 'begin' : `begin ${modes.join(', ')}`;
+}
+
+/** In a step of thousands of statements the time that is left is told to every so many of them. */
+const MOST_RENEWALS = 200;
+
+/**
+ * Each statement has all of statement_timeout to itself, so the next one must be told what is left. The first one is
+ * told where settings of the file may have said something else.
+ */
+function* authored(
+  step: TransactionStep | IndexOperationStep,
+  budgetMilliseconds: number | undefined,
+): Generator<Line, void> {
+  const statements = step.kind === 'transaction' ? step.statements : [step.statement];
+  const every = Math.ceil(statements.length / MOST_RENEWALS);
+  for (const [index, statement] of statements.entries()) {
+    const renews = index % every === 0 && (index > 0 || step.settings.length > 0);
+    if (renews && budgetMilliseconds !== undefined) yield { text: statementTimeout(budgetMilliseconds) };
+    const text = step.kind === 'transaction' ? statement.text : plainStatement(step.operation);
+    yield { text, statement };
+  }
+}
+
+function* forgetStep(ledgerSchema: string, { migration, step }: PendingStep): Generator<Line, void> {
+  const s = quoteIdentifier(ledgerSchema);
+  const where = `version = ${quoteLiteral(migration.version)} and step = ${step.number}`;
+  yield { text: `delete from ${s}.index_build where ${where}` };
+  yield { text: `delete from ${s}.step where ${where}` };
+}
+
+export function stepRow({ migration, step }: PendingStep) {
+  return {
+    version: migration.version,
+    step: step.number,
+    steps: migration.steps.length,
+    name: migration.name,
+    checksum: migration.checksum,
+    fingerprint: step.fingerprint,
+  };
+}
+
+/**
+ * Undoes what a file left in the session. DISCARD ALL would do more, but it can't be in a message with others,
+ * and it would give up the run lock.
+ */
+export function cleanSession(sessionSettings: readonly string[]): string[] {
+  return [
+    'reset session authorization',
+    'reset role',
+    'reset all',
+    'close all',
+    'unlisten *',
+    'deallocate all',
+    'discard temp',
+    'discard sequences',
+    ...sessionSettings,
+  ];
+}

@@ -1,0 +1,114 @@
+import { describe } from '../actions/retry-builds.ts';
+import type { RecordedBuild } from '../migration/ledger.ts';
+import type { CompiledMigrations } from '../migration/migration.ts';
+import { MigrationError } from '../migration/migration-error.ts';
+import type { MigrationOptions } from '../migration/options.ts';
+import { plan } from '../migration/plan.ts';
+import { waitOf } from '../migration/waiting.ts';
+import { describeBlocker } from '../postgres/catalog/blockers.ts';
+import { seeBuilder } from '../postgres/catalog/seen-builder.ts';
+import { readAllBuilds } from '../postgres/ledger/index-build-rows.ts';
+import { readLedger } from '../postgres/ledger/ledger.ts';
+import { withSession } from '../postgres/session/connect.ts';
+import type { ConnectionTarget } from '../postgres/session/connection-target.ts';
+import type { Session } from '../postgres/session/session.ts';
+import { type ProgressSeen, progressOf } from '../work/turn/build-progress.ts';
+import { settle } from '../work/turn/settle.ts';
+
+/** `idle`: steps are pending that wait for nobody, so a run has to go on with them. */
+export type DeployProgress =
+  | { readonly kind: 'complete' | 'idle' }
+  | {
+      readonly kind: 'in-progress';
+      readonly builds: readonly string[];
+      readonly waiting: string | undefined;
+    };
+
+interface Asked {
+  readonly options: MigrationOptions;
+  readonly migrations: CompiledMigrations;
+}
+
+/** How far a deploy is, as its `waitFor` counts. Throws where what it waits for has failed. */
+export async function deployProgress(
+  target: ConnectionTarget,
+  { options, migrations }: Asked,
+): Promise<DeployProgress> {
+  return withSession(target, async (session) => {
+    const { ledger } = await readLedger(session, options.ledgerSchema);
+    const { pending, builds } = plan(migrations.migrations, ledger);
+    const [next] = pending;
+    const waitsFor = next === undefined ? undefined : waitOf(next, builds);
+    const needed =
+      options.waitFor === 'index-builds'
+        ? ofThisCode(builds, migrations)
+        : waitsFor === undefined
+          ? []
+          : builds;
+    if (needed.some(isOver)) throw failed((await settle(session, options.ledgerSchema)).message);
+    if (needed.length > 0) {
+      const waiting = next === undefined ? undefined : next.migration.file;
+      return {
+        kind: 'in-progress',
+        builds: await describeAll(session, options.ledgerSchema, needed),
+        waiting,
+      };
+    }
+    return { kind: next === undefined ? 'complete' : 'idle' };
+  });
+}
+
+/** `i on public.messages: building index: scanning table, 31 %, 40 s left`, or whom it waits for. */
+async function describeAll(
+  session: Session,
+  ledgerSchema: string,
+  needed: readonly RecordedBuild[],
+): Promise<string[]> {
+  const ids = new Set(needed.map(({ id }) => id));
+  const builds = (await readAllBuilds(session, ledgerSchema)).filter(({ id }) => ids.has(id));
+  const lines: string[] = [];
+  for (const build of builds) {
+    const seen = build.state === 'building' ? progressOf(build, await seeBuilder(session, build)) : undefined;
+    lines.push(`${describe(build)}: ${seen === undefined ? build.state : describeSeen(seen)}`);
+  }
+  return lines;
+}
+
+function describeSeen({ phase, fraction, secondsLeft, blocker }: ProgressSeen): string {
+  const parts = [phase];
+  if (fraction !== undefined) parts.push(`${Math.round(fraction * 100)} %`);
+  if (secondsLeft !== undefined) parts.push(`${Math.round(secondsLeft)} s left`);
+  if (blocker !== undefined) parts.push(`waits for ${describeBlocker(blocker)}`);
+  return parts.join(', ');
+}
+
+/** Builds of a newer code, after a rollback, are not this deploy's to wait for. */
+function ofThisCode(builds: readonly RecordedBuild[], { migrations }: CompiledMigrations): RecordedBuild[] {
+  const known = new Set(migrations.map(({ version }) => version));
+  return builds.filter(({ version }) => known.has(version));
+}
+
+function isOver({ state }: RecordedBuild): boolean {
+  return state === 'failed' || state === 'cancelled';
+}
+
+/** For a deploy that has waited as long as CloudFormation lets it. */
+export function stillRunning(progress: DeployProgress): MigrationError {
+  const what = progress.kind === 'in-progress' ? progress.builds.join('; ') : 'migrations';
+  return new MigrationError({
+    code: 'deploy-outlasted',
+    what: `This deploy waited as long as CloudFormation allows; still running: ${what}.`,
+    applied: 'every step before the ones that wait; the index builds go on in the database.',
+    next: 'deploy again when they are valid (action status tells), or choose waitFor: "nothing"; nothing has to be started by hand.',
+  });
+}
+
+function failed(message: string): MigrationError {
+  const [first = '', ...rest] = message.split('\n');
+  return new MigrationError({
+    code: 'index-builds-failed',
+    what: first,
+    applied: 'every step before the ones that wait for this build.',
+    next: [...rest, 'mend the cause, then deploy again: the failed builds are tried again.'].join('\n'),
+  });
+}

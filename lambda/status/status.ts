@@ -1,0 +1,105 @@
+import type { Ledger } from '../migration/ledger.ts';
+import type { CompiledMigrations, Migration } from '../migration/migration.ts';
+import type { MigrationOptions } from '../migration/options.ts';
+import { seeBuilder } from '../postgres/catalog/seen-builder.ts';
+import { type BuildRow, readAllBuilds } from '../postgres/ledger/index-build-rows.ts';
+import { readLedger } from '../postgres/ledger/ledger.ts';
+import { withSession } from '../postgres/session/connect.ts';
+import type { ConnectionTarget } from '../postgres/session/connection-target.ts';
+import type { Session } from '../postgres/session/session.ts';
+import { type ProgressSeen, progressOf } from '../work/turn/build-progress.ts';
+import { type RunStatus, recentRuns } from './recent-runs.ts';
+
+/** The ledger and the builds, as they are now. */
+export interface Status {
+  readonly migrations: readonly MigrationStatus[];
+  readonly builds: readonly BuildStatus[];
+  /** The latest runs and actions, the newest first. */
+  readonly runs: readonly RunStatus[];
+  /** The newest of them. */
+  readonly lastRun: RunStatus | undefined;
+}
+
+export interface MigrationStatus {
+  readonly version: string;
+  readonly name: string;
+  /** `partial`: some of its steps are applied. `unknown`: applied, but not in this folder. */
+  readonly state:
+    | 'applied'
+    | 'baselined'
+    | 'building'
+    | 'failed'
+    | 'partial'
+    | 'changed'
+    | 'pending'
+    | 'unknown';
+}
+
+export interface BuildStatus extends BuildRow {
+  readonly progress: ProgressSeen | undefined;
+}
+
+interface Asked {
+  readonly options: MigrationOptions;
+  readonly migrations: CompiledMigrations;
+  /** Seconds after which connecting is given up. @default 30 */
+  readonly patienceSeconds?: number;
+}
+
+/** Reads everything a person asks for at night; writes nothing, takes no lock, needs no ledger to exist. */
+export async function readStatus(
+  target: ConnectionTarget,
+  { options, migrations, patienceSeconds }: Asked,
+): Promise<Status> {
+  const read = async (session: Session): Promise<Status> => {
+    const { exists, ledger } = await readLedger(session, options.ledgerSchema);
+    if (!exists)
+      return {
+        migrations: migrationStates(migrations.migrations, ledger),
+        builds: [],
+        runs: [],
+        lastRun: undefined,
+      };
+    const builds: BuildStatus[] = [];
+    for (const build of await readAllBuilds(session, options.ledgerSchema)) {
+      const progress =
+        build.state === 'building' ? progressOf(build, await seeBuilder(session, build)) : undefined;
+      builds.push({ ...build, progress });
+    }
+    const runs = await recentRuns(session, options.ledgerSchema);
+    return { migrations: migrationStates(migrations.migrations, ledger), builds, runs, lastRun: runs[0] };
+  };
+  return withSession(target, read, { patienceSeconds });
+}
+
+/** What state each file is in, the folder's in its order, then what only the ledger knows. */
+export function migrationStates(migrations: readonly Migration[], ledger: Ledger): MigrationStatus[] {
+  const known = new Set(migrations.map(({ version }) => version));
+  const unknown = new Map<string, string>();
+  for (const { version, name } of ledger.steps) if (!known.has(version)) unknown.set(version, name);
+  return [
+    ...migrations.map((migration) => ({
+      version: migration.version,
+      name: migration.name,
+      state: stateOf(migration, ledger),
+    })),
+    ...[...unknown].map(([version, name]) => ({ version, name, state: 'unknown' as const })),
+  ];
+}
+
+function stateOf(migration: Migration, ledger: Ledger): MigrationStatus['state'] {
+  const rows = ledger.steps.filter(({ version }) => version === migration.version);
+  if (rows.length === 0) return 'pending';
+  const changed = rows.some(
+    (row) =>
+      row.state !== 'baselined' &&
+      row.state !== 'failed' &&
+      row.checksum !== migration.checksum &&
+      row.fingerprint !== migration.steps[row.step]?.fingerprint,
+  );
+  if (changed) return 'changed';
+  if (rows.some(({ state }) => state === 'failed')) return 'failed';
+  if (rows.every(({ state }) => state === 'baselined')) return 'baselined';
+  if (rows.length < (rows[0]?.steps ?? 0) || rows.some(({ state }) => state === 'started')) return 'partial';
+  return rows.some(({ state }) => state === 'pending') ? 'building' : 'applied';
+}

@@ -1,0 +1,34 @@
+import type { PostgresFault } from '../../migration/migration-error.ts';
+import { keyOfBuild } from '../../postgres/catalog/build-key.ts';
+import { describeBroken, findDuplicates } from '../../postgres/catalog/data-check.ts';
+import { sqlstate } from '../../postgres/session/fault.ts';
+import type { Session } from '../../postgres/session/session.ts';
+import type { IndexBuild } from '../index-build.ts';
+
+/**
+ * Looks for what would make a unique build fail after hours, for `seconds` at the most, before it begins; 0 does not
+ * look. Undefined where nothing was found, or the time was over: the build itself will tell.
+ */
+export async function duplicatesFault(
+  session: Session,
+  build: IndexBuild,
+  seconds: number,
+): Promise<PostgresFault | undefined> {
+  if (!build.unique || build.operation !== 'create' || seconds <= 0) return undefined;
+  const key = await keyOfBuild(session, build);
+  if (key === undefined) return undefined;
+  const relation = { schema: build.schema, name: build.table };
+  const broken = await findDuplicates(
+    session,
+    { relation, key },
+    { settings: build.settings, milliseconds: seconds * 1000 },
+  );
+  if (broken === undefined || broken.count === 0) return undefined;
+  return {
+    // What the build would end with.
+    sqlstate: sqlstate.uniqueViolation,
+    message: `could not create unique index "${build.index}": ${describeBroken(broken, 'value')} of (${key.parts.join(', ')}) in more than one row`,
+    detail: `Such as ${broken.examples.join(', ')}.`,
+    hint: 'Leave one row of each, then retry. Nothing was built.',
+  };
+}

@@ -1,0 +1,238 @@
+import type { PostgresFault } from '../../migration/migration-error.ts';
+import { seeIndex } from '../../postgres/catalog/index-catalog.ts';
+import { concurrentCreate } from '../../postgres/catalog/index-statement.ts';
+import {
+  attachPartition,
+  createOnOnly,
+  partitionIndexName,
+  readTree,
+  type TreeNode,
+} from '../../postgres/catalog/partition-tree.ts';
+import { insertBuild } from '../../postgres/ledger/new-build.ts';
+import { partitionBuilds } from '../../postgres/ledger/partition-builds.ts';
+import { quoteIdentifier, quoteLiteral, quoteRelation } from '../../postgres/session/quote.ts';
+import type { Session } from '../../postgres/session/session.ts';
+import type { IndexBuild } from '../index-build.ts';
+
+export type PartitionedStep =
+  /** Its partitions are builds of their own now; it has its next turn when they are over. */
+  | { readonly kind: 'partitions-first' }
+  | { readonly kind: 'valid'; readonly adopted: boolean }
+  | { readonly kind: 'failed'; readonly fault: PostgresFault }
+  /** All partitions' indexes are attached: look again at once. */
+  | { readonly kind: 'attached' }
+  /** A lock was not to be had. */
+  | { readonly kind: 'again' };
+
+/**
+ * CREATE INDEX CONCURRENTLY on a partitioned table, which Postgres refuses, in the way that works: an index on ONLY
+ * the parent, which is INVALID at first; a concurrent build for each partition; each attached when it is valid. With
+ * the last one the parent's becomes valid. Partitions that were created meanwhile got theirs from Postgres, since the
+ * parent's index was there first. Called under the table lock, again and again until it is over.
+ */
+export async function advancePartitioned(
+  session: Session,
+  ledgerSchema: string,
+  build: IndexBuild,
+): Promise<PartitionedStep> {
+  const seen = await seeIndex(session, build);
+  if (seen.kind === 'valid') return { kind: 'valid', adopted: build.attempts === 0 };
+  if (seen.kind === 'conflict') {
+    return {
+      kind: 'failed',
+      fault: {
+        sqlstate: '42P07',
+        message: 'an index of this name exists with another definition',
+        detail: `Wanted: ${seen.wanted}\nFound:  ${seen.found}`,
+      },
+    };
+  }
+  const known = await partitionBuilds(session, ledgerSchema, build.id);
+  const failed = [...known].find(([, { fault }]) => fault !== undefined);
+  if (failed !== undefined) {
+    const dropped =
+      seen.kind === 'invalid' && build.attempts > 0 ? await dropParent(session, build) : undefined;
+    return dropped ?? failure(failed[0], failed[1].fault);
+  }
+  const foreign = (await readTree(session, build)).find((node) => node.foreign);
+  if (foreign !== undefined) return foreignPartition(foreign);
+  const made = await makeParents(session, ledgerSchema, build);
+  if (made !== undefined) return made;
+  return handOffOrAttach(session, ledgerSchema, {
+    build,
+    known: new Map(
+      [...known].flatMap(([table, { index, present }]) => (present ? [[table, index] as const] : [])),
+    ),
+  });
+}
+
+/** With ON ONLY, Postgres waits for an index on each partition, and a foreign table never gets one. */
+function foreignPartition({ schema, table }: TreeNode): PartitionedStep {
+  return {
+    kind: 'failed',
+    fault: {
+      sqlstate: '0A000',
+      message: `the partition ${schema}.${table} is a foreign table, so that an index on the whole can not be built concurrently`,
+      hint: 'Build it on each other partition by a CREATE INDEX CONCURRENTLY of its own, then write CREATE INDEX on the whole without CONCURRENTLY: it takes those over, and is quick.',
+    },
+  };
+}
+
+function failure(table: string, fault: PostgresFault | undefined): PartitionedStep {
+  return {
+    kind: 'failed',
+    fault: {
+      sqlstate: fault?.sqlstate ?? '58000',
+      message: `the build on the partition ${table} failed: ${fault?.message ?? 'no outcome'}`,
+      detail: fault?.detail,
+      hint: 'The indexes on other partitions are kept; a retry goes on with the rest.',
+    },
+  };
+}
+
+/**
+ * The INVALID index on ONLY the parent goes when a partition's build failed; the partitions' own indexes are not
+ * attached to it yet, so they stay, and a retry attaches them.
+ */
+function dropParent(session: Session, build: IndexBuild): Promise<PartitionedStep | undefined> {
+  const { schema, index } = build;
+  return send(session, build, [`drop index if exists ${quoteRelation({ schema, name: index })}`]);
+}
+
+/** The index on ONLY the root and on ONLY each nested partitioned table, attached to its parent's. */
+async function makeParents(
+  session: Session,
+  ledgerSchema: string,
+  build: IndexBuild,
+): Promise<PartitionedStep | undefined> {
+  const tree = await readTree(session, build);
+  const indexes = new Map<number, { schema: string; index: string }>();
+  const statements: string[] = [];
+  for (const node of tree) {
+    if (node.attachedIndex !== undefined)
+      indexes.set(node.oid, { schema: node.schema, index: node.attachedIndex });
+    if (node.leaf || node.attachedIndex !== undefined) continue;
+    const parent = node.parent === undefined ? undefined : indexes.get(node.parent);
+    const index = parent === undefined ? build.index : partitionIndexName(node.table, build.index);
+    statements.push(createOnOnly(build, node, index));
+    if (parent !== undefined) statements.push(attachPartition(parent, { schema: node.schema, index }));
+    indexes.set(node.oid, { schema: node.schema, index });
+  }
+  if (statements.length === 0) return undefined;
+  const s = quoteIdentifier(ledgerSchema);
+  return send(session, build, [
+    `update ${s}.index_build set state = 'building', attempts = attempts + 1,
+            started_at = coalesce(started_at, pg_catalog.clock_timestamp()),
+            first_started_at = coalesce(first_started_at, pg_catalog.clock_timestamp())
+      where id = ${quoteLiteral(build.id)}`,
+    ...build.settings,
+    ...statements,
+  ]);
+}
+
+interface Partitions {
+  readonly build: IndexBuild;
+  /** Index names of the partitions' builds, all of them valid by now, by `schema.table`. */
+  readonly known: ReadonlyMap<string, string>;
+}
+
+async function handOffOrAttach(
+  session: Session,
+  ledgerSchema: string,
+  { build, known }: Partitions,
+): Promise<PartitionedStep> {
+  const tree = await readTree(session, build);
+  const indexes = new Map(
+    tree.flatMap(({ oid, schema, attachedIndex }) =>
+      attachedIndex === undefined ? [] : [[oid, { schema, index: attachedIndex }]],
+    ),
+  );
+  const missing = tree.filter(({ leaf, attachedIndex }) => leaf && attachedIndex === undefined);
+  const attach: string[] = [];
+  const handOff: string[] = [];
+  for (const node of missing) {
+    const index = known.get(`${node.schema}.${node.table}`);
+    const parent = node.parent === undefined ? undefined : indexes.get(node.parent);
+    if (index === undefined) handOff.push(insertBuild(ledgerSchema, partitionBuild(build, node)));
+    else if (parent !== undefined) attach.push(attachPartition(parent, { schema: node.schema, index }));
+  }
+  // Only when no build is left, so that a failure loses none of them. Each in its own transaction: attaching locks one partition for a moment, and must not wait holding another's.
+  for (const statement of handOff.length === 0 ? attach : []) {
+    const step = await send(session, build, [statement]);
+    if (step?.kind === 'failed') return (await dropParent(session, build)) ?? step;
+    if (step !== undefined) return step;
+  }
+  if (handOff.length === 0 && attach.length > 0) return { kind: 'attached' };
+  if (handOff.length === 0) return neverValid(session, build);
+  return (await send(session, build, handOff)) ?? { kind: 'partitions-first' };
+}
+
+/**
+ * Each partition has its index, and yet the whole is INVALID: Postgres looks whether it is complete when it attaches
+ * one, and not when the partition that was missing is detached. Nothing but a new index helps.
+ */
+async function neverValid(session: Session, build: IndexBuild): Promise<PartitionedStep> {
+  if ((await seeIndex(session, build)).kind === 'valid') return { kind: 'attached' };
+  const dropped = await dropParent(session, build);
+  return (
+    dropped ?? {
+      kind: 'failed',
+      fault: {
+        sqlstate: '55000',
+        message:
+          'a partition was detached while the index was built, and Postgres can not make the rest valid',
+        hint: 'The index was dropped; a retry builds it again.',
+      },
+    }
+  );
+}
+
+function partitionBuild(build: IndexBuild, node: TreeNode) {
+  const index = partitionIndexName(node.table, build.index);
+  const { version, step, runId, file, line, unique, definition, settings } = build;
+  return {
+    version,
+    step,
+    runId,
+    file,
+    line,
+    operation: 'create' as const,
+    schema: node.schema,
+    table: node.table,
+    index,
+    unique,
+    statement: concurrentCreate({
+      unique,
+      index,
+      table: { schema: node.schema, name: node.table },
+      definition,
+    }),
+    definition,
+    settings,
+    partitioned: false,
+    parentBuild: build.id,
+    rows: undefined,
+    bytes: undefined,
+  };
+}
+
+/** While it waits for a lock, the application's writes wait behind it: at first for a moment, in later turns longer. */
+const FIRST_WAIT_MILLISECONDS = 200;
+const LONGEST_WAIT_MILLISECONDS = 3_000;
+
+/** One short transaction; undefined where it went through. */
+async function send(
+  session: Session,
+  { turns }: IndexBuild,
+  statements: readonly string[],
+): Promise<PartitionedStep | undefined> {
+  const wait = Math.min(LONGEST_WAIT_MILLISECONDS, FIRST_WAIT_MILLISECONDS * Math.max(1, turns));
+  const { fault } = await session.script(
+    ['begin', `set local lock_timeout = ${wait}`, ...statements, 'commit'].join('\n;\n'),
+  );
+  if (fault === undefined) return undefined;
+  await session.script('rollback');
+  const { sqlstate } = fault.fault;
+  if (sqlstate === '55P03' || sqlstate === '40P01') return { kind: 'again' };
+  return { kind: 'failed', fault: fault.fault };
+}

@@ -1,0 +1,39 @@
+import type { PostgresFault } from '../../migration/migration-error.ts';
+import type { MigrationOptions } from '../../migration/options.ts';
+import type { ConnectionTarget } from '../../postgres/session/connection-target.ts';
+import type { Decision } from '../decide.ts';
+import type { IndexBuild, SessionKind } from '../index-build.ts';
+import type { BuildTable } from '../loop-task.ts';
+import type { ProgressSeen } from './build-progress.ts';
+
+export interface TurnRequest {
+  readonly table: BuildTable;
+  /** From 1; for the log. */
+  readonly turn: number;
+  readonly target: ConnectionTarget;
+  readonly options: MigrationOptions;
+  /** When to have stopped, in milliseconds since 1970; absent where nothing ends the process. */
+  readonly deadline: number | undefined;
+  readonly report: (event: TurnEvent) => void;
+}
+
+export type TurnEvent =
+  | {
+      readonly kind: 'turn';
+      readonly build: IndexBuild;
+      readonly turn: number;
+      readonly decision: Decision['kind'];
+    }
+  | {
+      readonly kind: 'started';
+      readonly build: IndexBuild;
+      readonly attempt: number;
+      readonly session: SessionKind;
+    }
+  | { readonly kind: 'progress'; readonly build: IndexBuild; readonly progress: ProgressSeen }
+  | {
+      readonly kind: 'ended';
+      readonly build: IndexBuild;
+      readonly outcome: 'done' | 'adopted' | 'failed';
+      readonly fault: PostgresFault | undefined;
+    };

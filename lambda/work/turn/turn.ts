@@ -1,0 +1,187 @@
+import type { PostgresFault } from '../../migration/migration-error.ts';
+import type { MigrationOptions } from '../../migration/options.ts';
+import { seeIndex } from '../../postgres/catalog/index-catalog.ts';
+import { type SeenBuilder, seeBuilder } from '../../postgres/catalog/seen-builder.ts';
+import { beginAttempt, endBuild } from '../../postgres/ledger/build-attempt-rows.ts';
+import { nextBuild } from '../../postgres/ledger/build-queue.ts';
+import { readBuild } from '../../postgres/ledger/index-build-rows.ts';
+import { releaseTableLock, tryTableLock } from '../../postgres/ledger/run-lock.ts';
+import { withSession } from '../../postgres/session/connect.ts';
+import { refuseTransactionPooler } from '../../postgres/session/pooler.ts';
+import type { Session } from '../../postgres/session/session.ts';
+import { decide } from '../decide.ts';
+import type { IndexBuild } from '../index-build.ts';
+import type { TurnResult } from '../loop-task.ts';
+import { isNearEnd, waitSeconds } from '../wait-seconds.ts';
+import { startBuild } from './build-attempt.ts';
+import { elapsedOf, progressOf } from './build-progress.ts';
+import { dropLeftOvers } from './drop-left-overs.ts';
+import { duplicatesFault } from './duplicates-fault.ts';
+import { advancePartitioned } from './partitioned-build.ts';
+import { stayWith, type Underway } from './stay-with-build.ts';
+import type { TurnRequest } from './turn-request.ts';
+
+/** An attempt that nobody can see yet may be about to connect; after so long it never did. */
+const GRACE_SECONDS = 10;
+/** Another turn has the table, or an INVALID index could not be dropped at once. */
+const SOON_SECONDS = 2;
+const LATEST_SECONDS = 600;
+/** After so long, the table's next build gets a turn of its own: an attached one needs all the time there is. */
+const FRESH_MILLISECONDS = 20_000;
+
+/**
+ * One turn of one table: observe the catalog, decide, act; again for the table's next build until there is
+ * something to wait for. A turn may be killed at any point and may come twice at once: the table lock lets one of
+ * them act, and everything it acts on is read anew.
+ */
+export async function takeTurn(request: TurnRequest): Promise<TurnResult> {
+  const { target, table, turn } = request;
+  return withSession(target, async (session) => {
+    const { rows } = await session.script(
+      "select pg_catalog.current_setting('migrations.direct', true) as direct; set lock_timeout = '10s'; set statement_timeout = 0; set idle_session_timeout = '120s'",
+    );
+    if (rows[0]?.[0]?.direct !== '1') await refuseTransactionPooler(session, target);
+    const begun = Date.now();
+    for (;;) {
+      if (request.deadline !== undefined && Date.now() - begun > FRESH_MILLISECONDS) {
+        return { outcome: 'wait', waitSeconds: 0, turn };
+      }
+      if (!(await tryTableLock(session, table))) return { outcome: 'wait', waitSeconds: SOON_SECONDS, turn };
+      const next = await actOnce(session, request);
+      await releaseTableLock(session, table);
+      switch (next.kind) {
+        case 'table-done':
+          return { outcome: 'done', waitSeconds: 0, turn };
+        case 'build-over':
+          break;
+        case 'come-back':
+          return { outcome: 'wait', waitSeconds: next.seconds, turn };
+        case 'watch': {
+          const seconds = await stayWith(session, request, next);
+          if (seconds !== undefined) return { outcome: 'wait', waitSeconds: seconds, turn };
+          break;
+        }
+        default:
+          return next satisfies never;
+      }
+    }
+  });
+}
+
+type Next =
+  | { readonly kind: 'table-done' }
+  | { readonly kind: 'build-over' }
+  | { readonly kind: 'come-back'; readonly seconds: number }
+  | ({ readonly kind: 'watch' } & Underway);
+
+/** Under the table lock: look at the build whose turn it is, decide, act. */
+async function actOnce(session: Session, request: TurnRequest): Promise<Next> {
+  const { options, report, turn } = request;
+  const first = await nextBuild(session, options.ledgerSchema, request.table);
+  if (first === undefined) return { kind: 'table-done' };
+  if (first.partitioned) return actOnPartitioned(session, request, first);
+  const builder = await seeBuilder(session, first);
+  const build = builder.alive ? first : await withOutcome(session, options, first);
+  const decision = decide({
+    index: await seeIndex(session, build),
+    builderAlive: builder.alive || isAboutToAppear(build),
+    fault: build.attemptOutcome?.kind === 'failed' ? build.attemptOutcome.fault : undefined,
+    attempts: build.attempts,
+    maxAttempts: options.maxAttempts,
+  });
+  report({ kind: 'turn', build, turn, decision: decision.kind });
+  switch (decision.kind) {
+    case 'done':
+      await endBuild(session, options.ledgerSchema, build, { state: 'done', adopted: decision.adopted });
+      report({ kind: 'ended', build, outcome: decision.adopted ? 'adopted' : 'done', fault: undefined });
+      return { kind: 'build-over' };
+    case 'fail':
+      if (decision.dropFirst && !(await dropLeftOvers(session, build)))
+        return { kind: 'come-back', seconds: soon(build) };
+      return fail(session, request, { build, fault: decision.fault });
+    case 'wait':
+      return waitFor(request, build, builder);
+    case 'start':
+      if (decision.dropFirst && !(await dropLeftOvers(session, build)))
+        return { kind: 'come-back', seconds: soon(build) };
+      if (build.attempts === 0) {
+        const fault = await duplicatesFault(session, build, options.dataCheckSeconds);
+        if (fault !== undefined) return fail(session, request, { build, fault });
+      }
+      if (!(await beginAttempt(session, options.ledgerSchema, { build, kind: 'loopback' }))) {
+        return { kind: 'come-back', seconds: SOON_SECONDS };
+      }
+      return startBuild(session, request, build);
+    default:
+      return decision satisfies never;
+  }
+}
+
+/**
+ * A builder that is gone when we look may have written its outcome since the build was read: without it a build of
+ * hours that can never succeed would be made again.
+ */
+async function withOutcome(
+  session: Session,
+  { ledgerSchema }: MigrationOptions,
+  build: IndexBuild,
+): Promise<IndexBuild> {
+  if (build.state !== 'building' || build.attemptOutcome !== undefined) return build;
+  return (await readBuild(session, ledgerSchema, build.id)) ?? build;
+}
+
+async function fail(
+  session: Session,
+  { options, report }: TurnRequest,
+  { build, fault }: { build: IndexBuild; fault: PostgresFault },
+): Promise<Next> {
+  await endBuild(session, options.ledgerSchema, build, { state: 'failed', fault });
+  report({ kind: 'ended', build, outcome: 'failed', fault });
+  return { kind: 'build-over' };
+}
+
+async function actOnPartitioned(session: Session, request: TurnRequest, build: IndexBuild): Promise<Next> {
+  const { options, report, turn } = request;
+  const step = await advancePartitioned(session, options.ledgerSchema, build);
+  switch (step.kind) {
+    case 'partitions-first':
+      // Other tables, other branches: the loop finds them, and this table again when they are over.
+      report({ kind: 'turn', build, turn, decision: 'start' });
+      return { kind: 'table-done' };
+    case 'attached':
+      return { kind: 'build-over' };
+    case 'again':
+      report({ kind: 'turn', build, turn, decision: 'wait' });
+      return { kind: 'come-back', seconds: soon(build) };
+    case 'valid':
+      report({ kind: 'turn', build, turn, decision: 'done' });
+      await endBuild(session, options.ledgerSchema, build, { state: 'done', adopted: step.adopted });
+      report({ kind: 'ended', build, outcome: step.adopted ? 'adopted' : 'done', fault: undefined });
+      return { kind: 'build-over' };
+    case 'failed':
+      report({ kind: 'turn', build, turn, decision: 'fail' });
+      return fail(session, request, { build, fault: step.fault });
+    default:
+      return step satisfies never;
+  }
+}
+
+/** Whoever has the lock may keep it for days: each time a little later. */
+function soon({ turns }: IndexBuild): number {
+  return Math.min(LATEST_SECONDS, Math.round(SOON_SECONDS + turns ** 2 / 10));
+}
+
+function isAboutToAppear(build: IndexBuild): boolean {
+  const { state, attemptOutcome, builderAppeared, secondsSinceStart } = build;
+  const begun = state === 'building' && attemptOutcome === undefined;
+  return begun && !builderAppeared && (secondsSinceStart ?? Infinity) < GRACE_SECONDS;
+}
+
+/** A build that ends soon is watched to its end; any other is left alone for a while. */
+function waitFor({ options, report }: TurnRequest, build: IndexBuild, builder: SeenBuilder): Next {
+  const seen = progressOf(build, builder);
+  if (seen !== undefined) report({ kind: 'progress', build, progress: seen });
+  if (isAboutToAppear(build) || isNearEnd(seen?.secondsLeft, options.attachSeconds))
+    return { kind: 'watch', build, holding: { kind: 'nothing' } };
+  return { kind: 'come-back', seconds: waitSeconds(elapsedOf(build), seen?.secondsLeft) };
+}

@@ -1,0 +1,37 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type SeenBuilder, seeBuilder } from '../../postgres/catalog/seen-builder.ts';
+import { readBuild } from '../../postgres/ledger/index-build-rows.ts';
+import type { Session } from '../../postgres/session/session.ts';
+import type { IndexBuild } from '../index-build.ts';
+
+export interface Watch {
+  readonly build: IndexBuild;
+  /** Milliseconds since 1970. */
+  readonly until: number;
+  /** Its statement is in a session of ours: the end is recorded by us, and a moment between two statements is none. */
+  readonly held: boolean;
+  readonly seen: (build: IndexBuild, builder: SeenBuilder) => void;
+}
+
+const FIRST_PAUSE_MILLISECONDS = 50;
+const LONGEST_PAUSE_MILLISECONDS = 1_000;
+/** How long an attempt may take to show its first sign of life. */
+const GRACE_MILLISECONDS = 10_000;
+
+/** Looks at a build until its attempt is over (true) or the time is up (false). Holds nothing open between looks. */
+export async function watchBuild(session: Session, ledgerSchema: string, watch: Watch): Promise<boolean> {
+  const begun = Date.now();
+  let appeared = false;
+  for (let pause = FIRST_PAUSE_MILLISECONDS; ; pause = Math.min(pause * 1.3, LONGEST_PAUSE_MILLISECONDS)) {
+    await sleep(Math.max(0, Math.min(pause, watch.until - Date.now())));
+    const build = await readBuild(session, ledgerSchema, watch.build.id);
+    if (build === undefined || build.state !== 'building' || build.attemptOutcome !== undefined) return true;
+    const builder = await seeBuilder(session, build);
+    if (builder.alive) watch.seen(build, builder);
+    else if (!watch.held && (appeared || build.builderAppeared || Date.now() - begun > GRACE_MILLISECONDS)) {
+      return true;
+    }
+    appeared = builder.alive;
+    if (Date.now() >= watch.until) return false;
+  }
+}

@@ -1,0 +1,54 @@
+import { Command } from 'commander';
+import { addBaseline } from './baseline.ts';
+import { addCancel } from './cancel.ts';
+import { exitCode } from './exit-code.ts';
+import { addExport } from './export.ts';
+import { addLint } from './lint.ts';
+import { addNew } from './new.ts';
+import { addPlan } from './plan.ts';
+import { addRepair } from './repair.ts';
+import { addRetry } from './retry.ts';
+import { addStatus } from './status.ts';
+import { addUndo } from './undo.ts';
+import { addUp } from './up.ts';
+
+/** Each verb is a file of its own in cli/, which adds its command: options, help and action. */
+const verbs = [
+  addUp,
+  addStatus,
+  addPlan,
+  addLint,
+  addNew,
+  addExport,
+  addRetry,
+  addCancel,
+  addBaseline,
+  addRepair,
+  addUndo,
+];
+
+/** The command line: the same code as the Lambda, against any database, without AWS. */
+const program = new Command('migrate')
+  .description(
+    'Runs migrations and builds their indexes: the same code as the deployed functions, without AWS.',
+  )
+  .showHelpAfterError('(--help shows what is possible)')
+  .exitOverride((error) => {
+    process.exit(error.exitCode === 0 ? exitCode.done : exitCode.usage);
+  });
+
+for (const add of verbs) add(program);
+
+// A reader that went away, as `… | head` does, is no error.
+for (const stream of [process.stdout, process.stderr]) {
+  stream.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code === 'EPIPE') process.exit(process.exitCode);
+    throw error;
+  });
+}
+
+await program.parseAsync();
+
+// Work that was left has sessions open, which would keep the process alive.
+const left: unknown[] = [exitCode.interrupted, exitCode.terminated];
+if (left.includes(process.exitCode)) process.exit();

@@ -1,0 +1,158 @@
+import { beforeEach, describe, expect, it } from 'vitest';
+import { cloudFormationFailure } from '../../../lambda/aws/cloudformation-failure.ts';
+import { eventually, type LifeCycle, largeTable, newLifeCycle } from './life-cycle.ts';
+
+let life: LifeCycle;
+beforeEach(async () => {
+  life = await newLifeCycle();
+});
+
+const users = { '1_users.sql': 'create table users (id int primary key);' };
+const broken = {
+  ...users,
+  '2_broken.sql': 'alter table users add column name text;\nalter table nobody add x int;',
+};
+const mended = { ...users, '2_broken.sql': 'alter table users add column name text;' };
+
+describe('a Create', () => {
+  it('runs the migrations and succeeds', async () => {
+    const { status, exchanges } = await life.deploy(users);
+    expect(status).toBe('CREATE_COMPLETE');
+    expect(exchanges).toMatchObject([
+      { request: 'Create', physicalResourceId: expect.stringMatching(/^migrations-local-MigrationsRun/) },
+    ]);
+    expect(exchanges[0]?.data).toMatchObject({ Outcome: 'done' });
+    expect(await life.steps()).toEqual(['1.0 applied']);
+  });
+
+  it('that fails says file, line and reason first; its Delete succeeds, what was applied stays, the next Create goes on', async () => {
+    const failed = await life.deploy(broken);
+    expect(failed.status).toBe('ROLLBACK_COMPLETE');
+    expect(failed.exchanges.map(({ request, status }) => `${request} ${status}`)).toEqual([
+      'Create FAILED',
+      'Delete SUCCESS',
+    ]);
+    const [first, second] = failed.exchanges[0]?.reason.split('\n') ?? [];
+    expect(first).toMatch(/^(Error: )?2_broken\.sql:2:1: /);
+    expect(second).toBe('Postgres: relation "nobody" does not exist (SQLSTATE 42P01)');
+    expect(failed.exchanges[0]?.reason).not.toMatch(/ {4}at /);
+    expect(await life.steps()).toEqual(['1.0 applied']);
+
+    expect((await life.deploy(mended)).status).toBe('CREATE_COMPLETE');
+    expect(await life.steps()).toEqual(['1.0 applied', '2.0 applied']);
+  });
+
+  it('that is delivered twice is answered alike, and each step is applied once', async () => {
+    const { status, exchanges } = await life.deploy(users, { times: 2 });
+    expect(status).toBe('CREATE_COMPLETE');
+    await life.cloudFormation.settled();
+    expect(await life.steps()).toEqual(['1.0 applied']);
+    // CloudFormation has taken the first answer; the other one bore the same id, or it would be a replacement.
+    expect(await life.deploy({ ...users, '2_t.sql': 'create table t ();' })).toMatchObject({
+      status: 'UPDATE_COMPLETE',
+      exchanges: [{ physicalResourceId: exchanges[0]?.physicalResourceId }],
+    });
+  });
+
+  it('whose event is delivered twice applies each step once and starts one loop', async () => {
+    const files = { '1_large.sql': largeTable('large') };
+    await life.deploy(files);
+    const { status } = await life.deploy(
+      { ...files, '2_index.sql': 'create index concurrently i on large (x);\ncreate table t ();' },
+      { times: 2 },
+    );
+    expect(status).toBe('UPDATE_COMPLETE');
+    await life.cloudFormation.settled();
+    await life.aws.stepFunctions.settled();
+    const loops = life.aws.stepFunctions.executions.filter(({ name }) => name.startsWith('hand-off-'));
+    expect(loops.map(({ ended }) => ended?.outcome.status)).toEqual(['SUCCEEDED']);
+    expect(await life.steps()).toEqual(['1.0 applied', '2.0 applied', '2.1 applied']);
+    expect(await life.indexes()).toEqual(['i', 'large_pkey']);
+  });
+
+  it('whose functions are killed in the middle is delivered again, and each step is applied once', async () => {
+    const gate = await life.session();
+    await gate.query('select pg_advisory_lock(7)');
+    const deploying = life.deploy({
+      ...users,
+      '2_gate.sql': 'create table gate ();\nselect pg_advisory_xact_lock(7);\ninsert into users values (1);',
+      '3_after.sql': 'create table after ();',
+    });
+    await eventually(async () => {
+      const waiting = await life.database.query(
+        "select 1 from pg_locks where locktype = 'advisory' and not granted",
+      );
+      return waiting.length === 1;
+    });
+    await life.cloudFormation.stack?.sandbox('Migrator').kill();
+    await life.cloudFormation.stack?.sandbox('frameworkonEvent').kill();
+    await gate.end();
+    expect(await deploying).toMatchObject({ status: 'CREATE_COMPLETE' });
+    expect(await life.steps()).toEqual(['1.0 applied', '2.0 applied', '3.0 applied']);
+    expect(await life.database.query('select id from users')).toEqual([{ id: 1 }]);
+  });
+
+  it('whose handler alone is killed fails, and says so', async () => {
+    const gate = await life.session();
+    await gate.query('select pg_advisory_lock(7)');
+    const deploying = life.deploy({ ...users, '2_gate.sql': 'select pg_advisory_xact_lock(7);' });
+    await eventually(async () => {
+      const waiting = await life.database.query(
+        "select 1 from pg_locks where locktype = 'advisory' and not granted",
+      );
+      return waiting.length === 1;
+    });
+    await life.cloudFormation.stack?.sandbox('Migrator').kill();
+    const { status, exchanges } = await deploying;
+    expect(status).toBe('ROLLBACK_COMPLETE');
+    expect(exchanges[0]?.reason).toContain('Runtime exited with error: signal: killed');
+    await gate.end();
+  });
+});
+
+describe('what CloudFormation is told of an error', () => {
+  const bytes = (error: Error) => Buffer.byteLength(JSON.stringify(error.message));
+
+  it.each([
+    ['control characters, six bytes each as JSON', '\u0001'],
+    ['halves of surrogate pairs', '\ud83d'],
+    ['emoji', '😀'],
+    ['back slashes', '\\'],
+    ['lines of a hundred characters', `${'x'.repeat(100)}\n`],
+  ])('stays far below its 4,096 bytes, also of %s', (_, text) => {
+    const failure = cloudFormationFailure(new Error(`what happened\n${text.repeat(50_000)}`));
+    expect(bytes(failure)).toBeLessThan(2_610);
+    expect(failure.message).toMatch(/^what happened\n/);
+    expect(failure.message).toContain('… (the rest is in the log)');
+    expect(failure.stack).toBe('');
+  });
+
+  it('is the whole message where it fits, and what is thrown need be no error', () => {
+    expect(cloudFormationFailure(new Error('short\nNext: go on.')).message).toBe('short\nNext: go on.');
+    expect(cloudFormationFailure('text').message).toBe('text');
+  });
+});
+
+describe('a failure', () => {
+  const longError = (text: string) => ({
+    '1_long.sql': `do $$ begin raise exception using message = 'first words ' || repeat('${text}', 100000 / ${text.length}), hint = 'look here'; end $$;`,
+  });
+
+  it.each([
+    ['letters', 'x'],
+    ['quotes, which take two bytes as JSON', '"'],
+    ['line ends', 'a\n'],
+    ['wide characters', '世'],
+  ])(
+    'with 100 KB of %s fits into the 4,096 bytes, with what happened first and what to do next',
+    async (_, text) => {
+      const { exchanges } = await life.deploy(longError(text));
+      const [failed] = exchanges;
+      expect(failed?.bytes).toBeLessThan(4_096);
+      const lines = failed?.reason.split('\n') ?? [];
+      expect(lines[0]).toMatch(/^(Error: )?1_long\.sql:1:1: /);
+      expect(lines[1]).toMatch(/^Postgres: first words/);
+      if (text !== 'a\n') expect(failed?.reason).toMatch(/\nNext: /);
+    },
+  );
+});

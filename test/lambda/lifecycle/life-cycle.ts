@@ -1,0 +1,151 @@
+import { mkdtempSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { App, Stack } from 'aws-cdk-lib';
+import * as secretsmanager from 'aws-cdk-lib/aws-secretsmanager';
+import pg from 'pg';
+import { inject, onTestFinished } from 'vitest';
+import { PostgresMigrations } from '../../../infra/postgres-migrations.ts';
+import type { PostgresMigrationsProps } from '../../../infra/postgres-migrations-props.ts';
+import { type AwsEndpoint, startAwsEndpoint } from '../../../local/aws/aws-endpoint.ts';
+import {
+  type Delivery,
+  type Deployed,
+  LocalCloudFormation,
+} from '../../../local/cloudformation/provider-framework.ts';
+import { expectEventually } from '../../support/expect-eventually.ts';
+import { type FreshDatabase, freshDatabase } from '../../support/fresh-database.ts';
+import { temporaryFolder } from '../../support/temporary-folder.ts';
+
+/** What lies in migrations/: SQL by file name. */
+export type Files = Readonly<Record<string, string>>;
+
+export interface Deploy extends Delivery {
+  readonly props?: Partial<PostgresMigrationsProps>;
+  /** Name of the construct; another one makes CloudFormation replace the resource. @default 'Migrations' */
+  readonly id?: string;
+}
+
+/** One stack, from nothing to its deletion, and the database that it points to. */
+export interface LifeCycle {
+  readonly aws: AwsEndpoint;
+  readonly cloudFormation: LocalCloudFormation;
+  readonly database: FreshDatabase;
+  /** A session of its own in the database, which ends with the test at the latest. */
+  session(): Promise<pg.Client>;
+  deploy(files: Files, options?: Deploy): Promise<Deployed>;
+  /** Invokes the migrator with an action, as an operator does. */
+  invoke(action: object): Promise<unknown>;
+  /** `1.0 applied`: version, step and state of each row, in order. */
+  steps(): Promise<string[]>;
+  /** `name` or `name INVALID` of each index of user tables, in order. */
+  indexes(): Promise<string[]>;
+  /** Schema, data and ledger as they are, without the list of runs: equal where nothing was changed. */
+  everything(): Promise<unknown>;
+}
+
+const SECRET = 'database';
+
+/** expectEventually() with the patience that such a machine needs. */
+export function eventually<T>(
+  condition: () => T | Promise<T>,
+): Promise<Exclude<T, false | undefined | null>> {
+  return expectEventually(condition, { withinMilliseconds: 60_000 });
+}
+
+export async function newLifeCycle(): Promise<LifeCycle> {
+  const database = await freshDatabase();
+  await database.adminQuery('create extension dblink');
+  const aws = await startAwsEndpoint();
+  const cloudFormation = await LocalCloudFormation.open(aws);
+  onTestFinished(async () => {
+    aws.stepFunctions.abortAll();
+    await cloudFormation.stop();
+    await aws.stop();
+  });
+  aws.secrets.put(SECRET, database.url);
+  return {
+    aws,
+    cloudFormation,
+    database,
+    session: async () => {
+      const client = new pg.Client({ connectionString: database.url, application_name: 'blocker' });
+      client.on('error', () => {});
+      await client.connect();
+      onTestFinished(() => client.end());
+      return client;
+    },
+    deploy: (files, { props = {}, id, ...delivery } = {}) =>
+      cloudFormation.deploy(assemblyOf(files, props, id), delivery),
+    invoke: async (action) => {
+      const migrator = cloudFormation.stack?.template
+        .resourcesOf('AWS::Lambda::Function')
+        .find(({ properties }) => properties.Handler === 'migrate.handler');
+      if (migrator === undefined) throw new Error('Nothing is deployed.');
+      return JSON.parse((await aws.functions.invoke(migrator.logicalId, JSON.stringify(action))).payload);
+    },
+    steps: async () => {
+      const rows = await database.query<{ line: string }>(
+        `select version || '.' || step || ' ' || state as line from migrations.step order by version::numeric, step`,
+      );
+      return rows.map(({ line }) => line);
+    },
+    indexes: async () => {
+      const rows = await database.query<{ line: string }>(
+        `select c.relname || case when i.indisvalid then '' else ' INVALID' end as line
+           from pg_index i join pg_class c on c.oid = i.indexrelid join pg_namespace n on n.oid = c.relnamespace
+          where n.nspname not in ('pg_catalog', 'pg_toast', 'migrations') order by 1`,
+      );
+      return rows.map(({ line }) => line);
+    },
+    everything: () => everythingIn(database),
+  };
+}
+
+/** Every relation with its columns and rows, every index with its definition. */
+export async function everythingIn(database: FreshDatabase): Promise<unknown> {
+  const relations = await database.query<{ name: string; kind: string; definition: string | null }>(
+    `select c.oid::regclass::text as name, c.relkind::text as kind,
+            coalesce(pg_get_indexdef(i.indexrelid) || case when i.indisvalid then '' else ' INVALID' end,
+                     (select string_agg(a.attname || ' ' || format_type(a.atttypid, a.atttypmod), ', ' order by a.attnum)
+                        from pg_attribute a where a.attrelid = c.oid and a.attnum > 0)) as definition
+       from pg_class c left join pg_index i on i.indexrelid = c.oid
+      where c.relnamespace::regnamespace::text !~ '^pg_|^information_schema$' order by 1`,
+  );
+  const rows: Record<string, unknown> = {};
+  for (const { name, kind } of relations) {
+    if (!['r', 'm', 'p'].includes(kind) || name === 'migrations.run') continue;
+    rows[name] = await database.query(`select t::text as row from ${name} t order by 1`);
+  }
+  return { relations, rows };
+}
+
+const assemblies = new Map<string, string>();
+/** Where all of a process's lie. */
+const home = mkdtempSync(join(inject('scratch'), 'assemblies-'));
+
+/** Synthesizes the stack with these migrations; the same ones once per process. */
+export function assemblyOf(
+  files: Files,
+  props: Partial<PostgresMigrationsProps> = {},
+  id = 'Migrations',
+): string {
+  const key = JSON.stringify([files, props, id]);
+  const known = assemblies.get(key);
+  if (known !== undefined) return known;
+  const folder = temporaryFolder();
+  for (const [name, sql] of Object.entries(files)) writeFileSync(join(folder, name), sql);
+  const outdir = mkdtempSync(join(home, 'assembly-'));
+  const app = new App({ outdir, analyticsReporting: false, treeMetadata: false });
+  const stack = new Stack(app, 'Stack');
+  const secret = secretsmanager.Secret.fromSecretNameV2(stack, 'Secret', SECRET);
+  new PostgresMigrations(stack, id, { migrations: folder, secret, smallTableRows: 100, ...props });
+  app.synth();
+  assemblies.set(key, outdir);
+  return outdir;
+}
+
+/** A file that creates a table of 500 rows, which is large here; its columns are `id` and `x`, each of them unique. */
+export function largeTable(name: string): string {
+  return `create table ${name} (id int primary key, x int);
+insert into ${name} select i, i from generate_series(1, 500) i;`;
+}

@@ -1,0 +1,206 @@
+import { beforeEach, describe, expect, it } from 'vitest';
+import { METRIC_NAMESPACE, metric } from '../../../lambda/aws/metric-names.ts';
+import { eventually, type LifeCycle, largeTable, newLifeCycle } from './life-cycle.ts';
+
+let life: LifeCycle;
+beforeEach(async () => {
+  life = await newLifeCycle();
+});
+
+const tables = { '1_large.sql': largeTable('large') };
+const withIndex = { ...tables, '2_index.sql': 'create index concurrently i on large (x);' };
+const withTwins = {
+  '1_large.sql': `${largeTable('large')}\nupdate large set x = 1;`,
+  '2_index.sql': 'create unique index concurrently u on large (x);',
+};
+
+const SERVICE = 'Stack/Migrations';
+
+/** The log's lines that are JSON. */
+const lines = (): Record<string, unknown>[] =>
+  life.cloudFormation.log.filter((line) => line.startsWith('{')).map((line) => JSON.parse(line));
+
+interface Embedded {
+  readonly CloudWatchMetrics: readonly {
+    readonly Namespace: string;
+    readonly Dimensions: readonly (readonly string[])[];
+    readonly Metrics: readonly { readonly Name: string }[];
+  }[];
+}
+
+/** What CloudWatch makes of the lines: `RunFailed{service=Stack/Migrations}: 1`. */
+function metrics(): string[] {
+  return lines().flatMap((line) =>
+    ((line._aws as Embedded | undefined)?.CloudWatchMetrics ?? []).flatMap(
+      ({ Namespace, Dimensions, Metrics }) => {
+        expect(Namespace).toBe(METRIC_NAMESPACE);
+        const dimensions = Dimensions.map((names) =>
+          [...names]
+            .sort()
+            .map((name) => `${name}=${line[name]}`)
+            .join(','),
+        );
+        return Metrics.map(
+          ({ Name }) => `${Name}{${dimensions.join(' ')}}: ${[line[Name]].flat().join(' ')}`,
+        );
+      },
+    ),
+  );
+}
+
+describe('events', () => {
+  it('tell of the end of each run and each build, with names and outcome, on the bus', async () => {
+    await life.deploy(tables);
+    await life.deploy(withIndex);
+    await life.aws.stepFunctions.settled();
+    expect(life.aws.events.events.map(({ source, bus }) => `${source} to ${bus}`)).toEqual(
+      Array(4).fill('cdk-postgres-migrations to default'),
+    );
+    const run = { service: SERVICE, outcome: 'done', kind: 'cloudformation', runId: expect.any(String) };
+    expect(life.aws.events.events.map(({ detailType, detail }) => [detailType, detail])).toEqual([
+      ['Run Ended', { ...run, actor: 'Create of stack local', steps: 1, openBuilds: 0 }],
+      ['Run Ended', { ...run, actor: 'Update of stack local', steps: 1, openBuilds: 1 }],
+      [
+        'Index Build Ended',
+        {
+          service: SERVICE,
+          outcome: 'done',
+          operation: 'create',
+          table: 'public.large',
+          index: 'i',
+          file: '2_index.sql',
+          seconds: expect.any(Number),
+          attempts: 1,
+        },
+      ],
+      ['Run Ended', { ...run, kind: 'loop', actor: 'index-build loop', steps: 0, openBuilds: 0 }],
+    ]);
+  });
+
+  it('tell why a run failed, and why a build did', async () => {
+    await life.deploy({ '1_large.sql': withTwins['1_large.sql'] });
+    await life.deploy(withTwins);
+    await life.aws.stepFunctions.settled();
+    await life.deploy({ ...withTwins, '3_bad.sql': 'alter table nobody add x int;' });
+    await life.aws.stepFunctions.settled();
+    const errors = life.aws.events.events.flatMap(({ detailType, detail }) => {
+      const { outcome, code, error } = detail as { outcome: string; code?: string; error?: string };
+      return outcome === 'failed' ? [`${detailType}: ${code ?? ''} ${error?.split('\n')[0]}`] : [];
+    });
+    // The deploy tried the build again, too.
+    expect(errors.sort()).toEqual([
+      'Index Build Ended:  could not create unique index "u": 1 value of (x) in more than one row (SQLSTATE 23505)',
+      'Index Build Ended:  could not create unique index "u": 1 value of (x) in more than one row (SQLSTATE 23505)',
+      'Run Ended: statement-failed 3_bad.sql:1:1: This statement failed.',
+    ]);
+  });
+
+  it('tell of a run that the loop went on with, and that failed there, as of any other', async () => {
+    await life.deploy(tables);
+    const blocker = await life.session();
+    await blocker.query('begin; insert into large values (501, 501)');
+    const waiting = { ...withIndex, '3_waits.sql': 'alter table large add column x int;' };
+    await life.deploy(waiting, { props: { waitFor: 'nothing' } });
+    await blocker.query('rollback');
+    await life.aws.stepFunctions.settled();
+    expect(life.aws.events.events.at(-1)).toMatchObject({
+      detailType: 'Run Ended',
+      detail: {
+        outcome: 'failed',
+        kind: 'loop',
+        error: expect.stringMatching(/^3_waits\.sql:1:1: This statement failed\.\nPostgres: column "x"/),
+      },
+    });
+    expect(metrics()).toContain(`${metric.runFailed}{service=${SERVICE}}: 1`);
+  });
+
+  it('tell of an Update back to earlier code that it kept the database as it was', async () => {
+    await life.deploy(tables);
+    await life.deploy({
+      ...tables,
+      '2_t.sql': 'create table t ();',
+      '3_bad.sql': 'alter table nobody add x int;',
+    });
+    expect(life.aws.events.events.map(({ detail }) => (detail as { outcome: string }).outcome)).toEqual([
+      'done',
+      'failed',
+      'kept',
+    ]);
+  });
+
+  it('that the bus refuses are sent again', async () => {
+    life.aws.events.refuseNext(2);
+    await life.deploy(tables);
+    expect(life.aws.events.events.map(({ detailType }) => detailType)).toEqual(['Run Ended']);
+  });
+
+  it('that it goes on refusing are in the log, and fail no deploy', async () => {
+    life.aws.events.refuseNext(100);
+    expect(await life.deploy(tables)).toMatchObject({ status: 'CREATE_COMPLETE' });
+    expect(lines().find(({ message }) => message === 'events could not be sent')).toMatchObject({
+      level: 'WARN',
+      service: SERVICE,
+      error: 'InternalFailure: The request processing has failed.',
+      events: [{ type: 'Run Ended', detail: { outcome: 'done', steps: 1 } }],
+    });
+  });
+});
+
+describe('metrics', () => {
+  it('are counted by the very names and dimensions that the alarms and the dashboard look for', async () => {
+    await life.deploy({ '1_large.sql': withTwins['1_large.sql'] });
+    await life.deploy(withTwins);
+    await life.aws.stepFunctions.settled();
+    await life.deploy({ ...withTwins, '3_bad.sql': 'alter table nobody add x int;' });
+    const of = `{service=${SERVICE}}`;
+    expect(metrics()).toEqual(
+      expect.arrayContaining([
+        `${metric.runSucceeded}${of}: 1`,
+        `${metric.stepsApplied}${of}: 1`,
+        `${metric.buildFailed}${of}: 1`,
+        `${metric.runFailed}${of}: 1`,
+      ]),
+    );
+  });
+
+  it('show a build’s progress, and how long it has waited for somebody', async () => {
+    await life.deploy(tables);
+    const blocker = await life.session();
+    await blocker.query('begin; insert into large values (501, 501)');
+    await life.deploy(withIndex);
+    await eventually(() => life.cloudFormation.log.some((line) => line.includes('waiting for writers')));
+    await blocker.query('rollback');
+    await life.aws.stepFunctions.settled();
+    const counted = metrics();
+    expect(counted).toContainEqual(
+      expect.stringMatching(/^BuildProgress\{index=i,service=Stack\/Migrations\}: [\d. ]+$/),
+    );
+    expect(counted).toContainEqual(
+      expect.stringMatching(/^BuildBlockedSeconds\{service=Stack\/Migrations\}: [\d. ]+$/),
+    );
+    expect(counted).toContainEqual(expect.stringMatching(/^BuildSucceeded\{service=Stack\/Migrations\}: 1$/));
+  });
+});
+
+describe('the log', () => {
+  it('is JSON by the line, names service and level, and holds neither the secret nor SQL', async () => {
+    await life.deploy(tables);
+    await life.deploy(withIndex);
+    await life.aws.stepFunctions.settled();
+    const told = lines().filter(({ level }) => level !== undefined);
+    expect(told.map(({ message }) => message)).toEqual(
+      expect.arrayContaining(['planned', 'applied', 'run ended', 'turn', 'started', 'ended']),
+    );
+    expect(told.find(({ message }) => message === 'applied')).toMatchObject({
+      level: 'INFO',
+      service: SERVICE,
+      steps: ['1_large#1 transaction'],
+    });
+    const password = new URL(life.database.url).password;
+    expect(password).not.toBe('');
+    for (const line of life.cloudFormation.log) {
+      expect(line).not.toContain(password);
+      expect(line.toLowerCase()).not.toContain('create table');
+    }
+  });
+});

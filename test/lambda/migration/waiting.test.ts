@@ -1,0 +1,114 @@
+import { describe, expect, it } from 'vitest';
+import type { Touches } from '../../../lambda/migration/migration.ts';
+import { waitOf } from '../../../lambda/migration/waiting.ts';
+import { build, createIndex, migration, statement, transaction } from './made-up.ts';
+
+const pending = build({ version: '1', table: 'orders', index: 'orders_x', schema: 'shop' });
+const unique = build({ version: '1', table: 'orders', index: 'orders_u', schema: 'shop', unique: true });
+const orders = { schema: 'shop', name: 'orders' };
+
+const waitFor = (kind: string, touches: Partial<Touches>, builds = [pending]) =>
+  waitOf(
+    {
+      migration: migration('2', []),
+      step: transaction(0, statement('SelectStmt'), statement(kind, touches)),
+    },
+    builds,
+  )?.because;
+
+describe('a step waits for a pending build', () => {
+  it.each<[string, string, Partial<Touches>, string]>([
+    ['whose table it changes', 'AlterTableStmt', { changes: [orders] }, 'it changes the table orders'],
+    [
+      'whose table it may change: the search path decides',
+      'AlterTableStmt',
+      { changes: [{ schema: undefined, name: 'orders' }] },
+      'it changes the table orders',
+    ],
+    [
+      'whose index it names',
+      'AlterTableStmt',
+      { indexes: [{ schema: 'shop', name: 'orders_x' }] },
+      'it names the index orders_x',
+    ],
+    [
+      'whose index it may name',
+      'DropStmt',
+      { indexes: [{ schema: undefined, name: 'orders_x' }] },
+      'it names the index orders_x',
+    ],
+    ['that a DO block may touch', 'DoStmt', { opaque: true }, 'nobody can see into a DO block'],
+    ['that a procedure may touch', 'CallStmt', { opaque: true }, 'nobody can see into a CALL'],
+    [
+      'that a prepared statement may touch',
+      'ExecuteStmt',
+      { opaque: true },
+      'nobody can see into what this statement reaches',
+    ],
+  ])('%s', (_, kind, touches, because) => {
+    expect(waitFor(kind, touches)).toBe(because);
+  });
+
+  it('whose unique index its ON CONFLICT may need', () => {
+    expect(waitFor('InsertStmt', { upserts: [orders] }, [unique])).toBe(
+      'its ON CONFLICT may need the unique index orders_u',
+    );
+  });
+
+  it('with `-- migrate: wait`, of any other file', () => {
+    const waits = migration('2', [], { waitsForBuilds: true });
+    const step = transaction(0, statement('SelectStmt'));
+    expect(waitOf({ migration: waits, step }, [pending])).toEqual({
+      build: pending,
+      because: 'the file says `-- migrate: wait`',
+    });
+    const own = build({ version: '2', table: 'orders', index: 'i' });
+    expect(waitOf({ migration: waits, step }, [own])).toBeUndefined();
+    expect(waitOf({ migration: waits, step }, [own, pending])?.build).toBe(pending);
+  });
+
+  it('the one that it needs among several', () => {
+    const other = build({ table: 'users', index: 'users_x' });
+    const wait = waitOf(
+      {
+        migration: migration('2', []),
+        step: transaction(
+          0,
+          statement('AlterTableStmt', { changes: [{ schema: undefined, name: 'users' }] }),
+        ),
+      },
+      [pending, other],
+    );
+    expect(wait?.build).toBe(other);
+  });
+});
+
+describe('a step does not wait', () => {
+  it.each<[string, string, Partial<Touches>]>([
+    ['where it changes another table', 'AlterTableStmt', { changes: [{ schema: 'shop', name: 'users' }] }],
+    [
+      'where it changes a table of the same name in another schema',
+      'AlterTableStmt',
+      { changes: [{ schema: 'archive', name: 'orders' }] },
+    ],
+    ['where it names another index', 'DropStmt', { indexes: [{ schema: 'shop', name: 'orders_y' }] }],
+    ['where it only writes to the table', 'UpdateStmt', { writes: [orders] }],
+    ['where it creates a table', 'CreateStmt', { creates: [{ schema: 'shop', name: 'other' }] }],
+    [
+      'where its ON CONFLICT is on the table of an index that is not unique',
+      'InsertStmt',
+      { writes: [orders], upserts: [orders] },
+    ],
+  ])('%s', (_, kind, touches) => {
+    expect(waitFor(kind, touches)).toBeUndefined();
+  });
+
+  it('where no build is pending, whatever it does', () => {
+    expect(waitFor('DoStmt', { opaque: true, changes: [orders] }, [])).toBeUndefined();
+  });
+
+  it('where it is an index operation: that queues up behind the builds of its table', () => {
+    const step = createIndex(0, orders, 'orders_y');
+    expect(waitOf({ migration: migration('2', []), step }, [pending])).toBeUndefined();
+  });
+});

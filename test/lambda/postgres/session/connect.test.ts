@@ -1,0 +1,118 @@
+import { beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
+import { environment } from '../../../../lambda/environment.ts';
+import { MigrationError } from '../../../../lambda/migration/migration-error.ts';
+import { type ConnectOptions, connect, withSession } from '../../../../lambda/postgres/session/connect.ts';
+import {
+  type ConnectionTarget,
+  parseConnectionUrl,
+} from '../../../../lambda/postgres/session/connection-target.ts';
+import { startNeonProxy } from '../../../../local/wire/neon-proxy.ts';
+import { expectEventually } from '../../../support/expect-eventually.ts';
+import { type FreshDatabase, freshDatabase } from '../../../support/fresh-database.ts';
+
+let database: FreshDatabase;
+let target: ConnectionTarget;
+beforeEach(async () => {
+  database = await freshDatabase();
+  target = parseConnectionUrl(database.url, 'The URL');
+});
+
+async function failure(to: ConnectionTarget, options: ConnectOptions = {}): Promise<MigrationError> {
+  const outcome = await connect(to, options).catch((error: unknown) => error);
+  if (outcome instanceof MigrationError) return outcome;
+  throw new Error('It was to fail with a MigrationError.', { cause: outcome });
+}
+
+const NEXT =
+  'Next: check the connection (the secret or the URL), the network (VPC, security group, allow list) and that the database is up; then run again.';
+
+describe('a server that does not let us in', () => {
+  it('because nobody listens is asked again for a while, and the error says where', async () => {
+    const begun = Date.now();
+    const error = await failure({ ...target, port: 1 }, { patienceSeconds: 0.5 });
+    expect(Date.now() - begun).toBeGreaterThan(200);
+    expect(error.message).toBe(
+      [
+        `Can't connect to Postgres at 127.0.0.1:1, database '${database.name}', user '${database.owner}': connect ECONNREFUSED 127.0.0.1:1.`,
+        'Applied: nothing by this run.',
+        NEXT,
+      ].join('\n'),
+    );
+  });
+
+  it('because of the password is not asked again, and no error repeats it', async () => {
+    const begun = Date.now();
+    const error = await failure({ ...target, password: 'not-the-password' });
+    expect(Date.now() - begun).toBeLessThan(5_000);
+    expect(error.message).toBe(
+      [
+        `Can't connect to Postgres at 127.0.0.1:${database.port}, database '${database.name}', user '${database.owner}'.`,
+        `Postgres: password authentication failed for user "${database.owner}" (SQLSTATE 28P01)`,
+        'Applied: nothing by this run.',
+        NEXT,
+      ].join('\n'),
+    );
+    expect(JSON.stringify(error, Object.getOwnPropertyNames(error))).not.toContain('not-the-password');
+  });
+
+  it('because the database is missing is not asked again', async () => {
+    expect((await failure({ ...target, database: 'missing' })).message).toContain(
+      'Postgres: database "missing" does not exist (SQLSTATE 3D000)',
+    );
+  });
+
+  it('because it has no TLS is not asked again', async () => {
+    const begun = Date.now();
+    const error = await failure({ ...target, tls: { kind: 'verified', rootCertificateFile: undefined } });
+    expect(Date.now() - begun).toBeLessThan(5_000);
+    expect(error.message).toContain('The server does not support SSL connections.');
+  });
+});
+
+it('a compute that sleeps, and is full at first, is waited for', async () => {
+  const proxy = await startNeonProxy({
+    target: database.url,
+    wakeMilliseconds: 200,
+    refuse: (connection) =>
+      connection === 1 ? { sqlstate: '53300', message: 'too many connections' } : undefined,
+  });
+  onTestFinished(() => proxy.stop());
+  vi.stubEnv(environment.neonProxy, proxy.wsProxy);
+  onTestFinished(() => void vi.unstubAllEnvs());
+  const rows = await withSession(target, (session) => session.query('select $1::int + 1 as sum', [41]));
+  expect(rows).toEqual([{ sum: 42 }]);
+});
+
+it('a session is closed on every path, and bears our name meanwhile', async () => {
+  const ours = () =>
+    database.query(
+      `select 1 from pg_stat_activity where application_name = 'cdk-postgres-migrations' and datname = current_database()`,
+    );
+  await withSession(target, async () => expect(await ours()).toHaveLength(1));
+  await expect(
+    withSession(target, async () => {
+      throw new Error('thrown within');
+    }),
+  ).rejects.toThrow('thrown within');
+  await expectEventually(async () => (await ours()).length === 0);
+});
+
+describe('a script of many statements', () => {
+  it('tells how many completed, each one’s rows, and where it stopped', async () => {
+    const outcome = await withSession(target, (session) =>
+      session.script(
+        `select 1 as a, null as b; create table t (x int); select 'ü' as c union all select 'd'; select 1 / 0; select 2`,
+      ),
+    );
+    expect(outcome).toMatchObject({ completed: 3, fault: { fault: { sqlstate: '22012' } } });
+    expect(outcome.rows.slice(0, 3)).toEqual([[{ a: '1', b: null }], [], [{ c: 'ü' }, { c: 'd' }]]);
+  });
+
+  it('goes on after a fault, and a script of nothing is no fault', async () => {
+    await withSession(target, async (session) => {
+      expect((await session.script('select missing')).fault?.position).toBe(8);
+      expect(await session.script(' -- nothing ')).toMatchObject({ completed: 0, fault: undefined });
+      expect((await session.script('select 1')).completed).toBe(1);
+    });
+  });
+});

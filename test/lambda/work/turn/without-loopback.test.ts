@@ -1,0 +1,170 @@
+import { writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import type { TurnEvent } from '../../../../lambda/work/turn/turn-request.ts';
+import { startNeonProxy } from '../../../../local/wire/neon-proxy.ts';
+import { expectEventually } from '../../../support/expect-eventually.ts';
+import { type FreshDatabase, freshDatabase } from '../../../support/fresh-database.ts';
+import { serverMajor } from '../../../support/server-major.ts';
+import { startServer } from '../../../support/start-server.ts';
+import { scenarioOn } from '../../run/scenario.ts';
+import { fromAnotherAddress, sessionsOf, slowTable, theBuild, turnOf } from './building.ts';
+
+const table = { '1_big.sql': slowTable({ seconds: 5 }) };
+const files = { ...table, '2_index.sql': 'create index concurrently big_slow on big (slow(x));' };
+const duplicate = {
+  ...table,
+  '2_index.sql': 'create unique index concurrently big_twice on big (slow(twice));',
+};
+
+async function handedOff(
+  database: FreshDatabase,
+  wanted: Record<string, string> = files,
+  url = database.url,
+) {
+  const scenario = scenarioOn(database, { url });
+  await scenario.run(table);
+  await scenario.run(wanted);
+  return scenario;
+}
+
+/** A database without dblink, whose owner may not create it. */
+const withoutDblink = () => freshDatabase();
+
+const probes = (database: FreshDatabase) =>
+  database.query<{ probe: string }>(
+    `select kind || ' ' || case when survives then 'survives' else 'dies' end as probe from migrations.session_probe order by 1`,
+  );
+
+describe('where dblink is missing and can not be created', () => {
+  it('a stock server goes on building in an orphan session after the turn is gone', async () => {
+    const database = await withoutDblink();
+    await handedOff(database);
+    const deadline = Date.now() + 100_000;
+    expect(await turnOf(database, { attachSeconds: 0, deadline })).toMatchObject({ outcome: 'wait' });
+    expect(await probes(database)).toEqual([{ probe: 'orphan survives' }]);
+    expect(await theBuild(database)).toMatchObject({ state: 'building', session: 'orphan', outcome: null });
+    expect(await sessionsOf(database)).toEqual(['migrations build 1']);
+    await expectEventually(async () => (await sessionsOf(database)).length === 0);
+    expect(await turnOf(database, { deadline })).toMatchObject({ outcome: 'done' });
+    expect(await theBuild(database)).toMatchObject({ state: 'done', session: 'orphan', attempts: 1 });
+  });
+
+  it('an orphan that fails unseen is built again in sight of a turn, which then reports the fault exactly', async () => {
+    const database = await withoutDblink();
+    const scenario = await handedOff(database, duplicate);
+    const deadline = Date.now() + 100_000;
+    await turnOf(database, { attachSeconds: 0, deadline });
+    await expectEventually(async () => (await sessionsOf(database)).length === 0);
+    expect(await scenario.indexes()).toEqual(['big_pkey', 'big_twice INVALID']);
+    await expectEventually(
+      async () => (await turnOf(database, { attachSeconds: 30, deadline })).outcome === 'done',
+      { withinMilliseconds: 20_000 },
+    );
+    const { state, attempts, fault } = await theBuild(database);
+    expect({ state, attempts, sqlstate: fault?.sqlstate }).toEqual({
+      state: 'failed',
+      attempts: 2,
+      sqlstate: '23505',
+    });
+    expect(await scenario.indexes()).toEqual(['big_pkey']);
+  });
+
+  describe("behind a proxy that cancels as Neon's does", () => {
+    const proxied = async () => {
+      const database = await withoutDblink();
+      const proxy = await startNeonProxy({ target: database.url });
+      onTestFinished(() => proxy.stop());
+      return { database, url: proxy.tcpUrl, scenario: await handedOff(database) };
+    };
+
+    it('the turn holds the build to its end, although attachSeconds is over', async () => {
+      const { database, url } = await proxied();
+      const deadline = Date.now() + 100_000;
+      expect(await turnOf(database, { url, attachSeconds: 0, deadline })).toMatchObject({ outcome: 'done' });
+      expect(await probes(database)).toEqual([{ probe: 'orphan dies' }]);
+      expect(await theBuild(database)).toMatchObject({ state: 'done', session: 'attached', attempts: 1 });
+    });
+
+    it('a build that the deadline reaches is cancelled, its index dropped, and the error says how to go on', async () => {
+      const { database, url, scenario } = await proxied();
+      // A turn stops 30 s before its deadline.
+      const deadline = Date.now() + 31_000;
+      expect(await turnOf(database, { url, attachSeconds: 0, deadline })).toMatchObject({ outcome: 'done' });
+      expect(await scenario.indexes()).toEqual(['big_pkey']);
+      expect(await sessionsOf(database)).toEqual([]);
+      const { state, attempts, fault } = await theBuild(database);
+      expect({ state, attempts, fault }).toEqual({
+        state: 'failed',
+        attempts: 1,
+        fault: {
+          sqlstate: '0A000',
+          message:
+            'the build needs longer than one invocation, and nothing here keeps it alive without us: the extension dblink is missing and can not be created; a probe was cancelled when its client went away',
+          hint: 'Create the extension dblink (create extension dblink) and retry, or build it from the command line, which may hold its session as long as it takes: npm run migrate -- up.',
+        },
+      });
+    });
+
+    it('a process without a deadline, as the command line, holds it as long as it takes', async () => {
+      const { database, url } = await proxied();
+      expect(await turnOf(database, { url, attachSeconds: 0 })).toMatchObject({ outcome: 'done' });
+      expect(await probes(database)).toEqual([]);
+      expect(await theBuild(database)).toMatchObject({ state: 'done', session: 'attached', attempts: 1 });
+    });
+  });
+});
+
+/** The reason why a build became attached is in the error that its cancellation leaves. */
+async function reasonAgainstLoopback(database: FreshDatabase, url: string): Promise<string> {
+  const proxy = await startNeonProxy({ target: url });
+  onTestFinished(() => proxy.stop());
+  await handedOff(database, files, url);
+  const events: TurnEvent[] = [];
+  await turnOf(database, { url: proxy.tcpUrl, attachSeconds: 0, deadline: Date.now() + 30_500, events });
+  expect(events).toContainEqual(expect.objectContaining({ kind: 'started', session: 'attached' }));
+  const [build] = await scenarioOn(database).query<{ message: string }>(
+    `select fault ->> 'message' as message from migrations.index_build`,
+  );
+  return build?.message ?? '';
+}
+
+it('a server that trusts its own address is refused by dblink, the error says so, and the build is not lost', async () => {
+  const server = await startServer({ trusted: ['127.0.0.1'] });
+  const database = await freshDatabase(server);
+  await database.adminQuery('create extension dblink');
+  const refusal =
+    serverMajor >= 16 ? 'password or GSSAPI delegated credentials required' : 'password is required';
+  expect(await reasonAgainstLoopback(database, database.url)).toContain(
+    `the server can not connect to itself: ${refusal}`,
+  );
+});
+
+it('a server whose pg_hba.conf refuses its own address: the error says so', async () => {
+  const server = await startServer();
+  const database = await freshDatabase(server);
+  await database.adminQuery('create extension dblink');
+  const lines = [
+    `host all ${database.owner} 127.0.0.1/32 reject`,
+    'host all all samehost scram-sha-256',
+    'host all all 127.0.0.2/32 scram-sha-256',
+    '',
+  ];
+  await writeFile(join(dirname(server.logFile), 'data', 'pg_hba.conf'), lines.join('\n'));
+  await database.adminQuery('select pg_reload_conf()');
+  const url = await fromAnotherAddress(database.url, '127.0.0.2');
+  const shut = { ...database, url, query: database.adminQuery };
+  expect(await reasonAgainstLoopback(shut, url)).toMatch(
+    /the server can not connect to itself: could not establish connection \(.*pg_hba.conf rejects connection/,
+  );
+});
+
+it('a role that may use neither dblink nor temporary tables: the error says so', async () => {
+  const database = await freshDatabase();
+  await database.adminQuery(`create extension dblink; revoke temporary on database ${database.name} from public;
+    alter database ${database.name} owner to current_user; grant create on database ${database.name} to ${database.owner};
+    grant create on schema public to ${database.owner}`);
+  expect(await reasonAgainstLoopback(database, database.url)).toContain(
+    'our role may not use dblink or temporary tables: permission denied to create temporary tables',
+  );
+});

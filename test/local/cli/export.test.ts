@@ -1,0 +1,212 @@
+import { spawnSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import pg from 'pg';
+import { beforeEach, describe, expect, it, onTestFinished } from 'vitest';
+import type { ByHand, HandOperation } from '../../../local/cli/by-hand.ts';
+import { psqlScript } from '../../../local/cli/psql-script.ts';
+import { type FreshDatabase, freshDatabase } from '../../support/fresh-database.ts';
+import { folderOf, migrate, steady } from './command-line.ts';
+
+let database: FreshDatabase;
+let env: { DATABASE_URL: string };
+beforeEach(async () => {
+  database = await freshDatabase();
+  env = { DATABASE_URL: database.url };
+});
+
+const hasPsql = spawnSync('psql', ['--version']).error === undefined;
+
+function psql(script: string) {
+  const { status, stdout, stderr } = spawnSync('psql', ['-X', '-f', '-', database.url], {
+    input: script,
+    encoding: 'utf8',
+  });
+  return { status, stdout, stderr };
+}
+
+const TABLE = `create schema app;
+create table app.words (id int generated always as identity, word text, language int);
+insert into app.words (word, language) select (n % 199)::text, n from generate_series(0, 199) as n;
+create index words_old on app.words (id);
+create table app.parts (id int) partition by range (id);
+create table app.parts_1 partition of app.parts for values from (0) to (1000);`;
+
+const FILES = {
+  '2_indexes.sql': `set search_path = app;
+create index concurrently words_language on words (language) where word <> ':HOST';
+create index concurrently on words (id);
+drop index concurrently if exists words_old;
+drop index concurrently words_old;
+reindex table concurrently words;
+create index concurrently parts_id on parts (id);`,
+  '3_more.sql': `create table app.later (id int);
+create index concurrently later_id on app.later (id);
+alter table app.words add column note text;
+create index concurrently words_note on app.words (note);`,
+};
+
+async function exported(files: Readonly<Record<string, string>>): Promise<string> {
+  const file = join(folderOf({}), 'indexes.sql');
+  const flags = ['--dir', folderOf(files), '--output', file];
+  const { code, stdout, stderr } = await migrate(['export', ...flags], env);
+  expect({ code, stdout, file: stderr.includes(file) }).toEqual({ code: 0, stdout: '', file: true });
+  return readFileSync(file, 'utf8');
+}
+
+describe('migrate export', () => {
+  it('writes what can be done by hand, names what can not with the reason, and changes nothing', async () => {
+    await database.query(TABLE);
+    const { code, stdout, stderr } = await migrate(['export', '--dir', folderOf(FILES)], env);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '2 index operations, 6 left to the next up.\n' });
+    const lines = stdout.split('\n');
+    expect(lines.filter((line) => line.startsWith('-- Left out'))).toEqual([
+      '-- Left out: 2_indexes.sql:3, since it has no name by which a run could find it: give it one in the file.',
+      '-- Left out: 2_indexes.sql:5, since without IF EXISTS the run would not find the index, and fail.',
+      '-- Left out: 2_indexes.sql:6, since a run could not tell that it was done, and would do it again.',
+      '-- Left out: 2_indexes.sql:7, since its table is partitioned, and up builds the index partition by partition.',
+      '-- Left out: 3_more.sql:2, since its table does not exist yet, and the run that creates it does this too.',
+      '-- Left out: 3_more.sql:4, since 3_more.sql is to change its table first.',
+    ]);
+    expect(lines).toContain(
+      `create index concurrently "words_language" on "app"."words" (language) where word <> ':HOST';`,
+    );
+    expect(lines).toContain('drop index concurrently if exists "app"."words_old";');
+    expect(stdout).not.toContain(database.password);
+    expect(await database.query(`select from pg_namespace where nspname = 'migrations'`)).toEqual([]);
+  });
+
+  it.skipIf(!hasPsql)('gives a script that psql carries out twice, and whose indexes up adopts', async () => {
+    await database.query(TABLE);
+    const script = await exported(FILES);
+    expect(psql(script)).toEqual({
+      status: 0,
+      stdout: `1 of 2: create words_language on app.words
+  valid
+2 of 2: drop words_old on app.words
+  done
+`,
+      stderr: '',
+    });
+    expect(psql(script)).toMatchObject({
+      status: 0,
+      stdout: expect.stringContaining('  it is valid already\n'),
+    });
+    const adopted = {
+      '2_indexes.sql': FILES['2_indexes.sql'].split('\n').slice(0, 2).join('\n'),
+    };
+    const flags = ['--dir', folderOf(adopted), '--small-table-rows', '100'];
+    const up = await migrate(['up', ...flags], env);
+    expect(up.code, up.stderr).toBe(0);
+    expect(up.stdout).toContain('adopted     words_language on app.words, which was there already\n');
+  });
+
+  it.skipIf(!hasPsql)(
+    'gives a script that stops at an error, and that drops what was left INVALID',
+    async () => {
+      await database.query(TABLE);
+      const script = await exported({
+        '2_u.sql': 'create unique index concurrently words_word on app.words (word);',
+      });
+      const failed = psql(script);
+      expect(failed).toMatchObject({ status: 3, stdout: '1 of 1: create words_word on app.words\n' });
+      expect(failed.stderr).toContain('could not create unique index "words_word"');
+      await database.query('delete from app.words where language = 0');
+      expect(psql(script)).toEqual({
+        status: 0,
+        stdout: `1 of 1: create words_word on app.words
+  an earlier try left it INVALID: dropped first
+  valid
+`,
+        stderr: '',
+      });
+    },
+  );
+
+  it.skipIf(!hasPsql)(
+    'gives a script that does not touch an INVALID index which somebody may be building',
+    async () => {
+      await database.query(TABLE);
+      const script = await exported({
+        '2_u.sql': 'create unique index concurrently words_word on app.words (word);',
+      });
+      expect(psql(script).status).toBe(3);
+      const builder = new pg.Client({ connectionString: database.url });
+      await builder.connect();
+      onTestFinished(() => builder.end());
+      await builder.query('begin; lock table app.words in share update exclusive mode');
+      const beside = psql(script.replace('set lock_timeout = 0;', "set lock_timeout = '500ms';"));
+      expect(beside).toMatchObject({ status: 3, stdout: '1 of 1: create words_word on app.words\n' });
+      expect(await database.query('select from pg_index where not indisvalid')).toHaveLength(1);
+    },
+  );
+
+  it('takes over builds that were handed off, with every name resolved', async () => {
+    await database.query(TABLE);
+    const dir = folderOf({
+      '2_i.sql': 'set search_path = app;\ncreate index concurrently on words (language);',
+    });
+    const flags = ['--dir', dir];
+    await migrate(['up', '--no-wait', '--small-table-rows', '100', ...flags], env);
+    const { stdout, stderr } = await migrate(['export', ...flags], env);
+    expect(stderr).toBe('1 index operation, 0 left to the next up.\n');
+    expect(stdout).toContain(
+      '\ncreate index concurrently "words_language_idx" on "app"."words" (language);\n',
+    );
+    await database.query('create index words_language_idx on app.words (language)');
+    const up = await migrate(['up', ...flags], env);
+    expect(up.stdout).toContain('adopted     words_language_idx on app.words');
+  });
+
+  it('says so where nothing is pending', async () => {
+    const { code, stdout } = await migrate(['export', '--dir', folderOf({ '1_a.sql': '' })], env);
+    expect({ code, stdout: steady(stdout.replace(/\d{4}-\d\d-\d\d \d\d:\d\d UTC/, 'THEN')) }).toEqual({
+      code: 0,
+      stdout: `-- No index operation is pending that could be done by hand: ${database.name} on HOST as ${database.owner}, ledger in schema migrations, THEN.\n`,
+    });
+  });
+});
+
+describe('the script for psql', () => {
+  const odd: HandOperation = {
+    operation: 'create',
+    file: '1_\nselect 1;.sql',
+    line: 1,
+    schema: 'public',
+    table: 'odd',
+    index: 'a `touch /tmp/never` \'quoted\' "name" \\! ls $check$',
+    statement:
+      'create index concurrently "a `touch /tmp/never` \'quoted\' ""name"" \\! ls $check$" on odd (x) -- odd',
+    settings: [],
+    rows: 12,
+    bytes: undefined,
+  };
+  const found: ByHand = {
+    operations: [odd],
+    leftOut: [{ file: 'f\n\\! ls', line: 1, because: 'it is odd' }],
+  };
+  const script = psqlScript(found, { target: 'here\n\\! ls', at: new Date(0), smallTableRows: 100 });
+
+  it('keeps names that would be commands within quotes and comments', () => {
+    for (const line of script.split('\n')) {
+      if (line.includes('touch') && line.startsWith('\\')) expect(line).toMatch(/^\\echo '(?:[^']|'')*'$/);
+      expect(line).not.toMatch(/^\\!/);
+    }
+    expect(script).toContain('do $check1$');
+  });
+
+  it.skipIf(!hasPsql)('is carried out by psql with such names', async () => {
+    await database.query('create table odd (x int)');
+    expect(psql(script)).toMatchObject({
+      status: 0,
+      stdout: expect.stringContaining('  valid\n'),
+      stderr: '',
+    });
+    expect(
+      await database.query('select relname from pg_class where relkind = $1 and relname like $2', [
+        'i',
+        'a %',
+      ]),
+    ).toEqual([{ relname: odd.index }]);
+  });
+});

@@ -1,0 +1,100 @@
+import { spawn } from 'node:child_process';
+import { text } from 'node:stream/consumers';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, it } from 'vitest';
+import { folderOf } from '../../compiler/compile-text.ts';
+
+const root = fileURLToPath(new URL('../../..', import.meta.url));
+
+async function lint(
+  sql: string,
+  ...flags: string[]
+): Promise<{ code: number | null; out: string; error: string }> {
+  const dir = folderOf({
+    '1_words.sql': 'create table words (id bigint primary key, word text);',
+    '2_test.sql': sql,
+  });
+  const child = spawn(
+    process.execPath,
+    ['--import', 'tsx', 'local/cli/main.ts', 'lint', '--dir', dir, ...flags],
+    {
+      cwd: root,
+      env: { ...process.env, NO_COLOR: '1' },
+    },
+  );
+  const exited = new Promise<number | null>((resolve) => child.once('exit', resolve));
+  const [out, error, code] = await Promise.all([text(child.stdout), text(child.stderr), exited]);
+  return { code, out, error };
+}
+
+const WARNED = 'create index words_word on words (word);';
+
+describe('npm run migrate -- lint', () => {
+  it('says that nothing is found, and needs no database', async () => {
+    expect(await lint('alter table words add column a text;')).toEqual({
+      code: 0,
+      out: 'No findings.\n',
+      error: '',
+    });
+  });
+
+  it('shows each finding as a compiler does, and counts them', async () => {
+    const { code, out } = await lint(WARNED);
+    expect(code).toBe(0);
+    expect(out.split('\n')).toEqual([
+      '2_test.sql:1:1: warning CREATE INDEX keeps everybody from writing to words until the index is built. [plain-create-index]',
+      '    create index words_word on words (word);',
+      '    ^',
+      '  locks    words: SHARE, which blocks writes, for as long as it builds the index: about 1 s per million rows in memory',
+      '  instead',
+      '      create index concurrently words_word on words (word);',
+      '',
+      '1 warning in 1 file.',
+      '',
+    ]);
+  });
+
+  it.each([
+    ['a warning with --strict', WARNED, ['--strict'], 1],
+    ['an error', 'vacuum full words;', [], 1],
+    ['advice with --strict', 'create table a (b json);', ['--strict'], 0],
+    ['an error that a level turns off', 'vacuum full words;', ['--level', 'vacuum-full=off'], 0],
+    ['files that --since takes as they are', 'vacuum full words;', ['--since', '2'], 0],
+    ['a file that cannot be compiled', 'crate table x ();', [], 1],
+    ['a level of no rule', WARNED, ['--level', 'no-such-rule=off'], 2],
+    ['a level that is none', WARNED, ['--level', 'truncate=fatal'], 2],
+    ['a version that is none', WARNED, ['--since', 'yesterday'], 2],
+  ])('ends with the code for %s', async (_name, sql, flags, code) => {
+    expect((await lint(sql, ...flags)).code).toBe(code);
+  });
+
+  it('gives one JSON document', async () => {
+    const { out } = await lint(WARNED, '--json');
+    expect(JSON.parse(out)).toEqual({
+      ok: true,
+      errors: 0,
+      warnings: 1,
+      advice: 0,
+      findings: [
+        {
+          rule: 'plain-create-index',
+          severity: 'warning',
+          version: '2',
+          file: '2_test.sql',
+          position: { line: 1, column: 1 },
+          what: 'CREATE INDEX keeps everybody from writing to words until the index is built.',
+          instead: 'create index concurrently words_word on words (word);',
+          afterwards: null,
+          note: null,
+          lock: {
+            relation: 'words',
+            mode: 'share',
+            blocks: 'writes',
+            work: 'build',
+            duration: 'for as long as it builds the index: about 1 s per million rows in memory',
+          },
+        },
+      ],
+    });
+  });
+});

@@ -1,0 +1,48 @@
+import { describe, expect, it } from 'vitest';
+import { compileMigrations } from '../../../compiler/steps/compile-migrations.ts';
+import { QUERIES } from '../../../local/demo/queries.ts';
+
+const { migrations } = await compileMigrations('migrations');
+const operations = migrations.flatMap(({ steps }) =>
+  steps.flatMap((step) => (step.kind === 'index-operation' ? [step.operation] : [])),
+);
+
+describe('the example', () => {
+  it('has an undo file for each migration', () => {
+    expect(migrations.filter(({ undo }) => undo === undefined)).toEqual([]);
+  });
+
+  it('creates every index concurrently, and asks a query of each', () => {
+    const indexes = operations.map((operation) =>
+      operation.kind === 'create-index' ? operation.index : operation.kind,
+    );
+    expect(QUERIES.map(({ index }) => index).sort()).toEqual(indexes.sort());
+    const plain = migrations.flatMap(({ steps }) =>
+      steps.flatMap((step) =>
+        step.kind === 'transaction' ? step.statements.filter(({ kind }) => kind === 'IndexStmt') : [],
+      ),
+    );
+    expect(plain).toEqual([]);
+  });
+
+  it('mixes ordinary statements and index operations in one file', () => {
+    const kinds = migrations.find(({ name }) => name === '0007_activity')?.steps.map(({ kind }) => kind);
+    expect(kinds).toEqual(['transaction', 'index-operation', 'index-operation']);
+  });
+
+  it('locks one table of the application at a time, or it could deadlock with the application', () => {
+    for (const { steps } of migrations) {
+      for (const step of steps) {
+        if (step.kind !== 'transaction') continue;
+        const created = new Set(
+          step.statements.flatMap(({ touches }) => touches.creates.map(({ name }) => name)),
+        );
+        const changed = new Set(
+          step.statements.flatMap(({ touches }) => touches.changes.map(({ name }) => name)),
+        );
+        const existing = [...changed].filter((name) => !created.has(name));
+        expect(existing.length, existing.join(', ')).toBeLessThanOrEqual(1);
+      }
+    }
+  });
+});
