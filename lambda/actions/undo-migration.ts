@@ -62,7 +62,7 @@ export async function undoMigration(session: Session, migration: Migration, cont
           interrupted,
         });
     const tooLong = failure !== undefined && endedByDeadline(failure.fault, deadline);
-    await session.script([...(failure ? ['rollback'] : []), ...cleanSession(sessionSettings)].join(';\n'));
+    await session.execute([...(failure ? ['rollback'] : []), ...cleanSession(sessionSettings)].join(';\n'));
     if (failure === undefined) continue;
     const blockers = await blockersOf(session, step, failure);
     throw undoFailed(migration, step, { ...failure, undone, tooLong, blockers });
@@ -101,7 +101,7 @@ async function runAtomic(
         plainStatement({ ...step.operation, ifExists: true })
       : statement.text,
   );
-  const { fault, completed } = await session.script([...before, ...texts, 'commit'].join('\n;\n'));
+  const { fault, completed } = await session.execute([...before, ...texts, 'commit'].join('\n;\n'));
   if (fault === undefined) return undefined;
   return { fault, statement: statements[completed - before.length] ?? statements[0] };
 }
@@ -117,6 +117,6 @@ function noteProgress(
 function forgetMigration(ledgerSchema: string, version: string): string[] {
   return ['undo_progress', 'index_build', 'step'].map(
     (table) =>
-      `delete from ${quoteIdentifier(ledgerSchema)}.${table} where version = ${quoteLiteral(version)}`,
+      `delete from ${quoteIdentifier(ledgerSchema)}.${table} where version operator(pg_catalog.=) ${quoteLiteral(version)}`,
   );
 }

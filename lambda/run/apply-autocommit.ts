@@ -72,9 +72,9 @@ async function attempt(
     await applied();
     return undefined;
   }
-  const prepared = await session.script([...limits, ...step.settings].join(';\n'));
-  const { fault } = prepared.fault === undefined ? await session.script(step.statement.text) : prepared;
-  await session.script(cleanSession(sessionSettings).join(';\n'));
+  const prepared = await session.execute([...limits, ...step.settings].join(';\n'));
+  const { fault } = prepared.fault === undefined ? await session.execute(step.statement.text) : prepared;
+  await session.execute(cleanSession(sessionSettings).join(';\n'));
   await (fault === undefined ? applied() : sendOwn(session, forget(ledgerSchema, pending)));
   return fault;
 }

@@ -90,7 +90,7 @@ export async function withRecordedAction<T extends object>(
       await finish('done', result);
       return result;
     } catch (error) {
-      await session.script('rollback').catch(() => undefined);
+      await session.execute('rollback').catch(() => undefined);
       await finish('failed', { error: error instanceof Error ? error.message : String(error) }).catch(
         () => undefined,
       );

@@ -88,7 +88,7 @@ async function probe(session: Session, { kind, target, ledgerSchema }: Probe): P
       );
     } else {
       await client.script(LIFT_LIMITS.join(';\n'));
-      void client.script(PROBE).catch((error: unknown) => {
+      void client.execute(PROBE).catch((error: unknown) => {
         if (!(error instanceof SessionLost)) throw error;
       });
     }

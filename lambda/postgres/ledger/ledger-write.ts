@@ -5,7 +5,7 @@ import type { Session } from '../session/session.ts';
 export async function must(session: Session, text: string): Promise<void> {
   const { fault } = await session.script(text);
   if (fault === undefined) return;
-  await session.script('rollback');
+  await session.execute('rollback');
   throw new MigrationError({
     code: 'ledger-refused',
     what: 'Postgres refused to let the ledger be written.',

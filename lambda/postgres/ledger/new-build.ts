@@ -26,11 +26,12 @@ export interface NewBuild {
 
 export function insertBuild(ledgerSchema: string, build: NewBuild): string {
   const table = `${quoteIdentifier(build.schema)}.${quoteIdentifier(build.table)}`;
-  const replaced = build.index === '' ? '' : ` and c.relname = ${quoteLiteral(build.index)}`;
+  const replaced =
+    build.index === '' ? '' : ` and c.relname operator(pg_catalog.=) ${quoteLiteral(build.index)}`;
   const replaces =
     build.operation === 'reindex'
-      ? `array(select i.indexrelid from pg_catalog.pg_index i join pg_catalog.pg_class c on c.oid = i.indexrelid
-                where i.indrelid = ${quoteLiteral(table)}::pg_catalog.regclass${replaced})`
+      ? `array(select i.indexrelid from pg_catalog.pg_index i join pg_catalog.pg_class c on c.oid operator(pg_catalog.=) i.indexrelid
+                where i.indrelid operator(pg_catalog.=) ${quoteLiteral(table)}::pg_catalog.regclass${replaced})`
       : `'{}'`;
   const values = [
     quoteLiteral(build.version),

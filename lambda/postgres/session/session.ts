@@ -1,4 +1,5 @@
-import { fromDriver, SessionLost, type StatementFault } from './fault.ts';
+import { fromDriver, SessionLost, StatementFault } from './fault.ts';
+import { OWN_PATH, Question, type TypeParser } from './own-path.ts';
 
 /** What one message of many statements came to. */
 export interface ScriptOutcome {
@@ -14,10 +15,18 @@ export type TextRow = Readonly<Record<string, string | null>>;
 
 /** One database session, whichever driver carries it. */
 export interface Session {
-  /** One statement with bound values. Throws StatementFault or SessionLost. */
+  /** One statement of ours with bound values, under OWN_PATH. Throws StatementFault or SessionLost. */
   query(text: string, values?: readonly unknown[]): Promise<Record<string, unknown>[]>;
-  /** Many statements in one message and one round trip. Throws only SessionLost. */
+  /**
+   * Many statements of ours in one message and one round trip, under OWN_PATH up to the message's first COMMIT or
+   * ROLLBACK. Throws only SessionLost.
+   */
   script(text: string): Promise<ScriptOutcome>;
+  /**
+   * The same with the session's own search path, and with nothing before the text: for statements of an author's, for
+   * what can't run in a transaction, and for the ROLLBACK of one that failed.
+   */
+  execute(text: string): Promise<ScriptOutcome>;
   /** Sends lines into `copy … from stdin`: the one way of passing a value that no server logs. */
   copyIn(text: string, data: string): Promise<void>;
   /** Says goodbye and closes. Never throws. */
@@ -29,8 +38,8 @@ export interface Session {
 /** The part of pg's Client that we use; the Neon driver's Client is the same class under another socket. */
 export interface DriverClient {
   connect(): Promise<unknown>;
-  query(text: string, values: unknown[]): Promise<{ rows: Record<string, unknown>[] }>;
   query(submittable: object): unknown;
+  getTypeParser: TypeParser;
   end(): Promise<void>;
   on(event: 'error' | 'end', listener: (error: Error) => void): unknown;
   readonly connection?: { readonly stream?: { destroy(): void } };
@@ -59,10 +68,21 @@ export function sessionOver(client: DriverClient): Session {
     }
   }
 
+  function execute(text: string): Promise<ScriptOutcome> {
+    return send(() => new Promise((resolve, reject) => client.query(new Script(text, resolve, reject))));
+  }
+
   return {
-    query: (text, values = []) => send(async () => (await client.query(text, [...values])).rows),
-    script: (text) =>
-      send(() => new Promise((resolve, reject) => client.query(new Script(text, resolve, reject)))),
+    query: (text, values = []) =>
+      send(
+        () =>
+          new Promise((resolve, reject) => {
+            const parserOf: TypeParser = (type, format) => client.getTypeParser(type, format);
+            client.query(new Question({ text, values, parserOf }, resolve, reject));
+          }),
+      ),
+    script: async (text) => withoutFirst(await execute(`${OWN_PATH};\n${text}`), `${OWN_PATH};\n`.length),
+    execute,
     copyIn: (text, data) =>
       send(() => new Promise((resolve, reject) => client.query(new CopyIn(text, data, resolve, reject)))),
     async close() {
@@ -86,6 +106,16 @@ export function sessionOver(client: DriverClient): Session {
       closed = true;
       client.connection?.stream?.destroy();
     },
+  };
+}
+
+/** What the message came to without its first statement, which takes so many characters. */
+function withoutFirst({ completed, rows, fault }: ScriptOutcome, characters: number): ScriptOutcome {
+  return {
+    completed: Math.max(0, completed - 1),
+    rows: rows.slice(1),
+    fault:
+      fault?.position === undefined ? fault : new StatementFault(fault.fault, fault.position - characters),
   };
 }
 

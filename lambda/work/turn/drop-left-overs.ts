@@ -9,7 +9,7 @@ import type { IndexBuild } from '../index-build.ts';
  */
 export async function dropLeftOvers(session: Session, build: IndexBuild): Promise<boolean> {
   for (const leftOver of await leftOvers(session, build)) {
-    const { fault } = await session.script(concurrentDrop(leftOver));
+    const { fault } = await session.execute(concurrentDrop(leftOver));
     if (fault !== undefined) return false;
   }
   return true;

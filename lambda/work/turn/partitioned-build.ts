@@ -10,6 +10,7 @@ import {
 } from '../../postgres/catalog/partition-tree.ts';
 import { insertBuild } from '../../postgres/ledger/new-build.ts';
 import { partitionBuilds } from '../../postgres/ledger/partition-builds.ts';
+import { ROLE_PATH } from '../../postgres/session/own-path.ts';
 import { quoteIdentifier, quoteLiteral, quoteRelation } from '../../postgres/session/quote.ts';
 import type { Session } from '../../postgres/session/session.ts';
 import type { IndexBuild } from '../index-build.ts';
@@ -120,14 +121,13 @@ async function makeParents(
   }
   if (statements.length === 0) return undefined;
   const s = quoteIdentifier(ledgerSchema);
-  return send(session, build, [
+  const ours = [
     `update ${s}.index_build set state = 'building', attempts = attempts + 1,
             started_at = coalesce(started_at, pg_catalog.clock_timestamp()),
             first_started_at = coalesce(first_started_at, pg_catalog.clock_timestamp())
       where id = ${quoteLiteral(build.id)}`,
-    ...build.settings,
-    ...statements,
-  ]);
+  ];
+  return send(session, build, [...ours, ROLE_PATH, ...build.settings, ...statements]);
 }
 
 interface Partitions {
@@ -220,7 +220,7 @@ function partitionBuild(build: IndexBuild, node: TreeNode) {
 const FIRST_WAIT_MILLISECONDS = 200;
 const LONGEST_WAIT_MILLISECONDS = 3_000;
 
-/** One short transaction; undefined where it went through. */
+/** One short transaction, under OWN_PATH until a statement says otherwise; undefined where it went through. */
 async function send(
   session: Session,
   { turns }: IndexBuild,
@@ -231,7 +231,7 @@ async function send(
     ['begin', `set local lock_timeout = ${wait}`, ...statements, 'commit'].join('\n;\n'),
   );
   if (fault === undefined) return undefined;
-  await session.script('rollback');
+  await session.execute('rollback');
   const { sqlstate } = fault.fault;
   if (sqlstate === '55P03' || sqlstate === '40P01') return { kind: 'again' };
   return { kind: 'failed', fault: fault.fault };
