@@ -1,4 +1,4 @@
-import { type Action, parseAction } from './actions/action.ts';
+import { type ChangingAction, isChanging, parseAction, recordOf } from './actions/action.ts';
 import { performAction } from './actions/perform-action.ts';
 import {
   type CloudFormationEvent,
@@ -137,6 +137,7 @@ function askedBy({ by }: { readonly by?: string | undefined }): RunCause {
 
 async function act(event: unknown, context: LambdaContext): Promise<object> {
   const action = parseAction(event);
+  if (isChanging(action)) return change(action, context);
   switch (action.action) {
     case 'run': {
       const { runId, outcome, applied, builds, waiting } = await runAndHandOff(context, askedBy(action));
@@ -155,25 +156,16 @@ async function act(event: unknown, context: LambdaContext): Promise<object> {
       const ask = action.action === 'status' ? readStatus : planRun;
       return ask(target, { options, migrations });
     }
-    case 'retry':
-    case 'cancel':
-    case 'baseline':
-    case 'repair':
-    case 'undo':
-      return change(action, context);
     default:
       return action satisfies never;
   }
 }
 
-/** A retry needs the loop; nothing else that an operator changes does. */
-async function change(
-  action: Exclude<Action, { action: 'run' | 'status' | 'plan' }>,
-  context: LambdaContext,
-): Promise<object> {
+/** Carries out what an operator changes, and starts the loop where that left builds for it. */
+async function change(action: ChangingAction, context: LambdaContext): Promise<object> {
   const asked = await functionContext(context.getRemainingTimeInMillis());
   const answer = await performAction(action, { ...asked, cause: askedBy(action), report });
-  if (action.action === 'retry') await handOffOpenBuilds(asked, crypto.randomUUID());
+  if (recordOf(action.action).handsOff === true) await handOffOpenBuilds(asked, crypto.randomUUID());
   return answer;
 }
 
