@@ -4,7 +4,7 @@ import { SessionLost, StatementFault, sqlstate } from '../postgres/session/fault
 import { OWN_PATH } from '../postgres/session/own-path.ts';
 import { quoteRelation } from '../postgres/session/quote.ts';
 import { ASKED, findRelations, rolledBack } from '../postgres/session/rolled-back.ts';
-import type { Session } from '../postgres/session/session.ts';
+import type { NoticeListener, Session } from '../postgres/session/session.ts';
 
 export interface StepFailure {
   readonly fault: StatementFault;
@@ -20,13 +20,14 @@ export interface LoneRun {
   readonly budget: number | undefined;
   /** A former undo began this step, and nobody wrote down how it ended. */
   readonly interrupted: boolean;
+  readonly heard: NoticeListener;
 }
 
 /** A statement that no transaction takes: noted before, and after. */
 export async function runLoneStep(
   session: Session,
   step: LoneStep,
-  { started, note, budget, interrupted }: LoneRun,
+  { started, note, budget, interrupted, heard }: LoneRun,
 ): Promise<StepFailure | undefined> {
   const { statement } = step;
   await must(session, started);
@@ -39,7 +40,7 @@ export async function runLoneStep(
   const standing = interrupted ? await stands(session, step) : false;
   if (standing instanceof StatementFault) return { fault: standing, statement };
   if (!standing) {
-    const { fault } = await session.execute(statement.text);
+    const { fault } = await session.execute(statement.text, heard);
     const happened = interrupted && fault !== undefined && HAPPENED.has(fault.fault.sqlstate);
     if (fault !== undefined && !happened) {
       await dropInvalid(session, step, fault);

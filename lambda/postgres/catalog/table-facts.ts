@@ -105,7 +105,7 @@ async function countRows(
       sizes.set(table, { rows: Number(row?.rows), bytes: Number(row?.bytes) });
     }
     if (fault === undefined) break;
-    await session.execute('rollback');
+    await session.script('rollback');
     if (!UNCOUNTED.has(fault.fault.sqlstate)) throw fault;
     left = left.slice(counted + 1);
   }

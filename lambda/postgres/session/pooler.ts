@@ -16,7 +16,7 @@ export async function refuseTransactionPooler(session: Session, target: Connecti
     const outcome = await second.script('begin; select pg_catalog.pg_backend_pid() as pid');
     const other = outcome.rows[1]?.[0]?.pid;
     const after = await backendOf(session);
-    await second.execute('rollback');
+    await second.script('rollback');
     if (other !== before && after === before) return;
   } finally {
     await second.close();

@@ -18,7 +18,7 @@ export interface RolledBack {
 export async function rolledBack(session: Session, statements: readonly string[]): Promise<RolledBack> {
   const { fault, rows } = await session.script(['begin', ROLE_PATH, ...statements, 'rollback'].join('\n;\n'));
   if (fault !== undefined) {
-    await session.execute('rollback');
+    await session.script('rollback');
     return { row: undefined, fault };
   }
   return { row: rows[statements.length + 1]?.[0], fault };

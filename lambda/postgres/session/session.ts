@@ -1,4 +1,4 @@
-import { fromDriver, SessionLost, StatementFault } from './fault.ts';
+import { fromDriver, type Notice, noticeFrom, SessionLost, StatementFault } from './fault.ts';
 import { OWN_PATH, Question, type TypeParser } from './own-path.ts';
 
 /** What one message of many statements came to. */
@@ -13,6 +13,9 @@ export interface ScriptOutcome {
 
 export type TextRow = Readonly<Record<string, string | null>>;
 
+/** Hears a notice as it arrives; `completed` statements of the message were over by then. */
+export type NoticeListener = (notice: Notice, completed: number) => void;
+
 /** One database session, whichever driver carries it. */
 export interface Session {
   /** One statement of ours with bound values, under OWN_PATH. Throws StatementFault or SessionLost. */
@@ -24,9 +27,10 @@ export interface Session {
   script(text: string): Promise<ScriptOutcome>;
   /**
    * The same with the session's own search path, and with nothing before the text: for statements of an author's, for
-   * what can't run in a transaction, and for the ROLLBACK of one that failed.
+   * and for what can't run in a transaction. Nobody reads their rows, so each is dropped as it arrives; what they say by
+   * RAISE is heard.
    */
-  execute(text: string): Promise<ScriptOutcome>;
+  execute(text: string, heard?: NoticeListener): Promise<Omit<ScriptOutcome, 'rows'>>;
   /** Sends lines into `copy … from stdin`: the one way of passing a value that no server logs. */
   copyIn(text: string, data: string): Promise<void>;
   /** Says goodbye and closes. Never throws. */
@@ -42,6 +46,7 @@ export interface DriverClient {
   getTypeParser: TypeParser;
   end(): Promise<void>;
   on(event: 'error' | 'end', listener: (error: Error) => void): unknown;
+  on(event: 'notice', listener: (notice: object) => void): unknown;
   readonly connection?: { readonly stream?: { destroy(): void } };
 }
 
@@ -59,6 +64,21 @@ export function sessionOver(client: DriverClient): Session {
     lost ??= new Error('connection ended');
   });
 
+  // Messages are sent one at a time, so a notice belongs to the one under way.
+  let underWay: Script | undefined;
+  client.on('notice', (notice) => underWay?.handleNotice(noticeFrom(notice)));
+
+  function sendScript(text: string, options: ScriptOptions): Promise<ScriptOutcome> {
+    return send(
+      () =>
+        new Promise((resolve, reject) => {
+          const script = new Script(text, { ...options, resolve, reject });
+          underWay = script;
+          client.query(script);
+        }),
+    );
+  }
+
   async function send<T>(work: () => Promise<T>): Promise<T> {
     if (lost !== undefined || closed) throw new SessionLost(lost ?? new Error('the session was closed'));
     try {
@@ -68,21 +88,23 @@ export function sessionOver(client: DriverClient): Session {
     }
   }
 
-  function execute(text: string): Promise<ScriptOutcome> {
-    return send(() => new Promise((resolve, reject) => client.query(new Script(text, resolve, reject))));
-  }
-
   return {
     query: (text, values = []) =>
       send(
         () =>
           new Promise((resolve, reject) => {
+            underWay = undefined;
             const parserOf: TypeParser = (type, format) => client.getTypeParser(type, format);
             client.query(new Question({ text, values, parserOf }, resolve, reject));
           }),
       ),
-    script: async (text) => withoutFirst(await execute(`${OWN_PATH};\n${text}`), `${OWN_PATH};\n`.length),
-    execute,
+    script: async (text) => {
+      // In a transaction that failed nothing may stand before it.
+      const before = text.startsWith('rollback') ? '' : `${OWN_PATH};\n`;
+      const outcome = await sendScript(before + text, { keepsRows: true, heard: undefined });
+      return before === '' ? outcome : withoutFirst(outcome, before.length);
+    },
+    execute: (text, heard) => sendScript(text, { keepsRows: false, heard }),
     copyIn: (text, data) =>
       send(() => new Promise((resolve, reject) => client.query(new CopyIn(text, data, resolve, reject)))),
     async close() {
@@ -129,6 +151,16 @@ interface RowDescription {
   readonly fields: readonly { readonly name: string }[];
 }
 
+interface ScriptOptions {
+  readonly keepsRows: boolean;
+  readonly heard: NoticeListener | undefined;
+}
+
+interface ScriptEnd {
+  readonly resolve: (outcome: ScriptOutcome) => void;
+  readonly reject: (error: Error) => void;
+}
+
 /**
  * A simple query that counts completed statements. The driver's own query object throws its results away when
  * a statement fails, and with them the knowledge of which one it was.
@@ -137,18 +169,20 @@ class Script {
   #completed = 0;
   #columns: string[] = [];
   #rows: TextRow[][] = [[]];
-  #text: string;
-  #resolve: (outcome: ScriptOutcome) => void;
-  #reject: (error: Error) => void;
+  readonly #text: string;
+  readonly #options: ScriptOptions & ScriptEnd;
 
-  constructor(text: string, resolve: (outcome: ScriptOutcome) => void, reject: (error: Error) => void) {
+  constructor(text: string, options: ScriptOptions & ScriptEnd) {
     this.#text = text;
-    this.#resolve = resolve;
-    this.#reject = reject;
+    this.#options = options;
   }
 
   submit(connection: DriverConnection): undefined {
     connection.query(this.#text);
+  }
+
+  handleNotice(notice: Notice): void {
+    this.#options.heard?.(notice, this.#completed);
   }
 
   handleRowDescription(message: RowDescription): void {
@@ -156,6 +190,7 @@ class Script {
   }
 
   handleDataRow(message: { readonly fields: readonly (string | null)[] }): void {
+    if (!this.#options.keepsRows) return;
     const row: Record<string, string | null> = {};
     for (const [index, column] of this.#columns.entries()) row[column] = message.fields[index] ?? null;
     this.#rows[this.#completed]?.push(row);
@@ -177,13 +212,13 @@ class Script {
   handlePortalSuspended(): void {}
 
   handleReadyForQuery(): void {
-    this.#resolve({ completed: this.#completed, rows: this.#rows, fault: undefined });
+    this.#options.resolve({ completed: this.#completed, rows: this.#rows, fault: undefined });
   }
 
   handleError(error: unknown): void {
     const said = fromDriver(error);
-    if (said instanceof SessionLost) this.#reject(said);
-    else this.#resolve({ completed: this.#completed, rows: this.#rows, fault: said });
+    if (said instanceof SessionLost) this.#options.reject(said);
+    else this.#options.resolve({ completed: this.#completed, rows: this.#rows, fault: said });
   }
 }
 

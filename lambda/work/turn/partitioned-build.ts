@@ -231,7 +231,7 @@ async function send(
     ['begin', `set local lock_timeout = ${wait}`, ...statements, 'commit'].join('\n;\n'),
   );
   if (fault === undefined) return undefined;
-  await session.execute('rollback');
+  await session.script('rollback');
   const { sqlstate } = fault.fault;
   if (sqlstate === '55P03' || sqlstate === '40P01') return { kind: 'again' };
   return { kind: 'failed', fault: fault.fault };
