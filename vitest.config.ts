@@ -1,9 +1,15 @@
 import { defineConfig } from 'vitest/config';
+import { suites } from './test/suites.ts';
+
+const withServers = { globalSetup: ['test/support/global-setup.ts'] };
 
 export default defineConfig({
   test: {
-    include: ['test/**/*.test.ts'],
-    globalSetup: ['test/support/global-setup.ts'],
+    projects: [
+      { extends: true, test: { name: 'unit', include: [...suites.unit] } },
+      { extends: true, test: { name: 'story', include: [...suites.story], ...withServers } },
+      { extends: true, test: { name: 'exhaustive', include: [...suites.exhaustive], ...withServers } },
+    ],
     // The CDK's own check of a template takes each process three seconds: where it is the matter, it is switched on.
     env: { CDK_VALIDATION: 'false' },
     // On a machine that is busy otherwise, a deploy with its synthesis and a handful of threads takes its time.

@@ -6,7 +6,7 @@ export interface Figure {
   readonly who: string;
   readonly value: number;
   readonly unit: string;
-  /** What DESIGN asks for; absent for peers and for numbers that only explain others. */
+  /** The goal; absent for peers and for numbers that only explain others. */
   readonly atMost?: number;
 }
 

@@ -223,8 +223,9 @@ export class IndexBuildLoop extends Construct {
   }
 
   /**
-   * A name under /aws/vendedlogs/ keeps the account's policy for log delivery from growing with every machine. It
-   * carries the stack's id, since a retained group would stand in the way of the same stack created again.
+   * A name under /aws/vendedlogs/ keeps the account's policy for log delivery from growing with every machine. Having
+   * a name of its own, the group goes with the construct: CloudFormation keeps what is retained also where it rolls the
+   * first deploy back, and the next one would end in "already exists". What it holds, the executions' histories have.
    */
   private logGroup({ logRetention, logEncryptionKey }: IndexBuildLoopProps): logs.LogGroup {
     const stackId = Fn.select(2, Fn.split('/', Aws.STACK_ID));
@@ -232,7 +233,7 @@ export class IndexBuildLoop extends Construct {
       logGroupName: `/aws/vendedlogs/states/${Names.uniqueResourceName(this, { maxLength: 80 })}-${stackId}`,
       retention: logRetention,
       ...(logEncryptionKey === undefined ? {} : { encryptionKey: logEncryptionKey }),
-      removalPolicy: RemovalPolicy.RETAIN,
+      removalPolicy: RemovalPolicy.DESTROY,
     });
   }
 }

@@ -1,5 +1,12 @@
 import { type Duration, type Size, SizeRoundingBehavior, Token } from 'aws-cdk-lib';
-import { defaultOptions, type MigrationOptions } from '../lambda/migration/options.ts';
+import {
+  defaultOptions,
+  type MigrationOptions,
+  type OptionName,
+  type OptionRow,
+  optionRows,
+  optionTable,
+} from '../lambda/migration/options.ts';
 import { type Fault, InvalidProp } from './invalid-prop.ts';
 import type { PostgresMigrationsProps } from './postgres-migrations-props.ts';
 
@@ -14,48 +21,61 @@ export function checkProps(construct: string, props: PostgresMigrationsProps): v
 
 /** The options that the props set, in the functions' own terms; what they leave out is the functions' default. */
 export function migrationOptions(props: PostgresMigrationsProps): Partial<MigrationOptions> {
-  const options: { [Name in keyof MigrationOptions]: MigrationOptions[Name] | undefined } = {
-    ledgerSchema: props.ledgerSchema,
-    indexStrategy: props.indexStrategy,
-    smallTableRows: props.smallTableRows,
-    longestBlockSeconds: seconds(props.longestBlock),
-    dataCheckSeconds: seconds(props.dataCheckTimeout),
-    lockTimeoutSeconds: seconds(props.lockTimeout),
-    lockBudgetSeconds: seconds(props.lockBudget),
-    maxAttempts: props.maxAttempts,
-    attachSeconds: seconds(props.attach),
-    maxConcurrentTables: props.maxConcurrentTables,
-    maintenanceWorkMemMegabytes: mebibytes(props.maintenanceWorkMem),
-    parallelWorkers: props.parallelWorkers,
-    lateMigrations: props.lateMigrations,
-    missingMigrations: props.missingMigrations,
-    waitFor: props.waitFor,
-  };
-  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
+  const given = optionRows.map(([name, row]) => [name, plainValue(row, props)] as const);
+  return Object.fromEntries(given.filter(([, value]) => value !== undefined));
+}
+
+/** A prop of each option, of the type that its kind asks for: a row without one does not compile. */
+type Props = {
+  readonly [Name in OptionName as (typeof optionTable)[Name]['prop']]?: PropOf<(typeof optionTable)[Name]>;
+};
+type PropOf<Row extends OptionRow> = Row extends { of: readonly (infer Choice)[] }
+  ? Choice
+  : { schema: string; choice: string; whole: number; seconds: Duration; mebibytes: Size }[Row['kind']];
+
+/** A duration in seconds, a size in MiB, anything else as it is. */
+function plainValue(row: OptionRow, props: Props): string | number | undefined {
+  const value = props[row.prop as keyof Props];
+  if (typeof value !== 'object') return value;
+  return 'toSeconds' in value ? seconds(value) : mebibytes(value);
 }
 
 function firstFault(props: PostgresMigrationsProps): Fault | undefined {
-  const lockTimeout = seconds(props.lockTimeout) ?? defaultOptions.lockTimeoutSeconds;
+  const faults = optionRows.map(([, row]) => faultOf(row, props));
   return (
-    schemaName('ledgerSchema', props.ledgerSchema) ??
-    oneOf('indexStrategy', props.indexStrategy, ['auto', 'inline', 'concurrent']) ??
-    whole('smallTableRows', props.smallTableRows, [0, Number.MAX_SAFE_INTEGER]) ??
-    lasting('longestBlock', props.longestBlock, [0, 24 * 3600]) ??
-    lasting('dataCheckTimeout', props.dataCheckTimeout, [0, 60]) ??
-    lasting('lockTimeout', props.lockTimeout, [0.001, 60]) ??
-    lasting('lockBudget', props.lockBudget, [lockTimeout, 600]) ??
-    whole('maxAttempts', props.maxAttempts, [1, 100]) ??
-    lasting('attach', props.attach, [0, 14 * 60]) ??
-    whole('maxConcurrentTables', props.maxConcurrentTables, [1, 40]) ??
-    sized('maintenanceWorkMem', props.maintenanceWorkMem, [1, 1024 * 1024]) ??
-    whole('parallelWorkers', props.parallelWorkers, [0, 64]) ??
-    oneOf('lateMigrations', props.lateMigrations, ['apply', 'refuse']) ??
-    oneOf('missingMigrations', props.missingMigrations, ['ignore', 'refuse']) ??
-    oneOf('waitFor', props.waitFor, ['migrations', 'index-builds', 'nothing']) ??
+    faults.find((fault) => fault !== undefined) ??
     lasting('longestWait', props.longestWait, [60, 3600]) ??
     lasting('timeout', props.timeout, [60, 15 * 60]) ??
     whole('memorySize', props.memorySize, [128, 10_240])
   );
+}
+
+function faultOf(row: OptionRow, props: PostgresMigrationsProps): Fault | undefined {
+  const { prop } = row;
+  const value = plainValue(row, props);
+  if (value === undefined) return undefined;
+  switch (row.kind) {
+    case 'schema':
+      return schemaName(prop, String(value));
+    case 'choice':
+      return oneOf(prop, String(value), row.of);
+    case 'whole':
+      return whole(prop, Number(value), rangeOf(row.range, props));
+    case 'seconds':
+      return within(prop, { value: Number(value), unit: 'seconds' }, rangeOf(row.range, props));
+    case 'mebibytes':
+      return within(prop, { value: Number(value), unit: 'MiB' }, rangeOf(row.range, props));
+    default:
+      return row satisfies never;
+  }
+}
+
+function rangeOf(
+  [least, most]: readonly [OptionName | number, number],
+  props: PostgresMigrationsProps,
+): Range {
+  if (typeof least === 'number') return [least, most];
+  return [Number(plainValue(optionTable[least], props) ?? defaultOptions[least]), most];
 }
 
 type Range = readonly [least: number, most: number];
@@ -67,16 +87,18 @@ function whole(prop: string, value: number | undefined, [least, most]: Range): F
   return { prop, value, expected: `a whole number ${limit}` };
 }
 
-function lasting(prop: string, value: Duration | undefined, [least, most]: Range): Fault | undefined {
+function lasting(prop: string, value: Duration | undefined, range: Range): Fault | undefined {
   const given = seconds(value);
-  if (given === undefined || Token.isUnresolved(given) || (given >= least && given <= most)) return undefined;
-  return { prop, value: `${given} seconds`, expected: `from ${least} to ${most} seconds` };
+  return given === undefined ? undefined : within(prop, { value: given, unit: 'seconds' }, range);
 }
 
-function sized(prop: string, value: Size | undefined, [least, most]: Range): Fault | undefined {
-  const given = mebibytes(value);
-  if (given === undefined || Token.isUnresolved(given) || (given >= least && given <= most)) return undefined;
-  return { prop, value: `${given} MiB`, expected: `from ${least} to ${most} MiB` };
+function within(
+  prop: string,
+  { value, unit }: { readonly value: number; readonly unit: 'seconds' | 'MiB' },
+  [least, most]: Range,
+): Fault | undefined {
+  if (Token.isUnresolved(value) || (value >= least && value <= most)) return undefined;
+  return { prop, value: `${value} ${unit}`, expected: `from ${least} to ${most} ${unit}` };
 }
 
 function oneOf(prop: string, value: string | undefined, names: readonly string[]): Fault | undefined {

@@ -1,6 +1,7 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { basename, dirname, join, normalize } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { rooms, roomsTable } from './rooms.ts';
 
 interface Import {
   readonly file: string;
@@ -45,98 +46,10 @@ function namesTypesOnly(names: string): boolean {
   return list?.split(',').every((name) => /^\s*(?:type\s|$)/.test(name)) ?? false;
 }
 
-/**
- * The rooms, and what the code of each may import of the others. A room is a folder with all below it, less the rooms
- * that are named below it; `(entries)` are the files that stand in lambda/ itself.
- */
-const ARROWS: Readonly<Record<string, readonly string[]>> = {
-  'lambda/environment.ts': [],
-  'lambda/migration': [],
-  'lambda/work': ['lambda/migration'],
-  'lambda/postgres/session': ['lambda/migration', 'lambda/environment.ts'],
-  'lambda/postgres/ledger': ['lambda/postgres/session', 'lambda/work', 'lambda/migration'],
-  'lambda/postgres/catalog': ['lambda/postgres/session', 'lambda/work', 'lambda/migration'],
-  'lambda/postgres/build-session': [
-    'lambda/postgres/catalog',
-    'lambda/postgres/session',
-    'lambda/work',
-    'lambda/migration',
-  ],
-  'lambda/foresight': ['lambda/postgres', 'lambda/work', 'lambda/migration'],
-  'lambda/work/turn': ['lambda/postgres', 'lambda/work', 'lambda/migration'],
-  'lambda/run': ['lambda/foresight', 'lambda/postgres', 'lambda/work', 'lambda/migration'],
-  'lambda/actions': [
-    'lambda/run',
-    'lambda/foresight',
-    'lambda/work/turn',
-    'lambda/postgres',
-    'lambda/work',
-    'lambda/migration',
-  ],
-  'lambda/status': [
-    'lambda/actions',
-    'lambda/run',
-    'lambda/work/turn',
-    'lambda/postgres',
-    'lambda/work',
-    'lambda/migration',
-  ],
-  'lambda/aws': [
-    'lambda/environment.ts',
-    'lambda/postgres/session',
-    'lambda/migration',
-    'types of lambda/run',
-    'types of lambda/status',
-    'types of lambda/work/turn',
-  ],
-  'lambda/(entries)': ['lambda'],
-  'compiler/syntax': ['lambda/migration'],
-  'compiler/touches': ['compiler/syntax', 'lambda/migration'],
-  'compiler/schema': ['compiler/syntax', 'lambda/migration'],
-  'compiler/locks': ['compiler/schema', 'compiler/syntax', 'lambda/migration'],
-  'compiler/steps': [
-    'compiler/locks',
-    'compiler/schema',
-    'compiler/touches',
-    'compiler/syntax',
-    'lambda/migration',
-  ],
-  'compiler/lint': [
-    'compiler/steps',
-    'compiler/locks',
-    'compiler/schema',
-    'compiler/syntax',
-    'lambda/migration',
-    'lambda/postgres/session/quote.ts',
-  ],
-  infra: [
-    'compiler',
-    'infra/app',
-    'infra/bundle',
-    'lambda/environment.ts',
-    'lambda/aws/metric-names.ts',
-    'lambda/migration',
-    'lambda/work',
-  ],
-  'infra/app': ['infra', 'lambda/migration'],
-  'infra/bundle': ['lambda/environment.ts', 'types of lambda/migration'],
-  'local/aws': ['lambda/migration'],
-  'local/postgres': ['lambda/migration'],
-  'local/step-functions': ['local/aws', 'lambda/migration'],
-  'local/cloudformation': ['local/step-functions', 'local/aws', 'lambda/migration'],
-  'local/wire': ['local/aws', 'lambda/migration'],
-  'local/cli': ['compiler', 'lambda'],
-  'local/faults': ['local/wire', 'local/postgres', 'local/cli', 'compiler', 'lambda'],
-  'local/versions': ['local/postgres', 'lambda/migration'],
-  'local/demo': ['local', 'infra/app', 'compiler', 'lambda'],
-  bench: ['local', 'infra', 'infra/bundle', 'compiler', 'lambda'],
-  test: ['bench', 'local', 'infra', 'infra/app', 'infra/bundle', 'compiler', 'lambda'],
-};
-
-const ROOMS = Object.keys(ARROWS);
+const ROOMS = Object.keys(rooms);
 const PURE = /^lambda\/(?:migration|work)\/[^/]+\.ts$/;
 
-/** The room that a file stands in, as ARROWS names it. */
+/** The room that a file stands in, as the table of rooms names it. */
 function roomOf(file: string): string {
   if (ROOMS.includes(file)) return file;
   if (/^lambda\/[^/]+\.ts$/.test(file)) return 'lambda/(entries)';
@@ -148,7 +61,7 @@ function roomOf(file: string): string {
 function mayImport({ file, of, typesOnly }: Import): boolean {
   const [from, to] = [roomOf(file), roomOf(of)];
   if (from === to) return true;
-  return (ARROWS[from] ?? []).some((allowed) => {
+  return (rooms[from]?.imports ?? []).some((allowed) => {
     const room = allowed.replace(/^types of /, '');
     if (room !== allowed && !typesOnly) return false;
     // A room that stands in another one by itself is named by itself; lambda/work does not let in lambda/work/turn.
@@ -169,11 +82,28 @@ describe('the arrows', () => {
     expect(breaches.map(({ file, of }) => `${file} → ${of}`)).toEqual([]);
   });
 
+  it('docs/architecture.md shows the rooms as they are', () => {
+    const page = readFileSync(join(root, 'docs/architecture.md'), 'utf8');
+    expect(page.split('<!-- rooms -->\n')[1]).toBe(roomsTable());
+  });
+
+  it('docs/architecture.md and CONTRIBUTING.md name only files and folders that are there', () => {
+    const named = ['docs/architecture.md', 'CONTRIBUTING.md'].flatMap((page) =>
+      [
+        ...readFileSync(join(root, page), 'utf8').matchAll(
+          /`((?:lambda|compiler|infra|local|bench|test|docs)\/[\w./-]+)`/g,
+        ),
+      ].map(([, path = '']) => path),
+    );
+    expect(named.length).toBeGreaterThan(0);
+    expect(named.filter((path) => !existsSync(join(root, path)))).toEqual([]);
+  });
+
   it('rooms stand above each other: no room reaches itself by way of others', () => {
     const above = new Map(
       ROOMS.map((room) => [
         room,
-        ROOMS.filter((other) => other !== room && (ARROWS[room] ?? []).includes(other)),
+        ROOMS.filter((other) => other !== room && rooms[room]?.imports.includes(other)),
       ]),
     );
     const circles = ROOMS.map((room) => wayBack(room, above)).filter((way) => way !== undefined);

@@ -53,10 +53,12 @@ interface ReadMigration {
 }
 
 function readBoth(directory: string, file: MigrationFile, problems: Problem[]): ReadMigration | undefined {
-  const up = attempt(problems, () => parseMigrationFile(directory, file.file));
+  const up = attempt(problems, () => parseMigrationFile(directory, file.file, 'up'));
   const { undo: undoFile } = file;
   const undo =
-    undoFile === undefined ? undefined : attempt(problems, () => parseMigrationFile(directory, undoFile));
+    undoFile === undefined
+      ? undefined
+      : attempt(problems, () => parseMigrationFile(directory, undoFile, 'down'));
   return up === undefined ? undefined : { file, up, undo };
 }
 

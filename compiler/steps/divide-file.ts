@@ -28,7 +28,7 @@ interface OpenTransaction {
 }
 
 /**
- * Divides a file into steps (DESIGN.md, R3).
+ * Divides a file into steps.
  *
  * @throws FileRefused at a statement that has no place in a migration, or not at this place
  */

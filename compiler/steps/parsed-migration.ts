@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import type { Migration } from '../../lambda/migration/migration.ts';
 import { type Directives, readDirectives } from '../syntax/directives.ts';
+import { type FileRole, refuseDividedFile } from '../syntax/divided-file.ts';
 import { type ParsedFile, parseFile } from '../syntax/parse-file.ts';
 import { readSource } from '../syntax/source-file.ts';
 
@@ -21,7 +22,8 @@ export interface ParsedMigration {
  *
  * @throws FileRefused with the first thing that is wrong
  */
-export function parseMigrationFile(directory: string, file: string): ParsedMigrationFile {
+export function parseMigrationFile(directory: string, file: string, role: FileRole): ParsedMigrationFile {
   const parsed = parseFile(readSource(join(directory, file), file));
+  refuseDividedFile(parsed, role);
   return { ...parsed, directives: readDirectives(parsed.source, parsed.comments) };
 }

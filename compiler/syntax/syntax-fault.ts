@@ -26,8 +26,30 @@ function firstLine(message: string): string {
 
 function explain(text: string, index: number): Finding | undefined {
   return (
-    copyData(text, index) ?? metaCommand(text, index) ?? placeholder(text, index) ?? invisible(text, index)
+    copyData(text, index) ??
+    playEvolution(text, index) ??
+    metaCommand(text, index) ??
+    placeholder(text, index) ??
+    invisible(text, index)
   );
+}
+
+/** `tool`: undefined where several do it like this. */
+export function dividedBy(tool: string | undefined, index: number): Finding {
+  const how = tool === undefined ? 'This file is divided' : `This file is divided as ${tool} does it,`;
+  return {
+    index,
+    sentence: `${how} into a part to apply and a part to undo; that is not read yet.`,
+    advice:
+      'Leave the part to apply here, and move the other into a file of the same name that ends in .down.sql.',
+  };
+}
+
+/** Play takes `# --- !Ups` as well, which is no comment to PostgreSQL. */
+function playEvolution(text: string, index: number): Finding | undefined {
+  if (text[index] !== '#') return undefined;
+  const mark = /^[ \t]*#.*!(?:Ups|Downs)\b/m.exec(text);
+  return mark === null ? undefined : dividedBy('Play', mark.index + mark[0].indexOf('#'));
 }
 
 /** The lines after COPY … FROM STDIN are no SQL: the first of them is where the parser stops. */

@@ -1,8 +1,7 @@
 import { Duration, Size } from 'aws-cdk-lib';
 import { MigrationError } from '../../lambda/migration/migration-error.ts';
-import type { IndexStrategy, WaitFor } from '../../lambda/migration/options.ts';
+import { type OptionName, type OptionRow, optionRows } from '../../lambda/migration/options.ts';
 import type { PostgresMigrationsProps } from '../postgres-migrations-props.ts';
-import type { RunProps } from '../run-props.ts';
 
 /** The secret that the app looks for where nobody names one. */
 export const DEFAULT_SECRET_NAME = 'postgres-migrations/database';
@@ -46,33 +45,20 @@ function secretReference(read: ReadContext, env: NodeJS.ProcessEnv): SecretRefer
   return { kind: 'name', name: name ?? (env.DATABASE_SECRET_NAME || DEFAULT_SECRET_NAME) };
 }
 
+/** Each option is a key by its name; the construct refuses what its value can't be. */
 function options(read: ReadContext): StackContext['options'] {
-  const lockTimeout = number(read, 'lockTimeoutSeconds');
-  const lockBudget = number(read, 'lockBudgetSeconds');
-  const attach = number(read, 'attachSeconds');
-  const block = number(read, 'longestBlockSeconds');
-  const search = number(read, 'dataCheckSeconds');
-  const memory = number(read, 'maintenanceWorkMemMegabytes');
-  const given = {
-    ledgerSchema: text(read, 'ledgerSchema'),
-    // The construct refuses what is not one of the names.
-    indexStrategy: text(read, 'indexStrategy') as IndexStrategy | undefined,
-    waitFor: text(read, 'waitFor') as WaitFor | undefined,
-    smallTableRows: number(read, 'smallTableRows'),
-    maxAttempts: number(read, 'maxAttempts'),
-    maxConcurrentTables: number(read, 'maxConcurrentTables'),
-    maintenanceWorkMem: memory === undefined ? undefined : Size.mebibytes(memory),
-    parallelWorkers: number(read, 'parallelWorkers'),
-    memorySize: number(read, 'memorySize'),
-    lockTimeout: lockTimeout === undefined ? undefined : Duration.millis(lockTimeout * 1000),
-    lockBudget: lockBudget === undefined ? undefined : Duration.seconds(lockBudget),
-    longestBlock: block === undefined ? undefined : Duration.millis(block * 1000),
-    dataCheckTimeout: search === undefined ? undefined : Duration.millis(search * 1000),
-    lateMigrations: text(read, 'lateMigrations') as RunProps['lateMigrations'],
-    missingMigrations: text(read, 'missingMigrations') as RunProps['missingMigrations'],
-    attach: attach === undefined ? undefined : Duration.seconds(attach),
-  };
-  return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
+  const given = [
+    ...optionRows.map(([name, row]) => [row.prop, propOf(read, name, row)] as const),
+    ['memorySize', number(read, 'memorySize')] as const,
+  ];
+  return Object.fromEntries(given.filter(([, value]) => value !== undefined));
+}
+
+function propOf(read: ReadContext, name: OptionName, { kind }: OptionRow) {
+  if (kind === 'schema' || kind === 'choice') return text(read, name);
+  const value = number(read, name);
+  if (value === undefined || kind === 'whole') return value;
+  return kind === 'seconds' ? Duration.millis(value * 1000) : Size.mebibytes(value);
 }
 
 function text(read: ReadContext, name: string): string | undefined {

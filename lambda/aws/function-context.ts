@@ -3,7 +3,7 @@ import * as v from 'valibot';
 import { COMPILED_MIGRATIONS_FILE, environment } from '../environment.ts';
 import type { CompiledMigrations } from '../migration/migration.ts';
 import { MigrationError } from '../migration/migration-error.ts';
-import { defaultOptions, type MigrationOptions } from '../migration/options.ts';
+import { defaultOptions, type MigrationOptions, type OptionRow, optionRows } from '../migration/options.ts';
 import type { ConnectionTarget } from '../postgres/session/connection-target.ts';
 import { readSecret } from './secret.ts';
 
@@ -46,24 +46,25 @@ export function parseCompiled(text: string): CompiledMigrations {
 }
 
 const optionsSchema = v.partial(
-  v.strictObject({
-    ledgerSchema: v.pipe(v.string(), v.minLength(1)),
-    indexStrategy: v.picklist(['auto', 'inline', 'concurrent']),
-    smallTableRows: v.pipe(v.number(), v.integer(), v.minValue(0)),
-    longestBlockSeconds: v.pipe(v.number(), v.minValue(0)),
-    dataCheckSeconds: v.pipe(v.number(), v.minValue(0)),
-    lockTimeoutSeconds: v.pipe(v.number(), v.minValue(0)),
-    lockBudgetSeconds: v.pipe(v.number(), v.minValue(0)),
-    maxAttempts: v.pipe(v.number(), v.integer(), v.minValue(1)),
-    attachSeconds: v.pipe(v.number(), v.minValue(0)),
-    maxConcurrentTables: v.pipe(v.number(), v.integer(), v.minValue(1)),
-    maintenanceWorkMemMegabytes: v.pipe(v.number(), v.integer(), v.minValue(1)),
-    parallelWorkers: v.pipe(v.number(), v.integer(), v.minValue(0)),
-    lateMigrations: v.picklist(['apply', 'refuse']),
-    missingMigrations: v.picklist(['ignore', 'refuse']),
-    waitFor: v.picklist(['migrations', 'index-builds', 'nothing']),
-  }),
+  v.strictObject(Object.fromEntries(optionRows.map(([name, row]) => [name, schemaOf(row)]))),
 );
+
+/** What the construct refuses for a person's sake (a lock timeout of a day) a function takes. */
+function schemaOf(row: OptionRow) {
+  switch (row.kind) {
+    case 'schema':
+      return v.pipe(v.string(), v.minLength(1));
+    case 'choice':
+      return v.picklist(row.of);
+    case 'seconds':
+      return v.pipe(v.number(), v.minValue(0));
+    case 'whole':
+    case 'mebibytes':
+      return v.pipe(v.number(), v.integer(), v.minValue(Number(row.range[0])));
+    default:
+      return row satisfies never;
+  }
+}
 
 /** Options as JSON, from the environment or the command line. */
 export function parseOptions(text: string, source: string): MigrationOptions {

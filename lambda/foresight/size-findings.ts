@@ -17,7 +17,7 @@ export function sizeFindings(
 ): readonly DeployFinding[] {
   return asked.flatMap(({ pending, statement, check }) => {
     const facts = knowledge.of(check.relation, pending.step.settings);
-    // R5's line: what it calls small is done in a moment.
+    // A table that counts as small is done in a moment.
     if (facts?.kind !== 'present' || facts.rows <= smallTableRows) return [];
     const seconds = workSeconds(check.work, facts.bytes);
     // Of a table whose size can't be had nobody can say that it takes a blink.

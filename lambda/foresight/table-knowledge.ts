@@ -142,7 +142,7 @@ export function asksOfTables(step: Step): boolean {
   return relationsJudged(step).length > 0;
 }
 
-/** Plain CREATE INDEX, which blocks writes, for the check of R5. */
+/** Plain CREATE INDEX, which blocks writes: refused on a table that is not small. */
 function plainIndexes(step: Step): readonly Statement[] {
   if (step.kind === 'index-operation') return [];
   return statementsOf(step).filter((statement) => statement.kind === 'IndexStmt');

@@ -1,57 +1,168 @@
-/** How runs and builds behave: the construct's props, the command line's flags, as one value. */
-export interface MigrationOptions {
+/**
+ * How runs and builds behave, each option once: the construct's props, their checks, the context keys, the functions'
+ * environment and the command line's flags follow from this table.
+ */
+export const optionTable = {
   /** Schema of the ledger. @default 'migrations' */
-  readonly ledgerSchema: string;
+  ledgerSchema: { kind: 'schema', prop: 'ledgerSchema', default: 'migrations' },
   /**
    * `auto`: by the table's size. `inline`: index operations run at once, in their plain form. `concurrent`: all but
    * those on tables that the run itself created are handed off. @default 'auto'
    */
-  readonly indexStrategy: IndexStrategy;
+  indexStrategy: {
+    kind: 'choice',
+    of: ['auto', 'inline', 'concurrent'],
+    prop: 'indexStrategy',
+    default: 'auto',
+    flag: '--index-strategy <strategy>',
+    help: 'where index operations run',
+  },
   /** A table with at most so many rows is small. @default 10000 */
-  readonly smallTableRows: number;
+  smallTableRows: {
+    kind: 'whole',
+    range: [0, Number.MAX_SAFE_INTEGER],
+    prop: 'smallTableRows',
+    default: 10_000,
+    flag: '--small-table-rows <rows>',
+    help: 'a table with at most so many rows is small',
+  },
   /** Nobody may be kept from a table that is not small for longer, by the linter's estimate. @default 1 */
-  readonly longestBlockSeconds: number;
+  longestBlockSeconds: {
+    kind: 'seconds',
+    range: [0, 24 * 3600],
+    prop: 'longestBlock',
+    default: 1,
+    flag: '--longest-block <seconds>',
+    help: 'nobody may be kept longer from a table that is not small',
+  },
   /** Looking into the data for what would make a statement fail may take so long, each time; 0 leaves it. @default 5 */
-  readonly dataCheckSeconds: number;
+  dataCheckSeconds: {
+    kind: 'seconds',
+    range: [0, 60],
+    prop: 'dataCheckTimeout',
+    default: 5,
+    flag: '--data-check-seconds <seconds>',
+    help: 'each search for data that would make a statement fail',
+  },
   /** No attempt of a step waits longer for a lock; the first ones are shorter. @default 5 */
-  readonly lockTimeoutSeconds: number;
+  lockTimeoutSeconds: {
+    kind: 'seconds',
+    range: [0.001, 60],
+    prop: 'lockTimeout',
+    default: 5,
+    flag: '--lock-timeout <seconds>',
+    help: 'no attempt waits longer for a lock',
+  },
   /** A step that finds its locks taken is tried again for so long in all. @default 120 */
-  readonly lockBudgetSeconds: number;
+  lockBudgetSeconds: {
+    kind: 'seconds',
+    range: ['lockTimeoutSeconds', 600],
+    prop: 'lockBudget',
+    default: 120,
+    flag: '--lock-budget <seconds>',
+    help: 'total time that a step keeps trying for its locks',
+  },
   /** Attempts of one index build before it fails. @default 3 */
-  readonly maxAttempts: number;
+  maxAttempts: {
+    kind: 'whole',
+    range: [1, 100],
+    prop: 'maxAttempts',
+    default: 3,
+    flag: '--max-attempts <count>',
+    help: 'attempts of one index build',
+  },
   /** The turn that starts a build stays with it for so long. @default 60 */
-  readonly attachSeconds: number;
+  attachSeconds: {
+    kind: 'seconds',
+    range: [0, 14 * 60],
+    prop: 'attach',
+    default: 60,
+    flag: '--attach-seconds <seconds>',
+    help: 'a turn stays so long with a build',
+  },
   /** Tables that build side by side. @default 4 */
-  readonly maxConcurrentTables: number;
+  maxConcurrentTables: {
+    kind: 'whole',
+    range: [1, 40],
+    prop: 'maxConcurrentTables',
+    default: 4,
+    flag: '--max-concurrent-tables <count>',
+    help: 'tables that build side by side',
+  },
   /** Memory of each build, in MiB. @default by the server's size and the builds side by side */
-  readonly maintenanceWorkMemMegabytes: number | undefined;
+  maintenanceWorkMemMegabytes: {
+    kind: 'mebibytes',
+    range: [1, 1024 * 1024],
+    prop: 'maintenanceWorkMem',
+    default: undefined,
+  },
   /** Parallel workers of each build. @default by the server's size and the builds side by side */
-  readonly parallelWorkers: number | undefined;
+  parallelWorkers: { kind: 'whole', range: [0, 64], prop: 'parallelWorkers', default: undefined },
   /** Pending files that are older than the newest applied one. @default 'apply' */
-  readonly lateMigrations: 'apply' | 'refuse';
+  lateMigrations: {
+    kind: 'choice',
+    of: ['apply', 'refuse'],
+    prop: 'lateMigrations',
+    default: 'apply',
+    flag: '--late <what>',
+    help: 'pending files older than the newest applied one',
+  },
   /** Applied files that the folder lacks. @default 'ignore' */
-  readonly missingMigrations: 'ignore' | 'refuse';
+  missingMigrations: {
+    kind: 'choice',
+    of: ['ignore', 'refuse'],
+    prop: 'missingMigrations',
+    default: 'ignore',
+    flag: '--missing <what>',
+    help: 'applied files that the folder lacks',
+  },
   /** What a deploy waits for. @default 'migrations' */
-  readonly waitFor: WaitFor;
-}
+  waitFor: {
+    kind: 'choice',
+    of: ['migrations', 'index-builds', 'nothing'],
+    prop: 'waitFor',
+    default: 'migrations',
+  },
+} as const satisfies Readonly<Record<string, OptionRow>>;
 
-export type IndexStrategy = 'auto' | 'inline' | 'concurrent';
-export type WaitFor = 'migrations' | 'index-builds' | 'nothing';
+/** One option: its values, its name among the construct's props, and, where the command line has it, its flag. */
+export type OptionRow = {
+  readonly prop: string;
+  readonly flag?: string;
+  readonly help?: string;
+} & (
+  | { readonly kind: 'schema'; readonly default: string }
+  | { readonly kind: 'choice'; readonly of: readonly string[]; readonly default: string }
+  | {
+      /** Seconds may have a fraction; in the construct they are a Duration, mebibytes a Size. */
+      readonly kind: 'whole' | 'seconds' | 'mebibytes';
+      /** Least and most as the construct takes them; the name of an option stands for its value. */
+      readonly range: readonly [least: number | 'lockTimeoutSeconds', most: number];
+      /** `undefined`: found out at run time. */
+      readonly default: number | undefined;
+    }
+);
 
-export const defaultOptions: MigrationOptions = {
-  ledgerSchema: 'migrations',
-  indexStrategy: 'auto',
-  smallTableRows: 10_000,
-  longestBlockSeconds: 1,
-  dataCheckSeconds: 5,
-  lockTimeoutSeconds: 5,
-  lockBudgetSeconds: 120,
-  maxAttempts: 3,
-  attachSeconds: 60,
-  maxConcurrentTables: 4,
-  maintenanceWorkMemMegabytes: undefined,
-  parallelWorkers: undefined,
-  lateMigrations: 'apply',
-  missingMigrations: 'ignore',
-  waitFor: 'migrations',
+type Table = typeof optionTable;
+
+export type OptionName = keyof Table;
+
+/** All options as one value. */
+export type MigrationOptions = {
+  readonly [Name in OptionName]: Table[Name] extends { of: readonly (infer Choice)[] }
+    ? Choice
+    : Table[Name]['kind'] extends 'schema'
+      ? string
+      : Table[Name]['default'] extends undefined
+        ? number | undefined
+        : number;
 };
+
+export type IndexStrategy = MigrationOptions['indexStrategy'];
+export type WaitFor = MigrationOptions['waitFor'];
+
+export const optionRows = Object.entries(optionTable) as readonly (readonly [OptionName, OptionRow])[];
+
+export const defaultOptions = Object.fromEntries(
+  optionRows.map(([name, row]) => [name, row.default]),
+) as MigrationOptions;

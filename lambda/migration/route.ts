@@ -34,7 +34,7 @@ export interface RouteFacts {
 
 export type Route = 'inline' | 'hand-off';
 
-/** R5: where an index operation runs. */
+/** Where an index operation runs: within the run, or handed off to the loop. */
 export function routeOf(operation: IndexOperation, facts: RouteFacts): Route {
   if (facts.buildsPending || isWide(operation)) return 'hand-off';
   if (facts.createdByRun) return 'inline';

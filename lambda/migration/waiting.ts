@@ -15,7 +15,7 @@ export interface Wait {
 }
 
 /**
- * The build, if any, for which a step must wait (R6): its DDL touches the build's table, it names the index, it
+ * The build, if any, for which a step must wait: its DDL touches the build's table, it names the index, it
  * may need it, or nobody can see into it.
  */
 export function waitOf(

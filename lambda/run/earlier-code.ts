@@ -46,8 +46,8 @@ interface Deployments {
 
 async function deployments(session: Session, ledgerSchema: string, checksum: string): Promise<Deployments> {
   const [row] = await session.query(
-    `select coalesce(bool_or(summary ->> 'checksum' = $1 and outcome in ('done', 'waiting')), false) as before,
-            coalesce((array_agg(summary ->> 'checksum' order by started_at desc))[1] = $1, false) as newest
+    `select coalesce(pg_catalog.bool_or(summary ->> 'checksum' = $1 and outcome in ('done', 'waiting')), false) as before,
+            coalesce((pg_catalog.array_agg(summary ->> 'checksum' order by started_at desc))[1] = $1, false) as newest
        from ${quoteIdentifier(ledgerSchema)}.run
       where cause = 'cloudformation' and action = 'run' and not coalesce(summary ? 'kept', false)`,
     [checksum],

@@ -31,7 +31,7 @@ export type Decision =
   | { readonly kind: 'fail'; readonly dropFirst: boolean; readonly fault: PostgresFault };
 
 /**
- * Section 6 of the design, as a function: what is seen of one build decides what happens. The order of the rows
+ * The decision table of docs/architecture.md as a function: what is seen of one build decides what happens. The order of the rows
  * matters. A valid index ends the build whoever made it; a live builder is never touched; only then do recorded
  * faults and the number of attempts count.
  */

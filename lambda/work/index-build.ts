@@ -44,7 +44,7 @@ export interface IndexBuild {
   readonly attemptOutcome: AttemptOutcome | undefined;
 }
 
-/** Where the build's statement lives (DESIGN.md section 5). */
+/** Where the build's statement lives. */
 export type SessionKind = 'loopback' | 'orphan' | 'attached';
 
 export type AttemptOutcome =

@@ -3,7 +3,13 @@ import { type Command, InvalidArgumentError, Option } from 'commander';
 import { compileLinted, type Levels } from '../../compiler/lint/lint-migrations.ts';
 import type { CompiledMigrations } from '../../lambda/migration/migration.ts';
 import { MigrationError } from '../../lambda/migration/migration-error.ts';
-import { defaultOptions, type IndexStrategy, type MigrationOptions } from '../../lambda/migration/options.ts';
+import {
+  defaultOptions,
+  type MigrationOptions,
+  type OptionName,
+  type OptionRow,
+  optionRows,
+} from '../../lambda/migration/options.ts';
 import {
   type ConnectionTarget,
   parseConnectionUrl,
@@ -13,28 +19,14 @@ import { type ExitCode, exitCode } from './exit-code.ts';
 import { Interrupted } from './interruption.ts';
 import { levelOption } from './lint-level.ts';
 
-/** What every verb that works on a database takes. */
-export interface DatabaseFlags extends RunFlags {
+/** What every verb that works on a database takes, and the flags of options that some verbs take. */
+export interface DatabaseFlags {
   readonly dir: string;
   readonly databaseUrl?: string;
   readonly schema: string;
   readonly json?: boolean;
-}
-
-/** Absent for verbs that don't take them. */
-interface RunFlags {
-  readonly indexStrategy?: IndexStrategy;
-  readonly smallTableRows?: number;
   readonly level?: Levels;
-  readonly longestBlock?: number;
-  readonly dataCheckSeconds?: number;
-  readonly late?: MigrationOptions['lateMigrations'];
-  readonly missing?: MigrationOptions['missingMigrations'];
-  readonly lockTimeout?: number;
-  readonly lockBudget?: number;
-  readonly maxAttempts?: number;
-  readonly attachSeconds?: number;
-  readonly maxConcurrentTables?: number;
+  readonly [flag: string]: unknown;
 }
 
 /** What the flags lead to. */
@@ -51,7 +43,7 @@ export const PATIENCE_SECONDS = 10;
 export const DEFAULT_DIRECTORY = 'migrations';
 
 /** Nothing ends this process before its builds are over, so a turn stays with them, and progress is seen at once. */
-const ATTACH_SECONDS = 86_400;
+const commandLineOptions: MigrationOptions = { ...defaultOptions, attachSeconds: 86_400 };
 
 export function withDatabaseFlags(command: Command): Command {
   return command
@@ -64,54 +56,19 @@ export function withJson(command: Command): Command {
   return command.option('--json', 'one JSON document as the last line of standard output');
 }
 
-/** What a verb takes that runs migrations, or says what a run would do. */
+/** What a verb takes that runs migrations, or says what a run would do: each option that has a flag. */
 export function withRunFlags(command: Command): Command {
-  const d = defaultOptions;
-  return command
-    .addOption(
-      new Option('--index-strategy <strategy>', 'where index operations run')
-        .choices(['auto', 'inline', 'concurrent'])
-        .default(d.indexStrategy),
-    )
-    .option(
-      '--small-table-rows <rows>',
-      'a table with at most so many rows is small',
-      whole,
-      d.smallTableRows,
-    )
-    .option(
-      '--longest-block <seconds>',
-      'nobody may be kept longer from a table that is not small',
-      seconds,
-      d.longestBlockSeconds,
-    )
-    .option(
-      '--data-check-seconds <seconds>',
-      'each search for data that would make a statement fail',
-      seconds,
-      d.dataCheckSeconds,
-    )
-    .option('--lock-timeout <seconds>', 'no attempt waits longer for a lock', seconds, d.lockTimeoutSeconds)
-    .option('--lock-budget <seconds>', 'a step asks for its locks so long', seconds, d.lockBudgetSeconds)
-    .option('--max-attempts <count>', 'attempts of one index build', positive, d.maxAttempts)
-    .option('--attach-seconds <seconds>', 'a turn stays so long with a build', seconds, ATTACH_SECONDS)
-    .option(
-      '--max-concurrent-tables <count>',
-      'tables that build side by side',
-      positive,
-      d.maxConcurrentTables,
-    )
-    .addOption(
-      new Option('--late <what>', 'pending files older than the newest applied one')
-        .choices(['apply', 'refuse'])
-        .default(d.lateMigrations),
-    )
-    .addOption(
-      new Option('--missing <what>', 'applied files that the folder lacks')
-        .choices(['ignore', 'refuse'])
-        .default(d.missingMigrations),
-    )
-    .addOption(levelOption());
+  for (const [name, row] of optionRows) {
+    if (row.flag !== undefined) command.addOption(flagOf(row.flag, name, row));
+  }
+  return command.addOption(levelOption());
+}
+
+function flagOf(flag: string, name: OptionName, row: OptionRow): Option {
+  const option = new Option(flag, row.help).default(commandLineOptions[name]);
+  if (row.kind === 'choice') return option.choices(row.of);
+  if (row.kind === 'seconds') return option.argParser(seconds);
+  return option.argParser(row.kind === 'whole' && row.range[0] === 1 ? positive : whole);
 }
 
 export const DATABASE_HELP = `
@@ -140,22 +97,11 @@ export async function ask(flags: DatabaseFlags): Promise<Asked> {
 }
 
 function optionsOf(flags: DatabaseFlags): MigrationOptions {
-  const d = defaultOptions;
-  return {
-    ...d,
-    ledgerSchema: flags.schema,
-    indexStrategy: flags.indexStrategy ?? d.indexStrategy,
-    smallTableRows: flags.smallTableRows ?? d.smallTableRows,
-    longestBlockSeconds: flags.longestBlock ?? d.longestBlockSeconds,
-    dataCheckSeconds: flags.dataCheckSeconds ?? d.dataCheckSeconds,
-    lateMigrations: flags.late ?? d.lateMigrations,
-    missingMigrations: flags.missing ?? d.missingMigrations,
-    lockTimeoutSeconds: flags.lockTimeout ?? d.lockTimeoutSeconds,
-    lockBudgetSeconds: flags.lockBudget ?? d.lockBudgetSeconds,
-    maxAttempts: flags.maxAttempts ?? d.maxAttempts,
-    attachSeconds: flags.attachSeconds ?? ATTACH_SECONDS,
-    maxConcurrentTables: flags.maxConcurrentTables ?? d.maxConcurrentTables,
-  };
+  const given = optionRows.flatMap(([name, row]) => {
+    const value = row.flag === undefined ? undefined : flags[new Option(row.flag).attributeName()];
+    return value === undefined ? [] : [[name, value] as const];
+  });
+  return { ...commandLineOptions, ...Object.fromEntries(given), ledgerSchema: flags.schema };
 }
 
 /** Where a verb works; never with the password. */

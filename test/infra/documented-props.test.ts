@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
+import { optionRows } from '../../lambda/migration/options.ts';
 
 const read = (file: string): string => readFileSync(new URL(`../../${file}`, import.meta.url), 'utf8');
 
@@ -29,9 +30,8 @@ describe('the table of props', () => {
 
 describe('the context of the repository’s own app', () => {
   it('is documented, key by key', () => {
-    const keys = [...read('infra/app/stack-context.ts').matchAll(/(?:text|number)\(read, '(\w+)'\)/g)].map(
-      ([, name = '']) => name,
-    );
+    const others = [...read('infra/app/stack-context.ts').matchAll(/(?:text|number)\(read, '(\w+)'\)/g)];
+    const keys = [...others.map(([, name = '']) => name), ...optionRows.map(([name]) => name)];
     const [, section = ''] = read('docs/using-the-construct.md').split('\n## The app of this repository\n');
     expect(keys.length).toBeGreaterThan(10);
     expect([...new Set(keys)].filter((key) => !section.includes(`\`${key}\``))).toEqual([]);

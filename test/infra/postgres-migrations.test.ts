@@ -81,8 +81,13 @@ describe('the functions', () => {
     const groups = template.findResources('AWS::Logs::LogGroup');
     expect(Object.keys(groups)).toHaveLength(5);
     for (const group of Object.values(groups)) {
-      expect(group).toMatchObject({ DeletionPolicy: 'Retain', Properties: { RetentionInDays: 7 } });
+      expect(group).toMatchObject({ Properties: { RetentionInDays: 7 } });
     }
+    const retained = Object.keys(groups).filter((id) => groups[id]?.DeletionPolicy === 'Retain');
+    expect(retained).toHaveLength(4);
+    expect(Object.keys(groups).filter((id) => !retained.includes(id))).toEqual([
+      expect.stringMatching(/IndexBuildLoopLogs/),
+    ]);
   });
 });
 

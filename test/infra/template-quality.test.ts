@@ -2,9 +2,11 @@ import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { App, Stack } from 'aws-cdk-lib';
 import { Template } from 'aws-cdk-lib/assertions';
+import * as ec2 from 'aws-cdk-lib/aws-ec2';
 import * as kms from 'aws-cdk-lib/aws-kms';
 import * as lambda from 'aws-cdk-lib/aws-lambda';
 import * as secretsmanager from 'aws-cdk-lib/aws-secretsmanager';
+import * as sns from 'aws-cdk-lib/aws-sns';
 import { describe, expect, it } from 'vitest';
 import { PostgresMigrations } from '../../infra/postgres-migrations.ts';
 import {
@@ -74,6 +76,40 @@ describe('the template', () => {
         KmsKeyId: { 'Fn::GetAtt': [expect.stringMatching(/^Key/), 'Arn'] },
       });
     }
+  });
+});
+
+/** What CloudFormation names a resource by, where the template does not leave that to it. */
+function ownNames({ Properties = {} }: { readonly Properties?: Record<string, unknown> }): string[] {
+  return Object.keys(Properties).filter((key) => /(?:Name|Alias|Identifier)$/.test(key));
+}
+
+describe('after a deploy that failed, or a construct that was removed', () => {
+  it('nothing with a name of its own is left to stand in the way of the next one', () => {
+    const { stack, secret } = newStack();
+    const vpc = new ec2.Vpc(stack, 'Vpc', { maxAzs: 2 }) as ec2.IVpc;
+    new PostgresMigrations(stack, 'Migrations', {
+      migrations: migrationsFolder(),
+      secret,
+      vpc,
+      logEncryptionKey: new kms.Key(stack, 'Key') as kms.IKey,
+      alarmTopic: new sns.Topic(stack, 'Alarms') as sns.ITopic,
+      preflightHook: {},
+    });
+    const all = Object.entries(
+      Template.fromStack(stack).toJSON().Resources as Record<
+        string,
+        { DeletionPolicy?: string; UpdateReplacePolicy?: string; Properties?: Record<string, unknown> }
+      >,
+    ).filter(([id]) => id.startsWith('Migrations'));
+    const kept = all.filter(
+      ([, { DeletionPolicy = 'Delete', UpdateReplacePolicy = 'Delete' }]) =>
+        DeletionPolicy !== 'Delete' || UpdateReplacePolicy !== 'Delete',
+    );
+    // The functions' logs outlive the stack, under names that CloudFormation makes anew.
+    expect(kept.length).toBeGreaterThan(0);
+    expect(kept.flatMap(([id, resource]) => ownNames(resource).map((name) => `${id}.${name}`))).toEqual([]);
+    expect(all.flatMap(([, resource]) => ownNames(resource))).toContain('LogGroupName');
   });
 });
 

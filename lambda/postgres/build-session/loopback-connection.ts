@@ -98,12 +98,12 @@ async function connectSecretly(
   const d = quoteIdentifier(dblinkSchema);
   const { fault: refused } = await session.script(
     `drop table if exists pg_temp.loopback_connection;
-create temporary table loopback_connection (conninfo text)`,
+create temporary table loopback_connection (conninfo pg_catalog.text)`,
   );
   if (refused !== undefined) return refused;
   await session.copyIn('copy pg_temp.loopback_connection (conninfo) from stdin', `${copyText(text)}\n`);
   const { fault } = await session.script(
-    `select ${d}.dblink_connect(${quoteLiteral(link)}, conninfo) from pg_temp.loopback_connection;
+    `select ${d}.dblink_connect(${quoteLiteral(link)}::pg_catalog.text, conninfo) from pg_temp.loopback_connection;
 drop table pg_temp.loopback_connection`,
   );
   if (fault !== undefined) await session.script('drop table if exists pg_temp.loopback_connection');

@@ -5,7 +5,7 @@ import { quoteIdentifier, quoteLiteral } from '../session/quote.ts';
 import type { Session } from '../session/session.ts';
 import { LIFT_LIMITS } from './build-settings.ts';
 import { findDblink, type LoopbackRefused, loopbackConninfo, openLoopback } from './loopback-connection.ts';
-import { ensureSupervisor, LOOPBACK_SETTING } from './supervisor.ts';
+import { ensureSupervisor, LOOPBACK_SETTING, SUPERVISOR_SETTINGS } from './supervisor.ts';
 
 export interface LoopbackStart {
   readonly build: IndexBuild;
@@ -43,12 +43,16 @@ export async function startLoopback(
     link,
     applicationName: supervisor,
     settings: {
+      ...SUPERVISOR_SETTINGS,
       [LOOPBACK_SETTING]: await loopbackConninfo(session, { target, applicationName: builder, settings: {} }),
     },
   });
   if (refused !== undefined) return refused;
   const own = [...LIFT_LIMITS, ...settings].map(quoteLiteral).join(', ');
-  const call = `call ${quoteIdentifier(ledgerSchema)}.supervise_build(${build.id}, ${attempt}, array[${own}]::text[])`;
-  await session.query(`select ${d}.dblink_send_query($1, $2)`, [link, call]);
+  const call = `call ${quoteIdentifier(ledgerSchema)}.supervise_build(${build.id}::pg_catalog.int8, ${attempt}::pg_catalog.int4, array[${own}]::pg_catalog.text[])`;
+  await session.query(`select ${d}.dblink_send_query($1::pg_catalog.text, $2::pg_catalog.text)`, [
+    link,
+    call,
+  ]);
   return undefined;
 }

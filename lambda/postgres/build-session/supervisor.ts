@@ -4,8 +4,10 @@ import type { Session } from '../session/session.ts';
 
 /** Custom setting that carries the connection string into the supervisor's session; never part of a query text. */
 export const LOOPBACK_SETTING = 'migrations.loopback';
+/** Settings that the supervisor's session begins with. */
+export const SUPERVISOR_SETTINGS = { search_path: 'pg_catalog' };
 /** Name of the supervisor's connection to the build session. */
-const BUILD_CONNECTION = 'build';
+const BUILD_CONNECTION = `'build'::pg_catalog.text`;
 
 /**
  * The supervisor: a procedure that runs in a session of its own, opens the build session over dblink, and waits for
@@ -13,6 +15,10 @@ const BUILD_CONNECTION = 'build';
  * writes the outcome to the ledger in Postgres's own words, long after whoever called it is gone.
  *
  * Every exception is caught, and query_canceled by its name: `others` leaves it out.
+ *
+ * Whatever runs in its session could read the connection string. So the session begins with a search path of
+ * pg_catalog alone (SUPERVISOR_SETTINGS): anybody who may create objects in the database could else slip in a function
+ * or an operator of his own. And the string is taken out of the setting as soon as it was used.
  *
  * Step by step: claim the attempt (a second supervisor of the same attempt finds it claimed and leaves); open the
  * build session and give it the file's settings; send the statement; look, commit, sleep; store the outcome.
@@ -24,9 +30,10 @@ export function supervisorDefinition(ledgerSchema: string, dblinkSchema: string)
 declare
   claimed bigint;
   wanted ${s}.index_build;
-  setting text;
-  pause double precision := 0.02;
-  said_sqlstate text; said_message text; said_detail text; said_hint text; said_context text;
+  setting pg_catalog.text;
+  pause pg_catalog.float8 := 0.02;
+  said_sqlstate pg_catalog.text; said_message pg_catalog.text; said_detail pg_catalog.text;
+  said_hint pg_catalog.text; said_context pg_catalog.text;
 begin
   update ${s}.index_build set supervisor_pid = pg_catalog.pg_backend_pid()
    where id = build and attempts = attempt and state = 'building' and supervisor_pid is null
@@ -35,17 +42,18 @@ begin
   commit;
   begin
     select * into wanted from ${s}.index_build where id = build;
-    perform ${d}.dblink_connect('${BUILD_CONNECTION}', pg_catalog.current_setting('${LOOPBACK_SETTING}'));
+    perform ${d}.dblink_connect(${BUILD_CONNECTION}, pg_catalog.current_setting('${LOOPBACK_SETTING}'));
+    perform pg_catalog.set_config('${LOOPBACK_SETTING}', '', false);
     foreach setting in array wanted.settings loop
-      perform ${d}.dblink_exec('${BUILD_CONNECTION}', setting);
+      perform ${d}.dblink_exec(${BUILD_CONNECTION}, setting);
     end loop;
     foreach setting in array settings loop
-      perform ${d}.dblink_exec('${BUILD_CONNECTION}', setting);
+      perform ${d}.dblink_exec(${BUILD_CONNECTION}, setting);
     end loop;
     update ${s}.index_build b set builder_pid = r.pid
-      from ${d}.dblink('${BUILD_CONNECTION}', 'select pg_catalog.pg_backend_pid()') as r (pid int) where b.id = build;
-    if ${d}.dblink_send_query('${BUILD_CONNECTION}', wanted.statement) <> 1 then
-      raise exception 'the statement could not be sent: %', ${d}.dblink_error_message('${BUILD_CONNECTION}');
+      from ${d}.dblink(${BUILD_CONNECTION}, 'select pg_catalog.pg_backend_pid()'::pg_catalog.text) as r (pid int) where b.id = build;
+    if ${d}.dblink_send_query(${BUILD_CONNECTION}, wanted.statement) <> 1 then
+      raise exception 'the statement could not be sent: %', ${d}.dblink_error_message(${BUILD_CONNECTION});
     end if;
   exception when query_canceled or others then
     get stacked diagnostics said_sqlstate = returned_sqlstate, said_message = message_text,
@@ -57,15 +65,15 @@ begin
     return;
   end;
   commit;
-  while ${d}.dblink_is_busy('${BUILD_CONNECTION}') = 1 loop
+  while ${d}.dblink_is_busy(${BUILD_CONNECTION}) = 1 loop
     commit;
     perform pg_catalog.pg_sleep(pause);
     commit;
-    pause := least(pause * 1.3, 0.5);
+    pause := least(pause * 1.3::pg_catalog.float8, 0.5::pg_catalog.float8);
   end loop;
   commit;
   begin
-    perform status from ${d}.dblink_get_result('${BUILD_CONNECTION}') as result (status text);
+    perform status from ${d}.dblink_get_result(${BUILD_CONNECTION}) as result (status pg_catalog.text);
     update ${s}.index_build set attempt_outcome = '{"kind": "succeeded"}' where id = build and attempts = attempt;
   exception when query_canceled or others then
     get stacked diagnostics said_sqlstate = returned_sqlstate, said_message = message_text,
@@ -76,9 +84,9 @@ begin
      where id = build and attempts = attempt;
   end;
   commit;
-  perform ${d}.dblink_disconnect('${BUILD_CONNECTION}');
+  perform ${d}.dblink_disconnect(${BUILD_CONNECTION});
 end`;
-  return `create or replace procedure ${s}.supervise_build(build bigint, attempt int, settings text[])
+  return `create or replace procedure ${s}.supervise_build(build bigint, attempt int, settings pg_catalog.text[])
 language plpgsql as ${quoteLiteral(body)}`;
 }
 

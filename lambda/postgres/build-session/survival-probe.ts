@@ -83,7 +83,7 @@ async function probe(session: Session, { kind, target, ledgerSchema }: Probe): P
       });
       if (refused !== undefined) return { survives: false, because: refused.because };
       await client.query(
-        `select ${quoteIdentifier((await findDblink(client, ledgerSchema)) ?? ledgerSchema)}.dblink_send_query($1, $2)`,
+        `select ${quoteIdentifier((await findDblink(client, ledgerSchema)) ?? ledgerSchema)}.dblink_send_query($1::pg_catalog.text, $2::pg_catalog.text)`,
         ['probe', PROBE],
       );
     } else {

@@ -127,7 +127,7 @@ export async function primaryKeyOf(
     ...settings,
     `select pg_catalog.json_agg(a.attname order by key.ordinal) as columns
   from pg_catalog.pg_index i
- cross join unnest(i.indkey::int2[]) with ordinality as key (attnum, ordinal)
+ cross join pg_catalog.unnest(i.indkey::pg_catalog.int2[]) with ordinality as key (attnum, ordinal)
   join pg_catalog.pg_attribute a on a.attrelid = i.indrelid and a.attnum = key.attnum
  where i.indisprimary and i.indrelid = pg_catalog.to_regclass(${quoteLiteral(quoteRelation(relation))})`,
   ]);

@@ -52,7 +52,7 @@ async function findTables(
                 'ordinal', asked.ordinal - 1, 'schema', n.nspname, 'table', t.relname, 'kind', t.relkind,
                 -- As ANALYZE last saw it: pg_table_size() would wait for a lock on the table.
                 'bytes', greatest(t.relpages, 0) * pg_catalog.current_setting('block_size')::bigint)) as found
-         from unnest(array[${names}]::text[]) with ordinality as asked (name, ordinal)
+         from pg_catalog.unnest(array[${names}]::pg_catalog.text[]) with ordinality as asked (name, ordinal)
          join pg_catalog.pg_class c on c.oid = pg_catalog.to_regclass(asked.name)
          left join pg_catalog.pg_index i on i.indexrelid = c.oid
          join pg_catalog.pg_class t on t.oid = coalesce(i.indrelid, c.oid)

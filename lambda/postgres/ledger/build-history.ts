@@ -5,7 +5,7 @@ import type { Session } from '../session/session.ts';
 export async function buildRate(session: Session, ledgerSchema: string): Promise<number | undefined> {
   const [row] = await session.query(
     `select pg_catalog.percentile_cont(0.5) within group (
-              order by table_bytes / greatest(0.1, extract(epoch from finished_at - first_started_at)))::float8 as rate
+              order by table_bytes::numeric / greatest(0.1, extract(epoch from finished_at - first_started_at)))::float8 as rate
        from ${quoteIdentifier(ledgerSchema)}.index_build
       where state = 'done' and not adopted and operation = 'create' and table_bytes > 0
         and first_started_at is not null`,

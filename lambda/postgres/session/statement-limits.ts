@@ -5,10 +5,11 @@ import { type StatementFault, sqlstate } from './fault.ts';
  * file has set stays.
  */
 export function statementTimeout(budgetMilliseconds: number): string {
-  return `select pg_catalog.set_config('statement_timeout', greatest(1, least(
-  nullif(extract(epoch from pg_catalog.current_setting('statement_timeout')::interval) * 1000, 0),
-  ${Math.floor(budgetMilliseconds)} - extract(epoch from pg_catalog.clock_timestamp() - pg_catalog.statement_timestamp()) * 1000
-))::bigint::text, true)`;
+  return `select pg_catalog.set_config('statement_timeout', greatest(1::numeric, least(
+  case when pg_catalog.current_setting('statement_timeout') operator(pg_catalog.<>) '0'::pg_catalog.text
+       then extract(epoch from pg_catalog.current_setting('statement_timeout')::interval) operator(pg_catalog.*) 1000::numeric end,
+  ${Math.floor(budgetMilliseconds)}::numeric operator(pg_catalog.-) (extract(epoch from pg_catalog.clock_timestamp() operator(pg_catalog.-) pg_catalog.statement_timestamp()) operator(pg_catalog.*) 1000::numeric)
+))::bigint::pg_catalog.text, true)`;
 }
 
 /** The statement was ended because the time of the function was over, not by a limit of its own or a person. */

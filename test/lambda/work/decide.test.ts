@@ -88,7 +88,7 @@ describe('whatever is seen', () => {
   });
 });
 
-/** The rows of the table in section 6 of the design, each over all that it does not mention. */
+/** The rows of the table in docs/architecture.md, each over all that it does not mention. */
 describe('the decision table', () => {
   const missing = ({ index }: Seen): boolean => index.kind === 'absent' || index.kind === 'invalid';
 
