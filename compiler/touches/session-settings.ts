@@ -84,7 +84,8 @@ export function changesStrings(tree: Node): boolean {
   let changes = false;
   walk(tree, (object) => {
     const call = 'funcname' in object ? (object as FuncCall) : undefined;
-    const named = call !== undefined && isSetConfig(call) && isStrings(constantOf(call.args?.[0])?.sval?.sval);
+    const named =
+      call !== undefined && isSetConfig(call) && isStrings(constantOf(call.args?.[0])?.sval?.sval);
     changes ||= named && !isTrue(call?.args?.[1]);
     return !changes;
   });
@@ -110,7 +111,8 @@ export function settingsNamed(tree: Node): (string | undefined)[] {
   const names: (string | undefined)[] = [];
   walk(tree, (object) => {
     const call = 'funcname' in object ? (object as FuncCall) : undefined;
-    if (call !== undefined && isSetConfig(call)) names.push(constantOf(call.args?.[0])?.sval?.sval?.toLowerCase());
+    if (call !== undefined && isSetConfig(call))
+      names.push(constantOf(call.args?.[0])?.sval?.sval?.toLowerCase());
     return true;
   });
   return names;
@@ -181,7 +183,13 @@ function callMayLast(call: FuncCall): boolean {
 }
 
 /** Kinds that nobody can see into, or whose matter it is to change settings. */
-const CHANGING: ReadonlySet<string> = new Set(['CallStmt', 'DiscardStmt', 'DoStmt', 'ExecuteStmt', 'VariableSetStmt']);
+const CHANGING: ReadonlySet<string> = new Set([
+  'CallStmt',
+  'DiscardStmt',
+  'DoStmt',
+  'ExecuteStmt',
+  'VariableSetStmt',
+]);
 
 /**
  * Whether settings may differ once it ran, be it for the rest of its transaction only: the limits of the migrator are

@@ -35,6 +35,7 @@ export async function performAction(action: ChangingAction, request: RunRequest)
       read,
       runId: row.id,
       sessionSettings: sessionSettingsOf(options),
+      lockTimeoutSeconds: options.lockTimeoutSeconds,
       deadline: request.deadline,
       report: request.report,
     };
@@ -42,7 +43,7 @@ export async function performAction(action: ChangingAction, request: RunRequest)
       case 'retry':
         return retryBuilds(session, ledgerSchema, action.index);
       case 'cancel':
-        return cancel(session, ledgerSchema, action.index);
+        return cancel(session, { ledgerSchema, own: context.sessionSettings }, action.index);
       case 'baseline':
         return baseline(session, action, context);
       case 'repair':

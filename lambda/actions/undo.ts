@@ -13,6 +13,7 @@ export interface UndoContext {
   readonly migrations: CompiledMigrations;
   readonly read: LedgerRead;
   readonly sessionSettings: readonly string[];
+  readonly lockTimeoutSeconds: number;
   readonly deadline: number | undefined;
   readonly report: (event: RunEvent) => void;
 }
