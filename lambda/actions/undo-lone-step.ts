@@ -3,7 +3,7 @@ import { must } from '../postgres/ledger/ledger-write.ts';
 import { cleanSession } from '../postgres/session/author-settings.ts';
 import { SessionLost, type StatementFault, sqlstate } from '../postgres/session/fault.ts';
 import { quoteRelation } from '../postgres/session/quote.ts';
-import type { Session } from '../postgres/session/session.ts';
+import type { NoticeListener, Session } from '../postgres/session/session.ts';
 import { limitsAgain } from '../postgres/session/statement-limits.ts';
 
 export interface StepFailure {
@@ -24,16 +24,17 @@ export interface LoneRun {
   readonly lockMilliseconds: number;
   /** Settings that the session began with. */
   readonly own: readonly string[];
+  readonly heard: NoticeListener;
 }
 
 /** A statement that no transaction takes: noted before, and after. */
 export async function runLoneStep(
   session: Session,
   step: LoneStep,
-  { started, note, budget, interrupted, lockMilliseconds, own }: LoneRun,
+  { started, note, own, ...run }: LoneRun,
 ): Promise<StepFailure | undefined> {
   await must(session, started);
-  const failure = await attempt(session, step, { budget, interrupted, lockMilliseconds });
+  const failure = await attempt(session, step, run);
   // The ledger is ours, and not the role's that the file has taken on.
   await session.script(cleanSession(own).join(';\n'));
   if (failure === undefined) await must(session, ['begin', ...note, 'commit'].join(';\n'));
@@ -44,7 +45,7 @@ export async function runLoneStep(
 async function attempt(
   session: Session,
   step: LoneStep,
-  { budget, interrupted, lockMilliseconds }: Pick<LoneRun, 'budget' | 'interrupted' | 'lockMilliseconds'>,
+  { budget, interrupted, lockMilliseconds, heard }: Omit<LoneRun, 'started' | 'note' | 'own'>,
 ): Promise<StepFailure | undefined> {
   const { statement } = step;
   const wait = { wait: lockMilliseconds, longestWait: lockMilliseconds };
@@ -56,7 +57,7 @@ async function attempt(
   const prepared = await session.script([...step.settings, ...limits].join('\n;\n'));
   if (prepared.fault !== undefined) return { fault: prepared.fault, statement };
   if (!(interrupted && (await stands(session, step)))) {
-    const { fault } = await session.script(statement.text);
+    const { fault } = await session.execute(statement.text, heard);
     const happened = interrupted && fault !== undefined && HAPPENED.has(fault.fault.sqlstate);
     if (fault !== undefined && !happened) {
       await dropInvalid(session, step, fault);

@@ -13,6 +13,7 @@ import { sqlstate } from '../postgres/session/fault.ts';
 import { quoteIdentifier, quoteLiteral } from '../postgres/session/quote.ts';
 import type { Session } from '../postgres/session/session.ts';
 import { endedByDeadline, statementTimeout } from '../postgres/session/statement-limits.ts';
+import { isSaidOnPurpose, Notices, speakerAt } from '../run/notices.ts';
 import type { RunEvent } from '../run/run.ts';
 import { authored, beginOf } from '../run/step-script.ts';
 import { undoFailed, undoUnfinished } from './undo-failed.ts';
@@ -36,6 +37,8 @@ const LEAST_MILLISECONDS = 5_000;
 export async function undoMigration(session: Session, migration: Migration, context: UndoOne): Promise<void> {
   const { ledgerSchema, sessionSettings, deadline, undone } = context;
   const steps = migration.undo?.steps ?? [];
+  const file = migration.undo?.file ?? migration.name;
+  const notices = new Notices(context.report);
   const [progress] = await session.query(
     `select steps, started from ${quoteIdentifier(ledgerSchema)}.undo_progress where version = $1`,
     [migration.version],
@@ -46,7 +49,7 @@ export async function undoMigration(session: Session, migration: Migration, cont
     if (budget !== undefined && budget < LEAST_MILLISECONDS) throw undoUnfinished(migration, step, undone);
     context.report({
       kind: 'undoing',
-      file: migration.undo?.file ?? migration.name,
+      file,
       step: step.number + 1,
       steps: steps.length,
     });
@@ -59,7 +62,7 @@ export async function undoMigration(session: Session, migration: Migration, cont
       ? await runAtomic(
           session,
           { step, migration },
-          { note, budget, lockMilliseconds: context.lockTimeoutSeconds * 1000 },
+          { note, budget, lockMilliseconds: context.lockTimeoutSeconds * 1000, file, notices },
         )
       : await runLoneStep(session, step, {
           started: noteProgress(ledgerSchema, migration.version, { steps: step.number, started: true }),
@@ -68,6 +71,7 @@ export async function undoMigration(session: Session, migration: Migration, cont
           interrupted,
           lockMilliseconds: context.lockTimeoutSeconds * 1000,
           own: sessionSettings,
+          heard: notices.heard(() => speakerAt(file, step, step.statement)),
         });
     const tooLong = failure !== undefined && endedByDeadline(failure.fault, deadline);
     await session.script([...(failure ? ['rollback'] : []), ...cleanSession(sessionSettings)].join(';\n'));
@@ -98,7 +102,16 @@ type AtomicStep = TransactionStep | (IndexOperationStep & { readonly operation: 
 async function runAtomic(
   session: Session,
   { step, migration }: { readonly step: AtomicStep; readonly migration: Migration },
-  { note, budget, lockMilliseconds }: Pick<LoneRun, 'note' | 'budget' | 'lockMilliseconds'>,
+  {
+    note,
+    budget,
+    lockMilliseconds,
+    file,
+    notices,
+  }: Pick<LoneRun, 'note' | 'budget' | 'lockMilliseconds'> & {
+    readonly file: string;
+    readonly notices: Notices;
+  },
 ): Promise<StepFailure | undefined> {
   const limit = budget === undefined ? [] : [statementTimeout(budget)];
   const wait = { wait: lockMilliseconds, longestWait: lockMilliseconds };
@@ -113,7 +126,12 @@ async function runAtomic(
     statement,
   }));
   const texts = pieces.map(({ text }) => text);
-  const { fault, completed } = await session.script([...before, ...texts, 'commit'].join('\n;\n'));
+  const heard = notices.heard((done, notice) => {
+    const statement = pieces[done - before.length]?.statement;
+    const atCommit = done === before.length + texts.length && isSaidOnPurpose(notice);
+    return statement !== undefined || atCommit ? speakerAt(file, step, statement) : undefined;
+  });
+  const { fault, completed } = await session.execute([...before, ...texts, 'commit'].join('\n;\n'), heard);
   if (fault === undefined) return undefined;
   const failed = pieces[completed - before.length]?.statement;
   return { fault, statement: failed ?? statementsOf(step)[0] };

@@ -9,6 +9,7 @@ import type { Session } from '../postgres/session/session.ts';
 import { limitsAgain, type StepLimits, setLockTimeout } from '../postgres/session/statement-limits.ts';
 import { type BatchContext, LedgerMoved, TimeUp } from './apply-batch.ts';
 import { LockWait, mayPass } from './lock-wait.ts';
+import { speakerAt } from './notices.ts';
 import { statementFailed } from './statement-failed.ts';
 import { type Piece, statementOfSetting, stepRow } from './step-script.ts';
 
@@ -74,7 +75,7 @@ interface FailedAttempt {
 async function attempt(
   session: Session,
   { pending, step, interrupted, limits }: Attempt,
-  { ledgerSchema, runId, sessionSettings }: BatchContext,
+  { ledgerSchema, runId, sessionSettings, notices }: BatchContext,
 ): Promise<FailedAttempt | undefined> {
   const applied = () =>
     sendOwn(
@@ -90,7 +91,9 @@ async function attempt(
   const first = [setLockTimeout(limits.wait), `set statement_timeout = ${Math.floor(limits.budget ?? 0)}`];
   const again = step.settings.length === 0 ? [] : [limitsAgain(limits)];
   const prepared = await session.script([...first, ...step.settings, ...again].join(SEPARATOR));
-  const { fault } = prepared.fault === undefined ? await session.script(step.statement.text) : prepared;
+  const heard = notices.heard(() => speakerAt(pending.migration.file, step, step.statement));
+  const { fault } =
+    prepared.fault === undefined ? await session.execute(step.statement.text, heard) : prepared;
   await session.script(cleanSession(sessionSettings).join(';\n'));
   await (fault === undefined ? applied() : sendOwn(session, forget(ledgerSchema, pending)));
   if (fault === undefined) return undefined;

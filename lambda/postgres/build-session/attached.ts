@@ -58,7 +58,7 @@ async function run(
       const setting = before[prepared.completed];
       return setting === undefined ? fault : { ...fault, detail: fault.detail ?? settingOfFile(setting) };
     }
-    return (await session.script(build.statement)).fault?.fault;
+    return (await session.execute(build.statement)).fault?.fault;
   } catch (error) {
     if (error instanceof StatementFault) return error.fault;
     const message = error instanceof SessionLost ? error.message : String(error);
