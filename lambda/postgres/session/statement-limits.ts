@@ -80,3 +80,18 @@ export function endedByDeadline({ fault }: StatementFault, deadline: number | un
 export function setLockTimeout(milliseconds: number): string {
   return `set lock_timeout = ${Math.max(1, Math.round(milliseconds))}`;
 }
+
+/** Limits of a question that is asked under a file's settings, said after them. In milliseconds; 0 for no limit. */
+export function questionLimits({
+  statement,
+  lock,
+}: {
+  readonly statement: number;
+  readonly lock: number;
+}): string[] {
+  return [
+    `set local statement_timeout = ${Math.floor(statement)}`,
+    `set local lock_timeout = ${Math.floor(lock)}`,
+    LIFT_TRANSACTION_TIMEOUT,
+  ];
+}
