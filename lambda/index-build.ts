@@ -21,10 +21,13 @@ const loopTask = v.variant('task', [
   v.object({
     task: v.literal('settle'),
     execution: v.string(),
-    startedAt: v.pipe(
-      v.string(),
-      v.isoTimestamp(),
-      v.transform((text) => new Date(text)),
+    // An execution that began before a deploy goes on as the machine was then.
+    startedAt: v.optional(
+      v.pipe(
+        v.string(),
+        v.isoTimestamp(),
+        v.transform((text) => new Date(text)),
+      ),
     ),
   }),
 ]);

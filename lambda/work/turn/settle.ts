@@ -30,7 +30,11 @@ type BuildFault = NonNullable<v.InferOutput<typeof failedBuild>['fault']>;
  * meanwhile, its reason, and what to do; and the newest of the runs that followed, the loop's own or a deploy's, where it
  * failed. What was lost before, and what operators do beside it, are not this loop's.
  */
-export async function settle(session: Session, ledgerSchema: string, startedAt: Date): Promise<SettleResult> {
+export async function settle(
+  session: Session,
+  ledgerSchema: string,
+  startedAt: Date = new Date(0),
+): Promise<SettleResult> {
   const s = quoteIdentifier(ledgerSchema);
   // By how long ago it began: the server's clock is another than ours.
   const secondsAgo = (Date.now() - startedAt.getTime()) / 1000;
