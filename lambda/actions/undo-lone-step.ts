@@ -1,10 +1,12 @@
 import type { AutocommitStep, IndexOperationStep, Statement } from '../migration/migration.ts';
 import { must } from '../postgres/ledger/ledger-write.ts';
+import { cleanSession } from '../postgres/session/author-settings.ts';
 import { SessionLost, StatementFault, sqlstate } from '../postgres/session/fault.ts';
 import { OWN_PATH } from '../postgres/session/own-path.ts';
 import { quoteRelation } from '../postgres/session/quote.ts';
 import { ASKED, findRelations, rolledBack } from '../postgres/session/rolled-back.ts';
 import type { NoticeListener, Session } from '../postgres/session/session.ts';
+import { limitsAgain } from '../postgres/session/statement-limits.ts';
 
 export interface StepFailure {
   readonly fault: StatementFault;
@@ -20,6 +22,10 @@ export interface LoneRun {
   readonly budget: number | undefined;
   /** A former undo began this step, and nobody wrote down how it ended. */
   readonly interrupted: boolean;
+  /** The longest that a statement waits for a lock. */
+  readonly lockMilliseconds: number;
+  /** Settings that the session began with. */
+  readonly own: readonly string[];
   readonly heard: NoticeListener;
 }
 
@@ -27,15 +33,30 @@ export interface LoneRun {
 export async function runLoneStep(
   session: Session,
   step: LoneStep,
-  { started, note, budget, interrupted, heard }: LoneRun,
+  { started, note, own, ...run }: LoneRun,
+): Promise<StepFailure | undefined> {
+  await must(session, started);
+  const failure = await attempt(session, step, run);
+  // The ledger is ours, and not the role's that the file has taken on.
+  await session.script(cleanSession(own).join(';\n'));
+  if (failure === undefined) await must(session, ['begin', ...note, 'commit'].join(';\n'));
+  return failure;
+}
+
+/** Under the file's settings, which are still there afterwards. */
+async function attempt(
+  session: Session,
+  step: LoneStep,
+  { budget, interrupted, lockMilliseconds, heard }: Omit<LoneRun, 'started' | 'note' | 'own'>,
 ): Promise<StepFailure | undefined> {
   const { statement } = step;
-  await must(session, started);
-  const limit = budget === undefined ? [] : [`set statement_timeout = ${Math.floor(budget)}`];
-  // An index that is built concurrently waits in nobody's way; whatever else is alone may stop an application.
-  const waits = step.kind === 'index-operation' ? ['set lock_timeout = 0'] : [];
-  const settings = [...waits, ...limit, ...step.settings];
-  const prepared = await session.execute(settings.join('\n;\n'));
+  const wait = { wait: lockMilliseconds, longestWait: lockMilliseconds };
+  const limits = [
+    limitsAgain({ ...wait, budget, until: 'session' }),
+    // An index that is built concurrently waits in nobody's way; whatever else is alone may stop an application.
+    ...(step.kind === 'index-operation' ? ['set lock_timeout = 0'] : []),
+  ];
+  const prepared = await session.execute([...step.settings, ...limits].join('\n;\n'));
   if (prepared.fault !== undefined) return { fault: prepared.fault, statement };
   const standing = interrupted ? await stands(session, step) : false;
   if (standing instanceof StatementFault) return { fault: standing, statement };
@@ -47,7 +68,6 @@ export async function runLoneStep(
       return { fault, statement };
     }
   }
-  await must(session, ['begin', ...note, 'commit'].join(';\n'));
   return undefined;
 }
 

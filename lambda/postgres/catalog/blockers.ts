@@ -1,7 +1,8 @@
 import * as v from 'valibot';
 import type { RelationName } from '../../migration/relation-name.ts';
-import { quoteLiteral, quoteRelation } from '../session/quote.ts';
+import { quoteLiteral } from '../session/quote.ts';
 import type { Session } from '../session/session.ts';
+import { relationOid } from './relation-oid.ts';
 import { withSchemas } from './relation-schemas.ts';
 
 /** A session that a lock request or a build waits for. */
@@ -79,8 +80,9 @@ export async function lockHolders(
             case n.nspname when 'public' then pg_catalog.quote_ident(c.relname)
                            else pg_catalog.format('%I.%I', n.nspname, c.relname) end as relation,
             (pg_catalog.min(asked.number) - 1)::int as asked
-       from pg_catalog.unnest($1::text[]) with ordinality as asked (name, number)
-       join pg_catalog.pg_class c on c.oid = pg_catalog.to_regclass(asked.name)
+       from rows from (pg_catalog.unnest($1::text[]), pg_catalog.unnest($3::text[]))
+              with ordinality as asked (schema, name, number)
+       join pg_catalog.pg_class c on c.oid = ${relationOid('asked.schema', 'asked.name')}
        join pg_catalog.pg_namespace n on n.oid = c.relnamespace
        join pg_catalog.pg_locks l on l.relation = c.oid
        left join pg_catalog.pg_stat_activity a on a.pid = l.pid
@@ -95,7 +97,7 @@ export async function lockHolders(
                a.state_change, p.gid, p.owner, p.prepared, l.virtualtransaction, n.nspname, c.relname
       order by seconds desc, a.pid, asked
       limit $2`,
-    [found.map(({ relation }) => quoteRelation(relation)), most],
+    [found.map(({ relation }) => relation.schema), most, found.map(({ relation }) => relation.name)],
   );
   return v.parse(holderRows, rows).map((holder) => ({ ...holder, asked: found[holder.asked]?.asked ?? 0 }));
 }

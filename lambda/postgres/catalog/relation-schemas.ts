@@ -3,6 +3,7 @@ import type { RelationName } from '../../migration/relation-name.ts';
 import { OWN_PATH } from '../session/own-path.ts';
 import { ASKED, findRelations, rolledBack } from '../session/rolled-back.ts';
 import type { Session } from '../session/session.ts';
+import { questionLimits } from '../session/statement-limits.ts';
 
 const foundRows = v.array(v.object({ number: v.number(), schema: v.string(), name: v.string() }));
 
@@ -18,6 +19,7 @@ export async function withSchemas<Named extends { readonly relation: RelationNam
   if (named.length === 0) return [];
   const { row, fault } = await rolledBack(session, [
     ...settings,
+    ...questionLimits({ statement: 5_000, lock: 1_000 }),
     findRelations(named.map(({ relation }) => relation)),
     OWN_PATH,
     `select pg_catalog.json_agg(pg_catalog.json_build_object(
