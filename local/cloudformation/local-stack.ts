@@ -14,6 +14,8 @@ import { Sandbox } from './sandbox.ts';
 export interface LocalStackOptions {
   readonly aws: AwsEndpoint;
   readonly answers: AnswerBox;
+  /** Gets each line that a function logs. */
+  readonly log: (line: string) => void;
   /** For every function, instead of what the template says. */
   readonly environment?: Readonly<Record<string, string>>;
   /** What was deployed before: functions that an update leaves as they are stay warm. */
@@ -26,8 +28,6 @@ const BETWEEN_QUESTIONS = 40;
 /** A synthesized stack's functions and state machines, as they come out of `cdk synth`, running on this machine. */
 export class LocalStack {
   readonly template: CloudFormationTemplate;
-  /** Everything that the functions have logged, in order. */
-  readonly log: string[] = [];
   readonly #options: LocalStackOptions;
   readonly #sandboxes = new Map<string, Sandbox>();
   /** By all that makes a function what it is. */
@@ -61,7 +61,7 @@ export class LocalStack {
 
   #function(assembly: string, { logicalId, properties }: LocalResource): void {
     const { Code, Handler, Environment, Timeout } = v.parse(functionProperties, properties);
-    const { aws, answers, environment = {}, before } = this.#options;
+    const { aws, answers, log, environment = {}, before } = this.#options;
     const asset = `asset.${Code.S3Key.replace(/\.zip$/, '')}`;
     const variables = { ...aws.environment, TZ: ':UTC', ...Environment.Variables, ...environment };
     const likeness = JSON.stringify([logicalId, asset, Handler, variables, Timeout]);
@@ -74,7 +74,7 @@ export class LocalStack {
         environment: variables,
         timeoutSeconds: Timeout,
         answers,
-        log: (line) => void this.log.push(line),
+        log,
       });
     this.#sandboxes.set(logicalId, sandbox);
     this.#alike.set(likeness, sandbox);
