@@ -58,6 +58,8 @@ export type LoggedEvent =
       readonly seconds: number | undefined;
       readonly fault: PostgresFault | undefined;
     })
+  /** A log line has a message already: the event's kind. */
+  | (Omit<Of<'notice'>, 'message'> & { readonly text: string })
   | Of<'waiting-for-run' | 'locked' | 'reconnecting' | 'waiting-for-builds' | 'undoing'>;
 
 /** What the functions log of an event, and what a person who watches is shown of it. */
@@ -96,6 +98,10 @@ export function logged(event: Event): LoggedEvent {
     case 'ended': {
       const { build, outcome, fault } = event;
       return { kind: 'ended', ...named(build), outcome, seconds: build.secondsSinceFirstStart, fault };
+    }
+    case 'notice': {
+      const { message: text, ...rest } = event;
+      return { ...rest, text };
     }
     case 'waiting-for-run':
     case 'locked':

@@ -70,6 +70,18 @@ export class RunDisplay {
       case 'reconnecting':
         this.verb('yellow', 'reconnecting', event.because);
         break;
+      case 'notice': {
+        const { file, line, severity, text, detail, hint, sqlstate } = event;
+        const more = [detail && `Detail: ${detail}`, hint && `Hint: ${hint}`].filter(Boolean);
+        this.verb(
+          sqlstate.startsWith('01') ? 'yellow' : 'dim',
+          severity.toLowerCase(),
+          [`${file}:${line}: ${text}`, ...more]
+            .join('\n')
+            .replaceAll('\n', `\n${' '.repeat(VERB_CHARACTERS)}`),
+        );
+        break;
+      }
       case 'waiting-for-builds':
         this.verb('yellow', 'waits', `${event.file}: ${event.because}`);
         break;

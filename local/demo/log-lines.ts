@@ -83,6 +83,16 @@ const line = v.variant('message', [
     blockers: v.array(blocker),
   }),
   v.object({ message: v.literal('reconnecting'), because: v.string() }),
+  v.object({
+    message: v.literal('notice'),
+    file: v.string(),
+    line: v.number(),
+    severity: v.string(),
+    sqlstate: v.string(),
+    text: v.string(),
+    detail: v.exactOptional(v.string()),
+    hint: v.exactOptional(v.string()),
+  }),
   v.object({ message: v.literal('waiting-for-builds'), file: v.string(), because: v.string() }),
   v.object({ message: v.literal('undoing'), file: v.string(), step: v.number(), steps: v.number() }),
 ]);
