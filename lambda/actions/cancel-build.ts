@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import * as v from 'valibot';
+import { describeBuild, isOpen, namesOf } from '../migration/build.ts';
 import { MigrationError } from '../migration/migration-error.ts';
 import { describeBlocker, lockHolders } from '../postgres/catalog/blockers.ts';
 import { builderNames } from '../postgres/catalog/builder-names.ts';
@@ -12,7 +13,7 @@ import { releaseTableLock, tryTableLock } from '../postgres/ledger/run-lock.ts';
 import type { Session } from '../postgres/session/session.ts';
 import { dropLeftOvers } from '../work/turn/drop-left-overs.ts';
 import { by, changingAction } from './define-action.ts';
-import { describe, namesOf, noSuchBuild } from './retry-builds.ts';
+import { noSuchBuild } from './retry-builds.ts';
 
 /** What is left can't be dropped while another transaction holds the table. */
 const PATIENCE_MILLISECONDS = 10_000;
@@ -49,11 +50,7 @@ async function cancelBuild(
     }
     await clearUp(session, each, until);
   }
-  return { cancelled: describe(build) };
-}
-
-function isOpen({ state }: BuildRow): boolean {
-  return state === 'pending' || state === 'building';
+  return { cancelled: describeBuild(build) };
 }
 
 /** Cancels whatever carries the build, and says whether anything did. */
@@ -96,7 +93,7 @@ async function stubborn(session: Session, build: BuildRow): Promise<MigrationErr
     blockers.length === 0 ? '' : ` The table is held by ${blockers.map(describeBlocker).join('; ')}.`;
   return new MigrationError({
     code: 'cancel-incomplete',
-    what: `${describe(build)} is cancelled, but what it left could not be dropped within ${PATIENCE_MILLISECONDS / 1000} s.${who}`,
+    what: `${describeBuild(build)} is cancelled, but what it left could not be dropped within ${PATIENCE_MILLISECONDS / 1000} s.${who}`,
     applied: 'the mark: no turn starts this build again.',
     next: 'end the transaction that holds the table, or wait for it; then cancel again, which drops the INVALID index, or retry, which builds it.',
   });

@@ -1,5 +1,7 @@
 import * as v from 'valibot';
-import type { RecordedBuild, RecordedStep } from '../migration/ledger.ts';
+import type { RecordedBuild } from '../migration/build.ts';
+import { isOpen } from '../migration/build.ts';
+import type { RecordedStep } from '../migration/ledger.ts';
 import type { CompiledMigrations, Migration } from '../migration/migration.ts';
 import { MigrationError } from '../migration/migration-error.ts';
 import { compareVersions, type Version } from '../migration/version.ts';
@@ -111,9 +113,7 @@ async function repairLedger(session: Session, action: Repair, context: ActionCon
   const s = quoteIdentifier(ledgerSchema);
   const ofVersion = `version = ${quoteLiteral(action.version)}`;
   if (action.forget === true) {
-    const open = read.ledger.builds.find(
-      ({ version, state }) => version === action.version && (state === 'pending' || state === 'building'),
-    );
+    const open = read.ledger.builds.find((build) => build.version === action.version && isOpen(build));
     if (open !== undefined) throw buildUnderWay(open);
     await must(
       session,

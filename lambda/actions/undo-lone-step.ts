@@ -1,6 +1,7 @@
 import type { AutocommitStep, IndexOperationStep, Statement } from '../migration/migration.ts';
+import { sqlstate } from '../migration/sqlstate.ts';
 import { must } from '../postgres/ledger/ledger-write.ts';
-import { SessionLost, type StatementFault, sqlstate } from '../postgres/session/fault.ts';
+import { SessionLost, type StatementFault } from '../postgres/session/fault.ts';
 import { quoteRelation } from '../postgres/session/quote.ts';
 import type { Session } from '../postgres/session/session.ts';
 
@@ -51,9 +52,9 @@ const HAPPENED: ReadonlySet<string> = new Set([
   sqlstate.duplicateTable,
   sqlstate.undefinedObject,
   sqlstate.undefinedTable,
-  '42710', // duplicate_object
-  '42P04', // duplicate_database
-  '3D000', // invalid_catalog_name
+  sqlstate.duplicateObject,
+  sqlstate.duplicateDatabase,
+  sqlstate.undefinedDatabase,
 ]);
 
 /**

@@ -1,4 +1,5 @@
-import type { Ledger, RecordedBuild, RecordedStep } from './ledger.ts';
+import type { RecordedBuild } from './build.ts';
+import type { Ledger, RecordedStep } from './ledger.ts';
 import type { Migration, Step } from './migration.ts';
 import { MigrationError } from './migration-error.ts';
 import { compareVersions, type Version } from './version.ts';

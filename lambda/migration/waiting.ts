@@ -1,4 +1,4 @@
-import type { RecordedBuild } from './ledger.ts';
+import type { RecordedBuild } from './build.ts';
 import {
   type IndexOperationStep,
   type Migration,

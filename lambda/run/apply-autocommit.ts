@@ -1,13 +1,14 @@
 import type { AutocommitStep } from '../migration/migration.ts';
 import { MigrationError } from '../migration/migration-error.ts';
 import type { PendingStep } from '../migration/plan.ts';
+import { inTheWay, sqlstate } from '../migration/sqlstate.ts';
 import { insertStep, setStepState } from '../postgres/ledger/ledger.ts';
-import { type StatementFault, sqlstate } from '../postgres/session/fault.ts';
+import type { StatementFault } from '../postgres/session/fault.ts';
 import { quoteIdentifier, quoteLiteral } from '../postgres/session/quote.ts';
 import type { Session } from '../postgres/session/session.ts';
 import { setLockTimeout } from '../postgres/session/statement-limits.ts';
 import { type BatchContext, LedgerMoved, TimeUp } from './apply-batch.ts';
-import { LockWait, mayPass } from './lock-wait.ts';
+import { LockWait } from './lock-wait.ts';
 import { statementFailed } from './statement-failed.ts';
 import { cleanSession, type Piece, stepRow } from './step-script.ts';
 
@@ -39,7 +40,7 @@ export async function applyAutocommit(
     ];
     const fault = await attempt(session, { pending, step, interrupted, limits }, context);
     if (fault === undefined) break;
-    if (!triesAgain || !mayPass.has(fault.fault.sqlstate)) {
+    if (!triesAgain || !inTheWay.has(fault.fault.sqlstate)) {
       throw statementFailed(piece, fault, { applied: context.appliedSoFar() });
     }
     await locks.untilNextTry(piece, fault);

@@ -1,7 +1,8 @@
-import { SessionLost, type StatementFault, sqlstate } from '../postgres/session/fault.ts';
+import { inTheWay, sqlstate } from '../migration/sqlstate.ts';
+import { SessionLost, type StatementFault } from '../postgres/session/fault.ts';
 import type { Session } from '../postgres/session/session.ts';
 import { endedByDeadline } from '../postgres/session/statement-limits.ts';
-import { type LockContext, LockWait, mayPass } from './lock-wait.ts';
+import { type LockContext, LockWait } from './lock-wait.ts';
 import { statementFailed } from './statement-failed.ts';
 import { cleanSession, type Piece, type ScriptContext, type ScriptStep, stepScript } from './step-script.ts';
 
@@ -63,7 +64,7 @@ async function passOrThrow(failed: Piece, { fault, context, locks, wholeBudget }
     if (!wholeBudget) throw new TimeUp();
     throw statementFailed(failed, fault, { applied: context.appliedSoFar(), next: TOO_LONG });
   }
-  if (!mayPass.has(code)) throw statementFailed(failed, fault, { applied: context.appliedSoFar() });
+  if (!inTheWay.has(code)) throw statementFailed(failed, fault, { applied: context.appliedSoFar() });
   await locks.untilNextTry(failed, fault);
 }
 

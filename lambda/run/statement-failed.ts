@@ -1,6 +1,7 @@
 import { type Position, type Statement, type Step, statementsOf } from '../migration/migration.ts';
 import { MigrationError } from '../migration/migration-error.ts';
-import { type StatementFault, sqlstate } from '../postgres/session/fault.ts';
+import { sqlstate } from '../migration/sqlstate.ts';
+import type { StatementFault } from '../postgres/session/fault.ts';
 import type { Piece } from './step-script.ts';
 
 interface Said {

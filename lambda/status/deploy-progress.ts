@@ -1,5 +1,4 @@
-import { describe } from '../actions/retry-builds.ts';
-import type { RecordedBuild } from '../migration/ledger.ts';
+import { describeBuild, isLost, type RecordedBuild } from '../migration/build.ts';
 import type { CompiledMigrations } from '../migration/migration.ts';
 import { MigrationError } from '../migration/migration-error.ts';
 import type { MigrationOptions } from '../migration/options.ts';
@@ -50,7 +49,7 @@ export async function deployProgress(
         : waitsFor === undefined
           ? []
           : builds;
-    if (needed.some(isOver)) throw failed((await settle(session, options.ledgerSchema)).message);
+    if (needed.some(isLost)) throw failed((await settle(session, options.ledgerSchema)).message);
     if (needed.length > 0) {
       const waiting = next === undefined ? undefined : next.migration.file;
       return {
@@ -75,7 +74,7 @@ async function describeAll(
   const lines: string[] = [];
   for (const build of builds) {
     const seen = build.state === 'building' ? progressOf(build, await seeBuilder(session, build)) : undefined;
-    lines.push(`${describe(build)}: ${seen === undefined ? build.state : describeSeen(seen)}`);
+    lines.push(`${describeBuild(build)}: ${seen === undefined ? build.state : describeSeen(seen)}`);
   }
   return lines;
 }
@@ -92,10 +91,6 @@ function describeSeen({ phase, fraction, secondsLeft, blocker }: ProgressSeen): 
 function ofThisCode(builds: readonly RecordedBuild[], { migrations }: CompiledMigrations): RecordedBuild[] {
   const known = new Set(migrations.map(({ version }) => version));
   return builds.filter(({ version }) => known.has(version));
-}
-
-function isOver({ state }: RecordedBuild): boolean {
-  return state === 'failed' || state === 'cancelled';
 }
 
 /** For a deploy that has waited as long as CloudFormation lets it. */

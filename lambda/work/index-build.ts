@@ -1,4 +1,4 @@
-import type { BuildState } from '../migration/ledger.ts';
+import type { BuildState } from '../migration/build.ts';
 import type { PostgresFault } from '../migration/migration-error.ts';
 import type { Version } from '../migration/version.ts';
 

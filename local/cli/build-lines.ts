@@ -1,3 +1,4 @@
+import type { BuildState } from '../../lambda/migration/build.ts';
 import { duration } from '../../lambda/migration/amounts.ts';
 import type { PostgresFault } from '../../lambda/migration/migration-error.ts';
 import { describeBlocker } from '../../lambda/postgres/catalog/blockers.ts';
@@ -24,7 +25,7 @@ export interface BuildDocument {
 }
 
 /** `adopted`: it was there before any attempt of ours. `valid` also says that a DROP INDEX has dropped it. */
-export type BuildOutcome = 'valid' | 'adopted' | 'failed' | 'cancelled' | 'pending' | 'building';
+export type BuildOutcome = 'valid' | 'adopted' | Exclude<BuildState, 'done'>;
 
 export function outcomeOf({ state, adopted }: Pick<BuildRow, 'state' | 'adopted'>): BuildOutcome {
   if (state !== 'done') return state;
@@ -57,16 +58,6 @@ export function describeOutcome(build: Pick<BuildRow, 'state' | 'adopted' | 'ope
 }
 
 const SUCCESSES = { create: 'valid', drop: 'dropped', reindex: 'reindexed' } as const;
-
-/** It needs the loop: nobody has built it to its end yet. */
-export function isOpen({ state }: { readonly state: string }): boolean {
-  return state === 'pending' || state === 'building';
-}
-
-/** It needs a person. */
-export function isLost({ state }: { readonly state: string }): boolean {
-  return state === 'failed' || state === 'cancelled';
-}
 
 /** `messages_user_id on public.messages` */
 export function nameOfBuild({

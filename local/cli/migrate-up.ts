@@ -1,7 +1,8 @@
+import { isLost, isOpen } from '../../lambda/migration/build.ts';
 import { MigrationError } from '../../lambda/migration/migration-error.ts';
 import { runMigrations } from '../../lambda/run/run-migrations.ts';
 import { type BuildStatus, readStatus, type Status } from '../../lambda/status/status.ts';
-import { describeLoss, isLost, isOpen } from './build-lines.ts';
+import { describeLoss } from './build-lines.ts';
 import { asMigrationError } from './failure.ts';
 import { type InProcessLoop, runLoop } from './in-process-loop.ts';
 

@@ -1,5 +1,6 @@
+import { isLost, isOpen } from '../../lambda/migration/build.ts';
 import type { MigrationStatus, Status } from '../../lambda/status/status.ts';
-import { describeLoss, isLost, isOpen } from './build-lines.ts';
+import { describeLoss } from './build-lines.ts';
 import { buildsTable, progressLines } from './builds-table.ts';
 import { runsPart } from './runs-view.ts';
 import type { View } from './view.ts';

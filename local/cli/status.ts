@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
+import { isLost, isOpen } from '../../lambda/migration/build.ts';
 import { readStatus, type Status } from '../../lambda/status/status.ts';
-import { buildDocument, isLost, isOpen } from './build-lines.ts';
+import { buildDocument } from './build-lines.ts';
 import {
   ask,
   DATABASE_HELP,

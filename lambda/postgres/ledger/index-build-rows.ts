@@ -143,7 +143,7 @@ export function requeueBuilds(ledgerSchema: string, ids: readonly string[]): str
   update ${s}.index_build
      set state = 'pending', attempts = 0, fault = null, attempt_outcome = null, finished_at = null, session = null,
          started_at = null, first_started_at = null
-   where state in ('failed', 'cancelled') and id in (${ids.map((id) => quoteLiteral(id)).join(', ')})
+   where ${stateIs('lost')} and id in (${ids.map((id) => quoteLiteral(id)).join(', ')})
 returning version, step)
 update ${s}.step set state = 'pending', finished_at = null
   from again where step.version = again.version and step.step = again.step`;

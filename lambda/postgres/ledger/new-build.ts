@@ -1,4 +1,4 @@
-import type { RecordedBuild } from '../../migration/ledger.ts';
+import type { RecordedBuild } from '../../migration/build.ts';
 import type { Version } from '../../migration/version.ts';
 import { quoteIdentifier, quoteLiteral } from '../session/quote.ts';
 

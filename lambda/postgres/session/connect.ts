@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { environment } from '../../environment.ts';
 import { MigrationError } from '../../migration/migration-error.ts';
+import { mayLetUsInLater, sqlstate } from '../../migration/sqlstate.ts';
 import { type ConnectionTarget, isNeonHost, type Tls } from './connection-target.ts';
 import { fromDriver, SessionLost, type StatementFault } from './fault.ts';
 import { type DriverClient, type Session, sessionOver } from './session.ts';
@@ -69,18 +70,16 @@ const DIRECT_MARK = '-c migrations.direct=1';
 
 /** protocol_violation is what poolers answer to startup options that they do not know. */
 function refusesOptions(said: StatementFault | SessionLost): boolean {
-  return !(said instanceof SessionLost) && said.fault.sqlstate === '08P01';
+  return !(said instanceof SessionLost) && said.fault.sqlstate === sqlstate.protocolViolation;
 }
 
-/** SQLSTATEs of a server that may let us in a moment later: starting, restarting, or full. */
-const MAY_PASS = new Set(['57P01', '57P02', '57P03', '53300', '08000', '08001', '08006', 'XX000']);
 /** Codes of Node's TLS checks: no retry mends a certificate. */
 const CERTIFICATE_REFUSED = /^(?:CERT_|ERR_TLS_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_)/;
 /** What the driver says, without a code, to a server that answers "no" to the request for TLS. */
 const NO_TLS = 'The server does not support SSL connections';
 
 function mayPass(said: StatementFault | SessionLost): boolean {
-  if (!(said instanceof SessionLost)) return MAY_PASS.has(said.fault.sqlstate);
+  if (!(said instanceof SessionLost)) return mayLetUsInLater.has(said.fault.sqlstate);
   const { cause } = said;
   if (!(cause instanceof Error)) return true;
   return cause.message !== NO_TLS && !certificateRefused(said);

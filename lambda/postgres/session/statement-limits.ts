@@ -1,4 +1,5 @@
-import { type StatementFault, sqlstate } from './fault.ts';
+import { sqlstate } from '../../migration/sqlstate.ts';
+import type { StatementFault } from './fault.ts';
 
 /**
  * Measured from the message's arrival, so that fifty steps in one message share one deadline. A shorter time that the

@@ -1,4 +1,5 @@
 import * as v from 'valibot';
+import { describeBuild } from '../../migration/build.ts';
 import type { PostgresFault } from '../../migration/migration-error.ts';
 import { quoteIdentifier } from '../../postgres/session/quote.ts';
 import type { Session } from '../../postgres/session/session.ts';
@@ -59,7 +60,7 @@ function describe({
   attempts,
   fault,
 }: v.InferOutput<typeof failedBuild>): string {
-  const name = index === '' ? `REINDEX of ${schema}.${table}` : `${index} on ${schema}.${table}`;
+  const name = describeBuild({ schema, table, index });
   if (state === 'cancelled')
     return `${name} (${file}:${line}) was cancelled. Next: run the action retry to build it.`;
   if (state !== 'failed' || fault === null)
