@@ -1,6 +1,5 @@
 import * as v from 'valibot';
-import type { RecordedBuild } from '../migration/build.ts';
-import { isOpen } from '../migration/build.ts';
+import { isOpen, nameOf, type RecordedBuild } from '../migration/build.ts';
 import type { RecordedStep } from '../migration/ledger.ts';
 import type { CompiledMigrations, Migration } from '../migration/migration.ts';
 import { MigrationError } from '../migration/migration-error.ts';
@@ -199,8 +198,9 @@ async function settleStep(
 }
 
 /** Its build would go on with nobody to clear up after it. */
-function buildUnderWay({ index, table }: RecordedBuild): MigrationError {
-  const name = index || table;
+function buildUnderWay(build: RecordedBuild): MigrationError {
+  const { table } = build;
+  const name = nameOf(build);
   return new MigrationError({
     code: 'repair-refused',
     what: `The build of ${name} on ${table}, which belongs to this version, is under way.`,

@@ -1,8 +1,8 @@
-import { stateIs } from './index-build-rows.ts';
 import type { PostgresFault } from '../../migration/migration-error.ts';
 import type { IndexBuild, SessionKind } from '../../work/index-build.ts';
 import { quoteIdentifier } from '../session/quote.ts';
 import type { Session } from '../session/session.ts';
+import { stateIs } from './columns.ts';
 
 /**
  * Records that an attempt begins, before anything is sent: should we die right after, the next turn knows that a

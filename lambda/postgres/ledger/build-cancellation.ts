@@ -1,6 +1,6 @@
-import { stateIs } from './index-build-rows.ts';
 import { quoteIdentifier } from '../session/quote.ts';
 import type { Session } from '../session/session.ts';
+import { stateIs } from './columns.ts';
 
 /**
  * Marks a build, and with a partitioned table's the builds of its partitions, as cancelled: no turn takes it up

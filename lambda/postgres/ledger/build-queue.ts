@@ -3,7 +3,8 @@ import type { IndexBuild } from '../../work/index-build.ts';
 import type { BuildTable } from '../../work/loop-task.ts';
 import { quoteIdentifier } from '../session/quote.ts';
 import type { Session } from '../session/session.ts';
-import { buildColumns, parseBuild, stateIs } from './index-build-rows.ts';
+import { stateIs } from './columns.ts';
+import { buildColumns, parseBuild } from './index-build-rows.ts';
 
 /**
  * The first build of each table that is not over, unless it is a partitioned table's that waits for its partitions:

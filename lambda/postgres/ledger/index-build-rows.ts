@@ -3,48 +3,7 @@ import type { PostgresFault } from '../../migration/migration-error.ts';
 import type { IndexBuild } from '../../work/index-build.ts';
 import { quoteIdentifier, quoteLiteral } from '../session/quote.ts';
 import type { Session } from '../session/session.ts';
-import { versionColumn } from './ledger.ts';
-
-export const faultColumn = v.object({
-  sqlstate: v.string(),
-  message: v.string(),
-  detail: v.nullish(v.string()),
-  hint: v.nullish(v.string()),
-  context: v.nullish(v.string()),
-});
-
-const buildRow = v.object({
-  id: v.string(),
-  ledger: v.string(),
-  version: versionColumn,
-  step: v.number(),
-  runId: v.string(),
-  file: v.string(),
-  line: v.number(),
-  operation: v.picklist(['create', 'drop', 'reindex']),
-  schema: v.string(),
-  table: v.string(),
-  index: v.string(),
-  unique: v.boolean(),
-  statement: v.string(),
-  definition: v.string(),
-  settings: v.array(v.string()),
-  replaces: v.array(v.number()),
-  partitioned: v.boolean(),
-  state: v.picklist(['pending', 'building', 'done', 'failed', 'cancelled']),
-  attempts: v.number(),
-  turns: v.number(),
-  session: v.nullable(v.picklist(['loopback', 'orphan', 'attached'])),
-  builderAppeared: v.boolean(),
-  seconds_since_start: v.nullable(v.number()),
-  seconds_since_first_start: v.nullable(v.number()),
-  attempt_outcome: v.nullable(
-    v.variant('kind', [
-      v.object({ kind: v.literal('succeeded') }),
-      v.object({ kind: v.literal('failed'), fault: faultColumn }),
-    ]),
-  ),
-});
+import { buildRow, faultColumn, stateIs, toFault } from './columns.ts';
 
 /** A build with what became of it, for people. */
 export interface BuildRow extends IndexBuild {
@@ -123,16 +82,6 @@ export function parseBuild(row: unknown): IndexBuild {
       attempt_outcome === null || attempt_outcome.kind === 'succeeded'
         ? (attempt_outcome ?? undefined)
         : { kind: 'failed', fault: toFault(attempt_outcome.fault) },
-  };
-}
-
-export function toFault(fault: v.InferOutput<typeof faultColumn>): PostgresFault {
-  return {
-    sqlstate: fault.sqlstate,
-    message: fault.message,
-    detail: fault.detail ?? undefined,
-    hint: fault.hint ?? undefined,
-    context: fault.context ?? undefined,
   };
 }
 

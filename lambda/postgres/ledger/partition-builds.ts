@@ -3,7 +3,7 @@ import type { PostgresFault } from '../../migration/migration-error.ts';
 import { sqlstate } from '../../migration/sqlstate.ts';
 import { quoteIdentifier } from '../session/quote.ts';
 import type { Session } from '../session/session.ts';
-import { faultColumn, toFault } from './index-build-rows.ts';
+import { faultColumn, toFault } from './columns.ts';
 
 export interface PartitionBuild {
   readonly index: string;
