@@ -1,5 +1,5 @@
 import { duration } from '../../lambda/migration/amounts.ts';
-import type { BuildState } from '../../lambda/migration/build.ts';
+import { type BuildState, isLost } from '../../lambda/migration/build.ts';
 import { faultLines, type PostgresFault } from '../../lambda/migration/migration-error.ts';
 import { describeBlocker } from '../../lambda/postgres/catalog/blockers.ts';
 import type { BuildRow } from '../../lambda/postgres/ledger/index-build-rows.ts';
@@ -16,6 +16,8 @@ export interface BuildDocument {
   readonly file: string;
   readonly line: number;
   readonly outcome: BuildOutcome;
+  /** Over without success, of a statement that the folder has no more. */
+  readonly abandoned: boolean;
   readonly seconds: number | null;
   readonly turns: number;
   readonly session: string | null;
@@ -41,6 +43,7 @@ export function buildDocument(build: BuildStatus): BuildDocument {
     file,
     line,
     outcome: outcomeOf(build),
+    abandoned: build.abandoned,
     seconds: seconds === undefined ? null : Math.round(seconds * 1000) / 1000,
     turns,
     session: session ?? null,
@@ -58,6 +61,11 @@ export function describeOutcome(build: Pick<BuildRow, 'state' | 'adopted' | 'ope
 }
 
 const SUCCESSES = { create: 'valid', drop: 'dropped', reindex: 'reindexed' } as const;
+
+/** It needs a person. */
+export function needsPerson(build: Pick<BuildStatus, 'state' | 'abandoned'>): boolean {
+  return isLost(build) && !build.abandoned;
+}
 
 /** `messages_user_id on public.messages` */
 export function nameOfBuild({
@@ -94,6 +102,12 @@ export function describeBriefly({ phase, fraction, secondsLeft, blocker }: Progr
   parts.push(phase);
   if (blocker !== undefined) parts.push(`waits for ${describeBlocker(blocker)}`);
   return parts.join(', ');
+}
+
+/** `i on public.large (2_index.sql:1) failed, and its statement is not in this folder any more: …` */
+export function describeAbandoned(build: BuildStatus): string {
+  const { file, line, state } = build;
+  return `${nameOfBuild(build)} (${file}:${line}) ${state === 'failed' ? 'failed' : 'was cancelled'}, and its statement is not in this folder any more: it holds up nobody.`;
 }
 
 /** Why a build is over without success, with Postgres's own words. */

@@ -1,6 +1,6 @@
-import { isLost, isOpen } from '../../lambda/migration/build.ts';
+import { isOpen } from '../../lambda/migration/build.ts';
 import type { MigrationStatus, Status } from '../../lambda/status/status.ts';
-import { describeLoss } from './build-lines.ts';
+import { describeAbandoned, describeLoss, needsPerson } from './build-lines.ts';
 import { buildsTable, progressLines } from './builds-table.ts';
 import { runsPart } from './runs-view.ts';
 import type { View } from './view.ts';
@@ -76,7 +76,10 @@ function buildsPart({ builds }: Status, { colors, all }: View): string {
     return valid === 0 ? '' : colors.dim(`Index builds: ${valid} valid (--all lists them)`);
   const lines = [`Index builds: ${buildCounts(builds)}`, buildsTable(shown, colors)];
   lines.push(...progressLines(builds.filter(isOpen)));
-  lines.push(...builds.filter(isLost).map((build) => colors.red(describeLoss(build))));
+  lines.push(
+    ...builds.filter(({ abandoned }) => abandoned).map((build) => colors.dim(describeAbandoned(build))),
+  );
+  lines.push(...builds.filter(needsPerson).map((build) => colors.red(describeLoss(build))));
   return lines.join('\n');
 }
 
@@ -92,9 +95,10 @@ function buildCounts(builds: Status['builds']): string {
 function nextPart({ migrations, builds, lastRun }: Status, { colors }: View): string {
   const has = (...states: State[]) => migrations.some(({ state }) => states.includes(state));
   const next: string[] = [];
-  if (builds.some(({ state }) => state === 'failed'))
+  const lost = builds.filter(needsPerson);
+  if (lost.some(({ state }) => state === 'failed'))
     next.push('mend the cause of the failed build, then run up: it is tried again.');
-  if (builds.some(({ state }) => state === 'cancelled'))
+  if (lost.some(({ state }) => state === 'cancelled'))
     next.push('a cancelled build is begun again by the action retry.');
   // The error says what to do about it.
   if (has('changed') && lastRun?.error === undefined)
