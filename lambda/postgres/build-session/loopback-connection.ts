@@ -1,7 +1,8 @@
 import * as v from 'valibot';
+import { sqlstate } from '../../migration/sqlstate.ts';
 import type { ConnectionTarget } from '../session/connection-target.ts';
 import { conninfo, startupOptions } from '../session/conninfo.ts';
-import { type StatementFault, sqlstate } from '../session/fault.ts';
+import type { StatementFault } from '../session/fault.ts';
 import { quoteIdentifier, quoteLiteral } from '../session/quote.ts';
 import type { Session } from '../session/session.ts';
 import { LIMIT_NAMES } from './build-settings.ts';

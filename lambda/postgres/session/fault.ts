@@ -1,4 +1,5 @@
 import type { PostgresFault } from '../../migration/migration-error.ts';
+import { endsSession } from '../../migration/sqlstate.ts';
 
 /** A statement that Postgres refused; the session goes on. */
 export class StatementFault extends Error {
@@ -49,9 +50,6 @@ export function reasonOf(thrown: unknown): string {
   return typeof error === 'string' && error !== '' ? error : 'the connection failed, and nothing says why';
 }
 
-/** SQLSTATEs after which the server ends the session. */
-const ENDS_SESSION = new Set(['57P01', '57P02', '57P05', '25P03', '25P04']);
-
 interface DriverError {
   readonly message: string;
   readonly code?: unknown;
@@ -76,7 +74,7 @@ export function fromDriver(error: unknown): StatementFault | SessionLost {
   if (typeof said.code !== 'string' || typeof said.severity !== 'string' || said.code.length !== 5) {
     return new SessionLost(error);
   }
-  if (ENDS_SESSION.has(said.code)) return new SessionLost(error);
+  if (endsSession.has(said.code)) return new SessionLost(error);
   const position = typeof said.position === 'string' ? Number(said.position) : undefined;
   return new StatementFault(
     {
@@ -119,18 +117,3 @@ export function noticeFrom(said: Partial<DriverError>): Notice {
 function text(value: unknown): string | undefined {
   return typeof value === 'string' && value !== '' ? value : undefined;
 }
-
-/** SQLSTATEs by name, so that no code compares message texts. */
-export const sqlstate = {
-  undefinedTable: '42P01',
-  undefinedSchema: '3F000',
-  undefinedObject: '42704',
-  duplicateTable: '42P07',
-  lockNotAvailable: '55P03',
-  deadlockDetected: '40P01',
-  serializationFailure: '40001',
-  queryCanceled: '57014',
-  uniqueViolation: '23505',
-  insufficientPrivilege: '42501',
-  invalidTransactionTermination: '2D000',
-} as const;

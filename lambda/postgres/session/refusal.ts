@@ -1,4 +1,5 @@
 import { MigrationError } from '../../migration/migration-error.ts';
+import { mayLetUsInLater, sqlstate } from '../../migration/sqlstate.ts';
 import type { ConnectionTarget } from './connection-target.ts';
 import { reasonOf, SessionLost, type StatementFault } from './fault.ts';
 
@@ -34,23 +35,17 @@ interface Known {
   readonly next: keyof typeof NEXT;
 }
 
-/** SQLSTATEs at startup. What is not here does not pass by itself. */
-const SQLSTATES: Readonly<Record<string, Known>> = {
-  '28P01': { passes: false, next: 'password' },
-  '28000': { passes: false, next: 'allowed' },
-  '3D000': { passes: false, next: 'database' },
-  '42501': { passes: false, next: 'allowed' },
-  '0A000': { passes: false, next: 'options' },
-  '08P01': { passes: false, next: 'options' },
-  '22023': { passes: false, next: 'options' },
-  '42704': { passes: false, next: 'options' },
-  '53300': { passes: true, next: 'slots' },
-  '57P01': { passes: true, next: 'reach' },
-  '57P02': { passes: true, next: 'reach' },
-  '57P03': { passes: true, next: 'reach' },
-  '08000': { passes: true, next: 'reach' },
-  '08001': { passes: true, next: 'reach' },
-  '08006': { passes: true, next: 'reach' },
+/** What keeps us out, by SQLSTATE; `reach` where it is not here. */
+const SQLSTATES: Readonly<Record<string, keyof typeof NEXT>> = {
+  '28P01': 'password',
+  '28000': 'allowed',
+  [sqlstate.undefinedDatabase]: 'database',
+  [sqlstate.insufficientPrivilege]: 'allowed',
+  [sqlstate.featureNotSupported]: 'options',
+  [sqlstate.protocolViolation]: 'options',
+  '22023': 'options',
+  [sqlstate.undefinedObject]: 'options',
+  [sqlstate.tooManyConnections]: 'slots',
 };
 
 /**
@@ -58,7 +53,6 @@ const SQLSTATES: Readonly<Record<string, Known>> = {
  * the text tells one from another. From its source (neondatabase/neon, proxy/src: auth/mod.rs, compute/mod.rs,
  * control_plane, pglb/mod.rs). A text that is not here may pass.
  */
-const PROXY_SQLSTATE = 'XX000';
 const TEXTS: readonly (readonly [RegExp, Known])[] = [
   [/^password authentication failed for user/, { passes: false, next: 'password' }],
   [
@@ -110,8 +104,9 @@ const NO_WEBSOCKET = /^Unexpected server response: 4\d\d/;
 
 function known(said: Refusal): Known {
   if (!(said instanceof SessionLost)) {
-    const { sqlstate, message } = said.fault;
-    if (sqlstate !== PROXY_SQLSTATE) return SQLSTATES[sqlstate] ?? { passes: false, next: 'reach' };
+    const { sqlstate: code, message } = said.fault;
+    if (code !== sqlstate.internalError)
+      return { passes: mayLetUsInLater.has(code), next: SQLSTATES[code] ?? 'reach' };
     return TEXTS.find(([text]) => text.test(message))?.[1] ?? { passes: true, next: 'reach' };
   }
   const { cause } = said;
@@ -134,9 +129,9 @@ export function mayPass(said: Refusal): boolean {
 /** Poolers and proxies that take no startup options say so in several ways: PgBouncer, RDS Proxy, Neon's pooler. */
 export function refusesOptions(said: Refusal): boolean {
   if (said instanceof SessionLost) return false;
-  const { sqlstate, message } = said.fault;
-  if (sqlstate === PROXY_SQLSTATE) return message.startsWith('unsupported startup parameter');
-  return sqlstate === '08P01' || sqlstate === '0A000';
+  const { sqlstate: code, message } = said.fault;
+  if (code === sqlstate.internalError) return message.startsWith('unsupported startup parameter');
+  return code === sqlstate.protocolViolation || code === sqlstate.featureNotSupported;
 }
 
 export function unreachable(target: ConnectionTarget, said: Refusal): MigrationError {
