@@ -18,3 +18,13 @@ export function compareVersions(a: Version, b: Version): number {
   if (a === b) return 0;
   return a < b ? -1 : 1;
 }
+
+/** Orders Flyway's versions: numbers between dots, where one that is missing is 0. */
+export function compareDotted(a: string, b: string): number {
+  const [first, second] = [a, b].map((each) => each.replace(/^\D+/, '').split(/[._]/).map(BigInt));
+  for (let at = 0; at < Math.max(first?.length ?? 0, second?.length ?? 0); at += 1) {
+    const difference = (first?.[at] ?? 0n) - (second?.[at] ?? 0n);
+    if (difference !== 0n) return difference < 0n ? -1 : 1;
+  }
+  return 0;
+}
