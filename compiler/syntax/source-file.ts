@@ -2,7 +2,7 @@ import { isUtf8 } from 'node:buffer';
 import { FileRefused, type Problem } from './problem.ts';
 import { SourceText } from './source-text.ts';
 
-/** The system's words without its path, which is that of one machine. */
+/** The system's message without its path, which belongs to one machine. */
 export function reasonOf(systemError: unknown): string {
   return (systemError as Error).message.split(', ')[0] ?? '';
 }
@@ -55,7 +55,7 @@ function hasBom(bytes: Buffer): boolean {
   return bytes.subarray(0, 3).toString('hex') === 'efbbbf';
 }
 
-/** Decoding puts U+FFFD where bytes are invalid: the first one that the file itself does not hold. */
+/** Decoding puts U+FFFD where bytes are invalid: finds the first one that the file itself does not contain. */
 function firstInvalidByte(bytes: Buffer): number {
   const text = bytes.toString('utf8');
   let byte = 0;

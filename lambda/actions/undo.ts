@@ -2,8 +2,6 @@ import * as v from 'valibot';
 import type { Migration } from '../migration/migration.ts';
 import { MigrationError } from '../migration/migration-error.ts';
 import { compareVersions, type Version } from '../migration/version.ts';
-import { must } from '../postgres/ledger/ledger-write.ts';
-import { quoteIdentifier } from '../postgres/session/quote.ts';
 import type { Session } from '../postgres/session/session.ts';
 import { type ActionContext, by, changingAction, confirm, version } from './define-action.ts';
 import { undoMigration } from './undo-migration.ts';
@@ -34,21 +32,11 @@ async function undoDownTo(
 ): Promise<{ readonly undone: readonly string[] }> {
   const migrations = migrationsToUndo(to, context);
   const undone: string[] = [];
-  if (migrations.length > 0) await must(session, createUndoProgress(context.ledgerSchema));
   for (const migration of migrations) {
     await undoMigration(session, migration, { ...context, undone });
     undone.push(migration.name);
   }
   return { undone };
-}
-
-/** How far an undo came that was cut short: made with the first undo, since most ledgers never see one. */
-function createUndoProgress(ledgerSchema: string): string {
-  return `create table if not exists ${quoteIdentifier(ledgerSchema)}.undo_progress (
-  version text primary key,
-  steps int not null,
-  started boolean not null default false
-)`;
 }
 
 function migrationsToUndo(to: Version, { migrations, read }: ActionContext): Migration[] {

@@ -14,7 +14,7 @@ let events: DomainEvent[] = [];
 
 /** One event becomes a structured log line, and a metric or an EventBridge event where it is one. */
 export function report(event: RunEvent | TurnEvent): void {
-  logger.info(event.kind, logFields(event));
+  logger[levelOf(event)](event.kind, logFields(event));
   switch (event.kind) {
     case 'applied':
       metrics.addMetric(metric.stepsApplied, MetricUnit.Count, event.steps.length);
@@ -33,6 +33,11 @@ export function report(event: RunEvent | TurnEvent): void {
     default:
       break;
   }
+}
+
+/** SQLSTATEs of class 01 are warnings, whatever the server's language calls them. */
+function levelOf(event: RunEvent | TurnEvent): 'info' | 'warn' {
+  return event.kind === 'notice' && event.sqlstate.startsWith('01') ? 'warn' : 'info';
 }
 
 function reportBuildEnd({ build, outcome, fault }: Extract<TurnEvent, { kind: 'ended' }>): void {
@@ -87,9 +92,16 @@ function isOpen({ state }: { readonly state: string }): boolean {
   return state === 'pending' || state === 'building';
 }
 
+/** For once, nothing could be seen of the deploy: it is asked again. */
+interface OutOfSight {
+  readonly kind: 'out-of-sight';
+  readonly because: string;
+}
+
 /** What a deploy that waits is waiting for: one line for each time that the framework asks. */
-export function logDeployProgress(progress: DeployProgress): void {
-  logger.info('deploy', { ...progress });
+export function logDeployProgress(progress: DeployProgress | OutOfSight): void {
+  if (progress.kind === 'out-of-sight') logger.warn('deploy', { ...progress });
+  else logger.info('deploy', { ...progress });
 }
 
 /**
