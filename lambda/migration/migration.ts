@@ -84,6 +84,8 @@ export interface Statement {
    * a name without a schema may mean another relation from then on, in the same step. Absent: as `everything`.
    */
   readonly alters?: 'everything' | 'names' | readonly RelationName[];
+  /** Settings may differ once it ran, be it for the rest of its transaction only. Absent where they do not. */
+  readonly changesSettings?: true;
   /** What the linter leaves to the deploy. */
   readonly checks?: readonly DeployCheck[];
 }

@@ -4,6 +4,7 @@ import type { RelationName } from '../../migration/relation-name.ts';
 import { quoteIdentifier, quoteLiteral, quoteRelation } from '../session/quote.ts';
 import { rolledBack } from '../session/rolled-back.ts';
 import type { Session } from '../session/session.ts';
+import { questionLimits } from '../session/statement-limits.ts';
 
 /** Rows, or for duplicates keys, that a statement would stumble over. */
 export interface Broken {
@@ -98,9 +99,8 @@ async function ask(
 ): Promise<Broken | undefined> {
   const { row, fault } = await rolledBack(session, [
     READ_ONLY,
-    `set local statement_timeout = ${Math.max(1, Math.floor(milliseconds))}`,
-    "set local lock_timeout = '1s'",
     ...settings,
+    ...questionLimits({ statement: Math.max(1, milliseconds), lock: 1_000 }),
     `with broken as materialized (\n${query}\n)
 select pg_catalog.count(*) as broken,
        (select pg_catalog.json_agg(key) from (select distinct key from broken where key is not null limit ${MOST_EXAMPLES}) as few) as examples
