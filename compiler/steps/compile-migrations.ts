@@ -41,7 +41,7 @@ export function compileMigrationsSync(directory: string, options: CompileOptions
 
 /** What of parsed migrations the functions need. */
 export function compiledFrom(parsed: readonly ParsedMigration[]): CompiledMigrations {
-  const migrations = parsed.map(({ migration }) => migration);
+  const migrations = parsed.map(({ migration }, position) => ({ ...migration, position }));
   const { name: layout = 'plain', order = 'number' } = parsed[0]?.layout ?? {};
   return { format: 1, checksum: checksumOf(migrations), layout, order, migrations };
 }

@@ -24,6 +24,8 @@ export interface CompiledMigrations {
 export interface Migration {
   /** What tells it from all others: the tool's own name for it, as its layout says. */
   readonly version: Version;
+  /** Its place in the folder, from 0. Compilers before this field left it out. */
+  readonly position?: number;
   /** What ledgers called it before they had the tool's own name. */
   readonly formerly?: Version;
   /**

@@ -1,7 +1,7 @@
 /**
- * A migration's version: its leading digits with separators and leading zeros removed, so that
- * `0009`, `9` and, for dates, `2017-01-02-131034` and `20170102131034` are each one value.
- * It can be of any length, hence a string and not a number.
+ * What tells a migration from all others, as its folder's layout has it. In numbered files: the leading digits with
+ * separators and leading zeros removed, so that `0009`, `9` and, for dates, `2017-01-02-131034` and `20170102131034`
+ * are each one value, of any length. Elsewhere what the tool itself writes: Prisma's folder, Flyway's `1.2`.
  */
 export type Version = string & { readonly version: unique symbol };
 

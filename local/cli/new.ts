@@ -6,7 +6,7 @@ import { readFileName, readFolderName } from '../../compiler/syntax/file-name.ts
 import type { LayoutName } from '../../lambda/migration/layout.ts';
 import { MigrationError } from '../../lambda/migration/migration-error.ts';
 import type { Version } from '../../lambda/migration/version.ts';
-import { DEFAULT_DIRECTORY, exitCodeOf } from './database-options.ts';
+import { DEFAULT_DIRECTORY, exitCodeOf, layoutOption } from './database-options.ts';
 import { type ExitCode, exitCode } from './exit-code.ts';
 import { showFailure } from './failure.ts';
 import { nextMigration } from './next-migration.ts';
@@ -14,6 +14,7 @@ import { Terminal } from './terminal.ts';
 
 interface NewFlags {
   readonly dir: string;
+  readonly layout?: LayoutName;
   readonly undo?: boolean;
 }
 
@@ -23,6 +24,7 @@ export function addNew(program: Command): void {
     .argument('<name>', 'what it does, such as add_user_email')
     .description('create the next migration, and print its path')
     .option('--dir <directory>', 'folder of the migrations', DEFAULT_DIRECTORY)
+    .addOption(layoutOption())
     .option('--undo', 'create its undo file too')
     .addHelpText(
       'after',
@@ -44,10 +46,10 @@ Examples:
     });
 }
 
-async function create(name: string, { dir, undo }: NewFlags): Promise<ExitCode> {
+async function create(name: string, { dir, undo, ...flags }: NewFlags): Promise<ExitCode> {
   const terminal = new Terminal({ json: false });
   try {
-    const { layout, files } = readFolder(dir);
+    const { layout, files } = readFolder(dir, flags.layout);
     const command = OWN_COMMAND.get(layout.name);
     if (command !== undefined) throw ownCommand(layout.title, command);
     const existing = files.map(({ file }) => ({ file, version: versionOf(file) }));

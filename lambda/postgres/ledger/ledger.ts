@@ -2,11 +2,11 @@ import * as v from 'valibot';
 import type { Ledger } from '../../migration/ledger.ts';
 import { emptyLedger } from '../../migration/ledger.ts';
 import { MigrationError } from '../../migration/migration-error.ts';
-import { parseVersion } from '../../migration/version.ts';
+import type { Version } from '../../migration/version.ts';
 import { sqlstate } from '../session/fault.ts';
 import { quoteIdentifier, quoteLiteral } from '../session/quote.ts';
 import type { ScriptOutcome, Session, TextRow } from '../session/session.ts';
-import { FIRST_FORMAT, LEDGER_FORMAT } from './ledger-format.ts';
+import { FIRST_FORMAT, FORMAT_OF_NAMES, LEDGER_FORMAT } from './ledger-format.ts';
 
 export interface LedgerRead {
   /** Its tables are there. */
@@ -95,11 +95,11 @@ function tooOld(version: string): MigrationError {
   });
 }
 
+/** Whatever the folder's layout makes of it. */
 export const versionColumn = v.pipe(
   v.string(),
-  v.transform((text) => parseVersion(text)),
-  v.check((version) => version !== undefined, 'a version is digits'),
-  v.transform((version) => version as NonNullable<typeof version>),
+  v.minLength(1, 'expected a version'),
+  v.transform((text) => text as Version),
 );
 
 /** Part of ledgerQuery(): one statement. As JSON, since a column that is named has to be there. */
@@ -160,6 +160,8 @@ export interface StepRow {
   readonly name: string;
   readonly checksum: string;
   readonly fingerprint: string;
+  /** Its place in the folder, from 0. */
+  readonly position?: number | undefined;
 }
 
 /**
@@ -177,12 +179,31 @@ export function insertStep(schema: string, row: StepRow, into: { state: string; 
     quoteLiteral(row.fingerprint),
     quoteLiteral(into.state),
     quoteLiteral(into.runId),
+    row.position ?? 'null',
   ].join(', ');
-  return `insert into ${quoteIdentifier(schema)}.step (version, step, steps, name, checksum, fingerprint, state, run_id) values (${values})`;
+  return `insert into ${quoteIdentifier(schema)}.step (version, step, steps, name, checksum, fingerprint, state, run_id, position) values (${values})`;
 }
 
 export function setStepState(schema: string, key: { version: string; step: number }, state: string): string {
   return `update ${quoteIdentifier(schema)}.step
    set state = ${quoteLiteral(state)}, finished_at = pg_catalog.clock_timestamp()
  where version = ${quoteLiteral(key.version)} and step = ${key.step}`;
+}
+
+/** Gives migrations that an older ledger knows by their digits the tool's own names. */
+export function renameMigrations(
+  schema: string,
+  renames: readonly { readonly from: string; readonly to: string; readonly name: string }[],
+): string[] {
+  const s = quoteIdentifier(schema);
+  return renames.flatMap(({ from, to, name }) => [
+    `update ${s}.step set version = ${quoteLiteral(to)} where version = ${quoteLiteral(from)} and name = ${quoteLiteral(name)}`,
+    `update ${s}.index_build set version = ${quoteLiteral(to)} where version = ${quoteLiteral(from)}`,
+    `update ${s}.undo_progress set version = ${quoteLiteral(to)} where version = ${quoteLiteral(from)}`,
+  ]);
+}
+
+/** Code that knows migrations by their digits alone would apply what has other names a second time. */
+export function refuseDigits(schema: string): string {
+  return `update ${quoteIdentifier(schema)}.ledger set format = ${FORMAT_OF_NAMES} where format < ${FORMAT_OF_NAMES}`;
 }

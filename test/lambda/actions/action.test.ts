@@ -48,7 +48,7 @@ describe('an event', () => {
       { action: 'undo', to: '6', confirm: 'yes' },
       'this action changes what is recorded or applied: add "confirm": true',
     ],
-    [{ action: 'undo', to: 'six', confirm: true }, 'to: a version is digits'],
+    [{ action: 'undo', to: '', confirm: true }, 'to: expected a version'],
     [{ action: 'undo', to: {}, confirm: true }, 'to: expected a version, such as "0007"'],
     [
       { action: 'repair', version: '7', step: 0, as: 'applied', confirm: true },
