@@ -2,6 +2,7 @@ import type { DeployCheck } from '../../lambda/migration/deploy-check.ts';
 import { FolderOrder, identityOf } from '../../lambda/migration/identity.ts';
 import { emptyLedger } from '../../lambda/migration/ledger.ts';
 import type { CompiledMigrations } from '../../lambda/migration/migration.ts';
+import { MigrationError } from '../../lambda/migration/migration-error.ts';
 import type { Version } from '../../lambda/migration/version.ts';
 import { learn } from '../schema/learn.ts';
 import { Schema } from '../schema/schema.ts';
@@ -98,7 +99,16 @@ export function lintParsed(
 function upTo(migrations: readonly ParsedMigration[], since: Version): (parsed: ParsedMigration) => boolean {
   const folder = migrations.map(({ migration }) => migration);
   const last = identityOf(since, folder, emptyLedger);
-  const places = new FolderOrder(folder, migrations[0]?.layout.order ?? 'number');
+  const order = migrations[0]?.layout.order ?? 'number';
+  const places = new FolderOrder(folder, order);
+  const isThere = folder.some(({ version }) => version === last);
+  if (!isThere && !(order === 'number' && /^\d+$/.test(last))) {
+    throw new MigrationError({
+      code: 'usage',
+      what: `No migration of this folder is called ${since}.`,
+      next: `name the newest one that the linter should take as it is${folder.length === 0 ? '' : `, such as ${folder.at(-1)?.version}`}.`,
+    });
+  }
   return ({ migration }) => (places.compare(migration.version, last) ?? 1) <= 0;
 }
 

@@ -34,12 +34,12 @@ const UPGRADES: readonly LedgerUpgrade[] = [
 )`,
   },
   {
-    what: "each migration's place in its folder, beside its identity, which is that of the folder's layout",
-    statements: (s) => `alter table ${s}.step add column position int`,
-  },
-  {
     what: 'what an operator said was never applied, where the history of another tool leaves it open',
     statements: (s) => `alter table ${s}.ledger add column not_applied text[] not null default '{}'`,
+  },
+  {
+    what: "each migration's place in its folder, beside its identity, which is that of the folder's layout",
+    statements: (s) => `alter table ${s}.step add column position int`,
   },
 ];
 
