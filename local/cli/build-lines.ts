@@ -1,3 +1,4 @@
+import type { LoggedEvent } from '../../lambda/aws/logged-event.ts';
 import { duration } from '../../lambda/migration/amounts.ts';
 import { faultLines, type PostgresFault } from '../../lambda/migration/migration-error.ts';
 import { describeBlocker } from '../../lambda/postgres/catalog/blockers.ts';
@@ -15,6 +16,8 @@ export interface BuildDocument {
   readonly file: string;
   readonly line: number;
   readonly outcome: BuildOutcome;
+  /** Over without success, of a statement that the folder has no more. */
+  readonly abandoned: boolean;
   readonly seconds: number | null;
   readonly turns: number;
   readonly session: string | null;
@@ -40,6 +43,7 @@ export function buildDocument(build: BuildStatus): BuildDocument {
     file,
     line,
     outcome: outcomeOf(build),
+    abandoned: build.abandoned,
     seconds: seconds === undefined ? null : Math.round(seconds * 1000) / 1000,
     turns,
     session: session ?? null,
@@ -64,8 +68,14 @@ export function isOpen({ state }: { readonly state: string }): boolean {
 }
 
 /** It needs a person. */
-export function isLost({ state }: { readonly state: string }): boolean {
-  return state === 'failed' || state === 'cancelled';
+export function isLost({
+  state,
+  abandoned,
+}: {
+  readonly state: string;
+  readonly abandoned: boolean;
+}): boolean {
+  return (state === 'failed' || state === 'cancelled') && !abandoned;
 }
 
 /** `messages_user_id on public.messages` */
@@ -76,12 +86,14 @@ export function nameOfBuild({
   operation,
 }: {
   readonly index: string;
-  readonly schema: string;
+  /** Absent where the table is named with it. */
+  readonly schema?: string;
   readonly table: string;
   readonly operation: BuildStatus['operation'];
 }): string {
-  if (operation === 'create') return `${index} on ${schema}.${table}`;
-  return `${operation} of ${index === '' ? 'all indexes' : index} on ${schema}.${table}`;
+  const on = schema === undefined ? table : `${schema}.${table}`;
+  if (operation === 'create') return `${index} on ${on}`;
+  return `${operation} of ${index === '' ? 'all indexes' : index} on ${on}`;
 }
 
 /** `building index: scanning table, 42 %, 12 s so far, about 3 min left` */
@@ -95,6 +107,13 @@ export function describeProgress(progress: ProgressSeen): string {
   return parts.join(', ');
 }
 
+/** How far a build is that was asked about, as an event; nothing of one that is not under way, or not seen. */
+export function showProgress(build: BuildStatus, show: (event: LoggedEvent) => void): void {
+  const { operation, schema, table, index, progress, state } = build;
+  if (state === 'building' && progress !== undefined)
+    show({ kind: 'progress', operation, table: `${schema}.${table}`, index, ...progress });
+}
+
 /** `42 %, about 3 min left, building index: scanning table`: what matters most first, since a bar's line is cut. */
 export function describeBriefly({ phase, fraction, secondsLeft, blocker }: ProgressSeen): string {
   const parts: string[] = [];
@@ -103,6 +122,12 @@ export function describeBriefly({ phase, fraction, secondsLeft, blocker }: Progr
   parts.push(phase);
   if (blocker !== undefined) parts.push(`waits for ${describeBlocker(blocker)}`);
   return parts.join(', ');
+}
+
+/** `i on public.large (2_index.sql:1) failed, and its statement is not in this folder any more: …` */
+export function describeAbandoned(build: BuildStatus): string {
+  const { file, line, state } = build;
+  return `${nameOfBuild(build)} (${file}:${line}) ${state === 'failed' ? 'failed' : 'was cancelled'}, and its statement is not in this folder any more: it holds up nobody.`;
 }
 
 /** Why a build is over without success, with Postgres's own words. */
