@@ -1,4 +1,5 @@
 import * as v from 'valibot';
+import { isOpen, nameOf } from '../migration/build.ts';
 import { FolderOrder } from '../migration/identity.ts';
 import type { Migration } from '../migration/migration.ts';
 import { MigrationError } from '../migration/migration-error.ts';
@@ -48,11 +49,9 @@ function migrationsToUndo(to: Version, { migrations, read }: ActionContext): Mig
     if (order === undefined) throw unknownTarget(to, version);
     return order > 0;
   };
-  const open = builds.find(
-    ({ state, version }) => above(version) && (state === 'pending' || state === 'building'),
-  );
+  const open = builds.find((build) => above(build.version) && isOpen(build));
   if (open !== undefined) {
-    const name = open.index || open.table;
+    const name = nameOf(open);
     throw refused(
       `The build of ${name} on ${open.table} is under way.`,
       `wait for it, or stop it: {"action": "cancel", "index": "${name}"}; then undo again.`,

@@ -1,6 +1,7 @@
+import { isLost, type RecordedBuild } from './build.ts';
 import { FolderOrder, withToolNames } from './identity.ts';
 import type { LayoutOrder } from './layout.ts';
-import { isOver, type Ledger, type RecordedBuild, type RecordedStep } from './ledger.ts';
+import type { Ledger, RecordedStep } from './ledger.ts';
 import type { Migration, Step } from './migration.ts';
 import { MigrationError } from './migration-error.ts';
 import type { Version } from './version.ts';
@@ -127,7 +128,7 @@ function repeatedSteps(migration: Migration): PendingStep[] {
 /** Builds that are over without success, and whose statement the folder has no more: taken away, or rewritten. */
 export function abandonedBuilds(migrations: readonly Migration[], ledger: Ledger): RecordedBuild[] {
   return ledger.builds.filter((build) => {
-    if (!isOver(build)) return false;
+    if (!isLost(build)) return false;
     const migration = migrations.find(({ version }) => version === build.version);
     const step = migration?.steps[build.step];
     const row = ledger.steps.find((each) => each.version === build.version && each.step === build.step);

@@ -1,6 +1,6 @@
+import type { RecordedBuild } from '../migration/build.ts';
 import { refuseFolder } from '../migration/folder-policy.ts';
 import { renamesOf } from '../migration/identity.ts';
-import type { RecordedBuild } from '../migration/ledger.ts';
 import type { Migration } from '../migration/migration.ts';
 import { MigrationError } from '../migration/migration-error.ts';
 import { type Plan, plan } from '../migration/plan.ts';
