@@ -218,7 +218,7 @@ function* forgetStep(ledgerSchema: string, { migration, step }: PendingStep): Ge
 /** All that is recorded of a migration. */
 export function forgetMigration(ledgerSchema: string, { migration }: PendingStep): string[] {
   const s = quoteIdentifier(ledgerSchema);
-  const where = `version = ${quoteLiteral(migration.version)}`;
+  const where = `version operator(pg_catalog.=) ${quoteLiteral(migration.version)}`;
   return [`delete from ${s}.index_build where ${where}`, `delete from ${s}.step where ${where}`];
 }
 

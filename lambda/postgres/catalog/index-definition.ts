@@ -1,5 +1,6 @@
 import { isPermanent } from '../../migration/sqlstate.ts';
 import type { IndexBuild } from '../../work/index-build.ts';
+import { OWN_PATH } from '../session/own-path.ts';
 import { quoteLiteral, quoteRelation } from '../session/quote.ts';
 import { rolledBack } from '../session/rolled-back.ts';
 import type { Session } from '../session/session.ts';
@@ -15,8 +16,8 @@ const PROBE = 'index_definition_probe';
 
 /**
  * Compares the wanted definition with the index that stands, in Postgres's own words: the wanted one is made on an
- * empty temporary copy of the table's columns, both are read, and all is rolled back. The search path is emptied
- * before they are read, since it decides how functions and types are written.
+ * empty temporary copy of the table's columns, both are read, and all is rolled back. They are read under
+ * OWN_PATH, since the search path decides how functions and types are written.
  *
  * @throws StatementFault where that can't be said now, such as a lock that is not to be had.
  */
@@ -28,7 +29,7 @@ export async function compareDefinitions(session: Session, build: IndexBuild): P
     ...questionLimits({ statement: 0, lock: 10_000 }),
     `create temporary table ${PROBE} (like ${table}) on commit drop`,
     `create ${build.unique ? 'unique ' : ''}index ${PROBE}_index on pg_temp.${PROBE} ${build.definition}`,
-    "set local search_path = ''",
+    OWN_PATH,
     `select pg_catalog.pg_get_indexdef('pg_temp.${PROBE}_index'::pg_catalog.regclass) as wanted,
        pg_catalog.pg_get_indexdef(i.indexrelid) as found,
        pg_catalog.format('CREATE %sINDEX %I ON %s%I.%I', case when i.indisunique then 'UNIQUE ' else '' end,
