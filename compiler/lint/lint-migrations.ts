@@ -5,6 +5,7 @@ import { compareVersions } from '../../lambda/migration/version.ts';
 import { learn } from '../schema/learn.ts';
 import { Schema } from '../schema/schema.ts';
 import { compiledFrom, type ParsedMigration, parseMigrations } from '../steps/compile-migrations.ts';
+import { lazyMigrations } from '../steps/lazy-migrations.ts';
 import { mapStatements } from '../steps/map-statements.ts';
 import { AllowedRules } from './allowed-rules.ts';
 import { DataQuestions } from './data-questions.ts';
@@ -49,6 +50,12 @@ export function lintMigrations(directory: string, options: LintOptions = {}): re
 /** A compiled folder with the checks that the linter leaves to the deploy. Throws as lintMigrations does. */
 export function compileLinted(directory: string, options: LintOptions = {}): CompiledMigrations {
   return compiledFrom(lintParsed(parseMigrations(directory), options).migrations);
+}
+
+/** As compileLinted, of a folder that is compiled when it is asked what a file does. */
+export function lazilyLinted(directory: string, options: LintOptions = {}): CompiledMigrations {
+  checkLevels(options.levels ?? {});
+  return lazyMigrations(directory, () => compileLinted(directory, options));
 }
 
 /** Like lintMigrations, for a folder that is already parsed. */

@@ -93,7 +93,12 @@ function attempt<Result>(problems: Problem[], compile: () => Result): Result | u
   }
 }
 
-function checksumOf(migrations: readonly Migration[]): string {
+type Summed = Pick<Migration, 'version' | 'name' | 'file' | 'checksum'> & {
+  readonly undo: { readonly file: string; readonly checksum: string | undefined } | undefined;
+};
+
+/** Over all files, in order. */
+export function checksumOf(migrations: readonly Summed[]): string {
   const hash = createHash('sha256');
   for (const { version, name, file, checksum, undo } of migrations) {
     hash.update(`${JSON.stringify([version, name, file, checksum, undo?.file, undo?.checksum])}\n`);

@@ -1,5 +1,5 @@
 import { refuseFolder } from '../migration/folder-policy.ts';
-import type { RecordedBuild } from '../migration/ledger.ts';
+import type { Ledger, RecordedBuild } from '../migration/ledger.ts';
 import { MigrationError } from '../migration/migration-error.ts';
 import { type Plan, plan } from '../migration/plan.ts';
 import { requeueBuilds } from '../postgres/ledger/index-build-rows.ts';
@@ -49,7 +49,7 @@ async function runOnce(session: Session, request: RunRequest, run: RunLog): Prom
   const read = await upToDate(session, found, request);
   const first = await planOrRecord(session, read, run);
   if (first.pending.length === 0 && read.exists && retriedBuilds(first, run).length === 0) {
-    return finishIdle(session, first, run);
+    return finishIdle(session, { planned: first, ledger: read.ledger }, run);
   }
   const locked = await takeRunLock(session, request);
   const current = plan(migrations.migrations, locked.ledger);
@@ -73,9 +73,15 @@ async function planOrRecord(session: Session, { exists, ledger }: LedgerRead, ru
     refuseFolder(planned, options);
     return planned;
   } catch (error) {
-    if (exists) await session.script(insertFinishedRun(options.ledgerSchema, run.row, run.failure(error)));
+    if (exists && !isUncompiled(error))
+      await session.script(insertFinishedRun(options.ledgerSchema, run.row, run.failure(error)));
     throw error;
   }
+}
+
+/** A folder that is compiled when it is first asked: until then, nobody has touched the database. */
+function isUncompiled(error: unknown): boolean {
+  return error instanceof MigrationError && error.code === 'compile-failed';
 }
 
 /** A person who deploys again wants failed builds tried again; the loop does not. */
@@ -84,7 +90,11 @@ function retriedBuilds({ builds }: Plan, { request }: RunLog): RecordedBuild[] {
 }
 
 /** Nothing to apply: the run is recorded, and its lock was never needed. */
-async function finishIdle(session: Session, planned: Plan, run: RunLog): Promise<RunResult> {
+async function finishIdle(
+  session: Session,
+  { planned, ledger }: { readonly planned: Plan; readonly ledger: Ledger },
+  run: RunLog,
+): Promise<RunResult> {
   run.request.report({ kind: 'planned', plan: planned });
   const result: RunResult = {
     runId: run.runId,
@@ -92,6 +102,7 @@ async function finishIdle(session: Session, planned: Plan, run: RunLog): Promise
     applied: run.applied,
     builds: planned.builds,
     waiting: undefined,
+    idle: ledger,
   };
   await must(session, insertFinishedRun(run.request.options.ledgerSchema, run.row, run.summary(result)));
   return result;

@@ -3,23 +3,21 @@ import { dirname, join } from 'node:path';
 import type { Command } from 'commander';
 import { readFolder } from '../../compiler/steps/migration-folder.ts';
 import { MigrationError } from '../../lambda/migration/migration-error.ts';
-import { DEFAULT_DIRECTORY, exitCodeOf } from './database-options.ts';
+import { directoryOf, exitCodeOf, withDirectory } from './database-options.ts';
 import { type ExitCode, exitCode } from './exit-code.ts';
 import { showFailure } from './failure.ts';
 import { nextMigration } from './next-migration.ts';
 import { Terminal } from './terminal.ts';
 
 interface NewFlags {
-  readonly dir: string;
+  readonly dir?: string;
   readonly undo?: boolean;
 }
 
 export function addNew(program: Command): void {
-  program
-    .command('new')
+  withDirectory(program.command('new'))
     .argument('<name>', 'what it does, such as add_user_email')
     .description('create the next migration, and print its path')
-    .option('--dir <directory>', 'folder of the migrations', DEFAULT_DIRECTORY)
     .option('--undo', 'create its undo file too')
     .addHelpText(
       'after',
@@ -33,17 +31,19 @@ Exit codes:
   2  the command itself is wrong, the name for instance
 
 Examples:
-  npm run migrate -- new add_user_email
-  npm run migrate -- new drop_legacy_tables --dir db/migrations --undo`,
+  npx cdk-postgres-migrations new add_user_email
+  npx cdk-postgres-migrations new drop_legacy_tables --dir db/migrations --undo`,
     )
     .action(async (name: string, flags: NewFlags) => {
       process.exitCode = await create(name, flags);
     });
 }
 
-async function create(name: string, { dir, undo }: NewFlags): Promise<ExitCode> {
+async function create(name: string, flags: NewFlags): Promise<ExitCode> {
+  const { undo } = flags;
   const terminal = new Terminal({ json: false });
   try {
+    const dir = directoryOf(flags);
     const next = nextMigration(readFolder(dir).files, checkName(name), new Date());
     await write(dir, next.file, TEMPLATE);
     terminal.line(join(dir, next.file));
