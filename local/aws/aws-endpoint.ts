@@ -97,7 +97,8 @@ export async function startAwsEndpoint(): Promise<AwsEndpoint> {
     if (request.headers['content-type']?.startsWith('application/x-www-form-urlencoded') === true) {
       const query = new URLSearchParams(body);
       record({ service: 'cloudFormation', operation: query.get('Action') ?? '', body });
-      response.writeHead(200, { 'Content-Type': 'text/xml' }).end(cloudFormation.handle(query));
+      const answered = cloudFormation.handle(query);
+      response.writeHead(200, { 'Content-Type': 'text/xml' }).end(answered);
       return;
     }
     const path = /^\/2015-03-31\/functions\/([^/?]+)(\/invocations)?/.exec(request.url ?? '');

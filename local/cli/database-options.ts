@@ -2,6 +2,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import * as v from 'valibot';
 import { type Levels, lazilyLinted } from '../../compiler/lint/lint-migrations.ts';
+import { type LayoutName, layoutNames } from '../../lambda/migration/layout.ts';
 import type { CompiledMigrations } from '../../lambda/migration/migration.ts';
 import { MigrationError } from '../../lambda/migration/migration-error.ts';
 import {
@@ -24,6 +25,7 @@ import { whoAsks } from './who-asks.ts';
 /** What every verb that works on a database takes, and the flags of options that some verbs take. */
 export interface DatabaseFlags {
   readonly dir?: string;
+  readonly layout?: LayoutName;
   readonly databaseUrl?: string;
   readonly schema: string;
   readonly json?: boolean;
@@ -80,8 +82,16 @@ const commandLineOptions: MigrationOptions = { ...defaultOptions, attachSeconds:
 
 export function withDatabaseFlags(command: Command): Command {
   return withDirectory(command)
+    .addOption(layoutOption())
     .option('--database-url <url>', 'postgres://user:password@host:5432/database (else DATABASE_URL)')
     .option('--schema <name>', 'schema of the ledger', schemaName, defaultOptions.ledgerSchema);
+}
+
+/** How the folder is laid out. */
+export function layoutOption(): Option {
+  return new Option('--layout <tool>', 'whose way the folder is laid out (else found out from it)').choices(
+    layoutNames,
+  );
 }
 
 export function withJson(command: Command): Command {
@@ -144,7 +154,7 @@ export async function ask(flags: DatabaseFlags): Promise<Asked> {
   }
   const target = parseConnectionUrl(url, flags.databaseUrl === undefined ? 'DATABASE_URL' : '--database-url');
   return {
-    migrations: lazilyLinted(directoryOf(flags), { levels: flags.level ?? {} }),
+    migrations: lazilyLinted(directoryOf(flags), { levels: flags.level ?? {}, layout: flags.layout }),
     target,
     options: optionsOf(flags),
     cause: { kind: 'command line', actor: whoAsks() },

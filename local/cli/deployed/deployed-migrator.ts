@@ -27,6 +27,8 @@ export class DeployedMigrator {
 
   static async find(flags: DeployedFlags): Promise<DeployedMigrator> {
     const { profile, region } = flags;
+    // What the SDK has to say of Node's versions is nothing for whoever runs a migration.
+    process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED ??= 'true';
     const account = {
       ...(profile === undefined ? {} : { profile }),
       ...(region === undefined ? {} : { region }),

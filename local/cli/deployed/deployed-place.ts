@@ -3,9 +3,10 @@ import * as v from 'valibot';
 import type { ChangingAction } from '../../../lambda/actions/action.ts';
 import type { LoggedStep } from '../../../lambda/aws/logged-event.ts';
 import type { RunPlan } from '../../../lambda/foresight/plan-run.ts';
+import { isOpen } from '../../../lambda/migration/build.ts';
 import { MigrationError } from '../../../lambda/migration/migration-error.ts';
 import type { Status } from '../../../lambda/status/status.ts';
-import { describeLoss, isLost, isOpen } from '../build-lines.ts';
+import { describeLoss, needsPerson } from '../build-lines.ts';
 import { asMigrationError } from '../failure.ts';
 import { endOf, type UpEnd } from '../migrate-up.ts';
 import type { Place, Watched, WatchedUp } from '../place.ts';
@@ -89,7 +90,7 @@ class DeployedPlace implements Place {
       if (failure !== undefined) failedEarly(failure);
       status = await this.#untilOver({ display, signal, status, watch });
       // The run that followed the builds went through: what had failed, had needed them.
-      if (!status.builds.some(isLost) && status.lastRun?.error === undefined) failure = undefined;
+      if (!status.builds.some(needsPerson) && status.lastRun?.error === undefined) failure = undefined;
     }
     return endOf(status, failure);
   }
@@ -99,7 +100,7 @@ class DeployedPlace implements Place {
     const status = await this.status();
     watch.look(status);
     const over = await this.#untilOver({ display, signal, status, watch });
-    const lost = over.builds.filter(isLost);
+    const lost = over.builds.filter(needsPerson);
     return lost.length === 0 ? undefined : lost.map(describeLoss).join('\n');
   }
 
@@ -118,7 +119,7 @@ class DeployedPlace implements Place {
       if (!open) overSince ??= Date.now();
       else overSince = undefined;
       const left = status.migrations.some(({ state }) => state === 'pending' || state === 'partial');
-      if (!open && (!left || status.lastRun?.error !== undefined || status.builds.some(isLost)))
+      if (!open && (!left || status.lastRun?.error !== undefined || status.builds.some(needsPerson)))
         return status;
       if (overSince !== undefined && Date.now() - overSince > RESUMED_WITHIN_MILLISECONDS) return status;
       await sleep(LOOK_MILLISECONDS, undefined, { signal: looking.signal });

@@ -60,7 +60,7 @@ describe('by way of what is deployed', () => {
     });
     expect(await there.verb('cancel', 'nobody')).toMatchObject({
       code: 1,
-      stderr: expect.stringMatching(/nobody[^]*\nNext: /),
+      stderr: expect.stringMatching(/nobody[\s\S]*\nNext: /),
     });
     expect(await there.verb('undo', '--to', '0')).toMatchObject({ code: 2 });
     expect(new Set(invocations(there))).toEqual(new Set(['status', 'plan', 'run', 'cancel']));
@@ -81,7 +81,7 @@ describe('by way of what is deployed', () => {
     await life.deploy(indexes, { props: { waitFor: 'nothing' } });
 
     const run = new Migrate(['run', '--stack', 'Stack'], there.env);
-    await run.says('words_x on public.words');
+    await run.says('words_x on public.words', 60_000);
     expect(await there.verb('cancel', 'words_x')).toMatchObject({ code: 0 });
     const ended = await run.ended;
     expect(ended).toMatchObject({ code: 1 });
@@ -101,7 +101,7 @@ describe('by way of what is deployed', () => {
 
     const run = await there.verb('run', '--json');
     expect(run.code).toBe(1);
-    expect(run.stderr).toMatch(/1_words\.sql[^]*\nNext: /);
+    expect(run.stderr).toMatch(/1_words\.sql[\s\S]*\nNext: /);
     expect(JSON.parse(run.stdout)).toMatchObject({ ok: false, error: { code: 'deployed-failed' } });
   });
 
