@@ -10,7 +10,8 @@ import {
 } from './database-options.ts';
 import { type ExitCode, exitCode } from './exit-code.ts';
 import { showFailure } from './failure.ts';
-import { type Place, placeOf } from './place.ts';
+import type { Place } from './place.ts';
+import { placeOf } from './place-of.ts';
 import { RunDisplay } from './run-display.ts';
 import { Terminal } from './terminal.ts';
 

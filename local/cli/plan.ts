@@ -10,7 +10,7 @@ import {
 } from './database-options.ts';
 import { type ExitCode, exitCode } from './exit-code.ts';
 import { showFailure } from './failure.ts';
-import { placeOf } from './place.ts';
+import { placeOf } from './place-of.ts';
 import { planMarkdown } from './plan-markdown.ts';
 import { planView } from './plan-view.ts';
 import { Terminal } from './terminal.ts';

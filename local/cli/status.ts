@@ -12,7 +12,7 @@ import {
 } from './database-options.ts';
 import { type ExitCode, exitCode } from './exit-code.ts';
 import { showFailure } from './failure.ts';
-import { placeOf } from './place.ts';
+import { placeOf } from './place-of.ts';
 import { statusView } from './status-view.ts';
 import { Terminal } from './terminal.ts';
 
