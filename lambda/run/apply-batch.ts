@@ -13,6 +13,8 @@ export class LedgerMoved extends Error {}
 export class TimeUp extends Error {}
 
 export interface BatchContext extends Omit<ScriptContext, 'budgetMilliseconds' | 'lockWait'>, LockContext {
+  /** As of RunRequest. */
+  readonly shortened: boolean;
   /** Called as soon as steps are known to be applied, before anything later can fail. */
   readonly applied: (steps: readonly ScriptStep[], milliseconds: number) => void;
   readonly notices: Notices;
@@ -72,7 +74,7 @@ async function passOrThrow(failed: Piece, { fault, context, locks, wholeBudget }
   const { sqlstate: code } = fault.fault;
   if (failed.claim && code === sqlstate.uniqueViolation) throw new LedgerMoved();
   if (endedByDeadline(fault, context.deadline)) {
-    if (!wholeBudget) throw new TimeUp();
+    if (!wholeBudget || context.shortened) throw new TimeUp();
     throw statementFailed(failed, fault, { applied: context.appliedSoFar(), next: TOO_LONG });
   }
   if (!mayPass.has(code)) throw statementFailed(failed, fault, { applied: context.appliedSoFar() });

@@ -72,9 +72,14 @@ export async function connect(target: ConnectionTarget, options: ConnectOptions 
  */
 const DIRECT_MARK = '-c migrations.direct=1';
 
-/** protocol_violation is what poolers answer to startup options that they do not know. */
+/**
+ * What stands in between answers startup options that it does not know with protocol_violation (PgBouncer), or with
+ * feature_not_supported: "RDS Proxy currently doesn't support command-line options".
+ */
+const OPTIONS_REFUSED = new Set(['08P01', '0A000']);
+
 function refusesOptions(said: StatementFault | SessionLost): boolean {
-  return !(said instanceof SessionLost) && said.fault.sqlstate === '08P01';
+  return !(said instanceof SessionLost) && OPTIONS_REFUSED.has(said.fault.sqlstate);
 }
 
 /** SQLSTATEs of a server that may let us in a moment later: starting, restarting, or full. */
