@@ -63,7 +63,7 @@ export async function preflight({
 async function look(
   session: Session,
   options: MigrationOptions,
-  { migrations }: CompiledMigrations,
+  { migrations, order }: CompiledMigrations,
 ): Promise<PreflightResult> {
   await session.script(
     `set default_transaction_read_only = on; set statement_timeout = '${STATEMENT_SECONDS}s'; set lock_timeout = '2s'`,
@@ -73,6 +73,7 @@ async function look(
   const planned = plan(
     migrations.filter(({ version }) => !changed.some((drift) => drift.version === version)),
     ledger,
+    order,
   );
   const unseen: string[] = [];
   const seen = async (asking: Promise<string[]>): Promise<string[]> => {
