@@ -8,7 +8,7 @@ import { dirname, join } from 'node:path';
  * - `exhaustive`: tables of many cases over what a story shows once, and tests of the tests' own parts.
  * `npm run test:unit` runs the first, `npm test` the first two, `npm run test:all` everything.
  */
-const EXHAUSTIVE: readonly string[] = [];
+const EXHAUSTIVE: readonly string[] = ['test/lambda/work/turn/roles-with-each-session.test.ts'];
 
 /** Signs of a server, a synthesis, a bundle or another process. */
 const NEEDS_MORE = /\binject\(|from '(?:aws-cdk-lib|esbuild|node:child_process|node:worker_threads)/;

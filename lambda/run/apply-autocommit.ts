@@ -1,6 +1,7 @@
 import type { AutocommitStep } from '../migration/migration.ts';
 import { MigrationError } from '../migration/migration-error.ts';
 import type { PendingStep } from '../migration/plan.ts';
+import { createsDblink, makeRoomForDblink } from '../postgres/build-session/dblink.ts';
 import { insertStep, setStepState } from '../postgres/ledger/ledger.ts';
 import { cleanSession } from '../postgres/session/author-settings.ts';
 import { type StatementFault, sqlstate } from '../postgres/session/fault.ts';
@@ -88,6 +89,7 @@ async function attempt(
     await applied();
     return undefined;
   }
+  if (createsDblink(step.statement)) await sendOwn(session, makeRoomForDblink(ledgerSchema));
   const first = [setLockTimeout(limits.wait), `set statement_timeout = ${Math.floor(limits.budget ?? 0)}`];
   const again = step.settings.length === 0 ? [] : [limitsAgain(limits)];
   const prepared = await session.script([...first, ...step.settings, ...again].join(SEPARATOR));

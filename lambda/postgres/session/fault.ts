@@ -22,6 +22,14 @@ export class SessionLost extends Error {
     });
     this.name = 'SessionLost';
   }
+
+  /** What the server said before it ended the session; undefined where the connection was lost otherwise. */
+  get sqlstate(): string | undefined {
+    const { cause } = this;
+    return cause instanceof Error && 'code' in cause && ENDS_SESSION.has(String(cause.code))
+      ? String(cause.code)
+      : undefined;
+  }
 }
 
 /** SQLSTATEs after which the server ends the session. */
@@ -108,4 +116,5 @@ export const sqlstate = {
   uniqueViolation: '23505',
   insufficientPrivilege: '42501',
   invalidTransactionTermination: '2D000',
+  transactionTimeout: '25P04',
 } as const;
