@@ -5,7 +5,7 @@ import type { RunCause, RunEnd, RunEvent } from '../run/run.ts';
 import type { DeployProgress } from '../status/deploy-progress.ts';
 import type { TurnEvent } from '../work/turn/turn-request.ts';
 import { type DomainEvent, sendEvents, UnsentEvents } from './events.ts';
-import { logFields } from './log-fields.ts';
+import { logged } from './logged-event.ts';
 import { METRIC_NAMESPACE, metric } from './metric-names.ts';
 
 const logger = new Logger();
@@ -14,7 +14,8 @@ let events: DomainEvent[] = [];
 
 /** One event becomes a structured log line, and a metric or an EventBridge event where it is one. */
 export function report(event: RunEvent | TurnEvent): void {
-  logger[levelOf(event)](event.kind, logFields(event));
+  const { kind, ...fields } = logged(event);
+  logger[levelOf(event)](kind, fields);
   switch (event.kind) {
     case 'applied':
       metrics.addMetric(metric.stepsApplied, MetricUnit.Count, event.steps.length);

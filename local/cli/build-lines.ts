@@ -1,3 +1,4 @@
+import type { LoggedEvent } from '../../lambda/aws/logged-event.ts';
 import { duration } from '../../lambda/migration/amounts.ts';
 import { faultLines, type PostgresFault } from '../../lambda/migration/migration-error.ts';
 import { describeBlocker } from '../../lambda/postgres/catalog/blockers.ts';
@@ -85,12 +86,14 @@ export function nameOfBuild({
   operation,
 }: {
   readonly index: string;
-  readonly schema: string;
+  /** Absent where the table is named with it. */
+  readonly schema?: string;
   readonly table: string;
   readonly operation: BuildStatus['operation'];
 }): string {
-  if (operation === 'create') return `${index} on ${schema}.${table}`;
-  return `${operation} of ${index === '' ? 'all indexes' : index} on ${schema}.${table}`;
+  const on = schema === undefined ? table : `${schema}.${table}`;
+  if (operation === 'create') return `${index} on ${on}`;
+  return `${operation} of ${index === '' ? 'all indexes' : index} on ${on}`;
 }
 
 /** `building index: scanning table, 42 %, 12 s so far, about 3 min left` */
@@ -102,6 +105,13 @@ export function describeProgress(progress: ProgressSeen): string {
   if (secondsLeft !== undefined) parts.push(`about ${duration(secondsLeft)} left`);
   if (blocker !== undefined) parts.push(`waits for ${describeBlocker(blocker)}`);
   return parts.join(', ');
+}
+
+/** How far a build is that was asked about, as an event; nothing of one that is not under way, or not seen. */
+export function showProgress(build: BuildStatus, show: (event: LoggedEvent) => void): void {
+  const { operation, schema, table, index, progress, state } = build;
+  if (state === 'building' && progress !== undefined)
+    show({ kind: 'progress', operation, table: `${schema}.${table}`, index, ...progress });
 }
 
 /** `42 %, about 3 min left, building index: scanning table`: what matters most first, since a bar's line is cut. */

@@ -28,20 +28,24 @@ export async function tablesWithBuilds(session: Session, ledgerSchema: string): 
   return v.parse(v.array(v.object({ schema: v.string(), table: v.string() })), rows);
 }
 
-/** The build whose turn it is: the first of its table that is not over. Counts the turn. */
+/**
+ * The build whose turn it is: the first of its table that is not over. Counts the turn, unless the build is
+ * among the `counted`: a turn looks at a build as often as there is something to do, and is one turn all the same.
+ */
 export async function nextBuild(
   session: Session,
   ledgerSchema: string,
   { schema, table }: BuildTable,
+  counted: ReadonlySet<string>,
 ): Promise<IndexBuild | undefined> {
   const s = quoteIdentifier(ledgerSchema);
   const rows = await session.query(
     `update ${s}.index_build
-        set turns = turns + 1
+        set turns = turns + case when id = any($3::bigint[]) then 0 else 1 end
       where id = (select id from (${firstBuilds(ledgerSchema)}) as first
                    where schema_name = $1 and table_name = $2)
   returning ${buildColumns}`,
-    [schema, table],
+    [schema, table, [...counted]],
   );
   return rows[0] === undefined ? undefined : parseBuild(rows[0]);
 }
