@@ -1,5 +1,6 @@
 import { Logger } from '@aws-lambda-powertools/logger';
 import { Metrics, MetricUnit } from '@aws-lambda-powertools/metrics';
+import { isOpen, nameOf } from '../migration/build.ts';
 import { MigrationError } from '../migration/migration-error.ts';
 import type { RunCause, RunEnd, RunEvent } from '../run/run.ts';
 import type { DeployProgress } from '../status/deploy-progress.ts';
@@ -23,7 +24,7 @@ export function report(event: RunEvent | TurnEvent): void {
     case 'progress': {
       const { fraction, blocker } = event.progress;
       const single = metrics.singleMetric();
-      single.addDimension('index', event.build.index || event.build.table);
+      single.addDimension('index', nameOf(event.build));
       if (fraction !== undefined) single.addMetric(metric.buildProgress, MetricUnit.Percent, fraction * 100);
       metrics.addMetric(metric.buildBlockedSeconds, MetricUnit.Seconds, blocker?.seconds ?? 0);
       break;
@@ -87,10 +88,6 @@ function detailOf(end: RunEnd): { readonly outcome: string; readonly [key: strin
     default:
       return end satisfies never;
   }
-}
-
-function isOpen({ state }: { readonly state: string }): boolean {
-  return state === 'pending' || state === 'building';
 }
 
 /** For once, nothing could be seen of the deploy: it is asked again. */

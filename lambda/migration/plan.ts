@@ -1,4 +1,5 @@
-import { isOver, type Ledger, type RecordedBuild, type RecordedStep } from './ledger.ts';
+import { isLost, type RecordedBuild } from './build.ts';
+import type { Ledger, RecordedStep } from './ledger.ts';
 import type { Migration, Step } from './migration.ts';
 import { MigrationError } from './migration-error.ts';
 import { compareVersions, type Version } from './version.ts';
@@ -76,7 +77,7 @@ export function plan(migrations: readonly Migration[], ledger: Ledger): Plan {
 /** Builds that are over without success, and whose statement the folder has no more: taken away, or rewritten. */
 export function abandonedBuilds(migrations: readonly Migration[], ledger: Ledger): RecordedBuild[] {
   return ledger.builds.filter((build) => {
-    if (!isOver(build)) return false;
+    if (!isLost(build)) return false;
     const migration = migrations.find(({ version }) => version === build.version);
     const step = migration?.steps[build.step];
     const row = ledger.steps.find((each) => each.version === build.version && each.step === build.step);

@@ -1,15 +1,16 @@
+import type { RecordedBuild } from '../migration/build.ts';
 import { refuseFolder } from '../migration/folder-policy.ts';
-import type { RecordedBuild } from '../migration/ledger.ts';
 import { statementsOf } from '../migration/migration.ts';
 import { MigrationError } from '../migration/migration-error.ts';
 import { type Plan, plan } from '../migration/plan.ts';
+import { sqlstate } from '../migration/sqlstate.ts';
 import { requeueBuilds } from '../postgres/ledger/index-build-rows.ts';
 import { type LedgerRead, readLedger } from '../postgres/ledger/ledger.ts';
 import { bringLedgerUp } from '../postgres/ledger/ledger-format.ts';
 import { must } from '../postgres/ledger/ledger-write.ts';
 import { finishRun, insertFinishedRun, insertRun } from '../postgres/ledger/run-rows.ts';
 import { connect, withSession } from '../postgres/session/connect.ts';
-import { SessionLost, sqlstate } from '../postgres/session/fault.ts';
+import { SessionLost } from '../postgres/session/fault.ts';
 import { refuseTransactionPooler } from '../postgres/session/pooler.ts';
 import type { Session } from '../postgres/session/session.ts';
 import { LedgerMoved } from './apply-batch.ts';

@@ -1,5 +1,5 @@
 import type { PostgresFault } from '../migration/migration-error.ts';
-import { isPermanent } from './permanence.ts';
+import { isPermanent, sqlstate } from '../migration/sqlstate.ts';
 
 /** The index as the catalog has it, compared with what the build is to make of it. */
 export type SeenIndex =
@@ -59,7 +59,7 @@ export function decide(seen: Seen): Decision {
 
 function conflictFault({ wanted, found }: { wanted: string; found: string }): PostgresFault {
   return {
-    sqlstate: '42P07',
+    sqlstate: sqlstate.duplicateTable,
     message: 'an index of this name exists with another definition',
     detail: `Wanted: ${wanted}\nFound:  ${found}`,
     hint: 'Drop or rename the one that exists, or give the migration the definition that exists; then retry.',
@@ -67,12 +67,12 @@ function conflictFault({ wanted, found }: { wanted: string; found: string }): Po
 }
 
 const NO_TABLE: PostgresFault = {
-  sqlstate: '42P01',
+  sqlstate: sqlstate.undefinedTable,
   message: 'the table of this build does not exist any more',
 };
 
 const NO_OUTCOME: PostgresFault = {
-  sqlstate: '58000',
+  sqlstate: sqlstate.systemError,
   message: 'the build ended without an outcome and left no valid index',
   detail: 'Its server or its session was lost each time.',
   hint: 'Look into the server log for the time of the attempts, then retry.',

@@ -1,5 +1,6 @@
 import type { LoggedEvent } from '../../lambda/aws/logged-event.ts';
 import { duration } from '../../lambda/migration/amounts.ts';
+import { type BuildState, isLost } from '../../lambda/migration/build.ts';
 import { faultLines, type PostgresFault } from '../../lambda/migration/migration-error.ts';
 import { describeBlocker } from '../../lambda/postgres/catalog/blockers.ts';
 import type { BuildRow } from '../../lambda/postgres/ledger/index-build-rows.ts';
@@ -27,7 +28,7 @@ export interface BuildDocument {
 }
 
 /** `adopted`: it was there before any attempt of ours. `valid` also says that a DROP INDEX has dropped it. */
-export type BuildOutcome = 'valid' | 'adopted' | 'failed' | 'cancelled' | 'pending' | 'building';
+export type BuildOutcome = 'valid' | 'adopted' | Exclude<BuildState, 'done'>;
 
 export function outcomeOf({ state, adopted }: Pick<BuildRow, 'state' | 'adopted'>): BuildOutcome {
   if (state !== 'done') return state;
@@ -62,20 +63,9 @@ export function describeOutcome(build: Pick<BuildRow, 'state' | 'adopted' | 'ope
 
 const SUCCESSES = { create: 'valid', drop: 'dropped', reindex: 'reindexed' } as const;
 
-/** It needs the loop: nobody has built it to its end yet. */
-export function isOpen({ state }: { readonly state: string }): boolean {
-  return state === 'pending' || state === 'building';
-}
-
 /** It needs a person. */
-export function isLost({
-  state,
-  abandoned,
-}: {
-  readonly state: string;
-  readonly abandoned: boolean;
-}): boolean {
-  return (state === 'failed' || state === 'cancelled') && !abandoned;
+export function needsPerson(build: Pick<BuildStatus, 'state' | 'abandoned'>): boolean {
+  return isLost(build) && !build.abandoned;
 }
 
 /** `messages_user_id on public.messages` */

@@ -1,7 +1,7 @@
 import * as v from 'valibot';
 import type { RelationName } from '../../migration/relation-name.ts';
 import type { PresentTable, TableFacts } from '../../migration/route.ts';
-import { sqlstate } from '../session/fault.ts';
+import { sqlstate } from '../../migration/sqlstate.ts';
 import { quoteLiteral, quoteRelation } from '../session/quote.ts';
 import { rolledBack } from '../session/rolled-back.ts';
 import type { Session } from '../session/session.ts';

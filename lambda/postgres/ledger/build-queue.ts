@@ -3,6 +3,7 @@ import type { IndexBuild } from '../../work/index-build.ts';
 import type { BuildTable } from '../../work/loop-task.ts';
 import { quoteIdentifier } from '../session/quote.ts';
 import type { Session } from '../session/session.ts';
+import { stateIs } from './columns.ts';
 import { buildColumns, parseBuild } from './index-build-rows.ts';
 
 /**
@@ -14,10 +15,10 @@ function firstBuilds(ledgerSchema: string): string {
   return `select b.id, b.schema_name, b.table_name
             from (select distinct on (schema_name, table_name) id, schema_name, table_name
                     from ${s}.index_build
-                   where state in ('pending', 'building')
+                   where ${stateIs('open')}
                    order by schema_name, table_name, id) as b
            where not exists (select from ${s}.index_build part
-                              where part.parent_build = b.id and part.state in ('pending', 'building'))`;
+                              where part.parent_build = b.id and ${stateIs('open', 'part')})`;
 }
 
 /** Tables that have a build whose turn it is, in the order in which the builds were handed off. */
@@ -54,7 +55,7 @@ export async function nextBuild(
 export async function tablesToBuild(session: Session, ledgerSchema: string): Promise<number> {
   const [row] = await session.query(
     `select pg_catalog.count(distinct (schema_name, table_name))::int as tables
-       from ${quoteIdentifier(ledgerSchema)}.index_build where state in ('pending', 'building')`,
+       from ${quoteIdentifier(ledgerSchema)}.index_build where ${stateIs('open')}`,
   );
   return Number(row?.tables ?? 1);
 }
