@@ -42,7 +42,7 @@ export class PostgresMigrations extends Construct implements ec2.IConnectable {
   constructor(scope: Construct, id: string, props: PostgresMigrationsProps) {
     super(scope, id);
     checkProps(this.node.path, props);
-    const parsed = parseMigrations(props.migrations);
+    const parsed = parseMigrations(props.migrations, { layout: props.layout });
     const linted = props.lint === false ? parsed : lintAtSynth(this, parsed, props.lint);
     const migrations = compiledFrom(linted);
     const options = migrationOptions(props);

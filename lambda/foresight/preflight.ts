@@ -57,7 +57,7 @@ export async function preflight({
 async function look(
   session: Session,
   options: MigrationOptions,
-  { migrations }: CompiledMigrations,
+  { migrations, order }: CompiledMigrations,
 ): Promise<string[]> {
   await session.script(
     `set default_transaction_read_only = on; set statement_timeout = '${STATEMENT_SECONDS}s'; set lock_timeout = '2s'`,
@@ -67,6 +67,7 @@ async function look(
   const planned = plan(
     migrations.filter(({ version }) => !changed.some((drift) => drift.version === version)),
     ledger,
+    order,
   );
   return [
     ...changed.map(({ message }) => message),

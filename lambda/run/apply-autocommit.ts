@@ -13,7 +13,7 @@ import { type BatchContext, LedgerMoved, TimeUp } from './apply-batch.ts';
 import { LockWait } from './lock-wait.ts';
 import { speakerAt } from './notices.ts';
 import { statementFailed } from './statement-failed.ts';
-import { type Piece, statementOfSetting, stepRow } from './step-script.ts';
+import { forgetMigration, type Piece, statementOfSetting, stepRow } from './step-script.ts';
 
 /** Seconds that must be left to begin a statement that no transaction can undo. */
 const LEAST_SECONDS = 5;
@@ -84,6 +84,9 @@ async function attempt(
       session,
       setStepState(ledgerSchema, { version: pending.migration.version, step: step.number }, 'applied'),
     );
+  if (pending.record === 'repeated') {
+    await sendOwn(session, ['begin', ...forgetMigration(ledgerSchema, pending), 'commit'].join(';\n'));
+  }
   if (!interrupted) {
     await sendOwn(session, insertStep(ledgerSchema, stepRow(pending), { state: 'started', runId }));
   } else if (await hasHappened(session, pending, step)) {

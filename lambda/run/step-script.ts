@@ -124,6 +124,9 @@ function* statementsAround(
   if (!last) yield { text: 'set local synchronous_commit = off' };
   if (context.budgetMilliseconds !== undefined) yield { text: statementTimeout(context.budgetMilliseconds) };
   if (pending.record === 'rewritten') yield* forgetStep(context.ledgerSchema, pending);
+  if (pending.record === 'repeated') {
+    for (const text of forgetMigration(context.ledgerSchema, pending)) yield { text };
+  }
   const state = handOff === undefined ? 'applied' : 'pending';
   yield {
     text: insertStep(context.ledgerSchema, stepRow(pending), { state, runId: context.runId }),
@@ -214,6 +217,13 @@ function* forgetStep(ledgerSchema: string, { migration, step }: PendingStep): Ge
   yield { text: `delete from ${s}.step where ${where}` };
 }
 
+/** All that is recorded of a migration. */
+export function forgetMigration(ledgerSchema: string, { migration }: PendingStep): string[] {
+  const s = quoteIdentifier(ledgerSchema);
+  const where = `version = ${quoteLiteral(migration.version)}`;
+  return [`delete from ${s}.index_build where ${where}`, `delete from ${s}.step where ${where}`];
+}
+
 export function stepRow({ migration, step }: PendingStep) {
   return {
     version: migration.version,
@@ -222,5 +232,6 @@ export function stepRow({ migration, step }: PendingStep) {
     name: migration.name,
     checksum: migration.checksum,
     fingerprint: step.fingerprint,
+    position: migration.position,
   };
 }
