@@ -96,11 +96,11 @@ async function attempt(
   if (createsDblink(step.statement)) await sendOwn(session, makeRoomForDblink(ledgerSchema));
   const first = [setLockTimeout(limits.wait), `set statement_timeout = ${Math.floor(limits.budget ?? 0)}`];
   const again = step.settings.length === 0 ? [] : [limitsAgain(limits)];
-  const prepared = await session.script([...first, ...step.settings, ...again].join(SEPARATOR));
+  const prepared = await session.execute([...first, ...step.settings, ...again].join(SEPARATOR));
   const heard = notices.heard(() => speakerAt(pending.migration.file, step, step.statement));
   const { fault } =
     prepared.fault === undefined ? await session.execute(step.statement.text, heard) : prepared;
-  await session.script(cleanSession(sessionSettings).join(';\n'));
+  await session.execute(cleanSession(sessionSettings).join(';\n'));
   await (fault === undefined ? applied() : sendOwn(session, forget(ledgerSchema, pending)));
   if (fault === undefined) return undefined;
   return {

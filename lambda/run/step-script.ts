@@ -212,7 +212,7 @@ export function statementOfSetting(
 
 function* forgetStep(ledgerSchema: string, { migration, step }: PendingStep): Generator<Line, void> {
   const s = quoteIdentifier(ledgerSchema);
-  const where = `version = ${quoteLiteral(migration.version)} and step = ${step.number}`;
+  const where = `version operator(pg_catalog.=) ${quoteLiteral(migration.version)} and step operator(pg_catalog.=) ${step.number}`;
   yield { text: `delete from ${s}.index_build where ${where}` };
   yield { text: `delete from ${s}.step where ${where}` };
 }

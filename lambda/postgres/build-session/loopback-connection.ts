@@ -64,7 +64,7 @@ async function ownAddress(session: Session): Promise<v.InferOutput<typeof addres
   const [row] = await session.query(
     `select coalesce(pg_catalog.host(pg_catalog.inet_server_addr()), '127.0.0.1') as host,
             coalesce(pg_catalog.inet_server_port()::text, pg_catalog.current_setting('port')) as port,
-            array(select name::text from pg_catalog.pg_settings where name in (${LIMIT_NAMES})) as limits`,
+            array(select name::text from pg_catalog.pg_settings where name = any (${LIMIT_NAMES})) as limits`,
   );
   return v.parse(addressRow, row);
 }

@@ -91,7 +91,7 @@ async function probe(session: Session, { kind, target }: Probe): Promise<Surviva
       );
     } else {
       await client.script(LIFT_LIMITS.join(';\n'));
-      void client.script(PROBE).catch((error: unknown) => {
+      void client.execute(PROBE).catch((error: unknown) => {
         if (!(error instanceof SessionLost)) throw error;
       });
     }
