@@ -57,7 +57,7 @@ export async function applyBatch(session: Session, steps: readonly ScriptStep[],
     const index = left.findIndex((step) => step.pending === failed.step);
     if (index > 0) context.applied(left.slice(0, index), Date.now() - sentAt);
     left = left.slice(index);
-    await session.script(['rollback', ...cleanSession(context.sessionSettings)].join(';\n'));
+    await session.execute(['rollback', ...cleanSession(context.sessionSettings)].join(';\n'));
     const wholeBudget = index === 0 && !locks.hasTried(failed.step);
     await passOrThrow(failed, { fault, context, locks, wholeBudget });
   }
