@@ -68,7 +68,7 @@ class PlanInProgress {
   #sent: Promise<void> | undefined;
 
   constructor(session: Session, { planned, run, sessionSettings, mirror }: Applying) {
-    const { options, deadline, report, signal } = run.request;
+    const { options, deadline, shortened = false, report, signal } = run.request;
     this.#session = session;
     this.#planned = planned;
     this.#run = run;
@@ -80,6 +80,7 @@ class PlanInProgress {
       mirror,
       sessionSettings,
       deadline,
+      shortened,
       lockTimeoutSeconds: options.lockTimeoutSeconds,
       lockBudgetSeconds: options.lockBudgetSeconds,
       report,

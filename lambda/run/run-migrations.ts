@@ -4,15 +4,16 @@ import { type History, readLedgerAndHistory } from '../history/read-history.ts';
 import type { RecordedBuild } from '../migration/build.ts';
 import { refuseFolder } from '../migration/folder-policy.ts';
 import { renamesOf } from '../migration/identity.ts';
-import type { Migration } from '../migration/migration.ts';
+import { type Migration, statementsOf } from '../migration/migration.ts';
 import { MigrationError } from '../migration/migration-error.ts';
 import { type Plan, plan } from '../migration/plan.ts';
+import { sqlstate } from '../migration/sqlstate.ts';
 import { requeueBuilds } from '../postgres/ledger/index-build-rows.ts';
 import { insertStep, type LedgerRead, refuseDigits, renameMigrations } from '../postgres/ledger/ledger.ts';
 import { bringLedgerUp } from '../postgres/ledger/ledger-format.ts';
 import { must } from '../postgres/ledger/ledger-write.ts';
-import { insertFinishedRun, insertRun } from '../postgres/ledger/run-rows.ts';
-import { connect } from '../postgres/session/connect.ts';
+import { finishRun, insertFinishedRun, insertRun } from '../postgres/ledger/run-rows.ts';
+import { connect, withSession } from '../postgres/session/connect.ts';
 import { SessionLost } from '../postgres/session/fault.ts';
 import { refuseTransactionPooler } from '../postgres/session/pooler.ts';
 import type { Session } from '../postgres/session/session.ts';
@@ -39,6 +40,11 @@ export async function runMigrations(request: RunRequest): Promise<RunResult> {
     } catch (error) {
       if (error instanceof LedgerMoved) continue;
       if (!(error instanceof SessionLost)) throw error;
+      if (error.sqlstate === sqlstate.transactionTimeout) {
+        const failed = transactionTimeout(error, run);
+        await recordFailure(request, run, failed);
+        throw failed;
+      }
       if (attempt > MOST_RECONNECTS) throw connectionLost(error, run);
       request.report({ kind: 'reconnecting', because: error.message });
     } finally {
@@ -177,6 +183,31 @@ async function begin(
     ].join(';\n'),
   );
   run.recorded = true;
+}
+
+/** In another session, since the run's own is gone. */
+async function recordFailure(
+  { target, options }: RunRequest,
+  run: RunLog,
+  error: MigrationError,
+): Promise<void> {
+  const text = finishRun(options.ledgerSchema, run.runId, run.failure(error));
+  await withSession(target, (session) => session.script(text)).catch(() => undefined);
+}
+
+/** Ours is lifted, so it is one that a file has set, and it comes to the same whenever it is tried. */
+function transactionTimeout(error: SessionLost, run: RunLog): MigrationError {
+  const files = run.request.migrations.migrations.filter(({ steps }) =>
+    steps.flatMap(statementsOf).some(({ text }) => /transaction_timeout/i.test(text)),
+  );
+  const named = files.length === 0 ? 'a file' : files.map(({ file }) => file).join(', ');
+  return new MigrationError({
+    code: 'statement-failed',
+    what: `Postgres ended the session by transaction_timeout, which ${named} sets.`,
+    applied: `${run.appliedText()}; the step under way was rolled back.`,
+    next: `give ${named} a longer transaction_timeout, or none (the migrations have limits of their own), then run again; the run continues with this step.`,
+    cause: error,
+  });
 }
 
 /** A ledger that another release wrote knows the migrations by their digits. */

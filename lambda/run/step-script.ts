@@ -8,6 +8,7 @@ import {
   type TransactionStep,
 } from '../migration/migration.ts';
 import type { PendingStep } from '../migration/plan.ts';
+import { createsDblink, makeRoomForDblink } from '../postgres/build-session/dblink.ts';
 import { plainStatement } from '../postgres/catalog/index-statement.ts';
 import { insertStep } from '../postgres/ledger/ledger.ts';
 import { cleanSession } from '../postgres/session/author-settings.ts';
@@ -141,6 +142,7 @@ function* statementsAround(
   } else {
     // For the steps after it too, if this one commits: nearly all have the same, and one SET less is a SET less.
     if (now !== before) yield { text: setLockTimeout(now) };
+    if (statementsOf(step).some(createsDblink)) yield { text: makeRoomForDblink(context.ledgerSchema) };
     if (step.kind === 'transaction' && step.transaction.readOnly) yield { text: 'set transaction read only' };
     const { budgetMilliseconds, lockWait } = context;
     const limits: StepLimits = {
@@ -215,7 +217,7 @@ export function statementOfSetting(
 
 function* forgetStep(ledgerSchema: string, { migration, step }: PendingStep): Generator<Line, void> {
   const s = quoteIdentifier(ledgerSchema);
-  const where = `version = ${quoteLiteral(migration.version)} and step = ${step.number}`;
+  const where = `version operator(pg_catalog.=) ${quoteLiteral(migration.version)} and step operator(pg_catalog.=) ${step.number}`;
   yield { text: `delete from ${s}.index_build where ${where}` };
   yield { text: `delete from ${s}.step where ${where}` };
 }
