@@ -38,4 +38,6 @@ export interface Report {
   readonly relation?: RelationName | undefined;
   /** Whom it keeps waiting, where that is not the statement's own lock. */
   readonly blocks?: Blocked;
+  /** Tables that inherit from it are left alone. */
+  readonly alone?: boolean;
 }

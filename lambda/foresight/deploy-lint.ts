@@ -37,11 +37,12 @@ export async function lintAtDeploy(
   };
   const ofRun = data.filter((each) => !ofLargeIndex(each));
   const ofLoop = largeIndexes === 'included' ? data.filter(ofLargeIndex) : [];
+  const search = { knowledge, seconds: dataCheckSeconds };
   return [
     ...(indexStrategy === 'inline' ? [] : plainIndexFindings(pending, knowledge, smallTableRows)),
     ...sizeFindings(sizes, knowledge, options),
-    ...(await dataFindings(session, ofRun, dataCheckSeconds)),
-    ...(await dataFindings(session, ofLoop, dataCheckSeconds)).map(failsBuild),
+    ...(await dataFindings(session, ofRun, search)),
+    ...(await dataFindings(session, ofLoop, search)).map(failsBuild),
   ];
 }
 

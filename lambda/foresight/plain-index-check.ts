@@ -1,6 +1,6 @@
 import { type Statement, statementsOf } from '../migration/migration.ts';
 import type { PendingStep } from '../migration/plan.ts';
-import type { PresentTable } from '../migration/route.ts';
+import { moreRows, type PresentTable } from '../migration/route.ts';
 import { type DeployFinding, PLAIN_INDEX_RULE } from './deploy-finding.ts';
 import type { TableKnowledge } from './table-knowledge.ts';
 
@@ -41,7 +41,7 @@ function finding(
     rule: PLAIN_INDEX_RULE,
     verdict: 'refuse',
     statement,
-    what: `CREATE INDEX on ${facts.schema}.${facts.table}, which holds more than ${smallTableRows} rows, would block every write to it until the index is built.`,
+    what: `CREATE INDEX on ${facts.schema}.${facts.table}, which ${moreRows(facts, smallTableRows)}, would block every write to it until the index is built.`,
     next: `write CREATE INDEX CONCURRENTLY: it is built beside the traffic; or, if the table may be blocked, put "-- migrate: allow ${PLAIN_INDEX_RULE} <reason>" into the file.`,
   };
 }

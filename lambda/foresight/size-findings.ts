@@ -2,7 +2,7 @@ import { byteSize, duration } from '../migration/amounts.ts';
 import type { Askable } from '../migration/askable-checks.ts';
 import type { SizeCheck } from '../migration/deploy-check.ts';
 import type { MigrationOptions } from '../migration/options.ts';
-import type { PresentTable } from '../migration/route.ts';
+import { moreRows, type PresentTable } from '../migration/route.ts';
 import { workSeconds } from '../migration/work-seconds.ts';
 import type { DeployFinding } from './deploy-finding.ts';
 import type { TableKnowledge } from './table-knowledge.ts';
@@ -16,9 +16,13 @@ export function sizeFindings(
   { smallTableRows, longestBlockSeconds }: SizeLimits,
 ): readonly DeployFinding[] {
   return asked.flatMap(({ pending, statement, check }) => {
-    const facts = knowledge.of(check.relation, pending.step.settings);
+    const measured = knowledge.of(check.relation, pending.step.settings);
+    if (measured?.kind !== 'present') return [];
+    // An index is the table's alone; what else is done to it is done to the tables that inherit from it.
+    const whole = check.work === 'build' || check.alone === true ? {} : measured.withChildren;
+    const facts = { ...measured, ...whole };
     // A table that counts as small is done in a moment.
-    if (facts?.kind !== 'present' || facts.rows <= smallTableRows) return [];
+    if (facts.rows <= smallTableRows) return [];
     const seconds = workSeconds(check.work, facts.bytes);
     // Of a table whose size can't be had nobody can say that it takes a blink.
     if (facts.bytes > 0 && seconds <= longestBlockSeconds) return [];
@@ -42,7 +46,7 @@ function toFinding(
   return {
     rule,
     verdict,
-    what: `${what} ${facts.schema}.${facts.table} holds more than ${smallTableRows} rows${size}: that would block ${blocks}${time}.`,
+    what: `${what} ${facts.schema}.${facts.table} ${moreRows(facts, smallTableRows)}${size}: that would block ${blocks}${time}.`,
     next: `write instead:\n${indented(instead)}\nor, if the table may be blocked, put "-- migrate: allow ${rule} <reason>" into the file.`,
   };
 }

@@ -70,6 +70,8 @@ export class TableKnowledge {
       const facts = await measureTables(this.#session, asked, { limit: this.#limit, settings });
       for (const [index, relation] of asked.entries()) {
         const fact: TableFacts = facts[index] ?? { kind: 'absent' };
+        // An earlier file may make what it takes to look: its turn comes to be measured again.
+        if (first && fact.kind === 'unknown') continue;
         this.#learn(relation, settings, fact);
         if (first && fact.kind === 'absent') this.#absentAtStart.add(relationKey(relation));
       }
