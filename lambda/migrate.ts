@@ -1,4 +1,4 @@
-import { type Action, parseAction } from './actions/action.ts';
+import { type ChangingAction, isChanging, parseAction, recordOf } from './actions/action.ts';
 import { performAction } from './actions/perform-action.ts';
 import {
   type CloudFormationEvent,
@@ -16,9 +16,10 @@ import { environment } from './environment.ts';
 import { planRun } from './foresight/plan-run.ts';
 import { MigrationError } from './migration/migration-error.ts';
 import { keepForEarlierCode } from './run/earlier-code.ts';
+import { mayPass } from './run/may-pass.ts';
 import type { RunCause, RunResult } from './run/run.ts';
 import { runMigrations } from './run/run-migrations.ts';
-import { deployProgress, stillRunning } from './status/deploy-progress.ts';
+import { deployProgress, outOfSight, stillRunning } from './status/deploy-progress.ts';
 import { readStatus } from './status/status.ts';
 
 interface LambdaContext {
@@ -80,14 +81,23 @@ async function deploy(event: unknown, context: LambdaContext): Promise<ProviderA
   }
 }
 
-/** The Provider asks until the deploy may go on; `waitFor` decides what that means. */
+/**
+ * The Provider asks until the deploy may go on; `waitFor` decides what that means. What is thrown rolls the stack back,
+ * so a fault that may pass (a failover, full connection slots, a throttled call) is a "not yet": it is asked again soon.
+ */
 export async function isComplete(event: unknown, context: LambdaContext): Promise<{ IsComplete: boolean }> {
   const request = parseCloudFormationEvent(event);
   if (request.RequestType === 'Delete' || request.Data.Outcome === KEPT) return { IsComplete: true };
   try {
     return { IsComplete: await traced('is-complete', () => mayGoOn(request, context)) };
   } catch (error) {
-    throw cloudFormationFailure(error);
+    if (!mayPass(error)) throw cloudFormationFailure(error);
+    if (waitedTooLong(request)) throw cloudFormationFailure(outOfSight(error));
+    logDeployProgress({
+      kind: 'out-of-sight',
+      because: error instanceof Error ? error.message : String(error),
+    });
+    return { IsComplete: false };
   } finally {
     await flushTelemetry();
   }
@@ -95,7 +105,6 @@ export async function isComplete(event: unknown, context: LambdaContext): Promis
 
 async function mayGoOn(request: CloudFormationEvent, context: LambdaContext): Promise<boolean> {
   const asked = await functionContext(context.getRemainingTimeInMillis());
-  if (asked.options.waitFor === 'nothing') return true;
   const progress = await deployProgress(asked.target, asked);
   logDeployProgress(progress);
   if (progress.kind === 'complete') return true;
@@ -128,6 +137,7 @@ function askedBy({ by }: { readonly by?: string | undefined }): RunCause {
 
 async function act(event: unknown, context: LambdaContext): Promise<object> {
   const action = parseAction(event);
+  if (isChanging(action)) return change(action, context);
   switch (action.action) {
     case 'run': {
       const { runId, outcome, applied, builds, waiting } = await runAndHandOff(context, askedBy(action));
@@ -146,25 +156,16 @@ async function act(event: unknown, context: LambdaContext): Promise<object> {
       const ask = action.action === 'status' ? readStatus : planRun;
       return ask(target, { options, migrations });
     }
-    case 'retry':
-    case 'cancel':
-    case 'baseline':
-    case 'repair':
-    case 'undo':
-      return change(action, context);
     default:
       return action satisfies never;
   }
 }
 
-/** A retry needs the loop; nothing else that an operator changes does. */
-async function change(
-  action: Exclude<Action, { action: 'run' | 'status' | 'plan' }>,
-  context: LambdaContext,
-): Promise<object> {
+/** Carries out what an operator changes, and starts the loop where that left builds for it. */
+async function change(action: ChangingAction, context: LambdaContext): Promise<object> {
   const asked = await functionContext(context.getRemainingTimeInMillis());
   const answer = await performAction(action, { ...asked, cause: askedBy(action), report });
-  if (action.action === 'retry') await handOffOpenBuilds(asked, crypto.randomUUID());
+  if (recordOf(action.action).handsOff === true) await handOffOpenBuilds(asked, crypto.randomUUID());
   return answer;
 }
 

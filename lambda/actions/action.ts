@@ -1,19 +1,31 @@
 import * as v from 'valibot';
 import { MigrationError } from '../migration/migration-error.ts';
-import { versionColumn } from '../postgres/ledger/ledger.ts';
+import { cancel } from './cancel-build.ts';
+import { type ActionExample, by } from './define-action.ts';
+import { baseline, repair } from './repair.ts';
+import { retry } from './retry-builds.ts';
+import { undo } from './undo.ts';
 
-/** JSON written by hand has versions as numbers, too. */
-const version = v.pipe(
-  v.union(
-    [v.string(), v.pipe(v.number(), v.safeInteger(), v.transform(String))],
-    'expected a version, such as "0007"',
-  ),
-  versionColumn,
-);
-const CONFIRM = 'this action changes what is recorded or applied: add "confirm": true';
-const confirm = v.literal(true);
-/** Who asks, for the ledger: Lambda does not say. */
-const by = v.optional(v.pipe(v.string(), v.minLength(1), v.maxLength(200)));
+/** All that change the ledger or the schema by themselves, other than a run. */
+const changing = [retry, cancel, baseline, repair, undo] as const;
+
+const run = {
+  name: 'run',
+  schema: v.strictObject({ action: v.literal('run'), by }),
+  examples: [['{}', 'apply what is pending; the same as {"action": "run"}']],
+} as const;
+const status = {
+  name: 'status',
+  schema: v.strictObject({ action: v.literal('status') }),
+  examples: [['{"action": "status"}', 'the ledger, the builds and their progress']],
+} as const;
+const plan = {
+  name: 'plan',
+  schema: v.strictObject({ action: v.literal('plan') }),
+  examples: [['{"action": "plan"}', 'what a run would do; writes nothing']],
+} as const;
+
+const actions = [run, status, plan, ...changing] as const;
 
 /**
  * What an operator can ask for, from the console's test event and from the command line alike. A step is counted from
@@ -21,43 +33,36 @@ const by = v.optional(v.pipe(v.string(), v.minLength(1), v.maxLength(200)));
  */
 const actionSchema = v.variant(
   'action',
-  [
-    v.strictObject({ action: v.literal('run'), by }),
-    v.strictObject({ action: v.literal('status') }),
-    v.strictObject({ action: v.literal('plan') }),
-    v.strictObject({ action: v.literal('retry'), index: v.optional(v.string()), by }),
-    v.strictObject({ action: v.literal('cancel'), index: v.string(), by }),
-    v.strictObject({ action: v.literal('baseline'), version, confirm, by }),
-    v.strictObject({
-      action: v.literal('repair'),
-      version,
-      accept: v.optional(v.literal('checksum')),
-      step: v.optional(v.pipe(v.number(), v.integer(), v.minValue(1))),
-      as: v.optional(v.picklist(['applied', 'not-applied'])),
-      forget: v.optional(v.literal(true)),
-      confirm,
-      by,
-    }),
-    v.strictObject({ action: v.literal('undo'), to: version, confirm, by }),
-  ],
-  'expected one of run, status, plan, retry, cancel, baseline, repair, undo',
+  actions.map(({ schema }) => schema),
+  `expected one of ${actions.map(({ name }) => name).join(', ')}`,
 );
 
-export type Action = v.InferOutput<typeof actionSchema>;
+export type Action = v.InferOutput<(typeof actions)[number]['schema']>;
+export type ChangingAction = v.InferOutput<(typeof changing)[number]['schema']>;
+
+const changingNames: ReadonlySet<string> = new Set(changing.map(({ name }) => name));
+
+/** Whether an action changes the ledger or the schema by itself. */
+export function isChanging(action: Action): action is ChangingAction {
+  return changingNames.has(action.action);
+}
+
+/** The record of an action that changes something. */
+export function recordOf(name: ChangingAction['action']): (typeof changing)[number] {
+  const record = changing.find((each) => each.name === name);
+  if (record === undefined) throw new TypeError(`${name} changes nothing by itself`);
+  return record;
+}
+
+/** The keys of all answers that say what was done; a run has `applied`. */
+export const doneKeys = ['applied', ...new Set(changing.map(({ done }) => done))];
+
+const WIDTH = 54;
 
 /** One line each, with an example that can be pasted. All that change something take `"by": "who asks"`. */
-export const actionExamples = [
-  '{}                                                    apply what is pending; the same as {"action": "run"}',
-  '{"action": "status"}                                  the ledger, the builds and their progress',
-  '{"action": "plan"}                                    what a run would do; writes nothing',
-  '{"action": "retry"}                                   build again all that failed or was cancelled; "index": "name" for one',
-  '{"action": "cancel", "index": "name"}                 stop a running build cleanly',
-  '{"action": "baseline", "version": "20260101", "confirm": true}    take all up to this version as applied already',
-  '{"action": "repair", "version": "7", "accept": "checksum", "confirm": true}    accept the changed file',
-  '{"action": "repair", "version": "7", "step": 2, "as": "applied", "confirm": true}    or "not-applied": settle an interrupted step',
-  '{"action": "repair", "version": "7", "forget": true, "confirm": true}    forget that it was applied',
-  '{"action": "undo", "to": "6", "confirm": true}        run the undo files of all later versions, newest first',
-] as const;
+export const actionExamples = actions
+  .flatMap(({ examples }): readonly ActionExample[] => examples)
+  .map(([event, does]) => `${event.length < WIDTH - 3 ? event.padEnd(WIDTH) : `${event}    `}${does}`);
 
 /** Reads an action; `{}` means run. What it is not is said with what was expected, and examples. */
 export function parseAction(event: unknown): Action {
@@ -65,18 +70,12 @@ export function parseAction(event: unknown): Action {
   const parsed = v.safeParse(actionSchema, isEmpty ? { action: 'run' } : event);
   if (!parsed.success) throw invalid(parsed.issues.map(describe).join('; '));
   const action = parsed.output;
-  if (action.action === 'repair' && formsOf(action) !== 1) {
-    throw invalid('repair does one thing: "accept": "checksum"; or "step" with "as"; or "forget": true');
-  }
+  const problem = isChanging(action) ? recordOf(action.action).problem?.(action as never) : undefined;
+  if (problem !== undefined) throw invalid(problem);
   return action;
 }
 
-function formsOf({ accept, step, as, forget }: Extract<Action, { action: 'repair' }>): number {
-  const settles = step !== undefined && as !== undefined;
-  // Half of a pair is no form, and none that another one could stand beside.
-  if (!settles && (step !== undefined || as !== undefined)) return 0;
-  return [accept, forget, settles || undefined].filter((form) => form !== undefined).length;
-}
+const CONFIRM = 'this action changes what is recorded or applied: add "confirm": true';
 
 function invalid(problem: string): MigrationError {
   return new MigrationError({

@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import * as v from 'valibot';
 import { MigrationError } from '../migration/migration-error.ts';
 import { describeBlocker, lockHolders } from '../postgres/catalog/blockers.ts';
 import { builderNames } from '../postgres/catalog/builder-names.ts';
@@ -10,17 +11,26 @@ import { must } from '../postgres/ledger/ledger-write.ts';
 import { releaseTableLock, tryTableLock } from '../postgres/ledger/run-lock.ts';
 import type { Session } from '../postgres/session/session.ts';
 import { dropLeftOvers } from '../work/turn/drop-left-overs.ts';
+import { by, changingAction } from './define-action.ts';
 import { describe, namesOf, noSuchBuild } from './retry-builds.ts';
 
 /** What is left can't be dropped while another transaction holds the table. */
 const PATIENCE_MILLISECONDS = 10_000;
+
+export const cancel = changingAction({
+  name: 'cancel',
+  schema: v.strictObject({ action: v.literal('cancel'), index: v.string(), by }),
+  examples: [['{"action": "cancel", "index": "name"}', 'stop a running build cleanly']],
+  done: 'cancelled',
+  perform: (session, { index }, { ledgerSchema }) => cancelBuild(session, ledgerSchema, index),
+});
 
 /**
  * Stops a build cleanly: it is marked first, so that no turn starts it again; its sessions are cancelled; the INVALID
  * index that it leaves is dropped. A build that became valid meanwhile is left as it is. Of a build that is cancelled
  * already it clears up what could not be dropped then.
  */
-export async function cancel(
+async function cancelBuild(
   session: Session,
   ledgerSchema: string,
   index: string,

@@ -7,14 +7,7 @@ import { SessionLost } from '../postgres/session/fault.ts';
 import { refuseTransactionPooler } from '../postgres/session/pooler.ts';
 import { sessionSettingsOf, withRecordedAction } from '../run/hold-run-lock.ts';
 import type { RunRequest } from '../run/run.ts';
-import type { Action } from './action.ts';
-import { cancel } from './cancel-build.ts';
-import { baseline, repair } from './repair.ts';
-import { retryBuilds } from './retry-builds.ts';
-import { undo } from './undo.ts';
-
-/** Actions that change the ledger or the schema, other than a run. */
-export type ChangingAction = Exclude<Action, { action: 'run' | 'status' | 'plan' }>;
+import { type ChangingAction, recordOf } from './action.ts';
 
 /** Carries out an operator's action under the run lock, and records it with who asked. Throws MigrationError. */
 export async function performAction(action: ChangingAction, request: RunRequest): Promise<object> {
@@ -38,20 +31,8 @@ export async function performAction(action: ChangingAction, request: RunRequest)
       deadline: request.deadline,
       report: request.report,
     };
-    switch (action.action) {
-      case 'retry':
-        return retryBuilds(session, ledgerSchema, action.index);
-      case 'cancel':
-        return cancel(session, ledgerSchema, action.index);
-      case 'baseline':
-        return baseline(session, action, context);
-      case 'repair':
-        return repair(session, action, context);
-      case 'undo':
-        return undo(session, action.to, context);
-      default:
-        return action satisfies never;
-    }
+    // Each record takes the action of its own form, by which it was parsed.
+    return recordOf(action.action).perform(session, action as never, context);
   }).catch((error: unknown) => {
     throw error instanceof SessionLost ? connectionLost(action, error) : error;
   });

@@ -1,31 +1,81 @@
+import * as v from 'valibot';
 import type { RecordedBuild, RecordedStep } from '../migration/ledger.ts';
 import type { CompiledMigrations, Migration } from '../migration/migration.ts';
 import { MigrationError } from '../migration/migration-error.ts';
-import { compareVersions } from '../migration/version.ts';
-import type { LedgerRead } from '../postgres/ledger/ledger.ts';
+import { compareVersions, type Version } from '../migration/version.ts';
 import { insertStep, setStepState } from '../postgres/ledger/ledger.ts';
 import { must } from '../postgres/ledger/ledger-write.ts';
 import { quoteIdentifier, quoteLiteral } from '../postgres/session/quote.ts';
 import type { Session } from '../postgres/session/session.ts';
-import type { Action } from './action.ts';
-
-interface Context {
-  readonly ledgerSchema: string;
-  readonly migrations: CompiledMigrations;
-  readonly runId: string;
-  readonly read: LedgerRead;
-}
+import { type ActionContext, by, changingAction, confirm, version } from './define-action.ts';
 
 export interface LedgerChange {
   /** One line per migration, for a person. */
   readonly changed: readonly string[];
 }
 
+export const baseline = changingAction({
+  name: 'baseline',
+  schema: v.strictObject({ action: v.literal('baseline'), version, confirm, by }),
+  examples: [
+    [
+      '{"action": "baseline", "version": "20260101", "confirm": true}',
+      'take all up to this version as applied already',
+    ],
+  ],
+  needsConfirmation: true,
+  done: 'changed',
+  perform: takeAsApplied,
+});
+
+const repairSchema = v.strictObject({
+  action: v.literal('repair'),
+  version,
+  accept: v.optional(v.literal('checksum')),
+  step: v.optional(v.pipe(v.number(), v.integer(), v.minValue(1))),
+  as: v.optional(v.picklist(['applied', 'not-applied'])),
+  forget: v.optional(v.literal(true)),
+  confirm,
+  by,
+});
+
+type Repair = v.InferOutput<typeof repairSchema>;
+
+export const repair = changingAction({
+  name: 'repair',
+  schema: repairSchema,
+  examples: [
+    [
+      '{"action": "repair", "version": "7", "accept": "checksum", "confirm": true}',
+      'accept the changed file',
+    ],
+    [
+      '{"action": "repair", "version": "7", "step": 2, "as": "applied", "confirm": true}',
+      'or "not-applied": settle an interrupted step',
+    ],
+    ['{"action": "repair", "version": "7", "forget": true, "confirm": true}', 'forget that it was applied'],
+  ],
+  needsConfirmation: true,
+  done: 'changed',
+  problem: (action) =>
+    formsOf(action) === 1
+      ? undefined
+      : 'repair does one thing: "accept": "checksum"; or "step" with "as"; or "forget": true',
+  perform: repairLedger,
+});
+
+function formsOf({ accept, step, as, forget }: Repair): number {
+  const settles = step !== undefined && as !== undefined;
+  // `step` without `as`, or the reverse, is invalid even beside another form.
+  if (!settles && (step !== undefined || as !== undefined)) return 0;
+  return [accept, forget, settles || undefined].filter((form) => form !== undefined).length;
+}
+
 /** Takes every migration up to a version as applied already: for a database that is older than its ledger. */
-export async function baseline(
+async function takeAsApplied(
   session: Session,
-  { version }: Extract<Action, { action: 'baseline' }>,
-  { ledgerSchema, migrations, runId, read }: Context,
+  { version }: { readonly version: Version },
+  { ledgerSchema, migrations, runId, read }: ActionContext,
 ): Promise<LedgerChange> {
   const recorded = new Set(read.ledger.steps.map((row) => row.version));
   const taken = migrations.migrations.filter(
@@ -54,11 +104,7 @@ export async function baseline(
 }
 
 /** Makes the ledger agree with what an operator knows to be true. Touches no table of the user's. */
-export async function repair(
-  session: Session,
-  action: Extract<Action, { action: 'repair' }>,
-  context: Context,
-): Promise<LedgerChange> {
+async function repairLedger(session: Session, action: Repair, context: ActionContext): Promise<LedgerChange> {
   const { ledgerSchema, read, migrations } = context;
   const rows = read.ledger.steps.filter((row) => row.version === action.version);
   if (rows.length === 0) throw notRecorded(action.version);
@@ -127,8 +173,8 @@ function acceptFile(
 
 async function settleStep(
   session: Session,
-  { version, step = 0, as }: Extract<Action, { action: 'repair' }>,
-  { ledgerSchema, rows }: Context & { rows: readonly RecordedStep[] },
+  { version, step = 0, as }: Repair,
+  { ledgerSchema, rows }: ActionContext & { rows: readonly RecordedStep[] },
 ): Promise<LedgerChange> {
   const row = rows.find((candidate) => candidate.step === step - 1);
   if (row?.state !== 'started') {

@@ -1,10 +1,23 @@
+import * as v from 'valibot';
 import { MigrationError } from '../migration/migration-error.ts';
 import { type BuildRow, readAllBuilds, requeueBuilds } from '../postgres/ledger/index-build-rows.ts';
 import { must } from '../postgres/ledger/ledger-write.ts';
 import type { Session } from '../postgres/session/session.ts';
+import { by, changingAction } from './define-action.ts';
+
+export const retry = changingAction({
+  name: 'retry',
+  schema: v.strictObject({ action: v.literal('retry'), index: v.optional(v.string()), by }),
+  examples: [
+    ['{"action": "retry"}', 'build again all that failed or was cancelled; "index": "name" for one'],
+  ],
+  handsOff: true,
+  done: 'retried',
+  perform: (session, { index }, { ledgerSchema }) => retryBuilds(session, ledgerSchema, index),
+});
 
 /** Gives failed and cancelled builds their attempts back: one by its index's name, or all. */
-export async function retryBuilds(
+async function retryBuilds(
   session: Session,
   ledgerSchema: string,
   index: string | undefined,

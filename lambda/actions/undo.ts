@@ -1,35 +1,37 @@
-import type { CompiledMigrations, Migration } from '../migration/migration.ts';
+import * as v from 'valibot';
+import type { Migration } from '../migration/migration.ts';
 import { MigrationError } from '../migration/migration-error.ts';
 import { compareVersions, type Version } from '../migration/version.ts';
-import type { LedgerRead } from '../postgres/ledger/ledger.ts';
-import { must } from '../postgres/ledger/ledger-write.ts';
-import { quoteIdentifier } from '../postgres/session/quote.ts';
 import type { Session } from '../postgres/session/session.ts';
-import type { RunEvent } from '../run/run.ts';
+import { type ActionContext, by, changingAction, confirm, version } from './define-action.ts';
 import { undoMigration } from './undo-migration.ts';
 
-export interface UndoContext {
-  readonly ledgerSchema: string;
-  readonly migrations: CompiledMigrations;
-  readonly read: LedgerRead;
-  readonly sessionSettings: readonly string[];
-  readonly deadline: number | undefined;
-  readonly report: (event: RunEvent) => void;
-}
+export const undo = changingAction({
+  name: 'undo',
+  schema: v.strictObject({ action: v.literal('undo'), to: version, confirm, by }),
+  examples: [
+    [
+      '{"action": "undo", "to": "6", "confirm": true}',
+      'run the undo files of all later versions, newest first',
+    ],
+  ],
+  needsConfirmation: true,
+  done: 'undone',
+  perform: (session, { to }, context) => undoDownTo(session, to, context),
+});
 
 /**
  * Runs the undo files of every applied migration above a version, newest first. Checked as a whole before anything is
  * touched: each has its undo file, and no build is under way. Each step is noted with what it does, so an undo that
  * dies is continued by the same call.
  */
-export async function undo(
+async function undoDownTo(
   session: Session,
   to: Version,
-  context: UndoContext,
+  context: ActionContext,
 ): Promise<{ readonly undone: readonly string[] }> {
   const migrations = migrationsToUndo(to, context);
   const undone: string[] = [];
-  if (migrations.length > 0) await must(session, createUndoProgress(context.ledgerSchema));
   for (const migration of migrations) {
     await undoMigration(session, migration, { ...context, undone });
     undone.push(migration.name);
@@ -37,16 +39,7 @@ export async function undo(
   return { undone };
 }
 
-/** How far an undo came that was cut short: made with the first undo, since most ledgers never see one. */
-function createUndoProgress(ledgerSchema: string): string {
-  return `create table if not exists ${quoteIdentifier(ledgerSchema)}.undo_progress (
-  version text primary key,
-  steps int not null,
-  started boolean not null default false
-)`;
-}
-
-function migrationsToUndo(to: Version, { migrations, read }: UndoContext): Migration[] {
+function migrationsToUndo(to: Version, { migrations, read }: ActionContext): Migration[] {
   const { steps, builds } = read.ledger;
   const above = (version: Version) => compareVersions(version, to) > 0;
   const open = builds.find(

@@ -87,9 +87,16 @@ function isOpen({ state }: { readonly state: string }): boolean {
   return state === 'pending' || state === 'building';
 }
 
+/** For once, nothing could be seen of the deploy: it is asked again. */
+interface OutOfSight {
+  readonly kind: 'out-of-sight';
+  readonly because: string;
+}
+
 /** What a deploy that waits is waiting for: one line for each time that the framework asks. */
-export function logDeployProgress(progress: DeployProgress): void {
-  logger.info('deploy', { ...progress });
+export function logDeployProgress(progress: DeployProgress | OutOfSight): void {
+  if (progress.kind === 'out-of-sight') logger.warn('deploy', { ...progress });
+  else logger.info('deploy', { ...progress });
 }
 
 /**

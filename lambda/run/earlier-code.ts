@@ -7,6 +7,7 @@ import { insertFinishedRun } from '../postgres/ledger/run-rows.ts';
 import { withSession } from '../postgres/session/connect.ts';
 import { quoteIdentifier } from '../postgres/session/quote.ts';
 import type { Session } from '../postgres/session/session.ts';
+import { upToDate } from './hold-run-lock.ts';
 import type { RunRequest } from './run.ts';
 
 /**
@@ -18,12 +19,13 @@ import type { RunRequest } from './run.ts';
 export async function keepForEarlierCode(request: RunRequest): Promise<string | undefined> {
   const { ledgerSchema } = request.options;
   return withSession(request.target, async (session) => {
-    const { exists, ledger } = await readLedger(session, ledgerSchema);
-    if (!exists) return undefined;
+    const read = await readLedger(session, ledgerSchema);
+    if (!read.exists) return undefined;
     const { before, newest } = await deployments(session, ledgerSchema, request.migrations.checksum);
     if (!before) return undefined;
-    const toDo = whatIsLeft(request, ledger);
+    const toDo = whatIsLeft(request, read.ledger);
     if (toDo === 'steps' || (toDo === 'nothing' && newest)) return undefined;
+    await upToDate(session, read, request);
     return record(session, request);
   });
 }

@@ -1,11 +1,14 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { MigrationError } from '../migration/migration-error.ts';
 import type { MigrationOptions } from '../migration/options.ts';
-import { createLedger, type LedgerRead, ledgerQuery, parseLedger } from '../postgres/ledger/ledger.ts';
-import { must } from '../postgres/ledger/ledger-write.ts';
+import { describeBlocker, lockHolders } from '../postgres/catalog/blockers.ts';
+import { isOlder, type LedgerRead, ledgerQuery, parseLedger, readLedger } from '../postgres/ledger/ledger.ts';
+import { bringLedgerUp, LEDGER_FORMAT } from '../postgres/ledger/ledger-format.ts';
+import { must, tryUpgrade } from '../postgres/ledger/ledger-write.ts';
 import { releaseRunLock, runLockHolder, tryRunLock } from '../postgres/ledger/run-lock.ts';
 import { finishRun, insertRun, type RunRow } from '../postgres/ledger/run-rows.ts';
 import { withSession } from '../postgres/session/connect.ts';
+import type { StatementFault } from '../postgres/session/fault.ts';
 import type { Session } from '../postgres/session/session.ts';
 import type { RunRequest } from './run.ts';
 
@@ -25,7 +28,7 @@ const LONGEST_PAUSE_MILLISECONDS = 1_000;
 
 /**
  * Tries the run lock, with nothing held open between tries, and reads the ledger in the same message: what it said
- * before the lock was ours may be old.
+ * before the lock was ours may be old. Brings up an older ledger, so that whoever has the lock finds this code's.
  */
 export async function takeRunLock(session: Session, request: LockRequest): Promise<Locked> {
   const { ledgerSchema } = request.options;
@@ -34,7 +37,8 @@ export async function takeRunLock(session: Session, request: LockRequest): Promi
     const outcome = await session.script(`${tryRunLock(ledgerSchema)};${ledgerQuery(ledgerSchema)}`);
     const [lock] = outcome.rows[0] ?? [];
     if (lock?.locked === 't') {
-      return { ...parseLedger(outcome, ledgerSchema, 1), backend: Number(lock.backend) };
+      const read = parseLedger(outcome, ledgerSchema, 1);
+      return { ...(await upgraded(session, read, request)), backend: Number(lock.backend) };
     }
     if (request.deadline !== undefined && Date.now() + pause > request.deadline) {
       throw otherRun(await runLockHolder(session, ledgerSchema));
@@ -42,6 +46,54 @@ export async function takeRunLock(session: Session, request: LockRequest): Promi
     request.report({ kind: 'waiting-for-run' });
     await sleep(pause * (0.5 + Math.random()));
   }
+}
+
+/** The same ledger in this code's format. Where it is older, the run lock is taken for the while of the upgrade. */
+export async function upToDate(
+  session: Session,
+  read: LedgerRead,
+  request: LockRequest,
+): Promise<LedgerRead> {
+  if (!isOlder(read)) return read;
+  const locked = await takeRunLock(session, request);
+  await session.script(releaseRunLock(request.options.ledgerSchema));
+  return locked;
+}
+
+const UPGRADE_SECONDS = 60;
+
+/** Under the run lock. A dump that reads the ledger's tables, or a turn that writes them, is waited for. */
+async function upgraded(session: Session, read: LedgerRead, request: LockRequest): Promise<LedgerRead> {
+  if (!isOlder(read)) return read;
+  const { ledgerSchema } = request.options;
+  const until = Math.min(request.deadline ?? Infinity, Date.now() + UPGRADE_SECONDS * 1000);
+  for (;;) {
+    request.signal?.throwIfAborted();
+    const fault = await tryUpgrade(session, ledgerSchema, read.format);
+    if (fault === undefined) return readLedger(session, ledgerSchema);
+    if (Date.now() > until) throw await ledgerInUse(session, ledgerSchema, fault);
+    await sleep(LONGEST_PAUSE_MILLISECONDS * (0.5 + Math.random()));
+  }
+}
+
+async function ledgerInUse(session: Session, schema: string, fault: StatementFault): Promise<MigrationError> {
+  const tables = await session.query(
+    'select tablename as name from pg_catalog.pg_tables where schemaname = $1',
+    [schema],
+  );
+  const holders = await lockHolders(
+    session,
+    tables.map(({ name }) => ({ schema, name: String(name) })),
+  ).catch(() => []);
+  const who = holders.length === 0 ? '' : `: ${holders.map(describeBlocker).join('; ')}`;
+  return new MigrationError({
+    code: 'ledger-in-use',
+    what: `The ledger in schema '${schema}' could not be brought up to format ${LEDGER_FORMAT}, since its tables are in use${who}.`,
+    fault: fault.fault,
+    applied: 'nothing by this run; the ledger is as it was.',
+    next: 'let what uses them end (a dump, a report), then run again.',
+    cause: fault,
+  });
 }
 
 function otherRun(holder: number | undefined): MigrationError {
@@ -79,7 +131,7 @@ export async function withRecordedAction<T extends object>(
   return withSession(request.target, async (session) => {
     const read = await takeRunLock(session, request);
     const settings = sessionSettingsOf(request.options).join(';\n');
-    const create = read.exists ? '' : `${createLedger(ledgerSchema)};`;
+    const create = read.exists ? '' : `${bringLedgerUp(ledgerSchema, 0)};`;
     await must(session, `${settings};\nbegin;\n${create}\n${insertRun(ledgerSchema, row)};\ncommit`);
     const finish = (outcome: 'done' | 'failed', summary: object) =>
       session.script(

@@ -3,7 +3,8 @@ import type { RecordedBuild } from '../migration/ledger.ts';
 import { MigrationError } from '../migration/migration-error.ts';
 import { type Plan, plan } from '../migration/plan.ts';
 import { requeueBuilds } from '../postgres/ledger/index-build-rows.ts';
-import { createLedger, type LedgerRead, readLedger } from '../postgres/ledger/ledger.ts';
+import { type LedgerRead, readLedger } from '../postgres/ledger/ledger.ts';
+import { bringLedgerUp } from '../postgres/ledger/ledger-format.ts';
 import { must } from '../postgres/ledger/ledger-write.ts';
 import { insertFinishedRun, insertRun } from '../postgres/ledger/run-rows.ts';
 import { connect } from '../postgres/session/connect.ts';
@@ -12,7 +13,7 @@ import { refuseTransactionPooler } from '../postgres/session/pooler.ts';
 import type { Session } from '../postgres/session/session.ts';
 import { LedgerMoved } from './apply-batch.ts';
 import { applyPlan } from './apply-plan.ts';
-import { sessionSettingsOf, takeRunLock } from './hold-run-lock.ts';
+import { sessionSettingsOf, takeRunLock, upToDate } from './hold-run-lock.ts';
 import type { RunRequest, RunResult } from './run.ts';
 import { RunLog } from './run-log.ts';
 
@@ -43,8 +44,9 @@ export async function runMigrations(request: RunRequest): Promise<RunResult> {
 
 async function runOnce(session: Session, request: RunRequest, run: RunLog): Promise<RunResult> {
   const { options, migrations } = request;
-  const read = await readLedger(session, options.ledgerSchema);
-  if (!read.direct) await refuseTransactionPooler(session, request.target);
+  const found = await readLedger(session, options.ledgerSchema);
+  if (!found.direct) await refuseTransactionPooler(session, request.target);
+  const read = await upToDate(session, found, request);
   const first = await planOrRecord(session, read, run);
   if (first.pending.length === 0 && read.exists && retriedBuilds(first, run).length === 0) {
     return finishIdle(session, first, run);
@@ -114,7 +116,7 @@ async function begin(session: Session, { run, sessionSettings, create, retried }
     [
       ...sessionSettings,
       'begin',
-      ...(create ? [createLedger(ledgerSchema)] : []),
+      ...(create ? [bringLedgerUp(ledgerSchema, 0)] : []),
       ...(run.recorded ? [] : [insertRun(ledgerSchema, run.row)]),
       ...(retried.length === 0
         ? []

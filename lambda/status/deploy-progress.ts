@@ -29,16 +29,21 @@ interface Asked {
   readonly migrations: CompiledMigrations;
 }
 
+/** It is asked again in a few seconds: whoever can't be reached is not waited for here. */
+const PATIENCE_SECONDS = 10;
+
 /** How far a deploy is, as its `waitFor` counts. Throws where what it waits for has failed. */
 export async function deployProgress(
   target: ConnectionTarget,
   { options, migrations }: Asked,
 ): Promise<DeployProgress> {
-  return withSession(target, async (session) => {
+  const look = async (session: Session): Promise<DeployProgress> => {
     const { ledger } = await readLedger(session, options.ledgerSchema);
     const { pending, builds } = plan(migrations.migrations, ledger);
     const [next] = pending;
     const waitsFor = next === undefined ? undefined : waitOf(next, builds);
+    // It waits for no build; what waits for none either is applied all the same.
+    if (options.waitFor === 'nothing' && waitsFor !== undefined) return { kind: 'complete' };
     const needed =
       options.waitFor === 'index-builds'
         ? ofThisCode(builds, migrations)
@@ -55,7 +60,8 @@ export async function deployProgress(
       };
     }
     return { kind: next === undefined ? 'complete' : 'idle' };
-  });
+  };
+  return withSession(target, look, { patienceSeconds: PATIENCE_SECONDS });
 }
 
 /** `i on public.messages: building index: scanning table, 31 %, 40 s left`, or whom it waits for. */
@@ -100,6 +106,20 @@ export function stillRunning(progress: DeployProgress): MigrationError {
     what: `This deploy waited as long as CloudFormation allows; still running: ${what}.`,
     applied: 'every step before the ones that wait; the index builds go on in the database.',
     next: 'deploy again when they are valid (action status tells), or choose waitFor: "nothing"; nothing has to be started by hand.',
+  });
+}
+
+/** For a deploy that has waited as long as it may, and could not even look at the end. */
+export function outOfSight(error: unknown): MigrationError {
+  const { message = String(error) } = error instanceof Error ? error : {};
+  const said = error instanceof MigrationError ? error.details : undefined;
+  return new MigrationError({
+    code: 'deploy-outlasted',
+    what: `This deploy waited as long as CloudFormation allows, and its last look failed: ${said?.what ?? message}`,
+    fault: said?.fault,
+    applied: 'what the status shows: the first run was through, and index builds go on in the database.',
+    next: `${said?.next ?? 'see why the database could not be asked.'} Then deploy again; what was applied stays.`,
+    cause: error,
   });
 }
 

@@ -1,4 +1,5 @@
 import * as v from 'valibot';
+import { doneKeys } from '../actions/action.ts';
 import { quoteIdentifier } from '../postgres/session/quote.ts';
 import type { Session } from '../postgres/session/session.ts';
 
@@ -61,12 +62,9 @@ export async function recentRuns(session: Session, ledgerSchema: string): Promis
   });
 }
 
-/** What actions answer with, by the verb; a run has `applied`. */
-const DONE = ['applied', 'retried', 'cancelled', 'changed', 'undone'] as const;
-
 function whatItDid(summary: Readonly<Record<string, unknown>>): string | undefined {
   if (typeof summary.kept === 'string') return `left the database as it was: ${summary.kept}`;
-  for (const verb of DONE) {
+  for (const verb of doneKeys) {
     const things = [summary[verb] ?? []].flat().map(String);
     const [first, last] = [things[0], things.at(-1)];
     if (first === undefined) continue;

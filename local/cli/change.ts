@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
-import { parseAction } from '../../lambda/actions/action.ts';
-import { type ChangingAction, performAction } from '../../lambda/actions/perform-action.ts';
+import { type ChangingAction, isChanging, parseAction, recordOf } from '../../lambda/actions/action.ts';
+import { performAction } from '../../lambda/actions/perform-action.ts';
 import { MigrationError } from '../../lambda/migration/migration-error.ts';
 import {
   type Asked,
@@ -43,8 +43,6 @@ export interface Change {
   readonly then?: (asked: Asked, terminal: Terminal) => Promise<ExitCode>;
 }
 
-const NEEDS_CONFIRMATION: ReadonlySet<string> = new Set(['baseline', 'repair', 'undo']);
-
 /** Checks the action before the database is asked, carries it out, and shows its answer line by line. */
 export async function change({ flags, event, then }: Change): Promise<ExitCode> {
   const terminal = new Terminal({ json: flags.json === true });
@@ -71,7 +69,8 @@ export async function change({ flags, event, then }: Change): Promise<ExitCode> 
 
 function readChange(event: Change['event'], flags: ChangeFlags): ChangingAction {
   const confirmed = flags.confirm === true || flags.yes === true;
-  if (NEEDS_CONFIRMATION.has(event.action) && !confirmed) {
+  const { needsConfirmation } = recordOf(event.action);
+  if (needsConfirmation === true && !confirmed) {
     throw new MigrationError({
       code: 'usage',
       what: `${event.action} changes what is recorded or applied, and was not confirmed.`,
@@ -79,10 +78,9 @@ function readChange(event: Change['event'], flags: ChangeFlags): ChangingAction 
       next: 'look at the verb status first; then run the same command with --confirm.',
     });
   }
-  const given = Object.entries({ ...event, confirm: NEEDS_CONFIRMATION.has(event.action) || undefined });
+  const given = Object.entries({ ...event, confirm: needsConfirmation });
   const action = parseAction(Object.fromEntries(given.filter(([, value]) => value !== undefined)));
-  if (action.action === 'run' || action.action === 'status' || action.action === 'plan')
-    throw new TypeError(`${action.action} changes nothing by itself`);
+  if (!isChanging(action)) throw new TypeError(`${action.action} changes nothing by itself`);
   return action;
 }
 

@@ -16,6 +16,8 @@ export interface LocalStackOptions {
   readonly answers: AnswerBox;
   /** For every function, instead of what the template says. */
   readonly environment?: Readonly<Record<string, string>>;
+  /** Time of our functions, instead of what the template says. */
+  readonly timeoutSeconds?: number | undefined;
   /** What was deployed before: functions that an update leaves as they are stay warm. */
   readonly before?: LocalStack | undefined;
 }
@@ -60,7 +62,8 @@ export class LocalStack {
   }
 
   #function(assembly: string, { logicalId, properties }: LocalResource): void {
-    const { Code, Handler, Environment, Timeout } = v.parse(functionProperties, properties);
+    const { Code, Handler, Environment, Timeout: whole } = v.parse(functionProperties, properties);
+    const Timeout = isFrameworks(Handler) ? whole : (this.#options.timeoutSeconds ?? whole);
     const { aws, answers, environment = {}, before } = this.#options;
     const asset = `asset.${Code.S3Key.replace(/\.zip$/, '')}`;
     const variables = { ...aws.environment, TZ: ':UTC', ...Environment.Variables, ...environment };
@@ -98,6 +101,10 @@ const functionProperties = v.object({
   Environment: v.optional(v.object({ Variables: v.record(v.string(), v.string()) }), { Variables: {} }),
   Timeout: v.optional(v.number(), 3),
 });
+
+function isFrameworks(handler: string): boolean {
+  return handler.startsWith('framework.');
+}
 
 /** The Provider's own machine, which asks isComplete. */
 function isWaiter(logicalId: string): boolean {

@@ -34,6 +34,8 @@ export interface Delivery {
   readonly times?: number;
   /** Variables of all functions, instead of what the template says. */
   readonly environment?: Readonly<Record<string, string>>;
+  /** Time of our functions, instead of what the template says. */
+  readonly timeoutSeconds?: number;
 }
 
 interface Resource {
@@ -173,11 +175,12 @@ export class LocalCloudFormation {
     return updated.status;
   }
 
-  #install(assembly: string, { environment = {} }: Delivery): void {
+  #install(assembly: string, { environment = {}, timeoutSeconds }: Delivery): void {
     const stack = new LocalStack(assembly, {
       aws: this.#aws,
       answers: this.#answers,
       environment,
+      timeoutSeconds,
       before: this.stack,
     });
     this.#stacks.push(stack);

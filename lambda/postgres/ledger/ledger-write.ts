@@ -1,5 +1,9 @@
 import { MigrationError } from '../../migration/migration-error.ts';
+import { type StatementFault, sqlstate } from '../session/fault.ts';
 import type { Session } from '../session/session.ts';
+import { isOlder, ledgerQuery, parseLedger } from './ledger.ts';
+import { bringLedgerUp } from './ledger-format.ts';
+import { releaseRunLock, tryRunLock } from './run-lock.ts';
 
 /** Sends statements of our own; what Postgres refuses there is an error about the ledger, not about a migration. */
 export async function must(session: Session, text: string): Promise<void> {
@@ -13,4 +17,50 @@ export async function must(session: Session, text: string): Promise<void> {
     next: 'let the role of the secret create and write the ledger schema (grant create on database … to …); then run again.',
     cause: fault,
   });
+}
+
+const IN_USE: ReadonlySet<string> = new Set([
+  sqlstate.lockNotAvailable,
+  sqlstate.deadlockDetected,
+  sqlstate.serializationFailure,
+]);
+
+/**
+ * Brings an older ledger up, in one transaction; the caller has the run lock. Returns why not where its tables are in
+ * use. No attempt is long, since every turn and every reader queues behind it.
+ */
+export async function tryUpgrade(
+  session: Session,
+  ledgerSchema: string,
+  from: number,
+): Promise<StatementFault | undefined> {
+  const { fault } = await session.script(
+    ['begin', "set local lock_timeout = '1s'", bringLedgerUp(ledgerSchema, from), 'commit'].join(';\n'),
+  );
+  if (fault === undefined) return undefined;
+  await session.script('rollback');
+  if (IN_USE.has(fault.fault.sqlstate)) return fault;
+  throw new MigrationError({
+    code: 'ledger-refused',
+    what: `Postgres refused to let the ledger in schema '${ledgerSchema}' be brought up to this version's format.`,
+    fault: fault.fault,
+    applied: 'nothing by this run; the ledger is as it was.',
+    next: 'connect as the role that created the ledger, which owns its tables; then run again.',
+    cause: fault,
+  });
+}
+
+/**
+ * For a turn, which may be the first of newer code: brings an older ledger up. False where a run is under way, or the
+ * tables are in use: come again soon.
+ */
+export async function upgradeIfFree(session: Session, ledgerSchema: string): Promise<boolean> {
+  const outcome = await session.script(`${tryRunLock(ledgerSchema)};${ledgerQuery(ledgerSchema)}`);
+  if (outcome.rows[0]?.[0]?.locked !== 't') return false;
+  try {
+    const read = parseLedger(outcome, ledgerSchema, 1);
+    return !isOlder(read) || (await tryUpgrade(session, ledgerSchema, read.format)) === undefined;
+  } finally {
+    await session.script(releaseRunLock(ledgerSchema));
+  }
 }

@@ -5,17 +5,22 @@ import { MigrationError } from '../../migration/migration-error.ts';
 import { parseVersion } from '../../migration/version.ts';
 import { sqlstate } from '../session/fault.ts';
 import { quoteIdentifier, quoteLiteral } from '../session/quote.ts';
-import type { ScriptOutcome, Session } from '../session/session.ts';
-
-/** Raised with every change of the tables below; `createLedger` brings an older ledger up to it. */
-export const LEDGER_FORMAT = 1;
+import type { ScriptOutcome, Session, TextRow } from '../session/session.ts';
+import { FIRST_FORMAT, LEDGER_FORMAT } from './ledger-format.ts';
 
 export interface LedgerRead {
   /** Its tables are there. */
   readonly exists: boolean;
+  /** The newest upgrade that they have had; 0 where there are none. */
+  readonly format: number;
   readonly ledger: Ledger;
   /** Our connection's own startup setting arrived at the server: no pooler stands between. */
   readonly direct: boolean;
+}
+
+/** It is there, and code of before wrote it. */
+export function isOlder({ exists, format }: LedgerRead): boolean {
+  return exists && format < LEDGER_FORMAT;
 }
 
 /** PostgreSQL 14, whose sessions know client_connection_check_interval and idle_session_timeout. */
@@ -32,7 +37,7 @@ export function ledgerQuery(schema: string): string {
   return `
 select pg_catalog.current_setting('migrations.direct', true) as direct,
        pg_catalog.current_setting('server_version_num') as version;
-select format as ledger_format from ${s}.ledger;
+${formatQuery(schema)};
 select pg_catalog.json_agg(pg_catalog.json_build_object(
          'version', version, 'step', step, 'steps', steps, 'name', name,
          'checksum', checksum, 'fingerprint', fingerprint, 'state', state)) as steps
@@ -50,11 +55,18 @@ export function parseLedger(outcome: ScriptOutcome, schema: string, first: numbe
   const server = rows[first]?.[0];
   const direct = server?.direct === '1';
   if (Number(server?.version) < OLDEST_SERVER) throw tooOld(String(server?.version));
+  const formats = parseFormats(rows[first + 1]?.[0]);
+  if (formats !== undefined && formats.format > LEDGER_FORMAT) {
+    throw new MigrationError({
+      code: 'ledger-newer',
+      what: `The ledger in schema '${schema}' has format ${formats.format}; this version knows ${LEDGER_FORMAT} at most.`,
+      next: 'deploy the version that wrote it, or a newer one.',
+    });
+  }
   if (fault !== undefined) {
     const code = fault.fault.sqlstate;
-    if (code === sqlstate.undefinedTable || code === sqlstate.undefinedSchema) {
-      return { exists: false, ledger: emptyLedger, direct };
-    }
+    const missing = code === sqlstate.undefinedTable || code === sqlstate.undefinedSchema;
+    if (missing && formats === undefined) return { exists: false, format: 0, ledger: emptyLedger, direct };
     throw new MigrationError({
       code: 'ledger-unreadable',
       what: `The ledger in schema '${schema}' can't be read.`,
@@ -63,16 +75,9 @@ export function parseLedger(outcome: ScriptOutcome, schema: string, first: numbe
       cause: fault,
     });
   }
-  const format = Number(rows[first + 1]?.[0]?.ledger_format);
-  if (!(format <= LEDGER_FORMAT)) {
-    throw new MigrationError({
-      code: 'ledger-newer',
-      what: `The ledger in schema '${schema}' has format ${format}; this version knows ${LEDGER_FORMAT} at most.`,
-      next: 'deploy the version that wrote it, or a newer one.',
-    });
-  }
   return {
     exists: true,
+    format: formats?.upgradedTo ?? FIRST_FORMAT,
     direct,
     ledger: {
       steps: v.parse(stepRows, JSON.parse(rows[first + 2]?.[0]?.steps ?? '[]')),
@@ -96,6 +101,32 @@ export const versionColumn = v.pipe(
   v.check((version) => version !== undefined, 'a version is digits'),
   v.transform((version) => version as NonNullable<typeof version>),
 );
+
+/** Part of ledgerQuery(): one statement. As JSON, since a column that is named has to be there. */
+export function formatQuery(schema: string): string {
+  return `select pg_catalog.to_json(ledger) as ledger from ${quoteIdentifier(schema)}.ledger`;
+}
+
+/** Whether the row that formatQuery() read is of an older ledger. */
+export function isOlderRow(row: TextRow | undefined): boolean {
+  const formats = parseFormats(row);
+  return formats !== undefined && formats.upgradedTo < LEDGER_FORMAT;
+}
+
+/** A ledger of the first format has no `upgraded_to`. */
+const ledgerRow = v.object({ format: v.number(), upgraded_to: v.optional(v.number(), FIRST_FORMAT) });
+
+interface Formats {
+  /** The oldest code that may use it. */
+  readonly format: number;
+  readonly upgradedTo: number;
+}
+
+function parseFormats(row: TextRow | undefined): Formats | undefined {
+  if (row?.ledger == null) return undefined;
+  const { format, upgraded_to } = v.parse(ledgerRow, JSON.parse(row.ledger));
+  return { format, upgradedTo: upgraded_to };
+}
 
 const stepRows = v.array(
   v.object({
@@ -121,86 +152,6 @@ const buildRows = v.array(
     state: v.picklist(['pending', 'building', 'done', 'failed', 'cancelled']),
   }),
 );
-
-/**
- * Statements that create the ledger where it is missing. To be sent as one transaction, under the run lock:
- * `create … if not exists` alone fails when two sessions do it at the same moment.
- */
-export function createLedger(schema: string): string {
-  const s = quoteIdentifier(schema);
-  return `
-create schema if not exists ${s};
-create table if not exists ${s}.ledger (
-  one boolean primary key default true check (one),
-  format int not null
-);
-create table if not exists ${s}.run (
-  id uuid primary key,
-  action text not null,
-  cause text not null,
-  actor text not null,
-  started_at timestamptz not null default pg_catalog.clock_timestamp(),
-  finished_at timestamptz,
-  outcome text check (outcome in ('done', 'waiting', 'unfinished', 'failed')),
-  summary jsonb
-);
-create table if not exists ${s}.step (
-  version text not null,
-  step int not null,
-  steps int not null,
-  name text not null,
-  checksum text not null,
-  fingerprint text not null,
-  state text not null check (state in ('started', 'pending', 'failed', 'applied', 'baselined')),
-  run_id uuid not null,
-  recorded_at timestamptz not null default pg_catalog.clock_timestamp(),
-  finished_at timestamptz,
-  primary key (version, step)
-);
-create table if not exists ${s}.index_build (
-  id bigint generated always as identity primary key,
-  version text not null,
-  step int not null,
-  run_id uuid not null,
-  file text not null,
-  line int not null,
-  operation text not null check (operation in ('create', 'drop', 'reindex')),
-  schema_name text not null,
-  table_name text not null,
-  index_name text not null,
-  is_unique boolean not null default false,
-  statement text not null,
-  definition text not null default '',
-  settings text[] not null default '{}',
-  replaces oid[] not null default '{}',
-  partitioned boolean not null default false,
-  parent_build bigint references ${s}.index_build (id) on delete cascade,
-  state text not null default 'pending' check (state in ('pending', 'building', 'done', 'failed', 'cancelled')),
-  attempts int not null default 0,
-  turns int not null default 0,
-  session text check (session in ('loopback', 'orphan', 'attached')),
-  supervisor_pid int,
-  builder_pid int,
-  requested_at timestamptz not null default pg_catalog.clock_timestamp(),
-  first_started_at timestamptz,
-  started_at timestamptz,
-  finished_at timestamptz,
-  attempt_outcome jsonb,
-  fault jsonb,
-  adopted boolean not null default false,
-  table_rows bigint,
-  table_bytes bigint
-);
-create index if not exists index_build_unfinished on ${s}.index_build (schema_name, table_name, id)
-  where state in ('pending', 'building');
-create table if not exists ${s}.session_probe (
-  kind text primary key check (kind in ('loopback', 'orphan')),
-  survives boolean not null,
-  because text not null,
-  probed_at timestamptz not null default pg_catalog.clock_timestamp()
-);
-insert into ${s}.ledger (format) values (${LEDGER_FORMAT}) on conflict (one) do update set format = excluded.format;`;
-}
 
 export interface StepRow {
   readonly version: string;

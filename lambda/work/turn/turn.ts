@@ -5,6 +5,8 @@ import { type SeenBuilder, seeBuilder } from '../../postgres/catalog/seen-builde
 import { beginAttempt, endBuild } from '../../postgres/ledger/build-attempt-rows.ts';
 import { nextBuild } from '../../postgres/ledger/build-queue.ts';
 import { readBuild } from '../../postgres/ledger/index-build-rows.ts';
+import { formatQuery, isOlderRow } from '../../postgres/ledger/ledger.ts';
+import { upgradeIfFree } from '../../postgres/ledger/ledger-write.ts';
 import { releaseTableLock, tryTableLock } from '../../postgres/ledger/run-lock.ts';
 import { withSession } from '../../postgres/session/connect.ts';
 import { refuseTransactionPooler } from '../../postgres/session/pooler.ts';
@@ -37,10 +39,14 @@ const FRESH_MILLISECONDS = 20_000;
 export async function takeTurn(request: TurnRequest): Promise<TurnResult> {
   const { target, table, turn } = request;
   return withSession(target, async (session) => {
+    const { ledgerSchema } = request.options;
     const { rows } = await session.script(
-      "select pg_catalog.current_setting('migrations.direct', true) as direct; set lock_timeout = '10s'; set statement_timeout = 0; set idle_session_timeout = '120s'",
+      `select pg_catalog.current_setting('migrations.direct', true) as direct; set lock_timeout = '10s'; set statement_timeout = 0; set idle_session_timeout = '120s'; ${formatQuery(ledgerSchema)}`,
     );
     if (rows[0]?.[0]?.direct !== '1') await refuseTransactionPooler(session, target);
+    if (isOlderRow(rows[4]?.[0]) && !(await upgradeIfFree(session, ledgerSchema))) {
+      return { outcome: 'wait', waitSeconds: SOON_SECONDS, turn };
+    }
     const begun = Date.now();
     for (;;) {
       if (request.deadline !== undefined && Date.now() - begun > FRESH_MILLISECONDS) {

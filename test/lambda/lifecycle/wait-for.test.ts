@@ -95,6 +95,96 @@ describe("waitFor 'nothing'", () => {
     await life.aws.stepFunctions.settled();
     expect(await life.steps()).toEqual(['1.0 applied', '2.0 applied', '3.0 applied']);
   });
+
+  it('applies what waits for nobody, also where the time of the first run was over', async () => {
+    const slow = Object.fromEntries(
+      ['a', 'b', 'c'].map((name, at) => [
+        `${at + 2}_${name}.sql`,
+        `select pg_sleep(1.2);\ncreate table ${name} ();`,
+      ]),
+    );
+    await life.deploy(tables);
+    const { status, exchanges } = await life.deploy(
+      { ...tables, ...slow },
+      // Ten seconds of it are kept for the answer.
+      { props: { waitFor: 'nothing' }, timeoutSeconds: 12 },
+    );
+    expect(exchanges.map(({ data }) => data.Outcome)).toEqual(['unfinished']);
+    expect(status).toBe('UPDATE_COMPLETE');
+    expect(await life.steps()).toEqual(['1.0 applied', '2.0 applied', '3.0 applied', '4.0 applied']);
+  });
+});
+
+describe('a fault that passes, while a deploy waits', () => {
+  const inSight = (text: string) => text.includes('"in-progress"');
+  const outOfSight = (text: string) => text.includes('"out-of-sight"');
+  const sees = (what: (text: string) => boolean) => eventually(() => life.cloudFormation.log.some(what));
+
+  it.each([
+    [
+      'a throttled service',
+      async () => {
+        life.aws.fail({ operation: 'GetSecretValue', count: 9 });
+        return async () => {};
+      },
+      "The secret [^ ]+ can't be read: Rate exceeded",
+    ],
+    [
+      'connection slots that are full',
+      async () => {
+        await life.database.adminQuery(`alter role ${life.database.owner} connection limit 0`);
+        return () => life.database.adminQuery(`alter role ${life.database.owner} connection limit -1`);
+      },
+      'Postgres: too many connections for role',
+    ],
+    [
+      'a password that is about to be rotated',
+      async () => {
+        await life.database.adminQuery(`alter role ${life.database.owner} password 'rotated'`);
+        return async () => {
+          life.aws.secrets.put('database', life.database.url.replace(life.database.password, 'rotated'));
+        };
+      },
+      'Postgres: password authentication failed',
+    ],
+  ])('rolls nothing back: %s', { timeout: 90_000 }, async (_, fault, reason) => {
+    await life.deploy(tables);
+    const open = await blocker();
+    const deploying = life.deploy(withWaiting);
+    await sees(inSight);
+    const mend = await fault();
+    await sees(outOfSight);
+    const line = life.cloudFormation.log.find(outOfSight) ?? '';
+    expect(JSON.parse(line)).toMatchObject({
+      level: 'WARN',
+      message: 'deploy',
+      kind: 'out-of-sight',
+      because: expect.stringMatching(reason),
+    });
+    await mend();
+    await open.end();
+    expect(await deploying).toMatchObject({ status: 'UPDATE_COMPLETE' });
+    // The test's own way in may be a password of yesterday.
+    expect(
+      await life.database.adminQuery("select count(*)::int from migrations.step where state = 'applied'"),
+    ).toEqual([{ count: 3 }]);
+  });
+
+  it('that does not pass until patience ends is told then, with what it was', async () => {
+    await life.database.query(`${tables['1_large.sql']}`);
+    const open = await blocker();
+    const { '1_large.sql': _, ...waiting } = withWaiting;
+    const deploying = life.deploy(waiting, { environment: { LONGEST_WAIT_SECONDS: '4' } });
+    await sees(inSight);
+    life.aws.fail({ operation: 'GetSecretValue', count: 1_000 });
+    const { exchanges } = await deploying;
+    await open.end();
+    expect(exchanges[0]?.reason.split('\n').slice(0, 1)).toEqual([
+      expect.stringMatching(
+        /^This deploy waited as long as CloudFormation allows, and its last look failed: The secret .* can't be read: Rate exceeded/,
+      ),
+    ]);
+  });
 });
 
 describe('a deploy that outlasts its hour', () => {

@@ -1,0 +1,132 @@
+import { quoteIdentifier } from '../session/quote.ts';
+
+/** What ledgers had before they had upgrades. */
+export const FIRST_FORMAT = 1;
+
+/** One change of the ledger's tables. docs/ledger.md tells how to add one. */
+interface LedgerUpgrade {
+  /** For whoever reads this list: what the change is for. */
+  readonly what: string;
+  /** Statements, separated by semicolons. `s` is the ledger's schema, quoted. */
+  readonly statements: (s: string) => string;
+  /**
+   * Code of before can't read or write the ledger after it, and refuses it. Then a stack that is rolled back fails:
+   * a last resort.
+   */
+  readonly refusesOlderCode?: true;
+}
+
+/**
+ * In their order; a ledger has had the first so many. One that is on main is never changed, moved or removed: append.
+ * The first brings a ledger to format 2.
+ */
+const UPGRADES: readonly LedgerUpgrade[] = [
+  {
+    what: 'the newest upgrade that the ledger has had; `format` is from now on the oldest code that may use it',
+    statements: (s) => `alter table ${s}.ledger add column upgraded_to int not null default ${FIRST_FORMAT}`,
+  },
+  {
+    what: 'how far an undo came that was cut short; until now the first undo created it',
+    statements: (s) => `create table if not exists ${s}.undo_progress (
+  version text primary key,
+  steps int not null,
+  started boolean not null default false
+)`,
+  },
+];
+
+/** What this code writes. */
+export const LEDGER_FORMAT = FIRST_FORMAT + UPGRADES.length;
+
+/**
+ * Statements that bring a ledger from one format to another; from 0, they create it. To be sent as one transaction,
+ * under the run lock: `create … if not exists` alone fails when two sessions do it at the same moment.
+ */
+export function bringLedgerUp(schema: string, from: number, to: number = LEDGER_FORMAT): string {
+  const s = quoteIdentifier(schema);
+  const had = Math.max(from, FIRST_FORMAT);
+  const upgrades = UPGRADES.slice(had - FIRST_FORMAT, to - FIRST_FORMAT);
+  const refusal = upgrades.findLastIndex(({ refusesOlderCode }) => refusesOlderCode);
+  const format = refusal === -1 ? '' : `, format = ${had + refusal + 1}`;
+  return [
+    ...(from === 0 ? [firstTables(s)] : []),
+    ...upgrades.map(({ statements }) => statements(s)),
+    ...(upgrades.length === 0 ? [] : [`update ${s}.ledger set upgraded_to = ${to}${format}`]),
+  ].join(';\n');
+}
+
+/** The first format, which is never changed: what has to be different since is an upgrade. */
+function firstTables(s: string): string {
+  return `
+create schema if not exists ${s};
+create table if not exists ${s}.ledger (
+  one boolean primary key default true check (one),
+  format int not null
+);
+create table if not exists ${s}.run (
+  id uuid primary key,
+  action text not null,
+  cause text not null,
+  actor text not null,
+  started_at timestamptz not null default pg_catalog.clock_timestamp(),
+  finished_at timestamptz,
+  outcome text check (outcome in ('done', 'waiting', 'unfinished', 'failed')),
+  summary jsonb
+);
+create table if not exists ${s}.step (
+  version text not null,
+  step int not null,
+  steps int not null,
+  name text not null,
+  checksum text not null,
+  fingerprint text not null,
+  state text not null check (state in ('started', 'pending', 'failed', 'applied', 'baselined')),
+  run_id uuid not null,
+  recorded_at timestamptz not null default pg_catalog.clock_timestamp(),
+  finished_at timestamptz,
+  primary key (version, step)
+);
+create table if not exists ${s}.index_build (
+  id bigint generated always as identity primary key,
+  version text not null,
+  step int not null,
+  run_id uuid not null,
+  file text not null,
+  line int not null,
+  operation text not null check (operation in ('create', 'drop', 'reindex')),
+  schema_name text not null,
+  table_name text not null,
+  index_name text not null,
+  is_unique boolean not null default false,
+  statement text not null,
+  definition text not null default '',
+  settings text[] not null default '{}',
+  replaces oid[] not null default '{}',
+  partitioned boolean not null default false,
+  parent_build bigint references ${s}.index_build (id) on delete cascade,
+  state text not null default 'pending' check (state in ('pending', 'building', 'done', 'failed', 'cancelled')),
+  attempts int not null default 0,
+  turns int not null default 0,
+  session text check (session in ('loopback', 'orphan', 'attached')),
+  supervisor_pid int,
+  builder_pid int,
+  requested_at timestamptz not null default pg_catalog.clock_timestamp(),
+  first_started_at timestamptz,
+  started_at timestamptz,
+  finished_at timestamptz,
+  attempt_outcome jsonb,
+  fault jsonb,
+  adopted boolean not null default false,
+  table_rows bigint,
+  table_bytes bigint
+);
+create index if not exists index_build_unfinished on ${s}.index_build (schema_name, table_name, id)
+  where state in ('pending', 'building');
+create table if not exists ${s}.session_probe (
+  kind text primary key check (kind in ('loopback', 'orphan')),
+  survives boolean not null,
+  because text not null,
+  probed_at timestamptz not null default pg_catalog.clock_timestamp()
+);
+insert into ${s}.ledger (format) values (${FIRST_FORMAT}) on conflict (one) do nothing`;
+}
