@@ -4,7 +4,7 @@ import { MigrationError } from '../migration/migration-error.ts';
 import { type Plan, plan } from '../migration/plan.ts';
 import { requeueBuilds } from '../postgres/ledger/index-build-rows.ts';
 import { type LedgerRead, readLedger } from '../postgres/ledger/ledger.ts';
-import { bringLedgerUp } from '../postgres/ledger/ledger-format.ts';
+import { createLedger } from '../postgres/ledger/ledger-format.ts';
 import { must } from '../postgres/ledger/ledger-write.ts';
 import { insertFinishedRun, insertRun } from '../postgres/ledger/run-rows.ts';
 import { connect } from '../postgres/session/connect.ts';
@@ -61,7 +61,7 @@ async function runOnce(session: Session, request: RunRequest, run: RunLog): Prom
   };
   request.report({ kind: 'planned', plan: planned });
   const sessionSettings = sessionSettingsOf(request.options);
-  await begin(session, { run, sessionSettings, create: !locked.exists, retried });
+  await begin(session, { run, sessionSettings, locked, retried });
   return applyPlan(session, { planned, run, sessionSettings, backend: locked.backend });
 }
 
@@ -105,18 +105,18 @@ async function finishIdle(session: Session, planned: Plan, run: RunLog): Promise
 interface Begin {
   readonly run: RunLog;
   readonly sessionSettings: readonly string[];
-  readonly create: boolean;
+  readonly locked: LedgerRead;
   readonly retried: readonly RecordedBuild[];
 }
 
-async function begin(session: Session, { run, sessionSettings, create, retried }: Begin): Promise<void> {
+async function begin(session: Session, { run, sessionSettings, locked, retried }: Begin): Promise<void> {
   const { ledgerSchema } = run.request.options;
   await must(
     session,
     [
       ...sessionSettings,
       'begin',
-      ...(create ? [bringLedgerUp(ledgerSchema, 0)] : []),
+      ...(locked.exists ? [] : [createLedger(ledgerSchema, locked)]),
       ...(run.recorded ? [] : [insertRun(ledgerSchema, run.row)]),
       ...(retried.length === 0
         ? []
