@@ -22,14 +22,14 @@ export class AllowedRules {
     return allowed;
   }
 
-  /** What is wrong with them, once all rules were asked. */
+  /** What is wrong with them, once all rules have run. */
   findings(): readonly Finding[] {
     return this.#file.migration.allowed.flatMap(({ rule, position }) => {
       if (!ruleNames.has(rule)) {
         const what = `There is no rule ${rule}, so this allows nothing.${suggestion(rule)}`;
         return this.#finding('unknown', { what, position });
       }
-      // A rule that is off looks for nothing, and may be on again tomorrow; what the data is, nobody knows here.
+      // A rule that is off finds nothing and may be on again tomorrow; rules about data can't be judged here.
       if (this.#used.has(rule) || this.#levels[rule] === 'off' || !synthRuleNames.has(rule)) return [];
       return this.#finding('unused', { what: `${rule} finds nothing in this file.`, position });
     });

@@ -3,7 +3,7 @@ import type { RelationName } from '../../lambda/migration/relation-name.ts';
 import { as, type Node, relationOf } from '../syntax/syntax-tree.ts';
 import { splitAtCommas, type Token } from './tokens.ts';
 
-/** One ALTER TABLE, taken apart so that it can be written anew without one of its subcommands. */
+/** One ALTER TABLE, split so that it can be written without one of its subcommands. */
 export interface Alteration {
   readonly table: RelationName;
   /** `alter table only messages`, as written. */
@@ -26,7 +26,7 @@ export interface TokenizedStatement {
   offsetOf(byte: number): number;
 }
 
-/** Undefined for every other statement. */
+/** Undefined for any other statement. */
 export function alterationOf(statement: TokenizedStatement): Alteration | undefined {
   const alter = as('AlterTableStmt', statement.tree);
   if (alter?.relation === undefined || alter.objtype === 'OBJECT_INDEX') return undefined;

@@ -41,7 +41,7 @@ function clausesOf(
   const collation = collClause?.location === undefined ? [] : [context.offsetOf(collClause.location)];
   const ends = [...starts, ...collation, command.start + command.text.length];
   return all.flatMap((constraint, at) => {
-    // DEFERRABLE and the like belong to the clause before them.
+    // DEFERRABLE and the like belong to the clause that they follow.
     if (constraint.contype?.startsWith('CONSTR_ATTR_')) return [];
     const start = starts[at] ?? 0;
     const next =

@@ -11,12 +11,12 @@ import { uniqueKeyOf } from './unique-key.ts';
 import { written } from './written-name.ts';
 
 type WithoutVerdict<Check> = Check extends unknown ? Omit<Check, 'rule' | 'verdict'> : never;
-/** A data check before the levels have been asked what becomes of it. */
+/** A data check before the levels decide what comes of it. */
 export type DataQuestion = WithoutVerdict<DataCheck>;
 
-/** What of each statement only the data can tell. Statements are to be asked in the order of the folder. */
+/** What only the data can tell about each statement. Statements must be passed in the order of the folder. */
 export class DataQuestions {
-  /** Of constraints NOT VALID, which fail no sooner than they are validated. */
+  /** Constraints that are NOT VALID: they fail only when they are validated. */
   readonly #unvalidated = new Map<string, readonly DataQuestion[]>();
 
   of(context: StatementContext): readonly DataQuestion[] {
@@ -102,7 +102,7 @@ function ofUnique(
   return [{ kind: 'duplicates', relation, key }];
 }
 
-/** With MATCH FULL a row half of nulls is wrong as well, and PERIOD compares ranges: neither is looked for. */
+/** MATCH FULL rejects partly null rows too, and PERIOD compares ranges: neither is searched for. */
 function ofForeignKey(
   relation: RelationName,
   { pktable, pk_attrs, fk_matchtype, fk_with_period }: Constraint,

@@ -5,7 +5,7 @@ import type { Levels } from './levels.ts';
 import type { Severity } from './rule.ts';
 import type { SizeQuestion } from './size-question.ts';
 
-/** The migrator asks this one by itself, of every CREATE INDEX, whatever the linter is told. */
+/** The migrator checks this itself for every CREATE INDEX, whatever the lint levels are. */
 const OF_THE_MIGRATOR = 'plain-create-index';
 
 /** A size question of a rule, at the level that the rule has here. */
@@ -16,7 +16,7 @@ interface Questions {
   readonly data: readonly DataQuestion[];
 }
 
-/** What the deploy has to ask of one statement, and what becomes of the answers. */
+/** What the deploy has to find out about one statement, and what follows from the answers. */
 export function checksOf(
   { sizes, data }: Questions,
   { levels, allowed }: { readonly levels: Levels; readonly allowed: AllowedRules },
@@ -34,7 +34,7 @@ export function checksOf(
   return [...ofSize, ...ofData];
 }
 
-/** A warning at synth is one because only the deploy knows whether it is an error. */
+/** It is a warning at synth only because the deploy alone knows whether it is an error. */
 function verdictOf(level: Severity): DeployCheck['verdict'] {
   return level === 'advice' ? 'show' : 'refuse';
 }

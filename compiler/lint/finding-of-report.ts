@@ -4,7 +4,7 @@ import { type Finding, findingLock } from './finding.ts';
 import type { Report, Rule, Severity } from './rule.ts';
 import type { StatementContext } from './statement-context.ts';
 
-/** Adds to a report where it is and what the statement locks. */
+/** Adds the place, and what the statement locks, to a report. */
 export function findingOf(
   { index, what, instead, afterwards, note, relation }: Report,
   {

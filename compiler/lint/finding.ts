@@ -26,17 +26,17 @@ export interface Finding {
   readonly instead: string;
   /** SQL for a later migration. */
   readonly afterwards: string | undefined;
-  /** What the SQL alone does not say. */
+  /** What the SQL alone does not tell. */
   readonly note: string | undefined;
 }
 
 export interface FindingLock {
   readonly mode: LockMode;
-  /** Of the table or view, as a person writes it. */
+  /** Name of the table or view, as a person writes it. */
   readonly relation: string;
   readonly blocks: Blocked;
   readonly work: LockWork;
-  /** How long, as words: what it depends on, and seconds per million rows. */
+  /** How long, in words: what it depends on, and seconds per million rows. */
   readonly duration: string;
 }
 

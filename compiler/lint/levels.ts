@@ -2,13 +2,13 @@ import { MigrationError } from '../../lambda/migration/migration-error.ts';
 import type { Severity } from './rule.ts';
 import { ruleNames } from './rules.ts';
 
-/** What a rule's findings are, instead of what the rule itself says. */
+/** Levels that replace the rules' own. */
 export type Level = Severity | 'off';
 
 /** By the rule's name: `{ 'drop-column': 'error', 'varchar-limit': 'off' }`. */
 export type Levels = Readonly<Record<string, Level>>;
 
-/** A level that names no rule would be passed over in silence. */
+/** A level for an unknown rule would otherwise be silently ignored. */
 export class UnknownRule extends MigrationError {}
 
 /** @throws UnknownRule */
@@ -30,7 +30,7 @@ export function suggestion(name: string): string {
   return nearest !== undefined && nearest.distance <= 3 ? ` Is it ${nearest.rule}?` : '';
 }
 
-/** Levenshtein's: how many letters to add, take away or change. */
+/** Levenshtein distance: letters to add, remove or change. */
 function distance(a: string, b: string): number {
   let row = Array.from({ length: b.length + 1 }, (_, at) => at);
   for (let i = 1; i <= a.length; i += 1) {

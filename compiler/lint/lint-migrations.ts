@@ -24,15 +24,15 @@ export type { Severity } from './rule.ts';
 export interface LintOptions {
   /** Levels other than the rules' own. */
   readonly levels?: Levels;
-  /** Files up to this version are applied, or taken as they are: they are read and not judged. */
+  /** Files up to this version are applied, or accepted as they are: they are read but not judged. */
   readonly since?: Version | undefined;
 }
 
-/** A folder that all rules have read. */
+/** A folder after all rules have run. */
 export interface Linted {
   /** In the order of files and places. */
   readonly findings: readonly Finding[];
-  /** With what only the deploy can tell written down at each statement. */
+  /** With what only the deploy can tell attached to each statement. */
   readonly migrations: readonly ParsedMigration[];
 }
 
@@ -46,12 +46,12 @@ export function lintMigrations(directory: string, options: LintOptions = {}): re
   return lintParsed(parseMigrations(directory), options).findings;
 }
 
-/** A folder, compiled with what the linter leaves to the deploy. Throws as lintMigrations does. */
+/** A compiled folder with the checks that the linter leaves to the deploy. Throws as lintMigrations does. */
 export function compileLinted(directory: string, options: LintOptions = {}): CompiledMigrations {
   return compiledFrom(lintParsed(parseMigrations(directory), options).migrations);
 }
 
-/** As lintMigrations, of a folder that is parsed already. */
+/** Like lintMigrations, for a folder that is already parsed. */
 export function lintParsed(
   migrations: readonly ParsedMigration[],
   { levels = {}, since }: LintOptions = {},
@@ -91,7 +91,7 @@ interface LintedStatements {
   readonly checks: ReadonlyMap<string, readonly DeployCheck[]>;
 }
 
-/** Leads the schema through the file on the way. */
+/** Applies the file to the schema on the way. */
 function lintFile(file: LintedFile, { schema, final, levels, questions }: Folder): LintedStatements {
   const allowed = new AllowedRules(file, levels);
   const findings: Finding[] = [];

@@ -18,7 +18,7 @@ export interface NewConstraint {
   readonly column: string | undefined;
   /** From CHECK, UNIQUE, FOREIGN KEY or PRIMARY KEY on, as a constraint of the table. */
   readonly body: string;
-  /** What remains of the statement without it; may be empty. */
+  /** The statement without it; may be empty. */
   readonly rest: string;
   /** Where it begins in the file. */
   readonly index: number;

@@ -4,7 +4,7 @@ import type { StatementContext } from './statement-context.ts';
 
 /**
  * `error`: nearly always wrong on a table that exists; synth fails. `warning`: wrong on a table that is large or in
- * use; the size at deploy decides. `advice`: safe now, and regretted later by many.
+ * use; the size at deploy decides. `advice`: safe now, but often regretted.
  */
 export type Severity = 'error' | 'warning' | 'advice';
 
@@ -17,12 +17,12 @@ export interface Rule {
   readonly title: string;
   /** Whether its findings are about a lock, and so name it. */
   readonly aboutLocks: boolean;
-  /** The table's size decides whether it matters, so the deploy asks for it again. @default false */
+  /** The table's size decides whether it matters, so the deploy checks it again. @default false */
   readonly bySize?: boolean;
   readonly check: (context: StatementContext) => Iterable<Report>;
 }
 
-/** What a rule has to say of one statement. */
+/** What a rule says about one statement. */
 export interface Report {
   /** Where in the file's text. @default the statement's beginning */
   readonly index?: number | undefined;
@@ -32,11 +32,11 @@ export interface Report {
   readonly instead: string;
   /** SQL for a later migration, once what the note asks for is done. */
   readonly afterwards?: string | undefined;
-  /** What the SQL alone does not say. */
+  /** What the SQL alone does not tell. */
   readonly note?: string | undefined;
-  /** Whose lock it is about. @default the relation that the statement locks most strongly */
+  /** The relation whose lock it is about. @default the relation that the statement locks most strongly */
   readonly relation?: RelationName | undefined;
-  /** Whom it keeps waiting, where that is not the statement's own lock. */
+  /** Who is kept waiting, where that does not follow from the statement's own lock. */
   readonly blocks?: Blocked;
   /** Tables that inherit from it are left alone. */
   readonly alone?: boolean;

@@ -3,7 +3,7 @@ import type { Severity } from './rule.ts';
 
 type Paint = (text: string) => string;
 
-/** How the parts of a finding are coloured; without colours they are left as they are. */
+/** Colours for the parts of a finding. */
 export interface FindingStyle {
   readonly bold: Paint;
   readonly dim: Paint;
@@ -43,7 +43,7 @@ function sqlLines(label: string, sql: string | undefined, { bold }: FindingStyle
   return [`  ${bold(label)}`, ...sql.split('\n').map((line) => `      ${line}`.trimEnd())];
 }
 
-/** `1 error, 3 warnings, 2 pieces of advice`; what there is none of is left out. */
+/** `1 error, 3 warnings, 2 pieces of advice`; zero counts are left out. */
 export function countFindings(findings: readonly Finding[]): string {
   const count = (severity: Severity, one: string, many: string): readonly string[] => {
     const { length } = findings.filter((finding) => finding.severity === severity);

@@ -7,7 +7,7 @@ import type { StatementContext } from './statement-context.ts';
 
 export type SizeQuestion = Omit<SizeCheck, 'rule' | 'verdict'>;
 
-/** What a report leaves to the deploy, which knows how large the table is; nothing where the size does not matter. */
+/** What a report leaves to the deploy, which knows the table's size; undefined where the size does not matter. */
 export function sizeQuestion(
   { what, instead, relation, blocks, alone }: Report,
   { context, rule }: { readonly context: StatementContext; readonly rule: Rule },

@@ -10,7 +10,7 @@ import type { LintedFile } from './linted-file.ts';
 import { type Token, tokensOf } from './tokens.ts';
 import { writtenRelation } from './written-name.ts';
 
-/** All that a rule may know of one statement. */
+/** All that a rule knows about one statement. */
 export class StatementContext {
   readonly file: LintedFile;
   /** Its place among the file's statements. */
@@ -31,7 +31,7 @@ export class StatementContext {
     this.schema = place.schema;
     this.final = place.final;
     this.before = place.before;
-    // What the schema says now it no longer says when a later statement asks.
+    // The schema changes with each statement, so the answer is kept now.
     this.locks = statementLocks(this.tree, place.schema).filter(({ relation }) => this.isExisting(relation));
   }
 
@@ -66,12 +66,12 @@ export class StatementContext {
     );
   }
 
-  /** From the place that the parser gives, in bytes of the file, to one in the statement's text. */
+  /** Converts the parser's location, in bytes of the file, to an index in the statement's text. */
   offsetOf(byte: number): number {
     return this.file.source.indexOfByte(byte) - this.statement.index;
   }
 
-  /** Whether rows of others may be in it: it is neither temporary nor made by this file. */
+  /** Whether it may hold rows already: it is neither temporary nor created by this file. */
   isExisting(name: RelationName): boolean {
     const relation = this.schema.relation(name);
     if (relation !== undefined) return !relation.temporary && relation.origin?.file !== this.file.source.file;
@@ -93,18 +93,18 @@ export class StatementContext {
     return strongest;
   }
 
-  /** What ends the transaction here and begins the next, as the file does it. */
+  /** What ends the transaction here and begins the next, in the file's own style. */
   get nextTransaction(): string {
     if (this.file.isExplicit(this.number)) return 'commit;\nbegin;\n';
     return this.file.stepKind(this.number) === 'transaction' ? 'commit;\n' : '';
   }
 
-  /** Statements that cannot run in a transaction: a file's own one is closed before them. */
+  /** Statements that can't run in a transaction: the file's own transaction is closed before them. */
   alone(sql: string): string {
     return this.file.isExplicit(this.number) ? `commit;\n${sql}\nbegin;` : sql;
   }
 
-  /** The statement as it is, accepted for a reason that its author can stand by. */
+  /** The statement as it is, allowed for a reason that its author can defend. */
   allowing(rules: string | readonly string[], reason: string, text = this.text): string {
     const lines = [rules].flat().map((rule) => `-- migrate: allow ${rule} ${reason}\n`);
     return `${lines.join('')}${text};`;

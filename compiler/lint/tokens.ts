@@ -2,7 +2,7 @@ import { parser } from '../syntax/parser.ts';
 
 export interface Token {
   readonly text: string;
-  /** UTF-16 units from the beginning of the text that was scanned. */
+  /** In UTF-16 units from the beginning of the scanned text. */
   readonly start: number;
   readonly end: number;
   readonly kind: 'identifier' | 'keyword' | 'other';
@@ -34,7 +34,7 @@ export function isWord(token: Token | undefined, word: string): boolean {
   return token?.kind === 'keyword' && token.text.toLowerCase() === word;
 }
 
-/** The number of the bracket that closes the one at `open`; the last token where there is none. */
+/** Index of the token that closes the parenthesis at `open`; of the last token where there is none. */
 export function closingBracket(tokens: readonly Token[], open: number): number {
   let depth = 0;
   for (let at = open; at < tokens.length; at += 1) {
@@ -46,7 +46,7 @@ export function closingBracket(tokens: readonly Token[], open: number): number {
   return tokens.length - 1;
 }
 
-/** At those that are in no bracket. */
+/** Splits at those outside of parentheses. */
 export function splitAtCommas(tokens: readonly Token[]): readonly (readonly Token[])[] {
   const pieces: Token[][] = [[]];
   let depth = 0;
@@ -59,7 +59,7 @@ export function splitAtCommas(tokens: readonly Token[]): readonly (readonly Toke
   return pieces;
 }
 
-/** Puts a text in place of what is between two places. */
+/** Replaces the text between two indexes. */
 export function splice(
   text: string,
   range: { readonly start: number; readonly end: number },

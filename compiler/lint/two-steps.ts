@@ -12,7 +12,7 @@ interface Constrained {
   readonly object?: 'table' | 'domain';
 }
 
-/** A constraint that holds for new rows at once, and for the old ones after a look at them that blocks nobody. */
+/** A constraint that holds for new rows at once, and for old ones after a validation that blocks nobody. */
 export function addThenValidate(
   context: StatementContext,
   { table, name, body, object = 'table' }: Constrained,
@@ -25,8 +25,8 @@ export function addThenValidate(
 }
 
 /**
- * NOT NULL by way of a check, which Postgres 12 and later accept as proof without reading the table. One ALTER TABLE
- * for both would drop the check first.
+ * NOT NULL by way of a CHECK, which Postgres 12 and later accept as proof without reading the table. One ALTER TABLE
+ * for both would drop the CHECK first.
  */
 export function setNotNullSafely(
   context: StatementContext,

@@ -1,6 +1,6 @@
 import { closingBracket, type Token } from './tokens.ts';
 
-/** Words that go on a type's name: `double precision`, `character varying`, `timestamp without time zone`. */
+/** Words that continue a type's name: `double precision`, `character varying`, `timestamp without time zone`. */
 const CONTINUED: Readonly<Record<string, readonly string[]>> = {
   bit: ['varying'],
   char: ['varying'],
@@ -12,7 +12,7 @@ const CONTINUED: Readonly<Record<string, readonly string[]>> = {
 
 const ZONED: ReadonlySet<string> = new Set(['time', 'timestamp']);
 
-/** Where the type that begins at a place of the statement ends; its array brackets are not counted in. */
+/** Where the type that begins at an index of the statement ends, without its array brackets. */
 export function typeExtent(
   tokens: readonly Token[],
   start: number,

@@ -5,7 +5,7 @@ import type { StatementContext } from './statement-context.ts';
 import { closingBracket, isWord, splitAtCommas, type Token } from './tokens.ts';
 import { written } from './written-name.ts';
 
-/** The key of a unique index, cut out of its statement; nothing where it can't be told apart. */
+/** The key of a unique index, cut out of its statement; undefined where it can't be isolated. */
 export function uniqueKeyOf(index: IndexStmt, context: StatementContext): UniqueKey | undefined {
   const { tokens, text } = context;
   const table = context.offsetOf(index.relation?.location ?? 0);
@@ -27,7 +27,7 @@ export function uniqueKeyOf(index: IndexStmt, context: StatementContext): Unique
   };
 }
 
-/** Without operator class and order. An expression ends with its first bracket. */
+/** Without operator class and order. An expression ends at its first closing bracket. */
 function partOf(piece: readonly Token[], { name, collation }: IndexElem, text: string): string {
   const bracket = piece.findIndex((token) => token.text === '(');
   const end = bracket === -1 ? piece.at(-1) : piece[closingBracket(piece, bracket)];

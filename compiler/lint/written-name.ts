@@ -3,7 +3,7 @@ import type { RelationName } from '../../lambda/migration/relation-name.ts';
 import { quoteIdentifier } from '../../lambda/postgres/session/quote.ts';
 import { parser } from '../syntax/parser.ts';
 
-/** A name as a person would write it: in quotes only where Postgres needs them. */
+/** A name as a person would write it: quoted only where Postgres requires it. */
 export function written(name: string): string {
   return /^[a-z_][a-z0-9_]*$/.test(name) && !isKeyword(name) ? name : quoteIdentifier(name);
 }
@@ -16,7 +16,7 @@ export function writtenList(names: readonly string[]): string {
   return names.map(written).join(', ');
 }
 
-/** Words that may stand as a column's name without quotes are keywords too, but of the unreserved kind. */
+/** Unreserved keywords may be used as a column's name without quotes. */
 function isKeyword(name: string): boolean {
   const kind = parser().scanSync(name).tokens[0]?.keywordName;
   return kind !== 'NO_KEYWORD' && kind !== 'UNRESERVED_KEYWORD';
@@ -26,7 +26,7 @@ function isKeyword(name: string): boolean {
 export const NAME_BYTES = 63;
 const HASH_DIGITS = 8;
 
-/** A name that is too long, short enough, and still another than that of its neighbours. */
+/** Shortens a name that is too long, and keeps it different from its neighbours'. */
 export function shortened(name: string): string {
   if (Buffer.byteLength(name) <= NAME_BYTES) return name;
   const hash = createHash('sha256').update(name).digest('hex').slice(0, HASH_DIGITS);

@@ -31,15 +31,15 @@ function unknownRelation(relation: RangeVar): Relation {
   return { ...emptyRelation(relationOf(relation)), kind: 'unknown' };
 }
 
-/** What one subcommand of ALTER TABLE asks of the table itself. */
+/** The lock that one subcommand of ALTER TABLE takes on the table itself. */
 export interface CommandLock {
   readonly mode: LockMode;
   readonly work: LockWork;
-  /** It goes on to partitions and heirs. */
+  /** It recurses to partitions and child tables. */
   readonly recurses: boolean;
 }
 
-/** AlterTableGetLockLevel in src/backend/commands/tablecmds.c: what it lists; all else is ACCESS EXCLUSIVE. */
+/** As AlterTableGetLockLevel in src/backend/commands/tablecmds.c lists them; everything else takes ACCESS EXCLUSIVE. */
 const MODES: Readonly<Record<string, LockMode>> = {
   AT_AttachPartition: 'share update exclusive',
   AT_ClusterOn: 'share update exclusive',
@@ -59,7 +59,7 @@ const MODES: Readonly<Record<string, LockMode>> = {
   AT_ValidateConstraint: 'share update exclusive',
 };
 
-/** Those that concern one relation and not its partitions or heirs. */
+/** Subcommands that concern one relation only, not its partitions or child tables. */
 const ALONE: ReadonlySet<string> = new Set([
   'AT_AddInherit',
   'AT_AttachPartition',
@@ -144,7 +144,7 @@ function workOf(command: AlterTableCmd, table: Relation, schema: Schema): LockWo
   }
 }
 
-/** A constraint shows already what SET NOT NULL would have to look for in every row. */
+/** A constraint already proves what SET NOT NULL would otherwise have to check in every row. */
 export function provesNotNull(table: Relation, column: string): boolean {
   if (table.columns.get(column)?.notNull) return true;
   const constraints = [...table.constraints.values()];
@@ -167,7 +167,7 @@ function workOfConstraint({ contype, skip_validation, indexname, is_enforced }: 
   }
 }
 
-/** A constraint in a column's definition is checked against all rows, a default that is the same for all is not stored in them. */
+/** A constraint in a column's definition is checked against every row; a default that is the same for all rows is not stored in them. */
 function workOfColumn({ typeName, constraints = [] }: ColumnDef, schema: Schema): LockWork {
   if (typeName !== undefined && isSerial(dataTypeOf(typeName).name)) return 'rewrite';
   let work: LockWork =
@@ -181,14 +181,14 @@ function workOfColumn({ typeName, constraints = [] }: ColumnDef, schema: Schema)
     if (contype === 'CONSTR_DEFAULT' && expression !== undefined) {
       if (volatileFunctionIn(expression, schema) !== undefined) work = 'rewrite';
     }
-    // The new column is null in every row, or holds its default: nothing to look up, or not null for certain.
+    // The new column is null, or holds its default, in every row: there is nothing to look up, or it is certainly not null.
     if (contype === 'CONSTR_NOTNULL' || (contype === 'CONSTR_FOREIGN' && !hasDefault)) continue;
     work = longerWork(work, workOfConstraint(constraint));
   }
   return work;
 }
 
-/** Postgres does not see that a null, or the default, meets the domain's constraints in every row. */
+/** Postgres does not infer that a null, or the default, satisfies the domain's constraints in every row. */
 export function isConstrainedDomain({ name }: DataType, schema: Schema): boolean {
   const type = schema.type(name.split('.').at(-1) ?? '');
   return type?.kind === 'domain' && type.constrained;

@@ -3,7 +3,7 @@ import type { Relation, TableConstraint } from '../schema/table.ts';
 import { as, relationOf } from '../syntax/syntax-tree.ts';
 import type { LockList } from './lock-list.ts';
 
-/** Relations beside the altered one that a subcommand of ALTER TABLE locks. */
+/** The other relations that a subcommand of ALTER TABLE locks. */
 export function othersLocked(command: AlterTableCmd, table: Relation, locks: LockList): void {
   const { subtype, name = '', def } = command;
   switch (subtype) {
@@ -54,17 +54,17 @@ export function othersLocked(command: AlterTableCmd, table: Relation, locks: Loc
   }
 }
 
-/** The triggers of a foreign key are on both tables. */
+/** A foreign key has triggers on both tables. */
 function detachForeignKey({ references }: TableConstraint, locks: LockList): void {
   if (references !== undefined) locks.addFamily(references.name, 'access exclusive');
 }
 
-/** Foreign keys of other tables hang on a primary key or a unique constraint, and CASCADE takes them along. */
+/** Foreign keys of other tables depend on a primary key or unique constraint, and CASCADE drops them with it. */
 function dropBackedForeignKeys({ behavior }: AlterTableCmd, table: Relation, locks: LockList): void {
   if (behavior === 'DROP_CASCADE') locks.addReferring(table.name, 'access exclusive');
 }
 
-/** A new type of a column that foreign keys refer to makes them anew. */
+/** Changing the type of a column that foreign keys refer to recreates those keys. */
 function rebuildReferring({ subtype, behavior }: AlterTableCmd, table: Relation, locks: LockList): void {
   if (subtype === 'AT_AlterColumnType' || behavior === 'DROP_CASCADE') {
     locks.addReferring(table.name, 'access exclusive');

@@ -2,7 +2,7 @@ import type { RangeVar } from 'libpg-query';
 import { as, kindOf, type Node, walk } from '../syntax/syntax-tree.ts';
 import type { LockList } from './lock-list.ts';
 
-/** Kinds that hold a query without running it. */
+/** Statements that contain a query without running it. */
 const STORING: ReadonlySet<string> = new Set([
   'AlterPolicyStmt',
   'CreateFunctionStmt',
@@ -16,7 +16,7 @@ const STORING: ReadonlySet<string> = new Set([
 
 const WRITES = ['InsertStmt', 'UpdateStmt', 'DeleteStmt', 'MergeStmt'] as const;
 
-/** INSERT and the like wherever they stand: WITH, EXPLAIN ANALYZE, COPY (…) TO; and SELECT … FOR UPDATE. */
+/** INSERT and the like, wherever they occur (WITH, EXPLAIN ANALYZE, COPY (…) TO), and SELECT … FOR UPDATE. */
 export function dataLocks(tree: Node, locks: LockList): void {
   if (STORING.has(kindOf(tree))) return;
   const copy = as('CopyStmt', tree);
@@ -25,7 +25,7 @@ export function dataLocks(tree: Node, locks: LockList): void {
     for (const kind of WRITES) {
       const statement = object[kind] as { relation?: RangeVar } | undefined;
       if (statement?.relation === undefined) continue;
-      // An insert goes to one table; the others visit the partitions.
+      // An INSERT writes to one table; the others visit the partitions too.
       if (kind === 'InsertStmt') locks.add(statement.relation, 'row exclusive', 'write');
       else locks.addFamily(statement.relation, 'row exclusive', 'write');
     }

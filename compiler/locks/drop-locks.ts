@@ -27,7 +27,7 @@ export function dropLocks(
   }
 }
 
-/** The index takes the same lock as its table, and a query waits for either. */
+/** The index gets the same lock as its table, and a query waits for both. */
 function dropIndex(name: RelationName, concurrently: boolean, locks: LockList): void {
   const mode = concurrently ? 'share update exclusive' : 'access exclusive';
   locks.add(name, mode);
@@ -35,18 +35,18 @@ function dropIndex(name: RelationName, concurrently: boolean, locks: LockList): 
   if (table !== undefined) locks.addFamily(table.name, mode);
 }
 
-/** With it go its partitions; its parents, and the tables on the other side of its foreign keys, are locked too. */
+/** Its partitions are dropped with it; its parents, and the tables at the other end of its foreign keys, are locked too. */
 function dropRelation(name: RelationName, cascade: boolean, locks: LockList): void {
   locks.addFamily(name, 'access exclusive');
   const relation = locks.schema.relation(name);
   if (relation === undefined) return;
   for (const each of [relation, ...locks.family(name)]) {
-    // An heir goes without its plain parent noticing.
+    // Dropping a child table does not lock its plain parent.
     for (const parent of each.parents.filter(({ kind }) => kind !== 'table')) {
       locks.add(parent.name, 'access exclusive');
       locks.addDefaultPartition(parent.name);
       if (cascade && locks.isReferred(parent.name)) {
-        // The foreign key that hangs on the whole goes, from every part.
+        // A foreign key of the partitioned table is dropped from every partition.
         locks.addFamily(parent.name, 'access exclusive');
         locks.addReferring(parent.name, 'access exclusive');
       }

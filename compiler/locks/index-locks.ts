@@ -36,7 +36,7 @@ function reindex(tree: Node, locks: LockList): void {
   }
 }
 
-/** Every query opens all indexes of its table, so a lock on one keeps the table's readers out as well. */
+/** Every query opens all indexes of its table, so a lock on one index blocks the table's readers too. */
 function addIndexesOf(locks: LockList, table: ReturnType<typeof relationOf>, mode: LockMode): void {
   const relation = locks.schema.relation(table);
   if (relation === undefined) return;

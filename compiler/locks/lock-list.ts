@@ -7,7 +7,7 @@ import { relationOf, walk } from '../syntax/syntax-tree.ts';
 
 type Named = RangeVar | RelationName;
 
-/** The locks of one statement while they are gathered. */
+/** Collects the locks of one statement. */
 export class LockList {
   readonly schema: Schema;
   readonly locks: RelationLock[] = [];
@@ -20,20 +20,20 @@ export class LockList {
     if (named !== undefined) this.locks.push({ relation: nameOf(named), mode, work });
   }
 
-  /** And its partitions and heirs, unless the author wrote ONLY. */
+  /** Its partitions and child tables too, unless the author wrote ONLY. */
   addFamily(named: Named | undefined, mode: LockMode, work: LockWork = 'moment'): void {
     this.add(named, mode, work);
     if (named === undefined || isOnly(named)) return;
     for (const each of this.family(named)) this.add(each.name, mode, work);
   }
 
-  /** Partitions and heirs. */
+  /** Partitions and child tables. */
   family(named: Named): readonly Relation[] {
     const relation = this.schema.relation(nameOf(named));
     return relation === undefined ? [] : this.schema.descendants(relation);
   }
 
-  /** Where a new partition may take rows from, or a dropped one leave them to. */
+  /** Tables that a new partition may take rows from, or a dropped one leave them to. */
   addDefaultPartition(parent: Named | undefined): void {
     if (parent === undefined) return;
     for (const each of this.family(parent)) {

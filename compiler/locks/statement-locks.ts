@@ -10,7 +10,7 @@ import { LockList } from './lock-list.ts';
 
 /**
  * The locks that a statement takes on tables, views and the indexes that it names, as far as its text and the folder
- * before it tell; partitions, heirs and foreign keys that the folder shows are counted in. Held against pg_locks by
+ * before it tell, including partitions, child tables and foreign keys that the folder shows. Checked against pg_locks by
  * test/compiler/locks/lock-modes-in-postgres.test.ts.
  */
 export function statementLocks(tree: Node, schema: Schema): readonly RelationLock[] {
@@ -98,7 +98,7 @@ const HANDLERS: Readonly<Record<string, Handler>> = {
   },
 };
 
-/** PARTITION OF takes more of the parent than ATTACH PARTITION does, and INHERITS less. */
+/** PARTITION OF takes a stronger lock on the parent than ATTACH PARTITION does, INHERITS a weaker one. */
 function createTable(create: CreateStmt, locks: LockList): void {
   const exists =
     create.relation !== undefined && locks.schema.relation(relationOf(create.relation)) !== undefined;

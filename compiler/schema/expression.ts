@@ -1,7 +1,7 @@
 import { fingerprint } from '../syntax/fingerprint.ts';
 import { as, kindOf, type Node, strings, walk } from '../syntax/syntax-tree.ts';
 
-/** One value for one expression, blind to white space and case. */
+/** The same value for the same expression, whatever its white space and case. */
 export function expressionKey(node: Node): string {
   return fingerprint([node]);
 }
@@ -29,7 +29,7 @@ export function provenNotNull(node: Node | undefined): readonly string[] {
   return column === undefined ? [] : [column];
 }
 
-/** The column, where an expression is nothing but one. */
+/** The column, where the expression is just a column. */
 export function columnName(node: Node | undefined): string | undefined {
   if (node === undefined || kindOf(node) !== 'ColumnRef') return undefined;
   return strings(as('ColumnRef', node)?.fields).at(-1);

@@ -58,7 +58,7 @@ function elementsOf(nodes: IndexStmt['indexParams']): readonly IndexElem[] {
   return (nodes ?? []).map((node) => as('IndexElem', node) ?? {});
 }
 
-/** `asc` and `nulls last` are what goes without saying; after `desc` it is `nulls first`. */
+/** `asc` and `nulls last` are the defaults; after `desc` the default is `nulls first`. */
 function keyOf({ name, expr, collation, opclass, opclassopts, ordering, nulls_ordering }: IndexElem): string {
   const descending = ordering === 'SORTBY_DESC';
   const nullsFirst =

@@ -6,7 +6,7 @@ import type { Schema } from './schema.ts';
 import type { Origin, Relation } from './table.ts';
 import { dataTypeOf } from './type-name.ts';
 
-/** ALTER TABLE, of which only what a later statement's safety hangs on is learned. */
+/** ALTER TABLE: learns only what the safety of a later statement depends on. */
 export function learnAlterTable(schema: Schema, alter: AlterTableStmt, origin: Origin): void {
   if (alter.objtype === 'OBJECT_INDEX' || alter.relation === undefined) return;
   const table = schema.relationOrUnknown(relationOf(alter.relation));

@@ -78,7 +78,7 @@ export function isSerial(typeName: string): boolean {
   return SERIALS.has(typeName);
 }
 
-/** What has a name and nothing else that is known: views, and tables made by a query. */
+/** Relations of which only the name is known: views, and tables created from a query. */
 export function learnNamed(
   schema: Schema,
   name: RelationName,

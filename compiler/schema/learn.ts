@@ -7,7 +7,7 @@ import { learnType } from './learn-type.ts';
 import type { Schema, Volatility } from './schema.ts';
 import type { Origin, Relation } from './table.ts';
 
-/** Leads a schema from before a statement to after it. What it cannot see into (DO, CALL) changes nothing. */
+/** Applies a statement to a schema. A statement that can't be looked into (DO, CALL) changes nothing. */
 export function learn(schema: Schema, tree: Node, origin: Origin): void {
   if ('CreateStmt' in tree) learnCreateTable(schema, tree.CreateStmt, { origin, kind: 'table' });
   else if ('CreateForeignTableStmt' in tree) {
@@ -32,7 +32,7 @@ export function learn(schema: Schema, tree: Node, origin: Origin): void {
   }
 }
 
-/** Views, and tables that a query makes. */
+/** Views, and tables created from a query. */
 function learnQuery(schema: Schema, tree: Node, origin: Origin): void {
   const named = (relation: RangeVar | undefined, kind: Relation['kind']) => {
     if (relation === undefined) return;
@@ -64,7 +64,7 @@ function learnDrop(schema: Schema, { removeType, objects = [] }: DropStmt): void
     } else if (RELATIONS.has(removeType ?? '')) {
       const relation = schema.relation(name);
       if (relation === undefined) continue;
-      // Partitions and heirs go with it, or Postgres refuses.
+      // Partitions and child tables are dropped with it, or Postgres refuses.
       for (const each of schema.descendants(relation)) schema.dropRelation(each);
       schema.dropRelation(relation);
     }

@@ -2,7 +2,7 @@ import type { RelationName } from '../../lambda/migration/relation-name.ts';
 import type { Index, Relation } from './table.ts';
 import type { UserType } from './user-type.ts';
 
-/** How much a function's answer may change: only a volatile one has to be asked for each row. */
+/** A function's volatility: only a volatile one has to be called for each row. */
 export type Volatility = 'immutable' | 'stable' | 'volatile';
 
 /**
@@ -21,7 +21,7 @@ export class Schema {
     return pick(this.#relations.get(name.name), { name, of: (relation) => relation.name.schema });
   }
 
-  /** The relation, or a new one of unknown kind: somebody made it before or beside this folder. */
+  /** The relation, or a new one of unknown kind that was created before this folder or outside it. */
   relationOrUnknown(name: RelationName): Relation {
     const known = this.relation(name);
     if (known !== undefined) return known;
@@ -34,7 +34,7 @@ export class Schema {
     add(this.#relations, relation.name.name, relation);
   }
 
-  /** Takes it away with its indexes and the foreign keys of others that refer to it. */
+  /** Removes it with its indexes and the foreign keys that refer to it. */
   dropRelation(relation: Relation): void {
     remove(this.#relations, relation.name.name, relation);
     for (const index of this.indexesOf(relation)) this.dropIndex(index);
@@ -55,7 +55,7 @@ export class Schema {
     for (const list of this.#relations.values()) yield* list;
   }
 
-  /** Partitions and heirs, and theirs. */
+  /** Partitions and child tables, recursively. */
   descendants(relation: Relation): readonly Relation[] {
     const found: Relation[] = [];
     for (const other of this.relations()) {
@@ -64,7 +64,7 @@ export class Schema {
     return [...new Set(found)];
   }
 
-  /** Partitions, not heirs of a plain table. */
+  /** Partitions only, not the child tables of a plain table. */
   partitions(relation: Relation): readonly Relation[] {
     return relation.kind === 'table' ? [] : this.descendants(relation);
   }
@@ -93,7 +93,7 @@ export class Schema {
     this.addIndex(index);
   }
 
-  /** Of a function that the folder creates; by name, since overloads seldom differ in it. */
+  /** Volatility of a function that the folder creates, by name, since overloads seldom differ in it. */
   volatility(functionName: string): Volatility | undefined {
     return this.#functions.get(functionName);
   }
@@ -131,7 +131,7 @@ function withoutPublic(schema: string | undefined): string | undefined {
   return schema === 'public' ? undefined : schema;
 }
 
-/** Where a name has no schema, any relation of that name may be meant; the search path's is likelier. */
+/** A name without a schema may mean any relation of that name; the one in the search path is the likeliest. */
 function pick<Item>(
   items: readonly Item[] | undefined,
   { name, of }: { readonly name: RelationName; readonly of: (item: Item) => string | undefined },

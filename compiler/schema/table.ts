@@ -13,7 +13,7 @@ export type RelationKind =
   | 'foreign table'
   | 'view'
   | 'materialized view'
-  /** Only altered or referred to in this folder, so made by something that the folder does not show. */
+  /** Only altered or referenced in this folder, so created by something that the folder does not show. */
   | 'unknown';
 
 export interface Relation {
@@ -24,11 +24,11 @@ export interface Relation {
   readonly origin: Origin | undefined;
   readonly columns: Map<string, Column>;
   readonly constraints: Map<string, TableConstraint>;
-  /** Tables that it is a partition or an heir of. */
+  /** Tables of which it is a partition or a child. */
   readonly parents: Relation[];
   /** Of a partitioned table: the columns by which rows find their partition; an expression has no name. */
   readonly partitionKey: readonly (string | undefined)[];
-  /** The partition for what fits into no other: a new partition has to look through it. */
+  /** The default partition: a new partition has to scan it. */
   isDefaultPartition: boolean;
   hasPolicy: boolean;
 }
@@ -44,10 +44,10 @@ export type ConstraintKind = 'check' | 'not null' | 'unique' | 'primary key' | '
 export interface TableConstraint {
   readonly name: string;
   readonly kind: ConstraintKind;
-  /** Of the table itself; for a check those that its expression names. */
+  /** Columns of the table itself; for a CHECK, those that its expression names. */
   readonly columns: readonly string[];
   readonly validated: boolean;
-  /** Columns that a check shows to be not null: `check (x is not null)`. */
+  /** Columns that a CHECK proves to be not null: `check (x is not null)`. */
   readonly provesNotNull: readonly string[];
   /** Of a foreign key. */
   readonly references: Relation | undefined;
@@ -71,7 +71,7 @@ export interface Index {
   readonly include: readonly string[];
   readonly predicate: string | undefined;
   readonly nullsNotDistinct: boolean;
-  /** `on only parent`, or one that backs a constraint, cannot be told from others by its definition alone. */
+  /** An index `on only parent`, or one that backs a constraint, can't be told from others by its definition alone. */
   readonly only: boolean;
   readonly constraint: boolean;
   readonly origin: Origin | undefined;

@@ -3,12 +3,12 @@ import { columnName } from './expression.ts';
 import { type DataType, dataTypeOf } from './type-name.ts';
 
 /**
- * What ALTER COLUMN … TYPE does to the table. `none`: nothing but the catalog. `rewrite`: every row is written anew. `session`: none if the session's TimeZone is UTC, else a rewrite.
+ * What ALTER COLUMN … TYPE does to the table. `none`: only the catalog changes. `rewrite`: every row is rewritten. `session`: none if the session's TimeZone is UTC, else a rewrite.
  * `unknown`: the old type is not in the folder.
  */
 export type TypeChange = 'none' | 'rewrite' | 'session' | 'unknown';
 
-/** Types whose values are one another's as they are stored: casts without function, `castmethod = 'b'` in pg_cast. */
+/** Binary-coercible types: casts without a function, `castmethod = 'b'` in pg_cast. */
 const SAME_STORAGE: readonly (readonly [from: string, to: string])[] = [
   ['bit', 'varbit'],
   ['cidr', 'inet'],
@@ -25,10 +25,10 @@ const SAME_STORAGE: readonly (readonly [from: string, to: string])[] = [
   ['xml', 'varchar'],
 ];
 
-/** Whether ALTER COLUMN … TYPE has to write the table anew. */
+/** Whether ALTER COLUMN … TYPE has to rewrite the table. */
 export function typeChange(from: DataType | undefined, to: DataType): TypeChange {
   if (from === undefined) return 'unknown';
-  // An array of other elements is taken apart, even where those are stored alike.
+  // An array is rebuilt when its element type changes, even where both types are stored alike.
   if (from.array || to.array) {
     const unlimited = from.array && to.array && from.name === to.name && to.modifiers.length === 0;
     return unlimited || JSON.stringify(from) === JSON.stringify(to) ? 'none' : 'rewrite';
@@ -36,7 +36,7 @@ export function typeChange(from: DataType | undefined, to: DataType): TypeChange
   if (from.name === to.name) return sameName(from, to);
   if (isTimestamp(from) && isTimestamp(to)) return widensPrecision(from, to) ? 'session' : 'rewrite';
   const same = SAME_STORAGE.some(([a, b]) => a === from.name && b === to.name);
-  // A length has to be checked, or cut to, by a function.
+  // A function has to check the length, or truncate to it.
   return same && to.modifiers.length === 0 && to.name !== 'bit' ? 'none' : 'rewrite';
 }
 
@@ -65,7 +65,7 @@ function sameName(from: DataType, to: DataType): TypeChange {
   }
 }
 
-/** No limit is more than any. */
+/** No limit is wider than any limit. */
 function isAtLeast(limit: number | undefined, old: number | undefined): boolean {
   return limit === undefined || (old !== undefined && limit >= old);
 }
@@ -84,13 +84,13 @@ function widensInterval(from: DataType, to: DataType): boolean {
 
 const ALL_FIELDS = 32767;
 
-/** Of seconds; six digits is all there is. */
+/** Fractional digits of seconds; six is the most there can be. */
 function widensPrecision(from: DataType, to: DataType): boolean {
   const digits = to.modifiers[0] ?? 6;
   return digits >= (from.modifiers[0] ?? 6) || digits >= 6;
 }
 
-/** `using x`, `using x::type`: what Postgres would do without it. Anything else is computed for each row. */
+/** `using x`, `using x::type`: what Postgres does anyway. Anything else is computed for each row. */
 export function isPlainConversion(
   using: Node | undefined,
   { column, to }: { readonly column: string; readonly to: DataType },

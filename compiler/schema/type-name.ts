@@ -22,7 +22,7 @@ function modifierOf(node: object): readonly number[] {
   return constant?.ival === undefined ? [] : [constant.ival.ival ?? 0];
 }
 
-/** How people write the types whose name in pg_type is another. */
+/** Types that people write by another name than the one in pg_type. */
 const WRITTEN: Readonly<Record<string, string>> = {
   bool: 'boolean',
   bpchar: 'char',

@@ -3,8 +3,8 @@ import type { Schema } from './schema.ts';
 import { steadyFunctions } from './steady-functions.ts';
 
 /**
- * The first function in an expression that has to be asked for each row. A function that neither Postgres nor the
- * folder shows to be stable is taken for volatile, which is what it is when its maker says nothing.
+ * The first function in an expression that has to be called for each row. A function that neither Postgres nor the
+ * folder shows to be stable counts as volatile, which is the default.
  */
 export function volatileFunctionIn(expression: Node, schema: Schema): string | undefined {
   let found: string | undefined;

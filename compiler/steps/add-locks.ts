@@ -24,7 +24,7 @@ export function addLocks(migrations: readonly ParsedMigration[]): readonly Parse
 
 type Locks = ReadonlyMap<string, ReturnType<typeof statementLocks>>;
 
-/** Leads the schema through the file. */
+/** Applies the file to the schema. */
 function locksOf({ source, statements }: ParsedMigrationFile, schema: Schema): Locks {
   const locks = new Map<string, ReturnType<typeof statementLocks>>();
   for (const [number, { tree, position }] of statements.entries()) {
@@ -34,7 +34,7 @@ function locksOf({ source, statements }: ParsedMigrationFile, schema: Schema): L
   return locks;
 }
 
-/** The undo file does not happen to what comes later, so it must not change the schema. */
+/** The undo file does not run before later files, so it must not change the schema. */
 function locksAfter({ statements }: ParsedMigrationFile, schema: Schema): Locks {
   return new Map(statements.map(({ tree, position }) => [keyOf(position), statementLocks(tree, schema)]));
 }

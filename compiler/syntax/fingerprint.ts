@@ -1,12 +1,12 @@
 import { createHash } from 'node:crypto';
 
 /**
- * SHA-256 (hex) over values and syntax trees, blind to where in the file they stood. Keys are sorted, so that the
+ * SHA-256 (hex) over values and syntax trees, regardless of their position in the file. Keys are sorted, so that the
  * parser's order does not matter.
  */
 export function fingerprint(values: readonly unknown[]): string {
   const parts: string[] = [];
-  // A list of its own instead of recursion: an expression of some thousand terms is nested as deep.
+  // An explicit stack instead of recursion: an expression of some thousand terms is nested that deep.
   const pending: (Piece | { readonly value: unknown })[] = [{ value: values }];
   for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
     if (typeof next === 'string') parts.push(next);
@@ -15,7 +15,7 @@ export function fingerprint(values: readonly unknown[]): string {
   return createHash('sha256').update(parts.join('')).digest('hex');
 }
 
-/** Text that is final already. */
+/** Text that is already final. */
 type Piece = string;
 
 function pieces(value: unknown): (Piece | { readonly value: unknown })[] {
@@ -30,7 +30,7 @@ function pieces(value: unknown): (Piece | { readonly value: unknown })[] {
   ];
 }
 
-/** Where something stood in its file: all of a tree that a change of white space or comments changes. */
+/** Positions in the file: the only parts of a tree that change with white space or comments. */
 function isPlace(key: string): boolean {
   return PLACES.has(key) || PLACE_ENDINGS.some((ending) => key.endsWith(ending));
 }

@@ -5,7 +5,7 @@ import { as, type Node, strings } from './syntax-tree.ts';
 const NAME_BYTES = 63;
 
 /**
- * The name that PostgreSQL gives to an index that has none, as long as no other relation has it: ChooseIndexName in
+ * The name that PostgreSQL gives to an unnamed index, as long as no other relation has it: ChooseIndexName in
  * src/backend/commands/indexcmds.c. The parser has cut the names in the tree to 63 bytes already.
  */
 export function suggestedIndexName(index: IndexStmt): string {
@@ -38,7 +38,7 @@ function additionOf(columns: readonly string[]): string {
   return addition;
 }
 
-/** What PostgreSQL calls a constraint that has no name: `messages_user_id_fkey`. */
+/** The name that PostgreSQL gives to an unnamed constraint: `messages_user_id_fkey`. */
 export function constraintName(table: string, columns: readonly string[], label: string): string {
   return objectName(table, additionOf(columns), label);
 }
@@ -57,7 +57,7 @@ function objectName(table: string, addition: string, label: string): string {
   );
 }
 
-/** As many whole characters as fit. */
+/** As many whole characters as fit into so many bytes. */
 function cut(name: string, bytes: number): string {
   if (Buffer.byteLength(name) <= bytes) return name;
   let kept = '';
@@ -77,7 +77,7 @@ function expressionName(node: Node | undefined): string | undefined {
 
 interface Figured {
   readonly name: string;
-  /** A weak name, of a type or of CASE, gives way to one from further inside. */
+  /** A weak name, from a type or CASE, yields to one from further inside. */
   readonly weak: boolean;
 }
 

@@ -28,7 +28,7 @@ export interface ParsedFile {
   readonly comments: readonly Comment[];
 }
 
-/** The scanner's answer takes some fifty times the size of its input, so it gets pieces. */
+/** The scanner's output is some fifty times the size of its input, so it is fed in pieces. */
 const PIECE_CHARACTERS = 256 * 1024;
 
 /** @throws FileRefused with the position of a syntax error */
@@ -54,7 +54,7 @@ export function parseFile(source: SourceText): ParsedFile {
   return { source, statements, comments };
 }
 
-/** Every comment begins with one of these; they may stand in a string as well, which the scanner then tells. */
+/** Every comment begins with one of these; they may occur in a string too, which the scanner can tell. */
 function mayHoldComments(text: string): boolean {
   return text.includes('--') || text.includes('/*');
 }
@@ -82,7 +82,7 @@ interface Piece {
   readonly trees: readonly RawStmt[];
 }
 
-/** Parts of a file that begin with a statement, so that none begins within a string or a comment. */
+/** Parts of a file that begin with a statement, so that none begins inside a string or a comment. */
 function pieces(parsed: SourceText, trees: readonly RawStmt[]): readonly Piece[] {
   const result: Piece[] = [];
   let from = 0;

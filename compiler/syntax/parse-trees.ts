@@ -4,15 +4,15 @@ import { SourceText } from './source-text.ts';
 import { refuseSyntax } from './syntax-fault.ts';
 import { tokensOf } from './tokens.ts';
 
-/** The parser's answer. Its bytes are places in `parsed`, whose indexes are those of the source. */
+/** The parser's result. Its locations are bytes of `parsed`, whose indexes are those of the source. */
 export interface ParseTrees {
   readonly trees: readonly RawStmt[];
   readonly parsed: SourceText;
 }
 
 /**
- * Parses a file, if need be without its comments: this build of the parser stumbles over a comment within NOT IN,
- * NULLS FIRST, WITH TIME ZONE and the like, which PostgreSQL itself takes.
+ * Parses a file, if need be without its comments: this build of the parser fails on a comment within NOT IN,
+ * NULLS FIRST, WITH TIME ZONE and the like, which PostgreSQL itself accepts.
  *
  * @throws FileRefused with the position of a syntax error
  */
@@ -31,12 +31,12 @@ export function parseTrees(source: SourceText): ParseTrees {
 }
 
 function parse(source: SourceText): ParseTrees {
-  // The parser refuses an empty string, though not one of white space.
+  // The parser refuses an empty string, but not one of white space.
   const trees = source.text === '' ? [] : (parser().parseSync(source.text).stmts ?? []);
   return { trees, parsed: source };
 }
 
-/** Every comment as spaces, so that each character stays at its index; undefined where there are none. */
+/** The text with comments replaced by spaces, so that each character keeps its index; undefined without comments. */
 function withoutComments({ file, text }: SourceText): SourceText | undefined {
   let bare = '';
   let end = 0;
@@ -47,7 +47,7 @@ function withoutComments({ file, text }: SourceText): SourceText | undefined {
       end = token.end;
     }
   } catch {
-    // A string or a comment that does not end: the parser's own error says so.
+    // An unterminated string or comment: the parser's own error says so.
     return undefined;
   }
   return end === 0 ? undefined : new SourceText(file, bare + text.slice(end));

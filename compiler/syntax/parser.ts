@@ -4,10 +4,10 @@ import { dirname, join } from 'node:path';
 import vm from 'node:vm';
 import type * as PgQuery from 'libpg-query';
 
-/** What of libpg-query is used, all of it synchronous. */
+/** The part of libpg-query that is used, all of it synchronous. */
 type PgQueryModule = Pick<typeof PgQuery, 'parseSync' | 'scanSync' | 'parsePlPgSQLSync'>;
 
-/** What the parser prints when it gives up is said by the error that we make of it. */
+/** Our own error says what the parser would print when it gives up. */
 const silent = { log: () => {}, warn: () => {}, error: () => {} };
 
 let loaded: PgQueryModule | undefined;
@@ -18,7 +18,7 @@ export function parser(): PgQueryModule {
   return loaded;
 }
 
-/** After it gave up on a file its memory is full of that file: the next one gets a fresh parser. */
+/** After it gave up on a file its memory is full, so the next file gets a fresh parser. */
 export function forgetParser(): void {
   loaded = undefined;
 }
@@ -26,8 +26,8 @@ export function forgetParser(): void {
 /**
  * Loads libpg-query without waiting.
  *
- * The package offers synchronous functions, yet only after an asynchronous start, and a CDK construct has no
- * moment to wait. A top-level await is no way out: `require()` refuses a module graph that has one, and most CDK
+ * The package has synchronous functions, but only after an asynchronous start, and a CDK construct can't wait. A
+ * top-level await is no solution: `require()` refuses a module graph that has one, and most CDK
  * apps are CommonJS. So its two scripts run in a context whose promises are settled before `runInContext`
  * returns, and its WebAssembly is compiled by the synchronous constructors.
  */

@@ -3,7 +3,7 @@ import { MigrationError } from '../../lambda/migration/migration-error.ts';
 import { pointAt } from './source-excerpt.ts';
 import type { SourceText } from './source-text.ts';
 
-/** One thing that keeps a migration from being compiled. */
+/** A reason why a migration can't be compiled. */
 export interface Problem {
   readonly file: string;
   readonly position?: Position | undefined;
@@ -11,11 +11,11 @@ export interface Problem {
   readonly sentence: string;
   /** The source line and a caret below it. */
   readonly excerpt?: string | undefined;
-  /** What to write instead, where more can be said than the sentence says. */
+  /** What to write instead, where there is more to say. */
   readonly advice?: string | undefined;
 }
 
-/** Ends the compilation of one file; the others go on, so that one synth shows them all. */
+/** Ends the compilation of one file; the others go on, so that one synth shows all problems. */
 export class FileRefused extends Error {
   readonly problem: Problem;
 
@@ -43,7 +43,7 @@ export function problemAt(source: SourceText, { index, sentence, advice }: Findi
   });
 }
 
-/** More would push the first ones out of a terminal. */
+/** More would scroll the first ones off the terminal. */
 const SHOWN = 20;
 
 /** All that is wrong with a folder of migrations. Its message shows each place with its source line and a caret. */

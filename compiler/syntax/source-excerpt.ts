@@ -1,6 +1,6 @@
 import type { SourceText } from './source-text.ts';
 
-/** A longer line is cut, so that the caret stays on a terminal's first row. */
+/** A longer line is cut, so that it does not wrap and the caret stays below its character. */
 const CHARACTERS = 100;
 const MARGIN = '    ';
 
@@ -16,14 +16,14 @@ export function pointAt(source: SourceText, index: number): string {
   return `${MARGIN}${[...head, ...tail].join('')}\n${MARGIN}${head.map(blankOf).join('')}^`;
 }
 
-/** White space as wide as a character: a tab stays one, since only the terminal knows its width. */
+/** White space as wide as a character: a tab stays a tab, since only the terminal knows its width. */
 function blankOf(character: string): string {
   if (character === '\t') return '\t';
   if (/^[\p{Mark}\p{Default_Ignorable_Code_Point}]$/u.test(character)) return '';
   return isWide(character) ? '  ' : ' ';
 }
 
-/** Takes two columns in a terminal: East Asian wide characters and emoji. */
+/** Whether it takes two columns in a terminal, like East Asian wide characters and emoji. */
 function isWide(character: string): boolean {
   return /^(?:\p{Emoji_Presentation}|[\u1100-\u115f\u2e80-\u303e\u3041-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff01-\uff60\uffe0-\uffe6]|[\u{20000}-\u{3fffd}])$/u.test(
     character,

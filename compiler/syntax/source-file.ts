@@ -23,7 +23,7 @@ function readBytes(path: string, file: string): Buffer {
   }
 }
 
-/** The system's words without its path, which is that of one machine. */
+/** The system's message without its path, which belongs to one machine. */
 export function reasonOf(systemError: unknown): string {
   return (systemError as Error).message.split(', ')[0] ?? '';
 }
@@ -72,7 +72,7 @@ function hasBom(bytes: Buffer): boolean {
   return bytes.subarray(0, 3).toString('hex') === 'efbbbf';
 }
 
-/** Decoding puts U+FFFD where bytes are invalid: the first one that the file itself does not hold. */
+/** Decoding puts U+FFFD where bytes are invalid: finds the first one that the file itself does not contain. */
 function firstInvalidByte(bytes: Buffer): number {
   const text = bytes.toString('utf8');
   let byte = 0;

@@ -1,12 +1,12 @@
 import { createHash } from 'node:crypto';
 import type { Position } from '../../lambda/migration/migration.ts';
 
-/** Bytes between two entries of the table that leads from bytes to characters. */
+/** Bytes between two entries of the table that maps bytes to characters. */
 const STRIDE = 1024;
 
 /**
  * One SQL file as text, without BOM and with LF. The parser counts bytes, or code points in its errors; JavaScript
- * counts UTF-16 units, here called an index; a person counts lines and columns. This class leads from one to another.
+ * counts UTF-16 units, here called an index; a person counts lines and columns. This class converts between them.
  */
 export class SourceText {
   /** Path relative to the migrations folder, with `/`. */
@@ -48,7 +48,7 @@ export class SourceText {
     return { line: line + 1, column: [...before].length + 1 };
   }
 
-  /** Back from positionOf. */
+  /** The inverse of positionOf. */
   indexOf({ line, column }: Position): number {
     const start = this.#starts()[line - 1] ?? 0;
     return start + [...this.lineAround(start).text].slice(0, column - 1).join('').length;
@@ -85,7 +85,7 @@ function lineStarts(text: string): number[] {
   return starts;
 }
 
-/** The index at each STRIDE-th byte, so that no look-up walks through a file of many megabytes. */
+/** The index at each STRIDE-th byte, so that a look-up need not walk through a file of many megabytes. */
 function indexTable(bytes: Uint8Array): Uint32Array {
   const table = new Uint32Array(Math.floor(bytes.length / STRIDE) + 1);
   for (let entry = 1; entry < table.length; entry += 1) {

@@ -4,7 +4,7 @@ import type { SourceText } from './source-text.ts';
 import { as, type Node } from './syntax-tree.ts';
 
 /**
- * Makes a problem of what the parser threw, and knows the usual reasons better than a grammar can. `parsed` is what
+ * Turns the parser's error into a problem, and explains common causes better than a grammar can. `parsed` is what
  * the parser was given, where that was not the source itself.
  */
 export function refuseSyntax(source: SourceText, error: unknown, parsed = source): FileRefused {
@@ -18,7 +18,7 @@ export function refuseSyntax(source: SourceText, error: unknown, parsed = source
   return problemAt(source, explain(source.text, index) ?? { index, sentence: `${firstLine(message)}.` });
 }
 
-/** What stands "at or near" is the whole rest of the file where a string or a comment has no end. */
+/** With an unterminated string or comment, "at or near" is followed by the whole rest of the file. */
 function firstLine(message: string): string {
   const [line = '', ...others] = message.split('\n');
   return others.length === 0 ? line : `${line} …"`;
@@ -52,7 +52,7 @@ function playEvolution(text: string, index: number): Finding | undefined {
   return mark === null ? undefined : dividedBy('Play', mark.index + mark[0].indexOf('#'));
 }
 
-/** The lines after COPY … FROM STDIN are no SQL: the first of them is where the parser stops. */
+/** The lines after COPY … FROM STDIN are not SQL: the parser stops at the first of them. */
 function copyData(text: string, index: number): Finding | undefined {
   const before = lastStatementBefore(text, index);
   return before !== undefined && isCopyFromStdin(before.tree) ? refusedCopy(before.index) : undefined;
@@ -82,7 +82,7 @@ function lastStatementBefore(text: string, index: number): { tree: Node; index: 
       .toString().length;
     return { tree: raw.stmt, index: start };
   } catch {
-    // What stands before is not whole: the parser stopped in the middle of a statement.
+    // The text before is incomplete: the parser stopped in the middle of a statement.
     return undefined;
   }
 }
@@ -115,7 +115,7 @@ const META_COMMAND_ADVICE: ReadonlyMap<string, string> = new Map([
   ['\\.', ROWS],
 ]);
 
-/** Text that another program would have replaced before Postgres saw it. */
+/** A placeholder that another program would have replaced before Postgres saw it. */
 function placeholder(text: string, index: number): Finding | undefined {
   const rest = text.slice(index, index + 200);
   const [variable] = /^:(?:'\w+'|"\w+"|\w+)/.exec(rest) ?? [];
@@ -129,7 +129,7 @@ function placeholder(text: string, index: number): Finding | undefined {
   return { index, sentence, advice: 'Render the template first, and keep the result as the migration.' };
 }
 
-/** Characters that look like white space, or like nothing, and are read as the name of something. */
+/** Characters that look like white space, or are invisible, but are read as part of a name. */
 const INVISIBLE: ReadonlyMap<string, string> = new Map([
   ['\u00a0', 'a no-break space (U+00A0)'],
   ['\u200b', 'a zero-width space (U+200B)'],

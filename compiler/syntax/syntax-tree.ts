@@ -48,9 +48,9 @@ export function booleanOption(options: readonly Node[] | undefined, name: string
   return ['true', 'on'].includes((as('String', option.arg)?.sval ?? '').toLowerCase());
 }
 
-/** Visits every object of a tree, parents first. `false` from the visitor leaves out what is below. */
+/** Visits every object of a tree, parents first. When the visitor returns `false`, its children are skipped. */
 export function walk(tree: unknown, visit: (object: Record<string, unknown>) => boolean | undefined): void {
-  // A list of its own instead of recursion: a chain of ten thousand ORs is nested as deep.
+  // An explicit stack instead of recursion: a chain of ten thousand ORs is nested that deep.
   const pending: unknown[] = [tree];
   while (pending.length > 0) {
     const value = pending.pop();

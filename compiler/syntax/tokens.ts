@@ -10,7 +10,7 @@ export interface Token {
 
 /**
  * The tokens of a text that the parser has accepted, comments included. None where the text is too large for the
- * scanner: its answer is some fifty times as long, and has to fit into its memory.
+ * scanner, whose output is some fifty times as long and has to fit into its memory.
  */
 export function tokensOf(text: string): readonly Token[] {
   const indexOf = indexOfBytes(text);
@@ -30,15 +30,15 @@ export function codeTokensOf(text: string): readonly Token[] {
 }
 
 /**
- * The scanner answers in JSON and forgets to escape these. An accepted text has them only in strings, quoted names
- * and comments, where a space is as good.
+ * The scanner returns JSON and fails to escape these. An accepted text has them only in strings, quoted names
+ * and comments, where a space will do.
  */
 function withoutControlCharacters(text: string): string {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what it is about
   return text.replace(/[\x01-\x08\x0b\x0c\x0e-\x1f]/g, ' ');
 }
 
-/** Leads from bytes of UTF-8 to indexes; to be asked in ascending order. */
+/** Converts bytes of UTF-8 to indexes; must be called in ascending order. */
 function indexOfBytes(text: string): (byte: number) => number {
   let index = 0;
   let passed = 0;

@@ -5,8 +5,8 @@ import { isSetting } from './session-settings.ts';
 type Altered = NonNullable<Statement['alters']>;
 
 /**
- * Relations whose rows or columns may be others once a statement ran. What is said of the data before it does not hold
- * after it: a SET NOT NULL may well follow the UPDATE that makes it possible.
+ * Relations whose rows or columns may differ after a statement has run. What was true of the data before it need not be
+ * true after it: a SET NOT NULL may well follow the UPDATE that makes it possible.
  */
 export function altersOf(tree: Node, { opaque, creates, changes, writes }: Touches): Altered {
   if (opaque || mayCallAnything(tree)) return 'everything';
@@ -14,12 +14,12 @@ export function altersOf(tree: Node, { opaque, creates, changes, writes }: Touch
   return [...creates, ...writes, ...(keepsRows(tree) ? [] : changes)];
 }
 
-/** A SELECT stands in a migration for what its functions do. */
+/** A SELECT is in a migration for the side effects of its functions. */
 function mayCallAnything(tree: Node): boolean {
   return kindOf(tree) === 'SelectStmt' && !isSetting(tree);
 }
 
-/** Settings by which Postgres finds a relation; a setting that a function sets may be any. */
+/** Settings that decide which relation a name means; a function may set any of them. */
 const OF_NAMES: ReadonlySet<string> = new Set(['search_path', 'role', 'session_authorization']);
 
 function movesNames(tree: Node): boolean {
@@ -28,7 +28,7 @@ function movesNames(tree: Node): boolean {
   return set.kind === 'VAR_RESET_ALL' || OF_NAMES.has(set.name ?? '');
 }
 
-/** Kinds that lock what exists, and leave its rows and columns as they are. */
+/** Statements that lock existing relations but leave their rows and columns as they are. */
 const KEEPING: ReadonlySet<string> = new Set([
   'AlterPolicyStmt',
   'AlterPublicationStmt',
@@ -46,7 +46,7 @@ const KEEPING: ReadonlySet<string> = new Set([
   'VacuumStmt',
 ]);
 
-/** Subcommands of ALTER TABLE that leave every value where it is. */
+/** Subcommands of ALTER TABLE that change no value. */
 const KEEPING_COMMANDS: ReadonlySet<string> = new Set([
   'AT_AddColumn',
   'AT_AddConstraint',

@@ -2,7 +2,7 @@ import type { AlterTableStmt, DropStmt, RangeVar, RenameStmt } from 'libpg-query
 import type { RelationName } from '../../lambda/migration/relation-name.ts';
 import { as, type Node, relationOf, relationOfParts, strings, walk } from '../syntax/syntax-tree.ts';
 
-/** The lists of `Touches` while they are gathered. */
+/** Collects the lists of `Touches`. */
 export interface Gathered {
   readonly creates: RelationName[];
   readonly changes: RelationName[];
@@ -15,7 +15,7 @@ export interface Gathered {
 type Handler = (tree: Node, gathered: Gathered) => void;
 
 /**
- * By kind: which relations a statement creates, and which it locks so that an index build on them matters. A
+ * By statement: which relations it creates, and which it locks in a way that conflicts with an index build. A
  * statement that reaches relations which its text does not name is opaque: it waits for all builds.
  */
 export function ddlTouches(tree: Node, gathered: Gathered): void {

@@ -3,7 +3,7 @@ import { as } from '../syntax/syntax-tree.ts';
 import { Kinship } from './kinship.ts';
 import { createdProcedure, type ProcedureBody, procedureBody } from './procedure-body.ts';
 
-/** What the statements of a folder tell about each other. Names are without schemas, since search paths differ. */
+/** What the statements of a folder tell about each other. Names have no schemas, since search paths differ. */
 export interface FolderFacts {
   /** Procedures whose body commits, or calls one that does. */
   readonly committingProcedures: ReadonlySet<string>;

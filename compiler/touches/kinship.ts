@@ -3,14 +3,14 @@ import type { RelationName } from '../../lambda/migration/relation-name.ts';
 import { as, type Node, relationOf, walk } from '../syntax/syntax-tree.ts';
 
 /**
- * How the tables of a folder hang together, by name without schema: DDL on a parent locks its partitions and heirs,
- * and what drops or rebuilds a foreign key locks the table on its other side.
+ * How the tables of a folder are related, by name without schema: DDL on a parent locks its partitions and child
+ * tables, and dropping or rebuilding a foreign key locks the table at its other end.
  */
 export class Kinship {
   readonly #children = new Map<string, RelationName[]>();
   readonly #parents = new Map<string, RelationName[]>();
   readonly #references = new Map<string, RelationName[]>();
-  /** By the name of their parent: a new partition takes rows from these, or proves that it need not. */
+  /** Default partitions by the name of their parent: a new partition takes rows from them, or proves that it need not. */
   readonly #defaultPartitions = new Map<string, RelationName[]>();
 
   /** Learns from a statement; later ones may tell more of the same table. */
@@ -38,7 +38,7 @@ export class Kinship {
     }
   }
 
-  /** The tables that a statement locks beside those that it names. */
+  /** The tables that a statement locks in addition to those it names. */
   lockedWith(tree: Node, named: readonly RelationName[]): readonly RelationName[] {
     if ('CreateStmt' in tree) {
       const self = tree.CreateStmt.relation?.relname;

@@ -3,7 +3,7 @@ import { parser } from '../syntax/parser.ts';
 import { as, kindOf, type Node, strings, walk } from '../syntax/syntax-tree.ts';
 import { codeTokensOf } from '../syntax/tokens.ts';
 
-/** What of a PL/pgSQL body decides whether it may run inside a transaction. */
+/** The parts of a PL/pgSQL body that decide whether it may run inside a transaction. */
 export interface ProcedureBody {
   readonly commits: boolean;
   /** Procedures that it calls, without their schemas. */
@@ -17,7 +17,7 @@ export function procedureBody(statement: ParsedStatement): ProcedureBody | undef
   try {
     return readTree(parser().parsePlPgSQLSync(statement.text));
   } catch {
-    // It knows no types but the built-in ones, so that a sound body may be too much for it.
+    // It knows only built-in types, so it may fail on a valid body.
     return { commits: commitsByTokens(body), calls: [] };
   }
 }
@@ -78,7 +78,7 @@ function commitsByTokens(body: string): boolean {
         (token === 'commit' || token === 'rollback') && [';', 'and'].includes(tokens[at + 1] ?? ''),
     );
   } catch {
-    // Not even tokens: Postgres will say what is wrong with it.
+    // It can't even be scanned: Postgres will say what is wrong with it.
     return false;
   }
 }

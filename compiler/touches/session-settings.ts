@@ -33,7 +33,7 @@ function isLocal({ args }: FuncCall): boolean | undefined {
   return value?.boolval === undefined ? undefined : (value.boolval.boolval ?? false);
 }
 
-/** Kinds that do more than their text shows, or leave something by their nature. */
+/** Statements that do more than their text shows, or that leave a setting by their nature. */
 const LASTING: ReadonlySet<string> = new Set([
   'CallStmt',
   'DoStmt',
@@ -43,7 +43,7 @@ const LASTING: ReadonlySet<string> = new Set([
   'PrepareStmt',
 ]);
 
-/** Kinds that evaluate the functions in their text at once, with nothing that takes back what these set. */
+/** Statements that evaluate the functions in their text at once, with nothing to revert what these set. */
 const EVALUATING: ReadonlySet<string> = new Set([
   'CopyStmt',
   'CreateTableAsStmt',
@@ -74,8 +74,8 @@ const HARMLESS: ReadonlySet<string> = new Set(
 const CURSOR_OPT_HOLD = 0x20;
 
 /**
- * Whether something of a statement may stay in the session after it. A wrong "yes" costs a `reset all`; a wrong
- * "no" would hand a setting to the next file.
+ * Whether a statement may leave something in the session. A wrong "yes" costs a `reset all`; a wrong "no" would leak a
+ * setting into the next file.
  */
 export function leavesSettings(tree: Node): boolean {
   if ('VariableSetStmt' in tree) return isSetting(tree);

@@ -8,7 +8,7 @@ import type { Kinship } from './kinship.ts';
 /** Kinds that store statements without running them. */
 const STORING: ReadonlySet<string> = new Set(['CreateFunctionStmt', 'PrepareStmt', 'RuleStmt', 'ViewStmt']);
 
-/** What a statement has to do with relations, those included that only the folder shows it to lock. */
+/** How a statement affects relations, including those that only the folder shows it to lock. */
 export function touchesOf(tree: Node, kinship: Kinship): Touches {
   const gathered: Gathered = {
     creates: [],
@@ -30,7 +30,7 @@ export function touchesOf(tree: Node, kinship: Kinship): Touches {
   };
 }
 
-/** INSERT and the like wherever they stand: WITH, EXPLAIN ANALYZE, CREATE TABLE AS, COPY (…) TO. */
+/** INSERT and the like, wherever they occur: WITH, EXPLAIN ANALYZE, CREATE TABLE AS, COPY (…) TO. */
 function dataTouches(object: Record<string, unknown>, { creates, writes, upserts }: Gathered): true {
   const target = (name: string) => (object[name] as { relation?: RangeVar } | undefined)?.relation;
   for (const kind of ['InsertStmt', 'UpdateStmt', 'DeleteStmt', 'MergeStmt']) {

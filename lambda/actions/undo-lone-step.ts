@@ -2,7 +2,7 @@ import type { AutocommitStep, IndexOperationStep, Statement } from '../migration
 import { must } from '../postgres/ledger/ledger-write.ts';
 import { SessionLost, type StatementFault, sqlstate } from '../postgres/session/fault.ts';
 import { quoteRelation } from '../postgres/session/quote.ts';
-import type { Session } from '../postgres/session/session.ts';
+import type { NoticeListener, Session } from '../postgres/session/session.ts';
 
 export interface StepFailure {
   readonly fault: StatementFault;
@@ -18,13 +18,14 @@ export interface LoneRun {
   readonly budget: number | undefined;
   /** A former undo began this step, and nobody wrote down how it ended. */
   readonly interrupted: boolean;
+  readonly heard: NoticeListener;
 }
 
 /** A statement that no transaction takes: noted before, and after. */
 export async function runLoneStep(
   session: Session,
   step: LoneStep,
-  { started, note, budget, interrupted }: LoneRun,
+  { started, note, budget, interrupted, heard }: LoneRun,
 ): Promise<StepFailure | undefined> {
   const { statement } = step;
   await must(session, started);
@@ -35,7 +36,7 @@ export async function runLoneStep(
   const prepared = await session.script(settings.join('\n;\n'));
   if (prepared.fault !== undefined) return { fault: prepared.fault, statement };
   if (!(interrupted && (await stands(session, step)))) {
-    const { fault } = await session.script(statement.text);
+    const { fault } = await session.execute(statement.text, heard);
     const happened = interrupted && fault !== undefined && HAPPENED.has(fault.fault.sqlstate);
     if (fault !== undefined && !happened) {
       await dropInvalid(session, step, fault);

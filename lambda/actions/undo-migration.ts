@@ -12,6 +12,7 @@ import { sqlstate } from '../postgres/session/fault.ts';
 import { quoteIdentifier, quoteLiteral } from '../postgres/session/quote.ts';
 import type { Session } from '../postgres/session/session.ts';
 import { endedByDeadline, statementTimeout } from '../postgres/session/statement-limits.ts';
+import { isSaidOnPurpose, Notices, speakerAt } from '../run/notices.ts';
 import type { RunEvent } from '../run/run.ts';
 import { beginOf, cleanSession } from '../run/step-script.ts';
 import { undoFailed, undoUnfinished } from './undo-failed.ts';
@@ -34,6 +35,8 @@ const LEAST_MILLISECONDS = 5_000;
 export async function undoMigration(session: Session, migration: Migration, context: UndoOne): Promise<void> {
   const { ledgerSchema, sessionSettings, deadline, undone } = context;
   const steps = migration.undo?.steps ?? [];
+  const file = migration.undo?.file ?? migration.name;
+  const notices = new Notices(context.report);
   const [progress] = await session.query(
     `select steps, started from ${quoteIdentifier(ledgerSchema)}.undo_progress where version = $1`,
     [migration.version],
@@ -44,7 +47,7 @@ export async function undoMigration(session: Session, migration: Migration, cont
     if (budget !== undefined && budget < LEAST_MILLISECONDS) throw undoUnfinished(migration, step, undone);
     context.report({
       kind: 'undoing',
-      file: migration.undo?.file ?? migration.name,
+      file,
       step: step.number + 1,
       steps: steps.length,
     });
@@ -54,12 +57,13 @@ export async function undoMigration(session: Session, migration: Migration, cont
         ? forgetMigration(ledgerSchema, migration.version)
         : [noteProgress(ledgerSchema, migration.version, { steps: step.number + 1, started: false })];
     const failure = isAtomic(step)
-      ? await runAtomic(session, step, { note, budget })
+      ? await runAtomic(session, step, { note, budget, file, notices })
       : await runLoneStep(session, step, {
           started: noteProgress(ledgerSchema, migration.version, { steps: step.number, started: true }),
           note,
           budget,
           interrupted,
+          heard: notices.heard(() => speakerAt(file, step, step.statement)),
         });
     const tooLong = failure !== undefined && endedByDeadline(failure.fault, deadline);
     await session.script([...(failure ? ['rollback'] : []), ...cleanSession(sessionSettings)].join(';\n'));
@@ -90,7 +94,12 @@ type AtomicStep = TransactionStep | (IndexOperationStep & { readonly operation: 
 async function runAtomic(
   session: Session,
   step: AtomicStep,
-  { note, budget }: Pick<LoneRun, 'note' | 'budget'>,
+  {
+    note,
+    budget,
+    file,
+    notices,
+  }: Pick<LoneRun, 'note' | 'budget'> & { readonly file: string; readonly notices: Notices },
 ): Promise<StepFailure | undefined> {
   const limit = budget === undefined ? [] : [statementTimeout(budget)];
   const before = [beginOf(step), ...limit, ...note, ...step.settings];
@@ -101,7 +110,12 @@ async function runAtomic(
         plainStatement({ ...step.operation, ifExists: true })
       : statement.text,
   );
-  const { fault, completed } = await session.script([...before, ...texts, 'commit'].join('\n;\n'));
+  const heard = notices.heard((done, notice) => {
+    const statement = statements[done - before.length];
+    const atCommit = done === before.length + texts.length && isSaidOnPurpose(notice);
+    return statement !== undefined || atCommit ? speakerAt(file, step, statement) : undefined;
+  });
+  const { fault, completed } = await session.execute([...before, ...texts, 'commit'].join('\n;\n'), heard);
   if (fault === undefined) return undefined;
   return { fault, statement: statements[completed - before.length] ?? statements[0] };
 }

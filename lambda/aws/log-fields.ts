@@ -40,6 +40,7 @@ export function logFields(event: RunEvent | TurnEvent): Record<string, unknown> 
     case 'waiting-for-run':
     case 'locked':
     case 'reconnecting':
+    case 'notice':
     case 'waiting-for-builds':
     case 'undoing': {
       const { kind, ...rest } = event;

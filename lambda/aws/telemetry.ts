@@ -14,7 +14,7 @@ let events: DomainEvent[] = [];
 
 /** One event becomes a structured log line, and a metric or an EventBridge event where it is one. */
 export function report(event: RunEvent | TurnEvent): void {
-  logger.info(event.kind, logFields(event));
+  logger[levelOf(event)](event.kind, logFields(event));
   switch (event.kind) {
     case 'applied':
       metrics.addMetric(metric.stepsApplied, MetricUnit.Count, event.steps.length);
@@ -33,6 +33,11 @@ export function report(event: RunEvent | TurnEvent): void {
     default:
       break;
   }
+}
+
+/** SQLSTATEs of class 01 are warnings, whatever the server's language calls them. */
+function levelOf(event: RunEvent | TurnEvent): 'info' | 'warn' {
+  return event.kind === 'notice' && event.sqlstate.startsWith('01') ? 'warn' : 'info';
 }
 
 function reportBuildEnd({ build, outcome, fault }: Extract<TurnEvent, { kind: 'ended' }>): void {

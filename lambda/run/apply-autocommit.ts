@@ -8,6 +8,7 @@ import type { Session } from '../postgres/session/session.ts';
 import { setLockTimeout } from '../postgres/session/statement-limits.ts';
 import { type BatchContext, LedgerMoved, TimeUp } from './apply-batch.ts';
 import { LockWait, mayPass } from './lock-wait.ts';
+import { speakerAt } from './notices.ts';
 import { statementFailed } from './statement-failed.ts';
 import { cleanSession, type Piece, stepRow } from './step-script.ts';
 
@@ -59,7 +60,7 @@ interface Attempt {
 async function attempt(
   session: Session,
   { pending, step, interrupted, limits }: Attempt,
-  { ledgerSchema, runId, sessionSettings }: BatchContext,
+  { ledgerSchema, runId, sessionSettings, notices }: BatchContext,
 ): Promise<StatementFault | undefined> {
   const applied = () =>
     sendOwn(
@@ -73,7 +74,9 @@ async function attempt(
     return undefined;
   }
   const prepared = await session.script([...limits, ...step.settings].join(';\n'));
-  const { fault } = prepared.fault === undefined ? await session.script(step.statement.text) : prepared;
+  const heard = notices.heard(() => speakerAt(pending.migration.file, step, step.statement));
+  const { fault } =
+    prepared.fault === undefined ? await session.execute(step.statement.text, heard) : prepared;
   await session.script(cleanSession(sessionSettings).join(';\n'));
   await (fault === undefined ? applied() : sendOwn(session, forget(ledgerSchema, pending)));
   return fault;

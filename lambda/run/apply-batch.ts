@@ -2,6 +2,7 @@ import { SessionLost, type StatementFault, sqlstate } from '../postgres/session/
 import type { Session } from '../postgres/session/session.ts';
 import { endedByDeadline } from '../postgres/session/statement-limits.ts';
 import { type LockContext, LockWait, mayPass } from './lock-wait.ts';
+import { isSaidOnPurpose, type Notices, speakerAt } from './notices.ts';
 import { statementFailed } from './statement-failed.ts';
 import { cleanSession, type Piece, type ScriptContext, type ScriptStep, stepScript } from './step-script.ts';
 
@@ -13,6 +14,7 @@ export class TimeUp extends Error {}
 export interface BatchContext extends Omit<ScriptContext, 'budgetMilliseconds' | 'lockWait'>, LockContext {
   /** Called as soon as steps are known to be applied, before anything later can fail. */
   readonly applied: (steps: readonly ScriptStep[], milliseconds: number) => void;
+  readonly notices: Notices;
 }
 
 /**
@@ -32,7 +34,16 @@ export async function applyBatch(session: Session, steps: readonly ScriptStep[],
       lockWait: { session: context.lockTimeoutSeconds * 1000, of: (step) => locks.waitOf(step) },
     });
     const sentAt = Date.now();
-    const { completed, fault } = await session.script(script.text);
+    const { completed, fault } = await session.execute(
+      script.text,
+      context.notices.heard((piecesDone, notice) => {
+        const piece = script.pieces[piecesDone];
+        const ofTheFile =
+          piece?.statement !== undefined || (piece?.text === 'commit' && isSaidOnPurpose(notice));
+        if (piece === undefined || !ofTheFile) return undefined;
+        return speakerAt(piece.step.migration.file, piece.step.step, piece.statement);
+      }),
+    );
     if (fault === undefined) {
       context.applied(left, Date.now() - sentAt);
       return;

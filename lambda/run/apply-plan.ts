@@ -14,6 +14,7 @@ import { applyAutocommit } from './apply-autocommit.ts';
 import { applyBatch, type BatchContext, LedgerMoved, TimeUp } from './apply-batch.ts';
 import { cancelledBySignal } from './cancelled-by-signal.ts';
 import { buildsOf } from './hand-off-step.ts';
+import { Notices } from './notices.ts';
 import type { AppliedStep, RunResult } from './run.ts';
 import type { RunLog } from './run-log.ts';
 import type { ScriptStep } from './step-script.ts';
@@ -79,6 +80,7 @@ class PlanInProgress {
       lockBudgetSeconds: options.lockBudgetSeconds,
       report,
       signal,
+      notices: new Notices(report),
       applied: (steps, milliseconds) => this.#took(steps, milliseconds),
       appliedSoFar: () => run.appliedText(),
     };

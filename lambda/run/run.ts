@@ -76,5 +76,17 @@ export type RunEvent =
       readonly blockers: readonly Blocker[];
     }
   | { readonly kind: 'reconnecting'; readonly because: string }
+  /** What a migration says by RAISE, or Postgres about it: of any severity that its client_min_messages lets through. */
+  | {
+      readonly kind: 'notice';
+      readonly file: string;
+      readonly line: number;
+      /** `WARNING`, `NOTICE`, …; in the server's language. */
+      readonly severity: string;
+      readonly sqlstate: string;
+      readonly message: string;
+      readonly detail?: string;
+      readonly hint?: string;
+    }
   | { readonly kind: 'waiting-for-builds'; readonly file: string; readonly because: string }
   | { readonly kind: 'undoing'; readonly file: string; readonly step: number; readonly steps: number };

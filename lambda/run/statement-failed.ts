@@ -1,6 +1,7 @@
+import { adviceFor } from '../migration/fault-advice.ts';
 import { type Position, type Statement, type Step, statementsOf } from '../migration/migration.ts';
 import { MigrationError } from '../migration/migration-error.ts';
-import { type StatementFault, sqlstate } from '../postgres/session/fault.ts';
+import type { StatementFault } from '../postgres/session/fault.ts';
 import type { Piece } from './step-script.ts';
 
 interface Said {
@@ -27,7 +28,7 @@ export function statementFailed(failed: Piece, fault: StatementFault, said: Said
     },
     fault: fault.fault,
     applied: `${said.applied === '' ? '' : `${said.applied}; `}${stays}.`,
-    next: said.next ?? nextFor(fault, migration.file),
+    next: said.next ?? adviceFor(fault.fault, migration.file),
     cause: fault,
   });
 }
@@ -42,13 +43,6 @@ function whatFailed({ statement, claim, text, step }: Piece): string {
 /** Other statements that run outside of a transaction undo what they began. */
 function mayCommitParts(step: Step): boolean {
   return step.kind === 'autocommit' && ['DoStmt', 'CallStmt'].includes(step.statement.kind);
-}
-
-function nextFor({ fault }: StatementFault, file: string): string {
-  if (fault.sqlstate === sqlstate.invalidTransactionTermination) {
-    return `it commits by itself: put "-- migrate: no-transaction" into ${file}, then run again.`;
-  }
-  return `correct ${file} and run again; the run continues with this step.`;
 }
 
 /** Postgres points into the message; the author wants the line of the file. */

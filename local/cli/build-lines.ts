@@ -1,5 +1,5 @@
 import { duration } from '../../lambda/migration/amounts.ts';
-import type { PostgresFault } from '../../lambda/migration/migration-error.ts';
+import { faultLines, type PostgresFault } from '../../lambda/migration/migration-error.ts';
 import { describeBlocker } from '../../lambda/postgres/catalog/blockers.ts';
 import type { BuildRow } from '../../lambda/postgres/ledger/index-build-rows.ts';
 import type { BuildStatus } from '../../lambda/status/status.ts';
@@ -114,8 +114,5 @@ export function describeLoss(build: BuildStatus): string {
     attempts === 0 ? 'before it was begun' : `after ${attempts} attempt${attempts === 1 ? '' : 's'}`;
   const after = `${name} failed ${when}`;
   if (fault === undefined) return `${after}.`;
-  const lines = [`${after}: ${fault.message} (SQLSTATE ${fault.sqlstate})`];
-  if (fault.detail) lines.push(`Detail: ${fault.detail}`);
-  if (fault.hint) lines.push(`Hint: ${fault.hint}`);
-  return lines.join('\n');
+  return [`${after}: ${fault.message} (SQLSTATE ${fault.sqlstate})`, ...faultLines(fault)].join('\n');
 }

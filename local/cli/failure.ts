@@ -62,7 +62,7 @@ export function showFailure(terminal: Terminal, error: unknown, known: object = 
   if (terminal.json) terminal.document({ ok: false, ...known, error: errorDocument(failure) });
 }
 
-const LABEL = /^(Postgres|Detail|Hint|Context|Statement|Applied|Next):/;
+const LABEL = /^(Postgres|Detail|Hint|Query|Context|Object|Statement|Applied|Next):/;
 
 /** The message itself is left as it is; colours only help the eye to its parts. */
 function coloured({ message, details }: MigrationError): string {

@@ -1,3 +1,4 @@
+import { adviceForBuild } from '../../lambda/migration/fault-advice.ts';
 import { MigrationError } from '../../lambda/migration/migration-error.ts';
 import { runMigrations } from '../../lambda/run/run-migrations.ts';
 import { type BuildStatus, readStatus, type Status } from '../../lambda/status/status.ts';
@@ -83,7 +84,12 @@ function lossOf({ builds }: Status): MigrationError | undefined {
 
 function nextFor(lost: readonly BuildStatus[]): string {
   const cancelled = lost.filter(({ state }) => state === 'cancelled').length;
-  const failed = 'mend the cause, then run again: failed builds are tried again.';
+  const advice = new Set(lost.map(({ fault, file }) => fault && adviceForBuild(fault, file)));
+  const [only] = advice;
+  const failed =
+    advice.size === 1 && only !== undefined
+      ? only
+      : 'mend the cause, then run again: failed builds are tried again.';
   const retry = 'a cancelled build is begun again by the action retry.';
   if (cancelled === 0) return failed;
   return cancelled === lost.length ? retry : `${failed} ${retry.charAt(0).toUpperCase()}${retry.slice(1)}`;

@@ -52,6 +52,18 @@ export class RunDisplay {
       case 'reconnecting':
         this.#line('yellow', 'reconnecting', event.because);
         break;
+      case 'notice': {
+        const { file, line, severity, message, detail, hint, sqlstate } = event;
+        const more = [detail && `Detail: ${detail}`, hint && `Hint: ${hint}`].filter(Boolean);
+        this.#line(
+          sqlstate.startsWith('01') ? 'yellow' : 'dim',
+          severity.toLowerCase(),
+          [`${file}:${line}: ${message}`, ...more]
+            .join('\n')
+            .replaceAll('\n', `\n${' '.repeat(VERB_CHARACTERS)}`),
+        );
+        break;
+      }
       case 'waiting-for-builds':
         this.#line('yellow', 'waits', `${event.file}: ${event.because}`);
         break;

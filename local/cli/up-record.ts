@@ -30,6 +30,7 @@ export class UpRecord {
       case 'waiting-for-run':
       case 'locked':
       case 'reconnecting':
+      case 'notice':
       case 'undoing':
         return;
       default:

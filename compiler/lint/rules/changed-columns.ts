@@ -124,7 +124,7 @@ export const dropColumn: Rule = {
 interface Dropped {
   readonly column: string;
   readonly index: number;
-  /** What the statement has to be allowed besides. */
+  /** What else the statement has to be allowed. */
   readonly allow: readonly string[];
 }
 
@@ -144,7 +144,7 @@ function droppedColumns(context: StatementContext): readonly Dropped[] {
   });
 }
 
-/** Indexes that have other columns beside this one, and go with it all the same. */
+/** Indexes that have other columns too, and are dropped with this one all the same. */
 function widerIndexes(context: StatementContext, column: string): readonly Index[] {
   const table = context.schema.relation(context.alteration?.table ?? { schema: undefined, name: '' });
   const indexes = table === undefined ? [] : context.schema.indexesOf(table);

@@ -38,7 +38,7 @@ export const foreignKeyWithoutNotValid: Rule = {
   *check(context) {
     for (const added of newConstraints(context, 'foreign key')) {
       const { alteration, constraint, name, column, body, rest, index } = added;
-      // A new column without a default is null in every row, and null refers to nothing.
+      // A new column without a default is null in every row, and null references nothing.
       if (constraint.skip_validation || constraint.is_enforced === false) continue;
       if (column !== undefined && !added.hasDefault) continue;
       const { table } = alteration;
@@ -65,7 +65,7 @@ export const setNotNull: Rule = {
     for (const { alteration, constraint, rest, index } of newConstraints(context, 'not null')) {
       const [column = ''] = constrainedColumns(constraint);
       const { table } = alteration;
-      // In a new column's definition it is required-column's matter.
+      // In a new column's definition the rule required-column covers it.
       if (constraint.skip_validation || column === '') continue;
       yield report(context, { table, column, rest, index });
     }

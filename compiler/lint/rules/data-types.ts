@@ -71,7 +71,7 @@ function typeRule({ name, title, applies, why, better }: TypeAdvice): Rule {
 
 const SERIALS = /^(big|small)?serial[248]?$/;
 
-/** An ADD COLUMN that numbers the rows of a table is identity-column's matter. */
+/** An ADD COLUMN that numbers the rows of a table is covered by the rule identity-column. */
 function isNewTable({ tree }: StatementContext): boolean {
   return 'CreateStmt' in tree || 'CreateSchemaStmt' in tree;
 }

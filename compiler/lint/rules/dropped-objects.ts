@@ -21,7 +21,7 @@ function droppedRelations(context: StatementContext): readonly string[] {
     .map((parts) => context.show(relationOfParts(parts)));
 }
 
-/** A view whose name is given anew in the same transaction is not missed. */
+/** A view that is recreated in the same transaction is not missed. */
 function isReplaced({ after }: StatementContext, name: string): boolean {
   return after.some(({ tree }) => {
     const made =
@@ -63,7 +63,7 @@ export const dropCascade: Rule = {
     const ofCommand = commands.find((node) => as('AlterTableCmd', node)?.behavior === 'DROP_CASCADE');
     const owned = as('DropOwnedStmt', context.tree);
     const cascades = [drop?.behavior, owned?.behavior].includes('DROP_CASCADE') || ofCommand !== undefined;
-    // A schema's CASCADE is drop-schema's matter.
+    // CASCADE on a schema is covered by the rule drop-schema.
     if (!cascades || drop?.removeType === 'OBJECT_SCHEMA') return;
     if (
       drop !== undefined &&

@@ -39,7 +39,7 @@ export const redundantIndex: Rule = {
         };
         return;
       }
-      // An index behind a constraint stays, whatever others begin with.
+      // An index behind a constraint stays, whatever other indexes begin with its columns.
       if (isCoveredBy(other, index) && !other.constraint) {
         yield {
           what: `${index.name} begins with the columns of ${other.name}${lineOf(other)} and serves its queries too.`,
@@ -59,7 +59,7 @@ function createdIndex(context: StatementContext): Index | undefined {
   return table === undefined ? undefined : indexOf(statement, { table, origin });
 }
 
-/** Those that stay: what a later statement of the folder drops is on its way out. */
+/** Those that stay: without what a later statement of the folder drops. */
 function others(context: StatementContext, index: Index): readonly Index[] {
   return context.schema.indexesOf(index.table).filter((other) => {
     const last = context.final.index({ schema: other.table.name.schema, name: other.name });
@@ -76,7 +76,7 @@ function hasSameBase(a: Index, b: Index): boolean {
   return a.method === b.method && a.predicate === b.predicate;
 }
 
-/** The narrower one enforces nothing, and its keys are the first ones of the wider. */
+/** The narrower one enforces nothing, and its keys are a prefix of the wider one's. */
 function isCoveredBy(narrow: Index, wide: Index): boolean {
   if (narrow.unique || narrow.method !== 'btree' || !hasSameBase(narrow, wide)) return false;
   if (narrow.keys.length > wide.keys.length) return false;

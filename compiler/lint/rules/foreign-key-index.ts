@@ -62,7 +62,7 @@ function foreignKeys({ tree }: StatementContext): readonly ForeignKey[] {
   return found;
 }
 
-/** In whatever order: a look-up by all of them finds its rows at once. */
+/** In any order: a look-up by all of them uses the index. */
 function begins(keys: readonly (string | undefined)[], columns: readonly string[]): boolean {
   const first = keys.slice(0, columns.length);
   return columns.every((column) => first.includes(column));

@@ -9,7 +9,7 @@ export const nameTooLong: Rule = {
   title: 'a name of more than 63 bytes, which Postgres cuts',
   aboutLocks: false,
   *check(context) {
-    // Most statements have no run of so many characters, and need not be taken apart.
+    // Most statements have no word that long, and need not be scanned.
     if (
       !/[^\s().,]{64,}|"[^"]{64,}"/u.test(context.text) &&
       Buffer.byteLength(context.text) === context.text.length

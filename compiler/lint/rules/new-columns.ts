@@ -40,7 +40,7 @@ export const requiredColumn: Rule = {
   },
 };
 
-/** Every row gets a value by itself. */
+/** Every row gets a value of its own. */
 function fillsItself({ clauses, definition }: AddedColumn): boolean {
   const filling = ['CONSTR_DEFAULT', 'CONSTR_GENERATED', 'CONSTR_IDENTITY'];
   const serial = definition.typeName !== undefined && isSerial(dataTypeOf(definition.typeName).name);

@@ -48,7 +48,7 @@ export const attachWithoutCheck: Rule = {
   },
 };
 
-/** A validated check names all columns of the key: likely it says what the bound says. */
+/** A validated CHECK names all columns of the key: it probably states the bound. */
 function fits(child: Relation | undefined, parent: Relation | undefined): boolean {
   const key = parent?.partitionKey ?? [];
   const checks = [...(child?.constraints.values() ?? [])].filter(
@@ -82,7 +82,7 @@ function isLimitless([datum]: readonly Node[]): boolean {
   return ['minvalue', 'maxvalue'].includes(as('String', name)?.sval ?? '');
 }
 
-/** What stands in the brackets after a keyword. */
+/** The text in the parentheses after a keyword. */
 function bracketAfter({ tokens, text }: StatementContext, word: string): string {
   const at = tokens.findLastIndex((token) => isWord(token, word)) + 1;
   return text.slice(tokens[at]?.end, tokens[closingBracket(tokens, at)]?.start).trim();

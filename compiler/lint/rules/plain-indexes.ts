@@ -28,7 +28,7 @@ export const plainCreateIndex: Rule = {
     const table = relationOf(index.relation);
     if (!context.isExisting(table)) return;
     const kind = context.schema.relation(table)?.kind;
-    // ON ONLY a partitioned table makes an entry in the catalog and no more.
+    // On ONLY a partitioned table it makes a catalog entry and nothing more.
     if (kind === 'partitioned table' && index.relation.inh !== true) return;
     yield {
       what: `CREATE INDEX keeps everybody from writing to ${context.show(table)} until the index is built.`,
@@ -45,7 +45,7 @@ export const ifNotExistsIndex: Rule = {
   aboutLocks: false,
   *check(context) {
     const index = as('IndexStmt', context.tree);
-    // Of CONCURRENTLY the migrator itself looks whether the index is valid and the same.
+    // With CONCURRENTLY the migrator itself checks that the index is valid and the same.
     if (!index?.if_not_exists || index.concurrent || index.relation === undefined) return;
     if (!context.isExisting(relationOf(index.relation))) return;
     yield {

@@ -41,7 +41,7 @@ function renamedRelation({ tree, schema }: StatementContext): Renamed | undefine
     rename.subname === undefined
   ) {
     const from = relationOf(rename.relation);
-    // ALTER TABLE … RENAME TO takes an index as well, whose name no application uses.
+    // ALTER TABLE … RENAME TO accepts an index as well, whose name no application uses.
     if (schema.relation(from) === undefined && schema.index(from) !== undefined) return undefined;
     return { from, to: { ...from, name: rename.newname ?? '' } };
   }

@@ -116,7 +116,7 @@ export const lockTable: Rule = {
   aboutLocks: true,
   *check(context) {
     const lock = as('LockStmt', context.tree);
-    // ACCESS SHARE to ROW EXCLUSIVE, the first three, are those of reads and writes.
+    // The first three, ACCESS SHARE to ROW EXCLUSIVE, are those that reads and writes take.
     if (lock === undefined || (lock.mode ?? 8) <= 3 || context.locks.length === 0) return;
     const names = context.locks.map(({ relation }) => context.show(relation)).join(', ');
     yield {

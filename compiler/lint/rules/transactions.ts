@@ -3,7 +3,7 @@ import type { Rule } from '../rule.ts';
 import type { StatementContext } from '../statement-context.ts';
 import { written } from '../written-name.ts';
 
-/** Existing relations that a statement closes to everybody. */
+/** Existing relations that a statement locks against everybody. */
 function closed({ locks }: StatementContext): readonly string[] {
   return locks
     .filter(({ mode }) => mode === 'access exclusive')
@@ -28,7 +28,7 @@ export const severalTablesLocked: Rule = {
     const [first] = earlier;
     const own = closed(context);
     const added = own.find((key) => !earlier.has(key));
-    // Once for a transaction: where it is parted, the rest may be in order.
+    // Reported once for a transaction: once it is split, the rest may be fine.
     if (first === undefined || added === undefined || earlier.size > closed(firstLocker(context)).length)
       return;
     yield {
@@ -57,7 +57,7 @@ export const writeUnderLock: Rule = {
   },
 };
 
-/** A few literal rows take a moment. */
+/** A few literal rows take no time. */
 function writesMany({ tree, locks }: StatementContext): boolean {
   if (!locks.some(({ mode, work }) => mode === 'row exclusive' && work === 'write')) return false;
   const query = as('InsertStmt', tree)?.selectStmt;
@@ -99,7 +99,7 @@ function isEverywhereTrue(where: Parameters<typeof as>[1]): boolean {
   return as('A_Const', where)?.boolval?.boolval === true;
 }
 
-/** Where it is one integer. */
+/** The row count, where it is an integer literal. */
 function primaryKey({ schema, tree }: StatementContext): string | undefined {
   const relation = (as('UpdateStmt', tree) ?? as('DeleteStmt', tree))?.relation;
   const table = relation === undefined ? undefined : schema.relation(relationOf(relation));

@@ -57,7 +57,7 @@ function withoutIndex(context: StatementContext, added: NewConstraint): Report {
   };
 }
 
-/** The index is there, yet a primary key needs NOT NULL too. */
+/** The index exists, but a primary key needs NOT NULL too. */
 function withNulls(context: StatementContext, added: NewConstraint): Report | undefined {
   const { table } = added.alteration;
   const columns = nullable(context, added);
@@ -75,7 +75,7 @@ function withNulls(context: StatementContext, added: NewConstraint): Report | un
   };
 }
 
-/** Columns of the key that nothing shows to be NOT NULL, of a table that the folder shows. */
+/** Key columns that nothing proves to be NOT NULL, of a table that the folder shows. */
 function nullable(
   context: StatementContext,
   { alteration, constraint, column }: NewConstraint,
@@ -94,7 +94,7 @@ function indexThenConstraint(
   kind: 'unique' | 'primary key',
 ): string {
   const build = `create unique index concurrently ${written(name)} on ${context.show(table)} ${indexBody(constraint, column)};`;
-  // Postgres knows no USING INDEX there; the index alone does what the constraint would.
+  // Postgres has no USING INDEX there; the index alone does what the constraint would.
   if (kind === 'unique' && context.schema.relation(table)?.kind === 'partitioned table')
     return context.alone(build);
   const attach = `alter table ${context.show(table)} add constraint ${written(name)} ${kind} using index ${written(name)}${deferral(constraint)};`;

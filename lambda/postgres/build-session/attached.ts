@@ -49,7 +49,7 @@ async function run(
   try {
     const prepared = await session.script([...build.settings, ...LIFT_LIMITS, ...settings].join(';\n'));
     if (prepared.fault !== undefined) return prepared.fault.fault;
-    return (await session.script(build.statement)).fault?.fault;
+    return (await session.execute(build.statement)).fault?.fault;
   } catch (error) {
     if (error instanceof StatementFault) return error.fault;
     const message = error instanceof SessionLost ? error.message : String(error);

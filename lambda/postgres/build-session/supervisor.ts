@@ -6,8 +6,9 @@ import type { Session } from '../session/session.ts';
 export const LOOPBACK_SETTING = 'migrations.loopback';
 /** Settings that the supervisor's session begins with. */
 export const SUPERVISOR_SETTINGS = { search_path: 'pg_catalog' };
-/** Name of the supervisor's connection to the build session. */
-const BUILD_CONNECTION = `'build'::pg_catalog.text`;
+/** Name of the supervisor's connection to the build session: a word that no author's text contains. */
+const CONNECTION_NAME = 'cdk_postgres_migrations_build';
+const BUILD_CONNECTION = `'${CONNECTION_NAME}'::pg_catalog.text`;
 
 /**
  * The supervisor: a procedure that runs in a session of its own, opens the build session over dblink, and waits for
@@ -26,6 +27,9 @@ const BUILD_CONNECTION = `'build'::pg_catalog.text`;
 export function supervisorDefinition(ledgerSchema: string, dblinkSchema: string): string {
   const s = quoteIdentifier(ledgerSchema);
   const d = quoteIdentifier(dblinkSchema);
+  // Above the line that names the connection is the context in the build session, below it our own.
+  const context = `case when pg_catalog.strpos(said_context, '${CONNECTION_NAME}'::pg_catalog.text) > 0
+    then pg_catalog.regexp_replace(said_context, '(^|\\n)[^\\n]*${CONNECTION_NAME}.*$'::pg_catalog.text, ''::pg_catalog.text) end`;
   const body = `
 declare
   claimed bigint;
@@ -60,7 +64,7 @@ begin
       said_detail = pg_exception_detail, said_hint = pg_exception_hint, said_context = pg_exception_context;
     update ${s}.index_build set attempt_outcome = pg_catalog.jsonb_build_object('kind', 'failed', 'fault',
       pg_catalog.jsonb_build_object('sqlstate', said_sqlstate, 'message', said_message, 'detail', said_detail,
-        'hint', said_hint, 'context', said_context))
+        'hint', said_hint, 'context', ${context}))
      where id = build and attempts = attempt;
     return;
   end;
@@ -77,10 +81,10 @@ begin
     update ${s}.index_build set attempt_outcome = '{"kind": "succeeded"}' where id = build and attempts = attempt;
   exception when query_canceled or others then
     get stacked diagnostics said_sqlstate = returned_sqlstate, said_message = message_text,
-      said_detail = pg_exception_detail, said_hint = pg_exception_hint;
+      said_detail = pg_exception_detail, said_hint = pg_exception_hint, said_context = pg_exception_context;
     update ${s}.index_build set attempt_outcome = pg_catalog.jsonb_build_object('kind', 'failed', 'fault',
       pg_catalog.jsonb_build_object('sqlstate', said_sqlstate, 'message', said_message, 'detail', said_detail,
-        'hint', said_hint))
+        'hint', said_hint, 'context', ${context}))
      where id = build and attempts = attempt;
   end;
   commit;

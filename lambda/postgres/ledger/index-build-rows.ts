@@ -11,6 +11,12 @@ export const faultColumn = v.object({
   detail: v.nullish(v.string()),
   hint: v.nullish(v.string()),
   context: v.nullish(v.string()),
+  query: v.nullish(v.string()),
+  schema: v.nullish(v.string()),
+  table: v.nullish(v.string()),
+  column: v.nullish(v.string()),
+  dataType: v.nullish(v.string()),
+  constraint: v.nullish(v.string()),
 });
 
 const buildRow = v.object({
@@ -127,13 +133,12 @@ export function parseBuild(row: unknown): IndexBuild {
 }
 
 export function toFault(fault: v.InferOutput<typeof faultColumn>): PostgresFault {
-  return {
-    sqlstate: fault.sqlstate,
-    message: fault.message,
-    detail: fault.detail ?? undefined,
-    hint: fault.hint ?? undefined,
-    context: fault.context ?? undefined,
-  };
+  const { sqlstate, message, ...more } = fault;
+  // The supervisor writes what is not there as null, or as an empty text.
+  const said = Object.entries(more).filter(
+    ([, value]) => value !== null && value !== undefined && value !== '',
+  );
+  return { sqlstate, message, ...Object.fromEntries(said) };
 }
 
 /** Gives builds that failed, or were cancelled, their attempts back. */

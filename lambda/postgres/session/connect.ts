@@ -18,6 +18,11 @@ export interface ConnectOptions {
 
 /** One attempt of a connection may take so long. */
 const ATTEMPT_MILLISECONDS = 15_000;
+/**
+ * The first probe of a silent connection. NAT gateways, load balancers and VPC endpoints forget one after 350 s, and
+ * Linux would wait for two hours: a long statement would commit and never be heard of.
+ */
+const FIRST_PROBE_MILLISECONDS = 30_000;
 const FIRST_PAUSE_MILLISECONDS = 100;
 const LONGEST_PAUSE_MILLISECONDS = 2_000;
 
@@ -134,6 +139,7 @@ async function newClient(target: ConnectionTarget, startup: Startup): Promise<Dr
     ...(startup.startupOptions === undefined ? {} : { options: startup.startupOptions }),
     connectionTimeoutMillis: startup.milliseconds,
     keepAlive: true,
+    keepAliveInitialDelayMillis: FIRST_PROBE_MILLISECONDS,
   };
   const proxy = process.env[environment.neonProxy];
   // Each driver is loaded only where it is used: loading both costs a cold start some 30 ms.

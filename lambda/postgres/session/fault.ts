@@ -35,6 +35,12 @@ interface DriverError {
   readonly hint?: unknown;
   readonly where?: unknown;
   readonly position?: unknown;
+  readonly internalQuery?: unknown;
+  readonly schema?: unknown;
+  readonly table?: unknown;
+  readonly column?: unknown;
+  readonly dataType?: unknown;
+  readonly constraint?: unknown;
 }
 
 /** Turns what the driver throws into one of the two: what Postgres said, or a lost session. */
@@ -54,9 +60,35 @@ export function fromDriver(error: unknown): StatementFault | SessionLost {
       detail: text(said.detail),
       hint: text(said.hint),
       context: text(said.where),
+      query: text(said.internalQuery),
+      schema: text(said.schema),
+      table: text(said.table),
+      column: text(said.column),
+      dataType: text(said.dataType),
+      constraint: text(said.constraint),
     },
     position,
   );
+}
+
+/** What a statement says while it runs: `raise notice`, and Postgres's own warnings. */
+export interface Notice {
+  /** `WARNING`, `NOTICE`, …; in the server's language. */
+  readonly severity: string;
+  readonly sqlstate: string;
+  readonly message: string;
+  readonly detail: string | undefined;
+  readonly hint: string | undefined;
+}
+
+export function noticeFrom(said: Partial<DriverError>): Notice {
+  return {
+    severity: text(said.severity) ?? 'NOTICE',
+    sqlstate: text(said.code) ?? '00000',
+    message: text(said.message) ?? '',
+    detail: text(said.detail),
+    hint: text(said.hint),
+  };
 }
 
 function text(value: unknown): string | undefined {

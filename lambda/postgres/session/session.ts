@@ -1,4 +1,4 @@
-import { fromDriver, SessionLost, type StatementFault } from './fault.ts';
+import { fromDriver, type Notice, noticeFrom, SessionLost, type StatementFault } from './fault.ts';
 
 /** What one message of many statements came to. */
 export interface ScriptOutcome {
@@ -12,12 +12,20 @@ export interface ScriptOutcome {
 
 export type TextRow = Readonly<Record<string, string | null>>;
 
+/** Hears a notice as it arrives; `completed` statements of the message were over by then. */
+export type NoticeListener = (notice: Notice, completed: number) => void;
+
 /** One database session, whichever driver carries it. */
 export interface Session {
   /** One statement with bound values. Throws StatementFault or SessionLost. */
   query(text: string, values?: readonly unknown[]): Promise<Record<string, unknown>[]>;
   /** Many statements in one message and one round trip. Throws only SessionLost. */
   script(text: string): Promise<ScriptOutcome>;
+  /**
+   * The same for statements of an author's: nobody reads their rows, so each is dropped as it arrives, and what they
+   * say by RAISE is heard.
+   */
+  execute(text: string, heard?: NoticeListener): Promise<Omit<ScriptOutcome, 'rows'>>;
   /** Sends lines into `copy … from stdin`: the one way of passing a value that no server logs. */
   copyIn(text: string, data: string): Promise<void>;
   /** Says goodbye and closes. Never throws. */
@@ -33,6 +41,7 @@ export interface DriverClient {
   query(submittable: object): unknown;
   end(): Promise<void>;
   on(event: 'error' | 'end', listener: (error: Error) => void): unknown;
+  on(event: 'notice', listener: (notice: object) => void): unknown;
   readonly connection?: { readonly stream?: { destroy(): void } };
 }
 
@@ -50,6 +59,21 @@ export function sessionOver(client: DriverClient): Session {
     lost ??= new Error('connection ended');
   });
 
+  // Messages are sent one at a time, so a notice belongs to the one under way.
+  let underWay: Script | undefined;
+  client.on('notice', (notice) => underWay?.handleNotice(noticeFrom(notice)));
+
+  function sendScript(text: string, options: ScriptOptions): Promise<ScriptOutcome> {
+    return send(
+      () =>
+        new Promise((resolve, reject) => {
+          const script = new Script(text, { ...options, resolve, reject });
+          underWay = script;
+          client.query(script);
+        }),
+    );
+  }
+
   async function send<T>(work: () => Promise<T>): Promise<T> {
     if (lost !== undefined || closed) throw new SessionLost(lost ?? new Error('the session was closed'));
     try {
@@ -61,8 +85,8 @@ export function sessionOver(client: DriverClient): Session {
 
   return {
     query: (text, values = []) => send(async () => (await client.query(text, [...values])).rows),
-    script: (text) =>
-      send(() => new Promise((resolve, reject) => client.query(new Script(text, resolve, reject)))),
+    script: (text) => sendScript(text, { keepsRows: true, heard: undefined }),
+    execute: (text, heard) => sendScript(text, { keepsRows: false, heard }),
     copyIn: (text, data) =>
       send(() => new Promise((resolve, reject) => client.query(new CopyIn(text, data, resolve, reject)))),
     async close() {
@@ -99,6 +123,16 @@ interface RowDescription {
   readonly fields: readonly { readonly name: string }[];
 }
 
+interface ScriptOptions {
+  readonly keepsRows: boolean;
+  readonly heard: NoticeListener | undefined;
+}
+
+interface ScriptEnd {
+  readonly resolve: (outcome: ScriptOutcome) => void;
+  readonly reject: (error: Error) => void;
+}
+
 /**
  * A simple query that counts completed statements. The driver's own query object throws its results away when
  * a statement fails, and with them the knowledge of which one it was.
@@ -107,18 +141,20 @@ class Script {
   #completed = 0;
   #columns: string[] = [];
   #rows: TextRow[][] = [[]];
-  #text: string;
-  #resolve: (outcome: ScriptOutcome) => void;
-  #reject: (error: Error) => void;
+  readonly #text: string;
+  readonly #options: ScriptOptions & ScriptEnd;
 
-  constructor(text: string, resolve: (outcome: ScriptOutcome) => void, reject: (error: Error) => void) {
+  constructor(text: string, options: ScriptOptions & ScriptEnd) {
     this.#text = text;
-    this.#resolve = resolve;
-    this.#reject = reject;
+    this.#options = options;
   }
 
   submit(connection: DriverConnection): undefined {
     connection.query(this.#text);
+  }
+
+  handleNotice(notice: Notice): void {
+    this.#options.heard?.(notice, this.#completed);
   }
 
   handleRowDescription(message: RowDescription): void {
@@ -126,6 +162,7 @@ class Script {
   }
 
   handleDataRow(message: { readonly fields: readonly (string | null)[] }): void {
+    if (!this.#options.keepsRows) return;
     const row: Record<string, string | null> = {};
     for (const [index, column] of this.#columns.entries()) row[column] = message.fields[index] ?? null;
     this.#rows[this.#completed]?.push(row);
@@ -147,13 +184,13 @@ class Script {
   handlePortalSuspended(): void {}
 
   handleReadyForQuery(): void {
-    this.#resolve({ completed: this.#completed, rows: this.#rows, fault: undefined });
+    this.#options.resolve({ completed: this.#completed, rows: this.#rows, fault: undefined });
   }
 
   handleError(error: unknown): void {
     const said = fromDriver(error);
-    if (said instanceof SessionLost) this.#reject(said);
-    else this.#resolve({ completed: this.#completed, rows: this.#rows, fault: said });
+    if (said instanceof SessionLost) this.#options.reject(said);
+    else this.#options.resolve({ completed: this.#completed, rows: this.#rows, fault: said });
   }
 }
 

@@ -1,5 +1,5 @@
 import * as v from 'valibot';
-import type { PostgresFault } from '../../migration/migration-error.ts';
+import { adviceForBuild } from '../../migration/fault-advice.ts';
 import { quoteIdentifier } from '../../postgres/session/quote.ts';
 import type { Session } from '../../postgres/session/session.ts';
 import type { SettleResult } from '../loop-task.ts';
@@ -18,9 +18,12 @@ const failedBuild = v.object({
       message: v.string(),
       detail: v.nullish(v.string()),
       hint: v.nullish(v.string()),
+      context: v.nullish(v.string()),
     }),
   ),
 });
+
+type BuildFault = NonNullable<v.InferOutput<typeof failedBuild>['fault']>;
 
 /** What became of a hand-off, in words for a person: each failed index, its reason, and what to do. */
 export async function settle(session: Session, ledgerSchema: string): Promise<SettleResult> {
@@ -66,18 +69,19 @@ function describe({
     return `${name} (${file}:${line}) is not finished. Next: run again; the loop goes on.`;
   const when =
     attempts === 0 ? 'before it was begun' : `after ${attempts} attempt${attempts === 1 ? '' : 's'}`;
-  return `${name} (${file}:${line}) failed ${when}: ${describeFault(fault)} Next: mend the cause, then run again (or the action retry).`;
+  return `${name} (${file}:${line}) failed ${when}: ${describeFault(fault)} Next: ${adviceFor(fault, file)}`;
 }
 
-function describeFault({
-  sqlstate,
-  message,
-  detail,
-  hint,
-}: Omit<PostgresFault, 'detail' | 'hint'> & {
-  detail?: string | null | undefined;
-  hint?: string | null | undefined;
-}): string {
-  const more = [detail, hint].filter((part) => part !== null && part !== undefined && part !== '');
+function adviceFor(fault: BuildFault, file: string): string {
+  const { sqlstate, message, context } = fault;
+  return (
+    adviceForBuild({ sqlstate, message, context: context ?? undefined }, file) ??
+    'mend the cause, then run again (or the action retry).'
+  );
+}
+
+function describeFault({ sqlstate, message, detail, hint, context }: BuildFault): string {
+  const within = context ? `In: ${context.replaceAll('\n', '; ')}.` : undefined;
+  const more = [detail, hint, within].filter((part) => part !== null && part !== undefined && part !== '');
   return `${message} (SQLSTATE ${sqlstate})${more.length > 0 ? `; ${more.join(' ')}` : '.'}`;
 }

@@ -165,9 +165,10 @@ describe('a file that fails', () => {
         '2_rows.sql:3:3: This statement failed.',
         'Postgres: duplicate key value violates unique constraint "users_pkey" (SQLSTATE 23505)',
         'Detail: Key (id)=(1) already exists.',
+        'Object: table public.users, constraint users_pkey',
         "Statement: insert into users values (1, 'b')",
         'Applied: 1_users by this run; nothing of 2_rows.sql.',
-        'Next: correct 2_rows.sql and run again; the run continues with this step.',
+        'Next: mend the rows that are in the way, in a file before 2_rows.sql, or correct 2_rows.sql; then run again; the run continues with this step.',
       ].join('\n'),
     );
   });

@@ -75,7 +75,7 @@ call fill();`),
         'Postgres: relation "missing" does not exist (SQLSTATE 42P01)',
         'Statement: vacuum missing',
         'Applied: 1_file by this run; nothing of step 2 of 1_file.sql.',
-        'Next: correct 1_file.sql and run again; the run continues with this step.',
+        "Next: see that an earlier file creates it, and that its schema is in the search_path (show search_path; the connection's, the role's, the file's), or write the name with its schema; correct 1_file.sql and run again; the run continues with this step.",
       ].join('\n'),
     );
     expect(await scenario.steps()).toEqual(['1.0 applied']);
@@ -142,8 +142,9 @@ insert into b values (7);`,
         '1_file.sql:2:1: The transaction that begins here failed at its COMMIT, where deferred constraints are checked.',
         'Postgres: insert or update on table "b" violates foreign key constraint "b_a_fkey" (SQLSTATE 23503)',
         'Detail: Key (a)=(7) is not present in table "a".',
+        'Object: table public.b, constraint b_a_fkey',
         'Applied: nothing by this run before it; nothing of 1_file.sql.',
-        'Next: correct 1_file.sql and run again; the run continues with this step.',
+        'Next: mend the rows that are in the way, in a file before 1_file.sql, or correct 1_file.sql; then run again; the run continues with this step.',
       ].join('\n'),
     );
     expect(await scenario.steps()).toEqual([]);

@@ -78,6 +78,7 @@ index  table     outcome   time  turns  session   attempts
 t_x    public.t  failed   N s      2  attached         1
 t_x on public.t (2_i.sql:1) failed after 1 attempt: could not create unique index "t_x" (SQLSTATE 23505)
 Detail: Key (x)=(199) is duplicated.
+Object: table public.t, constraint t_x
 
 Last run: waits for index builds, ended N s ago, by WHO (loop)
 3_p.sql waits: it changes the table t, and t_x is failed.

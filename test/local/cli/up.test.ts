@@ -213,6 +213,7 @@ Next: correct 2_bad.sql and run again; the run continues with this step.
       up.stderr,
     ).toBe(`words_word on public.words (2_indexes.sql:1) failed after 1 attempt: could not create unique index "words_word" (SQLSTATE 23505)
 Detail: Key (word)=(0) is duplicated.
+Object: table public.words, constraint words_word
 Next: mend the cause, then run again: failed builds are tried again.
 `);
     expect(await database.query('select from pg_index where not indisvalid')).toEqual([]);

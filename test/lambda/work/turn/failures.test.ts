@@ -53,7 +53,7 @@ describe('what passes is tried again', () => {
     expect(await scenario.deploy(files)).toEqual({
       outcome: 'failed',
       message:
-        'big_failing on public.big (2_index.sql:1) failed after 3 attempts: made to fail (SQLSTATE 53100); in the test Next: mend the cause, then run again (or the action retry).',
+        'big_failing on public.big (2_index.sql:1) failed after 3 attempts: made to fail (SQLSTATE 53100); in the test In: PL/pgSQL function public.failing(integer) line 4 at RAISE. Next: mend the cause, then run again (or the action retry).',
     });
     expect(await scenario.indexes()).toEqual(['big_pkey']);
     expect(await scenario.deploy(files)).toEqual(valid);

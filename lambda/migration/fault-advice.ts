@@ -1,0 +1,113 @@
+import type { PostgresFault } from './migration-error.ts';
+
+interface Advice {
+  readonly sqlstates: readonly string[];
+  /** Where the SQLSTATE alone says too little. */
+  readonly only?: (fault: PostgresFault) => boolean;
+  readonly next: (file: string) => string;
+}
+
+const ANOTHER_RUN = 'then run again; the run continues with this step.';
+
+/** The first that fits counts. SQLSTATEs with a class's five characters, as Postgres's appendix A has them. */
+const ADVICE: readonly Advice[] = [
+  {
+    // Postgres has one SQLSTATE for two causes. Where the server speaks another language, the first is far commoner.
+    sqlstates: ['55006'],
+    only: ({ message }) => !message.includes('active queries'),
+    next: (file) =>
+      `rows that ${file} has changed in this transaction wait for deferred constraints or triggers: write COMMIT; between the change and this statement, or SET CONSTRAINTS ALL IMMEDIATE; before it; ${ANOTHER_RUN}`,
+  },
+  {
+    sqlstates: ['55006'],
+    next: (file) =>
+      `a query or cursor of this very session is still at work on the table, or a function or trigger changes a table from within: close the cursor, or take the statement out of the function, in ${file}; ${ANOTHER_RUN}`,
+  },
+  {
+    sqlstates: ['42883', '42P01', '42704', '42703', '3F000'],
+    only: ({ context, query }) => context !== undefined || query !== undefined,
+    next: (file) =>
+      `the name is used inside the function that Context names, and its search path does not lead there (since PostgreSQL 17 indexes, REINDEX, CLUSTER and REFRESH MATERIALIZED VIEW run with pg_catalog alone): write the name with its schema in the function, or alter function … set search_path = …, in a file before ${file}; ${ANOTHER_RUN}`,
+  },
+  {
+    sqlstates: ['42P01', '42883', '42704', '3F000'],
+    next: (file) =>
+      `see that an earlier file creates it, and that its schema is in the search_path (show search_path; the connection's, the role's, the file's), or write the name with its schema; correct ${file} and run again; the run continues with this step.`,
+  },
+  {
+    sqlstates: ['42P07', '42710', '42701', '42P06', '42723', '42P04'],
+    next: (file) =>
+      `it is there already: if by hand or by another tool, and as ${file} wants it, say so with the action repair (version and step, as "applied") or baseline; else drop it, or write IF NOT EXISTS; ${ANOTHER_RUN}`,
+  },
+  {
+    sqlstates: ['55P04'],
+    next: (file) =>
+      `a new value of an enum can be used once it is committed: write COMMIT; after ALTER TYPE … ADD VALUE in ${file}, or use the value in a later file; ${ANOTHER_RUN}`,
+  },
+  {
+    sqlstates: ['2D000'],
+    next: (file) => `it commits by itself: put "-- migrate: no-transaction" into ${file}, then run again.`,
+  },
+  {
+    sqlstates: ['25001'],
+    next: (file) =>
+      `it runs outside of a transaction only: put it in a file of its own, with "-- migrate: no-transaction" where the statement is inside a function, in place of ${file}; ${ANOTHER_RUN}`,
+  },
+  {
+    sqlstates: ['23505', '23503', '23502', '23514', '23P01'],
+    next: (file) =>
+      `mend the rows that are in the way, in a file before ${file}, or correct ${file}; ${ANOTHER_RUN}`,
+  },
+  {
+    sqlstates: ['2BP01'],
+    next: (file) =>
+      `other objects need it (Detail names them): drop or change them first in ${file}, or write CASCADE if they may go with it; ${ANOTHER_RUN}`,
+  },
+  {
+    sqlstates: ['42501'],
+    next: (file) =>
+      `let the role of the connection do it (own the object, or be a member of its owner: grant OWNER to ROLE, and set role OWNER in ${file} where it does not inherit); ${ANOTHER_RUN}`,
+  },
+  {
+    sqlstates: ['25006'],
+    next: () =>
+      "the session is read-only: connect to the primary and not to a replica, and take default_transaction_read_only off (alter database … reset default_transaction_read_only, or the role's, or the connection's options); then run again; the run continues with this step.",
+  },
+  {
+    sqlstates: ['57014'],
+    next: (file) =>
+      `the statement was cancelled, by a person or by a statement_timeout of ${file}, of the role or of the database: find out which, raise the limit in the file (set local statement_timeout = …) or make the statement smaller; ${ANOTHER_RUN}`,
+  },
+  {
+    sqlstates: ['53100'],
+    next: () => `give the server more disk, or free some; ${ANOTHER_RUN}`,
+  },
+  {
+    sqlstates: ['53200', '54000', '54001'],
+    next: (file) =>
+      `the statement goes over a limit of the server: make it smaller, or divide it, in ${file}, or raise the limit that Hint names; ${ANOTHER_RUN}`,
+  },
+  {
+    sqlstates: ['58P01', '0A000'],
+    only: ({ message }) => /extension .*(?:is not available|control file)/i.test(message),
+    next: (file) =>
+      `the server has no such extension: install its package there, or allow it (RDS and Cloud SQL have lists), or take it out of ${file}; ${ANOTHER_RUN}`,
+  },
+];
+
+/** What to do about what Postgres said, where its SQLSTATE tells. */
+function knownAdvice(fault: PostgresFault, file: string): string | undefined {
+  return ADVICE.find(
+    ({ sqlstates, only }) => sqlstates.includes(fault.sqlstate) && (only === undefined || only(fault)),
+  )?.next(file);
+}
+
+/** The same for an index build, whose file is not to be corrected because of rows, a full disk or a cancel. */
+export function adviceForBuild(fault: PostgresFault, file: string): string | undefined {
+  return /^(?:23|53|57)/.test(fault.sqlstate) ? undefined : knownAdvice(fault, file);
+}
+
+/** What to do about a statement of a file that Postgres refused. */
+export function adviceFor(fault: PostgresFault, file: string): string {
+  return knownAdvice(fault, file) ?? `correct ${file} and run again; the run continues with this step.`;
+}
