@@ -9,7 +9,7 @@ export type SizeQuestion = Omit<SizeCheck, 'rule' | 'verdict'>;
 
 /** What a report leaves to the deploy, which knows the table's size; undefined where the size does not matter. */
 export function sizeQuestion(
-  { what, instead, relation, blocks, alone }: Report,
+  { index, what, instead, relation, blocks, alone }: Report,
   { context, rule }: { readonly context: StatementContext; readonly rule: Rule },
 ): SizeQuestion | undefined {
   if (rule.bySize !== true) return undefined;
@@ -26,5 +26,22 @@ export function sizeQuestion(
     what,
     instead,
     ...(only && { alone: true }),
+    ...subjectOf(context, index),
   };
+}
+
+/** What the database itself can say of the subcommand that a report is about. */
+function subjectOf(
+  { alteration, statement }: StatementContext,
+  index: number | undefined,
+): Pick<SizeCheck, 'unlessColumn' | 'retype'> {
+  const at = (index ?? statement.index) - statement.index;
+  const command = alteration?.commands.find(({ start, text }) => start <= at && at < start + text.length);
+  if (command === undefined) return {};
+  const { subtype = 'AT_AddColumn', missing_ok, def, name = '' } = command.tree;
+  if (subtype === 'AT_AlterColumnType') return { retype: { column: name, command: command.text } };
+  const column = as('ColumnDef', def)?.colname;
+  return subtype === 'AT_AddColumn' && missing_ok === true && column !== undefined
+    ? { unlessColumn: column }
+    : {};
 }

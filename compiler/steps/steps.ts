@@ -1,4 +1,5 @@
 import type { Statement, Step, TransactionOptions } from '../../lambda/migration/migration.ts';
+import type { RelationName } from '../../lambda/migration/relation-name.ts';
 import { fingerprint } from '../syntax/fingerprint.ts';
 import type { ParsedStatement } from '../syntax/parse-file.ts';
 import { as, kindOf } from '../syntax/syntax-tree.ts';
@@ -67,7 +68,21 @@ function finish(draft: StepDraft, base: StepBase, kinship: Kinship): Step {
 
 function toStatement({ tree, text, position }: ParsedStatement, kinship: Kinship): Statement {
   const touches = touchesOf(tree, kinship);
-  return { text, position, kind: kindOf(tree), touches, alters: altersOf(tree, touches) };
+  const unlessExists = indexThatMayExist(tree);
+  return {
+    text,
+    position,
+    kind: kindOf(tree),
+    touches,
+    alters: altersOf(tree, touches),
+    ...(unlessExists && { unlessExists }),
+  };
+}
+
+function indexThatMayExist(tree: ParsedStatement['tree']): RelationName | undefined {
+  const index = as('IndexStmt', tree);
+  if (index?.if_not_exists !== true || index.idxname === undefined) return undefined;
+  return { schema: index.relation?.schemaname, name: index.idxname };
 }
 
 function discardsSettings(tree: ParsedStatement['tree']): boolean {

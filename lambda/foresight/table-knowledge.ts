@@ -98,6 +98,15 @@ export class TableKnowledge {
     return this.of({ schema: table.schema, name: index }, settings)?.kind === 'present';
   }
 
+  /** The index that CREATE INDEX IF NOT EXISTS of a step would make, where it exists. */
+  existingIndex(
+    { unlessExists }: Statement,
+    settings: readonly string[],
+  ): { readonly valid: boolean } | undefined {
+    const facts = unlessExists === undefined ? undefined : this.of(unlessExists, settings);
+    return facts?.kind === 'present' ? facts.index : undefined;
+  }
+
   /** The run created it, so that nobody else can be using it. CREATE TABLE IF NOT EXISTS proves nothing. */
   isNew(relation: RelationName): boolean {
     const created = this.#created.get(relation.name) ?? [];
@@ -176,7 +185,10 @@ function bySettings(
 
 function relationsForRoutes(step: Step): RelationName[] {
   if (step.kind === 'index-operation') return [...relationsOf(step.operation), ...newNames(step.operation)];
-  return plainIndexes(step).flatMap((statement) => statement.touches.changes);
+  return plainIndexes(step).flatMap(({ touches, unlessExists }) => [
+    ...touches.changes,
+    ...(unlessExists === undefined ? [] : [unlessExists]),
+  ]);
 }
 
 function relationsJudged(step: Step): RelationName[] {

@@ -26,6 +26,10 @@ export interface SizeCheck extends CheckBase {
   readonly what: string;
   /** The linter's SQL, to be written instead. */
   readonly instead: string;
+  /** ADD COLUMN IF NOT EXISTS: nothing is done where the table has the column. */
+  readonly unlessColumn?: string;
+  /** `alter column x type text`: only the column's own type tells whether anything is written anew. */
+  readonly retype?: { readonly column: string; readonly command: string };
 }
 
 /** Work that takes the longer the larger the table is. */

@@ -70,6 +70,8 @@ export interface Statement {
    * a name without a schema may mean another relation from then on, in the same step. Absent: as `everything`.
    */
   readonly alters?: 'everything' | 'names' | readonly RelationName[];
+  /** CREATE INDEX IF NOT EXISTS: Postgres passes over the statement where a relation of this name exists. */
+  readonly unlessExists?: RelationName;
   /** What the linter leaves to the deploy. */
   readonly checks?: readonly DeployCheck[];
 }

@@ -20,6 +20,8 @@ export interface PresentTable {
   readonly schema: string;
   readonly table: string;
   readonly partitioned: boolean;
+  /** Where the name that was asked about is that of an index on the table. */
+  readonly index?: { readonly valid: boolean };
   /** With the tables that inherit from it, where there are some; partitions are no such tables. */
   readonly withChildren?: Pick<PresentTable, 'rows' | 'bytes'>;
   /** Among its partitions, or the tables that inherit from it, is a foreign table. */

@@ -41,6 +41,7 @@ const foundTables = v.array(
     table: v.string(),
     kind: v.string(),
     bytes: v.number(),
+    index: v.nullable(v.object({ valid: v.boolean() })),
     populated: v.boolean(),
     hidden: v.boolean(),
     foreign: v.boolean(),
@@ -67,6 +68,8 @@ async function findTables(
                 'ordinal', asked.ordinal - 1, 'schema', n.nspname, 'table', t.relname, 'kind', t.relkind,
                 -- As ANALYZE last saw it: pg_table_size() would wait for a lock on the table.
                 'bytes', greatest(t.relpages, 0) * pg_catalog.current_setting('block_size')::bigint,
+                'index', case when i.indexrelid is not null
+                              then pg_catalog.json_build_object('valid', i.indisvalid and i.indisready and i.indislive) end,
                 'populated', t.relispopulated,
                 'hidden', pg_catalog.row_security_active(t.oid),
                 'foreign', coalesce(below.has_foreign, false),
@@ -94,13 +97,14 @@ async function findTables(
   if (fault !== undefined) return fault;
   const rows = v.parse(foundTables, JSON.parse(row?.found ?? '[]'));
   return new Map(
-    rows.map(({ ordinal, schema, table, kind, bytes, populated, hidden, foreign, below }) => [
+    rows.map(({ ordinal, schema, table, kind, index, bytes, populated, hidden, foreign, below }) => [
       ordinal,
       {
         kind: 'present',
         schema,
         table,
         partitioned: kind === 'p',
+        ...(index && { index }),
         hasForeignParts: foreign,
         bytes,
         below: below ?? undefined,
@@ -218,6 +222,21 @@ function countOf(tables: readonly string[], limit: number): string {
   if (tables.length === 0) return '0';
   const rows = tables.map((table) => `select 1 from ${table}`).join(' union all ');
   return `(select pg_catalog.count(*) from (${rows} limit ${limit + 1}) as counted)`;
+}
+
+export async function hasColumn(
+  session: Session,
+  { schema, name }: { readonly schema: string; readonly name: string },
+  column: string,
+): Promise<boolean> {
+  const rows = await session.query(
+    `select from pg_catalog.pg_attribute a
+       join pg_catalog.pg_class c on c.oid = a.attrelid
+       join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+      where n.nspname = $1 and c.relname = $2 and a.attname = $3 and a.attnum > 0 and not a.attisdropped`,
+    [schema, name, column],
+  );
+  return rows.length > 0;
 }
 
 /** Which of the names are taken by a relation in the schema, whatever its kind. */

@@ -341,3 +341,228 @@ create foreign table f (x int) server files options (program 'echo 1'); alter fo
     expect((await scenario.run(files)).outcome).toBe('done');
   });
 });
+
+/** 300 rows are many here, and no time at all is what others may be kept waiting. */
+const people = (columns: string, values: string, more = '') =>
+  `create table people (${columns}); insert into people select ${values} from generate_series(1, 300) g; ${more}`;
+
+interface Retyped {
+  readonly it: string;
+  readonly tables: string;
+  readonly statement: string;
+  readonly answer: 'accepted' | 'refused';
+}
+
+/** Whether a change of type writes the table anew is Postgres's own decision. */
+const retyped: readonly Retyped[] = [
+  {
+    it: 'varchar made longer',
+    tables: people('name varchar(50)', "'n' || g"),
+    statement: 'alter table people alter column name type varchar(100);',
+    answer: 'accepted',
+  },
+  {
+    it: 'varchar made longer under an index and a unique key',
+    tables: people('name varchar(50) unique', "'n' || g", 'create index on people (lower(name));'),
+    statement: 'alter table people alter column name type varchar(100);',
+    answer: 'refused',
+  },
+  {
+    it: 'varchar made longer under a unique key',
+    tables: people(
+      'name varchar(50) unique',
+      "'n' || g",
+      'create index on people (name) where name is not null;',
+    ),
+    statement: 'alter table people alter column name type varchar(100);',
+    answer: 'refused',
+  },
+  {
+    it: 'varchar made longer under plain indexes',
+    tables: people('name varchar(50) unique', "'n' || g", 'create index on people (name);'),
+    statement: 'alter table people alter column name type varchar(100);',
+    answer: 'accepted',
+  },
+  {
+    it: 'varchar made longer under a check, which is checked again',
+    tables: people('name varchar(50) check (name <> $$$$)', "'n' || g"),
+    statement: 'alter table people alter column name type varchar(100);',
+    answer: 'refused',
+  },
+  {
+    it: 'varchar made shorter',
+    tables: people('name varchar(50)', "'n' || g"),
+    statement: 'alter table people alter column name type varchar(40);',
+    answer: 'refused',
+  },
+  {
+    it: 'varchar made text, two columns at once',
+    tables: people('name varchar(50), nick varchar', "'n' || g, 'n'"),
+    statement: 'alter table people alter column name type text, alter column nick type text;',
+    answer: 'accepted',
+  },
+  {
+    it: 'a number of more digits',
+    tables: people('price numeric(10, 2)', 'g'),
+    statement: 'alter table people alter column price type numeric(12, 2);',
+    answer: 'accepted',
+  },
+  {
+    it: 'a number of more decimals',
+    tables: people('price numeric(10, 2)', 'g'),
+    statement: 'alter table people alter column price type numeric(12, 3);',
+    answer: 'refused',
+  },
+  {
+    it: 'int made bigint',
+    tables: people('id int', 'g'),
+    statement: 'alter table people alter column id type bigint;',
+    answer: 'refused',
+  },
+  {
+    it: 'timestamp made timestamptz, under the time zone UTC',
+    tables: people('at timestamp', 'now()'),
+    statement: "set time zone 'UTC'; alter table people alter column at type timestamptz;",
+    answer: 'accepted',
+  },
+  {
+    it: 'timestamp made timestamptz, under another',
+    tables: people('at timestamp', 'now()'),
+    statement: "set time zone 'Asia/Tokyo';\ncommit;\nalter table people alter column at type timestamptz;",
+    answer: 'refused',
+  },
+  {
+    it: 'a domain without a check, and back',
+    tables: `create domain label as text; ${people('name text, nick label', "'n', 'n'")}`,
+    statement: 'alter table people alter column name type label, alter column nick type text;',
+    answer: 'accepted',
+  },
+  {
+    it: 'a domain with a check',
+    tables: `create domain label as text check (value <> ''); ${people('name text', "'n'")}`,
+    statement: 'alter table people alter column name type label;',
+    answer: 'refused',
+  },
+  {
+    it: 'USING that changes nothing, with the column qualified',
+    tables: people('name varchar(50)', "'n' || g"),
+    statement: 'alter table people alter column name type text using people.name::text;',
+    answer: 'accepted',
+  },
+  {
+    it: 'USING that computes',
+    tables: people('name varchar(50)', "'n' || g"),
+    statement: 'alter table people alter column name type text using upper(name);',
+    answer: 'refused',
+  },
+  {
+    it: 'a type of one’s own over another',
+    tables: `create type mood as enum ('glad', 'sad'); ${people('mood mood', "'glad'")}`,
+    statement: 'alter table people alter column mood type text;',
+    answer: 'refused',
+  },
+  {
+    it: 'a new column that exists',
+    tables: people('id int, token uuid', 'g, null'),
+    statement: 'alter table people add column if not exists token uuid default gen_random_uuid();',
+    answer: 'accepted',
+  },
+  {
+    it: 'a new column that does not',
+    tables: people('id int', 'g'),
+    statement: 'alter table people add column if not exists token uuid default gen_random_uuid();',
+    answer: 'refused',
+  },
+  {
+    it: 'a new column that exists until the same run drops it',
+    tables: people('id int, token uuid', 'g, null'),
+    statement:
+      'alter table people drop column token; alter table people add column if not exists token uuid default gen_random_uuid();',
+    answer: 'refused',
+  },
+  {
+    it: 'a new unique column that exists',
+    tables: people('id int, token uuid', 'g, null'),
+    statement: 'alter table people add column if not exists token uuid unique references people (token);',
+    answer: 'accepted',
+  },
+  {
+    it: 'an index that exists',
+    tables: people('id int', 'g', 'create index people_id on people (id);'),
+    statement:
+      'create table if not exists people (id int); create index if not exists people_id on people (id);',
+    answer: 'accepted',
+  },
+  {
+    it: 'a unique index that exists, and is another, over duplicates',
+    tables: people('id int', '1', 'create index people_id on people (id);'),
+    statement: 'create unique index if not exists people_id on people (id);',
+    answer: 'accepted',
+  },
+  {
+    it: 'an index that does not exist',
+    tables: people('id int', 'g'),
+    statement: 'create index if not exists people_id on people (id);',
+    answer: 'refused',
+  },
+  {
+    it: 'an index that exists until the same run drops it',
+    tables: people('id int', 'g', 'create index people_id on people (id);'),
+    statement: 'drop index people_id; create index if not exists people_id on people (id);',
+    answer: 'refused',
+  },
+  {
+    it: 'an index of that name in another schema',
+    tables: `create schema app; ${people('id int', 'g')} create table app.t (id int); create index people_id on app.t (id);`,
+    statement: 'create index if not exists people_id on people (id);',
+    answer: 'refused',
+  },
+];
+
+describe('what a statement would really do', () => {
+  it.each(retyped)('$it: $answer', async ({ tables, statement, answer }) => {
+    await scenario.database.query(tables);
+    const files = { '1_test.sql': statement };
+    if (answer === 'accepted') expect((await scenario.run(files)).outcome).toBe('done');
+    else expect((await scenario.failure(files)).code).toMatch(/^(lint-refused|plain-create-index)$/);
+  });
+
+  it('is found out without the right to make temporary tables, in the ledger’s schema', async () => {
+    await scenario.database.query(people('name varchar(50)', "'n' || g"));
+    await scenario.run({});
+    const { name, owner } = scenario.database;
+    await scenario.database.adminQuery(
+      `alter database ${name} owner to postgres; revoke all on database ${name} from public; grant connect on database ${name} to ${owner}`,
+    );
+    const files = { '1_type.sql': 'alter table people alter column name type text;' };
+    expect((await scenario.run(files)).outcome).toBe('done');
+  });
+
+  it('and where it can’t be found out, the statement is refused and the finding says why', async () => {
+    await scenario.database.query(people('name varchar(50)', "'n' || g"));
+    const { owner } = scenario.database;
+    await scenario.database.adminQuery(
+      `create function closed() returns event_trigger language plpgsql as $$ begin if session_user = '${owner}' then raise 'closed'; end if; end $$;
+create event trigger closed on ddl_command_start when tag in ('CREATE TABLE', 'ALTER TABLE') execute function closed()`,
+    );
+    const files = { '1_type.sql': 'alter table people alter column name type text;' };
+    const plan = await scenario.plan(files);
+    expect(plan.findings[0]?.what).toContain("Postgres can't be asked now: closed, SQLSTATE P0001.");
+  });
+
+  it('an INVALID index that CREATE INDEX IF NOT EXISTS would pass over stops the run, and plan says so', async () => {
+    await scenario.database.query(people('id int', 'g / 2'));
+    await scenario.database
+      .query('create unique index concurrently people_id on people (id)')
+      .catch(() => undefined);
+    const files = { '1_index.sql': 'create unique index if not exists people_id on people (id);' };
+    const error = await scenario.failure(files);
+    expect(error.message.split('\n')).toEqual([
+      '1_index.sql:1:1: the index people_id exists and is INVALID, as a build that was cut off leaves it: CREATE INDEX IF NOT EXISTS would pass over it, and no query would use it.',
+      'Statement: create unique index if not exists people_id on people (id)',
+      'Applied: nothing by this run.',
+      'Next: write CREATE INDEX CONCURRENTLY, which drops what is INVALID and builds it; or drop it by hand, if nobody is building it: drop index concurrently "people_id"; then run again.',
+    ]);
+    expect((await scenario.plan(files)).refused).toBe(error.message);
+  });
+});
