@@ -186,7 +186,11 @@ export class IndexBuildLoop extends Construct {
 
   private settle(props: IndexBuildLoopProps): sfn.TaskStateBase {
     const settle = this.task(props, 'Settle', {
-      asks: { task: 'settle', 'execution.$': '$$.Execution.Name' },
+      asks: {
+        task: 'settle',
+        'execution.$': '$$.Execution.Name',
+        'startedAt.$': '$$.Execution.StartTime',
+      },
       resultSelector: { 'outcome.$': '$.outcome', 'message.$': '$.message' },
       resultPath: '$.settled',
     });

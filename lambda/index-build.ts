@@ -18,7 +18,18 @@ const loopTask = v.variant('task', [
     turn: v.number(),
   }),
   v.object({ task: v.literal('resume') }),
-  v.object({ task: v.literal('settle'), execution: v.string() }),
+  v.object({
+    task: v.literal('settle'),
+    execution: v.string(),
+    // An execution that began before a deploy goes on as the machine was then.
+    startedAt: v.optional(
+      v.pipe(
+        v.string(),
+        v.isoTimestamp(),
+        v.transform((text) => new Date(text)),
+      ),
+    ),
+  }),
 ]);
 
 interface LambdaContext {
@@ -73,7 +84,7 @@ async function perform(
       return resume(request, (end) => reportRunEnd(cause, end));
     }
     case 'settle':
-      return withSession(target, (session) => settle(session, options.ledgerSchema));
+      return withSession(target, (session) => settle(session, options.ledgerSchema, task.startedAt));
     default:
       return task satisfies never;
   }

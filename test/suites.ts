@@ -8,7 +8,34 @@ import { dirname, join } from 'node:path';
  * - `exhaustive`: tables of many cases over what a story shows once, and tests of the tests' own parts.
  * `npm run test:unit` runs the first, `npm test` the first two, `npm run test:all` everything.
  */
-const EXHAUSTIVE: readonly string[] = [];
+const EXHAUSTIVE: readonly string[] = [
+  // What Postgres does with each kind of statement: a story per kind of step is in lambda/run.
+  'test/compiler/locks/lock-modes-in-postgres.test.ts',
+  'test/compiler/locks/lock-works-in-postgres.test.ts',
+  'test/compiler/locks/locks-in-postgres.test.ts',
+  'test/compiler/steps/placement-in-postgres.test.ts',
+  'test/compiler/syntax/index-name-in-postgres.test.ts',
+  'test/compiler/steps/loading.test.ts',
+  // A deploy beside traffic, statement by statement: lambda/run/locks.test.ts has the story.
+  'test/lambda/run/locks-beside-traffic.test.ts',
+  // Life cycles beyond create, update and the hook.
+  'test/lambda/lifecycle/from-red-to-green.test.ts',
+  'test/lambda/lifecycle/secret.test.ts',
+  'test/lambda/lifecycle/tracing.test.ts',
+  'test/lambda/work/turn/days-in-simulated-time.test.ts',
+  // Ways to connect beyond the plain one.
+  'test/lambda/postgres/session/pooler.test.ts',
+  'test/lambda/postgres/session/tls.test.ts',
+  // The template, by tools that judge it.
+  'test/infra/nag.test.ts',
+  'test/infra/template-quality.test.ts',
+  // The tests' own parts.
+  'test/local/faults/chaos.test.ts',
+  'test/local/postgres/embedded-postgres.test.ts',
+  'test/local/step-functions/state-machine-runner.test.ts',
+  'test/local/wire/neon-proxy.test.ts',
+  'test/local/wire/tcp-proxy.test.ts',
+];
 
 /** Signs of a server, a synthesis, a bundle or another process. */
 const NEEDS_MORE = /\binject\(|from '(?:aws-cdk-lib|esbuild|node:child_process|node:worker_threads)/;

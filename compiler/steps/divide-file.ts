@@ -5,10 +5,12 @@ import type { ParsedFile, ParsedStatement } from '../syntax/parse-file.ts';
 import { type Finding, problemAt } from '../syntax/problem.ts';
 import { as } from '../syntax/syntax-tree.ts';
 import type { FolderFacts } from '../touches/folder-facts.ts';
+import { changesStrings } from '../touches/session-settings.ts';
 import {
   insideTransaction,
   lateSetTransaction,
   nestedBegin,
+  otherStrings,
   preparedTransaction,
   refusedClientCopy,
   rollback,
@@ -52,6 +54,7 @@ class Division {
   }
 
   add(statement: ParsedStatement, placement: Placement): void {
+    if (changesStrings(statement.tree)) throw this.#refuse(otherStrings(statement));
     if (isClientCopy(statement)) throw this.#refuse(refusedClientCopy(statement));
     switch (placement.kind) {
       case 'control':

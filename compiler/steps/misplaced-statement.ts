@@ -43,6 +43,15 @@ export function rollback({ index }: ParsedStatement): Finding {
   };
 }
 
+export function otherStrings({ index }: ParsedStatement): Finding {
+  return {
+    index,
+    sentence:
+      'With standard_conforming_strings off a backslash in a string means something else on the server than here, where the file is divided.',
+    advice: "Remove it, and write E'…' around the strings that need it.",
+  };
+}
+
 export function lateSetTransaction({ index }: ParsedStatement): Finding {
   return {
     index,

@@ -6,7 +6,7 @@ import { as, kindOf } from '../syntax/syntax-tree.ts';
 import { altersOf } from '../touches/alters.ts';
 import type { FolderFacts } from '../touches/folder-facts.ts';
 import type { Kinship } from '../touches/kinship.ts';
-import { isSetting, leavesSettings } from '../touches/session-settings.ts';
+import { changesSettings, isSetting, leavesSettings, withSetting } from '../touches/session-settings.ts';
 import { touchesOf } from '../touches/touches.ts';
 import { indexOperationOf } from './index-operation.ts';
 import { recoveryOf } from './recovery.ts';
@@ -22,18 +22,18 @@ export type StepDraft =
 
 /** Numbers the steps of a file and gives each the settings that those before it left behind. */
 export function finishSteps(drafts: readonly StepDraft[], { kinship }: FolderFacts): readonly Step[] {
-  const settings: string[] = [];
+  let settings: readonly ParsedStatement[] = [];
   return drafts.map((draft, number) => {
     const statements = draft.kind === 'transaction' ? draft.statements : [draft.statement];
     const options = draft.kind === 'transaction' ? draft.transaction : {};
     const base = {
       number,
       fingerprint: fingerprint([{ kind: draft.kind, options }, ...statements.map(({ tree }) => tree)]),
-      settings: [...settings],
+      settings: settings.map(({ text }) => text),
       leavesSettings: statements.some(({ tree }) => leavesSettings(tree)),
     };
-    if (statements.some(({ tree }) => discardsSettings(tree))) settings.length = 0;
-    settings.push(...settingsLeftBy(statements));
+    if (statements.some(({ tree }) => discardsSettings(tree))) settings = [];
+    settings = settingsLeftBy(statements).reduce(withSetting, settings);
     return finish(draft, base, kinship);
   });
 }
@@ -75,6 +75,7 @@ function toStatement({ tree, text, position }: ParsedStatement, kinship: Kinship
     kind: kindOf(tree),
     touches,
     alters: altersOf(tree, touches),
+    ...(changesSettings(tree) && { changesSettings: true as const }),
     ...(unlessExists && { unlessExists }),
   };
 }
@@ -90,11 +91,12 @@ function discardsSettings(tree: ParsedStatement['tree']): boolean {
 }
 
 /** ROLLBACK TO takes back the settings since its savepoint. */
-function settingsLeftBy(statements: readonly ParsedStatement[]): readonly string[] {
-  let settings: string[] = [];
+function settingsLeftBy(statements: readonly ParsedStatement[]): readonly ParsedStatement[] {
+  let settings: ParsedStatement[] = [];
   const savepoints: { readonly name: string; readonly settings: number }[] = [];
-  for (const { tree, text } of statements) {
-    if (isSetting(tree)) settings.push(text);
+  for (const statement of statements) {
+    const { tree } = statement;
+    if (isSetting(tree)) settings.push(statement);
     const control = as('TransactionStmt', tree);
     const name = control?.savepoint_name ?? '';
     if (control?.kind === 'TRANS_STMT_SAVEPOINT') savepoints.push({ name, settings: settings.length });

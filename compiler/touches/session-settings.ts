@@ -1,4 +1,5 @@
-import type { FuncCall, SelectStmt } from 'libpg-query';
+import type { A_Const, FuncCall, SelectStmt } from 'libpg-query';
+import type { ParsedStatement } from '../syntax/parse-file.ts';
 import { as, kindOf, type Node, strings, walk } from '../syntax/syntax-tree.ts';
 
 /** A SET, RESET or `select set_config(…, false)` that a later step must have too; not SET LOCAL. */
@@ -18,9 +19,15 @@ function setsOnly(select: SelectStmt): boolean {
   const { targetList = [], limitOption: _limit, op, ...rest } = select;
   if (op !== 'SETOP_NONE' || Object.keys(rest).length > 0 || targetList.length === 0) return false;
   return targetList.every((target) => {
-    const call = as('FuncCall', as('ResTarget', target)?.val);
+    const call = calledBy(as('ResTarget', target)?.val);
     return call !== undefined && isSetConfig(call) && isLocal(call) === false;
   });
+}
+
+/** The call of `f(…)` or `f(…)::text`. */
+function calledBy(node: Node | undefined): FuncCall | undefined {
+  const cast = as('TypeCast', node);
+  return cast === undefined ? as('FuncCall', node) : calledBy(cast.arg);
 }
 
 function isSetConfig({ funcname }: FuncCall): boolean {
@@ -29,8 +36,86 @@ function isSetConfig({ funcname }: FuncCall): boolean {
 
 /** set_config's third argument, where it is a constant. */
 function isLocal({ args }: FuncCall): boolean | undefined {
-  const value = as('A_Const', args?.[2]);
-  return value?.boolval === undefined ? undefined : (value.boolval.boolval ?? false);
+  const value = constantOf(args?.[2]);
+  if (value?.boolval !== undefined) return value.boolval.boolval ?? false;
+  const word = value?.sval?.sval?.trim().toLowerCase();
+  if (word === undefined || word === '') return undefined;
+  return BOOLEAN_WORDS.find(([, words]) => words.some((each) => each === word))?.[0];
+}
+
+/** What PostgreSQL reads as a boolean, beginnings of the words included. */
+const BOOLEAN_WORDS = [
+  [false, ['f', 'fa', 'fal', 'fals', 'false', 'n', 'no', 'of', 'off', '0']],
+  [true, ['t', 'tr', 'tru', 'true', 'y', 'ye', 'yes', 'on', '1']],
+] as const;
+
+/** A constant, with or without a cast. */
+function constantOf(node: Node | undefined): A_Const | undefined {
+  const cast = as('TypeCast', node);
+  return cast === undefined ? as('A_Const', node) : constantOf(cast.arg);
+}
+
+/**
+ * What is left of the settings so far after this one. RESET ALL takes back all but roles, and leaves nothing to be
+ * sent: where it is sent again, the session is a new one, and has settings of ours that are not the file's to take back.
+ */
+export function withSetting(
+  settings: readonly ParsedStatement[],
+  setting: ParsedStatement,
+): readonly ParsedStatement[] {
+  return as('VariableSetStmt', setting.tree)?.kind === 'VAR_RESET_ALL'
+    ? settings.filter(({ tree }) => namesRole(tree))
+    : [...settings, setting];
+}
+
+/** Settings that RESET ALL leaves alone. */
+const ROLES: ReadonlySet<string> = new Set(['role', 'session_authorization']);
+
+function namesRole(tree: Node): boolean {
+  const set = as('VariableSetStmt', tree);
+  if (set !== undefined) return ROLES.has(set.name ?? '');
+  return settingsNamed(tree).some((name) => name === undefined || ROLES.has(name));
+}
+
+/** Whether strings would mean something else on the server from then on than they did at synth. */
+export function changesStrings(tree: Node): boolean {
+  const set = as('VariableSetStmt', tree);
+  if (set !== undefined) return isStrings(set.name) && set.kind === 'VAR_SET_VALUE' && !isTrue(set.args?.[0]);
+  let changes = false;
+  walk(tree, (object) => {
+    const call = 'funcname' in object ? (object as FuncCall) : undefined;
+    const named =
+      call !== undefined && isSetConfig(call) && isStrings(constantOf(call.args?.[0])?.sval?.sval);
+    changes ||= named && !isTrue(call?.args?.[1]);
+    return !changes;
+  });
+  return changes;
+}
+
+function isStrings(name: string | undefined): boolean {
+  return name?.toLowerCase() === 'standard_conforming_strings';
+}
+
+function isTrue(node: Node | undefined): boolean {
+  const value = constantOf(node);
+  if (value?.boolval !== undefined) return value.boolval.boolval ?? false;
+  if (value?.ival !== undefined) return value.ival.ival === 1;
+  const word = value?.sval?.sval?.trim().toLowerCase() ?? '';
+  return word !== 'o' && BOOLEAN_WORDS[1][1].some((each) => each === word);
+}
+
+/** Names of the settings that a SET, or the calls of set_config in a SELECT, change; undefined for one that is computed. */
+export function settingsNamed(tree: Node): (string | undefined)[] {
+  const set = as('VariableSetStmt', tree);
+  if (set !== undefined) return [set.name?.toLowerCase()];
+  const names: (string | undefined)[] = [];
+  walk(tree, (object) => {
+    const call = 'funcname' in object ? (object as FuncCall) : undefined;
+    if (call !== undefined && isSetConfig(call))
+      names.push(constantOf(call.args?.[0])?.sval?.sval?.toLowerCase());
+    return true;
+  });
+  return names;
 }
 
 /** Statements that do more than their text shows, or that leave a setting by their nature. */
@@ -95,4 +180,31 @@ export function leavesSettings(tree: Node): boolean {
 function callMayLast(call: FuncCall): boolean {
   if (isSetConfig(call)) return isLocal(call) !== true;
   return !HARMLESS.has(strings(call.funcname).at(-1) ?? '');
+}
+
+/** Kinds that nobody can see into, or whose matter it is to change settings. */
+const CHANGING: ReadonlySet<string> = new Set([
+  'CallStmt',
+  'DiscardStmt',
+  'DoStmt',
+  'ExecuteStmt',
+  'VariableSetStmt',
+]);
+
+/**
+ * Whether settings may differ once it ran, be it for the rest of its transaction only: the limits of the migrator are
+ * then said again. Functions in statements that write rows are trusted with the limits, since there may be thousands.
+ */
+export function changesSettings(tree: Node): boolean {
+  const kind = kindOf(tree);
+  if (kind === 'VariableSetStmt') return !isTransactionScoped(as('VariableSetStmt', tree)?.name);
+  if (CHANGING.has(kind)) return true;
+  let changes = false;
+  walk(tree, (object) => {
+    const call = 'funcname' in object ? (object as FuncCall) : undefined;
+    const unknown = kind === 'SelectStmt' && !HARMLESS.has(strings(call?.funcname).at(-1) ?? '');
+    changes ||= call !== undefined && (isSetConfig(call) || unknown);
+    return !changes;
+  });
+  return changes;
 }

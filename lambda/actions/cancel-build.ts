@@ -9,9 +9,11 @@ import { markCancelled } from '../postgres/ledger/build-cancellation.ts';
 import { type BuildRow, readAllBuilds, requeueBuilds } from '../postgres/ledger/index-build-rows.ts';
 import { must } from '../postgres/ledger/ledger-write.ts';
 import { releaseTableLock, tryTableLock } from '../postgres/ledger/run-lock.ts';
+import { asLoginRole } from '../postgres/session/as-login-role.ts';
+import { quoteLiteral } from '../postgres/session/quote.ts';
 import type { Session } from '../postgres/session/session.ts';
-import { dropLeftOvers } from '../work/turn/drop-left-overs.ts';
-import { by, changingAction } from './define-action.ts';
+import { type Dropped, dropLeftOvers } from '../work/turn/drop-left-overs.ts';
+import { type ActionContext, by, changingAction } from './define-action.ts';
 import { describe, namesOf, noSuchBuild } from './retry-builds.ts';
 
 /** What is left can't be dropped while another transaction holds the table. */
@@ -22,7 +24,7 @@ export const cancel = changingAction({
   schema: v.strictObject({ action: v.literal('cancel'), index: v.string(), by }),
   examples: [['{"action": "cancel", "index": "name"}', 'stop a running build cleanly']],
   done: 'cancelled',
-  perform: (session, { index }, { ledgerSchema }) => cancelBuild(session, ledgerSchema, index),
+  perform: (session, { index }, context) => cancelBuild(session, index, context),
 });
 
 /**
@@ -32,8 +34,8 @@ export const cancel = changingAction({
  */
 async function cancelBuild(
   session: Session,
-  ledgerSchema: string,
   index: string,
+  { ledgerSchema, sessionSettings: own }: ActionContext,
 ): Promise<{ readonly cancelled: string }> {
   const builds = await readAllBuilds(session, ledgerSchema);
   const named = builds.filter((row) => namesOf(row).includes(index));
@@ -47,7 +49,7 @@ async function cancelBuild(
       if (Date.now() > until) throw await stubborn(session, each);
       await sleep(200);
     }
-    await clearUp(session, each, until);
+    await clearUp(session, each, { until, own });
   }
   return { cancelled: describe(build) };
 }
@@ -60,23 +62,29 @@ function isOpen({ state }: BuildRow): boolean {
 async function stillRuns(session: Session, build: BuildRow): Promise<boolean> {
   // The supervisor ends by itself once its build has, and writes down how.
   const [, builder] = builderNames(build);
-  const rows = await session.query(
-    `select pg_catalog.pg_cancel_backend(pid) from pg_catalog.pg_stat_activity
-      where application_name = $1 and state = 'active'
+  const rows = await asLoginRole(
+    session,
+    `select pg_catalog.pg_cancel_backend(pid) as cancelled from pg_catalog.pg_stat_activity
+      where application_name = ${quoteLiteral(builder)} and state = 'active'
         and datname = pg_catalog.current_database() and pid <> pg_catalog.pg_backend_pid()`,
-    [builder],
   );
   return rows.length > 0;
 }
 
-async function clearUp(session: Session, build: BuildRow, until: number): Promise<void> {
+async function clearUp(
+  session: Session,
+  build: BuildRow,
+  { until, own }: { readonly until: number; readonly own: readonly string[] },
+): Promise<void> {
   while (!(await tryTableLock(session, build))) {
     if (Date.now() > until) throw await stubborn(session, build);
     await sleep(200);
   }
   try {
     while ((await seeIndex(session, build)).kind === 'invalid') {
-      if (await dropLeftOvers(session, build)) break;
+      const dropped = await dropLeftOvers(session, build, own);
+      if (dropped.kind === 'dropped') break;
+      if (dropped.kind === 'refused') throw refused(build, dropped);
       if (Date.now() > until) throw await stubborn(session, build);
       await sleep(200);
     }
@@ -99,5 +107,19 @@ async function stubborn(session: Session, build: BuildRow): Promise<MigrationErr
     what: `${describe(build)} is cancelled, but what it left could not be dropped within ${PATIENCE_MILLISECONDS / 1000} s.${who}`,
     applied: 'the mark: no turn starts this build again.',
     next: 'end the transaction that holds the table, or wait for it; then cancel again, which drops the INVALID index, or retry, which builds it.',
+  });
+}
+
+function refused(
+  build: BuildRow,
+  { leftOver, fault }: Extract<Dropped, { kind: 'refused' }>,
+): MigrationError {
+  const index = `${leftOver.schema}.${leftOver.name}`;
+  return new MigrationError({
+    code: 'cancel-incomplete',
+    what: `${describe(build)} is cancelled, but the INVALID index ${index} that it left can not be dropped.`,
+    fault,
+    applied: 'the mark: no turn starts this build again.',
+    next: `drop it as the owner of its table: drop index concurrently ${index}; or give the role of the migrations that right, and cancel again.`,
   });
 }

@@ -22,7 +22,10 @@ export interface ActionContext {
   readonly migrations: CompiledMigrations;
   readonly read: LedgerRead;
   readonly runId: string;
+  /** Settings that the session began with. */
   readonly sessionSettings: readonly string[];
+  /** The longest that a statement waits for a lock. */
+  readonly lockTimeoutSeconds: number;
   readonly deadline: number | undefined;
   readonly report: (event: RunEvent) => void;
 }

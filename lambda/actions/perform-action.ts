@@ -28,6 +28,7 @@ export async function performAction(action: ChangingAction, request: RunRequest)
       read,
       runId: row.id,
       sessionSettings: sessionSettingsOf(options),
+      lockTimeoutSeconds: options.lockTimeoutSeconds,
       deadline: request.deadline,
       report: request.report,
     };

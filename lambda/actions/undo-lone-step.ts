@@ -1,8 +1,10 @@
 import type { AutocommitStep, IndexOperationStep, Statement } from '../migration/migration.ts';
 import { must } from '../postgres/ledger/ledger-write.ts';
+import { cleanSession } from '../postgres/session/author-settings.ts';
 import { SessionLost, type StatementFault, sqlstate } from '../postgres/session/fault.ts';
 import { quoteRelation } from '../postgres/session/quote.ts';
 import type { NoticeListener, Session } from '../postgres/session/session.ts';
+import { limitsAgain } from '../postgres/session/statement-limits.ts';
 
 export interface StepFailure {
   readonly fault: StatementFault;
@@ -18,6 +20,10 @@ export interface LoneRun {
   readonly budget: number | undefined;
   /** A former undo began this step, and nobody wrote down how it ended. */
   readonly interrupted: boolean;
+  /** The longest that a statement waits for a lock. */
+  readonly lockMilliseconds: number;
+  /** Settings that the session began with. */
+  readonly own: readonly string[];
   readonly heard: NoticeListener;
 }
 
@@ -25,15 +31,30 @@ export interface LoneRun {
 export async function runLoneStep(
   session: Session,
   step: LoneStep,
-  { started, note, budget, interrupted, heard }: LoneRun,
+  { started, note, own, ...run }: LoneRun,
+): Promise<StepFailure | undefined> {
+  await must(session, started);
+  const failure = await attempt(session, step, run);
+  // The ledger is ours, and not the role's that the file has taken on.
+  await session.script(cleanSession(own).join(';\n'));
+  if (failure === undefined) await must(session, ['begin', ...note, 'commit'].join(';\n'));
+  return failure;
+}
+
+/** Under the file's settings, which are still there afterwards. */
+async function attempt(
+  session: Session,
+  step: LoneStep,
+  { budget, interrupted, lockMilliseconds, heard }: Omit<LoneRun, 'started' | 'note' | 'own'>,
 ): Promise<StepFailure | undefined> {
   const { statement } = step;
-  await must(session, started);
-  const limit = budget === undefined ? [] : [`set statement_timeout = ${Math.floor(budget)}`];
-  // An index that is built concurrently waits in nobody's way; whatever else is alone may stop an application.
-  const waits = step.kind === 'index-operation' ? ['set lock_timeout = 0'] : [];
-  const settings = [...waits, ...limit, ...step.settings];
-  const prepared = await session.script(settings.join('\n;\n'));
+  const wait = { wait: lockMilliseconds, longestWait: lockMilliseconds };
+  const limits = [
+    limitsAgain({ ...wait, budget, until: 'session' }),
+    // An index that is built concurrently waits in nobody's way; whatever else is alone may stop an application.
+    ...(step.kind === 'index-operation' ? ['set lock_timeout = 0'] : []),
+  ];
+  const prepared = await session.script([...step.settings, ...limits].join('\n;\n'));
   if (prepared.fault !== undefined) return { fault: prepared.fault, statement };
   if (!(interrupted && (await stands(session, step)))) {
     const { fault } = await session.execute(statement.text, heard);
@@ -43,7 +64,6 @@ export async function runLoneStep(
       return { fault, statement };
     }
   }
-  await must(session, ['begin', ...note, 'commit'].join(';\n'));
   return undefined;
 }
 
@@ -79,6 +99,9 @@ async function stands(session: Session, step: LoneStep): Promise<boolean> {
     [name],
   );
   // The dead undo's session is gone: it would still hold the run lock. So nobody is building it.
-  if (row?.valid === false) await must(session, `drop index concurrently if exists ${name}`);
+  if (row?.valid === false) {
+    const { fault } = await session.script(`drop index concurrently if exists ${name}`);
+    if (fault !== undefined) throw fault;
+  }
   return row?.valid === true;
 }

@@ -8,19 +8,21 @@ import {
 } from '../migration/migration.ts';
 import { type Blocker, lockHolders } from '../postgres/catalog/blockers.ts';
 import { plainStatement } from '../postgres/catalog/index-statement.ts';
+import { cleanSession } from '../postgres/session/author-settings.ts';
 import { sqlstate } from '../postgres/session/fault.ts';
 import { quoteIdentifier, quoteLiteral } from '../postgres/session/quote.ts';
 import type { Session } from '../postgres/session/session.ts';
 import { endedByDeadline, statementTimeout } from '../postgres/session/statement-limits.ts';
 import { isSaidOnPurpose, Notices, speakerAt } from '../run/notices.ts';
 import type { RunEvent } from '../run/run.ts';
-import { beginOf, cleanSession } from '../run/step-script.ts';
+import { authored, beginOf } from '../run/step-script.ts';
 import { undoFailed, undoUnfinished } from './undo-failed.ts';
 import { type LoneRun, runLoneStep, type StepFailure } from './undo-lone-step.ts';
 
 export interface UndoOne {
   readonly ledgerSchema: string;
   readonly sessionSettings: readonly string[];
+  readonly lockTimeoutSeconds: number;
   /** Names of those that were undone before. */
   readonly undone: readonly string[];
   /** When to have stopped, in milliseconds since 1970; absent where nothing ends the process. */
@@ -57,12 +59,18 @@ export async function undoMigration(session: Session, migration: Migration, cont
         ? forgetMigration(ledgerSchema, migration.version)
         : [noteProgress(ledgerSchema, migration.version, { steps: step.number + 1, started: false })];
     const failure = isAtomic(step)
-      ? await runAtomic(session, step, { note, budget, file, notices })
+      ? await runAtomic(
+          session,
+          { step, migration },
+          { note, budget, lockMilliseconds: context.lockTimeoutSeconds * 1000, file, notices },
+        )
       : await runLoneStep(session, step, {
           started: noteProgress(ledgerSchema, migration.version, { steps: step.number, started: true }),
           note,
           budget,
           interrupted,
+          lockMilliseconds: context.lockTimeoutSeconds * 1000,
+          own: sessionSettings,
           heard: notices.heard(() => speakerAt(file, step, step.statement)),
         });
     const tooLong = failure !== undefined && endedByDeadline(failure.fault, deadline);
@@ -93,31 +101,40 @@ type AtomicStep = TransactionStep | (IndexOperationStep & { readonly operation: 
 
 async function runAtomic(
   session: Session,
-  step: AtomicStep,
+  { step, migration }: { readonly step: AtomicStep; readonly migration: Migration },
   {
     note,
     budget,
+    lockMilliseconds,
     file,
     notices,
-  }: Pick<LoneRun, 'note' | 'budget'> & { readonly file: string; readonly notices: Notices },
+  }: Pick<LoneRun, 'note' | 'budget' | 'lockMilliseconds'> & {
+    readonly file: string;
+    readonly notices: Notices;
+  },
 ): Promise<StepFailure | undefined> {
   const limit = budget === undefined ? [] : [statementTimeout(budget)];
-  const before = [beginOf(step), ...limit, ...note, ...step.settings];
-  const statements = step.kind === 'transaction' ? step.statements : [step.statement];
-  const texts = statements.map((statement) =>
-    step.kind === 'index-operation'
-      ? // Of a build that failed or was cancelled there is no index.
-        plainStatement({ ...step.operation, ifExists: true })
-      : statement.text,
-  );
+  const wait = { wait: lockMilliseconds, longestWait: lockMilliseconds };
+  const before = [beginOf(step), ...limit, ...note];
+  const lines = authored(step, { ...wait, budget, until: 'transaction' }, migration);
+  const pieces = [...lines].map(({ text, statement }) => ({
+    // Of a build that failed or was cancelled there is no index.
+    text:
+      step.kind === 'index-operation' && statement === step.statement
+        ? plainStatement({ ...step.operation, ifExists: true })
+        : text,
+    statement,
+  }));
+  const texts = pieces.map(({ text }) => text);
   const heard = notices.heard((done, notice) => {
-    const statement = statements[done - before.length];
+    const statement = pieces[done - before.length]?.statement;
     const atCommit = done === before.length + texts.length && isSaidOnPurpose(notice);
     return statement !== undefined || atCommit ? speakerAt(file, step, statement) : undefined;
   });
   const { fault, completed } = await session.execute([...before, ...texts, 'commit'].join('\n;\n'), heard);
   if (fault === undefined) return undefined;
-  return { fault, statement: statements[completed - before.length] ?? statements[0] };
+  const failed = pieces[completed - before.length]?.statement;
+  return { fault, statement: failed ?? statementsOf(step)[0] };
 }
 
 function noteProgress(

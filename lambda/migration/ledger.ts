@@ -41,4 +41,9 @@ export interface RecordedBuild {
   readonly state: BuildState;
 }
 
+/** Without success: no turn takes it up again. */
+export function isOver({ state }: Pick<RecordedBuild, 'state'>): boolean {
+  return state === 'failed' || state === 'cancelled';
+}
+
 export const emptyLedger: Ledger = { steps: [], builds: [] };

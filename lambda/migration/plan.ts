@@ -1,4 +1,4 @@
-import type { Ledger, RecordedBuild, RecordedStep } from './ledger.ts';
+import { isOver, type Ledger, type RecordedBuild, type RecordedStep } from './ledger.ts';
 import type { Migration, Step } from './migration.ts';
 import { MigrationError } from './migration-error.ts';
 import { compareVersions, type Version } from './version.ts';
@@ -9,6 +9,8 @@ export interface Plan {
   readonly pending: readonly PendingStep[];
   /** Handed off and not over, or over without success: steps that need them wait. */
   readonly builds: readonly RecordedBuild[];
+  /** Over without success, of a statement that the folder has no more: nobody waits for them. */
+  readonly abandoned: readonly RecordedBuild[];
   /** Applied files that changed in comments or white space only. */
   readonly reformatted: readonly Migration[];
   /** Pending files older than the newest applied one. */
@@ -57,9 +59,11 @@ export function plan(migrations: readonly Migration[], ledger: Ledger): Plan {
     if (newest === undefined || recorded.has(migration.version)) continue;
     if (compareVersions(migration.version, newest) < 0) late.add(migration);
   }
+  const abandoned = abandonedBuilds(migrations, ledger);
   return {
     pending,
-    builds: ledger.builds.filter((build) => build.state !== 'done'),
+    builds: ledger.builds.filter((build) => build.state !== 'done' && !abandoned.includes(build)),
+    abandoned,
     reformatted,
     late: [...late],
     unknown: [...recorded]
@@ -67,6 +71,18 @@ export function plan(migrations: readonly Migration[], ledger: Ledger): Plan {
       .map(([version, rows]) => ({ version, name: rows[0]?.name ?? version })),
     newest,
   };
+}
+
+/** Builds that are over without success, and whose statement the folder has no more: taken away, or rewritten. */
+export function abandonedBuilds(migrations: readonly Migration[], ledger: Ledger): RecordedBuild[] {
+  return ledger.builds.filter((build) => {
+    if (!isOver(build)) return false;
+    const migration = migrations.find(({ version }) => version === build.version);
+    const step = migration?.steps[build.step];
+    const row = ledger.steps.find((each) => each.version === build.version && each.step === build.step);
+    if (step === undefined || row === undefined) return true;
+    return row.fingerprint !== step.fingerprint && row.checksum !== migration?.checksum;
+  });
 }
 
 /** The same bytes as were recorded, every step settled: nothing to compare, whatever today's compiler makes of it. */

@@ -1,4 +1,4 @@
-import type { RecordedBuild } from './ledger.ts';
+import { isOver, type RecordedBuild } from './ledger.ts';
 import {
   type IndexOperationStep,
   type Migration,
@@ -6,6 +6,7 @@ import {
   type Step,
   statementsOf,
 } from './migration.ts';
+import type { PendingStep } from './plan.ts';
 import type { RelationName } from './relation-name.ts';
 
 /** Why a step can't run before a build is valid. */
@@ -14,42 +15,61 @@ export interface Wait {
   readonly because: string;
 }
 
-/**
- * The build, if any, for which a step must wait: its DDL touches the build's table, it names the index, it
- * may need it, or nobody can see into it.
- */
-export function waitOf(
-  { migration, step }: { migration: Migration; step: Step },
-  builds: readonly RecordedBuild[],
-): Wait | undefined {
-  const [first] = builds;
-  if (first === undefined) return undefined;
-  if (migration.waitsForBuilds) {
-    const other = builds.find((build) => build.version !== migration.version);
-    if (other !== undefined) return { build: other, because: 'the file says `-- migrate: wait`' };
-  }
-  // An index operation queues up behind the builds of its table instead of waiting.
-  if (step.kind === 'index-operation') return undefined;
-  for (const statement of statementsOf(step)) {
-    const wait = waitOfStatement(statement, builds);
-    if (wait !== undefined) return wait;
-  }
-  return undefined;
+/** The first build, if any, for which a step must wait. */
+export function waitOf(pending: Waiting, builds: readonly RecordedBuild[]): Wait | undefined {
+  return waitsOf(pending, builds)[0];
 }
 
-function waitOfStatement({ touches, kind }: Statement, builds: readonly RecordedBuild[]): Wait | undefined {
-  for (const build of builds) {
-    if (touches.opaque) return { build, because: `nobody can see into ${opaqueName(kind)}` };
-    if (touches.changes.some((relation) => isTable(relation, build))) {
-      return { build, because: `it changes the table ${build.table}` };
-    }
-    if (touches.indexes.some((relation) => isIndex(relation, build))) {
-      return { build, because: `it names the index ${build.index}` };
-    }
-    if (build.unique && touches.upserts.some((relation) => isTable(relation, build))) {
-      return { build, because: `its ON CONFLICT may need the unique index ${build.index}` };
+/** What is pending; a `rewritten` step has a row already, of a file that was another then. */
+interface Waiting {
+  readonly migration: Migration;
+  readonly step: Step;
+  readonly record?: PendingStep['record'];
+}
+
+/**
+ * All builds for which a step must wait: its DDL touches the build's table, it names the index, it may need it, or
+ * nobody can see into it.
+ */
+export function waitsOf(
+  { migration, step, record }: Waiting,
+  builds: readonly RecordedBuild[],
+): readonly Wait[] {
+  const waits = new Map<RecordedBuild, string>();
+  const wait = (build: RecordedBuild, because: string): void => {
+    if (!waits.has(build)) waits.set(build, because);
+  };
+  if (record === 'rewritten') {
+    // Its rows are replaced with those of the new statement, and those that are at work are not to be lost.
+    for (const build of builds) {
+      if (build.version === migration.version && build.step === step.number && !isOver(build))
+        wait(build, 'the file was changed while a build of it goes on');
     }
   }
+  if (migration.waitsForBuilds) {
+    for (const build of builds)
+      if (build.version !== migration.version) wait(build, 'the file says `-- migrate: wait`');
+  }
+  // An index operation queues up behind the builds of its table instead of waiting.
+  if (step.kind !== 'index-operation') {
+    for (const statement of statementsOf(step)) {
+      for (const build of builds) {
+        const because = whyItWaits(statement, build);
+        if (because !== undefined) wait(build, because);
+      }
+    }
+  }
+  return [...waits].map(([build, because]) => ({ build, because }));
+}
+
+function whyItWaits({ touches, kind }: Statement, build: RecordedBuild): string | undefined {
+  if (touches.opaque) return `nobody can see into ${opaqueName(kind)}`;
+  if (touches.changes.some((relation) => isTable(relation, build)))
+    return `it changes the table ${build.table}`;
+  if (touches.indexes.some((relation) => isIndex(relation, build)))
+    return `it names the index ${build.index}`;
+  if (build.unique && touches.upserts.some((relation) => isTable(relation, build)))
+    return `its ON CONFLICT may need the unique index ${build.index}`;
   return undefined;
 }
 

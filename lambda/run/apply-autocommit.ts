@@ -2,15 +2,16 @@ import type { AutocommitStep } from '../migration/migration.ts';
 import { MigrationError } from '../migration/migration-error.ts';
 import type { PendingStep } from '../migration/plan.ts';
 import { insertStep, setStepState } from '../postgres/ledger/ledger.ts';
+import { cleanSession } from '../postgres/session/author-settings.ts';
 import { type StatementFault, sqlstate } from '../postgres/session/fault.ts';
 import { quoteIdentifier, quoteLiteral } from '../postgres/session/quote.ts';
 import type { Session } from '../postgres/session/session.ts';
-import { setLockTimeout } from '../postgres/session/statement-limits.ts';
+import { limitsAgain, type StepLimits, setLockTimeout } from '../postgres/session/statement-limits.ts';
 import { type BatchContext, LedgerMoved, TimeUp } from './apply-batch.ts';
 import { LockWait, mayPass } from './lock-wait.ts';
 import { speakerAt } from './notices.ts';
 import { statementFailed } from './statement-failed.ts';
-import { cleanSession, type Piece, stepRow } from './step-script.ts';
+import { type Piece, statementOfSetting, stepRow } from './step-script.ts';
 
 /** Seconds that must be left to begin a statement that no transaction can undo. */
 const LEAST_SECONDS = 5;
@@ -34,12 +35,20 @@ export async function applyAutocommit(
     if (context.deadline !== undefined && budget < LEAST_SECONDS * 1000) throw new TimeUp();
     const triesAgain = leavesNothing(step);
     const interrupted = pending.record === 'interrupted' && !locks.hasTried(pending);
-    const limits = [
-      `set statement_timeout = ${Math.max(0, Math.floor(budget))}`,
-      ...(triesAgain ? [setLockTimeout(locks.waitOf(pending))] : []),
-    ];
-    const fault = await attempt(session, { pending, step, interrupted, limits }, context);
-    if (fault === undefined) break;
+    const longestWait = context.lockTimeoutSeconds * 1000;
+    const wait = triesAgain ? locks.waitOf(pending) : longestWait;
+    const limits = {
+      wait,
+      longestWait,
+      budget: context.deadline === undefined ? undefined : budget,
+      until: 'session',
+    } as const;
+    const failed = await attempt(session, { pending, step, interrupted, limits }, context);
+    if (failed === undefined) break;
+    const { fault, setting } = failed;
+    if (setting !== undefined) {
+      throw statementFailed({ ...piece, ...setting }, fault, { applied: context.appliedSoFar() });
+    }
     if (!triesAgain || !mayPass.has(fault.fault.sqlstate)) {
       throw statementFailed(piece, fault, { applied: context.appliedSoFar() });
     }
@@ -54,14 +63,20 @@ interface Attempt {
   readonly step: AutocommitStep;
   /** An earlier run died in it. */
   readonly interrupted: boolean;
-  readonly limits: readonly string[];
+  readonly limits: StepLimits;
+}
+
+interface FailedAttempt {
+  readonly fault: StatementFault;
+  /** The setting of the file that Postgres refused; the statement was not sent. */
+  readonly setting: Pick<Piece, 'text' | 'statement' | 'offset'> | undefined;
 }
 
 async function attempt(
   session: Session,
   { pending, step, interrupted, limits }: Attempt,
   { ledgerSchema, runId, sessionSettings, notices }: BatchContext,
-): Promise<StatementFault | undefined> {
+): Promise<FailedAttempt | undefined> {
   const applied = () =>
     sendOwn(
       session,
@@ -73,13 +88,39 @@ async function attempt(
     await applied();
     return undefined;
   }
-  const prepared = await session.script([...limits, ...step.settings].join(';\n'));
+  const first = [setLockTimeout(limits.wait), `set statement_timeout = ${Math.floor(limits.budget ?? 0)}`];
+  const again = step.settings.length === 0 ? [] : [limitsAgain(limits)];
+  const prepared = await session.script([...first, ...step.settings, ...again].join(SEPARATOR));
   const heard = notices.heard(() => speakerAt(pending.migration.file, step, step.statement));
   const { fault } =
     prepared.fault === undefined ? await session.execute(step.statement.text, heard) : prepared;
   await session.script(cleanSession(sessionSettings).join(';\n'));
   await (fault === undefined ? applied() : sendOwn(session, forget(ledgerSchema, pending)));
-  return fault;
+  if (fault === undefined) return undefined;
+  return {
+    fault,
+    setting: prepared.fault === undefined ? undefined : settingAt(pending, first, prepared.completed),
+  };
+}
+
+const SEPARATOR = '\n;\n';
+
+function settingAt(
+  { migration, step }: PendingStep,
+  first: readonly string[],
+  completed: number,
+): FailedAttempt['setting'] {
+  const number = completed - first.length;
+  const text = step.settings[number];
+  if (text === undefined) return undefined;
+  const before = [...first, ...step.settings.slice(0, number)].map(
+    (one) => [...one].length + SEPARATOR.length,
+  );
+  return {
+    text,
+    statement: statementOfSetting(migration, step, text),
+    offset: before.reduce((sum, length) => sum + length, 0),
+  };
 }
 
 /**

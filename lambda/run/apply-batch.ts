@@ -1,10 +1,11 @@
+import { cleanSession } from '../postgres/session/author-settings.ts';
 import { SessionLost, type StatementFault, sqlstate } from '../postgres/session/fault.ts';
 import type { Session } from '../postgres/session/session.ts';
 import { endedByDeadline } from '../postgres/session/statement-limits.ts';
 import { type LockContext, LockWait, mayPass } from './lock-wait.ts';
 import { isSaidOnPurpose, type Notices, speakerAt } from './notices.ts';
 import { statementFailed } from './statement-failed.ts';
-import { cleanSession, type Piece, type ScriptContext, type ScriptStep, stepScript } from './step-script.ts';
+import { type Piece, type ScriptContext, type ScriptStep, stepScript } from './step-script.ts';
 
 /** Another run applied a step that this one thought pending: plan again. */
 export class LedgerMoved extends Error {}

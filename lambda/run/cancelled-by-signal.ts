@@ -1,3 +1,4 @@
+import { asLoginRole } from '../postgres/session/as-login-role.ts';
 import { withSession } from '../postgres/session/connect.ts';
 import type { RunRequest } from './run.ts';
 
@@ -19,7 +20,7 @@ export async function cancelledBySignal<T>(
   const cancel = () => {
     cancelled = withSession(
       target,
-      (session) => session.query('select pg_catalog.pg_cancel_backend($1)', [backend]),
+      (session) => asLoginRole(session, `select pg_catalog.pg_cancel_backend(${backend}) as cancelled`),
       { patienceSeconds: PATIENCE_SECONDS },
     ).catch(() => undefined);
   };

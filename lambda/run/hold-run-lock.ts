@@ -10,6 +10,7 @@ import { finishRun, insertRun, type RunRow } from '../postgres/ledger/run-rows.t
 import { withSession } from '../postgres/session/connect.ts';
 import type { StatementFault } from '../postgres/session/fault.ts';
 import type { Session } from '../postgres/session/session.ts';
+import { sessionLimits } from '../postgres/session/statement-limits.ts';
 import type { RunRequest } from './run.ts';
 
 export interface LockRequest {
@@ -106,16 +107,11 @@ function otherRun(holder: number | undefined): MigrationError {
 }
 
 /**
- * Settings of every session that applies steps. Values a role or database may have set would otherwise cut a long
- * step short. A session that stays idle for a minute belongs to a process that is gone, and must not keep the lock.
+ * Settings of every session that applies steps. One that stays idle for a minute belongs to a process that is gone,
+ * and must not keep the lock.
  */
 export function sessionSettingsOf(options: MigrationOptions): string[] {
-  return [
-    `set lock_timeout = '${options.lockTimeoutSeconds * 1000}ms'`,
-    'set statement_timeout = 0',
-    "set idle_in_transaction_session_timeout = '60s'",
-    "set idle_session_timeout = '60s'",
-  ];
+  return sessionLimits({ lock: options.lockTimeoutSeconds * 1000, idle: 60 });
 }
 
 /**

@@ -78,14 +78,9 @@ async function planOrRecord(session: Session, { exists, ledger }: LedgerRead, ru
   }
 }
 
-/**
- * A person who deploys again wants failed builds tried again; the loop does not. Builds that this code does not know
- * belong to a newer one, which was rolled back: they stay as they are.
- */
+/** A person who deploys again wants failed builds tried again; the loop does not. */
 function retriedBuilds({ builds }: Plan, { request }: RunLog): RecordedBuild[] {
-  if (request.cause.kind === 'loop') return [];
-  const known = new Set(request.migrations.migrations.map(({ version }) => version));
-  return builds.filter(({ state, version }) => state === 'failed' && known.has(version));
+  return request.cause.kind === 'loop' ? [] : builds.filter(({ state }) => state === 'failed');
 }
 
 /** Nothing to apply: the run is recorded, and its lock was never needed. */

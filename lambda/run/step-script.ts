@@ -1,9 +1,22 @@
-import type { IndexOperationStep, Statement, Step, TransactionStep } from '../migration/migration.ts';
+import {
+  type IndexOperationStep,
+  type Migration,
+  type Statement,
+  type Step,
+  statementsOf,
+  type TransactionStep,
+} from '../migration/migration.ts';
 import type { PendingStep } from '../migration/plan.ts';
 import { plainStatement } from '../postgres/catalog/index-statement.ts';
 import { insertStep } from '../postgres/ledger/ledger.ts';
+import { cleanSession } from '../postgres/session/author-settings.ts';
 import { quoteIdentifier, quoteLiteral } from '../postgres/session/quote.ts';
-import { setLockTimeout, statementTimeout } from '../postgres/session/statement-limits.ts';
+import {
+  limitsAgain,
+  type StepLimits,
+  setLockTimeout,
+  statementTimeout,
+} from '../postgres/session/statement-limits.ts';
 
 /**
  * One message of many statements, and for each statement the step it belongs to: Postgres tells how many
@@ -80,7 +93,7 @@ function characters(text: string): number {
 
 interface Line {
   readonly text: string;
-  readonly statement?: Statement;
+  readonly statement?: Statement | undefined;
   readonly claim?: boolean;
 }
 
@@ -121,8 +134,14 @@ function* statementsAround(
     // For the steps after it too, if this one commits: nearly all have the same, and one SET less is a SET less.
     if (now !== before) yield { text: setLockTimeout(now) };
     if (step.kind === 'transaction' && step.transaction.readOnly) yield { text: 'set transaction read only' };
-    for (const text of step.settings) yield { text };
-    yield* authored(step, context.budgetMilliseconds);
+    const { budgetMilliseconds, lockWait } = context;
+    const limits: StepLimits = {
+      wait: now,
+      longestWait: lockWait.session,
+      budget: budgetMilliseconds,
+      until: 'transaction',
+    };
+    yield* authored(step, limits, migration);
   }
   const cleaned = isCleaned(scriptStep);
   if (last && !cleaned && now !== context.lockWait.session) {
@@ -150,21 +169,40 @@ export function beginOf(step: Step): string {
 const MOST_RENEWALS = 200;
 
 /**
- * Each statement has all of statement_timeout to itself, so the next one must be told what is left. The first one is
- * told where settings of the file may have said something else.
+ * The step's own statements under the settings of its file. Each has all of statement_timeout to itself, so the next one
+ * must be told what is left. Where settings of the file may have said something else, all limits are said again.
  */
-function* authored(
+export function* authored(
   step: TransactionStep | IndexOperationStep,
-  budgetMilliseconds: number | undefined,
+  limits: StepLimits,
+  migration: Migration,
 ): Generator<Line, void> {
+  for (const text of step.settings) yield { text, statement: statementOfSetting(migration, step, text) };
   const statements = step.kind === 'transaction' ? step.statements : [step.statement];
   const every = Math.ceil(statements.length / MOST_RENEWALS);
+  let changed = step.settings.length > 0;
   for (const [index, statement] of statements.entries()) {
-    const renews = index % every === 0 && (index > 0 || step.settings.length > 0);
-    if (renews && budgetMilliseconds !== undefined) yield { text: statementTimeout(budgetMilliseconds) };
+    const again = changed && statement.kind !== 'VariableSetStmt';
+    if (again) yield { text: limitsAgain(limits) };
+    const renews = again || (index % every === 0 && index > 0);
+    if (renews && limits.budget !== undefined) yield { text: statementTimeout(limits.budget) };
+    changed = (changed && !again) || statement.changesSettings === true;
     const text = step.kind === 'transaction' ? statement.text : plainStatement(step.operation);
     yield { text, statement };
   }
+}
+
+/** The statement of the file that a setting of one of its later steps comes from, for its place. */
+export function statementOfSetting(
+  { steps, undo }: Migration,
+  step: Step,
+  text: string,
+): Statement | undefined {
+  const all = steps.includes(step) ? steps : (undo?.steps ?? []);
+  return all
+    .slice(0, all.indexOf(step))
+    .flatMap(statementsOf)
+    .findLast((statement) => statement.text === text);
 }
 
 function* forgetStep(ledgerSchema: string, { migration, step }: PendingStep): Generator<Line, void> {
@@ -183,22 +221,4 @@ export function stepRow({ migration, step }: PendingStep) {
     checksum: migration.checksum,
     fingerprint: step.fingerprint,
   };
-}
-
-/**
- * Undoes what a file left in the session. DISCARD ALL would do more, but it can't be in a message with others,
- * and it would give up the run lock.
- */
-export function cleanSession(sessionSettings: readonly string[]): string[] {
-  return [
-    'reset session authorization',
-    'reset role',
-    'reset all',
-    'close all',
-    'unlisten *',
-    'deallocate all',
-    'discard temp',
-    'discard sequences',
-    ...sessionSettings,
-  ];
 }

@@ -1,10 +1,10 @@
 import { describe } from '../actions/retry-builds.ts';
-import type { RecordedBuild } from '../migration/ledger.ts';
+import { isOver, type RecordedBuild } from '../migration/ledger.ts';
 import type { CompiledMigrations } from '../migration/migration.ts';
 import { MigrationError } from '../migration/migration-error.ts';
 import type { MigrationOptions } from '../migration/options.ts';
 import { plan } from '../migration/plan.ts';
-import { waitOf } from '../migration/waiting.ts';
+import { waitsOf } from '../migration/waiting.ts';
 import { describeBlocker } from '../postgres/catalog/blockers.ts';
 import { seeBuilder } from '../postgres/catalog/seen-builder.ts';
 import { readAllBuilds } from '../postgres/ledger/index-build-rows.ts';
@@ -13,7 +13,7 @@ import { withSession } from '../postgres/session/connect.ts';
 import type { ConnectionTarget } from '../postgres/session/connection-target.ts';
 import type { Session } from '../postgres/session/session.ts';
 import { type ProgressSeen, progressOf } from '../work/turn/build-progress.ts';
-import { settle } from '../work/turn/settle.ts';
+import { describeLost } from '../work/turn/settle.ts';
 
 /** `idle`: steps are pending that wait for nobody, so a run has to go on with them. */
 export type DeployProgress =
@@ -41,25 +41,24 @@ export async function deployProgress(
     const { ledger } = await readLedger(session, options.ledgerSchema);
     const { pending, builds } = plan(migrations.migrations, ledger);
     const [next] = pending;
-    const waitsFor = next === undefined ? undefined : waitOf(next, builds);
+    const held = next !== undefined && waitsOf(next, builds).length > 0;
     // It waits for no build; what waits for none either is applied all the same.
-    if (options.waitFor === 'nothing' && waitsFor !== undefined) return { kind: 'complete' };
-    const needed =
-      options.waitFor === 'index-builds'
-        ? ofThisCode(builds, migrations)
-        : waitsFor === undefined
-          ? []
-          : builds;
-    if (needed.some(isOver)) throw failed((await settle(session, options.ledgerSchema)).message);
-    if (needed.length > 0) {
-      const waiting = next === undefined ? undefined : next.migration.file;
-      return {
-        kind: 'in-progress',
-        builds: await describeAll(session, options.ledgerSchema, needed),
-        waiting,
-      };
+    if (options.waitFor === 'nothing' && held) return { kind: 'complete' };
+    const needed = new Set(
+      held ? pending.flatMap((step) => waitsOf(step, builds).map(({ build }) => build)) : [],
+    );
+    if (options.waitFor === 'index-builds') {
+      for (const build of ofThisCode(builds, migrations)) needed.add(build);
     }
-    return { kind: next === undefined ? 'complete' : 'idle' };
+    const lost = [...needed].filter(isOver);
+    if (lost.length > 0) throw failed(lost, await describeLost(session, options.ledgerSchema, lost));
+    if (next !== undefined && !held) return { kind: 'idle' };
+    if (needed.size === 0) return { kind: 'complete' };
+    return {
+      kind: 'in-progress',
+      builds: await describeAll(session, options.ledgerSchema, [...needed]),
+      waiting: next?.migration.file,
+    };
   };
   return withSession(target, look, { patienceSeconds: PATIENCE_SECONDS });
 }
@@ -94,10 +93,6 @@ function ofThisCode(builds: readonly RecordedBuild[], { migrations }: CompiledMi
   return builds.filter(({ version }) => known.has(version));
 }
 
-function isOver({ state }: RecordedBuild): boolean {
-  return state === 'failed' || state === 'cancelled';
-}
-
 /** For a deploy that has waited as long as CloudFormation lets it. */
 export function stillRunning(progress: DeployProgress): MigrationError {
   const what = progress.kind === 'in-progress' ? progress.builds.join('; ') : 'migrations';
@@ -123,12 +118,15 @@ export function outOfSight(error: unknown): MigrationError {
   });
 }
 
-function failed(message: string): MigrationError {
+function failed(lost: readonly RecordedBuild[], message: string): MigrationError {
   const [first = '', ...rest] = message.split('\n');
+  const next = lost.some(({ state }) => state === 'failed')
+    ? 'mend the cause, then deploy again: the failed builds are tried again.'
+    : 'send {"action": "retry"}, then deploy again.';
   return new MigrationError({
     code: 'index-builds-failed',
     what: first,
     applied: 'every step before the ones that wait for this build.',
-    next: [...rest, 'mend the cause, then deploy again: the failed builds are tried again.'].join('\n'),
+    next: [...rest, next].join('\n'),
   });
 }

@@ -1,6 +1,7 @@
 import type { Ledger } from '../migration/ledger.ts';
 import type { CompiledMigrations, Migration } from '../migration/migration.ts';
 import type { MigrationOptions } from '../migration/options.ts';
+import { abandonedBuilds } from '../migration/plan.ts';
 import { seeBuilder } from '../postgres/catalog/seen-builder.ts';
 import { type BuildRow, readAllBuilds } from '../postgres/ledger/index-build-rows.ts';
 import { readLedger } from '../postgres/ledger/ledger.ts';
@@ -37,6 +38,8 @@ export interface MigrationStatus {
 
 export interface BuildStatus extends BuildRow {
   readonly progress: ProgressSeen | undefined;
+  /** Over without success, and of a statement that this folder has no more: it holds up nobody, nobody tries it again. */
+  readonly abandoned: boolean;
 }
 
 interface Asked {
@@ -60,11 +63,12 @@ export async function readStatus(
         runs: [],
         lastRun: undefined,
       };
+    const abandoned = new Set(abandonedBuilds(migrations.migrations, ledger).map(({ id }) => id));
     const builds: BuildStatus[] = [];
     for (const build of await readAllBuilds(session, options.ledgerSchema)) {
       const progress =
         build.state === 'building' ? progressOf(build, await seeBuilder(session, build)) : undefined;
-      builds.push({ ...build, progress });
+      builds.push({ ...build, progress, abandoned: abandoned.has(build.id) });
     }
     const runs = await recentRuns(session, options.ledgerSchema);
     return { migrations: migrationStates(migrations.migrations, ledger), builds, runs, lastRun: runs[0] };

@@ -9,8 +9,8 @@ export type LoopTask =
   | { readonly task: 'turn'; readonly table: BuildTable; readonly turn: number }
   /** Apply the steps that waited for builds. */
   | { readonly task: 'resume' }
-  /** All is over: report, and send the event. */
-  | { readonly task: 'settle'; readonly execution: string };
+  /** All is over: report. `startedAt` is the execution's start, as Step Functions writes it. */
+  | { readonly task: 'settle'; readonly execution: string; readonly startedAt: string };
 
 /** One branch of the loop. Builds of one table run in order, tables side by side. */
 export interface BuildTable {

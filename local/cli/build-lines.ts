@@ -15,6 +15,8 @@ export interface BuildDocument {
   readonly file: string;
   readonly line: number;
   readonly outcome: BuildOutcome;
+  /** Over without success, of a statement that the folder has no more. */
+  readonly abandoned: boolean;
   readonly seconds: number | null;
   readonly turns: number;
   readonly session: string | null;
@@ -40,6 +42,7 @@ export function buildDocument(build: BuildStatus): BuildDocument {
     file,
     line,
     outcome: outcomeOf(build),
+    abandoned: build.abandoned,
     seconds: seconds === undefined ? null : Math.round(seconds * 1000) / 1000,
     turns,
     session: session ?? null,
@@ -64,8 +67,14 @@ export function isOpen({ state }: { readonly state: string }): boolean {
 }
 
 /** It needs a person. */
-export function isLost({ state }: { readonly state: string }): boolean {
-  return state === 'failed' || state === 'cancelled';
+export function isLost({
+  state,
+  abandoned,
+}: {
+  readonly state: string;
+  readonly abandoned: boolean;
+}): boolean {
+  return (state === 'failed' || state === 'cancelled') && !abandoned;
 }
 
 /** `messages_user_id on public.messages` */
@@ -103,6 +112,12 @@ export function describeBriefly({ phase, fraction, secondsLeft, blocker }: Progr
   parts.push(phase);
   if (blocker !== undefined) parts.push(`waits for ${describeBlocker(blocker)}`);
   return parts.join(', ');
+}
+
+/** `i on public.large (2_index.sql:1) failed, and its statement is not in this folder any more: …` */
+export function describeAbandoned(build: BuildStatus): string {
+  const { file, line, state } = build;
+  return `${nameOfBuild(build)} (${file}:${line}) ${state === 'failed' ? 'failed' : 'was cancelled'}, and its statement is not in this folder any more: it holds up nobody.`;
 }
 
 /** Why a build is over without success, with Postgres's own words. */

@@ -24,6 +24,7 @@ const FIRST_PAUSE_MILLISECONDS = 500;
 /** The index-build loop without Step Functions: the same tasks, in the same order, in this process. */
 export async function runLoop(loop: InProcessLoop): Promise<SettleResult> {
   const { target, options, signal } = loop;
+  const startedAt = new Date();
   const limit = pLimit(options.maxConcurrentTables);
   for (;;) {
     signal?.throwIfAborted();
@@ -37,7 +38,9 @@ export async function runLoop(loop: InProcessLoop): Promise<SettleResult> {
     const resumed = await retried(signal, () => resume({ ...loop, cause: { ...loop.cause, kind: 'loop' } }));
     if (resumed.outcome === 'settled') break;
   }
-  return retried(signal, () => withSession(target, (session) => settle(session, options.ledgerSchema)));
+  return retried(signal, () =>
+    withSession(target, (session) => settle(session, options.ledgerSchema, startedAt)),
+  );
 }
 
 async function buildTable(

@@ -1,5 +1,5 @@
 import type { MigrationStatus, Status } from '../../lambda/status/status.ts';
-import { describeLoss, isLost, isOpen } from './build-lines.ts';
+import { describeAbandoned, describeLoss, isLost, isOpen } from './build-lines.ts';
 import { buildsTable, progressLines } from './builds-table.ts';
 import { runsPart } from './runs-view.ts';
 import type { View } from './view.ts';
@@ -75,6 +75,9 @@ function buildsPart({ builds }: Status, { colors, all }: View): string {
     return valid === 0 ? '' : colors.dim(`Index builds: ${valid} valid (--all lists them)`);
   const lines = [`Index builds: ${buildCounts(builds)}`, buildsTable(shown, colors)];
   lines.push(...progressLines(builds.filter(isOpen)));
+  lines.push(
+    ...builds.filter(({ abandoned }) => abandoned).map((build) => colors.dim(describeAbandoned(build))),
+  );
   lines.push(...builds.filter(isLost).map((build) => colors.red(describeLoss(build))));
   return lines.join('\n');
 }
@@ -91,9 +94,10 @@ function buildCounts(builds: Status['builds']): string {
 function nextPart({ migrations, builds, lastRun }: Status, { colors }: View): string {
   const has = (...states: State[]) => migrations.some(({ state }) => states.includes(state));
   const next: string[] = [];
-  if (builds.some(({ state }) => state === 'failed'))
+  const lost = builds.filter(isLost);
+  if (lost.some(({ state }) => state === 'failed'))
     next.push('mend the cause of the failed build, then run up: it is tried again.');
-  if (builds.some(({ state }) => state === 'cancelled'))
+  if (lost.some(({ state }) => state === 'cancelled'))
     next.push('a cancelled build is begun again by the action retry.');
   // The error says what to do about it.
   if (has('changed') && lastRun?.error === undefined)

@@ -158,6 +158,7 @@ async function strikeAt(adminUrl: string, strike: Strike, killHandler: () => Pro
 async function playTwice(given: Play, afterMilliseconds: number): Promise<void> {
   const request = requestOf(given);
   const { target, options } = request;
+  const startedAt = new Date();
   const twice = async <T>(task: () => Promise<T>): Promise<T> => {
     const [first, second] = await Promise.allSettled([task(), sleep(afterMilliseconds).then(task)]);
     if (second.status === 'fulfilled') return second.value;
@@ -182,7 +183,7 @@ async function playTwice(given: Play, afterMilliseconds: number): Promise<void> 
     const { outcome } = await twice(() => resume({ ...request, cause: { kind: 'loop', actor: 'twice' } }));
     if (outcome === 'settled') break;
   }
-  await twice(() => withSession(target, (session) => settle(session, options.ledgerSchema)));
+  await twice(() => withSession(target, (session) => settle(session, options.ledgerSchema, startedAt)));
 }
 
 /** A disturbed deploy may fail: what counts is what the next one makes of it. */

@@ -4,8 +4,9 @@ import { builderNames } from '../catalog/builder-names.ts';
 import { connect } from '../session/connect.ts';
 import type { ConnectionTarget } from '../session/connection-target.ts';
 import { SessionLost, StatementFault } from '../session/fault.ts';
+import { quoteLiteral } from '../session/quote.ts';
 import type { Session } from '../session/session.ts';
-import { LIFT_LIMITS } from './build-settings.ts';
+import { LIFT_LIMITS, settingOfFile } from './build-settings.ts';
 
 /** A build whose statement runs in a session of this process: it ends when the session does. */
 export interface AttachedBuild {
@@ -20,8 +21,8 @@ export interface AttachedBuild {
 export interface AttachedStart {
   readonly target: ConnectionTarget;
   readonly build: IndexBuild;
-  /** SET statements of ours: memory, workers. */
-  readonly settings: readonly string[];
+  /** Ours, which those of the file follow: memory, workers. */
+  readonly settings: Readonly<Record<string, string>>;
   /** Called before the statement is sent: what it throws keeps it from being sent. */
   readonly connected: (pid: number) => Promise<void>;
 }
@@ -44,11 +45,19 @@ export async function startAttached(start: AttachedStart): Promise<AttachedBuild
 async function run(
   session: Session,
   build: IndexBuild,
-  settings: readonly string[],
+  settings: Readonly<Record<string, string>>,
 ): Promise<PostgresFault | undefined> {
   try {
-    const prepared = await session.script([...build.settings, ...LIFT_LIMITS, ...settings].join(';\n'));
-    if (prepared.fault !== undefined) return prepared.fault.fault;
+    const ours = Object.entries(settings).map(([name, value]) => `set ${name} = ${quoteLiteral(value)}`);
+    const before = [...ours, ...build.settings];
+    const prepared = await session.script(
+      [...before, ...LIFT_LIMITS, "set client_encoding = 'UTF8'"].join('\n;\n'),
+    );
+    if (prepared.fault !== undefined) {
+      const { fault } = prepared.fault;
+      const setting = before[prepared.completed];
+      return setting === undefined ? fault : { ...fault, detail: fault.detail ?? settingOfFile(setting) };
+    }
     return (await session.execute(build.statement)).fault?.fault;
   } catch (error) {
     if (error instanceof StatementFault) return error.fault;

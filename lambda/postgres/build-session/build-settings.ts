@@ -23,7 +23,15 @@ export const LIMIT_NAMES = LIMITS.map(quoteLiteral).join(', ');
  */
 export const LIFT_LIMITS: readonly string[] = [
   'set statement_timeout = 0',
+  'set standard_conforming_strings = on',
   `do ${quoteLiteral(`begin
   perform pg_catalog.set_config(name, '0', false) from pg_catalog.pg_settings where name in (${LIMIT_NAMES});
 end`)}`,
 ];
+
+/** Said of a setting of the file that Postgres refuses in the build session. */
+export const SETTING_OF_FILE = 'Refused was a setting of the file: ';
+
+export function settingOfFile(setting: string): string {
+  return `${SETTING_OF_FILE}${setting}`;
+}

@@ -13,8 +13,8 @@ export interface LoopbackStart {
   readonly attempt: number;
   readonly target: ConnectionTarget;
   readonly ledgerSchema: string;
-  /** SET statements of ours for the build session: memory, workers. */
-  readonly settings: readonly string[];
+  /** Settings of ours that the build session begins with: memory, workers. */
+  readonly settings: Readonly<Record<string, string>>;
 }
 
 /**
@@ -44,11 +44,11 @@ export async function startLoopback(
     applicationName: supervisor,
     settings: {
       ...SUPERVISOR_SETTINGS,
-      [LOOPBACK_SETTING]: await loopbackConninfo(session, { target, applicationName: builder, settings: {} }),
+      [LOOPBACK_SETTING]: await loopbackConninfo(session, { target, applicationName: builder, settings }),
     },
   });
   if (refused !== undefined) return refused;
-  const own = [...LIFT_LIMITS, ...settings].map(quoteLiteral).join(', ');
+  const own = LIFT_LIMITS.map(quoteLiteral).join(', ');
   const call = `call ${quoteIdentifier(ledgerSchema)}.supervise_build(${build.id}::pg_catalog.int8, ${attempt}::pg_catalog.int4, array[${own}]::pg_catalog.text[])`;
   await session.query(`select ${d}.dblink_send_query($1::pg_catalog.text, $2::pg_catalog.text)`, [
     link,

@@ -1,6 +1,7 @@
 import { sqlstate } from '../session/fault.ts';
 import { quoteIdentifier, quoteLiteral } from '../session/quote.ts';
 import type { Session } from '../session/session.ts';
+import { SETTING_OF_FILE } from './build-settings.ts';
 
 /** Custom setting that carries the connection string into the supervisor's session; never part of a query text. */
 export const LOOPBACK_SETTING = 'migrations.loopback';
@@ -34,7 +35,7 @@ export function supervisorDefinition(ledgerSchema: string, dblinkSchema: string)
 declare
   claimed bigint;
   wanted ${s}.index_build;
-  setting pg_catalog.text;
+  setting pg_catalog.text; doing pg_catalog.text;
   pause pg_catalog.float8 := 0.02;
   said_sqlstate pg_catalog.text; said_message pg_catalog.text; said_detail pg_catalog.text;
   said_hint pg_catalog.text; said_context pg_catalog.text;
@@ -48,9 +49,13 @@ begin
     select * into wanted from ${s}.index_build where id = build;
     perform ${d}.dblink_connect(${BUILD_CONNECTION}, pg_catalog.current_setting('${LOOPBACK_SETTING}'));
     perform pg_catalog.set_config('${LOOPBACK_SETTING}', '', false);
+    -- In a block, since dblink_exec() takes no statement that has rows, as a SELECT of set_config() has.
     foreach setting in array wanted.settings loop
-      perform ${d}.dblink_exec(${BUILD_CONNECTION}, setting);
+      doing := setting;
+      perform ${d}.dblink_exec(${BUILD_CONNECTION}, pg_catalog.format('do %L', pg_catalog.format('begin execute %L; end', setting)));
     end loop;
+    doing := null;
+    perform ${d}.dblink_exec(${BUILD_CONNECTION}, pg_catalog.format('set client_encoding = %L', pg_catalog.current_setting('server_encoding')));
     foreach setting in array settings loop
       perform ${d}.dblink_exec(${BUILD_CONNECTION}, setting);
     end loop;
@@ -63,7 +68,8 @@ begin
     get stacked diagnostics said_sqlstate = returned_sqlstate, said_message = message_text,
       said_detail = pg_exception_detail, said_hint = pg_exception_hint, said_context = pg_exception_context;
     update ${s}.index_build set attempt_outcome = pg_catalog.jsonb_build_object('kind', 'failed', 'fault',
-      pg_catalog.jsonb_build_object('sqlstate', said_sqlstate, 'message', said_message, 'detail', said_detail,
+      pg_catalog.jsonb_build_object('sqlstate', said_sqlstate, 'message', said_message,
+        'detail', case when doing is null then said_detail else pg_catalog.concat('${SETTING_OF_FILE}', doing) end,
         'hint', said_hint, 'context', ${context}))
      where id = build and attempts = attempt;
     return;

@@ -1,10 +1,11 @@
 import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import * as v from 'valibot';
+import { asLoginRole } from '../session/as-login-role.ts';
 import { connect } from '../session/connect.ts';
 import type { ConnectionTarget } from '../session/connection-target.ts';
 import { SessionLost } from '../session/fault.ts';
-import { quoteIdentifier } from '../session/quote.ts';
+import { quoteIdentifier, quoteLiteral } from '../session/quote.ts';
 import type { Session } from '../session/session.ts';
 import { LIFT_LIMITS } from './build-settings.ts';
 import { findDblink, openLoopback } from './loopback-connection.ts';
@@ -98,9 +99,10 @@ async function probe(session: Session, { kind, target, ledgerSchema }: Probe): P
   }
   await sleep(OBSERVED_MILLISECONDS);
   const survives = await isRunning(session, name);
-  await session.query(
-    'select pg_catalog.pg_terminate_backend(pid) from pg_catalog.pg_stat_activity where application_name = $1',
-    [name],
+  await asLoginRole(
+    session,
+    `select pg_catalog.pg_terminate_backend(pid) as ended from pg_catalog.pg_stat_activity
+      where application_name = ${quoteLiteral(name)}`,
   );
   return {
     survives,
@@ -116,10 +118,10 @@ async function untilSeen(session: Session, name: string): Promise<void> {
 }
 
 async function isRunning(session: Session, name: string): Promise<boolean> {
-  const rows = await session.query(
-    `select 1 from pg_catalog.pg_stat_activity
-      where application_name = $1 and state = 'active' and query = $2`,
-    [name, PROBE],
+  const rows = await asLoginRole(
+    session,
+    `select pid from pg_catalog.pg_stat_activity
+      where application_name = ${quoteLiteral(name)} and state = 'active' and query = ${quoteLiteral(PROBE)}`,
   );
   return rows.length > 0;
 }

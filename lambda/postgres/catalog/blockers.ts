@@ -1,7 +1,8 @@
 import * as v from 'valibot';
 import type { RelationName } from '../../migration/relation-name.ts';
-import { quoteLiteral, quoteRelation } from '../session/quote.ts';
+import { quoteLiteral } from '../session/quote.ts';
 import type { Session } from '../session/session.ts';
+import { relationOid } from './relation-oid.ts';
 
 /** A session that a lock request or a build waits for. */
 export interface Blocker {
@@ -70,8 +71,11 @@ export async function lockHolders(
             pg_catalog.string_agg(distinct l.mode, ', ') as lock,
             l.relation::regclass::text as relation,
             (pg_catalog.min(asked.number) - 1)::int as asked
-       from pg_catalog.unnest($1::text[]) with ordinality as asked (name, number)
-       join pg_catalog.pg_locks l on l.relation = pg_catalog.to_regclass(asked.name)
+       from rows from (pg_catalog.unnest($1::pg_catalog.text[]), pg_catalog.unnest($3::pg_catalog.text[]))
+              with ordinality as asked (schema, name, number)
+       -- Without a schema the name means what it does for our role.
+       join pg_catalog.pg_locks l on l.relation = coalesce(${relationOid('asked.schema', 'asked.name')},
+              case when asked.schema is null then pg_catalog.to_regclass(pg_catalog.quote_ident(asked.name))::pg_catalog.oid end)
        left join pg_catalog.pg_stat_activity a on a.pid = l.pid
        -- A prepared transaction has no process, but a lock on its own number.
        left join (pg_catalog.pg_locks own join pg_catalog.pg_prepared_xacts p on p.transaction = own.transactionid)
@@ -84,7 +88,7 @@ export async function lockHolders(
                a.state_change, p.gid, p.owner, p.prepared, l.virtualtransaction, l.relation
       order by seconds desc, a.pid, asked
       limit $2`,
-    [relations.map(quoteRelation), most],
+    [relations.map(({ schema }) => schema ?? null), most, relations.map(({ name }) => name)],
   );
   return v.parse(holderRows, rows);
 }

@@ -4,6 +4,7 @@ import type { IndexBuild } from '../../work/index-build.ts';
 import { quoteRelation } from '../session/quote.ts';
 import { rolledBack } from '../session/rolled-back.ts';
 import type { Session } from '../session/session.ts';
+import { questionLimits } from '../session/statement-limits.ts';
 import { type Comparison, comparisonColumn } from './data-check.ts';
 
 const PROBE = 'unique_key_probe';
@@ -29,8 +30,8 @@ export interface BuildKey {
 export async function keyOfBuild(session: Session, build: IndexBuild): Promise<BuildKey | undefined> {
   const table = quoteRelation({ schema: build.schema, name: build.table });
   const { row, fault } = await rolledBack(session, [
-    "set local lock_timeout = '1s'",
     ...build.settings,
+    ...questionLimits({ statement: 0, lock: 1_000 }),
     `create temporary table ${PROBE} (like ${table}) on commit drop`,
     `create unique index ${PROBE}_index on pg_temp.${PROBE} ${build.definition}`,
     // The last field is of PostgreSQL 15 and later.

@@ -5,6 +5,7 @@ import type { RelationName } from '../../migration/relation-name.ts';
 import { quoteIdentifier, quoteLiteral, quoteRelation } from '../session/quote.ts';
 import { rolledBack } from '../session/rolled-back.ts';
 import type { Session } from '../session/session.ts';
+import { questionLimits } from '../session/statement-limits.ts';
 
 /** Rows, or for duplicates keys, that a statement would stumble over. */
 export interface Broken {
@@ -179,8 +180,7 @@ async function ask(
   const { row, fault } = await rolledBack(session, [
     READ_ONLY,
     ...settings,
-    `set local statement_timeout = ${Math.max(1, Math.floor(milliseconds))}`,
-    "set local lock_timeout = '1s'",
+    ...questionLimits({ statement: Math.max(1, milliseconds), lock: 1_000 }),
     // What is hidden from us is there for the statement: better no answer than a wrong one.
     'set local row_security = off',
     `with broken as materialized (\n${query}\n)

@@ -1,9 +1,9 @@
 import * as v from 'valibot';
 import type { SeenIndex } from '../../work/decide.ts';
 import type { IndexBuild } from '../../work/index-build.ts';
-import { quoteRelation } from '../session/quote.ts';
 import type { Session } from '../session/session.ts';
 import { compareDefinitions } from './index-definition.ts';
+import { relationOid } from './relation-oid.ts';
 
 const catalogRow = v.object({
   table_oid: v.nullable(v.number()),
@@ -22,16 +22,11 @@ export async function seeIndex(session: Session, build: IndexBuild): Promise<See
             pg_catalog.pg_get_indexdef(i.indexrelid) as definition,
             (select pg_catalog.count(*)::int from pg_catalog.pg_index o
               where o.indrelid = t.oid and o.indexrelid = any($4::oid[])) as replaced
-       from (select pg_catalog.to_regclass($1) as table_name, pg_catalog.to_regclass($2) as index_name) as asked
-       left join pg_catalog.pg_class t on t.oid = asked.table_name
-       left join pg_catalog.pg_class x on x.oid = asked.index_name and $3 <> ''
+       from (select ${relationOid('$1', '$2')} as table_oid, ${relationOid('$1', '$3')} as index_oid) as asked
+       left join pg_catalog.pg_class t on t.oid = asked.table_oid
+       left join pg_catalog.pg_class x on x.oid = asked.index_oid
        left join pg_catalog.pg_index i on i.indexrelid = x.oid`,
-    [
-      quoteRelation({ schema: build.schema, name: build.table }),
-      quoteRelation({ schema: build.schema, name: build.index === '' ? build.table : build.index }),
-      build.index,
-      build.replaces,
-    ],
+    [build.schema, build.table, build.index, build.replaces],
   );
   const seen = v.parse(catalogRow, row);
   switch (build.operation) {
@@ -101,13 +96,13 @@ export async function leftOvers(session: Session, build: IndexBuild): Promise<Le
                                       and pg_catalog.has_schema_privilege('pg_toast', 'usage'))
        join pg_catalog.pg_class c on c.oid = i.indexrelid
        join pg_catalog.pg_namespace n on n.oid = c.relnamespace
-      where t.oid = pg_catalog.to_regclass($1) and not i.indisvalid
+      where t.oid = ${relationOid('$1', '$4')} and not i.indisvalid
         and case when $2 <> 'reindex' then c.relname = $3
                  else c.relname ~ '_cc(new|old)[0-9]*$'
                       and ($3 = '' or pg_catalog.regexp_replace(c.relname, '_cc(new|old)[0-9]*$', '') = $3
                            or (pg_catalog.octet_length(c.relname) > 59 and pg_catalog.starts_with(
                                  $3, pg_catalog.regexp_replace(c.relname, '_cc(new|old)[0-9]*$', '')))) end`,
-    [quoteRelation({ schema: build.schema, name: build.table }), build.operation, build.index],
+    [build.schema, build.operation, build.index, build.table],
   );
   return v.parse(v.array(v.object({ schema: v.string(), name: v.string() })), rows);
 }

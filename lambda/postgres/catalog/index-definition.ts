@@ -3,6 +3,7 @@ import { isPermanent } from '../../work/permanence.ts';
 import { quoteLiteral, quoteRelation } from '../session/quote.ts';
 import { rolledBack } from '../session/rolled-back.ts';
 import type { Session } from '../session/session.ts';
+import { questionLimits } from '../session/statement-limits.ts';
 
 export type ComparedDefinitions =
   | { readonly kind: 'same' }
@@ -24,6 +25,7 @@ export async function compareDefinitions(session: Session, build: IndexBuild): P
   const index = quoteLiteral(quoteRelation({ schema: build.schema, name: build.index }));
   const { row, fault } = await rolledBack(session, [
     ...build.settings,
+    ...questionLimits({ statement: 0, lock: 10_000 }),
     `create temporary table ${PROBE} (like ${table}) on commit drop`,
     `create ${build.unique ? 'unique ' : ''}index ${PROBE}_index on pg_temp.${PROBE} ${build.definition}`,
     "set local search_path = ''",

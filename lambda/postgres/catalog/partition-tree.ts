@@ -3,6 +3,7 @@ import * as v from 'valibot';
 import type { IndexBuild } from '../../work/index-build.ts';
 import { quoteIdentifier, quoteRelation } from '../session/quote.ts';
 import type { Session } from '../session/session.ts';
+import { relationOid } from './relation-oid.ts';
 
 /** One table of a partition tree, and the index on it that belongs to the wanted one, where there is one. */
 export interface TreeNode {
@@ -32,7 +33,7 @@ export async function readTree(session: Session, build: IndexBuild): Promise<Tre
   const rows = await session.query(
     `with recursive wanted as (
        select x.oid from pg_catalog.pg_class x join pg_catalog.pg_index i on i.indexrelid = x.oid
-        where x.oid = pg_catalog.to_regclass($2) and i.indrelid = pg_catalog.to_regclass($1)
+        where x.oid = ${relationOid('$1', '$3')} and i.indrelid = ${relationOid('$1', '$2')}
       union all
        select h.inhrelid from wanted join pg_catalog.pg_inherits h on h.inhparent = wanted.oid
      )
@@ -42,14 +43,11 @@ export async function readTree(session: Session, build: IndexBuild): Promise<Tre
                join pg_catalog.pg_class x on x.oid = wanted.oid
                join pg_catalog.pg_index i on i.indexrelid = x.oid
               where i.indrelid = c.oid) as attached_index
-       from pg_catalog.pg_partition_tree(pg_catalog.to_regclass($1)) as t
+       from pg_catalog.pg_partition_tree(${relationOid('$1', '$2')}::pg_catalog.regclass) as t
        join pg_catalog.pg_class c on c.oid = t.relid
        join pg_catalog.pg_namespace n on n.oid = c.relnamespace
       order by t.level, c.relname`,
-    [
-      quoteRelation({ schema: build.schema, name: build.table }),
-      quoteRelation({ schema: build.schema, name: build.index }),
-    ],
+    [build.schema, build.table, build.index],
   );
   return rows.map((row) => {
     const { parent, attached_index, ...node } = v.parse(nodeRow, row);

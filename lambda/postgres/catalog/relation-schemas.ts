@@ -3,6 +3,7 @@ import type { RelationName } from '../../migration/relation-name.ts';
 import { quoteLiteral, quoteRelation } from '../session/quote.ts';
 import { rolledBack } from '../session/rolled-back.ts';
 import type { Session } from '../session/session.ts';
+import { questionLimits } from '../session/statement-limits.ts';
 
 const foundRows = v.array(v.object({ number: v.number(), schema: v.string(), name: v.string() }));
 
@@ -19,6 +20,7 @@ export async function withSchemas<Named extends { readonly relation: RelationNam
   const names = named.map(({ relation }) => quoteLiteral(quoteRelation(relation))).join(', ');
   const { row, fault } = await rolledBack(session, [
     ...settings,
+    ...questionLimits({ statement: 5_000, lock: 1_000 }),
     `select pg_catalog.json_agg(pg_catalog.json_build_object(
                 'number', asked.number - 1, 'schema', n.nspname, 'name', c.relname)) as found
          from pg_catalog.unnest(array[${names}]::text[]) with ordinality as asked (name, number)

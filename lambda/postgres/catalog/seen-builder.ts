@@ -1,10 +1,12 @@
 import * as v from 'valibot';
 import type { IndexBuild } from '../../work/index-build.ts';
 import type { BuildProgress } from '../../work/progress.ts';
-import { quoteRelation } from '../session/quote.ts';
+import { asLoginRole } from '../session/as-login-role.ts';
+import { quoteLiteral, quoteRelation } from '../session/quote.ts';
 import type { Session } from '../session/session.ts';
 import { type Blocker, blockerColumn } from './blockers.ts';
 import { builderNames } from './builder-names.ts';
+import { relationOid } from './relation-oid.ts';
 
 /** What is seen of whoever may be building on the table. */
 export interface SeenBuilder {
@@ -28,6 +30,10 @@ const builderRow = v.object({
   stranger: v.nullable(blockerColumn),
 });
 
+function textArray(texts: readonly string[]): string {
+  return `array[${texts.map(quoteLiteral).join(', ')}]::pg_catalog.text[]`;
+}
+
 /** A session as a blocker; `lock` and `relation` are SQL expressions. */
 function sessionAsBlocker(session: string, lock: string, relation: string): string {
   return `pg_catalog.json_build_object('pid', ${session}.pid, 'user', ${session}.usename,
@@ -43,13 +49,16 @@ function sessionAsBlocker(session: string, lock: string, relation: string): stri
  * their outcome is recorded; not once they are idle, which only a supervisor is that was itself cancelled.
  */
 export async function seeBuilder(session: Session, build: IndexBuild): Promise<SeenBuilder> {
-  const rows = await session.query(
-    `with asked as (select pg_catalog.to_regclass($1)::oid as table_oid)
-     select holder.pid, p.phase, p.blocks_total::float8, p.blocks_done::float8, p.tuples_total::float8,
-            p.tuples_done::float8, p.lockers_total::float8, p.lockers_done::float8, blocked.blocker,
+  const table = `${quoteLiteral(quoteRelation({ schema: build.schema, name: build.table }))}::pg_catalog.text`;
+  const names = builderNames(build);
+  const rows = await asLoginRole(
+    session,
+    `with asked as (select ${relationOid(quoteLiteral(build.schema), quoteLiteral(build.table))} as table_oid)
+     select holder.pid, p.phase, p.blocks_total, p.blocks_done, p.tuples_total,
+            p.tuples_done, p.lockers_total, p.lockers_done, blocked.blocker,
             -- Not who has gone since pg_locks was read.
-            case when a.pid is not null and coalesce(a.application_name <> all ($3::text[]), true)
-                 then ${sessionAsBlocker('a', `'a lock that builds take'`, '$1::text')} end as stranger
+            case when a.pid is not null and coalesce(a.application_name <> all (${textArray(names)}), true)
+                 then ${sessionAsBlocker('a', `'a lock that builds take'`, table)} end as stranger
        from (select distinct l.pid
                from pg_catalog.pg_locks l, asked
               where l.locktype = 'relation' and l.relation = asked.table_oid
@@ -58,12 +67,12 @@ export async function seeBuilder(session: Session, build: IndexBuild): Promise<S
                 and l.mode in ('ShareUpdateExclusiveLock', 'ShareLock')
              union
              select named.pid from pg_catalog.pg_stat_activity named
-              where named.application_name = any($2::text[]) and named.state is distinct from 'idle'
+              where named.application_name = any(${textArray(build.attemptOutcome === undefined ? names : [])}) and named.state is distinct from 'idle'
                 and named.datname = pg_catalog.current_database()) as holder
        left join pg_catalog.pg_stat_activity a on a.pid = holder.pid
        left join pg_catalog.pg_stat_progress_create_index p on p.pid = holder.pid
        left join lateral (
-         select ${sessionAsBlocker('b', `'its transaction'`, '$1::text')} as blocker
+         select ${sessionAsBlocker('b', `'its transaction'`, table)} as blocker
            from pg_catalog.pg_stat_activity b
           where b.pid = any (pg_catalog.pg_blocking_pids(holder.pid)) and b.pid <> holder.pid
           order by b.xact_start
@@ -72,12 +81,7 @@ export async function seeBuilder(session: Session, build: IndexBuild): Promise<S
         -- VACUUM and ANALYZE take the same lock, and give way to a build that asks for it.
         and holder.pid not in (select v.pid from pg_catalog.pg_stat_progress_vacuum v
                                union all select z.pid from pg_catalog.pg_stat_progress_analyze z)
-      order by p.phase is null, blocked.blocker is null, a.application_name = any($3::text[])`,
-    [
-      quoteRelation({ schema: build.schema, name: build.table }),
-      build.attemptOutcome === undefined ? builderNames(build) : [],
-      builderNames(build),
-    ],
+      order by p.phase is null, blocked.blocker is null, a.application_name = any(${textArray(names)})`,
   );
   const [first] = rows.map((row) => v.parse(builderRow, row));
   if (first === undefined) return { alive: false, pid: undefined, progress: undefined, blocker: undefined };

@@ -26,10 +26,13 @@ export async function serverCapacity(session: Session): Promise<ServerCapacity> 
   };
 }
 
-/** SET statements for the build session. */
-export function memorySettings({ maintenanceWorkMemMegabytes, parallelWorkers }: BuildMemory): string[] {
-  return [
-    `set maintenance_work_mem = '${maintenanceWorkMemMegabytes}MB'`,
-    `set max_parallel_maintenance_workers = ${parallelWorkers}`,
-  ];
+/** What the build session begins with; a file's own settings come after it. */
+export function memorySettings({
+  maintenanceWorkMemMegabytes,
+  parallelWorkers,
+}: BuildMemory): Readonly<Record<string, string>> {
+  return {
+    maintenance_work_mem: `${maintenanceWorkMemMegabytes}MB`,
+    max_parallel_maintenance_workers: String(parallelWorkers),
+  };
 }

@@ -5,6 +5,7 @@ import { type StatementFault, sqlstate } from '../session/fault.ts';
 import { quoteLiteral, quoteRelation } from '../session/quote.ts';
 import { rolledBack } from '../session/rolled-back.ts';
 import type { Session, TextRow } from '../session/session.ts';
+import { questionLimits } from '../session/statement-limits.ts';
 
 /** Counting stops after so long: a table that is slow to count is not small. */
 const COUNT_MILLISECONDS = 10_000;
@@ -140,7 +141,7 @@ async function countRows(
   const before = [
     'begin',
     ...settings,
-    `set local statement_timeout = ${COUNT_MILLISECONDS}`,
+    ...questionLimits({ statement: COUNT_MILLISECONDS, lock: COUNT_MILLISECONDS }),
     'set local row_security = off',
   ];
   const sizes = new Map<FoundTable, TableSize>();

@@ -3,6 +3,7 @@ import type { RelationName } from '../../migration/relation-name.ts';
 import { quoteIdentifier, quoteLiteral, quoteRelation } from '../session/quote.ts';
 import { rolledBack } from '../session/rolled-back.ts';
 import type { Session } from '../session/session.ts';
+import { questionLimits } from '../session/statement-limits.ts';
 
 /** What ALTER COLUMN … TYPE does: `nothing` but a change of the catalog, or work that takes the longer the larger the table is. */
 export type TypeChangeWork =
@@ -58,8 +59,7 @@ async function tryOnCopy(
          from pg_catalog.pg_index i where i.indrelid = ${oid})))`;
   const { row, fault } = await rolledBack(session, [
     ...settings,
-    "set local lock_timeout = '1s'",
-    "set local statement_timeout = '10s'",
+    ...questionLimits({ statement: 10_000, lock: 1_000 }),
     `${create} (like ${quoteRelation(table)} including indexes)`,
     `select pg_catalog.set_config('${FILES_BEFORE}', ${files}, true)`,
     `alter table ${name} ${command}`,

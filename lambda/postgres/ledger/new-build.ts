@@ -25,12 +25,13 @@ export interface NewBuild {
 }
 
 export function insertBuild(ledgerSchema: string, build: NewBuild): string {
-  const table = `${quoteIdentifier(build.schema)}.${quoteIdentifier(build.table)}`;
   const replaced = build.index === '' ? '' : ` and c.relname = ${quoteLiteral(build.index)}`;
   const replaces =
     build.operation === 'reindex'
       ? `array(select i.indexrelid from pg_catalog.pg_index i join pg_catalog.pg_class c on c.oid = i.indexrelid
-                where i.indrelid = ${quoteLiteral(table)}::pg_catalog.regclass${replaced})`
+                 join pg_catalog.pg_class t on t.oid = i.indrelid
+                 join pg_catalog.pg_namespace n on n.oid = t.relnamespace
+                where n.nspname = ${quoteLiteral(build.schema)} and t.relname = ${quoteLiteral(build.table)}${replaced})`
       : `'{}'`;
   const values = [
     quoteLiteral(build.version),

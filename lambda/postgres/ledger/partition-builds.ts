@@ -19,7 +19,8 @@ export async function partitionBuilds(
 ): Promise<Map<string, PartitionBuild>> {
   const rows = await session.query(
     `select schema_name as schema, table_name as table, index_name as index, state, fault,
-            pg_catalog.to_regclass(pg_catalog.format('%I.%I', schema_name, index_name)) is not null as present
+            exists (select from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+                     where n.nspname = schema_name::pg_catalog.name and c.relname = index_name::pg_catalog.name) as present
        from ${quoteIdentifier(ledgerSchema)}.index_build where parent_build = $1 order by id`,
     [parent],
   );

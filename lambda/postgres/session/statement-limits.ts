@@ -1,5 +1,64 @@
 import { type StatementFault, sqlstate } from './fault.ts';
 
+/** Limits of one kind of session of ours. docs/limits.md has them all. */
+export interface SessionLimits {
+  /** Milliseconds for each lock; 0 for no limit. */
+  readonly lock: number;
+  /** Seconds after which a session that does nothing belongs to a process that is gone. */
+  readonly idle: number;
+}
+
+/**
+ * Settings that a session of ours begins with. Values that a role or a database may have set would otherwise cut a
+ * long step short, end the session in the middle of it, or let it wait for a lock without end.
+ */
+export function sessionLimits({ lock, idle }: SessionLimits): string[] {
+  return [
+    `set lock_timeout = '${lock}ms'`,
+    'set statement_timeout = 0',
+    "set idle_in_transaction_session_timeout = '60s'",
+    `set idle_session_timeout = '${idle}s'`,
+    LIFT_TRANSACTION_TIMEOUT,
+    // A file means on the server what its parser has read.
+    'set standard_conforming_strings = on',
+  ];
+}
+
+/** Of PostgreSQL 17 and later: it would end the session, not the statement. */
+export const LIFT_TRANSACTION_TIMEOUT = `select pg_catalog.set_config('transaction_timeout', '0', false)
+ where pg_catalog.current_setting('transaction_timeout', true) is not null`;
+
+/** What a step may take, in milliseconds, from the moment when it is said. */
+export interface StepLimits {
+  /** For each lock, unless its file sets something shorter than `longestWait`. */
+  readonly wait: number;
+  readonly longestWait: number;
+  /** For each statement, unless its file sets something shorter; absent for no limit. */
+  readonly budget: number | undefined;
+  /** `transaction`: until the end of the transaction. */
+  readonly until: 'transaction' | 'session';
+}
+
+/**
+ * Says the limits again where a file has changed settings. What the file has set for itself stays, as long as it is
+ * not more than ours; what RESET or a new role has brought is not the file's, nor is 0, which means for ever.
+ */
+export function limitsAgain({ wait, longestWait, budget, until }: StepLimits): string {
+  const own = 'limits.own';
+  const set = (least: number, most: number) =>
+    `case when ${own} operator(pg_catalog.=) 0::pg_catalog.int8 then ${Math.floor(least)}::pg_catalog.int8
+             else least(${own}, ${Math.floor(most)}::pg_catalog.int8) end`;
+  const unlimited = `coalesce(${own}, 0::pg_catalog.int8)`;
+  return `select pg_catalog.set_config(limits.name, (case limits.name
+         when 'lock_timeout'::pg_catalog.text then ${set(Math.max(1, wait), Math.max(1, longestWait))}
+         when 'statement_timeout'::pg_catalog.text then ${budget === undefined ? unlimited : set(Math.max(1, budget), Math.max(1, budget))}
+         else ${unlimited} end)::pg_catalog.text, ${until === 'transaction'})
+  from (select s.name, case when s.source operator(pg_catalog.=) 'session'::pg_catalog.text
+                            then s.setting::pg_catalog.int8 else 0::pg_catalog.int8 end as own
+          from pg_catalog.pg_settings s
+         where s.name operator(pg_catalog.=) any (array['lock_timeout', 'statement_timeout', 'transaction_timeout']::pg_catalog.text[])) as limits`;
+}
+
 /**
  * Measured from the message's arrival, so that fifty steps in one message share one deadline. A shorter time that the
  * file has set stays.
@@ -20,4 +79,19 @@ export function endedByDeadline({ fault }: StatementFault, deadline: number | un
 /** At least 1 ms: 0 would mean for ever. */
 export function setLockTimeout(milliseconds: number): string {
   return `set lock_timeout = ${Math.max(1, Math.round(milliseconds))}`;
+}
+
+/** Limits of a question that is asked under a file's settings, said after them. In milliseconds; 0 for no limit. */
+export function questionLimits({
+  statement,
+  lock,
+}: {
+  readonly statement: number;
+  readonly lock: number;
+}): string[] {
+  return [
+    `set local statement_timeout = ${Math.floor(statement)}`,
+    `set local lock_timeout = ${Math.floor(lock)}`,
+    LIFT_TRANSACTION_TIMEOUT,
+  ];
 }

@@ -1,16 +1,57 @@
-import { leftOvers } from '../../postgres/catalog/index-catalog.ts';
+import type { PostgresFault } from '../../migration/migration-error.ts';
+import { type LeftOver, leftOvers } from '../../postgres/catalog/index-catalog.ts';
 import { concurrentDrop } from '../../postgres/catalog/index-statement.ts';
+import { underSettings } from '../../postgres/session/author-settings.ts';
 import type { Session } from '../../postgres/session/session.ts';
+import { sessionLimits } from '../../postgres/session/statement-limits.ts';
 import type { IndexBuild } from '../index-build.ts';
+import { isPermanent } from '../permanence.ts';
+
+export type Dropped =
+  | { readonly kind: 'dropped' }
+  /** A lock was in the way: the next turn tries again. */
+  | { readonly kind: 'locked' }
+  /** It stays, until a person does something about it. */
+  | { readonly kind: 'refused'; readonly leftOver: LeftOver; readonly fault: PostgresFault };
+
+/** While a drop waits for other transactions, it keeps nobody waiting. */
+const LIMITS = sessionLimits({ lock: 10_000, idle: 120 });
 
 /**
- * Drops what a dead attempt of this build left behind: INVALID indexes on its table that bear its name. Called only
- * after nobody was seen who could still be building. False where a lock was in the way: the next turn tries again.
+ * Drops what a dead attempt of this build left behind: INVALID indexes on its table that bear its name. It is done
+ * under the file's settings, as whoever made them. Called only after nobody was seen who could still be building.
+ * `own` are the settings that the session began with.
  */
-export async function dropLeftOvers(session: Session, build: IndexBuild): Promise<boolean> {
+export async function dropLeftOvers(
+  session: Session,
+  build: IndexBuild,
+  own: readonly string[],
+): Promise<Dropped> {
   for (const leftOver of await leftOvers(session, build)) {
-    const { fault } = await session.script(concurrentDrop(leftOver));
-    if (fault !== undefined) return false;
+    const author = { settings: build.settings, limits: LIMITS, own };
+    const refused = await underSettings(session, author, concurrentDrop(leftOver));
+    if (refused === undefined) continue;
+    const { fault } = refused;
+    return isPermanent(fault) ? { kind: 'refused', leftOver, fault } : { kind: 'locked' };
   }
-  return true;
+  return { kind: 'dropped' };
+}
+
+/** The fault of a build that can't go on, or has failed, and leaves its INVALID index standing. */
+export function leftStanding(
+  { leftOver: { schema, name }, fault }: Extract<Dropped, { kind: 'refused' }>,
+  failedWith: PostgresFault | undefined,
+): PostgresFault {
+  const index = `${schema}.${name}`;
+  const drop = `${fault.message} (SQLSTATE ${fault.sqlstate})`;
+  const hint = `Drop it as the owner of its table (drop index concurrently ${index}), or give the role of the migrations that right; then retry.`;
+  if (failedWith === undefined) {
+    return {
+      ...fault,
+      message: `the INVALID index ${index}, which an attempt has left, can not be dropped: ${fault.message}`,
+      hint,
+    };
+  }
+  const detail = [failedWith.detail, `The INVALID index ${index} is left, and can not be dropped: ${drop}.`];
+  return { ...failedWith, detail: detail.filter((part) => part).join(' '), hint };
 }

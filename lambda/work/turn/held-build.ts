@@ -3,6 +3,8 @@ import type { PostgresFault } from '../../migration/migration-error.ts';
 import type { AttachedBuild } from '../../postgres/build-session/attached.ts';
 import { builderNames } from '../../postgres/catalog/builder-names.ts';
 import { recordAttemptOutcome, setSessionKind } from '../../postgres/ledger/build-attempt-rows.ts';
+import { asLoginRole } from '../../postgres/session/as-login-role.ts';
+import { quoteLiteral } from '../../postgres/session/quote.ts';
 import type { Session } from '../../postgres/session/session.ts';
 import type { IndexBuild } from '../index-build.ts';
 
@@ -62,11 +64,11 @@ export class HeldBuild {
   /** Nothing here can keep the build alive for as long as it needs: end it cleanly, and say so. */
   async giveUp(because: string): Promise<void> {
     this.#let = true;
-    await this.#session.query(
-      `select pg_catalog.pg_cancel_backend(pid) from pg_catalog.pg_stat_activity
-        where application_name = $1 and datname = pg_catalog.current_database()
-          and usename = current_user`,
-      [builderNames(this.#build)[1]],
+    await asLoginRole(
+      this.#session,
+      `select pg_catalog.pg_cancel_backend(pid) as cancelled from pg_catalog.pg_stat_activity
+        where application_name = ${quoteLiteral(builderNames(this.#build)[1])}
+          and datname = pg_catalog.current_database() and usename = session_user`,
     );
     await this.#attached.session.ended;
     await this.#record(neverInTime(`${this.#attached.because}; ${because}`));

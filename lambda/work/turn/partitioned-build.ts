@@ -10,9 +10,11 @@ import {
 } from '../../postgres/catalog/partition-tree.ts';
 import { insertBuild } from '../../postgres/ledger/new-build.ts';
 import { partitionBuilds } from '../../postgres/ledger/partition-builds.ts';
+import { transactionUnderSettings } from '../../postgres/session/author-settings.ts';
 import { quoteIdentifier, quoteLiteral, quoteRelation } from '../../postgres/session/quote.ts';
 import type { Session } from '../../postgres/session/session.ts';
 import type { IndexBuild } from '../index-build.ts';
+import { leftStanding } from './drop-left-overs.ts';
 
 export type PartitionedStep =
   /** Its partitions are builds of their own now; it has its next turn when they are over. */
@@ -22,7 +24,17 @@ export type PartitionedStep =
   /** All partitions' indexes are attached: look again at once. */
   | { readonly kind: 'attached' }
   /** A lock was not to be had. */
-  | { readonly kind: 'again' };
+  | Again;
+
+interface Again {
+  readonly kind: 'again';
+}
+
+export interface PartitionedTurn {
+  readonly ledgerSchema: string;
+  /** Settings that the session began with. */
+  readonly own: readonly string[];
+}
 
 /**
  * CREATE INDEX CONCURRENTLY on a partitioned table, which Postgres refuses, in the way that works: an index on ONLY
@@ -32,9 +44,10 @@ export type PartitionedStep =
  */
 export async function advancePartitioned(
   session: Session,
-  ledgerSchema: string,
   build: IndexBuild,
+  turn: PartitionedTurn,
 ): Promise<PartitionedStep> {
+  const { ledgerSchema } = turn;
   const seen = await seeIndex(session, build);
   if (seen.kind === 'valid') return { kind: 'valid', adopted: build.attempts === 0 };
   if (seen.kind === 'conflict') {
@@ -51,14 +64,14 @@ export async function advancePartitioned(
   const failed = [...known].find(([, { fault }]) => fault !== undefined);
   if (failed !== undefined) {
     const dropped =
-      seen.kind === 'invalid' && build.attempts > 0 ? await dropParent(session, build) : undefined;
-    return dropped ?? failure(failed[0], failed[1].fault);
+      seen.kind === 'invalid' && build.attempts > 0 ? await dropParent(session, build, turn) : undefined;
+    return parentStands(dropped, build, failure(failed[0], failed[1].fault));
   }
   const foreign = (await readTree(session, build)).find((node) => node.foreign);
   if (foreign !== undefined) return foreignPartition(foreign);
-  const made = await makeParents(session, ledgerSchema, build);
+  const made = await makeParents(session, build, turn);
   if (made !== undefined) return made;
-  return handOffOrAttach(session, ledgerSchema, {
+  return handOffOrAttach(session, turn, {
     build,
     known: new Map(
       [...known].flatMap(([table, { index, present }]) => (present ? [[table, index] as const] : [])),
@@ -78,7 +91,9 @@ function foreignPartition({ schema, table }: TreeNode): PartitionedStep {
   };
 }
 
-function failure(table: string, fault: PostgresFault | undefined): PartitionedStep {
+type Failed = Extract<PartitionedStep, { kind: 'failed' }>;
+
+function failure(table: string, fault: PostgresFault | undefined): Failed {
   return {
     kind: 'failed',
     fault: {
@@ -94,16 +109,35 @@ function failure(table: string, fault: PostgresFault | undefined): PartitionedSt
  * The INVALID index on ONLY the parent goes when a partition's build failed; the partitions' own indexes are not
  * attached to it yet, so they stay, and a retry attaches them.
  */
-function dropParent(session: Session, build: IndexBuild): Promise<PartitionedStep | undefined> {
+function dropParent(
+  session: Session,
+  build: IndexBuild,
+  { own }: PartitionedTurn,
+): Promise<Again | Failed | undefined> {
   const { schema, index } = build;
-  return send(session, build, [`drop index if exists ${quoteRelation({ schema, name: index })}`]);
+  const statements = [`drop index if exists ${quoteRelation({ schema, name: index })}`];
+  return send(session, build, { before: [], statements, own });
+}
+
+/** What the build has failed with stays its fault, also where its index could not be dropped. */
+function parentStands(
+  dropped: Again | Failed | undefined,
+  build: IndexBuild,
+  failed: Failed,
+): PartitionedStep {
+  if (dropped?.kind !== 'failed') return dropped ?? failed;
+  const leftOver = { schema: build.schema, name: build.index };
+  return {
+    kind: 'failed',
+    fault: leftStanding({ kind: 'refused', leftOver, fault: dropped.fault }, failed.fault),
+  };
 }
 
 /** The index on ONLY the root and on ONLY each nested partitioned table, attached to its parent's. */
 async function makeParents(
   session: Session,
-  ledgerSchema: string,
   build: IndexBuild,
+  { ledgerSchema, own }: PartitionedTurn,
 ): Promise<PartitionedStep | undefined> {
   const tree = await readTree(session, build);
   const indexes = new Map<number, { schema: string; index: string }>();
@@ -120,14 +154,13 @@ async function makeParents(
   }
   if (statements.length === 0) return undefined;
   const s = quoteIdentifier(ledgerSchema);
-  return send(session, build, [
+  const before = [
     `update ${s}.index_build set state = 'building', attempts = attempts + 1,
             started_at = coalesce(started_at, pg_catalog.clock_timestamp()),
             first_started_at = coalesce(first_started_at, pg_catalog.clock_timestamp())
       where id = ${quoteLiteral(build.id)}`,
-    ...build.settings,
-    ...statements,
-  ]);
+  ];
+  return send(session, build, { before, statements, own });
 }
 
 interface Partitions {
@@ -138,9 +171,10 @@ interface Partitions {
 
 async function handOffOrAttach(
   session: Session,
-  ledgerSchema: string,
+  turn: PartitionedTurn,
   { build, known }: Partitions,
 ): Promise<PartitionedStep> {
+  const { ledgerSchema, own } = turn;
   const tree = await readTree(session, build);
   const indexes = new Map(
     tree.flatMap(({ oid, schema, attachedIndex }) =>
@@ -158,33 +192,38 @@ async function handOffOrAttach(
   }
   // Only when no build is left, so that a failure loses none of them. Each in its own transaction: attaching locks one partition for a moment, and must not wait holding another's.
   for (const statement of handOff.length === 0 ? attach : []) {
-    const step = await send(session, build, [statement]);
-    if (step?.kind === 'failed') return (await dropParent(session, build)) ?? step;
+    const step = await send(session, build, { before: [], statements: [statement], own });
+    if (step?.kind === 'failed') {
+      return parentStands(await dropParent(session, build, turn), build, step);
+    }
     if (step !== undefined) return step;
   }
   if (handOff.length === 0 && attach.length > 0) return { kind: 'attached' };
-  if (handOff.length === 0) return neverValid(session, build);
-  return (await send(session, build, handOff)) ?? { kind: 'partitions-first' };
+  if (handOff.length === 0) return neverValid(session, build, turn);
+  return (
+    (await send(session, build, { before: handOff, statements: [], own })) ?? { kind: 'partitions-first' }
+  );
 }
 
 /**
  * Each partition has its index, and yet the whole is INVALID: Postgres looks whether it is complete when it attaches
  * one, and not when the partition that was missing is detached. Nothing but a new index helps.
  */
-async function neverValid(session: Session, build: IndexBuild): Promise<PartitionedStep> {
+async function neverValid(
+  session: Session,
+  build: IndexBuild,
+  turn: PartitionedTurn,
+): Promise<PartitionedStep> {
   if ((await seeIndex(session, build)).kind === 'valid') return { kind: 'attached' };
-  const dropped = await dropParent(session, build);
-  return (
-    dropped ?? {
-      kind: 'failed',
-      fault: {
-        sqlstate: '55000',
-        message:
-          'a partition was detached while the index was built, and Postgres can not make the rest valid',
-        hint: 'The index was dropped; a retry builds it again.',
-      },
-    }
-  );
+  const dropped = await dropParent(session, build, turn);
+  return parentStands(dropped, build, {
+    kind: 'failed',
+    fault: {
+      sqlstate: '55000',
+      message: 'a partition was detached while the index was built, and Postgres can not make the rest valid',
+      hint: 'The index was dropped; a retry builds it again.',
+    },
+  });
 }
 
 function partitionBuild(build: IndexBuild, node: TreeNode) {
@@ -220,18 +259,31 @@ function partitionBuild(build: IndexBuild, node: TreeNode) {
 const FIRST_WAIT_MILLISECONDS = 200;
 const LONGEST_WAIT_MILLISECONDS = 3_000;
 
+interface Message {
+  /** Statements of ours, on the ledger. */
+  readonly before: readonly string[];
+  /** On the table and its indexes, under the file's settings. */
+  readonly statements: readonly string[];
+  readonly own: readonly string[];
+}
+
 /** One short transaction; undefined where it went through. */
 async function send(
   session: Session,
-  { turns }: IndexBuild,
-  statements: readonly string[],
-): Promise<PartitionedStep | undefined> {
+  { turns, settings }: IndexBuild,
+  { before, statements, own }: Message,
+): Promise<Again | Failed | undefined> {
   const wait = Math.min(LONGEST_WAIT_MILLISECONDS, FIRST_WAIT_MILLISECONDS * Math.max(1, turns));
-  const { fault } = await session.script(
-    ['begin', `set local lock_timeout = ${wait}`, ...statements, 'commit'].join('\n;\n'),
+  const fault = await transactionUnderSettings(
+    session,
+    {
+      settings: statements.length === 0 ? [] : settings,
+      limits: [`set local lock_timeout = ${wait}`, 'set local statement_timeout = 0'],
+      own,
+    },
+    { before, statements },
   );
   if (fault === undefined) return undefined;
-  await session.script('rollback');
   const { sqlstate } = fault.fault;
   if (sqlstate === '55P03' || sqlstate === '40P01') return { kind: 'again' };
   return { kind: 'failed', fault: fault.fault };

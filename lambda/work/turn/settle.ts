@@ -25,23 +25,67 @@ const failedBuild = v.object({
 
 type BuildFault = NonNullable<v.InferOutput<typeof failedBuild>['fault']>;
 
-/** What became of a hand-off, in words for a person: each failed index, its reason, and what to do. */
-export async function settle(session: Session, ledgerSchema: string): Promise<SettleResult> {
+/**
+ * What became of a loop that began at `startedAt`, in words for a person: each build that is open, or was lost
+ * meanwhile, its reason, and what to do; and the newest of the runs that followed, the loop's own or a deploy's, where it
+ * failed. What was lost before, and what operators do beside it, are not this loop's.
+ */
+export async function settle(
+  session: Session,
+  ledgerSchema: string,
+  startedAt: Date = new Date(0),
+): Promise<SettleResult> {
   const s = quoteIdentifier(ledgerSchema);
+  // By how long ago it began: the server's clock is another than ours.
+  const secondsAgo = (Date.now() - startedAt.getTime()) / 1000;
   const rows = await session.query(
-    `select index_name as index, table_name as table, schema_name as schema, file, line, state, attempts, fault
-       from ${s}.index_build where state <> 'done' order by id`,
+    `select ${buildColumns} from ${s}.index_build
+      where state in ('pending', 'building')
+         or (state in ('failed', 'cancelled')
+             and finished_at >= pg_catalog.clock_timestamp() - pg_catalog.make_interval(secs => $1::float8))
+      order by id`,
+    [secondsAgo],
   );
-  const builds = v.parse(v.array(failedBuild), rows);
   const [run] = await session.query(
-    `select summary ->> 'error' as error from ${s}.run where outcome is not null order by started_at desc limit 1`,
+    `select summary ->> 'error' as error, summary -> 'waiting' as waiting from ${s}.run
+      where outcome is not null and action in ('run', 'resume') and cause in ('loop', 'cloudformation')
+        and started_at >= $1::timestamptz
+      order by started_at desc limit 1`,
+    [startedAt.toISOString()],
   );
-  const lines = builds.map(describe);
+  const lines = v.parse(v.array(failedBuild), rows).map(describe);
   if (typeof run?.error === 'string') lines.push(`The run that followed failed: ${run.error}`);
+  const { waiting } = v.parse(followingRun, run ?? {});
+  // For a build that was lost before, or it would stand above.
+  if (lines.length === 0 && waiting)
+    lines.push(
+      `${waiting.file} still waits: ${waiting.because}. Next: run the action retry, or mend the cause and deploy.`,
+    );
   return lines.length === 0
     ? { outcome: 'valid', message: '' }
     : { outcome: 'failed', message: limited(lines) };
 }
+
+const followingRun = v.object({
+  waiting: v.nullish(v.object({ file: v.string(), because: v.string() })),
+});
+
+/** The same of these builds, whenever they were lost. */
+export async function describeLost(
+  session: Session,
+  ledgerSchema: string,
+  builds: readonly { readonly id: string }[],
+): Promise<string> {
+  const rows = await session.query(
+    `select ${buildColumns} from ${quoteIdentifier(ledgerSchema)}.index_build
+      where id = any($1::bigint[]) order by id`,
+    [builds.map(({ id }) => id)],
+  );
+  return limited(v.parse(v.array(failedBuild), rows).map(describe));
+}
+
+const buildColumns =
+  'index_name as index, table_name as table, schema_name as schema, file, line, state, attempts, fault';
 
 /** Step Functions takes 32,768 characters of cause. */
 const MOST_LINES = 20;

@@ -11,13 +11,14 @@ import { releaseTableLock, tryTableLock } from '../../postgres/ledger/run-lock.t
 import { withSession } from '../../postgres/session/connect.ts';
 import { refuseTransactionPooler } from '../../postgres/session/pooler.ts';
 import type { Session } from '../../postgres/session/session.ts';
+import { sessionLimits } from '../../postgres/session/statement-limits.ts';
 import { decide } from '../decide.ts';
 import type { IndexBuild } from '../index-build.ts';
 import type { TurnResult } from '../loop-task.ts';
 import { isNearEnd, waitSeconds } from '../wait-seconds.ts';
 import { startBuild } from './build-attempt.ts';
 import { elapsedOf, progressOf } from './build-progress.ts';
-import { dropLeftOvers } from './drop-left-overs.ts';
+import { dropLeftOvers, leftStanding } from './drop-left-overs.ts';
 import { duplicatesFault } from './duplicates-fault.ts';
 import { advancePartitioned } from './partitioned-build.ts';
 import { stayWith, type Underway } from './stay-with-build.ts';
@@ -31,6 +32,9 @@ const LATEST_SECONDS = 600;
 /** After so long, the table's next build gets a turn of its own: an attached one needs all the time there is. */
 const FRESH_MILLISECONDS = 20_000;
 
+/** Settings that a turn's session begins with. */
+const TURN_SETTINGS = sessionLimits({ lock: 10_000, idle: 120 });
+
 /**
  * One turn of one table: observe the catalog, decide, act; again for the table's next build until there is
  * something to wait for. A turn may be killed at any point and may come twice at once: the table lock lets one of
@@ -41,10 +45,14 @@ export async function takeTurn(request: TurnRequest): Promise<TurnResult> {
   return withSession(target, async (session) => {
     const { ledgerSchema } = request.options;
     const { rows } = await session.script(
-      `select pg_catalog.current_setting('migrations.direct', true) as direct; set lock_timeout = '10s'; set statement_timeout = 0; set idle_session_timeout = '120s'; ${formatQuery(ledgerSchema)}`,
+      [
+        "select pg_catalog.current_setting('migrations.direct', true) as direct",
+        ...TURN_SETTINGS,
+        formatQuery(ledgerSchema),
+      ].join(';\n'),
     );
     if (rows[0]?.[0]?.direct !== '1') await refuseTransactionPooler(session, target);
-    if (isOlderRow(rows[4]?.[0]) && !(await upgradeIfFree(session, ledgerSchema))) {
+    if (isOlderRow(rows[1 + TURN_SETTINGS.length]?.[0]) && !(await upgradeIfFree(session, ledgerSchema))) {
       return { outcome: 'wait', waitSeconds: SOON_SECONDS, turn };
     }
     const begun = Date.now();
@@ -102,14 +110,24 @@ async function actOnce(session: Session, request: TurnRequest): Promise<Next> {
       report({ kind: 'ended', build, outcome: decision.adopted ? 'adopted' : 'done', fault: undefined });
       return { kind: 'build-over' };
     case 'fail':
-      if (decision.dropFirst && !(await dropLeftOvers(session, build)))
-        return { kind: 'come-back', seconds: soon(build) };
+      if (decision.dropFirst) {
+        const dropped = await dropLeftOvers(session, build, TURN_SETTINGS);
+        if (dropped.kind === 'locked') return { kind: 'come-back', seconds: soon(build) };
+        if (dropped.kind === 'refused') {
+          return fail(session, request, { build, fault: leftStanding(dropped, decision.fault) });
+        }
+      }
       return fail(session, request, { build, fault: decision.fault });
     case 'wait':
       return waitFor(request, build, builder);
     case 'start':
-      if (decision.dropFirst && !(await dropLeftOvers(session, build)))
-        return { kind: 'come-back', seconds: soon(build) };
+      if (decision.dropFirst) {
+        const dropped = await dropLeftOvers(session, build, TURN_SETTINGS);
+        if (dropped.kind === 'locked') return { kind: 'come-back', seconds: soon(build) };
+        if (dropped.kind === 'refused') {
+          return fail(session, request, { build, fault: leftStanding(dropped, undefined) });
+        }
+      }
       if (build.attempts === 0) {
         const fault = await duplicatesFault(session, build, options.dataCheckSeconds);
         if (fault !== undefined) return fail(session, request, { build, fault });
@@ -148,7 +166,10 @@ async function fail(
 
 async function actOnPartitioned(session: Session, request: TurnRequest, build: IndexBuild): Promise<Next> {
   const { options, report, turn } = request;
-  const step = await advancePartitioned(session, options.ledgerSchema, build);
+  const step = await advancePartitioned(session, build, {
+    ledgerSchema: options.ledgerSchema,
+    own: TURN_SETTINGS,
+  });
   switch (step.kind) {
     case 'partitions-first':
       // Other tables, other branches: the loop finds them, and this table again when they are over.

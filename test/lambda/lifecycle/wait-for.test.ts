@@ -70,6 +70,31 @@ describe("waitFor 'migrations'", () => {
   });
 });
 
+it('a build that was lost fails no deploy that waits for another one', async () => {
+  const both = { '1_large.sql': `${largeTable('large')}\n${largeTable('other')}` };
+  const lost = { ...both, '2_lost.sql': 'create index concurrently lost on other (x);' };
+  await life.deploy(both);
+  const holdsOther = await life.session();
+  await holdsOther.query('begin; insert into other values (501, 501)');
+  await life.deploy(lost);
+  await buildIs('building');
+  await life.invoke({ action: 'cancel', index: 'lost' });
+  await holdsOther.end();
+  await life.aws.stepFunctions.settled();
+
+  const open = await blocker();
+  const deploying = life.deploy({
+    ...lost,
+    '3_index.sql': 'create index concurrently i on large (x);',
+    '4_waits.sql': 'alter table large add column y int;',
+  });
+  const line = await eventually(() => life.cloudFormation.log.find((text) => text.includes('"in-progress"')));
+  expect(JSON.parse(line)).toMatchObject({ builds: [expect.stringMatching(/^i on public\.large: /)] });
+  await open.end();
+  expect(await deploying).toMatchObject({ status: 'UPDATE_COMPLETE' });
+  expect(await life.steps()).toEqual(['1.0 applied', '2.0 failed', '3.0 applied', '4.0 applied']);
+});
+
 describe("waitFor 'index-builds'", () => {
   it('holds the deploy until all builds are valid', async () => {
     await life.deploy(tables);

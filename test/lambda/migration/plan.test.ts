@@ -31,6 +31,7 @@ describe('the plan', () => {
     expect(plan(folder, ledger(rows))).toEqual({
       pending: [],
       builds: [],
+      abandoned: [],
       reformatted: [],
       late: [],
       unknown: [],
@@ -84,12 +85,26 @@ describe('the plan', () => {
   it('keeps the builds that are not over, and those that ended without success', () => {
     const states = ['pending', 'building', 'done', 'failed', 'cancelled'] as const;
     const builds = states.map((state) => build({ table: 't', index: state, state }));
-    expect(plan([], { steps: [], builds }).builds.map(({ index }) => index)).toEqual([
-      'pending',
-      'building',
-      'failed',
-      'cancelled',
-    ]);
+    const { builds: kept, abandoned } = plan(folder, { steps: [recorded(one, 0, 'failed')], builds });
+    expect(kept.map(({ index }) => index)).toEqual(['pending', 'building', 'failed', 'cancelled']);
+    expect(abandoned).toEqual([]);
+  });
+
+  it.each<[string, Ledger['steps'], typeof folder]>([
+    ['whose file is gone', [recorded(one, 0, 'failed')], []],
+    ['whose step is gone', [recorded(one, 0, 'failed')], [{ ...one, steps: [] }]],
+    [
+      'whose statement is another now',
+      [{ ...recorded(one, 0, 'failed'), fingerprint: 'as it was', checksum: 'as it was' }],
+      [one],
+    ],
+    ['whose step was forgotten', [], [one]],
+  ])('abandons a build that is over, and no other, %s', (_, steps, files) => {
+    const states = ['pending', 'building', 'done', 'failed', 'cancelled'] as const;
+    const builds = states.map((state) => build({ table: 't', index: state, state }));
+    const planned = plan(files, { steps, builds });
+    expect(planned.builds.map(({ index }) => index)).toEqual(['pending', 'building']);
+    expect(planned.abandoned.map(({ index }) => index)).toEqual(['failed', 'cancelled']);
   });
 });
 

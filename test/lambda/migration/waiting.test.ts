@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { Touches } from '../../../lambda/migration/migration.ts';
-import { waitOf } from '../../../lambda/migration/waiting.ts';
+import { waitOf, waitsOf } from '../../../lambda/migration/waiting.ts';
 import { build, createIndex, migration, statement, transaction } from './made-up.ts';
 
 const pending = build({ version: '1', table: 'orders', index: 'orders_x', schema: 'shop' });
@@ -81,6 +81,30 @@ describe('a step waits for a pending build', () => {
     );
     expect(wait?.build).toBe(other);
   });
+});
+
+it('a step waits for every build that it needs, and for no other', () => {
+  const users = build({ version: '1', table: 'users', index: 'users_x' });
+  const other = build({ version: '1', table: 'other', index: 'other_x' });
+  const step = transaction(
+    0,
+    statement('AlterTableStmt', { changes: [{ schema: undefined, name: 'users' }] }),
+    statement('AlterTableStmt', { changes: [orders] }),
+  );
+  const waits = waitsOf({ migration: migration('2', []), step }, [pending, unique, users, other]);
+  expect(waits.map(({ build: { index } }) => index)).toEqual(['users_x', 'orders_x', 'orders_u']);
+});
+
+it('a rewritten step waits for the builds of its former statement that go on', () => {
+  const of = migration('2', [createIndex(0, orders, 'i')]);
+  const states = ['building', 'pending', 'failed', 'cancelled'] as const;
+  const builds = states.map((state) => build({ version: '2', table: 'orders', index: state, state }));
+  const [step] = of.steps;
+  if (step === undefined) throw new Error('it has a step');
+  expect(
+    waitsOf({ migration: of, step, record: 'rewritten' }, builds).map(({ build: { index } }) => index),
+  ).toEqual(['building', 'pending']);
+  expect(waitsOf({ migration: of, step, record: 'none' }, builds)).toEqual([]);
 });
 
 describe('a step does not wait', () => {

@@ -133,11 +133,15 @@ describe('a step whose lock is taken', () => {
     expect(await scenario.steps()).toEqual(['1.0 applied']);
   });
 
-  it('waits as its own file says, where that sets lock_timeout', async () => {
+  it.each([
+    ['as its own file says', '3s'],
+    ['no longer than lockTimeout, whatever its file says', '1h'],
+  ])('waits %s, where that sets lock_timeout', async (_, wait) => {
     await blocker.query('commit; begin; select * from busy');
-    const run = scenario.run({
-      '1_alters.sql': "set lock_timeout = '20s'; alter table busy add column y int;",
-    });
+    const run = scenario.run(
+      { '1_alters.sql': `set lock_timeout = '${wait}'; alter table busy add column y int;` },
+      { lockTimeoutSeconds: 4 },
+    );
     await expectEventually(
       async () =>
         (await scenario.query(`select from pg_locks where not granted and relation = 'busy'::regclass`))

@@ -136,6 +136,7 @@ ${stderr}Before it:
       ],
       builds: [
         {
+          abandoned: false,
           index: 'a_x',
           table: 'public.a',
           operation: 'create',

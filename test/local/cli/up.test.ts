@@ -101,6 +101,7 @@ Done in N s: 2 migrations applied, 2 index builds valid.
       operation: 'create',
       file: '2_indexes.sql',
       outcome: 'valid',
+      abandoned: false,
       seconds: expect.any(Number),
       turns: expect.any(Number),
       session: 'attached',

@@ -1,0 +1,10 @@
+/**
+ * SQL for the oid of a relation by its schema and name, which are SQL expressions themselves; null where there is none.
+ * The catalogs are open to everybody: to_regclass() raises an error where our role has no USAGE on the schema, which
+ * may be the privilege of the role that a file takes on with SET ROLE.
+ */
+export function relationOid(schema: string, name: string): string {
+  return `(select named.oid from pg_catalog.pg_class named
+          join pg_catalog.pg_namespace within on within.oid = named.relnamespace
+         where within.nspname = ${schema}::pg_catalog.name and named.relname = ${name}::pg_catalog.name)`;
+}

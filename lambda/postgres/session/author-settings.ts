@@ -1,0 +1,63 @@
+import type { StatementFault } from './fault.ts';
+import type { Session } from './session.ts';
+
+/**
+ * Undoes what a file left in the session. DISCARD ALL would do more, but it can't be in a message with others,
+ * and it would give up the run lock. `own` are the settings that the session began with.
+ */
+export function cleanSession(own: readonly string[]): string[] {
+  return [
+    'reset session authorization',
+    'reset role',
+    'reset all',
+    'close all',
+    'unlisten *',
+    'deallocate all',
+    'discard temp',
+    'discard sequences',
+    ...own,
+  ];
+}
+
+/** What a file has set, and what of our own must hold in spite of it. */
+export interface AuthorSettings {
+  /** The file's own SET statements. */
+  readonly settings: readonly string[];
+  /** Sent after them. */
+  readonly limits: readonly string[];
+  /** Settings that the session began with, for afterwards. */
+  readonly own: readonly string[];
+}
+
+/**
+ * One statement that no transaction takes, on objects of the file's author: as his role, with his settings. Afterwards
+ * the session is our own again. Throws only SessionLost.
+ */
+export async function underSettings(
+  session: Session,
+  { settings, limits, own }: AuthorSettings,
+  statement: string,
+): Promise<StatementFault | undefined> {
+  if (settings.length === 0) return (await session.script(statement)).fault;
+  const prepared = await session.script([...settings, ...limits].join('\n;\n'));
+  const { fault } = prepared.fault === undefined ? await session.script(statement) : prepared;
+  await session.script(cleanSession(own).join(';\n'));
+  return fault;
+}
+
+/** The same for statements that one transaction takes; `before` are ours, and run in it as ourselves. */
+export async function transactionUnderSettings(
+  session: Session,
+  { settings, limits, own }: AuthorSettings,
+  { before, statements }: { readonly before: readonly string[]; readonly statements: readonly string[] },
+): Promise<StatementFault | undefined> {
+  const restore = settings.length === 0 ? [] : cleanSession(own);
+  const { fault } = await session.script(
+    ['begin', ...limits, ...before, ...settings, ...limits, ...statements, 'commit', ...restore].join(
+      '\n;\n',
+    ),
+  );
+  // The settings were part of the transaction, and are gone with it.
+  if (fault !== undefined) await session.script('rollback');
+  return fault;
+}
