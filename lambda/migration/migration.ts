@@ -118,6 +118,11 @@ export interface TransactionStep extends StepBase {
   readonly kind: 'transaction';
   readonly transaction: TransactionOptions;
   readonly statements: readonly Statement[];
+  /**
+   * The first digits of the fingerprint that the step would have if it ended after its first, second, … statement but
+   * the last: a step that was applied may have got more statements since.
+   */
+  readonly beginnings?: readonly string[];
 }
 
 /** From the author's own BEGIN or SET TRANSACTION; nothing where the server's defaults hold. */

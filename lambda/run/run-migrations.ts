@@ -1,7 +1,8 @@
 import { refuseFolder } from '../migration/folder-policy.ts';
 import type { RecordedBuild } from '../migration/ledger.ts';
 import { MigrationError } from '../migration/migration-error.ts';
-import { type Plan, plan } from '../migration/plan.ts';
+import { type Amendment, type Plan, plan } from '../migration/plan.ts';
+import { amendSteps } from '../postgres/ledger/amend-steps.ts';
 import { requeueBuilds } from '../postgres/ledger/index-build-rows.ts';
 import { type LedgerRead, readLedger } from '../postgres/ledger/ledger.ts';
 import { createLedger } from '../postgres/ledger/ledger-format.ts';
@@ -48,7 +49,8 @@ async function runOnce(session: Session, request: RunRequest, run: RunLog): Prom
   if (!found.direct) await refuseTransactionPooler(session, request.target);
   const read = await upToDate(session, found, request);
   const first = await planOrRecord(session, read, run);
-  if (first.pending.length === 0 && read.exists && retriedBuilds(first, run).length === 0) {
+  const idle = first.pending.length === 0 && first.amended.length === 0;
+  if (idle && read.exists && retriedBuilds(first, run).length === 0) {
     return finishIdle(session, first, run);
   }
   const locked = await takeRunLock(session, request);
@@ -61,7 +63,7 @@ async function runOnce(session: Session, request: RunRequest, run: RunLog): Prom
   };
   request.report({ kind: 'planned', plan: planned });
   const sessionSettings = sessionSettingsOf(request.options);
-  await begin(session, { run, sessionSettings, locked, retried });
+  await begin(session, { run, sessionSettings, locked, retried, amended: planned.amended });
   return applyPlan(session, { planned, run, sessionSettings, backend: locked.backend });
 }
 
@@ -102,9 +104,13 @@ interface Begin {
   readonly sessionSettings: readonly string[];
   readonly locked: LedgerRead;
   readonly retried: readonly RecordedBuild[];
+  readonly amended: readonly Amendment[];
 }
 
-async function begin(session: Session, { run, sessionSettings, locked, retried }: Begin): Promise<void> {
+async function begin(
+  session: Session,
+  { run, sessionSettings, locked, retried, amended }: Begin,
+): Promise<void> {
   const { ledgerSchema } = run.request.options;
   await must(
     session,
@@ -113,6 +119,7 @@ async function begin(session: Session, { run, sessionSettings, locked, retried }
       'begin',
       ...(locked.exists ? [] : [createLedger(ledgerSchema, locked)]),
       ...(run.recorded ? [] : [insertRun(ledgerSchema, run.row)]),
+      ...amended.flatMap((amendment) => amendSteps(ledgerSchema, amendment)),
       ...(retried.length === 0
         ? []
         : [

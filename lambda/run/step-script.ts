@@ -123,6 +123,7 @@ function* statementsAround(
   if (!last) yield { text: 'set local synchronous_commit = off' };
   if (context.budgetMilliseconds !== undefined) yield { text: statementTimeout(context.budgetMilliseconds) };
   if (pending.record === 'rewritten') yield* forgetStep(context.ledgerSchema, pending);
+  if (pending.begunAs !== undefined) yield { text: forgetBeginning(context.ledgerSchema, pending) };
   const state = handOff === undefined ? 'applied' : 'pending';
   yield {
     text: insertStep(context.ledgerSchema, stepRow(pending), { state, runId: context.runId }),
@@ -210,6 +211,12 @@ function* forgetStep(ledgerSchema: string, { migration, step }: PendingStep): Ge
   const where = `version = ${quoteLiteral(migration.version)} and step = ${step.number}`;
   yield { text: `delete from ${s}.index_build where ${where}` };
   yield { text: `delete from ${s}.step where ${where}` };
+}
+
+/** The row of its first statements; where another run was first, it is that of the whole, and claims the step. */
+function forgetBeginning(ledgerSchema: string, { migration, step, begunAs = '' }: PendingStep): string {
+  return `delete from ${quoteIdentifier(ledgerSchema)}.step
+ where version = ${quoteLiteral(migration.version)} and step = ${step.number} and fingerprint = ${quoteLiteral(begunAs)}`;
 }
 
 export function stepRow({ migration, step }: PendingStep) {

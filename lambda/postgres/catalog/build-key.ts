@@ -1,13 +1,9 @@
 import * as v from 'valibot';
 import type { UniqueKey } from '../../migration/deploy-check.ts';
 import type { IndexBuild } from '../../work/index-build.ts';
-import { quoteRelation } from '../session/quote.ts';
-import { rolledBack } from '../session/rolled-back.ts';
 import type { Session } from '../session/session.ts';
-import { questionLimits } from '../session/statement-limits.ts';
 import { type Comparison, comparisonColumn } from './data-check.ts';
-
-const PROBE = 'unique_key_probe';
+import { onEmptyCopy } from './empty-copy.ts';
 
 const keyRow = v.object({
   parts: v.array(v.string()),
@@ -28,12 +24,7 @@ export interface BuildKey {
  * over the whole row.
  */
 export async function keyOfBuild(session: Session, build: IndexBuild): Promise<BuildKey | undefined> {
-  const table = quoteRelation({ schema: build.schema, name: build.table });
-  const { row, fault } = await rolledBack(session, [
-    ...build.settings,
-    ...questionLimits({ statement: 0, lock: 1_000 }),
-    `create temporary table ${PROBE} (like ${table}) on commit drop`,
-    `create unique index ${PROBE}_index on pg_temp.${PROBE} ${build.definition}`,
+  const { row, fault } = await onEmptyCopy(session, build, (index) => [
     // The last field is of PostgreSQL 15 and later.
     `select pg_catalog.json_build_object(
          'parts', (select pg_catalog.json_agg(pg_catalog.pg_get_indexdef(i.indexrelid, part, false) order by part)
@@ -50,7 +41,7 @@ export async function keyOfBuild(session: Session, build: IndexBuild): Promise<B
              join pg_catalog.pg_opclass c on c.oid = part.class
              join pg_catalog.pg_type of_type on of_type.oid = c.opcintype
              join pg_catalog.pg_attribute a on a.attrelid = i.indexrelid and a.attnum = part.ordinal)) as key
-  from pg_catalog.pg_index i where i.indexrelid = 'pg_temp.${PROBE}_index'::pg_catalog.regclass`,
+  from pg_catalog.pg_index i where i.indexrelid = ${index}`,
   ]);
   if (fault !== undefined) return undefined;
   const { parts, where, nullsNotDistinct, comparisons } = v.parse(keyRow, JSON.parse(row?.key ?? 'null'));

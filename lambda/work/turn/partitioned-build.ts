@@ -13,6 +13,7 @@ import { partitionBuilds } from '../../postgres/ledger/partition-builds.ts';
 import { transactionUnderSettings } from '../../postgres/session/author-settings.ts';
 import { quoteIdentifier, quoteLiteral, quoteRelation } from '../../postgres/session/quote.ts';
 import type { Session } from '../../postgres/session/session.ts';
+import { conflictFault } from '../decide.ts';
 import type { IndexBuild } from '../index-build.ts';
 import { leftStanding } from './drop-left-overs.ts';
 
@@ -50,16 +51,7 @@ export async function advancePartitioned(
   const { ledgerSchema } = turn;
   const seen = await seeIndex(session, build);
   if (seen.kind === 'valid') return { kind: 'valid', adopted: build.attempts === 0 };
-  if (seen.kind === 'conflict') {
-    return {
-      kind: 'failed',
-      fault: {
-        sqlstate: '42P07',
-        message: 'an index of this name exists with another definition',
-        detail: `Wanted: ${seen.wanted}\nFound:  ${seen.found}`,
-      },
-    };
-  }
+  if (seen.kind === 'conflict') return { kind: 'failed', fault: conflictFault(seen) };
   const known = await partitionBuilds(session, ledgerSchema, build.id);
   const failed = [...known].find(([, { fault }]) => fault !== undefined);
   if (failed !== undefined) {
