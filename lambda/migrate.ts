@@ -14,6 +14,7 @@ import { flushTelemetry, logDeployProgress, report, reportRunEnd } from './aws/t
 import { traced } from './aws/tracing.ts';
 import { environment } from './environment.ts';
 import { planRun } from './foresight/plan-run.ts';
+import { isOpen } from './migration/build.ts';
 import { MigrationError } from './migration/migration-error.ts';
 import { keepForEarlierCode } from './run/earlier-code.ts';
 import { mayPass } from './run/may-pass.ts';
@@ -196,8 +197,4 @@ async function handOffOpenBuilds(
 ): Promise<void> {
   const { builds } = await readStatus(target, { options, migrations });
   if (builds.some(isOpen)) await startLoop(required(environment.stateMachineArn), `hand-off-${name}`);
-}
-
-function isOpen({ state }: { readonly state: string }): boolean {
-  return state === 'pending' || state === 'building';
 }

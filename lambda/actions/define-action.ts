@@ -1,6 +1,7 @@
 import * as v from 'valibot';
 import type { CompiledMigrations } from '../migration/migration.ts';
-import { type LedgerRead, versionColumn } from '../postgres/ledger/ledger.ts';
+import { versionColumn } from '../postgres/ledger/columns.ts';
+import type { LedgerRead } from '../postgres/ledger/ledger.ts';
 import type { Session } from '../postgres/session/session.ts';
 import type { RunEvent } from '../run/run.ts';
 

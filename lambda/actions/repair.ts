@@ -1,5 +1,6 @@
 import * as v from 'valibot';
-import type { RecordedBuild, RecordedStep } from '../migration/ledger.ts';
+import { isOpen, nameOf, type RecordedBuild } from '../migration/build.ts';
+import type { RecordedStep } from '../migration/ledger.ts';
 import type { CompiledMigrations, Migration } from '../migration/migration.ts';
 import { MigrationError } from '../migration/migration-error.ts';
 import { compareVersions, type Version } from '../migration/version.ts';
@@ -111,9 +112,7 @@ async function repairLedger(session: Session, action: Repair, context: ActionCon
   const s = quoteIdentifier(ledgerSchema);
   const ofVersion = `version = ${quoteLiteral(action.version)}`;
   if (action.forget === true) {
-    const open = read.ledger.builds.find(
-      ({ version, state }) => version === action.version && (state === 'pending' || state === 'building'),
-    );
+    const open = read.ledger.builds.find((build) => build.version === action.version && isOpen(build));
     if (open !== undefined) throw buildUnderWay(open);
     await must(
       session,
@@ -199,8 +198,9 @@ async function settleStep(
 }
 
 /** Its build would go on with nobody to clear up after it. */
-function buildUnderWay({ index, table }: RecordedBuild): MigrationError {
-  const name = index || table;
+function buildUnderWay(build: RecordedBuild): MigrationError {
+  const { table } = build;
+  const name = nameOf(build);
   return new MigrationError({
     code: 'repair-refused',
     what: `The build of ${name} on ${table}, which belongs to this version, is under way.`,

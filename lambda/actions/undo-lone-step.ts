@@ -1,7 +1,8 @@
 import type { AutocommitStep, IndexOperationStep, Statement } from '../migration/migration.ts';
+import { sqlstate } from '../migration/sqlstate.ts';
 import { must } from '../postgres/ledger/ledger-write.ts';
 import { cleanSession } from '../postgres/session/author-settings.ts';
-import { SessionLost, type StatementFault, sqlstate } from '../postgres/session/fault.ts';
+import { SessionLost, type StatementFault } from '../postgres/session/fault.ts';
 import { quoteRelation } from '../postgres/session/quote.ts';
 import type { NoticeListener, Session } from '../postgres/session/session.ts';
 import { limitsAgain } from '../postgres/session/statement-limits.ts';
@@ -72,9 +73,9 @@ const HAPPENED: ReadonlySet<string> = new Set([
   sqlstate.duplicateTable,
   sqlstate.undefinedObject,
   sqlstate.undefinedTable,
-  '42710', // duplicate_object
-  '42P04', // duplicate_database
-  '3D000', // invalid_catalog_name
+  sqlstate.duplicateObject,
+  sqlstate.duplicateDatabase,
+  sqlstate.undefinedDatabase,
 ]);
 
 /**

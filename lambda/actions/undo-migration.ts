@@ -6,10 +6,10 @@ import {
   statementsOf,
   type TransactionStep,
 } from '../migration/migration.ts';
+import { sqlstate } from '../migration/sqlstate.ts';
 import { type Blocker, lockHolders } from '../postgres/catalog/blockers.ts';
 import { plainStatement } from '../postgres/catalog/index-statement.ts';
 import { cleanSession } from '../postgres/session/author-settings.ts';
-import { sqlstate } from '../postgres/session/fault.ts';
 import { quoteIdentifier, quoteLiteral } from '../postgres/session/quote.ts';
 import type { Session } from '../postgres/session/session.ts';
 import { endedByDeadline, statementTimeout } from '../postgres/session/statement-limits.ts';

@@ -1,4 +1,5 @@
 import * as v from 'valibot';
+import { isOpen, nameOf } from '../migration/build.ts';
 import type { Migration } from '../migration/migration.ts';
 import { MigrationError } from '../migration/migration-error.ts';
 import { compareVersions, type Version } from '../migration/version.ts';
@@ -42,11 +43,9 @@ async function undoDownTo(
 function migrationsToUndo(to: Version, { migrations, read }: ActionContext): Migration[] {
   const { steps, builds } = read.ledger;
   const above = (version: Version) => compareVersions(version, to) > 0;
-  const open = builds.find(
-    ({ state, version }) => above(version) && (state === 'pending' || state === 'building'),
-  );
+  const open = builds.find((build) => above(build.version) && isOpen(build));
   if (open !== undefined) {
-    const name = open.index || open.table;
+    const name = nameOf(open);
     throw refused(
       `The build of ${name} on ${open.table} is under way.`,
       `wait for it, or stop it: {"action": "cancel", "index": "${name}"}; then undo again.`,

@@ -1,11 +1,12 @@
 import { Logger } from '@aws-lambda-powertools/logger';
 import { Metrics, MetricUnit } from '@aws-lambda-powertools/metrics';
+import { isOpen, nameOf } from '../migration/build.ts';
 import { MigrationError } from '../migration/migration-error.ts';
 import type { RunCause, RunEnd, RunEvent } from '../run/run.ts';
 import type { DeployProgress } from '../status/deploy-progress.ts';
 import type { TurnEvent } from '../work/turn/turn-request.ts';
 import { type DomainEvent, sendEvents, UnsentEvents } from './events.ts';
-import { logFields } from './log-fields.ts';
+import { logged } from './logged-event.ts';
 import { METRIC_NAMESPACE, metric } from './metric-names.ts';
 
 const logger = new Logger();
@@ -14,7 +15,8 @@ let events: DomainEvent[] = [];
 
 /** One event becomes a structured log line, and a metric or an EventBridge event where it is one. */
 export function report(event: RunEvent | TurnEvent): void {
-  logger[levelOf(event)](event.kind, logFields(event));
+  const { kind, ...fields } = logged(event);
+  logger[levelOf(event)](kind, fields);
   switch (event.kind) {
     case 'applied':
       metrics.addMetric(metric.stepsApplied, MetricUnit.Count, event.steps.length);
@@ -22,7 +24,7 @@ export function report(event: RunEvent | TurnEvent): void {
     case 'progress': {
       const { fraction, blocker } = event.progress;
       const single = metrics.singleMetric();
-      single.addDimension('index', event.build.index || event.build.table);
+      single.addDimension('index', nameOf(event.build));
       if (fraction !== undefined) single.addMetric(metric.buildProgress, MetricUnit.Percent, fraction * 100);
       metrics.addMetric(metric.buildBlockedSeconds, MetricUnit.Seconds, blocker?.seconds ?? 0);
       break;
@@ -86,10 +88,6 @@ function detailOf(end: RunEnd): { readonly outcome: string; readonly [key: strin
     default:
       return end satisfies never;
   }
-}
-
-function isOpen({ state }: { readonly state: string }): boolean {
-  return state === 'pending' || state === 'building';
 }
 
 /** For once, nothing could be seen of the deploy: it is asked again. */

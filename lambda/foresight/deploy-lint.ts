@@ -1,6 +1,6 @@
 import { type Askable, askableChecks } from '../migration/askable-checks.ts';
+import type { RecordedBuild } from '../migration/build.ts';
 import type { DataCheck } from '../migration/deploy-check.ts';
-import type { RecordedBuild } from '../migration/ledger.ts';
 import type { MigrationOptions } from '../migration/options.ts';
 import type { PendingStep } from '../migration/plan.ts';
 import type { Session } from '../postgres/session/session.ts';

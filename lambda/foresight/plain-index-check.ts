@@ -1,4 +1,4 @@
-import type { RecordedBuild } from '../migration/ledger.ts';
+import type { RecordedBuild } from '../migration/build.ts';
 import { type Migration, type Statement, statementsOf } from '../migration/migration.ts';
 import type { PendingStep } from '../migration/plan.ts';
 import type { RelationName } from '../migration/relation-name.ts';

@@ -1,5 +1,5 @@
+import type { RecordedBuild } from '../migration/build.ts';
 import { folderFaults } from '../migration/folder-policy.ts';
-import type { RecordedBuild } from '../migration/ledger.ts';
 import type { CompiledMigrations, Migration } from '../migration/migration.ts';
 import type { MigrationOptions } from '../migration/options.ts';
 import { type PendingStep, plan } from '../migration/plan.ts';

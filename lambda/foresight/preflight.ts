@@ -28,6 +28,8 @@ export interface PreflightRequest {
 
 /** A hook has 30 seconds in all. */
 const PATIENCE_SECONDS = 10;
+/** A Neon compute that takes longer to wake is said to be out of reach; the deploy itself waits for it. */
+const ANSWER_SECONDS = 12;
 const STATEMENT_SECONDS = 8;
 const DATA_CHECK_SECONDS = 1;
 
@@ -44,6 +46,7 @@ export async function preflight({
   try {
     return await withSession(target, (session) => look(session, options, migrations), {
       patienceSeconds,
+      answerSeconds: ANSWER_SECONDS,
     });
   } catch (error) {
     if (error instanceof MigrationError) return [error.message];

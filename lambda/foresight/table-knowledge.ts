@@ -1,5 +1,5 @@
 import { relationsOf as relationsOfCheck } from '../migration/askable-checks.ts';
-import type { RecordedBuild } from '../migration/ledger.ts';
+import type { RecordedBuild } from '../migration/build.ts';
 import {
   type CreateIndex,
   type IndexOperation,

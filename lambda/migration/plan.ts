@@ -1,5 +1,6 @@
 import { type Alignment, align, type Misfit, restOf } from './alignment.ts';
-import { isOver, type Ledger, type RecordedBuild, type RecordedStep } from './ledger.ts';
+import { isLost, isOpen, type RecordedBuild } from './build.ts';
+import type { Ledger, RecordedStep } from './ledger.ts';
 import type { Migration, Step } from './migration.ts';
 import { MigrationError } from './migration-error.ts';
 import { compareVersions, type Version } from './version.ts';
@@ -92,7 +93,7 @@ export function plan(migrations: readonly Migration[], ledger: Ledger): Plan {
 /** Builds that are over without success, and whose statement the folder has no more: taken away, or rewritten. */
 export function abandonedBuilds(migrations: readonly Migration[], ledger: Ledger): RecordedBuild[] {
   return ledger.builds.filter((build) => {
-    if (!isOver(build)) return false;
+    if (!isLost(build)) return false;
     const migration = migrations.find(({ version }) => version === build.version);
     const step = migration?.steps[build.step];
     const row = ledger.steps.find((each) => each.version === build.version && each.step === build.step);
@@ -128,7 +129,7 @@ function drift(migration: Migration, { misfit: row, grown }: Misfit): DriftError
 /** A step has several builds, and one of them failed or was cancelled while others are still at work. */
 function isAtWork({ dropped }: Alignment, { builds }: Ledger, { version }: Migration): boolean {
   return builds.some(
-    (build) => build.version === version && !isOver(build) && dropped.some(({ step }) => step === build.step),
+    (build) => build.version === version && isOpen(build) && dropped.some(({ step }) => step === build.step),
   );
 }
 

@@ -1,14 +1,15 @@
 import type { AutocommitStep } from '../migration/migration.ts';
 import { MigrationError } from '../migration/migration-error.ts';
 import type { PendingStep } from '../migration/plan.ts';
+import { inTheWay, sqlstate } from '../migration/sqlstate.ts';
 import { insertStep, setStepState } from '../postgres/ledger/ledger.ts';
 import { cleanSession } from '../postgres/session/author-settings.ts';
-import { type StatementFault, sqlstate } from '../postgres/session/fault.ts';
+import type { StatementFault } from '../postgres/session/fault.ts';
 import { quoteIdentifier, quoteLiteral } from '../postgres/session/quote.ts';
 import type { Session } from '../postgres/session/session.ts';
 import { limitsAgain, type StepLimits, setLockTimeout } from '../postgres/session/statement-limits.ts';
 import { type BatchContext, LedgerMoved, TimeUp } from './apply-batch.ts';
-import { LockWait, mayPass } from './lock-wait.ts';
+import { LockWait } from './lock-wait.ts';
 import { speakerAt } from './notices.ts';
 import { statementFailed } from './statement-failed.ts';
 import { type Piece, statementOfSetting, stepRow } from './step-script.ts';
@@ -49,7 +50,7 @@ export async function applyAutocommit(
     if (setting !== undefined) {
       throw statementFailed({ ...piece, ...setting }, fault, { applied: context.appliedSoFar() });
     }
-    if (!triesAgain || !mayPass.has(fault.fault.sqlstate)) {
+    if (!triesAgain || !inTheWay.has(fault.fault.sqlstate)) {
       throw statementFailed(piece, fault, { applied: context.appliedSoFar() });
     }
     await locks.untilNextTry(piece, fault);

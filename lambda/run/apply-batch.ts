@@ -1,8 +1,9 @@
+import { inTheWay, sqlstate } from '../migration/sqlstate.ts';
 import { cleanSession } from '../postgres/session/author-settings.ts';
-import { SessionLost, type StatementFault, sqlstate } from '../postgres/session/fault.ts';
+import { SessionLost, type StatementFault } from '../postgres/session/fault.ts';
 import type { Session } from '../postgres/session/session.ts';
 import { endedByDeadline } from '../postgres/session/statement-limits.ts';
-import { type LockContext, LockWait, mayPass } from './lock-wait.ts';
+import { type LockContext, LockWait } from './lock-wait.ts';
 import { isSaidOnPurpose, type Notices, speakerAt } from './notices.ts';
 import { statementFailed } from './statement-failed.ts';
 import { type Piece, type ScriptContext, type ScriptStep, stepScript } from './step-script.ts';
@@ -75,7 +76,7 @@ async function passOrThrow(failed: Piece, { fault, context, locks, wholeBudget }
     if (!wholeBudget) throw new TimeUp();
     throw statementFailed(failed, fault, { applied: context.appliedSoFar(), next: TOO_LONG });
   }
-  if (!mayPass.has(code)) throw statementFailed(failed, fault, { applied: context.appliedSoFar() });
+  if (!inTheWay.has(code)) throw statementFailed(failed, fault, { applied: context.appliedSoFar() });
   await locks.untilNextTry(failed, fault);
 }
 

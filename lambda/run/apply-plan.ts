@@ -1,7 +1,7 @@
 import { refuse } from '../foresight/deploy-finding.ts';
 import { lintAtDeploy } from '../foresight/deploy-lint.ts';
 import { asksOfTables, factsFor, routeOfStep, TableKnowledge } from '../foresight/table-knowledge.ts';
-import type { RecordedBuild } from '../migration/ledger.ts';
+import { nameOf, type RecordedBuild } from '../migration/build.ts';
 import type { PendingStep, Plan } from '../migration/plan.ts';
 import { waitOf } from '../migration/waiting.ts';
 import { must } from '../postgres/ledger/ledger-write.ts';
@@ -94,10 +94,7 @@ class PlanInProgress {
         const wait = waitOf(next, this.#builds);
         if (wait !== undefined) {
           await this.#flush();
-          return this.#waiting(
-            next,
-            `${wait.because}, and ${wait.build.index || wait.build.table} is ${wait.build.state}`,
-          );
+          return this.#waiting(next, `${wait.because}, and ${nameOf(wait.build)} is ${wait.build.state}`);
         }
         await this.#apply(next, pending.slice(index));
       }

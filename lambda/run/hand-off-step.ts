@@ -1,4 +1,4 @@
-import type { RecordedBuild } from '../migration/ledger.ts';
+import type { RecordedBuild } from '../migration/build.ts';
 import type { CreateIndex, IndexOperationStep } from '../migration/migration.ts';
 import { MigrationError } from '../migration/migration-error.ts';
 import type { PendingStep } from '../migration/plan.ts';

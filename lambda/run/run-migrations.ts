@@ -1,5 +1,5 @@
+import type { RecordedBuild } from '../migration/build.ts';
 import { refuseFolder } from '../migration/folder-policy.ts';
-import type { RecordedBuild } from '../migration/ledger.ts';
 import { MigrationError } from '../migration/migration-error.ts';
 import { type Amendment, type Plan, plan } from '../migration/plan.ts';
 import { amendSteps } from '../postgres/ledger/amend-steps.ts';

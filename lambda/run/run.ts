@@ -1,5 +1,5 @@
 import type { DeployFinding } from '../foresight/deploy-finding.ts';
-import type { RecordedBuild } from '../migration/ledger.ts';
+import type { RecordedBuild } from '../migration/build.ts';
 import type { LockMove } from '../migration/lock-patience.ts';
 import type { CompiledMigrations, Migration } from '../migration/migration.ts';
 import type { MigrationOptions } from '../migration/options.ts';

@@ -1,5 +1,5 @@
 import type { PostgresFault } from '../migration/migration-error.ts';
-import { isPermanent } from './permanence.ts';
+import { isPermanent, sqlstate } from '../migration/sqlstate.ts';
 
 /** The index as the catalog has it, compared with what the build is to make of it. */
 export type SeenIndex =
@@ -67,7 +67,7 @@ export function decide(seen: Seen): Decision {
 
 export function conflictFault({ wanted, found, because }: Conflict): PostgresFault {
   return {
-    sqlstate: '42P07',
+    sqlstate: sqlstate.duplicateTable,
     message:
       because === undefined
         ? 'an index of this name exists with another definition'
@@ -78,12 +78,12 @@ export function conflictFault({ wanted, found, because }: Conflict): PostgresFau
 }
 
 const NO_TABLE: PostgresFault = {
-  sqlstate: '42P01',
+  sqlstate: sqlstate.undefinedTable,
   message: 'the table of this build does not exist any more',
 };
 
 const NO_OUTCOME: PostgresFault = {
-  sqlstate: '58000',
+  sqlstate: sqlstate.systemError,
   message: 'the build ended without an outcome and left no valid index',
   detail: 'Its server or its session was lost each time.',
   hint: 'Look into the server log for the time of the attempts, then retry.',

@@ -1,5 +1,6 @@
+import { isOpen } from '../../lambda/migration/build.ts';
 import type { MigrationStatus, Status } from '../../lambda/status/status.ts';
-import { describeAbandoned, describeLoss, isLost, isOpen } from './build-lines.ts';
+import { describeAbandoned, describeLoss, needsPerson } from './build-lines.ts';
 import { buildsTable, progressLines } from './builds-table.ts';
 import { runsPart } from './runs-view.ts';
 import type { View } from './view.ts';
@@ -78,7 +79,7 @@ function buildsPart({ builds }: Status, { colors, all }: View): string {
   lines.push(
     ...builds.filter(({ abandoned }) => abandoned).map((build) => colors.dim(describeAbandoned(build))),
   );
-  lines.push(...builds.filter(isLost).map((build) => colors.red(describeLoss(build))));
+  lines.push(...builds.filter(needsPerson).map((build) => colors.red(describeLoss(build))));
   return lines.join('\n');
 }
 
@@ -94,7 +95,7 @@ function buildCounts(builds: Status['builds']): string {
 function nextPart({ migrations, builds, lastRun }: Status, { colors }: View): string {
   const has = (...states: State[]) => migrations.some(({ state }) => states.includes(state));
   const next: string[] = [];
-  const lost = builds.filter(isLost);
+  const lost = builds.filter(needsPerson);
   if (lost.some(({ state }) => state === 'failed'))
     next.push('mend the cause of the failed build, then run up: it is tried again.');
   if (lost.some(({ state }) => state === 'cancelled'))

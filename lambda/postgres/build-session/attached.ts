@@ -1,4 +1,5 @@
 import type { PostgresFault } from '../../migration/migration-error.ts';
+import { sqlstate } from '../../migration/sqlstate.ts';
 import type { IndexBuild } from '../../work/index-build.ts';
 import { builderNames } from '../catalog/builder-names.ts';
 import { connect } from '../session/connect.ts';
@@ -62,7 +63,7 @@ async function run(
   } catch (error) {
     if (error instanceof StatementFault) return error.fault;
     const message = error instanceof SessionLost ? error.message : String(error);
-    return { sqlstate: '08006', message };
+    return { sqlstate: sqlstate.connectionFailure, message };
   } finally {
     await session.close();
   }

@@ -1,10 +1,11 @@
 import * as v from 'valibot';
+import { sqlstate } from '../../migration/sqlstate.ts';
 import type { ConnectionTarget } from '../session/connection-target.ts';
-import { type StatementFault, sqlstate } from '../session/fault.ts';
+import { conninfo, startupOptions } from '../session/conninfo.ts';
+import type { StatementFault } from '../session/fault.ts';
 import { quoteIdentifier, quoteLiteral } from '../session/quote.ts';
 import type { Session } from '../session/session.ts';
 import { LIMIT_NAMES } from './build-settings.ts';
-import { conninfo, startupOptions } from './conninfo.ts';
 
 /** Why a loopback session can't be had here. */
 export interface LoopbackRefused {
@@ -52,8 +53,12 @@ export async function loopbackConninfo(
     password: target.password ?? '',
     connect_timeout: '10',
     application_name: applicationName,
-    // It has to outlive its caller from its first moment.
-    options: startupOptions({ ...Object.fromEntries(limits.map((name) => [name, '0'])), ...settings }),
+    // What the connection itself asks for; and it has to outlive its caller from its first moment.
+    options: startupOptions({
+      ...target.settings,
+      ...Object.fromEntries(limits.map((name) => [name, '0'])),
+      ...settings,
+    }),
   });
 }
 

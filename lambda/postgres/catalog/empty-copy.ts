@@ -1,5 +1,5 @@
+import { isPermanent } from '../../migration/sqlstate.ts';
 import type { IndexBuild } from '../../work/index-build.ts';
-import { isPermanent } from '../../work/permanence.ts';
 import { quoteIdentifier, quoteLiteral, quoteRelation } from '../session/quote.ts';
 import { type RolledBack, rolledBack } from '../session/rolled-back.ts';
 import type { Session } from '../session/session.ts';

@@ -1,5 +1,5 @@
+import { isPermanent } from '../../migration/sqlstate.ts';
 import type { IndexBuild } from '../../work/index-build.ts';
-import { isPermanent } from '../../work/permanence.ts';
 import { quoteLiteral, quoteRelation } from '../session/quote.ts';
 import type { Session } from '../session/session.ts';
 import { onEmptyCopy } from './empty-copy.ts';

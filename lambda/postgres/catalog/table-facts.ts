@@ -1,7 +1,8 @@
 import * as v from 'valibot';
 import type { RelationName } from '../../migration/relation-name.ts';
 import type { PresentTable, TableFacts } from '../../migration/route.ts';
-import { type StatementFault, sqlstate } from '../session/fault.ts';
+import { sqlstate } from '../../migration/sqlstate.ts';
+import type { StatementFault } from '../session/fault.ts';
 import { quoteLiteral, quoteRelation } from '../session/quote.ts';
 import { rolledBack } from '../session/rolled-back.ts';
 import type { Session, TextRow } from '../session/session.ts';

@@ -3,54 +3,7 @@ import type { PostgresFault } from '../../migration/migration-error.ts';
 import type { IndexBuild } from '../../work/index-build.ts';
 import { quoteIdentifier, quoteLiteral } from '../session/quote.ts';
 import type { Session } from '../session/session.ts';
-import { versionColumn } from './ledger.ts';
-
-export const faultColumn = v.object({
-  sqlstate: v.string(),
-  message: v.string(),
-  detail: v.nullish(v.string()),
-  hint: v.nullish(v.string()),
-  context: v.nullish(v.string()),
-  query: v.nullish(v.string()),
-  schema: v.nullish(v.string()),
-  table: v.nullish(v.string()),
-  column: v.nullish(v.string()),
-  dataType: v.nullish(v.string()),
-  constraint: v.nullish(v.string()),
-});
-
-const buildRow = v.object({
-  id: v.string(),
-  ledger: v.string(),
-  version: versionColumn,
-  step: v.number(),
-  runId: v.string(),
-  file: v.string(),
-  line: v.number(),
-  operation: v.picklist(['create', 'drop', 'reindex']),
-  schema: v.string(),
-  table: v.string(),
-  index: v.string(),
-  unique: v.boolean(),
-  statement: v.string(),
-  definition: v.string(),
-  settings: v.array(v.string()),
-  replaces: v.array(v.number()),
-  partitioned: v.boolean(),
-  state: v.picklist(['pending', 'building', 'done', 'failed', 'cancelled']),
-  attempts: v.number(),
-  turns: v.number(),
-  session: v.nullable(v.picklist(['loopback', 'orphan', 'attached'])),
-  builderAppeared: v.boolean(),
-  seconds_since_start: v.nullable(v.number()),
-  seconds_since_first_start: v.nullable(v.number()),
-  attempt_outcome: v.nullable(
-    v.variant('kind', [
-      v.object({ kind: v.literal('succeeded') }),
-      v.object({ kind: v.literal('failed'), fault: faultColumn }),
-    ]),
-  ),
-});
+import { buildRow, faultColumn, stateIs, toFault } from './columns.ts';
 
 /** A build with what became of it, for people. */
 export interface BuildRow extends IndexBuild {
@@ -132,15 +85,6 @@ export function parseBuild(row: unknown): IndexBuild {
   };
 }
 
-export function toFault(fault: v.InferOutput<typeof faultColumn>): PostgresFault {
-  const { sqlstate, message, ...more } = fault;
-  // The supervisor writes what is not there as null, or as an empty text.
-  const said = Object.entries(more).filter(
-    ([, value]) => value !== null && value !== undefined && value !== '',
-  );
-  return { sqlstate, message, ...Object.fromEntries(said) };
-}
-
 /** Gives builds that failed, or were cancelled, their attempts back. */
 export function requeueBuilds(ledgerSchema: string, ids: readonly string[]): string {
   const s = quoteIdentifier(ledgerSchema);
@@ -148,7 +92,7 @@ export function requeueBuilds(ledgerSchema: string, ids: readonly string[]): str
   update ${s}.index_build
      set state = 'pending', attempts = 0, fault = null, attempt_outcome = null, finished_at = null, session = null,
          started_at = null, first_started_at = null
-   where state in ('failed', 'cancelled') and id in (${ids.map((id) => quoteLiteral(id)).join(', ')})
+   where ${stateIs('lost')} and id in (${ids.map((id) => quoteLiteral(id)).join(', ')})
 returning version, step)
 update ${s}.step set state = 'pending', finished_at = null
   from again where step.version = again.version and step.step = again.step`;

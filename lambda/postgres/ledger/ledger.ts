@@ -2,10 +2,10 @@ import * as v from 'valibot';
 import type { Ledger } from '../../migration/ledger.ts';
 import { emptyLedger } from '../../migration/ledger.ts';
 import { MigrationError } from '../../migration/migration-error.ts';
-import { parseVersion } from '../../migration/version.ts';
-import { sqlstate } from '../session/fault.ts';
+import { sqlstate } from '../../migration/sqlstate.ts';
 import { quoteIdentifier, quoteLiteral } from '../session/quote.ts';
 import type { ScriptOutcome, Session, TextRow } from '../session/session.ts';
+import { buildRow, versionColumn } from './columns.ts';
 import { FIRST_FORMAT, LEDGER_FORMAT } from './ledger-format.ts';
 
 export interface LedgerRead {
@@ -104,13 +104,6 @@ function tooOld(version: string): MigrationError {
   });
 }
 
-export const versionColumn = v.pipe(
-  v.string(),
-  v.transform((text) => parseVersion(text)),
-  v.check((version) => version !== undefined, 'a version is digits'),
-  v.transform((version) => version as NonNullable<typeof version>),
-);
-
 /** Part of ledgerQuery(): one statement. As JSON, since a column that is named has to be there. */
 export function formatQuery(schema: string): string {
   return `select pg_catalog.to_json(ledger) as ledger from ${quoteIdentifier(schema)}.ledger`;
@@ -150,16 +143,7 @@ const stepRows = v.array(
 );
 
 const buildRows = v.array(
-  v.object({
-    id: v.string(),
-    version: versionColumn,
-    step: v.number(),
-    schema: v.string(),
-    table: v.string(),
-    index: v.string(),
-    unique: v.boolean(),
-    state: v.picklist(['pending', 'building', 'done', 'failed', 'cancelled']),
-  }),
+  v.pick(buildRow, ['id', 'version', 'step', 'schema', 'table', 'index', 'unique', 'state']),
 );
 
 export interface StepRow {

@@ -1,23 +1,26 @@
-import type { RecordedBuild } from '../../migration/ledger.ts';
-import type { Version } from '../../migration/version.ts';
+import type { RecordedBuild } from '../../migration/build.ts';
+import type { IndexBuild } from '../../work/index-build.ts';
 import { quoteIdentifier, quoteLiteral } from '../session/quote.ts';
 
 /** What is written when an index operation is handed off. */
-export interface NewBuild {
-  readonly version: Version;
-  readonly step: number;
-  readonly runId: string;
-  readonly file: string;
-  readonly line: number;
-  readonly operation: 'create' | 'drop' | 'reindex';
-  readonly schema: string;
-  readonly table: string;
-  readonly index: string;
-  readonly unique: boolean;
-  readonly statement: string;
-  readonly definition: string;
-  readonly settings: readonly string[];
-  readonly partitioned: boolean;
+export interface NewBuild
+  extends Pick<
+    IndexBuild,
+    | 'version'
+    | 'step'
+    | 'runId'
+    | 'file'
+    | 'line'
+    | 'operation'
+    | 'schema'
+    | 'table'
+    | 'index'
+    | 'unique'
+    | 'statement'
+    | 'definition'
+    | 'settings'
+    | 'partitioned'
+  > {
   /** The build of the partitioned table to which this one belongs. */
   readonly parentBuild?: string;
   readonly rows: number | undefined;

@@ -30,8 +30,8 @@ export interface Session {
   copyIn(text: string, data: string): Promise<void>;
   /** Says goodbye and closes. Never throws. */
   close(): Promise<void>;
-  /** Drops the connection without a goodbye, as a killed process would. */
-  abandon(): void;
+  /** Drops the connection without a goodbye, as a killed process would: what is under way ends as SessionLost. */
+  abandon(because?: Error): void;
 }
 
 /** The part of pg's Client that we use; the Neon driver's Client is the same class under another socket. */
@@ -42,7 +42,20 @@ export interface DriverClient {
   end(): Promise<void>;
   on(event: 'error' | 'end', listener: (error: Error) => void): unknown;
   on(event: 'notice', listener: (notice: object) => void): unknown;
-  readonly connection?: { readonly stream?: { destroy(): void } };
+  readonly connection?: {
+    readonly stream?: DriverStream;
+    once(event: 'connect', listener: () => void): unknown;
+    prependListener(
+      event: 'authenticationCleartextPassword' | 'authenticationMD5Password' | 'authenticationSASL',
+      listener: (asked: { readonly mechanisms?: readonly string[] }) => void,
+    ): unknown;
+  };
+}
+
+interface DriverStream {
+  destroy(error?: Error): void;
+  /** Neon's driver: its way of closing waits for the other side. */
+  readonly ws?: { terminate?(): void };
 }
 
 /** How long a server may take to answer a goodbye. */
@@ -74,10 +87,20 @@ export function sessionOver(client: DriverClient): Session {
     );
   }
 
+  let giveUp: (because: Error) => void = () => {};
+  const givenUp = new Promise<never>((_, reject) => {
+    giveUp = reject;
+  });
+  givenUp.catch(() => undefined);
+  const breakOff = () => {
+    client.connection?.stream?.destroy();
+    client.connection?.stream?.ws?.terminate?.();
+  };
+
   async function send<T>(work: () => Promise<T>): Promise<T> {
     if (lost !== undefined || closed) throw new SessionLost(lost ?? new Error('the session was closed'));
     try {
-      return await work();
+      return await Promise.race([work(), givenUp]);
     } catch (error) {
       throw fromDriver(error);
     }
@@ -93,22 +116,23 @@ export function sessionOver(client: DriverClient): Session {
       if (closed) return;
       closed = true;
       // A driver that has already heard of the end would wait for it for ever.
-      if (lost !== undefined) return client.connection?.stream?.destroy();
+      if (lost !== undefined) return breakOff();
       const goodbye = client.end().catch(() => undefined);
       // A peer that is gone without a word would keep the goodbye waiting.
       let patience: NodeJS.Timeout | undefined;
       const enough = new Promise<void>((resolve) => {
         patience = setTimeout(() => {
-          client.connection?.stream?.destroy();
+          breakOff();
           resolve();
         }, GOODBYE_MILLISECONDS);
       });
       await Promise.race([goodbye, enough]);
       clearTimeout(patience);
     },
-    abandon() {
+    abandon(because = new Error('the session was abandoned')) {
       closed = true;
-      client.connection?.stream?.destroy();
+      breakOff();
+      giveUp(because);
     },
   };
 }

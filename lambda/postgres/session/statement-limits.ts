@@ -1,4 +1,5 @@
-import { type StatementFault, sqlstate } from './fault.ts';
+import { sqlstate } from '../../migration/sqlstate.ts';
+import type { StatementFault } from './fault.ts';
 
 /** Limits of one kind of session of ours. docs/limits.md has them all. */
 export interface SessionLimits {

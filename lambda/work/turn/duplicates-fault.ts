@@ -1,7 +1,7 @@
 import type { PostgresFault } from '../../migration/migration-error.ts';
+import { sqlstate } from '../../migration/sqlstate.ts';
 import { keyOfBuild } from '../../postgres/catalog/build-key.ts';
 import { describeBroken, findDuplicates, fromOf } from '../../postgres/catalog/data-check.ts';
-import { sqlstate } from '../../postgres/session/fault.ts';
 import type { Session } from '../../postgres/session/session.ts';
 import type { IndexBuild } from '../index-build.ts';
 

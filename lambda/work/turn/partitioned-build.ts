@@ -1,4 +1,5 @@
 import type { PostgresFault } from '../../migration/migration-error.ts';
+import { inTheWay, sqlstate } from '../../migration/sqlstate.ts';
 import { seeIndex } from '../../postgres/catalog/index-catalog.ts';
 import { concurrentCreate } from '../../postgres/catalog/index-statement.ts';
 import {
@@ -76,7 +77,7 @@ function foreignPartition({ schema, table }: TreeNode): PartitionedStep {
   return {
     kind: 'failed',
     fault: {
-      sqlstate: '0A000',
+      sqlstate: sqlstate.featureNotSupported,
       message: `the partition ${schema}.${table} is a foreign table, so that an index on the whole can not be built concurrently`,
       hint: 'Build it on each other partition by a CREATE INDEX CONCURRENTLY of its own, then write CREATE INDEX on the whole without CONCURRENTLY: it takes those over, and is quick.',
     },
@@ -89,7 +90,7 @@ function failure(table: string, fault: PostgresFault | undefined): Failed {
   return {
     kind: 'failed',
     fault: {
-      sqlstate: fault?.sqlstate ?? '58000',
+      sqlstate: fault?.sqlstate ?? sqlstate.systemError,
       message: `the build on the partition ${table} failed: ${fault?.message ?? 'no outcome'}`,
       detail: fault?.detail,
       hint: 'The indexes on other partitions are kept; a retry goes on with the rest.',
@@ -211,7 +212,7 @@ async function neverValid(
   return parentStands(dropped, build, {
     kind: 'failed',
     fault: {
-      sqlstate: '55000',
+      sqlstate: sqlstate.objectNotInPrerequisiteState,
       message: 'a partition was detached while the index was built, and Postgres can not make the rest valid',
       hint: 'The index was dropped; a retry builds it again.',
     },
@@ -276,7 +277,6 @@ async function send(
     { before, statements },
   );
   if (fault === undefined) return undefined;
-  const { sqlstate } = fault.fault;
-  if (sqlstate === '55P03' || sqlstate === '40P01') return { kind: 'again' };
+  if (inTheWay.has(fault.fault.sqlstate)) return { kind: 'again' };
   return { kind: 'failed', fault: fault.fault };
 }

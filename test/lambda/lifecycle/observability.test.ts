@@ -194,7 +194,7 @@ describe('the log', () => {
     expect(told.find(({ message }) => message === 'applied')).toMatchObject({
       level: 'INFO',
       service: SERVICE,
-      steps: ['1_large#1 transaction'],
+      steps: [{ migration: '1_large', step: 1, of: 1, how: 'transaction' }],
     });
     const password = new URL(life.database.url).password;
     expect(password).not.toBe('');

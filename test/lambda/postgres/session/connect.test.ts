@@ -49,7 +49,7 @@ describe('a server that does not let us in', () => {
         `Can't connect to Postgres at 127.0.0.1:${database.port}, database '${database.name}', user '${database.owner}'.`,
         `Postgres: password authentication failed for user "${database.owner}" (SQLSTATE 28P01)`,
         'Applied: nothing by this run.',
-        NEXT,
+        'Next: check user and password of the connection (the secret or the URL; after a rotation, the new one); then run again.',
       ].join('\n'),
     );
     expect(JSON.stringify(error, Object.getOwnPropertyNames(error))).not.toContain('not-the-password');

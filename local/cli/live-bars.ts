@@ -1,15 +1,11 @@
 import { MultiBar, type Options, Presets, type SingleBar } from 'cli-progress';
-import type { IndexBuild } from '../../lambda/work/index-build.ts';
-import type { ProgressSeen } from '../../lambda/work/turn/build-progress.ts';
-import { describeBriefly, nameOfBuild } from './build-lines.ts';
 
 interface Payload {
-  readonly name: string;
-  readonly what: string;
+  readonly text: string;
 }
 
-/** A live bar for each build under way, below the lines. */
-export class BuildBars {
+/** Live bars at the foot of a terminal, each of something under way, below the lines. */
+export class LiveBars {
   readonly #stream: NodeJS.WriteStream;
   readonly #bars = new Map<string, SingleBar>();
   #multi: MultiBar | undefined;
@@ -18,11 +14,12 @@ export class BuildBars {
     this.#stream = stream;
   }
 
-  show(build: IndexBuild, progress: ProgressSeen): void {
+  /** Draws a bar, or draws it anew. `fraction`: 0 to 1. */
+  show(key: string, fraction: number, text: string): void {
     this.#multi ??= new MultiBar(
       {
         format: (options, { progress: done }, payload: Payload) =>
-          fit(`${barOf(options, done)} ${payload.name}: ${payload.what}`, this.#stream.columns),
+          fit(`${barOf(options, done)} ${payload.text}`, this.#stream.columns),
         clearOnComplete: true,
         hideCursor: true,
         linewrap: true,
@@ -32,16 +29,16 @@ export class BuildBars {
       },
       Presets.shades_classic,
     );
-    const payload: Payload = { name: build.index || nameOfBuild(build), what: describeBriefly(progress) };
-    const bar = this.#bars.get(build.id) ?? this.#multi.create(100, 0, payload);
-    this.#bars.set(build.id, bar);
-    bar.update(Math.floor((progress.fraction ?? 0) * 100), payload);
+    const payload: Payload = { text };
+    const bar = this.#bars.get(key) ?? this.#multi.create(100, 0, payload);
+    this.#bars.set(key, bar);
+    bar.update(Math.floor(fraction * 100), payload);
   }
 
-  remove(build: IndexBuild): void {
-    const bar = this.#bars.get(build.id);
+  remove(key: string): void {
+    const bar = this.#bars.get(key);
     if (bar === undefined) return;
-    this.#bars.delete(build.id);
+    this.#bars.delete(key);
     if (this.#bars.size === 0) this.stop();
     else this.#multi?.remove(bar);
   }
