@@ -382,6 +382,54 @@ describe('an index that is there already', () => {
     },
   );
 
+  /** By hand on the left, in a file on the right: Postgres writes both down alike. */
+  const alike: readonly (readonly [what: string, byHand: string, inFile: string])[] = [
+    [
+      'columns with their table',
+      '(lower(note)) where customer > 3',
+      '(lower(orders.note)) where orders.customer > 3',
+    ],
+    [
+      'columns with their schema',
+      '(lower(note)) where customer > 3',
+      '(lower(public.orders.note)) where public.orders.customer > 3',
+    ],
+    ['names in quotes', '(lower(note))', '(LOWER("orders"."note"))'],
+    [
+      'a type and a collation that look like a column',
+      '((note::text) collate "C")',
+      '((orders.note::text) collate "C")',
+    ],
+    ['what is the default', '(customer)', 'using btree (customer asc nulls last)'],
+    ['an operator class', '(note text_pattern_ops)', '(note text_pattern_ops)'],
+    ['the whole row', '((orders is null))', '((orders.* is null))'],
+    [
+      'columns beside the key, and a fill factor',
+      '(customer) include (note) with (fillfactor = 70)',
+      '(customer) INCLUDE (note) WITH (fillfactor=70)',
+    ],
+  ];
+
+  it.each(alike)('that differs from the file’s in %s alone is adopted', async (_, byHand, inFile) => {
+    await scenario.run(base);
+    await scenario.query(`create index by_hand on orders ${byHand}`);
+    const file = `create index concurrently by_hand on orders ${inFile};`;
+    expect(await scenario.deploy({ ...base, '2_i.sql': file })).toEqual(valid);
+    expect(await builds()).toEqual(['create orders by_hand done adopted 0']);
+  });
+
+  it.each(alike)('and so it is without the right to temporary tables: %s', async (_, byHand, inFile) => {
+    await scenario.run(base);
+    await scenario.query(`create index by_hand on orders ${byHand}`);
+    const { name, owner } = scenario.database;
+    await scenario.database.adminQuery(
+      `alter database ${name} owner to postgres; revoke all on database ${name} from public; grant connect on database ${name} to ${owner}`,
+    );
+    const file = `create index concurrently by_hand on orders ${inFile};`;
+    expect(await scenario.deploy({ ...base, '2_i.sql': file })).toEqual(valid);
+    expect(await builds()).toEqual(['create orders by_hand done adopted 0']);
+  });
+
   it.each(['', 'if not exists '])(
     'of another definition is a conflict that shows both, and stays (%s)',
     async (exists) => {
