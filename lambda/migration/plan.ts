@@ -1,9 +1,11 @@
 import { type Alignment, align, type Misfit, restOf } from './alignment.ts';
 import { isLost, isOpen, type RecordedBuild } from './build.ts';
+import { FolderOrder, withToolNames } from './identity.ts';
+import type { LayoutOrder } from './layout.ts';
 import type { Ledger, RecordedStep } from './ledger.ts';
 import type { Migration, Step } from './migration.ts';
 import { MigrationError } from './migration-error.ts';
-import { compareVersions, type Version } from './version.ts';
+import type { Version } from './version.ts';
 
 /** What is left to do, and what a person should hear about the folder and the ledger. */
 export interface Plan {
@@ -30,9 +32,10 @@ export interface PendingStep {
   readonly step: Step;
   /**
    * `interrupted`: an autocommit step was sent by a run that died. `rewritten`: its failed build's file changed.
+   * `repeated`: the first step of a repeatable migration that changed; what is recorded of it goes.
    * `begun`: its first statements were applied as a step of their own, and these are the others.
    */
-  readonly record: 'none' | 'interrupted' | 'rewritten' | 'begun';
+  readonly record: 'none' | 'interrupted' | 'rewritten' | 'repeated' | 'begun';
   /** Fingerprint of the step as it was then. */
   readonly begunAs?: string;
 }
@@ -45,16 +48,29 @@ export interface UnknownMigration {
 /** An applied file was changed. */
 export class DriftError extends MigrationError {}
 
-/** Compares the folder with the ledger. Throws DriftError where what was applied is not what the file says now. */
-export function plan(migrations: readonly Migration[], ledger: Ledger): Plan {
+/**
+ * Compares the folder with the ledger. Throws DriftError where what was applied is not what the file says now. `order` is
+ * how the identities of the folder's layout compare.
+ */
+export function plan(
+  folder: readonly Migration[],
+  recordedLedger: Ledger,
+  order: LayoutOrder = 'number',
+): Plan {
+  const ledger = withToolNames(folder, recordedLedger);
+  const migrations = withoutCheckpoints(folder, ledger);
   const recorded = groupByVersion(ledger.steps);
-  const known = new Set(migrations.map((migration) => migration.version));
+  const known = new Set(folder.map((migration) => migration.version));
   const pending: PendingStep[] = [];
   const reformatted: Migration[] = [];
   const amended: Amendment[] = [];
   for (const migration of migrations) {
     const rows = recorded.get(migration.version) ?? [];
     if (isWhole(migration, rows)) continue;
+    if (isChangedRepeatable(migration, rows)) {
+      pending.push(...repeatedSteps(migration));
+      continue;
+    }
     const aligned = align(migration, rows);
     if ('misfit' in aligned) throw drift(migration, aligned);
     if (isAtWork(aligned, ledger, migration)) {
@@ -68,12 +84,14 @@ export function plan(migrations: readonly Migration[], ledger: Ledger): Plan {
     else if (edited) reformatted.push(migration);
     pending.push(...steps);
   }
-  const newest = newestApplied(ledger.steps);
+  const places = new FolderOrder(folder, order);
+  const newest = newestApplied(ledger.steps, places);
   const late = new Set<Migration>();
   for (const { migration } of pending) {
     // A file that is applied in part was not late when it came.
     if (newest === undefined || recorded.has(migration.version)) continue;
-    if (compareVersions(migration.version, newest) < 0) late.add(migration);
+    if (migration.kind === 'repeatable') continue;
+    if ((places.compare(migration.version, newest) ?? 0) < 0) late.add(migration);
   }
   const abandoned = abandonedBuilds(migrations, ledger);
   return {
@@ -88,6 +106,37 @@ export function plan(migrations: readonly Migration[], ledger: Ledger): Plan {
       .map(([version, rows]) => ({ version, name: rows[0]?.name ?? version })),
     newest,
   };
+}
+
+/**
+ * Without checkpoints that are passed over, and without what a checkpoint stands for: in a database that has nothing yet
+ * the last one, in any other the one that was begun there.
+ */
+export function withoutCheckpoints(
+  migrations: readonly Migration[],
+  { steps }: Ledger,
+): readonly Migration[] {
+  if (!migrations.some(({ kind }) => kind === 'checkpoint')) return migrations;
+  const recorded = new Set(steps.map(({ version }) => version));
+  const first = migrations.findLastIndex(
+    ({ kind, version }) => kind === 'checkpoint' && (steps.length === 0 || recorded.has(version)),
+  );
+  return migrations.filter(
+    ({ kind, version }, place) =>
+      recorded.has(version) || place === first || (place > first && kind !== 'checkpoint'),
+  );
+}
+
+function isChangedRepeatable({ kind, checksum }: Migration, rows: readonly RecordedStep[]): boolean {
+  return kind === 'repeatable' && rows.length > 0 && rows.every((row) => row.checksum !== checksum);
+}
+
+function repeatedSteps(migration: Migration): PendingStep[] {
+  return migration.steps.map((step) => ({
+    migration,
+    step,
+    record: step.number === 0 ? 'repeated' : 'none',
+  }));
 }
 
 /** Builds that are over without success, and whose statement the folder has no more: taken away, or rewritten. */
@@ -106,8 +155,11 @@ export function abandonedBuilds(migrations: readonly Migration[], ledger: Ledger
 function isWhole(migration: Migration, rows: readonly RecordedStep[]): boolean {
   const [first] = rows;
   if (first === undefined || rows.length < first.steps) return false;
+  const baselinedStays = migration.kind !== 'repeatable';
   return rows.every(
-    (row) => isSettled(row) && (row.checksum === migration.checksum || row.state === 'baselined'),
+    (row) =>
+      isSettled(row) &&
+      (row.checksum === migration.checksum || (baselinedStays && row.state === 'baselined')),
   );
 }
 
@@ -212,10 +264,10 @@ function amendmentOf(
   };
 }
 
-function newestApplied(rows: readonly RecordedStep[]): Version | undefined {
+function newestApplied(rows: readonly RecordedStep[], places: FolderOrder): Version | undefined {
   let newest: Version | undefined;
   for (const { version } of rows) {
-    if (newest === undefined || compareVersions(version, newest) > 0) newest = version;
+    if (newest === undefined || (places.compare(version, newest) ?? 0) > 0) newest = version;
   }
   return newest;
 }

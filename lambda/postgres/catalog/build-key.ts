@@ -1,6 +1,7 @@
 import * as v from 'valibot';
 import type { UniqueKey } from '../../migration/deploy-check.ts';
 import type { IndexBuild } from '../../work/index-build.ts';
+import { OWN_PATH } from '../session/own-path.ts';
 import type { Session } from '../session/session.ts';
 import { type Comparison, comparisonColumn } from './data-check.ts';
 import { onEmptyCopy } from './empty-copy.ts';
@@ -25,6 +26,7 @@ export interface BuildKey {
  */
 export async function keyOfBuild(session: Session, build: IndexBuild): Promise<BuildKey | undefined> {
   const { row, fault } = await onEmptyCopy(session, build, (index) => [
+    OWN_PATH,
     // The last field is of PostgreSQL 15 and later.
     `select pg_catalog.json_build_object(
          'parts', (select pg_catalog.json_agg(pg_catalog.pg_get_indexdef(i.indexrelid, part, false) order by part)

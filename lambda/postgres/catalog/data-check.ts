@@ -2,8 +2,9 @@ import * as v from 'valibot';
 import { count as counted } from '../../migration/amounts.ts';
 import type { DataCheck, OrphansCheck, UniqueKey } from '../../migration/deploy-check.ts';
 import type { RelationName } from '../../migration/relation-name.ts';
+import { OWN_PATH } from '../session/own-path.ts';
 import { quoteIdentifier, quoteLiteral, quoteRelation } from '../session/quote.ts';
-import { rolledBack } from '../session/rolled-back.ts';
+import { ASKED, findRelations, rolledBack } from '../session/rolled-back.ts';
 import type { Session } from '../session/session.ts';
 import { questionLimits } from '../session/statement-limits.ts';
 
@@ -64,10 +65,8 @@ export async function findBroken(
       return ask(session, rowsWhere(rows, `not (${check.expression}\n)`), bounds);
     case 'duplicates':
       return findDuplicates(session, { from: rows.from, key: check.key }, bounds);
-    case 'orphans': {
-      const key = await referencedKey(session, check, bounds.settings);
-      return key === undefined ? undefined : ask(session, orphans(check, rows, key), bounds);
-    }
+    case 'orphans':
+      return findOrphans(session, check, { ...bounds, rows });
     default:
       return check satisfies never;
   }
@@ -102,14 +101,14 @@ export async function findDuplicates(
 
 /** Each of these is a query for `key`, a few of which are shown, and for no more rows than are counted. */
 function rowsWhere({ from }: RowsOf, condition: string): string {
-  return `select null::text as key from ${from} where ${condition} limit ${MOST_COUNTED + 1}`;
+  return `select null::pg_catalog.text as key from ${from} where ${condition} limit ${MOST_COUNTED + 1}`;
 }
 
 function duplicates(from: string, { parts, where, nullsNotDistinct }: UniqueKey): string {
-  return `select pg_catalog.concat(row(${parts.join(', ')})::text, ' in ', pg_catalog.count(*), ' rows') as key
+  return `select pg_catalog.concat(row(${parts.join(', ')})::pg_catalog.text, ' in ', pg_catalog.count(*), ' rows') as key
   from ${from}${keyedRows({ parts, where, nullsNotDistinct })}
  group by ${parts.join(', ')}
-having pg_catalog.count(*) > 1
+having pg_catalog.count(*) operator(pg_catalog.>) 1
  limit ${MOST_COUNTED + 1}`;
 }
 
@@ -145,7 +144,7 @@ function duplicatesBy(
   return `select pg_catalog.concat(pg_catalog.min(shown), ' in ', pg_catalog.count(*), ' rows') as key
   from (select shown, ${groups.map((group) => `${group}, `).join('')}pg_catalog.count(*) filter (where place = 1 or not (${same})) over (
                  ${window((at) => `k${at}`, groups).slice(1, -1)} rows unbounded preceding) as number
-          from (select row(${key.parts.join(', ')})::text as shown, pg_catalog.row_number() over keys as place,
+          from (select row(${key.parts.join(', ')})::pg_catalog.text as shown, pg_catalog.row_number() over keys as place,
                        ${[
                          ...plain.map((part, at) => `${part} as g${at}`),
                          ...compared.map(
@@ -159,13 +158,89 @@ having pg_catalog.count(*) > 1
  limit ${MOST_COUNTED + 1}`;
 }
 
-function orphans({ columns }: OrphansCheck, rows: RowsOf, key: readonly ReferencedColumn[]): string {
+async function findOrphans(
+  session: Session,
+  given: OrphansCheck,
+  { rows, ...bounds }: Bounds & { readonly rows: RowsOf },
+): Promise<Broken | undefined> {
+  // `references users` means its primary key.
+  const referenced =
+    given.referenced.length > 0
+      ? given.referenced
+      : await primaryKeyOf(session, given.references, bounds.settings);
+  const check = { ...given, referenced };
+  const equalities = await keyEqualities(session, check, bounds.settings);
+  return equalities === undefined ? undefined : ask(session, orphans(check, rows, equalities), bounds);
+}
+
+/** How a foreign key compares one of its columns with the referenced one; each of them SQL. */
+interface KeyEquality {
+  readonly operator: string;
+  readonly own: string;
+  readonly other: string;
+}
+
+const equalityRows = v.array(v.object({ operator: v.string(), own: v.string(), other: v.string() }));
+
+/**
+ * As Postgres chooses them: from the operator family of the referenced unique index. By its name alone an operator
+ * could be another one, such as one that somebody else put in the search path. Undefined where there is no such index.
+ */
+async function keyEqualities(
+  session: Session,
+  { relation, columns, references, referenced }: OrphansCheck,
+  settings: readonly string[],
+): Promise<readonly KeyEquality[] | undefined> {
+  const array = (names: readonly string[]) => `array[${names.map(quoteLiteral).join(', ')}]::text[]`;
+  const { row } = await rolledBack(session, [
+    READ_ONLY,
+    ...settings,
+    findRelations([relation, references]),
+    OWN_PATH,
+    `with asked as (select * from ${ASKED}),
+     pairs as (
+  select k.ordinal, k.own, k.other, f.atttypid as own_type, p.attrelid, p.attnum
+    from rows from (pg_catalog.unnest(${array(columns)}), pg_catalog.unnest(${array(referenced)})) with ordinality as k (own, other, ordinal)
+    join pg_catalog.pg_attribute f on f.attrelid = (select oid from asked where number = 1) and f.attname = k.own
+    join pg_catalog.pg_attribute p on p.attrelid = (select oid from asked where number = 2) and p.attname = k.other
+     ), classes as (
+  -- The unique index on just these columns, in any order.
+  select distinct on (pairs.ordinal) pairs.*, c.opcfamily, c.opcintype
+    from pairs
+    join pg_catalog.pg_index i on i.indrelid = pairs.attrelid and i.indisunique and i.indpred is null
+                              and i.indnkeyatts = ${columns.length}
+    cross join rows from (pg_catalog.unnest(i.indkey::int2[]), pg_catalog.unnest(i.indclass::oid[])) with ordinality as part (attnum, class, place)
+    join pg_catalog.pg_opclass c on c.oid = part.class
+   where part.attnum = pairs.attnum and part.place <= i.indnkeyatts
+     and (select pg_catalog.count(*) from pairs as all_of_them where all_of_them.attnum = any (i.indkey::int2[])) = ${columns.length}
+   order by pairs.ordinal, i.indexrelid
+     )
+select pg_catalog.json_agg(pg_catalog.json_build_object(
+         'operator', pg_catalog.format('operator(%I.%s)', n.nspname, o.oprname),
+         'own', pg_catalog.format('own.%I%s', classes.own, '::' || pg_catalog.format_type(r.oid, null)),
+         'other', pg_catalog.format('other.%I%s', classes.other, '::' || pg_catalog.format_type(l.oid, null)))
+         order by classes.ordinal) as equalities
+  from classes
+ cross join lateral (
+  select a.amopopr from pg_catalog.pg_amop a
+   where a.amopfamily = classes.opcfamily and a.amopstrategy = 3 and a.amoplefttype = classes.opcintype
+     and a.amoprighttype in (classes.own_type, classes.opcintype)
+   order by a.amoprighttype <> classes.own_type
+   limit 1) as equal
+  join pg_catalog.pg_operator o on o.oid = equal.amopopr
+  join pg_catalog.pg_namespace n on n.oid = o.oprnamespace
+  -- Not of an operator for any enum, array, range or row: there is no such type to cast to.
+  left join pg_catalog.pg_type l on l.oid = o.oprleft and l.typtype <> 'p'
+  left join pg_catalog.pg_type r on r.oid = o.oprright and r.typtype <> 'p'`,
+  ]);
+  const equalities = v.parse(equalityRows, JSON.parse(row?.equalities ?? '[]'));
+  return equalities.length === columns.length ? equalities : undefined;
+}
+
+function orphans({ columns }: OrphansCheck, rows: RowsOf, equalities: readonly KeyEquality[]): string {
   const own = columns.map((column) => `own.${quoteIdentifier(column)}`);
-  const same = own.map((column, at) => {
-    const other = key[at];
-    return other === undefined ? 'false' : `other.${quoteIdentifier(other.column)} ${other.equals} ${column}`;
-  });
-  return `select row(${own.join(', ')})::text as key
+  const same = equalities.map((equality) => `${equality.other} ${equality.operator} ${equality.own}`);
+  return `select row(${own.join(', ')})::pg_catalog.text as key
   from ${rows.from} as own
  where ${own.map((column) => `${column} is not null`).join(' and ')}
    and not exists (select from ${rows.references} as other where ${same.join(' and ')})
@@ -222,73 +297,54 @@ async function comparisonsOf(
   { parts, operatorClasses = [] }: UniqueKey,
   settings: readonly string[],
 ): Promise<readonly (Comparison | undefined)[] | undefined> {
-  if (operatorClasses.every((each) => each === undefined || each === null)) return parts.map(() => undefined);
-  const classes = parts.map((_, at) => {
-    const named = operatorClasses[at];
-    if (named === undefined || named === null) return 'null::pg_catalog.json';
-    const schema =
-      named.schema === undefined
-        ? 'pg_catalog.pg_opclass_is_visible(c.oid)'
-        : `c.opcnamespace = (select n.oid from pg_catalog.pg_namespace n where n.nspname = ${quoteLiteral(named.schema)})`;
-    return `(select ${comparisonColumn} from pg_catalog.pg_opclass c join pg_catalog.pg_am a on a.oid = c.opcmethod
-          where a.amname = 'btree' and c.opcname = ${quoteLiteral(named.name)} and ${schema})`;
-  });
+  if (operatorClasses.every((each) => each === null)) return parts.map(() => undefined);
+  const classes = parts.map((_, at) => classNamed(operatorClasses[at] ?? null));
   const { row, fault } = await rolledBack(session, [
     READ_ONLY,
     ...settings,
-    `select pg_catalog.json_build_array(${classes.join(', ')}) as comparisons`,
+    `select pg_catalog.set_config('migrations.asked', array[${classes.join(', ')}]::pg_catalog.oid[]::pg_catalog.text, true)`,
+    OWN_PATH,
+    `select pg_catalog.json_agg((select ${comparisonColumn} from pg_catalog.pg_opclass c where c.oid = asked.oid)
+                             order by asked.number) as comparisons
+  from ${ASKED}`,
   ]);
   if (fault !== undefined) return undefined;
   const found = parseComparisons(row?.comparisons);
-  const complete = found.every((each, at) => (each === undefined) === (operatorClasses[at] == null));
+  const complete = found.every((each, at) => (each === undefined) === (operatorClasses[at] === null));
   return complete ? found : undefined;
 }
 
-interface ReferencedColumn {
-  readonly column: string;
-  /** As the index under the key compares, wherever its operator lies. */
-  readonly equals: string;
+/** Its oid as SQL, as the search path of the file has it. */
+function classNamed(name: RelationName | null): string {
+  if (name === null) return 'null';
+  const where =
+    name.schema === undefined
+      ? 'pg_catalog.pg_opclass_is_visible(c.oid)'
+      : `n.nspname operator(pg_catalog.=) ${quoteLiteral(name.schema)}::pg_catalog.name`;
+  return `(select c.oid from pg_catalog.pg_opclass c
+             join pg_catalog.pg_am a on a.oid operator(pg_catalog.=) c.opcmethod
+             join pg_catalog.pg_namespace n on n.oid operator(pg_catalog.=) c.opcnamespace
+            where a.amname operator(pg_catalog.=) 'btree'::pg_catalog.name
+              and c.opcname operator(pg_catalog.=) ${quoteLiteral(name.name)}::pg_catalog.name and ${where})`;
 }
 
-const referencedColumns = v.array(v.object({ column: v.string(), equals: v.string() }));
-
-/**
- * What a foreign key refers to, column by column: the primary key where it names none. Undefined where there is no
- * such key, or nothing can be told.
- */
-async function referencedKey(
+/** Columns of a table's primary key, in its order; empty where it has none, or is not there. */
+async function primaryKeyOf(
   session: Session,
-  { references, referenced, columns }: OrphansCheck,
+  relation: RelationName,
   settings: readonly string[],
-): Promise<readonly ReferencedColumn[] | undefined> {
-  const names = referenced.length === 0 ? 'null' : `array[${referenced.map(quoteLiteral).join(', ')}]`;
-  const { row, fault } = await rolledBack(session, [
+): Promise<readonly string[]> {
+  const { row } = await rolledBack(session, [
     READ_ONLY,
     ...settings,
-    `select key.columns as key
-  from pg_catalog.pg_index i
- cross join lateral (
-   select pg_catalog.array_agg(a.attname::pg_catalog.text) as names,
-          pg_catalog.json_agg(pg_catalog.json_build_object('column', a.attname,
-            'equals', pg_catalog.format('operator(%I.%s)', n.nspname, op.oprname))
-            order by coalesce(pg_catalog.array_position(${names}::pg_catalog.text[], a.attname::pg_catalog.text), part.ordinal::pg_catalog.int4)) as columns
-     from rows from (pg_catalog.unnest(i.indkey::pg_catalog.int2[]), pg_catalog.unnest(i.indclass::pg_catalog.oid[]))
-                    with ordinality as part (attnum, class, ordinal)
-     join pg_catalog.pg_attribute a on a.attrelid = i.indrelid and a.attnum = part.attnum
-     join pg_catalog.pg_opclass c on c.oid = part.class
-     join pg_catalog.pg_amop s on s.amopfamily = c.opcfamily and s.amoplefttype = c.opcintype
-                              and s.amoprighttype = c.opcintype and s.amopstrategy = 3 and s.amoppurpose = 's'
-     join pg_catalog.pg_operator op on op.oid = s.amopopr
-     join pg_catalog.pg_namespace n on n.oid = op.oprnamespace
-    where part.ordinal <= i.indnkeyatts) as key
- where i.indrelid = pg_catalog.to_regclass(${quoteLiteral(quoteRelation(references))})
-   and i.indisunique and i.indisvalid and i.indpred is null and i.indexprs is null
-   and case when ${names}::pg_catalog.text[] is null then i.indisprimary
-            else key.names @> ${names}::pg_catalog.text[] and key.names <@ ${names}::pg_catalog.text[] end
- order by i.indisprimary desc
- limit 1`,
+    findRelations([relation]),
+    OWN_PATH,
+    `select pg_catalog.json_agg(a.attname order by key.ordinal) as columns
+  from ${ASKED}
+  join pg_catalog.pg_index i on i.indrelid = asked.oid and i.indisprimary
+ cross join pg_catalog.unnest(i.indkey::pg_catalog.int2[]) with ordinality as key (attnum, ordinal)
+  join pg_catalog.pg_attribute a on a.attrelid = i.indrelid and a.attnum = key.attnum`,
   ]);
-  if (fault !== undefined || row?.key === undefined || row.key === null) return undefined;
-  const key = v.parse(referencedColumns, JSON.parse(row.key));
-  return key.length === columns.length ? key : undefined;
+  const columns: unknown = JSON.parse(row?.columns ?? '[]');
+  return Array.isArray(columns) ? columns.map(String) : [];
 }

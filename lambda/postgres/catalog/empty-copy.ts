@@ -25,7 +25,7 @@ export async function onEmptyCopy(
   const ask = (schema: string, before: readonly string[]) =>
     rolledBack(session, [
       ...build.settings,
-      ...questionLimits({ statement: 0, lock: 1_000 }),
+      ...questionLimits({ statement: 0, lock: 10_000 }),
       ...before,
       `create ${build.unique ? 'unique ' : ''}index ${PROBE} on ${schema}.${name} ${build.definition}`,
       ...select(`${quoteLiteral(`${schema}.${PROBE}`)}::pg_catalog.regclass`),

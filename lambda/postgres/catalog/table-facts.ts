@@ -3,8 +3,9 @@ import type { RelationName } from '../../migration/relation-name.ts';
 import type { PresentTable, TableFacts } from '../../migration/route.ts';
 import { sqlstate } from '../../migration/sqlstate.ts';
 import type { StatementFault } from '../session/fault.ts';
+import { OWN_PATH } from '../session/own-path.ts';
 import { quoteLiteral, quoteRelation } from '../session/quote.ts';
-import { rolledBack } from '../session/rolled-back.ts';
+import { ASKED, findRelations, rolledBack } from '../session/rolled-back.ts';
 import type { Session, TextRow } from '../session/session.ts';
 import { questionLimits } from '../session/statement-limits.ts';
 
@@ -63,11 +64,12 @@ async function findTables(
   relations: readonly RelationName[],
   settings: readonly string[],
 ): Promise<Map<number, FoundTable> | StatementFault> {
-  const oids = relations.map(oidOf).join(', ');
   const { row, fault } = await rolledBack(session, [
     ...settings,
+    findRelations(relations),
+    OWN_PATH,
     `select pg_catalog.json_agg(pg_catalog.json_build_object(
-                'ordinal', asked.ordinal - 1, 'schema', n.nspname, 'table', t.relname, 'kind', t.relkind,
+                'ordinal', asked.number - 1, 'schema', n.nspname, 'table', t.relname, 'kind', t.relkind,
                 -- As ANALYZE last saw it: pg_table_size() would wait for a lock on the table.
                 'bytes', greatest(t.relpages, 0) * pg_catalog.current_setting('block_size')::bigint,
                 'index', case when i.indexrelid is not null
@@ -76,7 +78,7 @@ async function findTables(
                 'hidden', pg_catalog.row_security_active(t.oid),
                 'foreign', coalesce(below.has_foreign, false),
                 'below', below.tables)) as found
-         from pg_catalog.unnest(array[${oids}]::pg_catalog.oid[]) with ordinality as asked (oid, ordinal)
+         from ${ASKED}
          join pg_catalog.pg_class c on c.oid = asked.oid
          left join pg_catalog.pg_index i on i.indexrelid = c.oid
          join pg_catalog.pg_class t on t.oid = coalesce(i.indrelid, c.oid)
@@ -116,18 +118,6 @@ async function findTables(
   );
 }
 
-/**
- * As an expression of SQL. By a schema's name from the catalog, since to_regclass() fails on a schema that is closed to
- * our role, and with it the whole question.
- */
-function oidOf(relation: RelationName): string {
-  const { schema, name } = relation;
-  if (schema === undefined || schema === 'pg_temp')
-    return `pg_catalog.to_regclass(${quoteLiteral(quoteRelation(relation))})::pg_catalog.oid`;
-  return `(select c.oid from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
-            where n.nspname = ${quoteLiteral(schema)} and c.relname = ${quoteLiteral(name)})`;
-}
-
 type TableSize = Partial<Pick<PresentTable, 'rows' | 'bytes' | 'uncounted' | 'withChildren'>>;
 
 /**
@@ -142,6 +132,7 @@ async function countRows(
   const before = [
     'begin',
     ...settings,
+    OWN_PATH,
     ...questionLimits({ statement: COUNT_MILLISECONDS, lock: COUNT_MILLISECONDS }),
     'set local row_security = off',
   ];

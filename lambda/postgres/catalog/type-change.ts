@@ -1,5 +1,6 @@
 import * as v from 'valibot';
 import type { RelationName } from '../../migration/relation-name.ts';
+import { OWN_PATH } from '../session/own-path.ts';
 import { quoteIdentifier, quoteLiteral, quoteRelation } from '../session/quote.ts';
 import { rolledBack } from '../session/rolled-back.ts';
 import type { Session } from '../session/session.ts';
@@ -56,13 +57,14 @@ async function tryOnCopy(
   const files = `(select pg_catalog.concat_ws(' ', pg_catalog.pg_relation_filenode(${oid}),
       (select pg_catalog.string_agg(pg_catalog.pg_relation_filenode(i.indexrelid)::pg_catalog.text, ' '
                                     order by pg_catalog.pg_relation_filenode(i.indexrelid))
-         from pg_catalog.pg_index i where i.indrelid = ${oid})))`;
+         from pg_catalog.pg_index i where i.indrelid operator(pg_catalog.=) ${oid}::pg_catalog.oid)))`;
   const { row, fault } = await rolledBack(session, [
     ...settings,
     ...questionLimits({ statement: 10_000, lock: 1_000 }),
     `${create} (like ${quoteRelation(table)} including indexes)`,
     `select pg_catalog.set_config('${FILES_BEFORE}', ${files}, true)`,
     `alter table ${name} ${command}`,
+    OWN_PATH,
     // Postgres checks a constraint of the column again, row by row.
     `select case when pg_catalog.split_part(before, ' ', 1) <> pg_catalog.split_part(after, ' ', 1) then 'rewrite'
             when before <> after then 'build'

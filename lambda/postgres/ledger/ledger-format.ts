@@ -33,7 +33,19 @@ const UPGRADES: readonly LedgerUpgrade[] = [
   started boolean not null default false
 )`,
   },
+  {
+    what: 'what an operator said was never applied, where the history of another tool leaves it open',
+    statements: (s) => `alter table ${s}.ledger add column not_applied text[] not null default '{}'`,
+  },
+  {
+    what: "each migration's place in its folder, beside its identity, which is that of the folder's layout",
+    statements: (s) => `alter table ${s}.step add column position int`,
+  },
 ];
+
+/** The first format whose code knows migrations by other names than digits. */
+export const FORMAT_OF_NAMES =
+  FIRST_FORMAT + UPGRADES.findIndex(({ statements }) => statements('s').includes('position')) + 1;
 
 /** What this code writes. */
 export const LEDGER_FORMAT = FIRST_FORMAT + UPGRADES.length;
