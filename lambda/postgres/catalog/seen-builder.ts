@@ -39,7 +39,9 @@ function sessionAsBlocker(session: string, lock: string, relation: string): stri
   return `pg_catalog.json_build_object('pid', ${session}.pid, 'user', ${session}.usename,
        'application', ${session}.application_name, 'state', ${session}.state,
        'seconds', extract(epoch from pg_catalog.clock_timestamp()
-          - coalesce(${session}.xact_start, ${session}.backend_start))::float8, 'lock', ${lock}, 'relation', ${relation})`;
+          - coalesce(${session}.xact_start, ${session}.backend_start))::float8, 'lock', ${lock}, 'relation', ${relation},
+       'transaction', (select own.virtualtransaction from pg_catalog.pg_locks own
+          where own.pid = ${session}.pid and own.locktype = 'virtualxid' and own.granted limit 1))`;
 }
 
 /**

@@ -41,6 +41,11 @@ const UPGRADES: readonly LedgerUpgrade[] = [
     what: "each migration's place in its folder, beside its identity, which is that of the folder's layout",
     statements: (s) => `alter table ${s}.step add column position int`,
   },
+  {
+    what: 'since when a build has been seen waiting, and for whom: Postgres may hide the age of another role’s transaction',
+    statements: (s) => `alter table ${s}.index_build add column waits_since timestamptz,
+  add column blocker text, add column blocker_since timestamptz`,
+  },
 ];
 
 /** The first format whose code knows migrations by other names than digits. */
