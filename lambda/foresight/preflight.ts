@@ -96,7 +96,7 @@ async function look(
     ...(doubt === undefined ? [] : [doubt.message]),
     ...changed.map(({ message }) => message),
     ...folderFaults(planned, options).map(({ message }) => message),
-    ...(await seen(lint(session, planned.pending, options))),
+    ...(await seen(lint(session, planned, options))),
     ...waitsFor(planned, options),
     ...(await seen(blockers(session, planned.pending))),
   ];
@@ -120,7 +120,7 @@ function driftOf(migration: Migration, ledger: Ledger): { version: string; messa
 /** What the linter finds with the real database, and would not let pass; duplicates under a coming index included. */
 async function lint(
   session: Session,
-  pending: readonly PendingStep[],
+  { pending, builds }: Plan,
   options: MigrationOptions,
 ): Promise<string[]> {
   const knowledge = new TableKnowledge(session, options.smallTableRows);
@@ -129,6 +129,7 @@ async function lint(
   const findings = await lintAtDeploy(session, pending, {
     knowledge,
     options: { ...options, dataCheckSeconds },
+    builds,
     largeIndexes: 'included',
   });
   return findings.filter(({ verdict }) => verdict !== 'show').map(describeFinding);

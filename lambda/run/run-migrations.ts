@@ -6,11 +6,12 @@ import { refuseFolder } from '../migration/folder-policy.ts';
 import { renamesOf } from '../migration/identity.ts';
 import { type Migration, statementsOf } from '../migration/migration.ts';
 import { MigrationError } from '../migration/migration-error.ts';
-import { type Plan, plan } from '../migration/plan.ts';
+import { type Amendment, type Plan, plan } from '../migration/plan.ts';
 import { sqlstate } from '../migration/sqlstate.ts';
+import { amendSteps } from '../postgres/ledger/amend-steps.ts';
 import { requeueBuilds } from '../postgres/ledger/index-build-rows.ts';
 import { insertStep, type LedgerRead, refuseDigits, renameMigrations } from '../postgres/ledger/ledger.ts';
-import { bringLedgerUp } from '../postgres/ledger/ledger-format.ts';
+import { createLedger } from '../postgres/ledger/ledger-format.ts';
 import { must } from '../postgres/ledger/ledger-write.ts';
 import { finishRun, insertFinishedRun, insertRun } from '../postgres/ledger/run-rows.ts';
 import { connect, withSession } from '../postgres/session/connect.ts';
@@ -62,6 +63,7 @@ async function runOnce(session: Session, request: RunRequest, run: RunLog): Prom
   const before = adopt(history, migrations, read);
   const first = await planOrRecord(session, { read, history, adoption: before }, run);
   const settled =
+    first.amended.length === 0 &&
     retriedBuilds(first, run).length === 0 &&
     before.applied.length === 0 &&
     renamesOf(migrations.migrations, read.ledger).length === 0;
@@ -89,7 +91,7 @@ async function runOnce(session: Session, request: RunRequest, run: RunLog): Prom
   }
   request.report({ kind: 'planned', plan: planned });
   const sessionSettings = sessionSettingsOf(request.options);
-  await begin(session, { run, sessionSettings, locked, retried, adoption });
+  await begin(session, { run, sessionSettings, locked, retried, adoption, amended: planned.amended });
   const mirror =
     history !== undefined && options.history === 'mirror'
       ? new Mirror(history, migrations.migrations)
@@ -147,11 +149,12 @@ interface Begin {
   readonly locked: LedgerRead;
   readonly retried: readonly RecordedBuild[];
   readonly adoption: Adoption;
+  readonly amended: readonly Amendment[];
 }
 
 async function begin(
   session: Session,
-  { run, sessionSettings, locked, retried, adoption }: Begin,
+  { run, sessionSettings, locked, retried, adoption, amended }: Begin,
 ): Promise<void> {
   const { ledgerSchema } = run.request.options;
   await must(
@@ -159,7 +162,7 @@ async function begin(
     [
       ...sessionSettings,
       'begin',
-      ...(locked.exists ? [] : [bringLedgerUp(ledgerSchema, 0)]),
+      ...(locked.exists ? [] : [createLedger(ledgerSchema, locked)]),
       ...toolNames(ledgerSchema, run.request.migrations.migrations, locked),
       ...(run.recorded ? [] : [insertRun(ledgerSchema, run.row)]),
       ...adoption.applied.flatMap((migration) =>
@@ -171,6 +174,7 @@ async function begin(
           ),
         ),
       ),
+      ...amended.flatMap((amendment) => amendSteps(ledgerSchema, amendment)),
       ...(retried.length === 0
         ? []
         : [
