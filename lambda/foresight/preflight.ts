@@ -1,4 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { adopt, doubtful, withAdopted } from '../history/adopt.ts';
+import { readLedgerAndHistory } from '../history/read-history.ts';
 import { folderFaults } from '../migration/folder-policy.ts';
 import type { Ledger } from '../migration/ledger.ts';
 import { type LockMode, modeOfLock, modesConflict } from '../migration/lock-modes.ts';
@@ -8,7 +10,6 @@ import { DriftError, type PendingStep, type Plan, plan } from '../migration/plan
 import type { RelationName } from '../migration/relation-name.ts';
 import { waitOf } from '../migration/waiting.ts';
 import { type Blocker, describeBlocker, type LockHolder, lockHolders } from '../postgres/catalog/blockers.ts';
-import { readLedger } from '../postgres/ledger/ledger.ts';
 import { APPLICATION_NAME, withSession } from '../postgres/session/connect.ts';
 import type { ConnectionTarget } from '../postgres/session/connection-target.ts';
 import type { Session } from '../postgres/session/session.ts';
@@ -66,12 +67,16 @@ export async function preflight({
 async function look(
   session: Session,
   options: MigrationOptions,
-  { migrations, order }: CompiledMigrations,
+  compiled: CompiledMigrations,
 ): Promise<PreflightResult> {
   await session.script(
     `set default_transaction_read_only = on; set statement_timeout = '${STATEMENT_SECONDS}s'; set lock_timeout = '2s'`,
   );
-  const { ledger } = await readLedger(session, options.ledgerSchema);
+  const { migrations, order } = compiled;
+  const { history, ...read } = await readLedgerAndHistory(session, { migrations: compiled, options });
+  const adoption = adopt(history, compiled, read);
+  const ledger = withAdopted(read.ledger, adoption);
+  const doubt = doubtful(history, adoption);
   const changed = migrations.flatMap((migration) => driftOf(migration, ledger));
   const planned = plan(
     migrations.filter(({ version }) => !changed.some((drift) => drift.version === version)),
@@ -88,9 +93,10 @@ async function look(
     }
   };
   const findings = [
+    ...(doubt === undefined ? [] : [doubt.message]),
     ...changed.map(({ message }) => message),
     ...folderFaults(planned, options).map(({ message }) => message),
-    ...(await seen(lint(session, planned.pending, options))),
+    ...(await seen(lint(session, planned, options))),
     ...waitsFor(planned, options),
     ...(await seen(blockers(session, planned.pending))),
   ];
@@ -114,7 +120,7 @@ function driftOf(migration: Migration, ledger: Ledger): { version: string; messa
 /** What the linter finds with the real database, and would not let pass; duplicates under a coming index included. */
 async function lint(
   session: Session,
-  pending: readonly PendingStep[],
+  { pending, builds }: Plan,
   options: MigrationOptions,
 ): Promise<string[]> {
   const knowledge = new TableKnowledge(session, options.smallTableRows);
@@ -123,6 +129,7 @@ async function lint(
   const findings = await lintAtDeploy(session, pending, {
     knowledge,
     options: { ...options, dataCheckSeconds },
+    builds,
     largeIndexes: 'included',
   });
   return findings.filter(({ verdict }) => verdict !== 'show').map(describeFinding);

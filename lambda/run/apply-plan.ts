@@ -1,6 +1,7 @@
 import { refuse } from '../foresight/deploy-finding.ts';
 import { lintAtDeploy } from '../foresight/deploy-lint.ts';
 import { asksOfTables, factsFor, routeOfStep, TableKnowledge } from '../foresight/table-knowledge.ts';
+import type { Mirror } from '../history/mirror.ts';
 import { nameOf, type RecordedBuild } from '../migration/build.ts';
 import type { PendingStep, Plan } from '../migration/plan.ts';
 import { waitOf } from '../migration/waiting.ts';
@@ -29,6 +30,8 @@ interface Applying {
   readonly sessionSettings: readonly string[];
   /** The session's server process. */
   readonly backend: number;
+  /** Writes another tool's table. */
+  readonly mirror?: Mirror | undefined;
 }
 
 /** Applies what is pending, under the run lock, and records how the run ended, also where it failed. */
@@ -64,7 +67,7 @@ class PlanInProgress {
   #batchCharacters = 0;
   #sent: Promise<void> | undefined;
 
-  constructor(session: Session, { planned, run, sessionSettings }: Applying) {
+  constructor(session: Session, { planned, run, sessionSettings, mirror }: Applying) {
     const { options, deadline, shortened = false, report, signal } = run.request;
     this.#session = session;
     this.#planned = planned;
@@ -74,6 +77,7 @@ class PlanInProgress {
     this.#context = {
       ledgerSchema: options.ledgerSchema,
       runId: run.runId,
+      mirror,
       sessionSettings,
       deadline,
       shortened,
@@ -115,6 +119,7 @@ class PlanInProgress {
     const findings = await lintAtDeploy(this.#session, pending, {
       knowledge: this.#knowledge,
       options: this.#run.request.options,
+      builds: this.#builds,
       largeIndexes: 'left to the loop',
     });
     if (findings.length > 0) this.#run.request.report({ kind: 'linted', findings });
