@@ -90,7 +90,7 @@ async function look(
   const findings = [
     ...changed.map(({ message }) => message),
     ...folderFaults(planned, options).map(({ message }) => message),
-    ...(await seen(lint(session, planned.pending, options))),
+    ...(await seen(lint(session, planned, options))),
     ...waitsFor(planned, options),
     ...(await seen(blockers(session, planned.pending))),
   ];
@@ -114,7 +114,7 @@ function driftOf(migration: Migration, ledger: Ledger): { version: string; messa
 /** What the linter finds with the real database, and would not let pass; duplicates under a coming index included. */
 async function lint(
   session: Session,
-  pending: readonly PendingStep[],
+  { pending, builds }: Plan,
   options: MigrationOptions,
 ): Promise<string[]> {
   const knowledge = new TableKnowledge(session, options.smallTableRows);
@@ -123,6 +123,7 @@ async function lint(
   const findings = await lintAtDeploy(session, pending, {
     knowledge,
     options: { ...options, dataCheckSeconds },
+    builds,
     largeIndexes: 'included',
   });
   return findings.filter(({ verdict }) => verdict !== 'show').map(describeFinding);

@@ -77,6 +77,8 @@ export async function seeBuilder(session: Session, build: IndexBuild): Promise<S
          select ${sessionAsBlocker('b', `'its transaction'`, table)} as blocker
            from pg_catalog.pg_stat_activity b
           where b.pid = any (pg_catalog.pg_blocking_pids(holder.pid)) and b.pid <> holder.pid
+            -- A build may wait for the snapshot of a supervisor, ours or another's, for the moment that it has one.
+            and b.pid <> pg_catalog.pg_backend_pid() and coalesce(b.application_name, '') !~ ' supervisor [0-9]+$'
           order by b.xact_start
           limit 1) as blocked on true
       where holder.pid <> pg_catalog.pg_backend_pid()
