@@ -56,11 +56,16 @@ interface Asked {
 export async function planRun(target: ConnectionTarget, { options, migrations }: Asked): Promise<RunPlan> {
   return withSession(target, async (session) => {
     const { exists, ledger } = await readLedger(session, options.ledgerSchema);
-    const planned = plan(migrations.migrations, ledger);
+    const planned = plan(migrations.migrations, ledger, migrations.order);
     const { pending } = planned;
     const knowledge = new TableKnowledge(session, options.smallTableRows);
     await knowledge.measureTouched(pending.map(({ step }) => step));
-    const findings = await lintAtDeploy(session, pending, { knowledge, options, largeIndexes: 'included' });
+    const findings = await lintAtDeploy(session, pending, {
+      knowledge,
+      options,
+      builds: planned.builds,
+      largeIndexes: 'included',
+    });
     const rate = exists ? await buildRate(session, options.ledgerSchema) : undefined;
     const foresight = new Foresight({
       knowledge,

@@ -65,7 +65,7 @@ class PlanInProgress {
   #sent: Promise<void> | undefined;
 
   constructor(session: Session, { planned, run, sessionSettings }: Applying) {
-    const { options, deadline, report, signal } = run.request;
+    const { options, deadline, shortened = false, report, signal } = run.request;
     this.#session = session;
     this.#planned = planned;
     this.#run = run;
@@ -76,6 +76,7 @@ class PlanInProgress {
       runId: run.runId,
       sessionSettings,
       deadline,
+      shortened,
       lockTimeoutSeconds: options.lockTimeoutSeconds,
       lockBudgetSeconds: options.lockBudgetSeconds,
       report,
@@ -114,6 +115,7 @@ class PlanInProgress {
     const findings = await lintAtDeploy(this.#session, pending, {
       knowledge: this.#knowledge,
       options: this.#run.request.options,
+      builds: this.#builds,
       largeIndexes: 'left to the loop',
     });
     if (findings.length > 0) this.#run.request.report({ kind: 'linted', findings });

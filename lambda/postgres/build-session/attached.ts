@@ -51,7 +51,7 @@ async function run(
   try {
     const ours = Object.entries(settings).map(([name, value]) => `set ${name} = ${quoteLiteral(value)}`);
     const before = [...ours, ...build.settings];
-    const prepared = await session.script(
+    const prepared = await session.execute(
       [...before, ...LIFT_LIMITS, "set client_encoding = 'UTF8'"].join('\n;\n'),
     );
     if (prepared.fault !== undefined) {

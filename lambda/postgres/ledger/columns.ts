@@ -1,15 +1,14 @@
 import * as v from 'valibot';
 import { buildStates, statesThatAre } from '../../migration/build.ts';
 import type { PostgresFault } from '../../migration/migration-error.ts';
-import { parseVersion } from '../../migration/version.ts';
+import type { Version } from '../../migration/version.ts';
 import { operations, sessionKinds } from '../../work/index-build.ts';
 import { quoteLiteral } from '../session/quote.ts';
 
 export const versionColumn = v.pipe(
   v.string(),
-  v.transform((text) => parseVersion(text)),
-  v.check((version) => version !== undefined, 'a version is digits'),
-  v.transform((version) => version as NonNullable<typeof version>),
+  v.minLength(1, 'expected a version'),
+  v.transform((text) => text as Version),
 );
 
 export const faultColumn = v.object({
@@ -52,6 +51,7 @@ export const buildRow = v.object({
   builderAppeared: v.boolean(),
   seconds_since_start: v.nullable(v.number()),
   seconds_since_first_start: v.nullable(v.number()),
+  waiting: v.nullish(v.object({ blocker: v.string(), blockerSeconds: v.number(), seconds: v.number() })),
   attempt_outcome: v.nullable(
     v.variant('kind', [
       v.object({ kind: v.literal('succeeded') }),

@@ -1,4 +1,5 @@
-import { fromDriver, type Notice, noticeFrom, SessionLost, type StatementFault } from './fault.ts';
+import { fromDriver, type Notice, noticeFrom, SessionLost, StatementFault } from './fault.ts';
+import { OWN_PATH, Question, type TypeParser } from './own-path.ts';
 
 /** What one message of many statements came to. */
 export interface ScriptOutcome {
@@ -17,13 +18,17 @@ export type NoticeListener = (notice: Notice, completed: number) => void;
 
 /** One database session, whichever driver carries it. */
 export interface Session {
-  /** One statement with bound values. Throws StatementFault or SessionLost. */
+  /** One statement of ours with bound values, under OWN_PATH. Throws StatementFault or SessionLost. */
   query(text: string, values?: readonly unknown[]): Promise<Record<string, unknown>[]>;
-  /** Many statements in one message and one round trip. Throws only SessionLost. */
+  /**
+   * Many statements of ours in one message and one round trip, under OWN_PATH up to the message's first COMMIT or
+   * ROLLBACK. Throws only SessionLost.
+   */
   script(text: string): Promise<ScriptOutcome>;
   /**
-   * The same for statements of an author's: nobody reads their rows, so each is dropped as it arrives, and what they
-   * say by RAISE is heard.
+   * The same with the session's own search path, and with nothing before the text: for statements of an author's,
+   * and for what can't run in a transaction. Nobody reads their rows, so each is dropped as it arrives; what they say by
+   * RAISE is heard.
    */
   execute(text: string, heard?: NoticeListener): Promise<Omit<ScriptOutcome, 'rows'>>;
   /** Sends lines into `copy … from stdin`: the one way of passing a value that no server logs. */
@@ -37,8 +42,8 @@ export interface Session {
 /** The part of pg's Client that we use; the Neon driver's Client is the same class under another socket. */
 export interface DriverClient {
   connect(): Promise<unknown>;
-  query(text: string, values: unknown[]): Promise<{ rows: Record<string, unknown>[] }>;
   query(submittable: object): unknown;
+  getTypeParser: TypeParser;
   end(): Promise<void>;
   on(event: 'error' | 'end', listener: (error: Error) => void): unknown;
   on(event: 'notice', listener: (notice: object) => void): unknown;
@@ -107,8 +112,21 @@ export function sessionOver(client: DriverClient): Session {
   }
 
   return {
-    query: (text, values = []) => send(async () => (await client.query(text, [...values])).rows),
-    script: (text) => sendScript(text, { keepsRows: true, heard: undefined }),
+    query: (text, values = []) =>
+      send(
+        () =>
+          new Promise((resolve, reject) => {
+            underWay = undefined;
+            const parserOf: TypeParser = (type, format) => client.getTypeParser(type, format);
+            client.query(new Question({ text, values, parserOf }, resolve, reject));
+          }),
+      ),
+    script: async (text) => {
+      // In a transaction that failed nothing may stand before it.
+      const before = text.startsWith('rollback') ? '' : `${OWN_PATH};\n`;
+      const outcome = await sendScript(before + text, { keepsRows: true, heard: undefined });
+      return before === '' ? outcome : withoutFirst(outcome, before.length);
+    },
     execute: (text, heard) => sendScript(text, { keepsRows: false, heard }),
     copyIn: (text, data) =>
       send(() => new Promise((resolve, reject) => client.query(new CopyIn(text, data, resolve, reject)))),
@@ -134,6 +152,16 @@ export function sessionOver(client: DriverClient): Session {
       breakOff();
       giveUp(because);
     },
+  };
+}
+
+/** What the message came to without its first statement, which takes so many characters. */
+function withoutFirst({ completed, rows, fault }: ScriptOutcome, characters: number): ScriptOutcome {
+  return {
+    completed: Math.max(0, completed - 1),
+    rows: rows.slice(1),
+    fault:
+      fault?.position === undefined ? fault : new StatementFault(fault.fault, fault.position - characters),
   };
 }
 

@@ -85,7 +85,7 @@ describe('a script of many statements', () => {
   it('tells how many completed, each one’s rows, and where it stopped', async () => {
     const outcome = await withSession(target, (session) =>
       session.script(
-        `select 1 as a, null as b; create table t (x int); select 'ü' as c union all select 'd'; select 1 / 0; select 2`,
+        `select 1 as a, null as b; create table public.t (x int); select 'ü' as c union all select 'd'; select 1 / 0; select 2`,
       ),
     );
     expect(outcome).toMatchObject({ completed: 3, fault: { fault: { sqlstate: '22012' } } });
