@@ -10,6 +10,7 @@ import { releaseRunLock } from '../postgres/ledger/run-lock.ts';
 import { finishRun, type RunSummary } from '../postgres/ledger/run-rows.ts';
 import { SessionLost } from '../postgres/session/fault.ts';
 import type { Session } from '../postgres/session/session.ts';
+import { watched } from '../postgres/session/watchdog.ts';
 import { applyAutocommit } from './apply-autocommit.ts';
 import { applyBatch, type BatchContext, LedgerMoved, TimeUp } from './apply-batch.ts';
 import { cancelledBySignal } from './cancelled-by-signal.ts';
@@ -36,7 +37,7 @@ export async function applyPlan(session: Session, applying: Applying): Promise<R
   const { run, backend } = applying;
   try {
     const result = await cancelledBySignal(run.request, backend, () =>
-      new PlanInProgress(session, applying).apply(),
+      watched(session, { ...run.request, backend }, () => new PlanInProgress(session, applying).apply()),
     );
     await finish(session, run, run.summary(result));
     return result;
