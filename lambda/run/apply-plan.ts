@@ -1,6 +1,7 @@
 import { refuse } from '../foresight/deploy-finding.ts';
 import { lintAtDeploy } from '../foresight/deploy-lint.ts';
 import { asksOfTables, factsFor, routeOfStep, TableKnowledge } from '../foresight/table-knowledge.ts';
+import type { Mirror } from '../history/mirror.ts';
 import { nameOf, type RecordedBuild } from '../migration/build.ts';
 import type { PendingStep, Plan } from '../migration/plan.ts';
 import { waitOf } from '../migration/waiting.ts';
@@ -30,6 +31,8 @@ interface Applying {
   readonly sessionSettings: readonly string[];
   /** The session's server process. */
   readonly backend: number;
+  /** Writes another tool's table. */
+  readonly mirror?: Mirror | undefined;
 }
 
 /** Applies what is pending, under the run lock, and records how the run ended, also where it failed. */
@@ -65,7 +68,7 @@ class PlanInProgress {
   #batchCharacters = 0;
   #sent: Promise<void> | undefined;
 
-  constructor(session: Session, { planned, run, sessionSettings }: Applying) {
+  constructor(session: Session, { planned, run, sessionSettings, mirror }: Applying) {
     const { options, deadline, shortened = false, report, signal } = run.request;
     this.#session = session;
     this.#planned = planned;
@@ -75,6 +78,7 @@ class PlanInProgress {
     this.#context = {
       ledgerSchema: options.ledgerSchema,
       runId: run.runId,
+      mirror,
       sessionSettings,
       deadline,
       shortened,
