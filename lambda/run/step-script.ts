@@ -1,3 +1,4 @@
+import type { Mirror } from '../history/mirror.ts';
 import {
   type IndexOperationStep,
   type Migration,
@@ -47,6 +48,8 @@ export interface ScriptContext {
   /** Milliseconds that a statement may take, from the moment the message arrives; absent for no limit. */
   readonly budgetMilliseconds: number | undefined;
   readonly lockWait: LockWaits;
+  /** Writes another tool's table. */
+  readonly mirror?: Mirror | undefined;
 }
 
 /** In milliseconds, for each lock. */
@@ -124,6 +127,7 @@ function* statementsAround(
   if (!last) yield { text: 'set local synchronous_commit = off' };
   if (context.budgetMilliseconds !== undefined) yield { text: statementTimeout(context.budgetMilliseconds) };
   if (pending.record === 'rewritten') yield* forgetStep(context.ledgerSchema, pending);
+  if (pending.begunAs !== undefined) yield { text: forgetBeginning(context.ledgerSchema, pending) };
   if (pending.record === 'repeated') {
     for (const text of forgetMigration(context.ledgerSchema, pending)) yield { text };
   }
@@ -132,6 +136,8 @@ function* statementsAround(
     text: insertStep(context.ledgerSchema, stepRow(pending), { state, runId: context.runId }),
     claim: true,
   };
+  // Before the author's statements, for the same reasons as the ledger's own row.
+  for (const text of context.mirror?.rowsFor(migration, step) ?? []) yield { text };
   if (handOff !== undefined) {
     for (const text of handOff) yield { text };
   } else {
@@ -215,6 +221,12 @@ function* forgetStep(ledgerSchema: string, { migration, step }: PendingStep): Ge
   const where = `version operator(pg_catalog.=) ${quoteLiteral(migration.version)} and step operator(pg_catalog.=) ${step.number}`;
   yield { text: `delete from ${s}.index_build where ${where}` };
   yield { text: `delete from ${s}.step where ${where}` };
+}
+
+/** The row of its first statements; where another run was first, it is that of the whole, and claims the step. */
+function forgetBeginning(ledgerSchema: string, { migration, step, begunAs = '' }: PendingStep): string {
+  return `delete from ${quoteIdentifier(ledgerSchema)}.step
+ where version = ${quoteLiteral(migration.version)} and step = ${step.number} and fingerprint = ${quoteLiteral(begunAs)}`;
 }
 
 /** All that is recorded of a migration. */

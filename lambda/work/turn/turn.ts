@@ -1,9 +1,11 @@
 import type { PostgresFault } from '../../migration/migration-error.ts';
 import type { MigrationOptions } from '../../migration/options.ts';
+import { blockerKey } from '../../postgres/catalog/blockers.ts';
 import { seeIndex } from '../../postgres/catalog/index-catalog.ts';
 import { type SeenBuilder, seeBuilder } from '../../postgres/catalog/seen-builder.ts';
 import { beginAttempt, endBuild } from '../../postgres/ledger/build-attempt-rows.ts';
 import { nextBuild } from '../../postgres/ledger/build-queue.ts';
+import { noteWaiting } from '../../postgres/ledger/build-waiting.ts';
 import { readBuild } from '../../postgres/ledger/index-build-rows.ts';
 import { formatQuery, isOlderRow } from '../../postgres/ledger/ledger.ts';
 import { upgradeIfFree } from '../../postgres/ledger/ledger-write.ts';
@@ -98,6 +100,7 @@ async function actOnce(session: Session, request: TurnRequest, counted: Set<stri
   counted.add(first.id);
   if (first.partitioned) return actOnPartitioned(session, request, first);
   const builder = await seeBuilder(session, first);
+  await noteWaiting(session, options.ledgerSchema, first, builder.blocker && blockerKey(builder.blocker));
   const build = builder.alive ? first : await withOutcome(session, options, first);
   const decision = decide({
     index: await seeIndex(session, build),
