@@ -3,7 +3,9 @@ import { lintAtDeploy } from '../foresight/deploy-lint.ts';
 import { asksOfTables, factsFor, routeOfStep, TableKnowledge } from '../foresight/table-knowledge.ts';
 import type { Mirror } from '../history/mirror.ts';
 import { nameOf, type RecordedBuild } from '../migration/build.ts';
+import { MigrationError } from '../migration/migration-error.ts';
 import type { PendingStep, Plan } from '../migration/plan.ts';
+import { sqlstate } from '../migration/sqlstate.ts';
 import { waitOf } from '../migration/waiting.ts';
 import { must } from '../postgres/ledger/ledger-write.ts';
 import { asRecorded, insertBuild } from '../postgres/ledger/new-build.ts';
@@ -11,6 +13,7 @@ import { releaseRunLock } from '../postgres/ledger/run-lock.ts';
 import { finishRun, type RunSummary } from '../postgres/ledger/run-rows.ts';
 import { SessionLost } from '../postgres/session/fault.ts';
 import type { Session } from '../postgres/session/session.ts';
+import { watched } from '../postgres/session/watchdog.ts';
 import { applyAutocommit } from './apply-autocommit.ts';
 import { applyBatch, type BatchContext, LedgerMoved, TimeUp } from './apply-batch.ts';
 import { cancelledBySignal } from './cancelled-by-signal.ts';
@@ -39,7 +42,7 @@ export async function applyPlan(session: Session, applying: Applying): Promise<R
   const { run, backend } = applying;
   try {
     const result = await cancelledBySignal(run.request, backend, () =>
-      new PlanInProgress(session, applying).apply(),
+      watched(session, { ...run.request, backend }, () => new PlanInProgress(session, applying).apply()),
     );
     await finish(session, run, run.summary(result));
     return result;
@@ -53,7 +56,26 @@ export async function applyPlan(session: Session, applying: Applying): Promise<R
 
 async function finish(session: Session, run: RunLog, summary: RunSummary): Promise<void> {
   const { ledgerSchema } = run.request.options;
-  await must(session, `${finishRun(ledgerSchema, run.runId, summary)};\n${releaseRunLock(ledgerSchema)}`);
+  const send = (end: RunSummary) =>
+    must(session, `${finishRun(ledgerSchema, run.runId, end)};\n${releaseRunLock(ledgerSchema)}`);
+  try {
+    await send(summary);
+  } catch (error) {
+    // A run that nobody sees the end of would count as one under way.
+    if (!isUntranslatable(error)) throw error;
+    await send({ ...summary, summary: inAscii(summary.summary) });
+  }
+}
+
+/** The database's encoding lacks a character, such as one of a file's name. */
+function isUntranslatable(error: unknown): boolean {
+  return (
+    error instanceof MigrationError && error.details.fault?.sqlstate === sqlstate.untranslatableCharacter
+  );
+}
+
+function inAscii(summary: object): object {
+  return JSON.parse(JSON.stringify(summary).replace(/[^\x20-\x7e]/g, '?'));
 }
 
 class PlanInProgress {

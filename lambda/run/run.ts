@@ -23,6 +23,8 @@ export interface RunRequest {
   readonly signal?: AbortSignal;
   /** Seconds after which connecting is given up. @default 30 */
   readonly patienceSeconds?: number;
+  /** A statement that has been silent for so long is looked for from a second session. @default 60 */
+  readonly silentSeconds?: number;
 }
 
 /** Stored in the ledger with each run. */
