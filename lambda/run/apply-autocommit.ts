@@ -2,6 +2,7 @@ import type { AutocommitStep } from '../migration/migration.ts';
 import { MigrationError } from '../migration/migration-error.ts';
 import type { PendingStep } from '../migration/plan.ts';
 import { inTheWay, sqlstate } from '../migration/sqlstate.ts';
+import { createsDblink, makeRoomForDblink } from '../postgres/build-session/dblink.ts';
 import { insertStep, setStepState } from '../postgres/ledger/ledger.ts';
 import { cleanSession } from '../postgres/session/author-settings.ts';
 import type { StatementFault } from '../postgres/session/fault.ts';
@@ -76,12 +77,15 @@ interface FailedAttempt {
 async function attempt(
   session: Session,
   { pending, step, interrupted, limits }: Attempt,
-  { ledgerSchema, runId, sessionSettings, notices }: BatchContext,
+  { ledgerSchema, runId, sessionSettings, notices, mirror }: BatchContext,
 ): Promise<FailedAttempt | undefined> {
   const applied = () =>
     sendOwn(
       session,
-      setStepState(ledgerSchema, { version: pending.migration.version, step: step.number }, 'applied'),
+      [
+        setStepState(ledgerSchema, { version: pending.migration.version, step: step.number }, 'applied'),
+        ...(mirror?.rowsFor(pending.migration, step) ?? []),
+      ].join(';\n'),
     );
   if (pending.record === 'repeated') {
     await sendOwn(session, ['begin', ...forgetMigration(ledgerSchema, pending), 'commit'].join(';\n'));
@@ -92,6 +96,7 @@ async function attempt(
     await applied();
     return undefined;
   }
+  if (createsDblink(step.statement)) await sendOwn(session, makeRoomForDblink(ledgerSchema));
   const first = [setLockTimeout(limits.wait), `set statement_timeout = ${Math.floor(limits.budget ?? 0)}`];
   const again = step.settings.length === 0 ? [] : [limitsAgain(limits)];
   const prepared = await session.execute([...first, ...step.settings, ...again].join(SEPARATOR));

@@ -14,6 +14,8 @@ export class LedgerMoved extends Error {}
 export class TimeUp extends Error {}
 
 export interface BatchContext extends Omit<ScriptContext, 'budgetMilliseconds' | 'lockWait'>, LockContext {
+  /** As of RunRequest. */
+  readonly shortened: boolean;
   /** Called as soon as steps are known to be applied, before anything later can fail. */
   readonly applied: (steps: readonly ScriptStep[], milliseconds: number) => void;
   readonly notices: Notices;
@@ -73,7 +75,7 @@ async function passOrThrow(failed: Piece, { fault, context, locks, wholeBudget }
   const { sqlstate: code } = fault.fault;
   if (failed.claim && code === sqlstate.uniqueViolation) throw new LedgerMoved();
   if (endedByDeadline(fault, context.deadline)) {
-    if (!wholeBudget) throw new TimeUp();
+    if (!wholeBudget || context.shortened) throw new TimeUp();
     throw statementFailed(failed, fault, { applied: context.appliedSoFar(), next: TOO_LONG });
   }
   if (!inTheWay.has(code)) throw statementFailed(failed, fault, { applied: context.appliedSoFar() });
@@ -81,4 +83,4 @@ async function passOrThrow(failed: Piece, { fault, context, locks, wholeBudget }
 }
 
 const TOO_LONG =
-  'the step needs longer than one invocation has: split it into smaller steps (a file each), or apply it from the command line, which has no time limit: npm run migrate -- up.';
+  'the step needs longer than one invocation has: split it into smaller steps (a file each), or apply it from the command line, which has no time limit: npx cdk-postgres-migrations up.';

@@ -1,8 +1,11 @@
 import { refuse } from '../foresight/deploy-finding.ts';
 import { lintAtDeploy } from '../foresight/deploy-lint.ts';
 import { asksOfTables, factsFor, routeOfStep, TableKnowledge } from '../foresight/table-knowledge.ts';
+import type { Mirror } from '../history/mirror.ts';
 import { nameOf, type RecordedBuild } from '../migration/build.ts';
+import { MigrationError } from '../migration/migration-error.ts';
 import type { PendingStep, Plan } from '../migration/plan.ts';
+import { sqlstate } from '../migration/sqlstate.ts';
 import { waitOf } from '../migration/waiting.ts';
 import { must } from '../postgres/ledger/ledger-write.ts';
 import { asRecorded, insertBuild } from '../postgres/ledger/new-build.ts';
@@ -10,6 +13,7 @@ import { releaseRunLock } from '../postgres/ledger/run-lock.ts';
 import { finishRun, type RunSummary } from '../postgres/ledger/run-rows.ts';
 import { SessionLost } from '../postgres/session/fault.ts';
 import type { Session } from '../postgres/session/session.ts';
+import { watched } from '../postgres/session/watchdog.ts';
 import { applyAutocommit } from './apply-autocommit.ts';
 import { applyBatch, type BatchContext, LedgerMoved, TimeUp } from './apply-batch.ts';
 import { cancelledBySignal } from './cancelled-by-signal.ts';
@@ -29,6 +33,8 @@ interface Applying {
   readonly sessionSettings: readonly string[];
   /** The session's server process. */
   readonly backend: number;
+  /** Writes another tool's table. */
+  readonly mirror?: Mirror | undefined;
 }
 
 /** Applies what is pending, under the run lock, and records how the run ended, also where it failed. */
@@ -36,7 +42,7 @@ export async function applyPlan(session: Session, applying: Applying): Promise<R
   const { run, backend } = applying;
   try {
     const result = await cancelledBySignal(run.request, backend, () =>
-      new PlanInProgress(session, applying).apply(),
+      watched(session, { ...run.request, backend }, () => new PlanInProgress(session, applying).apply()),
     );
     await finish(session, run, run.summary(result));
     return result;
@@ -50,7 +56,26 @@ export async function applyPlan(session: Session, applying: Applying): Promise<R
 
 async function finish(session: Session, run: RunLog, summary: RunSummary): Promise<void> {
   const { ledgerSchema } = run.request.options;
-  await must(session, `${finishRun(ledgerSchema, run.runId, summary)};\n${releaseRunLock(ledgerSchema)}`);
+  const send = (end: RunSummary) =>
+    must(session, `${finishRun(ledgerSchema, run.runId, end)};\n${releaseRunLock(ledgerSchema)}`);
+  try {
+    await send(summary);
+  } catch (error) {
+    // A run that nobody sees the end of would count as one under way.
+    if (!isUntranslatable(error)) throw error;
+    await send({ ...summary, summary: inAscii(summary.summary) });
+  }
+}
+
+/** The database's encoding lacks a character, such as one of a file's name. */
+function isUntranslatable(error: unknown): boolean {
+  return (
+    error instanceof MigrationError && error.details.fault?.sqlstate === sqlstate.untranslatableCharacter
+  );
+}
+
+function inAscii(summary: object): object {
+  return JSON.parse(JSON.stringify(summary).replace(/[^\x20-\x7e]/g, '?'));
 }
 
 class PlanInProgress {
@@ -64,8 +89,8 @@ class PlanInProgress {
   #batchCharacters = 0;
   #sent: Promise<void> | undefined;
 
-  constructor(session: Session, { planned, run, sessionSettings }: Applying) {
-    const { options, deadline, report, signal } = run.request;
+  constructor(session: Session, { planned, run, sessionSettings, mirror }: Applying) {
+    const { options, deadline, shortened = false, report, signal } = run.request;
     this.#session = session;
     this.#planned = planned;
     this.#run = run;
@@ -74,8 +99,10 @@ class PlanInProgress {
     this.#context = {
       ledgerSchema: options.ledgerSchema,
       runId: run.runId,
+      mirror,
       sessionSettings,
       deadline,
+      shortened,
       lockTimeoutSeconds: options.lockTimeoutSeconds,
       lockBudgetSeconds: options.lockBudgetSeconds,
       report,
@@ -114,6 +141,7 @@ class PlanInProgress {
     const findings = await lintAtDeploy(this.#session, pending, {
       knowledge: this.#knowledge,
       options: this.#run.request.options,
+      builds: this.#builds,
       largeIndexes: 'left to the loop',
     });
     if (findings.length > 0) this.#run.request.report({ kind: 'linted', findings });
@@ -216,7 +244,7 @@ class PlanInProgress {
 
   #result(outcome: RunResult['outcome']): RunResult {
     const { runId, applied } = this.#run;
-    return { runId, outcome, applied, builds: this.#builds, waiting: undefined };
+    return { runId, outcome, applied, builds: this.#builds, waiting: undefined, idle: undefined };
   }
 }
 

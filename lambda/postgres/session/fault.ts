@@ -22,6 +22,14 @@ export class SessionLost extends Error {
     super(`the connection to Postgres was lost: ${reasonOf(error)}`, { cause: error });
     this.name = 'SessionLost';
   }
+
+  /** What the server said before it ended the session; undefined where the connection was lost otherwise. */
+  get sqlstate(): string | undefined {
+    const { cause } = this;
+    return cause instanceof Error && 'code' in cause && endsSession.has(String(cause.code))
+      ? String(cause.code)
+      : undefined;
+  }
 }
 
 /** A WebSocket that fails says so in an event, which has the error within; several addresses fail as an aggregate. */
