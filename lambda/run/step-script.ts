@@ -226,7 +226,8 @@ function* forgetStep(ledgerSchema: string, { migration, step }: PendingStep): Ge
 /** The row of its first statements; where another run was first, it is that of the whole, and claims the step. */
 function forgetBeginning(ledgerSchema: string, { migration, step, begunAs = '' }: PendingStep): string {
   return `delete from ${quoteIdentifier(ledgerSchema)}.step
- where version = ${quoteLiteral(migration.version)} and step = ${step.number} and fingerprint = ${quoteLiteral(begunAs)}`;
+ where version operator(pg_catalog.=) ${quoteLiteral(migration.version)} and step operator(pg_catalog.=) ${step.number}
+   and fingerprint operator(pg_catalog.=) ${quoteLiteral(begunAs)}`;
 }
 
 /** All that is recorded of a migration. */

@@ -1,4 +1,4 @@
-import { loadModule, parsePlPgSQLSync, parseSync } from 'libpg-query';
+import { hasSqlDetails, loadModule, parsePlPgSQLSync, parseSync } from 'libpg-query';
 import type { SqlInSource } from './sql-in-source.ts';
 
 await loadModule();
@@ -13,11 +13,14 @@ const GUESSES = [
   'hole = hole',
   'select 1 as hole',
   'table',
+  'when 1 then 1',
+  'hole (id int)',
   "set hole = 'hole'",
 ];
 /** Where a part of a statement may stand. */
-const AROUND: readonly (readonly [string, string])[] = [
+const AROUND: readonly Around[] = [
   ['', ''],
+  ['', ' (like hole.hole)'],
   ['select ', ''],
   ['select 1 from hole.hole ', ''],
   ['select 1 from ', ''],
@@ -25,43 +28,70 @@ const AROUND: readonly (readonly [string, string])[] = [
   ['select 1 from hole.hole where ', ''],
   ['insert into hole.hole values (1) ', ''],
 ];
-const MOST_GUESSES = 20_000;
+const MOST_ATTEMPTS = 3_000;
+
+type Around = readonly [before: string, after: string];
 
 /** A statement that the parser takes, of which the SQL in the source is the whole or a part; its tree. */
-export function parseSql({ texts, holes }: Pick<SqlInSource, 'texts' | 'holes'>): unknown {
-  const fillings = holes.map((hole, at) => {
+export function parseSql(sql: Pick<SqlInSource, 'texts' | 'holes'>): unknown {
+  for (const around of AROUND) {
+    const tree = fill(sql, around);
+    if (tree !== undefined) return tree;
+  }
+  return undefined;
+}
+
+/** Finds something for each hole: where the parser stops, one of the holes before that place gets another guess. */
+function fill({ texts, holes }: Pick<SqlInSource, 'texts' | 'holes'>, [before, after]: Around): unknown {
+  const guesses = holes.map((hole, at) => {
     if (hole === 'identifier') return ['"hole"'];
     if (hole === 'literal') return ["'hole'"];
-    // Words that may be left out bring their space along.
     const next = texts[at + 1] ?? '';
+    // Words that may be left out bring their space along.
     return /^[a-z(]/.test(next) || (next === '' && at < holes.length - 1) ? ['', 'hole '] : GUESSES;
   });
-  for (const [before, after] of AROUND) {
-    let guesses = 0;
-    for (const filling of combinations(fillings)) {
-      guesses += 1;
-      if (guesses > MOST_GUESSES) break;
-      const sql = texts.map((text, at) => text + (filling[at] ?? '')).join('');
-      const tree = tryParse(before + sql + after) ?? tryBlock(sql);
-      if (tree !== undefined) return tree;
+  const queue: (readonly number[])[] = [holes.map(() => 0)];
+  const seen = new Set<string>();
+  for (const filling of queue) {
+    if (seen.size >= MOST_ATTEMPTS) return undefined;
+    const starts: number[] = [];
+    let sql = before + texts[0];
+    for (const [at, guess] of filling.entries()) {
+      starts.push(sql.length);
+      sql += guesses[at]?.[guess];
+      sql += texts[at + 1];
+    }
+    if (seen.has(sql)) continue;
+    seen.add(sql);
+    const outcome = tryParse(sql + after, sql.slice(before.length));
+    if (typeof outcome !== 'number') return outcome;
+    const near = starts.map((start, at) => ({ start, at })).filter(({ start }) => start - 1 <= outcome);
+    for (const { at } of near.reverse().slice(0, 5)) {
+      for (let other = 1; other < (guesses[at]?.length ?? 0); other += 1)
+        queue.push(filling.map((guess, index) => (index === at ? other : guess)));
     }
   }
   return undefined;
 }
 
-function tryParse(sql: string): unknown {
+/** The tree, or the place where the parser stops. */
+function tryParse(sql: string, alone: string): unknown {
   try {
     // What is psql's own ends a statement there.
     const tree = parseSync(sql.replace(/ \\[a-z]+$/, ''));
     return [tree, ...blocksIn(tree)];
-  } catch {
-    return undefined;
+  } catch (error) {
+    // Of a block it does not say where.
+    if (BLOCK.test(alone)) return tryBlock(alone) ?? sql.length;
+    return hasSqlDetails(error) ? (error.sqlDetails?.cursorPosition ?? 0) : 0;
   }
 }
 
+const BLOCK = /^\s*(?:declare|begin)\s/;
+
 /** PL/pgSQL, of a DO or a function, whose expressions the parser leaves as text. */
 function tryBlock(sql: string): unknown {
-  if (!/^\s*(?:declare|begin)\s/.test(sql)) return undefined;
+  if (!BLOCK.test(sql)) return undefined;
   try {
     const tag = '$a_tag_of_the_test$';
     return expressionsOf(parsePlPgSQLSync(`create procedure hole() language plpgsql as ${tag}${sql}${tag}`));
@@ -121,15 +151,6 @@ function walk(value: unknown, visit: (node: AnyNode) => void): void {
   }
   visit(value as AnyNode);
   for (const each of Object.values(value)) walk(each, visit);
-}
-
-function* combinations(lists: readonly (readonly string[])[]): Generator<readonly string[]> {
-  const [first, ...rest] = lists;
-  if (first === undefined) {
-    yield [];
-    return;
-  }
-  for (const tail of combinations(rest)) for (const each of first) yield [each, ...tail];
 }
 
 /** The parser's names of what we write in its own syntax, and of what fills a hole. */

@@ -96,13 +96,14 @@ export function createsDblink({ kind, text }: Statement): boolean {
 
 /**
  * To be sent before it: an extension that only our builds have needed is not in the way of a migration that wants it
- * for itself. A build under way goes on; should it fail, its fault is found out by another attempt.
+ * for itself. It stands in the step's own transaction, under the role's search path. A build under way goes on; should it fail, its fault is found out by another attempt.
  */
 export function makeRoomForDblink(ledgerSchema: string): string {
   const schemas = [OWN_SCHEMA, ledgerSchema].map((schema) => `${quoteLiteral(schema)}::pg_catalog.name`);
   return `do ${quoteLiteral(`begin
-  if exists (select from pg_catalog.pg_extension e join pg_catalog.pg_namespace n on n.oid = e.extnamespace
-              where e.extname = 'dblink' and n.nspname in (${schemas.join(', ')})) then
+  if exists (select from pg_catalog.pg_extension e join pg_catalog.pg_namespace n on n.oid operator(pg_catalog.=) e.extnamespace
+              where e.extname operator(pg_catalog.=) 'dblink'::pg_catalog.name
+                and n.nspname operator(pg_catalog.=) any (array[${schemas.join(', ')}])) then
     drop extension dblink;
     drop schema if exists ${OWN_SCHEMA};
   end if;
