@@ -1,7 +1,7 @@
-import { hasSqlDetails, loadModule, parsePlPgSQLSync, parseSync } from 'libpg-query';
+import { parser } from '../../compiler/syntax/parser.ts';
 import type { SqlInSource } from './sql-in-source.ts';
 
-await loadModule();
+const { parseSync, parsePlPgSQLSync } = parser();
 
 /** What is put into a hole of whose value nothing is known, in the order in which it is tried. */
 const GUESSES = [
@@ -83,7 +83,7 @@ function tryParse(sql: string, alone: string): unknown {
   } catch (error) {
     // Of a block it does not say where.
     if (BLOCK.test(alone)) return tryBlock(alone) ?? sql.length;
-    return hasSqlDetails(error) ? (error.sqlDetails?.cursorPosition ?? 0) : 0;
+    return (error as { sqlDetails?: { cursorPosition?: number } }).sqlDetails?.cursorPosition ?? 0;
   }
 }
 

@@ -56,6 +56,9 @@ grant create on schema public to ${role}; grant create on database ${database.na
   return { database, objects };
 }
 
+/** A trap has some 50,000 objects. */
+const PATIENCE_MILLISECONDS = 400_000;
+
 const VARIANTS: readonly Variant[] = [
   {
     found: 'in public and in a schema of our role’s name',
@@ -265,6 +268,7 @@ it.each(VARIANTS.slice(0, 2).map((variant, at) => ({ variant, questions: USED[at
       expect([question, (await objects.used()).length > before]).toEqual([question, true]);
     }
   },
+  PATIENCE_MILLISECONDS,
 );
 
 it.each(VARIANTS)(
@@ -274,4 +278,45 @@ it.each(VARIANTS)(
     await wholeStory(hostile, variant.sessions);
     expect(await hostile.objects.used()).toEqual([]);
   },
+  PATIENCE_MILLISECONDS,
 );
+
+it("nor where another tool's history is adopted, and written on", async () => {
+  const { database, objects } = await trap({
+    found: 'before pg_catalog in the search path',
+    schemas: () => ['hostile'],
+    searchPath: 'hostile, pg_catalog, public',
+    sessions: 'loopback',
+  });
+  await database.adminQuery(`set role ${database.owner}; set search_path = public;
+create table _prisma_migrations (id varchar(36) primary key, checksum varchar(64) not null, finished_at timestamptz,
+  migration_name varchar(255) not null, logs text, rolled_back_at timestamptz,
+  started_at timestamptz not null default now(), applied_steps_count int not null default 0);
+insert into _prisma_migrations values ('0', 'x', null, '20240102_b', 'an error', null, now(), 0)`);
+  const files = {
+    'migration_lock.toml': 'provider = "postgresql"\n',
+    '20240101_a/migration.sql': 'create table public.a (id int);\n',
+    '20240103_c/migration.sql': 'create table public.c (id int);\n',
+    '20240103_c/down.sql': 'drop table public.c;\n',
+  };
+  const scenario = scenarioOn(database);
+  await scenario.run(files);
+  await performAction(parseAction({ action: 'undo', to: '20240101_a', confirm: true, by: 'anna' }) as never, {
+    migrations: await compile(files),
+    target: parseConnectionUrl(database.url, 'The URL'),
+    options: defaultOptions,
+    cause: { kind: 'console', actor: 'anna' },
+    deadline: undefined,
+    report: () => undefined,
+  });
+  expect(
+    await database.adminQuery(
+      'select migration_name as name, rolled_back_at is not null as back from public._prisma_migrations order by 1',
+    ),
+  ).toEqual([
+    { name: '20240101_a', back: false },
+    { name: '20240102_b', back: false },
+    { name: '20240103_c', back: true },
+  ]);
+  expect(await objects.used()).toEqual([]);
+}, 120_000);
