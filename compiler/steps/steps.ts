@@ -1,3 +1,4 @@
+import type { Backfill } from '../../lambda/migration/backfill.ts';
 import type { Statement, Step, TransactionOptions } from '../../lambda/migration/migration.ts';
 import { fingerprint } from '../syntax/fingerprint.ts';
 import type { ParsedStatement } from '../syntax/parse-file.ts';
@@ -17,7 +18,8 @@ export type StepDraft =
       readonly transaction: TransactionOptions;
       readonly statements: readonly ParsedStatement[];
     }
-  | { readonly kind: 'autocommit' | 'index-operation'; readonly statement: ParsedStatement };
+  | { readonly kind: 'autocommit' | 'index-operation'; readonly statement: ParsedStatement }
+  | { readonly kind: 'backfill'; readonly statement: ParsedStatement; readonly backfill: Backfill };
 
 /** Numbers the steps of a file and gives each the settings that those before it left behind. */
 export function finishSteps(drafts: readonly StepDraft[], { kinship }: FolderFacts): readonly Step[] {
@@ -56,6 +58,10 @@ function finish(draft: StepDraft, base: StepBase, kinship: Kinship): Step {
         statement: toStatement(statement, kinship),
         recovery: recoveryOf(statement.tree),
       };
+    }
+    case 'backfill': {
+      const { statement, backfill } = draft;
+      return { ...base, kind: 'backfill', statement: toStatement(statement, kinship), backfill };
     }
     case 'index-operation': {
       const { statement } = draft;

@@ -42,6 +42,7 @@ export function logFields(event: RunEvent | TurnEvent): Record<string, unknown> 
     case 'reconnecting':
     case 'notice':
     case 'waiting-for-builds':
+    case 'backfilling':
     case 'undoing': {
       const { kind, ...rest } = event;
       return rest;

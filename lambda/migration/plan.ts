@@ -139,6 +139,9 @@ function pendingSteps(migration: Migration, rows: readonly RecordedStep[]): Pend
     const row = byNumber.get(step.number);
     if (row === undefined) return [{ migration, step, record: 'none' }];
     if (row.state === 'started') return [{ migration, step, record: 'interrupted' }];
+    // Unlike a failed build, which the loop has in its care, a failed backfill goes on with the next run.
+    if (row.state === 'failed' && step.kind === 'backfill' && row.fingerprint === step.fingerprint)
+      return [{ migration, step, record: 'interrupted' }];
     if (row.state === 'failed' && row.fingerprint !== step.fingerprint) {
       return [{ migration, step, record: 'rewritten' }];
     }

@@ -11,6 +11,7 @@ import { finishRun, type RunSummary } from '../postgres/ledger/run-rows.ts';
 import { SessionLost } from '../postgres/session/fault.ts';
 import type { Session } from '../postgres/session/session.ts';
 import { applyAutocommit } from './apply-autocommit.ts';
+import { applyBackfill } from './apply-backfill.ts';
 import { applyBatch, type BatchContext, LedgerMoved, TimeUp } from './apply-batch.ts';
 import { cancelledBySignal } from './cancelled-by-signal.ts';
 import { buildsOf } from './hand-off-step.ts';
@@ -134,6 +135,13 @@ class PlanInProgress {
         await applyAutocommit(this.#session, { pending: next, step }, this.#context);
         this.#took([{ pending: next, handOff: undefined }], Date.now() - begun);
         this.#knowledge.follow(step);
+        return;
+      }
+      case 'backfill': {
+        await this.#flush();
+        const begun = Date.now();
+        await applyBackfill(this.#session, { pending: next, step }, this.#context);
+        this.#took([{ pending: next, handOff: undefined }], Date.now() - begun);
         return;
       }
       case 'index-operation':

@@ -67,6 +67,9 @@ export class RunDisplay {
       case 'waiting-for-builds':
         this.#line('yellow', 'waits', `${event.file}: ${event.because}`);
         break;
+      case 'backfilling':
+        this.#line('dim', 'backfill', describeBackfill(event));
+        break;
       case 'undoing':
         this.#line('dim', 'undoing', `${event.file}, step ${event.step} of ${event.steps}`);
         break;
@@ -158,4 +161,11 @@ export class RunDisplay {
     const line = `${this.#terminal.colors[colour](verb.padEnd(VERB_CHARACTERS))}${text}`;
     if (!this.#bars.line(line)) this.#terminal.line(line);
   }
+}
+
+function describeBackfill(event: Extract<RunEvent, { kind: 'backfilling' }>): string {
+  const { table, written, walked, estimated, secondsLeft, pause } = event;
+  const share = estimated > 0 ? `, ${Math.min(99, Math.floor((100 * walked) / estimated))} %` : '';
+  const left = secondsLeft === undefined ? '' : `, about ${Math.round(secondsLeft)} s left`;
+  return `${table}: ${written.toLocaleString('en')} rows${share}${pause === undefined ? left : `, rests: ${pause}`}`;
 }
