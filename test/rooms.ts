@@ -44,9 +44,13 @@ export const rooms: Readonly<Record<string, Room>> = {
     holds: 'sessions in which a build outlives its client: loopback, orphan, attached; the probe',
     imports: ['lambda/postgres/catalog', 'lambda/postgres/session', ...PURE],
   },
+  'lambda/history': {
+    holds: "other tools' history tables: read, adopted, mirrored",
+    imports: ['lambda/postgres', 'lambda/migration'],
+  },
   'lambda/foresight': {
     holds: 'what is told before anything is touched: plan, preflight, lint at deploy, facts about tables',
-    imports: BELOW_RUN,
+    imports: ['lambda/history', ...BELOW_RUN],
   },
   'lambda/work/turn': {
     holds: 'one turn of the loop: observe, decide, start, watch, attach, settle',
@@ -54,15 +58,15 @@ export const rooms: Readonly<Record<string, Room>> = {
   },
   'lambda/run': {
     holds: 'one run: read, plan, apply in batches and alone, locks, hand-off, resume, earlier code',
-    imports: ['lambda/foresight', ...BELOW_RUN],
+    imports: ['lambda/history', 'lambda/foresight', ...BELOW_RUN],
   },
   'lambda/actions': {
     holds: "the operator's verbs: retry, cancel, baseline, repair, undo",
-    imports: ['lambda/run', 'lambda/foresight', 'lambda/work/turn', ...BELOW_RUN],
+    imports: ['lambda/history', 'lambda/run', 'lambda/foresight', 'lambda/work/turn', ...BELOW_RUN],
   },
   'lambda/status': {
     holds: 'the ledger as people see it; how far a deploy is',
-    imports: ['lambda/actions', 'lambda/run', 'lambda/work/turn', ...BELOW_RUN],
+    imports: ['lambda/history', 'lambda/actions', 'lambda/run', 'lambda/work/turn', ...BELOW_RUN],
   },
   'lambda/aws': {
     holds: 'secret, hand-off, CloudFormation request, hook, log, metrics, events, traces',
@@ -95,9 +99,20 @@ export const rooms: Readonly<Record<string, Room>> = {
     holds: 'the locks that a statement takes, and the work that it does under them',
     imports: ['compiler/schema', 'compiler/syntax', 'lambda/migration'],
   },
+  'compiler/layout': {
+    holds: 'folders as other tools lay them out: which files, their order, names and parts',
+    imports: ['compiler/syntax', 'lambda/migration'],
+  },
   'compiler/steps': {
     holds: 'a folder becomes migrations, a file becomes steps',
-    imports: ['compiler/locks', 'compiler/schema', 'compiler/touches', 'compiler/syntax', 'lambda/migration'],
+    imports: [
+      'compiler/layout',
+      'compiler/locks',
+      'compiler/schema',
+      'compiler/touches',
+      'compiler/syntax',
+      'lambda/migration',
+    ],
   },
   'compiler/lint': {
     holds: 'the rules of the linter, and how a finding is shown',

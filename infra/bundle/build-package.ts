@@ -3,38 +3,48 @@ import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { bundleCommandLine, bundleConstruct } from './bundle-for-node.ts';
 import { bundleFunctions, type FunctionBundle } from './bundle-functions.ts';
 import { PREBUILT_BUNDLE } from './lambda-bundle.ts';
 
 /**
  * `npm run build`: makes dist/, which is what the npm package carries.
  *
- * 1. Compiles the construct to JavaScript with declarations.
+ * 1. Bundles the construct as CommonJS, and writes its declarations.
  * 2. Bundles the functions, so that users need neither esbuild nor the drivers.
- * 3. Puts the licences of what was bundled beside them.
+ * 3. Bundles the command line.
+ * 4. Puts the licences of what was bundled beside them.
  */
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const dist = join(root, 'dist');
 
 rmSync(dist, { recursive: true, force: true });
 mkdirSync(dist);
+// Of what lies in it, .js and .d.ts are CommonJS, for Node and for TypeScript alike.
+writeFileSync(join(dist, 'package.json'), `${JSON.stringify({ type: 'commonjs' })}\n`);
 const tsc = createRequire(import.meta.url)
   .resolve('typescript/package.json')
   .replace(/package\.json$/, 'bin/tsc');
-const compiled = spawnSync(process.execPath, [tsc, '-p', 'tsconfig.build.json'], {
+const declared = spawnSync(process.execPath, [tsc, '-p', 'tsconfig.build.json'], {
   cwd: root,
   stdio: 'inherit',
 });
-if (compiled.status !== 0) process.exit(1);
-const bundle = bundleFunctions(root, join(dist, PREBUILT_BUNDLE));
-writeFileSync(join(dist, 'THIRD-PARTY-LICENSES.txt'), thirdPartyLicences(bundle));
-print(bundle);
+if (declared.status !== 0) process.exit(1);
+const construct = await bundleConstruct(root, join(dist, 'index.js'));
+const functions = bundleFunctions(root, join(dist, PREBUILT_BUNDLE));
+const commandLine = await bundleCommandLine(root, join(dist, 'cli.mjs'));
+const inputs = [construct, functions, commandLine].flatMap((bundle) => bundle.inputs);
+writeFileSync(join(dist, 'THIRD-PARTY-LICENSES.txt'), thirdPartyLicences(inputs));
+print(functions);
 
-function thirdPartyLicences({ inputs }: FunctionBundle): string {
+function thirdPartyLicences(inputs: readonly string[]): string {
   const packages = new Set(
     inputs.flatMap((input) => /^.*node_modules\/(?:@[^/]+\/)?[^/]+/.exec(input)?.[0] ?? []),
   );
-  return [...packages].map((directory) => licenceOf(join(root, directory))).join('\n\n');
+  return [...packages]
+    .sort()
+    .map((directory) => licenceOf(join(root, directory)))
+    .join('\n\n');
 }
 
 function licenceOf(directory: string): string {

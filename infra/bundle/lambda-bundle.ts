@@ -20,11 +20,10 @@ import { COMPILED_MIGRATIONS_FILE } from '../../lambda/environment.ts';
 import type { CompiledMigrations } from '../../lambda/migration/migration.ts';
 import { bundleFunctions } from './bundle-functions.ts';
 
-/** The directory above infra/: the checkout, or dist/ in the npm package. */
-const home = fileURLToPath(new URL('../..', import.meta.url));
-
-/** Where `npm run build` puts the functions' code, relative to dist/. */
+/** Where `npm run build` puts the functions' code: in the npm package it lies beside this code's own file. */
 export const PREBUILT_BUNDLE = 'bundle';
+const prebuilt = fileURLToPath(new URL(PREBUILT_BUNDLE, import.meta.url));
+const checkout = fileURLToPath(new URL('../..', import.meta.url));
 
 /** Name of the `rootCertificate` prop's file beside the code. */
 export const ROOT_CERTIFICATE_FILE = 'root-certificate.pem';
@@ -78,7 +77,6 @@ let code: ReadonlyMap<string, Uint8Array> | undefined;
 
 /** The bundle's files, read once per process: ready-made in the npm package, built in a checkout. */
 function functionCode(): ReadonlyMap<string, Uint8Array> {
-  const prebuilt = join(home, PREBUILT_BUNDLE);
   code ??= existsSync(prebuilt) ? filesIn(prebuilt) : builtCode();
   return code;
 }
@@ -86,7 +84,7 @@ function functionCode(): ReadonlyMap<string, Uint8Array> {
 function builtCode(): ReadonlyMap<string, Uint8Array> {
   const directory = mkdtempSync(join(tmpdir(), 'postgres-migrations-'));
   try {
-    bundleFunctions(home, directory);
+    bundleFunctions(checkout, directory);
     return filesIn(directory);
   } finally {
     rmSync(directory, { recursive: true, force: true });

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import * as v from 'valibot';
+import { describeBuild, isOpen, namesOf } from '../migration/build.ts';
 import { MigrationError } from '../migration/migration-error.ts';
 import { describeBlocker, lockHolders } from '../postgres/catalog/blockers.ts';
 import { builderNames } from '../postgres/catalog/builder-names.ts';
@@ -14,7 +15,7 @@ import { quoteLiteral } from '../postgres/session/quote.ts';
 import type { Session } from '../postgres/session/session.ts';
 import { type Dropped, dropLeftOvers } from '../work/turn/drop-left-overs.ts';
 import { type ActionContext, by, changingAction } from './define-action.ts';
-import { describe, namesOf, noSuchBuild } from './retry-builds.ts';
+import { noSuchBuild } from './retry-builds.ts';
 
 /** What is left can't be dropped while another transaction holds the table. */
 const PATIENCE_MILLISECONDS = 10_000;
@@ -51,11 +52,7 @@ async function cancelBuild(
     }
     await clearUp(session, each, { until, own });
   }
-  return { cancelled: describe(build) };
-}
-
-function isOpen({ state }: BuildRow): boolean {
-  return state === 'pending' || state === 'building';
+  return { cancelled: describeBuild(build) };
 }
 
 /** Cancels whatever carries the build, and says whether anything did. */
@@ -104,7 +101,7 @@ async function stubborn(session: Session, build: BuildRow): Promise<MigrationErr
     blockers.length === 0 ? '' : ` The table is held by ${blockers.map(describeBlocker).join('; ')}.`;
   return new MigrationError({
     code: 'cancel-incomplete',
-    what: `${describe(build)} is cancelled, but what it left could not be dropped within ${PATIENCE_MILLISECONDS / 1000} s.${who}`,
+    what: `${describeBuild(build)} is cancelled, but what it left could not be dropped within ${PATIENCE_MILLISECONDS / 1000} s.${who}`,
     applied: 'the mark: no turn starts this build again.',
     next: 'end the transaction that holds the table, or wait for it; then cancel again, which drops the INVALID index, or retry, which builds it.',
   });
@@ -117,7 +114,7 @@ function refused(
   const index = `${leftOver.schema}.${leftOver.name}`;
   return new MigrationError({
     code: 'cancel-incomplete',
-    what: `${describe(build)} is cancelled, but the INVALID index ${index} that it left can not be dropped.`,
+    what: `${describeBuild(build)} is cancelled, but the INVALID index ${index} that it left can not be dropped.`,
     fault,
     applied: 'the mark: no turn starts this build again.',
     next: `drop it as the owner of its table: drop index concurrently ${index}; or give the role of the migrations that right, and cancel again.`,

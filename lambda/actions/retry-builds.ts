@@ -1,4 +1,5 @@
 import * as v from 'valibot';
+import { describeBuild, isLost, namesOf } from '../migration/build.ts';
 import { MigrationError } from '../migration/migration-error.ts';
 import { type BuildRow, readAllBuilds, requeueBuilds } from '../postgres/ledger/index-build-rows.ts';
 import { must } from '../postgres/ledger/ledger-write.ts';
@@ -23,7 +24,7 @@ async function retryBuilds(
   index: string | undefined,
 ): Promise<{ readonly retried: readonly string[] }> {
   const builds = await readAllBuilds(session, ledgerSchema);
-  const over = builds.filter(({ state }) => state === 'failed' || state === 'cancelled');
+  const over = builds.filter(isLost);
   const chosen = index === undefined ? over : over.filter((build) => namesOf(build).includes(index));
   if (index !== undefined && chosen.length === 0) throw noSuchBuild(index, builds);
   if (chosen.length > 0)
@@ -34,23 +35,13 @@ async function retryBuilds(
         chosen.map(({ id }) => id),
       ),
     );
-  return { retried: chosen.map(describe) };
-}
-
-/** What an operator may call a build: its index, with or without the schema; a REINDEX by its table. */
-export function namesOf({ schema, table, index }: BuildRow): string[] {
-  const name = index === '' ? table : index;
-  return [name, `${schema}.${name}`];
-}
-
-export function describe({ schema, table, index }: BuildRow): string {
-  return index === '' ? `REINDEX of ${schema}.${table}` : `${index} on ${schema}.${table}`;
+  return { retried: chosen.map(describeBuild) };
 }
 
 export function noSuchBuild(index: string, builds: readonly BuildRow[]): MigrationError {
   const names = builds
     .filter(({ state }) => state !== 'done')
-    .map((build) => `${describe(build)} (${build.state})`);
+    .map((build) => `${describeBuild(build)} (${build.state})`);
   return new MigrationError({
     code: 'build-unknown',
     what: `No build of '${index}' is in a state for this action.`,

@@ -1,7 +1,8 @@
 import type { Migration, Statement, Step } from '../migration/migration.ts';
 import { MigrationError } from '../migration/migration-error.ts';
+import { sqlstate } from '../migration/sqlstate.ts';
 import { type Blocker, describeBlockers } from '../postgres/catalog/blockers.ts';
-import { type StatementFault, sqlstate } from '../postgres/session/fault.ts';
+import type { StatementFault } from '../postgres/session/fault.ts';
 
 export interface UndoFailure {
   readonly fault: StatementFault;

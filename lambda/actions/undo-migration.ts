@@ -1,3 +1,4 @@
+import type { Mirror } from '../history/mirror.ts';
 import {
   type DropIndexes,
   type IndexOperationStep,
@@ -6,10 +7,10 @@ import {
   statementsOf,
   type TransactionStep,
 } from '../migration/migration.ts';
+import { sqlstate } from '../migration/sqlstate.ts';
 import { type Blocker, lockHolders } from '../postgres/catalog/blockers.ts';
 import { plainStatement } from '../postgres/catalog/index-statement.ts';
 import { cleanSession } from '../postgres/session/author-settings.ts';
-import { sqlstate } from '../postgres/session/fault.ts';
 import { quoteIdentifier, quoteLiteral } from '../postgres/session/quote.ts';
 import type { Session } from '../postgres/session/session.ts';
 import { endedByDeadline, statementTimeout } from '../postgres/session/statement-limits.ts';
@@ -28,6 +29,8 @@ export interface UndoOne {
   /** When to have stopped, in milliseconds since 1970; absent where nothing ends the process. */
   readonly deadline: number | undefined;
   readonly report: (event: RunEvent) => void;
+  /** Writes the table of the layout's tool, where it is there. */
+  readonly mirror: Mirror | undefined;
 }
 
 /** A step is not begun with less than this left. */
@@ -56,7 +59,7 @@ export async function undoMigration(session: Session, migration: Migration, cont
     const interrupted = progress?.started === true && step.number === done;
     const note =
       step.number === steps.length - 1
-        ? forgetMigration(ledgerSchema, migration.version)
+        ? [...forgetMigration(ledgerSchema, migration.version), ...(context.mirror?.undone(migration) ?? [])]
         : [noteProgress(ledgerSchema, migration.version, { steps: step.number + 1, started: false })];
     const failure = isAtomic(step)
       ? await runAtomic(
@@ -74,7 +77,7 @@ export async function undoMigration(session: Session, migration: Migration, cont
           heard: notices.heard(() => speakerAt(file, step, step.statement)),
         });
     const tooLong = failure !== undefined && endedByDeadline(failure.fault, deadline);
-    await session.script([...(failure ? ['rollback'] : []), ...cleanSession(sessionSettings)].join(';\n'));
+    await session.execute([...(failure ? ['rollback'] : []), ...cleanSession(sessionSettings)].join(';\n'));
     if (failure === undefined) continue;
     const blockers = await blockersOf(session, step, failure);
     throw undoFailed(migration, step, { ...failure, undone, tooLong, blockers });
@@ -155,6 +158,6 @@ function noteProgress(
 function forgetMigration(ledgerSchema: string, version: string): string[] {
   return ['undo_progress', 'index_build', 'step'].map(
     (table) =>
-      `delete from ${quoteIdentifier(ledgerSchema)}.${table} where version = ${quoteLiteral(version)}`,
+      `delete from ${quoteIdentifier(ledgerSchema)}.${table} where version operator(pg_catalog.=) ${quoteLiteral(version)}`,
   );
 }

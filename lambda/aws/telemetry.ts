@@ -1,11 +1,12 @@
 import { Logger } from '@aws-lambda-powertools/logger';
 import { Metrics, MetricUnit } from '@aws-lambda-powertools/metrics';
+import { isOpen, nameOf } from '../migration/build.ts';
 import { MigrationError } from '../migration/migration-error.ts';
 import type { RunCause, RunEnd, RunEvent } from '../run/run.ts';
 import type { DeployProgress } from '../status/deploy-progress.ts';
 import type { TurnEvent } from '../work/turn/turn-request.ts';
 import { type DomainEvent, sendEvents, UnsentEvents } from './events.ts';
-import { logFields } from './log-fields.ts';
+import { logged } from './logged-event.ts';
 import { METRIC_NAMESPACE, metric } from './metric-names.ts';
 
 const logger = new Logger();
@@ -14,17 +15,18 @@ let events: DomainEvent[] = [];
 
 /** One event becomes a structured log line, and a metric or an EventBridge event where it is one. */
 export function report(event: RunEvent | TurnEvent): void {
-  logger[levelOf(event)](event.kind, logFields(event));
+  const { kind, ...fields } = logged(event);
+  logger[levelOf(event)](kind, fields);
   switch (event.kind) {
     case 'applied':
       metrics.addMetric(metric.stepsApplied, MetricUnit.Count, event.steps.length);
       break;
     case 'progress': {
-      const { fraction, blocker } = event.progress;
+      const { fraction, blockedSeconds } = event.progress;
       const single = metrics.singleMetric();
-      single.addDimension('index', event.build.index || event.build.table);
+      single.addDimension('index', nameOf(event.build));
       if (fraction !== undefined) single.addMetric(metric.buildProgress, MetricUnit.Percent, fraction * 100);
-      metrics.addMetric(metric.buildBlockedSeconds, MetricUnit.Seconds, blocker?.seconds ?? 0);
+      metrics.addMetric(metric.buildBlockedSeconds, MetricUnit.Seconds, blockedSeconds);
       break;
     }
     case 'ended':
@@ -88,10 +90,6 @@ function detailOf(end: RunEnd): { readonly outcome: string; readonly [key: strin
   }
 }
 
-function isOpen({ state }: { readonly state: string }): boolean {
-  return state === 'pending' || state === 'building';
-}
-
 /** For once, nothing could be seen of the deploy: it is asked again. */
 interface OutOfSight {
   readonly kind: 'out-of-sight';
@@ -104,16 +102,22 @@ export function logDeployProgress(progress: DeployProgress | OutOfSight): void {
   else logger.info('deploy', { ...progress });
 }
 
+/** A bus that does not answer is no reason to keep a deploy waiting longer. */
+const LONGEST_FLUSH_MILLISECONDS = 8_000;
+/** Of the function's time, left for its answer. */
+const ANSWER_MILLISECONDS = 1_000;
+
 /**
  * Sends what the invocation has gathered; to be awaited before the handler answers, since a frozen function sends
- * nothing. What can't be sent is logged, and fails no deploy.
+ * nothing. What can't be sent within the time that is left is logged, and fails no deploy.
  */
-export async function flushTelemetry(): Promise<void> {
+export async function flushTelemetry(context: { getRemainingTimeInMillis(): number }): Promise<void> {
   if (metrics.hasStoredMetrics()) metrics.publishStoredMetrics();
   const gathered = events;
   events = [];
   try {
-    await sendEvents(gathered);
+    const left = context.getRemainingTimeInMillis() - ANSWER_MILLISECONDS;
+    await sendEvents(gathered, Math.min(LONGEST_FLUSH_MILLISECONDS, left));
   } catch (error) {
     logger.warn('events could not be sent', {
       error: error instanceof Error ? error.message : String(error),

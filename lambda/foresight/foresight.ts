@@ -1,4 +1,4 @@
-import type { RecordedBuild } from '../migration/ledger.ts';
+import { nameOf, type RecordedBuild } from '../migration/build.ts';
 import { type IndexOperation, type Migration, type Step, statementsOf } from '../migration/migration.ts';
 import type { MigrationOptions } from '../migration/options.ts';
 import type { PendingStep } from '../migration/plan.ts';
@@ -51,7 +51,7 @@ export class Foresight {
     const { step, migration } = next;
     const wait = waitOf(next, this.#builds);
     if (wait !== undefined) {
-      this.#waits = `${wait.because}; waits for ${wait.build.index || wait.build.table}`;
+      this.#waits = `${wait.because}; waits for ${nameOf(wait.build)}`;
       this.#endStage();
     }
     const how = this.#route(step);

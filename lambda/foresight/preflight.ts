@@ -1,14 +1,15 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { adopt, doubtful, withAdopted } from '../history/adopt.ts';
+import { readLedgerAndHistory } from '../history/read-history.ts';
 import { folderFaults } from '../migration/folder-policy.ts';
 import type { Ledger } from '../migration/ledger.ts';
 import { type LockMode, modeOfLock, modesConflict } from '../migration/lock-modes.ts';
 import type { CompiledMigrations, Migration } from '../migration/migration.ts';
-import { MigrationError } from '../migration/migration-error.ts';
 import type { MigrationOptions } from '../migration/options.ts';
 import { DriftError, type PendingStep, type Plan, plan } from '../migration/plan.ts';
 import type { RelationName } from '../migration/relation-name.ts';
 import { waitOf } from '../migration/waiting.ts';
-import { type Blocker, describeBlocker, lockHolders } from '../postgres/catalog/blockers.ts';
-import { readLedger } from '../postgres/ledger/ledger.ts';
+import { type Blocker, describeBlocker, type LockHolder, lockHolders } from '../postgres/catalog/blockers.ts';
 import { APPLICATION_NAME, withSession } from '../postgres/session/connect.ts';
 import type { ConnectionTarget } from '../postgres/session/connection-target.ts';
 import type { Session } from '../postgres/session/session.ts';
@@ -28,50 +29,82 @@ export interface PreflightRequest {
 
 /** A hook has 30 seconds in all. */
 const PATIENCE_SECONDS = 10;
+/** A Neon compute that takes longer to wake is said to be out of reach; the deploy itself waits for it. */
+const ANSWER_SECONDS = 12;
 const STATEMENT_SECONDS = 8;
 const DATA_CHECK_SECONDS = 1;
 
 /** Whoever has held a lock for so long will hold it for longer than a step waits. */
 const OLD_SECONDS = 60;
+/** The same where Postgres hides the age of its transaction: for as long as a hook may wait. */
+const HIDDEN_SECONDS = 5;
 
-/** Everything that would make a deploy fail, found without touching anything: each finding a text for a person. */
+/** What a look at the database before a deploy gives, each a text for a person. */
+export interface PreflightResult {
+  /** What would make the deploy fail. */
+  readonly findings: readonly string[];
+  /** What could not be looked at: it says nothing about the deploy, which may be the one that mends the way. */
+  readonly unseen: readonly string[];
+}
+
+/** Everything that would make a deploy fail, found without touching anything. */
 export async function preflight({
   target,
   options,
   migrations,
   patienceSeconds = PATIENCE_SECONDS,
-}: PreflightRequest): Promise<string[]> {
+}: PreflightRequest): Promise<PreflightResult> {
   try {
     return await withSession(target, (session) => look(session, options, migrations), {
       patienceSeconds,
+      answerSeconds: ANSWER_SECONDS,
     });
   } catch (error) {
-    if (error instanceof MigrationError) return [error.message];
-    throw error;
+    return { findings: [], unseen: [textOf(error)] };
   }
 }
 
 async function look(
   session: Session,
   options: MigrationOptions,
-  { migrations }: CompiledMigrations,
-): Promise<string[]> {
+  compiled: CompiledMigrations,
+): Promise<PreflightResult> {
   await session.script(
     `set default_transaction_read_only = on; set statement_timeout = '${STATEMENT_SECONDS}s'; set lock_timeout = '2s'`,
   );
-  const { ledger } = await readLedger(session, options.ledgerSchema);
+  const { migrations, order } = compiled;
+  const { history, ...read } = await readLedgerAndHistory(session, { migrations: compiled, options });
+  const adoption = adopt(history, compiled, read);
+  const ledger = withAdopted(read.ledger, adoption);
+  const doubt = doubtful(history, adoption);
   const changed = migrations.flatMap((migration) => driftOf(migration, ledger));
   const planned = plan(
     migrations.filter(({ version }) => !changed.some((drift) => drift.version === version)),
     ledger,
+    order,
   );
-  return [
+  const unseen: string[] = [];
+  const seen = async (asking: Promise<string[]>): Promise<string[]> => {
+    try {
+      return await asking;
+    } catch (error) {
+      unseen.push(textOf(error));
+      return [];
+    }
+  };
+  const findings = [
+    ...(doubt === undefined ? [] : [doubt.message]),
     ...changed.map(({ message }) => message),
     ...folderFaults(planned, options).map(({ message }) => message),
-    ...(await lint(session, planned.pending, options)),
+    ...(await seen(lint(session, planned, options))),
     ...waitsFor(planned, options),
-    ...(await blockers(session, planned.pending)),
+    ...(await seen(blockers(session, planned.pending))),
   ];
+  return { findings, unseen };
+}
+
+function textOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }
 
 function driftOf(migration: Migration, ledger: Ledger): { version: string; message: string }[] {
@@ -87,7 +120,7 @@ function driftOf(migration: Migration, ledger: Ledger): { version: string; messa
 /** What the linter finds with the real database, and would not let pass; duplicates under a coming index included. */
 async function lint(
   session: Session,
-  pending: readonly PendingStep[],
+  { pending, builds }: Plan,
   options: MigrationOptions,
 ): Promise<string[]> {
   const knowledge = new TableKnowledge(session, options.smallTableRows);
@@ -96,6 +129,7 @@ async function lint(
   const findings = await lintAtDeploy(session, pending, {
     knowledge,
     options: { ...options, dataCheckSeconds },
+    builds,
     largeIndexes: 'included',
   });
   return findings.filter(({ verdict }) => verdict !== 'show').map(describeFinding);
@@ -130,21 +164,61 @@ async function blockers(session: Session, pending: readonly PendingStep[]): Prom
       if (!needed.has(key)) needed.set(key, { relation, mode, file: migration.file });
     }
   }
+  const first = await holdersOf(session, needed.values());
+  const old = first.filter(({ holder, mode }) => isInTheWay(holder, mode));
+  // Where Postgres hides ages, nothing but a second look tells a long transaction from a short one.
+  const hidden = first.filter(
+    ({ holder, mode }) => holder.hidden && isInTheWay({ ...holder, seconds: Infinity }, mode),
+  );
+  const stayed = hidden.length === 0 ? [] : await stillThere(session, hidden);
   const findings = new Map<string, string>();
-  for (const { relation, mode, file } of needed.values()) {
-    for (const blocker of await lockHolders(session, [relation])) {
-      const key = `${blocker.pid} ${blocker.application}`;
-      // Autovacuum gives way by itself.
-      if (findings.has(key) || blocker.background || !isInTheWay(blocker, mode)) continue;
-      const ends =
-        blocker.state === 'prepared' ? '' : `, or end it: select pg_terminate_backend(${blocker.pid})`;
-      findings.set(
-        key,
-        `${file} needs the ${mode} lock on ${relation.name}, which ${describeBlocker(blocker)} stands in the way of.\nNext: let that transaction end${ends}.`,
-      );
-    }
+  for (const { relation, mode, file, holder } of [...old, ...stayed]) {
+    const key = `${holder.pid} ${holder.application}`;
+    if (findings.has(key)) continue;
+    const ends = holder.state === 'prepared' ? '' : `, or end it: select pg_terminate_backend(${holder.pid})`;
+    const age = holder.hidden ? `${AGE_HIDDEN}${ends}` : ends;
+    findings.set(
+      key,
+      `${file} needs the ${mode} lock on ${relation.name}, which ${describeBlocker(holder)} stands in the way of.\nNext: let that transaction end${age}.`,
+    );
   }
   return [...findings.values()];
+}
+
+const AGE_HIDDEN =
+  ' (how old it is, Postgres tells roles with pg_read_all_stats only: it was there for as long as this looked)';
+
+interface Needed {
+  readonly relation: RelationName;
+  readonly mode: LockMode;
+  readonly file: string;
+}
+
+interface Held extends Needed {
+  readonly holder: LockHolder;
+}
+
+async function holdersOf(session: Session, needed: Iterable<Needed>): Promise<Held[]> {
+  const held: Held[] = [];
+  for (const need of needed) {
+    for (const holder of await lockHolders(session, [need.relation])) {
+      // Autovacuum gives way by itself.
+      if (!holder.background) held.push({ ...need, holder });
+    }
+  }
+  return held;
+}
+
+/** Those that hold their locks in the same transaction as before, after HIDDEN_SECONDS. */
+async function stillThere(session: Session, before: readonly Held[]): Promise<Held[]> {
+  const begun = Date.now();
+  await sleep(HIDDEN_SECONDS * 1000);
+  const now = await holdersOf(session, before);
+  return before.flatMap((one) =>
+    now.some(({ holder }) => holder.pid === one.holder.pid && holder.transaction === one.holder.transaction)
+      ? [{ ...one, holder: { ...one.holder, seconds: (Date.now() - begun) / 1000 } }]
+      : [],
+  );
 }
 
 /** Our own builds are waited for, not blocked by. */

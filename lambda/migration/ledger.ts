@@ -1,3 +1,4 @@
+import type { RecordedBuild } from './build.ts';
 import type { Version } from './version.ts';
 
 /** The ledger as a value: what the database says was done. `postgres/ledger.ts` reads and writes it. */
@@ -21,29 +22,6 @@ export interface RecordedStep {
   readonly checksum: string;
   readonly fingerprint: string;
   readonly state: StepState;
-}
-
-/**
- * `pending`: no attempt made, or the last one was undone. `building`: an attempt was begun; only the catalog
- * knows whether it still runs. `done`, `failed`, `cancelled`: over.
- */
-export type BuildState = 'pending' | 'building' | 'done' | 'failed' | 'cancelled';
-
-/** What plan() needs to know of a build; `index-build/index-build.ts` has the whole of it. */
-export interface RecordedBuild {
-  readonly id: string;
-  readonly version: Version;
-  readonly step: number;
-  readonly schema: string;
-  readonly table: string;
-  readonly index: string;
-  readonly unique: boolean;
-  readonly state: BuildState;
-}
-
-/** Without success: no turn takes it up again. */
-export function isOver({ state }: Pick<RecordedBuild, 'state'>): boolean {
-  return state === 'failed' || state === 'cancelled';
 }
 
 export const emptyLedger: Ledger = { steps: [], builds: [] };

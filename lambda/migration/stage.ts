@@ -1,3 +1,5 @@
+import type { BuildState } from './build.ts';
+
 /** What of a plan happens together, one stage after the other. */
 export type Stage = ApplyStage | BuildStage;
 
@@ -27,7 +29,7 @@ export interface PlannedBuild {
   /** Empty for REINDEX TABLE. */
   readonly index: string;
   /** Where it was handed off by an earlier run, its state. */
-  readonly state: 'new' | 'pending' | 'building' | 'failed' | 'cancelled';
+  readonly state: 'new' | Exclude<BuildState, 'done'>;
   readonly estimatedSeconds: number | undefined;
 }
 

@@ -1,4 +1,4 @@
-import { isOver, type RecordedBuild } from './ledger.ts';
+import { isLost, type RecordedBuild } from './build.ts';
 import {
   type IndexOperationStep,
   type Migration,
@@ -42,7 +42,7 @@ export function waitsOf(
   if (record === 'rewritten') {
     // Its rows are replaced with those of the new statement, and those that are at work are not to be lost.
     for (const build of builds) {
-      if (build.version === migration.version && build.step === step.number && !isOver(build))
+      if (build.version === migration.version && build.step === step.number && !isLost(build))
         wait(build, 'the file was changed while a build of it goes on');
     }
   }

@@ -1,17 +1,19 @@
 import type { AutocommitStep } from '../migration/migration.ts';
 import { MigrationError } from '../migration/migration-error.ts';
 import type { PendingStep } from '../migration/plan.ts';
+import { inTheWay, sqlstate } from '../migration/sqlstate.ts';
+import { createsDblink, makeRoomForDblink } from '../postgres/build-session/dblink.ts';
 import { insertStep, setStepState } from '../postgres/ledger/ledger.ts';
 import { cleanSession } from '../postgres/session/author-settings.ts';
-import { type StatementFault, sqlstate } from '../postgres/session/fault.ts';
+import type { StatementFault } from '../postgres/session/fault.ts';
 import { quoteIdentifier, quoteLiteral } from '../postgres/session/quote.ts';
 import type { Session } from '../postgres/session/session.ts';
 import { limitsAgain, type StepLimits, setLockTimeout } from '../postgres/session/statement-limits.ts';
 import { type BatchContext, LedgerMoved, TimeUp } from './apply-batch.ts';
-import { LockWait, mayPass } from './lock-wait.ts';
+import { LockWait } from './lock-wait.ts';
 import { speakerAt } from './notices.ts';
 import { statementFailed } from './statement-failed.ts';
-import { type Piece, statementOfSetting, stepRow } from './step-script.ts';
+import { forgetMigration, type Piece, statementOfSetting, stepRow } from './step-script.ts';
 
 /** Seconds that must be left to begin a statement that no transaction can undo. */
 const LEAST_SECONDS = 5;
@@ -49,7 +51,7 @@ export async function applyAutocommit(
     if (setting !== undefined) {
       throw statementFailed({ ...piece, ...setting }, fault, { applied: context.appliedSoFar() });
     }
-    if (!triesAgain || !mayPass.has(fault.fault.sqlstate)) {
+    if (!triesAgain || !inTheWay.has(fault.fault.sqlstate)) {
       throw statementFailed(piece, fault, { applied: context.appliedSoFar() });
     }
     await locks.untilNextTry(piece, fault);
@@ -75,26 +77,33 @@ interface FailedAttempt {
 async function attempt(
   session: Session,
   { pending, step, interrupted, limits }: Attempt,
-  { ledgerSchema, runId, sessionSettings, notices }: BatchContext,
+  { ledgerSchema, runId, sessionSettings, notices, mirror }: BatchContext,
 ): Promise<FailedAttempt | undefined> {
   const applied = () =>
     sendOwn(
       session,
-      setStepState(ledgerSchema, { version: pending.migration.version, step: step.number }, 'applied'),
+      [
+        setStepState(ledgerSchema, { version: pending.migration.version, step: step.number }, 'applied'),
+        ...(mirror?.rowsFor(pending.migration, step) ?? []),
+      ].join(';\n'),
     );
+  if (pending.record === 'repeated') {
+    await sendOwn(session, ['begin', ...forgetMigration(ledgerSchema, pending), 'commit'].join(';\n'));
+  }
   if (!interrupted) {
     await sendOwn(session, insertStep(ledgerSchema, stepRow(pending), { state: 'started', runId }));
   } else if (await hasHappened(session, pending, step)) {
     await applied();
     return undefined;
   }
+  if (createsDblink(step.statement)) await sendOwn(session, makeRoomForDblink(ledgerSchema));
   const first = [setLockTimeout(limits.wait), `set statement_timeout = ${Math.floor(limits.budget ?? 0)}`];
   const again = step.settings.length === 0 ? [] : [limitsAgain(limits)];
-  const prepared = await session.script([...first, ...step.settings, ...again].join(SEPARATOR));
+  const prepared = await session.execute([...first, ...step.settings, ...again].join(SEPARATOR));
   const heard = notices.heard(() => speakerAt(pending.migration.file, step, step.statement));
   const { fault } =
     prepared.fault === undefined ? await session.execute(step.statement.text, heard) : prepared;
-  await session.script(cleanSession(sessionSettings).join(';\n'));
+  await session.execute(cleanSession(sessionSettings).join(';\n'));
   await (fault === undefined ? applied() : sendOwn(session, forget(ledgerSchema, pending)));
   if (fault === undefined) return undefined;
   return {

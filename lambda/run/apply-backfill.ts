@@ -3,6 +3,7 @@ import { BatchSize, batchStatement, DEFAULT_BATCH_MILLISECONDS } from '../migrat
 import type { BackfillStep } from '../migration/migration.ts';
 import { MigrationError } from '../migration/migration-error.ts';
 import type { PendingStep } from '../migration/plan.ts';
+import { inTheWay, sqlstate } from '../migration/sqlstate.ts';
 import { parseWalked, type Walk, walkedRelation, walksOf } from '../postgres/catalog/walks.ts';
 import {
   type BatchDone,
@@ -17,16 +18,16 @@ import {
 import { insertStep, setStepState } from '../postgres/ledger/ledger.ts';
 import { must } from '../postgres/ledger/ledger-write.ts';
 import { cleanSession } from '../postgres/session/author-settings.ts';
-import { type StatementFault, sqlstate } from '../postgres/session/fault.ts';
+import type { StatementFault } from '../postgres/session/fault.ts';
+import { ROLE_PATH } from '../postgres/session/own-path.ts';
 import { quoteIdentifier, quoteLiteral } from '../postgres/session/quote.ts';
 import type { Session, TextRow } from '../postgres/session/session.ts';
 import { limitsAgain } from '../postgres/session/statement-limits.ts';
 import { type BatchContext, LedgerMoved, TimeUp } from './apply-batch.ts';
 import { restBecause } from './backfill-rest.ts';
-import { mayPass } from './lock-wait.ts';
 import { speakerAt } from './notices.ts';
 import { statementFailed } from './statement-failed.ts';
-import { type Piece, stepRow } from './step-script.ts';
+import { forgetMigration, type Piece, stepRow } from './step-script.ts';
 
 const SEPARATOR = '\n;\n';
 /** A batch that takes so many times what it is to take runs into statement_timeout, and is tried again with half its rows. */
@@ -94,6 +95,7 @@ class BackfillInProgress {
   async apply(): Promise<void> {
     const { ledgerSchema } = this.#context;
     this.#walks = await this.#findWalks();
+    if (this.#pending.record === 'repeated') await this.#own(forgetMigration(ledgerSchema, this.#pending));
     if (this.#pending.record !== 'interrupted') await this.#begin();
     for (;;) {
       const rows = await readWalks(this.#session, ledgerSchema, this.#key);
@@ -106,7 +108,11 @@ class BackfillInProgress {
       for (const row of rows) if (!row.done) await this.#walk(row, this.#walkOf(row));
       if (!(await this.#lookAgain(rows))) break;
     }
-    await this.#own([setStepState(ledgerSchema, this.#key, 'applied')]);
+    const { migration } = this.#pending;
+    await this.#own([
+      setStepState(ledgerSchema, this.#key, 'applied'),
+      ...(this.#context.mirror?.rowsFor(migration, this.#step) ?? []),
+    ]);
   }
 
   /** The ways through the table as they are now, or the reason why there is none. */
@@ -196,7 +202,7 @@ class BackfillInProgress {
       if (sent.kind === 'uncommitted') cursor = committing?.from;
       const { fault } = sent;
       const { sqlstate: code } = fault.fault;
-      const passes = mayPass.has(code) || code === sqlstate.queryCanceled;
+      const passes = inTheWay.has(code) || code === sqlstate.queryCanceled;
       const alone = size.rows === 1;
       if (!passes && (alone || code.startsWith('42')))
         throw await this.#failedAt(walk, { fault, cursor, until });
@@ -390,6 +396,7 @@ class BackfillInProgress {
   ): Promise<{ rows: (TextRow | undefined)[]; fault: StatementFault | undefined }> {
     const before = [
       'begin',
+      ROLE_PATH,
       ...this.#step.settings,
       'set local statement_timeout = 0',
       "set local lock_timeout = '5s'",

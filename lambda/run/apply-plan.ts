@@ -1,7 +1,8 @@
 import { refuse } from '../foresight/deploy-finding.ts';
 import { lintAtDeploy } from '../foresight/deploy-lint.ts';
 import { asksOfTables, factsFor, routeOfStep, TableKnowledge } from '../foresight/table-knowledge.ts';
-import type { RecordedBuild } from '../migration/ledger.ts';
+import type { Mirror } from '../history/mirror.ts';
+import { nameOf, type RecordedBuild } from '../migration/build.ts';
 import type { PendingStep, Plan } from '../migration/plan.ts';
 import { waitOf } from '../migration/waiting.ts';
 import { must } from '../postgres/ledger/ledger-write.ts';
@@ -10,6 +11,7 @@ import { releaseRunLock } from '../postgres/ledger/run-lock.ts';
 import { finishRun, type RunSummary } from '../postgres/ledger/run-rows.ts';
 import { SessionLost } from '../postgres/session/fault.ts';
 import type { Session } from '../postgres/session/session.ts';
+import { watched } from '../postgres/session/watchdog.ts';
 import { applyAutocommit } from './apply-autocommit.ts';
 import { applyBackfill } from './apply-backfill.ts';
 import { applyBatch, type BatchContext, LedgerMoved, TimeUp } from './apply-batch.ts';
@@ -30,6 +32,8 @@ interface Applying {
   readonly sessionSettings: readonly string[];
   /** The session's server process. */
   readonly backend: number;
+  /** Writes another tool's table. */
+  readonly mirror?: Mirror | undefined;
 }
 
 /** Applies what is pending, under the run lock, and records how the run ended, also where it failed. */
@@ -37,7 +41,7 @@ export async function applyPlan(session: Session, applying: Applying): Promise<R
   const { run, backend } = applying;
   try {
     const result = await cancelledBySignal(run.request, backend, () =>
-      new PlanInProgress(session, applying).apply(),
+      watched(session, { ...run.request, backend }, () => new PlanInProgress(session, applying).apply()),
     );
     await finish(session, run, run.summary(result));
     return result;
@@ -65,8 +69,8 @@ class PlanInProgress {
   #batchCharacters = 0;
   #sent: Promise<void> | undefined;
 
-  constructor(session: Session, { planned, run, sessionSettings }: Applying) {
-    const { options, deadline, report, signal } = run.request;
+  constructor(session: Session, { planned, run, sessionSettings, mirror }: Applying) {
+    const { options, deadline, shortened = false, report, signal } = run.request;
     this.#session = session;
     this.#planned = planned;
     this.#run = run;
@@ -75,8 +79,10 @@ class PlanInProgress {
     this.#context = {
       ledgerSchema: options.ledgerSchema,
       runId: run.runId,
+      mirror,
       sessionSettings,
       deadline,
+      shortened,
       lockTimeoutSeconds: options.lockTimeoutSeconds,
       lockBudgetSeconds: options.lockBudgetSeconds,
       report,
@@ -95,10 +101,7 @@ class PlanInProgress {
         const wait = waitOf(next, this.#builds);
         if (wait !== undefined) {
           await this.#flush();
-          return this.#waiting(
-            next,
-            `${wait.because}, and ${wait.build.index || wait.build.table} is ${wait.build.state}`,
-          );
+          return this.#waiting(next, `${wait.because}, and ${nameOf(wait.build)} is ${wait.build.state}`);
         }
         await this.#apply(next, pending.slice(index));
       }
@@ -118,6 +121,7 @@ class PlanInProgress {
     const findings = await lintAtDeploy(this.#session, pending, {
       knowledge: this.#knowledge,
       options: this.#run.request.options,
+      builds: this.#builds,
       largeIndexes: 'left to the loop',
     });
     if (findings.length > 0) this.#run.request.report({ kind: 'linted', findings });

@@ -3,7 +3,7 @@ import { MigrationError } from '../migration/migration-error.ts';
 import type { MigrationOptions } from '../migration/options.ts';
 import { describeBlocker, lockHolders } from '../postgres/catalog/blockers.ts';
 import { isOlder, type LedgerRead, ledgerQuery, parseLedger, readLedger } from '../postgres/ledger/ledger.ts';
-import { bringLedgerUp, LEDGER_FORMAT } from '../postgres/ledger/ledger-format.ts';
+import { createLedger, LEDGER_FORMAT } from '../postgres/ledger/ledger-format.ts';
 import { must, tryUpgrade } from '../postgres/ledger/ledger-write.ts';
 import { releaseRunLock, runLockHolder, tryRunLock } from '../postgres/ledger/run-lock.ts';
 import { finishRun, insertRun, type RunRow } from '../postgres/ledger/run-rows.ts';
@@ -11,6 +11,7 @@ import { withSession } from '../postgres/session/connect.ts';
 import type { StatementFault } from '../postgres/session/fault.ts';
 import type { Session } from '../postgres/session/session.ts';
 import { sessionLimits } from '../postgres/session/statement-limits.ts';
+import { watched } from '../postgres/session/watchdog.ts';
 import type { RunRequest } from './run.ts';
 
 export interface LockRequest {
@@ -127,14 +128,16 @@ export async function withRecordedAction<T extends object>(
   return withSession(request.target, async (session) => {
     const read = await takeRunLock(session, request);
     const settings = sessionSettingsOf(request.options).join(';\n');
-    const create = read.exists ? '' : `${bringLedgerUp(ledgerSchema, 0)};`;
+    const create = read.exists ? '' : `${createLedger(ledgerSchema, read)};`;
     await must(session, `${settings};\nbegin;\n${create}\n${insertRun(ledgerSchema, row)};\ncommit`);
     const finish = (outcome: 'done' | 'failed', summary: object) =>
       session.script(
         `${finishRun(ledgerSchema, row.id, { outcome, summary })};\n${releaseRunLock(ledgerSchema)}`,
       );
     try {
-      const result = await work(session, read);
+      const result = await watched(session, { target: request.target, backend: read.backend }, () =>
+        work(session, read),
+      );
       await finish('done', result);
       return result;
     } catch (error) {

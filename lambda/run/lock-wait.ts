@@ -3,19 +3,12 @@ import { firstWait, type LockLimits, nextMove, pauseBeforeLook } from '../migrat
 import type { MigrationError } from '../migration/migration-error.ts';
 import type { PendingStep } from '../migration/plan.ts';
 import { type Blocker, describeBlockers } from '../postgres/catalog/blockers.ts';
-import { type StatementFault, sqlstate } from '../postgres/session/fault.ts';
+import type { StatementFault } from '../postgres/session/fault.ts';
 import type { Session } from '../postgres/session/session.ts';
 import { blockersAmong, LockedStep, type Seen } from './locked-step.ts';
 import type { RunEvent } from './run.ts';
 import { statementFailed } from './statement-failed.ts';
 import type { Piece } from './step-script.ts';
-
-/** SQLSTATEs of a step that may go through when it is tried again, whole. */
-export const mayPass: ReadonlySet<string> = new Set([
-  sqlstate.lockNotAvailable,
-  sqlstate.deadlockDetected,
-  sqlstate.serializationFailure,
-]);
 
 export interface LockContext extends LockLimits {
   readonly deadline: number | undefined;

@@ -1,6 +1,6 @@
 import { MigrationError } from '../migration/migration-error.ts';
+import { isPermanent } from '../migration/sqlstate.ts';
 import { SessionLost, StatementFault } from '../postgres/session/fault.ts';
-import { isPermanent } from '../work/permanence.ts';
 
 /** Codes of errors that tell of the way to the database or to a service, and not of the migrations. */
 const OF_THE_WAY = new Set([

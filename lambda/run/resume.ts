@@ -1,3 +1,4 @@
+import { isOpen } from '../migration/build.ts';
 import { FolderRefused } from '../migration/folder-policy.ts';
 import { MigrationError } from '../migration/migration-error.ts';
 import { DriftError } from '../migration/plan.ts';
@@ -29,7 +30,7 @@ export async function resume(
   try {
     const result = await runMigrations(request);
     heard({ kind: 'ended', result });
-    const open = result.builds.some(({ state }) => state === 'pending' || state === 'building');
+    const open = result.builds.some(isOpen);
     return { outcome: open || result.outcome === 'unfinished' ? 'more' : 'settled' };
   } catch (error) {
     // After a rollback the loop runs with earlier code, whose files newer code may have rewritten.

@@ -1,5 +1,5 @@
 import type { DeployFinding } from '../foresight/deploy-finding.ts';
-import type { RecordedBuild } from '../migration/ledger.ts';
+import type { RecordedBuild } from '../migration/build.ts';
 import type { LockMove } from '../migration/lock-patience.ts';
 import type { CompiledMigrations, Migration } from '../migration/migration.ts';
 import type { MigrationOptions } from '../migration/options.ts';
@@ -15,12 +15,16 @@ export interface RunRequest {
   readonly cause: RunCause;
   /** When to have stopped, in milliseconds since 1970; absent where nothing ends the process. */
   readonly deadline: number | undefined;
+  /** It is sooner than an invocation's end: what it cuts short is left to the next run, and not called too long. */
+  readonly shortened?: boolean;
   /** Called with each thing that a person who watches would want to see. */
   readonly report: (event: RunEvent) => void;
   /** Ends the run: the statement under way is cancelled, no other is sent, and the signal's reason is thrown. */
   readonly signal?: AbortSignal;
   /** Seconds after which connecting is given up. @default 30 */
   readonly patienceSeconds?: number;
+  /** A statement that has been silent for so long is looked for from a second session. @default 60 */
+  readonly silentSeconds?: number;
 }
 
 /** Stored in the ledger with each run. */
@@ -64,6 +68,15 @@ export type RunEvent =
   | { readonly kind: 'applied'; readonly steps: readonly AppliedStep[]; readonly milliseconds: number }
   /** What the linter found with the real database before it; it may be followed by the run's refusal. */
   | { readonly kind: 'linted'; readonly findings: readonly DeployFinding[] }
+  /** Taken over from another tool's history; `edited`: files that are others than that tool applied. */
+  | {
+      readonly kind: 'adopted';
+      readonly tool: string;
+      readonly table: string;
+      readonly files: readonly string[];
+      readonly edited: readonly string[];
+      readonly missing: readonly string[];
+    }
   | { readonly kind: 'waiting-for-run' }
   | {
       readonly kind: 'locked';

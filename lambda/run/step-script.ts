@@ -1,3 +1,4 @@
+import type { Mirror } from '../history/mirror.ts';
 import {
   type IndexOperationStep,
   type Migration,
@@ -7,6 +8,7 @@ import {
   type TransactionStep,
 } from '../migration/migration.ts';
 import type { PendingStep } from '../migration/plan.ts';
+import { createsDblink, makeRoomForDblink } from '../postgres/build-session/dblink.ts';
 import { plainStatement } from '../postgres/catalog/index-statement.ts';
 import { insertStep } from '../postgres/ledger/ledger.ts';
 import { cleanSession } from '../postgres/session/author-settings.ts';
@@ -46,6 +48,8 @@ export interface ScriptContext {
   /** Milliseconds that a statement may take, from the moment the message arrives; absent for no limit. */
   readonly budgetMilliseconds: number | undefined;
   readonly lockWait: LockWaits;
+  /** Writes another tool's table. */
+  readonly mirror?: Mirror | undefined;
 }
 
 /** In milliseconds, for each lock. */
@@ -123,16 +127,23 @@ function* statementsAround(
   if (!last) yield { text: 'set local synchronous_commit = off' };
   if (context.budgetMilliseconds !== undefined) yield { text: statementTimeout(context.budgetMilliseconds) };
   if (pending.record === 'rewritten') yield* forgetStep(context.ledgerSchema, pending);
+  if (pending.begunAs !== undefined) yield { text: forgetBeginning(context.ledgerSchema, pending) };
+  if (pending.record === 'repeated') {
+    for (const text of forgetMigration(context.ledgerSchema, pending)) yield { text };
+  }
   const state = handOff === undefined ? 'applied' : 'pending';
   yield {
     text: insertStep(context.ledgerSchema, stepRow(pending), { state, runId: context.runId }),
     claim: true,
   };
+  // Before the author's statements, for the same reasons as the ledger's own row.
+  for (const text of context.mirror?.rowsFor(migration, step) ?? []) yield { text };
   if (handOff !== undefined) {
     for (const text of handOff) yield { text };
   } else {
     // For the steps after it too, if this one commits: nearly all have the same, and one SET less is a SET less.
     if (now !== before) yield { text: setLockTimeout(now) };
+    if (statementsOf(step).some(createsDblink)) yield { text: makeRoomForDblink(context.ledgerSchema) };
     if (step.kind === 'transaction' && step.transaction.readOnly) yield { text: 'set transaction read only' };
     const { budgetMilliseconds, lockWait } = context;
     const limits: StepLimits = {
@@ -207,9 +218,22 @@ export function statementOfSetting(
 
 function* forgetStep(ledgerSchema: string, { migration, step }: PendingStep): Generator<Line, void> {
   const s = quoteIdentifier(ledgerSchema);
-  const where = `version = ${quoteLiteral(migration.version)} and step = ${step.number}`;
+  const where = `version operator(pg_catalog.=) ${quoteLiteral(migration.version)} and step operator(pg_catalog.=) ${step.number}`;
   yield { text: `delete from ${s}.index_build where ${where}` };
   yield { text: `delete from ${s}.step where ${where}` };
+}
+
+/** The row of its first statements; where another run was first, it is that of the whole, and claims the step. */
+function forgetBeginning(ledgerSchema: string, { migration, step, begunAs = '' }: PendingStep): string {
+  return `delete from ${quoteIdentifier(ledgerSchema)}.step
+ where version = ${quoteLiteral(migration.version)} and step = ${step.number} and fingerprint = ${quoteLiteral(begunAs)}`;
+}
+
+/** All that is recorded of a migration. */
+export function forgetMigration(ledgerSchema: string, { migration }: PendingStep): string[] {
+  const s = quoteIdentifier(ledgerSchema);
+  const where = `version = ${quoteLiteral(migration.version)}`;
+  return [`delete from ${s}.index_build where ${where}`, `delete from ${s}.step where ${where}`];
 }
 
 export function stepRow({ migration, step }: PendingStep) {
@@ -220,5 +244,6 @@ export function stepRow({ migration, step }: PendingStep) {
     name: migration.name,
     checksum: migration.checksum,
     fingerprint: step.fingerprint,
+    position: migration.position,
   };
 }

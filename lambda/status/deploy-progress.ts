@@ -1,5 +1,4 @@
-import { describe } from '../actions/retry-builds.ts';
-import { isOver, type RecordedBuild } from '../migration/ledger.ts';
+import { describeBuild, isLost, type RecordedBuild } from '../migration/build.ts';
 import type { CompiledMigrations } from '../migration/migration.ts';
 import { MigrationError } from '../migration/migration-error.ts';
 import type { MigrationOptions } from '../migration/options.ts';
@@ -50,7 +49,7 @@ export async function deployProgress(
     if (options.waitFor === 'index-builds') {
       for (const build of ofThisCode(builds, migrations)) needed.add(build);
     }
-    const lost = [...needed].filter(isOver);
+    const lost = [...needed].filter(isLost);
     if (lost.length > 0) throw failed(lost, await describeLost(session, options.ledgerSchema, lost));
     if (next !== undefined && !held) return { kind: 'idle' };
     if (needed.size === 0) return { kind: 'complete' };
@@ -74,7 +73,7 @@ async function describeAll(
   const lines: string[] = [];
   for (const build of builds) {
     const seen = build.state === 'building' ? progressOf(build, await seeBuilder(session, build)) : undefined;
-    lines.push(`${describe(build)}: ${seen === undefined ? build.state : describeSeen(seen)}`);
+    lines.push(`${describeBuild(build)}: ${seen === undefined ? build.state : describeSeen(seen)}`);
   }
   return lines;
 }

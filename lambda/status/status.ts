@@ -1,10 +1,12 @@
+import { adopt, withAdopted } from '../history/adopt.ts';
+import { readLedgerAndHistory } from '../history/read-history.ts';
+import { withToolNames } from '../migration/identity.ts';
 import type { Ledger } from '../migration/ledger.ts';
 import type { CompiledMigrations, Migration } from '../migration/migration.ts';
 import type { MigrationOptions } from '../migration/options.ts';
-import { abandonedBuilds } from '../migration/plan.ts';
+import { abandonedBuilds, withoutCheckpoints } from '../migration/plan.ts';
 import { seeBuilder } from '../postgres/catalog/seen-builder.ts';
 import { type BuildRow, readAllBuilds } from '../postgres/ledger/index-build-rows.ts';
-import { readLedger } from '../postgres/ledger/ledger.ts';
 import { withSession } from '../postgres/session/connect.ts';
 import type { ConnectionTarget } from '../postgres/session/connection-target.ts';
 import type { Session } from '../postgres/session/session.ts';
@@ -15,6 +17,8 @@ import { type RunStatus, recentRuns } from './recent-runs.ts';
 export interface Status {
   readonly migrations: readonly MigrationStatus[];
   readonly builds: readonly BuildStatus[];
+  /** The role from which Postgres hides how old the transactions are that builds wait for. */
+  readonly blindRole?: string | undefined;
   /** The latest runs and actions, the newest first. */
   readonly runs: readonly RunStatus[];
   /** The newest of them. */
@@ -55,7 +59,8 @@ export async function readStatus(
   { options, migrations, patienceSeconds }: Asked,
 ): Promise<Status> {
   const read = async (session: Session): Promise<Status> => {
-    const { exists, ledger } = await readLedger(session, options.ledgerSchema);
+    const { history, exists, ...found } = await readLedgerAndHistory(session, { migrations, options });
+    const ledger = withAdopted(found.ledger, adopt(history, migrations, found));
     if (!exists)
       return {
         migrations: migrationStates(migrations.migrations, ledger),
@@ -71,13 +76,27 @@ export async function readStatus(
       builds.push({ ...build, progress, abandoned: abandoned.has(build.id) });
     }
     const runs = await recentRuns(session, options.ledgerSchema);
-    return { migrations: migrationStates(migrations.migrations, ledger), builds, runs, lastRun: runs[0] };
+    const blind = builds.some(({ progress }) => progress?.blocker?.state === 'unknown');
+    return {
+      migrations: migrationStates(migrations.migrations, ledger),
+      builds,
+      blindRole: blind ? await loginRole(session) : undefined,
+      runs,
+      lastRun: runs[0],
+    };
   };
   return withSession(target, read, { patienceSeconds });
 }
 
+async function loginRole(session: Session): Promise<string> {
+  const [row] = await session.query('select session_user::text as role');
+  return String(row?.role);
+}
+
 /** What state each file is in, the folder's in its order, then what only the ledger knows. */
-export function migrationStates(migrations: readonly Migration[], ledger: Ledger): MigrationStatus[] {
+export function migrationStates(migrations: readonly Migration[], recorded: Ledger): MigrationStatus[] {
+  const ledger = withToolNames(migrations, recorded);
+  const counted = new Set(withoutCheckpoints(migrations, ledger));
   const known = new Set(migrations.map(({ version }) => version));
   const unknown = new Map<string, string>();
   for (const { version, name } of ledger.steps) if (!known.has(version)) unknown.set(version, name);
@@ -85,7 +104,7 @@ export function migrationStates(migrations: readonly Migration[], ledger: Ledger
     ...migrations.map((migration) => ({
       version: migration.version,
       name: migration.name,
-      state: stateOf(migration, ledger),
+      state: counted.has(migration) ? stateOf(migration, ledger) : ('baselined' as const),
     })),
     ...[...unknown].map(([version, name]) => ({ version, name, state: 'unknown' as const })),
   ];

@@ -1,5 +1,5 @@
 import type { PostgresFault } from '../migration/migration-error.ts';
-import { isPermanent } from './permanence.ts';
+import { isPermanent, sqlstate } from '../migration/sqlstate.ts';
 
 /** The index as the catalog has it, compared with what the build is to make of it. */
 export type SeenIndex =
@@ -7,9 +7,17 @@ export type SeenIndex =
   | { readonly kind: 'invalid' }
   /** Valid, and as Postgres itself writes both definitions down, the same. */
   | { readonly kind: 'valid' }
-  | { readonly kind: 'conflict'; readonly wanted: string; readonly found: string }
+  | Conflict
   /** The table is gone, so no build can ever be made of it. */
   | { readonly kind: 'no-table' };
+
+export interface Conflict {
+  readonly kind: 'conflict';
+  readonly wanted: string;
+  readonly found: string;
+  /** Why it can't be told whether the two are the same; absent where they are not. */
+  readonly because?: string;
+}
 
 /** All that one turn knows when it decides. */
 export interface Seen {
@@ -57,22 +65,25 @@ export function decide(seen: Seen): Decision {
   }
 }
 
-function conflictFault({ wanted, found }: { wanted: string; found: string }): PostgresFault {
+export function conflictFault({ wanted, found, because }: Conflict): PostgresFault {
   return {
-    sqlstate: '42P07',
-    message: 'an index of this name exists with another definition',
+    sqlstate: sqlstate.duplicateTable,
+    message:
+      because === undefined
+        ? 'an index of this name exists with another definition'
+        : `an index of this name exists, and whether it is the same can't be told: ${because}`,
     detail: `Wanted: ${wanted}\nFound:  ${found}`,
     hint: 'Drop or rename the one that exists, or give the migration the definition that exists; then retry.',
   };
 }
 
 const NO_TABLE: PostgresFault = {
-  sqlstate: '42P01',
+  sqlstate: sqlstate.undefinedTable,
   message: 'the table of this build does not exist any more',
 };
 
 const NO_OUTCOME: PostgresFault = {
-  sqlstate: '58000',
+  sqlstate: sqlstate.systemError,
   message: 'the build ended without an outcome and left no valid index',
   detail: 'Its server or its session was lost each time.',
   hint: 'Look into the server log for the time of the attempts, then retry.',

@@ -1,24 +1,15 @@
-import type { BuildState } from '../migration/ledger.ts';
+import type { RecordedBuild } from '../migration/build.ts';
 import type { PostgresFault } from '../migration/migration-error.ts';
-import type { Version } from '../migration/version.ts';
 
 /** An index operation that was handed off to the loop, as the ledger has it. */
-export interface IndexBuild {
-  readonly id: string;
+export interface IndexBuild extends RecordedBuild {
   /** Schema of the ledger that has it. */
   readonly ledger: string;
-  readonly version: Version;
-  readonly step: number;
   /** The run that handed it off. */
   readonly runId: string;
   readonly file: string;
   readonly line: number;
-  readonly operation: 'create' | 'drop' | 'reindex';
-  readonly schema: string;
-  readonly table: string;
-  /** Empty for REINDEX TABLE. */
-  readonly index: string;
-  readonly unique: boolean;
+  readonly operation: Operation;
   /** The concurrent statement, with every name resolved. */
   readonly statement: string;
   /** CREATE INDEX's text after the table name: compared with what stands in the catalog. */
@@ -29,7 +20,6 @@ export interface IndexBuild {
   readonly replaces: readonly number[];
   /** The table is partitioned: its index is made of its partitions' indexes, each a build of its own. */
   readonly partitioned: boolean;
-  readonly state: BuildState;
   /** Begun so far. */
   readonly attempts: number;
   readonly turns: number;
@@ -40,12 +30,28 @@ export interface IndexBuild {
   readonly secondsSinceFirstStart: number | undefined;
   /** The newest attempt's builder has been at work: should nobody be seen, it is gone, and not yet to come. */
   readonly builderAppeared: boolean;
+  /** As the looks so far have found it waiting; undefined where the newest did not. */
+  readonly waiting: Waiting | undefined;
   /** How the newest attempt ended, where somebody was there to see it. */
   readonly attemptOutcome: AttemptOutcome | undefined;
 }
 
-/** Where the build's statement lives. */
-export type SessionKind = 'loopback' | 'orphan' | 'attached';
+/** A build that stands still until another session's transaction ends. */
+export interface Waiting {
+  /** Tells one transaction from the next. */
+  readonly blocker: string;
+  /** For how long we have known that transaction in its way. */
+  readonly blockerSeconds: number;
+  /** For how long it has waited, for whomever. */
+  readonly seconds: number;
+}
+
+export const operations = ['create', 'drop', 'reindex'] as const;
+export type Operation = (typeof operations)[number];
+
+/** Where the build's statement lives; docs/index-builds.md tells them apart. */
+export const sessionKinds = ['loopback', 'orphan', 'attached'] as const;
+export type SessionKind = (typeof sessionKinds)[number];
 
 export type AttemptOutcome =
   | { readonly kind: 'succeeded' }

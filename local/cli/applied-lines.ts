@@ -1,4 +1,4 @@
-import type { AppliedStep } from '../../lambda/run/run.ts';
+import type { LoggedStep } from '../../lambda/aws/logged-event.ts';
 
 /** Steps of one file that were applied together, or handed off. */
 export interface AppliedLine {
@@ -10,9 +10,9 @@ export interface AppliedLine {
  * One line for each file, or for each part of it: `0004_mixed, steps 1–2 of 4`. A file of which all was applied is
  * named alone; an index operation that was handed off names its index.
  */
-export function appliedLines(steps: readonly AppliedStep[]): AppliedLine[] {
+export function appliedLines(steps: readonly LoggedStep[]): AppliedLine[] {
   const lines: AppliedLine[] = [];
-  let group: AppliedStep[] = [];
+  let group: LoggedStep[] = [];
   const close = () => {
     const [first] = group;
     if (first !== undefined) lines.push(lineOf(first, group));
@@ -27,36 +27,19 @@ export function appliedLines(steps: readonly AppliedStep[]): AppliedLine[] {
   return lines;
 }
 
-function together(a: AppliedStep, b: AppliedStep): boolean {
+function together(a: LoggedStep, b: LoggedStep): boolean {
   return a.migration === b.migration && a.how !== 'handed off' && b.how !== 'handed off';
 }
 
-function lineOf(first: AppliedStep, group: readonly AppliedStep[]): AppliedLine {
-  const { migration, how } = first;
+function lineOf(first: LoggedStep, group: readonly LoggedStep[]): AppliedLine {
+  const { migration, how, of } = first;
   const last = group.at(-1) ?? first;
-  const all = migration.steps.length;
   const which =
-    group.length === all
+    group.length === of
       ? ''
       : group.length === 1
-        ? `, step ${first.step + 1} of ${all}`
-        : `, steps ${first.step + 1}–${last.step + 1} of ${all}`;
-  if (how !== 'handed off') return { verb: 'applied', what: `${migration.name}${which}` };
-  return { verb: 'handed off', what: `${migration.name}${which}: ${operationOf(first)}` };
-}
-
-function operationOf({ migration, step }: AppliedStep): string {
-  const found = migration.steps[step];
-  if (found?.kind !== 'index-operation') return '';
-  const { operation } = found;
-  switch (operation.kind) {
-    case 'create-index':
-      return `${operation.index ?? operation.suggestedName} on ${operation.table.name}`;
-    case 'drop-index':
-      return `drop of ${operation.indexes.map(({ name }) => name).join(', ')}`;
-    case 'reindex':
-      return `reindex of ${operation.name?.name ?? operation.target}`;
-    default:
-      return operation satisfies never;
-  }
+        ? `, step ${first.step} of ${of}`
+        : `, steps ${first.step}–${last.step} of ${of}`;
+  if (how !== 'handed off') return { verb: 'applied', what: `${migration}${which}` };
+  return { verb: 'handed off', what: `${migration}${which}: ${first.operation ?? ''}` };
 }

@@ -1,4 +1,6 @@
+import type { LoggedEvent } from '../../lambda/aws/logged-event.ts';
 import { duration } from '../../lambda/migration/amounts.ts';
+import { type BuildState, isLost } from '../../lambda/migration/build.ts';
 import { faultLines, type PostgresFault } from '../../lambda/migration/migration-error.ts';
 import { describeBlocker } from '../../lambda/postgres/catalog/blockers.ts';
 import type { BuildRow } from '../../lambda/postgres/ledger/index-build-rows.ts';
@@ -26,7 +28,7 @@ export interface BuildDocument {
 }
 
 /** `adopted`: it was there before any attempt of ours. `valid` also says that a DROP INDEX has dropped it. */
-export type BuildOutcome = 'valid' | 'adopted' | 'failed' | 'cancelled' | 'pending' | 'building';
+export type BuildOutcome = 'valid' | 'adopted' | Exclude<BuildState, 'done'>;
 
 export function outcomeOf({ state, adopted }: Pick<BuildRow, 'state' | 'adopted'>): BuildOutcome {
   if (state !== 'done') return state;
@@ -61,20 +63,9 @@ export function describeOutcome(build: Pick<BuildRow, 'state' | 'adopted' | 'ope
 
 const SUCCESSES = { create: 'valid', drop: 'dropped', reindex: 'reindexed' } as const;
 
-/** It needs the loop: nobody has built it to its end yet. */
-export function isOpen({ state }: { readonly state: string }): boolean {
-  return state === 'pending' || state === 'building';
-}
-
 /** It needs a person. */
-export function isLost({
-  state,
-  abandoned,
-}: {
-  readonly state: string;
-  readonly abandoned: boolean;
-}): boolean {
-  return (state === 'failed' || state === 'cancelled') && !abandoned;
+export function needsPerson(build: Pick<BuildStatus, 'state' | 'abandoned'>): boolean {
+  return isLost(build) && !build.abandoned;
 }
 
 /** `messages_user_id on public.messages` */
@@ -85,12 +76,14 @@ export function nameOfBuild({
   operation,
 }: {
   readonly index: string;
-  readonly schema: string;
+  /** Absent where the table is named with it. */
+  readonly schema?: string;
   readonly table: string;
   readonly operation: BuildStatus['operation'];
 }): string {
-  if (operation === 'create') return `${index} on ${schema}.${table}`;
-  return `${operation} of ${index === '' ? 'all indexes' : index} on ${schema}.${table}`;
+  const on = schema === undefined ? table : `${schema}.${table}`;
+  if (operation === 'create') return `${index} on ${on}`;
+  return `${operation} of ${index === '' ? 'all indexes' : index} on ${on}`;
 }
 
 /** `building index: scanning table, 42 %, 12 s so far, about 3 min left` */
@@ -102,6 +95,13 @@ export function describeProgress(progress: ProgressSeen): string {
   if (secondsLeft !== undefined) parts.push(`about ${duration(secondsLeft)} left`);
   if (blocker !== undefined) parts.push(`waits for ${describeBlocker(blocker)}`);
   return parts.join(', ');
+}
+
+/** How far a build is that was asked about, as an event; nothing of one that is not under way, or not seen. */
+export function showProgress(build: BuildStatus, show: (event: LoggedEvent) => void): void {
+  const { operation, schema, table, index, progress, state } = build;
+  if (state === 'building' && progress !== undefined)
+    show({ kind: 'progress', operation, table: `${schema}.${table}`, index, ...progress });
 }
 
 /** `42 %, about 3 min left, building index: scanning table`: what matters most first, since a bar's line is cut. */

@@ -15,19 +15,46 @@ const COLOURS: Readonly<Record<BuildOutcome, 'green' | 'red' | 'yellow'>> = {
   building: 'yellow',
 };
 
-/** Builds side by side, with no lines around them that a narrow terminal would break. */
-export function buildsTable(builds: readonly BuildStatus[], colors: Colors): string {
+/**
+ * Builds side by side, with no lines around them that a narrow terminal would break.
+ *
+ * @param rows of the tables, by their names, where they are known
+ */
+export function buildsTable(
+  builds: readonly BuildStatus[],
+  colors: Colors,
+  rows?: ReadonlyMap<string, number>,
+): string {
   const table = new Table({
-    head: ['index', 'table', 'outcome', 'time', 'turns', 'session', 'attempts'],
+    head: [
+      'index',
+      'table',
+      ...(rows === undefined ? [] : ['rows']),
+      'outcome',
+      'time',
+      'turns',
+      'session',
+      'attempts',
+    ],
     style: { head: [], border: [], 'padding-left': 0, 'padding-right': 2 },
     chars: NO_LINES,
-    colAligns: ['left', 'left', 'left', 'right', 'right', 'left', 'right'],
+    colAligns: [
+      'left',
+      'left',
+      ...(rows === undefined ? [] : ['right' as const]),
+      'left',
+      'right',
+      'right',
+      'left',
+      'right',
+    ],
   });
   for (const build of builds) {
     const outcome = outcomeOf(build);
     table.push([
       build.index === '' ? '(all)' : build.index,
       `${build.schema}.${build.table}`,
+      ...(rows === undefined ? [] : [rows.get(build.table)?.toLocaleString('en') ?? '']),
       colors[COLOURS[outcome]](describeOutcome(build)),
       build.seconds === undefined ? '' : duration(build.seconds),
       String(build.turns),

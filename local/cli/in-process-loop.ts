@@ -1,12 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import pLimit from 'p-limit';
+import { isPermanent } from '../../lambda/migration/sqlstate.ts';
 import { tablesWithBuilds } from '../../lambda/postgres/ledger/build-queue.ts';
 import { withSession } from '../../lambda/postgres/session/connect.ts';
 import { SessionLost, StatementFault } from '../../lambda/postgres/session/fault.ts';
 import { resume } from '../../lambda/run/resume.ts';
 import type { RunRequest } from '../../lambda/run/run.ts';
 import type { BuildTable, SettleResult } from '../../lambda/work/loop-task.ts';
-import { isPermanent } from '../../lambda/work/permanence.ts';
 import { settle } from '../../lambda/work/turn/settle.ts';
 import { takeTurn } from '../../lambda/work/turn/turn.ts';
 import type { TurnEvent } from '../../lambda/work/turn/turn-request.ts';

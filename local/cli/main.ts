@@ -1,3 +1,4 @@
+#!/usr/bin/env node
 import { Command } from 'commander';
 import { addBaseline } from './baseline.ts';
 import { addCancel } from './cancel.ts';

@@ -1,8 +1,9 @@
+import { isOpen } from '../../lambda/migration/build.ts';
 import { adviceForBuild } from '../../lambda/migration/fault-advice.ts';
 import { MigrationError } from '../../lambda/migration/migration-error.ts';
 import { runMigrations } from '../../lambda/run/run-migrations.ts';
 import { type BuildStatus, readStatus, type Status } from '../../lambda/status/status.ts';
-import { describeLoss, isLost, isOpen } from './build-lines.ts';
+import { describeLoss, needsPerson } from './build-lines.ts';
 import { asMigrationError } from './failure.ts';
 import { type InProcessLoop, runLoop } from './in-process-loop.ts';
 
@@ -73,7 +74,7 @@ function isSettled({ state }: Status['migrations'][number]): boolean {
 }
 
 function lossOf({ builds }: Status): MigrationError | undefined {
-  const lost = builds.filter(isLost);
+  const lost = builds.filter(needsPerson);
   if (lost.length === 0) return undefined;
   return new MigrationError({
     code: 'index-builds-failed',

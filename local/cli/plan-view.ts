@@ -73,8 +73,9 @@ export function whileOf({ work, seconds, blocks }: TablePlan): string {
 }
 
 /** `new`, `412 rows`, `over 10,000 rows, 1.2 GB` */
-export function sizeOf({ isNew, rows, moreRows, bytes }: TablePlan): string {
+export function sizeOf({ isNew, rows, moreRows, uncounted, bytes }: TablePlan): string {
   if (isNew) return 'new';
+  if (uncounted !== undefined) return `counts as large: ${uncounted}`;
   if (rows === undefined) return 'size not looked at';
   const count = `${moreRows ? 'over ' : ''}${rows.toLocaleString('en')} row${rows === 1 ? '' : 's'}`;
   return bytes === undefined || bytes === 0 ? count : `${count}, ${byteSize(bytes)}`;
@@ -122,11 +123,17 @@ export function findingText(finding: PlanFinding): string {
 }
 
 /** What a person should hear beside the steps. */
-export function remarks({ builds, late, reformatted, unknown }: RunPlan): string[] {
+export function remarks({ builds, late, reformatted, unknown, adopted, edited }: RunPlan): string[] {
   return [
     ...builds.map(
       ({ index, table, state }) => `The build of ${index || 'all indexes'} on ${table} is ${state}.`,
     ),
+    ...(adopted.length === 0
+      ? []
+      : [
+          `${adopted.length} ${adopted.length === 1 ? 'migration' : 'migrations'} of another tool's history will be taken over as applied: ${adopted[0]}${adopted.length === 1 ? '' : ` to ${adopted.at(-1)}`}.`,
+        ]),
+    ...edited.map((file) => `${file} is another text now than was applied there.`),
     ...late.map((file) => `${file} is older than the newest applied migration.`),
     ...reformatted.map((file) => `${file} changed in comments or white space only.`),
     ...unknown.map((name) => `${name} is applied, and is not in this folder.`),

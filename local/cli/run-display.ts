@@ -1,13 +1,15 @@
+import { type LoggedEvent, logged } from '../../lambda/aws/logged-event.ts';
 import { showFinding } from '../../lambda/foresight/deploy-finding.ts';
 import { count, duration } from '../../lambda/migration/amounts.ts';
-import type { Plan } from '../../lambda/migration/plan.ts';
 import { describeBlocker } from '../../lambda/postgres/catalog/blockers.ts';
 import type { RunEvent } from '../../lambda/run/run.ts';
 import type { TurnEvent } from '../../lambda/work/turn/turn-request.ts';
 import { appliedLines } from './applied-lines.ts';
-import { BuildBars } from './build-bars.ts';
-import { describeOutcome, describeProgress, nameOfBuild } from './build-lines.ts';
+import { describeBriefly, describeOutcome, describeProgress, nameOfBuild } from './build-lines.ts';
+import { LiveBars } from './live-bars.ts';
 import type { Terminal } from './terminal.ts';
+
+type Shown<Kind extends LoggedEvent['kind']> = Extract<LoggedEvent, { kind: Kind }>;
 
 /** Where no bars are drawn, a line about a build's progress comes at most so often. */
 const LINE_EVERY_MILLISECONDS = 10_000;
@@ -15,69 +17,95 @@ const VERB_CHARACTERS = 12;
 
 type Colour = 'green' | 'red' | 'yellow' | 'dim';
 
-/** Shows a run and its loop to a person: a line for what happened, on a terminal a live bar for each build. */
+/**
+ * Shows a run and its loop to a person: a line for what happened, on a terminal a live bar for each build. It takes
+ * what happens in this process, and what the functions have logged.
+ */
 export class RunDisplay {
   readonly #terminal: Terminal;
-  readonly #bars: BuildBars;
+  readonly #bars: LiveBars;
+  readonly #everyMilliseconds: number;
   /** When a build had its last line of progress. */
   readonly #lineAt = new Map<string, number>();
+  /** Builds that are over: what was seen of one before, and comes late, is not shown any more. */
+  readonly #over = new Set<string>();
   #saidWaiting = false;
 
-  constructor(terminal: Terminal) {
+  constructor(terminal: Terminal, everyMilliseconds = LINE_EVERY_MILLISECONDS) {
     this.#terminal = terminal;
-    this.#bars = new BuildBars(terminal.stream);
+    this.#bars = new LiveBars(terminal.stream);
+    this.#everyMilliseconds = everyMilliseconds;
   }
 
   readonly report = (event: RunEvent | TurnEvent): void => {
+    if (event.kind !== 'linted') {
+      this.show(logged(event));
+      return;
+    }
+    // Those that are refused are the run's error.
+    for (const finding of event.findings)
+      if (finding.verdict === 'show') this.verb('yellow', finding.rule, showFinding(finding));
+  };
+
+  readonly show = (event: LoggedEvent): void => {
     switch (event.kind) {
       case 'planned':
-        this.#planned(event.plan);
+        this.#planned(event);
         break;
       case 'applied':
-        for (const { verb, what } of appliedLines(event.steps)) this.#line('green', verb, what);
+        for (const { verb, what } of appliedLines(event.steps)) this.verb('green', verb, what);
         break;
       case 'linted':
-        // Those that are refused are the run's error.
-        for (const finding of event.findings)
-          if (finding.verdict === 'show') this.#line('yellow', finding.rule, showFinding(finding));
+        for (const { rule, verdict, at, what } of event.findings)
+          if (verdict === 'show') this.verb('yellow', rule, `${at}: ${what}`);
         break;
+      case 'adopted': {
+        const { tool, table, files, edited, missing } = event;
+        this.verb('green', 'adopted', `${files.length} migrations that ${tool} applied, by ${table}`);
+        for (const file of edited)
+          this.verb('yellow', 'edited', `${file}: another text than ${tool} applied`);
+        for (const id of missing)
+          this.verb('yellow', 'missing', `${id}: applied by ${tool}, and not in this folder`);
+        break;
+      }
       case 'waiting-for-run':
         if (!this.#saidWaiting)
-          this.#line('yellow', 'waiting', 'another run is under way on this database; this one follows it');
+          this.verb('yellow', 'waiting', 'another run is under way on this database; this one follows it');
         this.#saidWaiting = true;
         break;
       case 'locked':
         this.#locked(event);
         break;
       case 'reconnecting':
-        this.#line('yellow', 'reconnecting', event.because);
+        this.verb('yellow', 'reconnecting', event.because);
         break;
       case 'notice': {
-        const { file, line, severity, message, detail, hint, sqlstate } = event;
+        const { file, line, severity, text, detail, hint, sqlstate } = event;
         const more = [detail && `Detail: ${detail}`, hint && `Hint: ${hint}`].filter(Boolean);
-        this.#line(
+        this.verb(
           sqlstate.startsWith('01') ? 'yellow' : 'dim',
           severity.toLowerCase(),
-          [`${file}:${line}: ${message}`, ...more]
+          [`${file}:${line}: ${text}`, ...more]
             .join('\n')
             .replaceAll('\n', `\n${' '.repeat(VERB_CHARACTERS)}`),
         );
         break;
       }
       case 'waiting-for-builds':
-        this.#line('yellow', 'waits', `${event.file}: ${event.because}`);
+        this.verb('yellow', 'waits', `${event.file}: ${event.because}`);
         break;
       case 'backfilling':
-        this.#line('dim', 'backfill', describeBackfill(event));
+        this.verb('dim', 'backfill', describeBackfill(event));
         break;
       case 'undoing':
-        this.#line('dim', 'undoing', `${event.file}, step ${event.step} of ${event.steps}`);
+        this.verb('dim', 'undoing', `${event.file}, step ${event.step} of ${event.steps}`);
         break;
       case 'started':
-        this.#line(
+        this.#over.delete(nameOfBuild(event));
+        this.verb(
           'green',
           'building',
-          `${nameOfBuild(event.build)} (attempt ${event.attempt}, ${event.session} session)`,
+          `${nameOfBuild(event)} (attempt ${event.attempt}, ${event.session} session)`,
         );
         break;
       case 'progress':
@@ -93,77 +121,106 @@ export class RunDisplay {
     }
   };
 
+  /** Something under way that is no build: a bar, or a line now and then. `fraction`: 0 to 1. */
+  underWay(what: string, fraction: number, text: string): void {
+    this.#underWay(what, { fraction, bar: text, line: () => `${Math.floor(fraction * 100)} %, ${text}` });
+  }
+
+  over(what: string): void {
+    this.#bars.remove(what);
+    this.#lineAt.delete(what);
+  }
+
+  /** A line of the caller's, in its place among the others. */
+  line(text = ''): void {
+    if (!this.#bars.line(text)) this.#terminal.line(text);
+  }
+
   /** Leaves the terminal as it was found. */
   stop(): void {
     this.#bars.stop();
   }
 
-  #planned({ pending, late, reformatted, unknown }: Plan): void {
+  #planned({ steps, files, late, reformatted, unknown }: Shown<'planned'>): void {
     this.#saidWaiting = false;
-    for (const { name } of unknown)
-      this.#line('yellow', 'unknown', `${name} is applied, and is not in this folder`);
-    for (const { file } of reformatted)
-      this.#line('dim', 'reformatted', `${file} changed in comments or white space only`);
-    for (const { file } of late)
-      this.#line('yellow', 'late', `${file} is older than the newest applied migration`);
-    if (pending.length === 0) return;
-    const files = new Set(pending.map(({ migration }) => migration)).size;
-    this.#line('dim', 'pending', `${count(files, 'migration')}, ${count(pending.length, 'step')}`);
+    for (const name of unknown)
+      this.verb('yellow', 'unknown', `${name} is applied, and is not in this folder`);
+    for (const file of reformatted)
+      this.verb('dim', 'reformatted', `${file} changed in comments or white space only`);
+    for (const file of late)
+      this.verb('yellow', 'late', `${file} is older than the newest applied migration`);
+    if (steps > 0)
+      this.verb('dim', 'pending', `${count(files.length, 'migration')}, ${count(steps, 'step')}`);
   }
 
-  #locked({ file, attempt, next, inMilliseconds, blockers }: Extract<RunEvent, { kind: 'locked' }>): void {
+  #locked({ file, attempt, next, inMilliseconds, blockers }: Shown<'locked'>): void {
     const by = blockers.map(describeBlocker).join('; ');
     const text =
       next === 'try'
         ? `attempt ${attempt} found its locks taken, again in ${duration(inMilliseconds / 1000)}${by && `, held by ${by}`}`
         : `waits, and keeps nobody else waiting, until these are gone: ${by}`;
-    this.#line('yellow', 'locked', `${file}: ${text}`);
+    this.verb('yellow', 'locked', `${file}: ${text}`);
   }
 
-  #progress({ build, progress }: Extract<TurnEvent, { kind: 'progress' }>): void {
+  #progress(event: Shown<'progress'>): void {
+    const name = nameOfBuild(event);
+    if (this.#over.has(name)) return;
+    const { fraction = 0, secondsElapsed } = event;
+    const bar = `${event.index || name}: ${describeBriefly(event)}`;
+    const since = Date.now() - secondsElapsed * 1000;
+    this.#underWay(name, { fraction, since, bar, line: () => `${name}: ${describeProgress(event)}` });
+  }
+
+  #underWay(
+    key: string,
+    shown: {
+      readonly fraction: number;
+      readonly since?: number;
+      readonly bar: string;
+      readonly line: () => string;
+    },
+  ): void {
     if (this.#terminal.live) {
-      this.#bars.show(build, progress);
+      this.#bars.show(key, shown.fraction, shown.bar);
       return;
     }
-    const last = this.#lineAt.get(build.id) ?? Date.now() - progress.secondsElapsed * 1000;
-    this.#lineAt.set(build.id, last);
-    if (Date.now() - last < LINE_EVERY_MILLISECONDS) return;
-    this.#lineAt.set(build.id, Date.now());
-    this.#line('dim', '', `${nameOfBuild(build)}: ${describeProgress(progress)}`);
+    const last = this.#lineAt.get(key) ?? shown.since ?? Date.now();
+    this.#lineAt.set(key, last);
+    if (Date.now() - last < this.#everyMilliseconds) return;
+    this.#lineAt.set(key, Date.now());
+    this.verb('dim', '', shown.line());
   }
 
-  #ended({ build, outcome, fault }: Extract<TurnEvent, { kind: 'ended' }>): void {
-    this.#bars.remove(build);
-    const { secondsSinceFirstStart: seconds } = build;
+  #ended(event: Shown<'ended'>): void {
+    const { operation, outcome, fault, seconds } = event;
+    const name = nameOfBuild(event);
+    this.#over.add(name);
+    this.over(name);
     const after = seconds === undefined ? '' : ` after ${duration(seconds)}`;
     switch (outcome) {
       case 'done':
-        this.#line(
-          'green',
-          describeOutcome({ ...build, state: 'done', adopted: false }),
-          `${nameOfBuild(build)}${after}`,
-        );
+        this.verb('green', describeOutcome({ operation, state: 'done', adopted: false }), `${name}${after}`);
         break;
       case 'adopted':
-        this.#line('green', 'adopted', `${nameOfBuild(build)}, which was there already`);
+        this.verb('green', 'adopted', `${name}, which was there already`);
         break;
       case 'failed': {
         const why = fault === undefined ? '' : `: ${fault.message} (SQLSTATE ${fault.sqlstate})`;
-        this.#line('red', 'failed', `${nameOfBuild(build)}${after}${why}`);
+        this.verb('red', 'failed', `${name}${after}${why}`);
         break;
       }
       default:
-        this.#line('yellow', outcome, nameOfBuild(build));
+        this.verb('yellow', outcome, name);
     }
   }
 
-  #line(colour: Colour, verb: string, text: string): void {
-    const line = `${this.#terminal.colors[colour](verb.padEnd(VERB_CHARACTERS))}${text}`;
-    if (!this.#bars.line(line)) this.#terminal.line(line);
+  /** A line of the caller's that begins with what happened, as all others do. */
+  verb(colour: Colour, verb: string, text: string): void {
+    this.line(`${this.#terminal.colors[colour](verb.padEnd(VERB_CHARACTERS))}${text}`);
   }
 }
 
-function describeBackfill(event: Extract<RunEvent, { kind: 'backfilling' }>): string {
+function describeBackfill(event: Shown<'backfilling'>): string {
   const { table, written, walked, estimated, secondsLeft, pause } = event;
   const share = estimated > 0 ? `, ${Math.min(99, Math.floor((100 * walked) / estimated))} %` : '';
   const left = secondsLeft === undefined ? '' : `, about ${Math.round(secondsLeft)} s left`;

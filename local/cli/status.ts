@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
+import { isOpen } from '../../lambda/migration/build.ts';
 import { readStatus, type Status } from '../../lambda/status/status.ts';
-import { buildDocument, isLost, isOpen } from './build-lines.ts';
+import { buildDocument, needsPerson } from './build-lines.ts';
 import {
   ask,
   DATABASE_HELP,
@@ -70,7 +71,7 @@ function statusDocument({ migrations, builds, runs, lastRun }: Status): object {
 
 function verdict({ migrations, builds }: Status): ExitCode {
   const has = (...states: string[]) => migrations.some(({ state }) => states.includes(state));
-  if (has('failed', 'changed') || builds.some(isLost)) return exitCode.failed;
+  if (has('failed', 'changed') || builds.some(needsPerson)) return exitCode.failed;
   if (has('pending', 'partial', 'building') || builds.some(isOpen)) return exitCode.unfinished;
   return exitCode.done;
 }

@@ -1,5 +1,6 @@
 import { count, duration } from '../../lambda/migration/amounts.ts';
-import { buildDocument, isOpen } from './build-lines.ts';
+import { isOpen } from '../../lambda/migration/build.ts';
+import { buildDocument } from './build-lines.ts';
 import type { UpEnd } from './migrate-up.ts';
 import type { UpRecord } from './up-record.ts';
 

@@ -14,6 +14,8 @@ import { Sandbox } from './sandbox.ts';
 export interface LocalStackOptions {
   readonly aws: AwsEndpoint;
   readonly answers: AnswerBox;
+  /** Gets each line that a function logs. */
+  readonly log: (line: string) => void;
   /** For every function, instead of what the template says. */
   readonly environment?: Readonly<Record<string, string>>;
   /** Time of our functions, instead of what the template says. */
@@ -28,8 +30,6 @@ const BETWEEN_QUESTIONS = 40;
 /** A synthesized stack's functions and state machines, as they come out of `cdk synth`, running on this machine. */
 export class LocalStack {
   readonly template: CloudFormationTemplate;
-  /** Everything that the functions have logged, in order. */
-  readonly log: string[] = [];
   readonly #options: LocalStackOptions;
   readonly #sandboxes = new Map<string, Sandbox>();
   /** By all that makes a function what it is. */
@@ -64,7 +64,7 @@ export class LocalStack {
   #function(assembly: string, { logicalId, properties }: LocalResource): void {
     const { Code, Handler, Environment, Timeout: whole } = v.parse(functionProperties, properties);
     const Timeout = isFrameworks(Handler) ? whole : (this.#options.timeoutSeconds ?? whole);
-    const { aws, answers, environment = {}, before } = this.#options;
+    const { aws, answers, log, environment = {}, before } = this.#options;
     const asset = `asset.${Code.S3Key.replace(/\.zip$/, '')}`;
     const variables = { ...aws.environment, TZ: ':UTC', ...Environment.Variables, ...environment };
     const likeness = JSON.stringify([logicalId, asset, Handler, variables, Timeout]);
@@ -77,7 +77,7 @@ export class LocalStack {
         environment: variables,
         timeoutSeconds: Timeout,
         answers,
-        log: (line) => void this.log.push(line),
+        log,
       });
     this.#sandboxes.set(logicalId, sandbox);
     this.#alike.set(likeness, sandbox);

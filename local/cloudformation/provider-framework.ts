@@ -55,8 +55,11 @@ export class LocalCloudFormation {
   status: StackStatus = 'NONE';
   /** What runs now. */
   stack: LocalStack | undefined;
+  /** Everything that any function has logged, in order. */
+  readonly log: string[] = [];
   readonly #aws: AwsEndpoint;
   readonly #answers: AnswerBox;
+  readonly #listener: (line: string) => void;
   readonly #stacks: LocalStack[] = [];
   readonly #stackId = localArn('cloudformation', `stack/local/${randomUUID()}`);
   readonly #invocations: Promise<unknown>[] = [];
@@ -65,18 +68,15 @@ export class LocalCloudFormation {
   #physicalId: string | undefined;
   #stopped = false;
 
-  static async open(aws: AwsEndpoint): Promise<LocalCloudFormation> {
-    return new LocalCloudFormation(aws, await AnswerBox.open());
+  /** @param listener gets each line that any function logs */
+  static async open(aws: AwsEndpoint, listener?: (line: string) => void): Promise<LocalCloudFormation> {
+    return new LocalCloudFormation(aws, await AnswerBox.open(), listener);
   }
 
-  private constructor(aws: AwsEndpoint, answers: AnswerBox) {
+  private constructor(aws: AwsEndpoint, answers: AnswerBox, listener: (line: string) => void = () => {}) {
     this.#aws = aws;
+    this.#listener = listener;
     this.#answers = answers;
-  }
-
-  /** Everything that any function has logged. */
-  get log(): string[] {
-    return this.#stacks.flatMap(({ log }) => log);
   }
 
   /** `cdk deploy` of an assembly: creates the stack or updates it. */
@@ -179,6 +179,10 @@ export class LocalCloudFormation {
     const stack = new LocalStack(assembly, {
       aws: this.#aws,
       answers: this.#answers,
+      log: (line) => {
+        this.log.push(line);
+        this.#listener(line);
+      },
       environment,
       timeoutSeconds,
       before: this.stack,

@@ -1,4 +1,3 @@
-import type { Terminal } from '../cli/terminal.ts';
 import type { LocalCloudFormation } from '../cloudformation/provider-framework.ts';
 import { type ChaosBlow, playChaos } from '../faults/chaos.ts';
 import type { EmbeddedPostgres } from '../postgres/embedded-postgres.ts';
@@ -13,18 +12,17 @@ interface Victim {
   readonly server: EmbeddedPostgres;
   readonly adminUrl: string;
   readonly cloudFormation: LocalCloudFormation;
-  readonly terminal: Terminal;
   readonly stage: Stage;
 }
 
 /** Strikes the deploy in the middle of its builds: handler killed, builder terminated, server crashed. */
-export function breakThings({ server, adminUrl, cloudFormation, terminal, stage }: Victim): Chaos {
+export function breakThings({ server, adminUrl, cloudFormation, stage }: Victim): Chaos {
   const controller = new AbortController();
   const struck = playChaos({
     server,
     adminUrl,
     killHandler: async () => cloudFormation.stack?.sandbox('MigrationsIndexBuild').kill(),
-    report: ({ blow, index }) => stage.line(terminal.colors.red(`CHAOS     ${blow} (building ${index})`)),
+    report: ({ blow, index }) => stage.verb('red', 'CHAOS', `${blow} (building ${index})`),
     signal: controller.signal,
   });
   struck.catch(() => undefined);

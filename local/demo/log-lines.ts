@@ -1,102 +1,111 @@
 import * as v from 'valibot';
-import type { Terminal } from '../cli/terminal.ts';
+import type { LoggedEvent } from '../../lambda/aws/logged-event.ts';
 
-/** A line of the functions' log, as Powertools writes it. */
-const line = v.looseObject({
+const fault = v.object({
+  sqlstate: v.string(),
   message: v.string(),
-  index: v.optional(v.string()),
-  table: v.optional(v.string()),
+  detail: v.optional(v.string()),
+  hint: v.optional(v.string()),
 });
+const blocker = v.object({
+  pid: v.number(),
+  user: v.string(),
+  application: v.string(),
+  state: v.string(),
+  seconds: v.number(),
+  lock: v.string(),
+  relation: v.string(),
+});
+const build = {
+  operation: v.picklist(['create', 'drop', 'reindex']),
+  table: v.string(),
+  index: v.string(),
+};
+const texts = v.array(v.string());
 
-export type LogLine = v.InferOutput<typeof line>;
+/** A line of the functions' log, as Powertools writes it: the event's kind is its message. */
+const line = v.variant('message', [
+  v.object({
+    message: v.literal('planned'),
+    steps: v.number(),
+    files: texts,
+    builds: v.number(),
+    late: texts,
+    reformatted: texts,
+    unknown: texts,
+  }),
+  v.object({
+    message: v.literal('applied'),
+    steps: v.array(
+      v.object({
+        migration: v.string(),
+        step: v.number(),
+        of: v.number(),
+        how: v.picklist(['transaction', 'autocommit', 'inline', 'handed off']),
+        operation: v.exactOptional(v.string()),
+      }),
+    ),
+    milliseconds: v.number(),
+  }),
+  v.object({
+    message: v.literal('linted'),
+    findings: v.array(v.object({ rule: v.string(), verdict: v.string(), at: v.string(), what: v.string() })),
+  }),
+  v.object({
+    message: v.literal('started'),
+    ...build,
+    attempt: v.number(),
+    session: v.picklist(['loopback', 'orphan', 'attached']),
+  }),
+  v.object({
+    message: v.literal('progress'),
+    ...build,
+    phase: v.string(),
+    fraction: v.optional(v.number()),
+    secondsElapsed: v.number(),
+    secondsLeft: v.optional(v.number()),
+    blocker: v.optional(blocker),
+  }),
+  v.object({
+    message: v.literal('ended'),
+    ...build,
+    outcome: v.picklist(['done', 'adopted', 'failed']),
+    seconds: v.optional(v.number()),
+    fault: v.optional(fault),
+  }),
+  v.object({ message: v.literal('waiting-for-run') }),
+  v.object({
+    message: v.literal('locked'),
+    file: v.string(),
+    attempt: v.number(),
+    next: v.picklist(['try', 'hold-back']),
+    inMilliseconds: v.number(),
+    blockers: v.array(blocker),
+  }),
+  v.object({ message: v.literal('reconnecting'), because: v.string() }),
+  v.object({
+    message: v.literal('notice'),
+    file: v.string(),
+    line: v.number(),
+    severity: v.string(),
+    sqlstate: v.string(),
+    text: v.string(),
+    detail: v.exactOptional(v.string()),
+    hint: v.exactOptional(v.string()),
+  }),
+  v.object({ message: v.literal('waiting-for-builds'), file: v.string(), because: v.string() }),
+  v.object({ message: v.literal('undoing'), file: v.string(), step: v.number(), steps: v.number() }),
+]);
 
-/** Undefined for what is no line of ours, such as a metric. */
-export function parseLogLine(text: string): LogLine | undefined {
-  const start = text.indexOf('{');
-  if (start < 0) return undefined;
+/** Undefined for what is no event that is shown: another line, or a metric. */
+export function parseLogLine(text: string): LoggedEvent | undefined {
+  if (!text.startsWith('{')) return undefined;
   try {
-    const parsed = v.safeParse(line, JSON.parse(text.slice(start)));
-    return parsed.success ? parsed.output : undefined;
+    const parsed = v.safeParse(line, JSON.parse(text));
+    if (!parsed.success) return undefined;
+    const { message: kind, ...fields } = parsed.output;
+    return { kind, ...fields } as LoggedEvent;
   } catch {
     return undefined;
   }
-}
-
-const VERB_CHARACTERS = 10;
-
-/** For a person; none where the line says nothing that a person wants to see. */
-export function describeLogLine(logged: LogLine, colors: Terminal['colors']): string[] {
-  const { green, red, cyan, yellow, dim } = colors;
-  const build = `${logged.index || 'REINDEX'} on ${logged.table}`;
-  const verb = (text: string) => text.padEnd(VERB_CHARACTERS);
-  switch (logged.message) {
-    case 'applied':
-      return v
-        .parse(v.fallback(v.array(v.string()), []), logged.steps)
-        .reduce(gather, [])
-        .map(({ name, how }) => `${green(verb('applied'))}${name.padEnd(26)}${dim(describeSteps(how))}`);
-    case 'started':
-      return [
-        `${cyan(verb('building'))}${build} (attempt ${String(logged.attempt)}, ${String(logged.session)} session)`,
-      ];
-    case 'ended': {
-      const failed = logged.outcome === 'failed';
-      return [`${failed ? red(verb('FAILED')) : green(verb('valid'))}${build}`];
-    }
-    case 'turn':
-      return [`${dim(verb(`turn ${String(logged.turn)}`))}${build}: ${String(logged.decision)}`];
-    case 'waiting-for-builds':
-      return [`${yellow(verb('waiting'))}${String(logged.file)}: ${String(logged.because)}`];
-    case 'locked':
-      return [`${yellow(verb('locked'))}${String(logged.file)}, ${describeLocked(logged)}`];
-    default:
-      return [];
-  }
-}
-
-const lockedLine = v.object({
-  next: v.picklist(['try', 'hold-back']),
-  blockers: v.array(v.object({ pid: v.number(), application: v.string(), state: v.string() })),
-});
-
-function describeLocked(logged: LogLine): string {
-  const { success, output } = v.safeParse(lockedLine, logged);
-  if (!success) return 'trying again';
-  const by = output.blockers
-    .map(({ pid, application, state }) => `pid ${pid} (${application || 'no name'}, ${state})`)
-    .join(', ');
-  return output.next === 'try'
-    ? `trying again${by && `; held by ${by}`}`
-    : `waiting, with nobody behind us, for ${by}`;
-}
-
-interface AppliedFile {
-  readonly name: string;
-  readonly how: readonly string[];
-}
-
-/** `0007_activity#2 handed off` joins the other steps of its file. */
-function gather(files: readonly AppliedFile[], step: string): AppliedFile[] {
-  const [, name = step, how = ''] = /^(.*)#\d+ (.*)$/.exec(step) ?? [];
-  const last = files.at(-1);
-  if (last?.name !== name) return [...files, { name, how: [how] }];
-  return [...files.slice(0, -1), { name, how: [...last.how, how] }];
-}
-
-const STEP_WORDS: Readonly<Record<string, readonly [one: string, many: string]>> = {
-  transaction: ['transaction', 'transactions'],
-  autocommit: ['statement of its own', 'statements of their own'],
-  inline: ['index at once', 'indexes at once'],
-  'handed off': ['index build handed off', 'index builds handed off'],
-};
-
-/** `1 transaction, 2 index builds handed off` */
-function describeSteps(how: readonly string[]): string {
-  return [...new Set(how)]
-    .map((kind) => {
-      const count = how.filter((other) => other === kind).length;
-      const [one, many] = STEP_WORDS[kind] ?? [kind, kind];
-      return `${count} ${count === 1 ? one : many}`;
-    })
-    .join(', ');
 }

@@ -4,8 +4,6 @@ import { exitCode } from '../cli/exit-code.ts';
 import { showFailure } from '../cli/failure.ts';
 import { Interrupted, interruptible } from '../cli/interruption.ts';
 import { Terminal } from '../cli/terminal.ts';
-import { playDeploy } from './play-deploy.ts';
-import { withScratch } from './scratch.ts';
 
 interface Flags {
   readonly rows: number;
@@ -52,11 +50,15 @@ await program.parseAsync();
 
 async function play(flags: Flags, terminal: Terminal): Promise<number> {
   try {
-    const ok = await interruptible((signal) =>
-      withScratch((directory) =>
+    // Some seconds pass before the first thing happens, most of them until everything is loaded.
+    terminal.line('A deploy with index builds, played on this machine.');
+    const ok = await interruptible(async (signal) => {
+      const { playDeploy } = await import('./play-deploy.ts');
+      const { withScratch } = await import('./scratch.ts');
+      return withScratch((directory) =>
         playDeploy({ ...flags, terminal, directory, migrations: MIGRATIONS, signal }),
-      ),
-    );
+      );
+    });
     return ok ? exitCode.done : exitCode.failed;
   } catch (error) {
     if (error instanceof Interrupted) {

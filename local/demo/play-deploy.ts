@@ -15,22 +15,24 @@ import { withClient } from './with-client.ts';
  * is started ends on every path.
  */
 export function playDeploy(play: Play): Promise<boolean> {
-  const { terminal } = play;
+  const stage = new Stage(play.terminal);
+  stage.line("Starting PostgreSQL, behind a proxy that cancels as Neon's does.");
   return withEmbeddedPostgres(
     { authentication: 'password', settings: NEON_COMPUTE_SETTINGS },
     async (server) => {
       const database = await createDatabase(server);
       return withNeonProxy({ target: database.url }, (proxy) =>
         withAwsEndpoint(async (aws) => {
-          terminal.line(`PostgreSQL ${server.major} behind a proxy that cancels as Neon's does.`);
+          stage.line(
+            `PostgreSQL ${server.major} runs. Synthesizing the stack of two releases, as cdk synth does.`,
+          );
           aws.secrets.put(SECRET_NAME, database.url);
           // The functions reach the database as on Lambda with Neon: its own driver, over WebSocket, by way of the proxy.
           const behindProxy: AwsEndpoint = {
             ...aws,
             environment: { ...aws.environment, [environment.neonProxy]: proxy.wsProxy },
           };
-          const cloudFormation = await LocalCloudFormation.open(behindProxy);
-          const stage = new Stage(terminal, () => cloudFormation.log);
+          const cloudFormation = await LocalCloudFormation.open(behindProxy, stage.log);
           try {
             return await interruptibly(play.signal, () =>
               tellStory(play, { server, database, aws, cloudFormation, stage }),

@@ -1,7 +1,7 @@
-import Table from 'cli-table3';
 import { duration } from '../../lambda/migration/amounts.ts';
 import type { Status } from '../../lambda/status/status.ts';
 import { outcomeOf } from '../cli/build-lines.ts';
+import { buildsTable } from '../cli/builds-table.ts';
 import type { Terminal } from '../cli/terminal.ts';
 import type { ChaosBlow } from '../faults/chaos.ts';
 import type { QueryResult } from './queries.ts';
@@ -22,7 +22,7 @@ export function showResult(terminal: Terminal, result: Result): boolean {
   const { green, red, bold } = terminal.colors;
   const problems = problemsOf(result);
   terminal.line(bold('\nIndex builds'));
-  terminal.line(buildTable(terminal, result));
+  terminal.line(buildsTable(result.status.builds, terminal.colors, result.rows));
   for (const { blow, index, phase } of result.chaos ?? [])
     terminal.line(`survived: ${blow} while ${index} was in "${phase}"`);
   const { writes, failed, slowestMs } = result.writer;
@@ -63,22 +63,6 @@ function problemsOf({ status, invalidIndexes, writer, chaos }: Result): string[]
       : []),
     ...(status.lastRun?.error === undefined ? [] : [`The last run failed: ${status.lastRun.error}`]),
   ];
-}
-
-function buildTable({ colors }: Terminal, { status, rows }: Result): string {
-  const table = new Table({
-    head: ['index', 'table', 'rows', 'seconds', 'turns', 'attempts', 'session', 'outcome'],
-    colAligns: ['left', 'left', 'right', 'right', 'right', 'right', 'left', 'left'],
-    style: { head: [], border: [], compact: true },
-  });
-  for (const build of status.builds) {
-    const { index, table: name, seconds, turns, attempts, session = '' } = build;
-    const count = rows.get(name)?.toLocaleString('en') ?? '';
-    const outcome = outcomeOf(build);
-    const colour = build.state === 'done' ? colors.green : colors.red;
-    table.push([index, name, count, seconds?.toFixed(1) ?? '', turns, attempts, session, colour(outcome)]);
-  }
-  return table.toString();
 }
 
 function documentOf({ status, writer, queries, chaos }: Result, ok: boolean): object {

@@ -60,11 +60,14 @@ export async function tellStory(play: Play, scene: Scene): Promise<boolean> {
   const compiled = await compileMigrations(migrations);
 
   title('An earlier release: CloudFormation Create, tables only');
-  stage.line(`deploy    ${succeeded(await cloudFormation.deploy(before))}`);
+  stage.verb('green', 'deploy', succeeded(await cloudFormation.deploy(before)));
 
   title('Time passes');
   const begun = performance.now();
-  const filled = await fill(database.adminUrl, play.rows);
+  const filled = await fill(database.adminUrl, play.rows, (fraction, rows) =>
+    stage.underWay('filling', fraction, `filling the tables: ${rows.toLocaleString('en')} rows`),
+  );
+  stage.over('filling');
   const numbers = Object.entries(filled).map(([name, rows]) => `${rows.toLocaleString('en')} ${name}`);
   stage.line(`${numbers.join(', ')} in ${secondsSince(begun)}`);
 
@@ -85,17 +88,17 @@ interface Update {
 }
 
 async function deployAndWatch(
-  { terminal, chaos }: Play,
+  { chaos }: Play,
   { server, database, aws, cloudFormation, stage }: Scene,
   { writer, after, compiled }: Update,
 ): Promise<Result> {
   const target = parseConnectionUrl(database.url, 'The example');
   const { adminUrl } = database;
   const watching = stage.watchBuilds(target, compiled);
-  const breaking = chaos ? breakThings({ server, adminUrl, cloudFormation, terminal, stage }) : undefined;
+  const breaking = chaos ? breakThings({ server, adminUrl, cloudFormation, stage }) : undefined;
   const begun = performance.now();
   const status = succeeded(await cloudFormation.deploy(after));
-  stage.line(`deploy    ${status} after ${secondsSince(begun)}; index builds go on`);
+  stage.verb('green', 'deploy', `${status} after ${secondsSince(begun)}; index builds go on`);
   await aws.stepFunctions.settled();
   const seconds = (performance.now() - begun) / 1000;
   const blows = await breaking?.end();

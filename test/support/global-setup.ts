@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestProject } from 'vitest/node';
 import { type EmbeddedPostgres, startEmbeddedPostgres } from '../../local/postgres/embedded-postgres.ts';
-import { bundleCommandLine } from './command-line-bundle.ts';
+import { buildCommandLine } from './command-line-bundle.ts';
 import { expectEventually } from './expect-eventually.ts';
 import { queryOnce, TEMPLATE } from './query-once.ts';
 
@@ -70,7 +70,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
   await makeCheap(postgres);
   const scratch = mkdtempSync(join(tmpdir(), 'migrations-tests-'));
   chmodSync(scratch, 0o755);
-  const commandLine = await bundleCommandLine();
+  const commandLine = await buildCommandLine();
   project.provide('scratch', scratch);
   project.provide('commandLine', commandLine.file);
   const { host, port, user, password, logFile, major } = postgres;

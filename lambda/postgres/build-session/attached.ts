@@ -1,4 +1,5 @@
 import type { PostgresFault } from '../../migration/migration-error.ts';
+import { sqlstate } from '../../migration/sqlstate.ts';
 import type { IndexBuild } from '../../work/index-build.ts';
 import { builderNames } from '../catalog/builder-names.ts';
 import { connect } from '../session/connect.ts';
@@ -6,6 +7,7 @@ import type { ConnectionTarget } from '../session/connection-target.ts';
 import { SessionLost, StatementFault } from '../session/fault.ts';
 import { quoteLiteral } from '../session/quote.ts';
 import type { Session } from '../session/session.ts';
+import { watched } from '../session/watchdog.ts';
 import { LIFT_LIMITS, settingOfFile } from './build-settings.ts';
 
 /** A build whose statement runs in a session of this process: it ends when the session does. */
@@ -35,7 +37,11 @@ export async function startAttached(start: AttachedStart): Promise<AttachedBuild
     const [row] = await session.query('select pg_catalog.pg_backend_pid() as pid');
     const pid = Number(row?.pid);
     await connected(pid);
-    return { pid, ended: run(session, build, settings), letGo: () => session.abandon() };
+    return {
+      pid,
+      ended: watched(session, { target, backend: pid }, () => run(session, build, settings)),
+      letGo: () => session.abandon(),
+    };
   } catch (error) {
     session.abandon();
     throw error;
@@ -50,7 +56,7 @@ async function run(
   try {
     const ours = Object.entries(settings).map(([name, value]) => `set ${name} = ${quoteLiteral(value)}`);
     const before = [...ours, ...build.settings];
-    const prepared = await session.script(
+    const prepared = await session.execute(
       [...before, ...LIFT_LIMITS, "set client_encoding = 'UTF8'"].join('\n;\n'),
     );
     if (prepared.fault !== undefined) {
@@ -62,7 +68,7 @@ async function run(
   } catch (error) {
     if (error instanceof StatementFault) return error.fault;
     const message = error instanceof SessionLost ? error.message : String(error);
-    return { sqlstate: '08006', message };
+    return { sqlstate: sqlstate.connectionFailure, message };
   } finally {
     await session.close();
   }

@@ -1,4 +1,4 @@
-import { sqlstate } from '../session/fault.ts';
+import { sqlstate } from '../../migration/sqlstate.ts';
 import { quoteIdentifier, quoteLiteral } from '../session/quote.ts';
 import type { Session } from '../session/session.ts';
 import { SETTING_OF_FILE } from './build-settings.ts';
@@ -120,7 +120,8 @@ end`)}`,
     );
     if (fault === undefined) return;
     // Two turns that create it at the same moment: one of them is told so, and finds it done.
-    const collided = fault.fault.sqlstate === sqlstate.uniqueViolation || fault.fault.sqlstate === 'XX000';
+    const collided =
+      fault.fault.sqlstate === sqlstate.uniqueViolation || fault.fault.sqlstate === sqlstate.internalError;
     if (!collided || attempt >= 5) throw fault;
   }
 }

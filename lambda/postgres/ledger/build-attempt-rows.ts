@@ -2,6 +2,7 @@ import type { PostgresFault } from '../../migration/migration-error.ts';
 import type { IndexBuild, SessionKind } from '../../work/index-build.ts';
 import { quoteIdentifier } from '../session/quote.ts';
 import type { Session } from '../session/session.ts';
+import { stateIs } from './columns.ts';
 
 /**
  * Records that an attempt begins, before anything is sent: should we die right after, the next turn knows that a
@@ -16,8 +17,9 @@ export async function beginAttempt(
     `update ${quoteIdentifier(ledgerSchema)}.index_build
         set state = 'building', attempts = attempts + 1, session = $3, started_at = pg_catalog.clock_timestamp(),
             first_started_at = coalesce(first_started_at, pg_catalog.clock_timestamp()),
+            blocker = null, blocker_since = null, waits_since = null,
             attempt_outcome = null, supervisor_pid = null, builder_pid = null
-      where id = $1 and attempts = $2 and state in ('pending', 'building')
+      where id = $1 and attempts = $2 and ${stateIs('open')}
   returning id`,
     [build.id, build.attempts, kind],
   );
@@ -61,11 +63,11 @@ export async function endBuild(session: Session, ledgerSchema: string, build: In
     `with ended as (
        update ${s}.index_build
           set state = $2, fault = $3::jsonb, adopted = $4, finished_at = pg_catalog.clock_timestamp()
-        where id = $1 and state in ('pending', 'building')
+        where id = $1 and ${stateIs('open')}
     returning version, step
      ), others as (
-       select count(*) filter (where b.state in ('pending', 'building')) as unfinished,
-              count(*) filter (where b.state in ('failed', 'cancelled')) as failed
+       select count(*) filter (where ${stateIs('open', 'b')}) as unfinished,
+              count(*) filter (where ${stateIs('lost', 'b')}) as failed
          from ended join ${s}.index_build b on b.version = ended.version and b.step = ended.step and b.id <> $1
      )
      update ${s}.step

@@ -1,5 +1,6 @@
 import { quoteIdentifier } from '../session/quote.ts';
 import type { Session } from '../session/session.ts';
+import { stateIs } from './columns.ts';
 
 /**
  * Marks a build, and with a partitioned table's the builds of its partitions, as cancelled: no turn takes it up
@@ -10,7 +11,7 @@ export async function markCancelled(session: Session, ledgerSchema: string, id: 
   const rows = await session.query(
     `with marked as (
        update ${s}.index_build set state = 'cancelled', finished_at = pg_catalog.clock_timestamp()
-        where (id = $1 or parent_build = $1) and state in ('pending', 'building')
+        where (id = $1 or parent_build = $1) and ${stateIs('open')}
     returning id, version, step
      ), steps as (
        update ${s}.step set state = 'failed', finished_at = pg_catalog.clock_timestamp()

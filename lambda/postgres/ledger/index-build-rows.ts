@@ -3,54 +3,7 @@ import type { PostgresFault } from '../../migration/migration-error.ts';
 import type { IndexBuild } from '../../work/index-build.ts';
 import { quoteIdentifier, quoteLiteral } from '../session/quote.ts';
 import type { Session } from '../session/session.ts';
-import { versionColumn } from './ledger.ts';
-
-export const faultColumn = v.object({
-  sqlstate: v.string(),
-  message: v.string(),
-  detail: v.nullish(v.string()),
-  hint: v.nullish(v.string()),
-  context: v.nullish(v.string()),
-  query: v.nullish(v.string()),
-  schema: v.nullish(v.string()),
-  table: v.nullish(v.string()),
-  column: v.nullish(v.string()),
-  dataType: v.nullish(v.string()),
-  constraint: v.nullish(v.string()),
-});
-
-const buildRow = v.object({
-  id: v.string(),
-  ledger: v.string(),
-  version: versionColumn,
-  step: v.number(),
-  runId: v.string(),
-  file: v.string(),
-  line: v.number(),
-  operation: v.picklist(['create', 'drop', 'reindex']),
-  schema: v.string(),
-  table: v.string(),
-  index: v.string(),
-  unique: v.boolean(),
-  statement: v.string(),
-  definition: v.string(),
-  settings: v.array(v.string()),
-  replaces: v.array(v.number()),
-  partitioned: v.boolean(),
-  state: v.picklist(['pending', 'building', 'done', 'failed', 'cancelled']),
-  attempts: v.number(),
-  turns: v.number(),
-  session: v.nullable(v.picklist(['loopback', 'orphan', 'attached'])),
-  builderAppeared: v.boolean(),
-  seconds_since_start: v.nullable(v.number()),
-  seconds_since_first_start: v.nullable(v.number()),
-  attempt_outcome: v.nullable(
-    v.variant('kind', [
-      v.object({ kind: v.literal('succeeded') }),
-      v.object({ kind: v.literal('failed'), fault: faultColumn }),
-    ]),
-  ),
-});
+import { buildRow, faultColumn, stateIs, toFault } from './columns.ts';
 
 /** A build with what became of it, for people. */
 export interface BuildRow extends IndexBuild {
@@ -91,6 +44,15 @@ const endColumns = v.object({
   seconds: v.nullable(v.number()),
 });
 
+/** A column of an upgrade, which a ledger that only was read may not have. */
+const since = (column: string) =>
+  `extract(epoch from pg_catalog.clock_timestamp()
+                      - (pg_catalog.to_jsonb(index_build) ->> '${column}')::timestamptz)::float8`;
+
+const WAITING = `case when pg_catalog.to_jsonb(index_build) ->> 'blocker' is not null then pg_catalog.json_build_object(
+         'blocker', pg_catalog.to_jsonb(index_build) ->> 'blocker',
+         'blockerSeconds', ${since('blocker_since')}, 'seconds', ${since('waits_since')}) end`;
+
 /** For `select` and `returning`; read by parseBuild(). */
 export const buildColumns = `id::text, (select n.nspname from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
          where c.oid = index_build.tableoid) as ledger,
@@ -100,7 +62,7 @@ export const buildColumns = `id::text, (select n.nspname from pg_catalog.pg_clas
        builder_pid is not null as "builderAppeared",
        extract(epoch from pg_catalog.clock_timestamp() - started_at)::float8 as seconds_since_start,
        extract(epoch from pg_catalog.clock_timestamp() - first_started_at)::float8 as seconds_since_first_start,
-       attempt_outcome`;
+       ${WAITING} as waiting, attempt_outcome`;
 
 /** The same build again, to see whether an outcome was written meanwhile. */
 export async function readBuild(
@@ -116,13 +78,12 @@ export async function readBuild(
 }
 
 export function parseBuild(row: unknown): IndexBuild {
-  const { seconds_since_start, seconds_since_first_start, attempt_outcome, session, ...rest } = v.parse(
-    buildRow,
-    row,
-  );
+  const { seconds_since_start, seconds_since_first_start, attempt_outcome, session, waiting, ...rest } =
+    v.parse(buildRow, row);
   return {
     ...rest,
     session: session ?? undefined,
+    waiting: waiting ?? undefined,
     secondsSinceStart: seconds_since_start ?? undefined,
     secondsSinceFirstStart: seconds_since_first_start ?? undefined,
     attemptOutcome:
@@ -132,23 +93,14 @@ export function parseBuild(row: unknown): IndexBuild {
   };
 }
 
-export function toFault(fault: v.InferOutput<typeof faultColumn>): PostgresFault {
-  const { sqlstate, message, ...more } = fault;
-  // The supervisor writes what is not there as null, or as an empty text.
-  const said = Object.entries(more).filter(
-    ([, value]) => value !== null && value !== undefined && value !== '',
-  );
-  return { sqlstate, message, ...Object.fromEntries(said) };
-}
-
 /** Gives builds that failed, or were cancelled, their attempts back. */
 export function requeueBuilds(ledgerSchema: string, ids: readonly string[]): string {
   const s = quoteIdentifier(ledgerSchema);
   return `with again as (
   update ${s}.index_build
      set state = 'pending', attempts = 0, fault = null, attempt_outcome = null, finished_at = null, session = null,
-         started_at = null, first_started_at = null
-   where state in ('failed', 'cancelled') and id in (${ids.map((id) => quoteLiteral(id)).join(', ')})
+         started_at = null, first_started_at = null, blocker = null, blocker_since = null, waits_since = null
+   where ${stateIs('lost')} and id in (${ids.map((id) => quoteLiteral(id)).join(', ')})
 returning version, step)
 update ${s}.step set state = 'pending', finished_at = null
   from again where step.version = again.version and step.step = again.step`;

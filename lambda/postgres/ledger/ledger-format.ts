@@ -34,6 +34,19 @@ const UPGRADES: readonly LedgerUpgrade[] = [
 )`,
   },
   {
+    what: 'what an operator said was never applied, where the history of another tool leaves it open',
+    statements: (s) => `alter table ${s}.ledger add column not_applied text[] not null default '{}'`,
+  },
+  {
+    what: "each migration's place in its folder, beside its identity, which is that of the folder's layout",
+    statements: (s) => `alter table ${s}.step add column position int`,
+  },
+  {
+    what: 'since when a build has been seen waiting, and for whom: Postgres may hide the age of another role’s transaction',
+    statements: (s) => `alter table ${s}.index_build add column waits_since timestamptz,
+  add column blocker text, add column blocker_since timestamptz`,
+  },
+  {
     what: 'how far a backfill came: a row for each table, or part of one, that it walks',
     statements: (s) => `create table ${s}.backfill (
   version text not null,
@@ -60,6 +73,10 @@ const UPGRADES: readonly LedgerUpgrade[] = [
   },
 ];
 
+/** The first format whose code knows migrations by other names than digits. */
+export const FORMAT_OF_NAMES =
+  FIRST_FORMAT + UPGRADES.findIndex(({ statements }) => statements('s').includes('position')) + 1;
+
 /** What this code writes. */
 export const LEDGER_FORMAT = FIRST_FORMAT + UPGRADES.length;
 
@@ -80,10 +97,15 @@ export function bringLedgerUp(schema: string, from: number, to: number = LEDGER_
   ].join(';\n');
 }
 
+/** For a database that has no ledger yet, to be sent as one transaction, under the run lock. */
+export function createLedger(schema: string, { schemaExists }: { readonly schemaExists: boolean }): string {
+  const create = schemaExists ? '' : `create schema ${quoteIdentifier(schema)};`;
+  return `${create}\n${bringLedgerUp(schema, 0)}`;
+}
+
 /** The first format, which is never changed: what has to be different since is an upgrade. */
 function firstTables(s: string): string {
   return `
-create schema if not exists ${s};
 create table if not exists ${s}.ledger (
   one boolean primary key default true check (one),
   format int not null

@@ -1,5 +1,6 @@
 import { MigrationError } from '../../migration/migration-error.ts';
-import { type StatementFault, sqlstate } from '../session/fault.ts';
+import { inTheWay } from '../../migration/sqlstate.ts';
+import type { StatementFault } from '../session/fault.ts';
 import type { Session } from '../session/session.ts';
 import { isOlder, ledgerQuery, parseLedger } from './ledger.ts';
 import { bringLedgerUp } from './ledger-format.ts';
@@ -19,12 +20,6 @@ export async function must(session: Session, text: string): Promise<void> {
   });
 }
 
-const IN_USE: ReadonlySet<string> = new Set([
-  sqlstate.lockNotAvailable,
-  sqlstate.deadlockDetected,
-  sqlstate.serializationFailure,
-]);
-
 /**
  * Brings an older ledger up, in one transaction; the caller has the run lock. Returns why not where its tables are in
  * use. No attempt is long, since every turn and every reader queues behind it.
@@ -39,7 +34,7 @@ export async function tryUpgrade(
   );
   if (fault === undefined) return undefined;
   await session.script('rollback');
-  if (IN_USE.has(fault.fault.sqlstate)) return fault;
+  if (inTheWay.has(fault.fault.sqlstate)) return fault;
   throw new MigrationError({
     code: 'ledger-refused',
     what: `Postgres refused to let the ledger in schema '${ledgerSchema}' be brought up to this version's format.`,

@@ -2,18 +2,25 @@ import * as v from 'valibot';
 import type { Ledger } from '../../migration/ledger.ts';
 import { emptyLedger } from '../../migration/ledger.ts';
 import { MigrationError } from '../../migration/migration-error.ts';
-import { parseVersion } from '../../migration/version.ts';
-import { sqlstate } from '../session/fault.ts';
+import { sqlstate } from '../../migration/sqlstate.ts';
 import { quoteIdentifier, quoteLiteral } from '../session/quote.ts';
 import type { ScriptOutcome, Session, TextRow } from '../session/session.ts';
-import { FIRST_FORMAT, LEDGER_FORMAT } from './ledger-format.ts';
+import { buildRow, versionColumn } from './columns.ts';
+import { FIRST_FORMAT, FORMAT_OF_NAMES, LEDGER_FORMAT } from './ledger-format.ts';
 
 export interface LedgerRead {
   /** Its tables are there. */
   readonly exists: boolean;
+  /**
+   * Its schema is, which somebody may have made beforehand for a role that may not create any: CREATE SCHEMA IF NOT
+   * EXISTS asks for that right before it looks.
+   */
+  readonly schemaExists: boolean;
   /** The newest upgrade that they have had; 0 where there are none. */
   readonly format: number;
   readonly ledger: Ledger;
+  /** What an operator said was never applied, where another tool's history leaves it open. */
+  readonly notApplied: readonly string[];
   /** Our connection's own startup setting arrived at the server: no pooler stands between. */
   readonly direct: boolean;
 }
@@ -36,7 +43,8 @@ export function ledgerQuery(schema: string): string {
   const s = quoteIdentifier(schema);
   return `
 select pg_catalog.current_setting('migrations.direct', true) as direct,
-       pg_catalog.current_setting('server_version_num') as version;
+       pg_catalog.current_setting('server_version_num') as version,
+       exists (select from pg_catalog.pg_namespace where nspname = ${quoteLiteral(schema)}) as schema_is_there;
 ${formatQuery(schema)};
 select pg_catalog.json_agg(pg_catalog.json_build_object(
          'version', version, 'step', step, 'steps', steps, 'name', name,
@@ -54,6 +62,7 @@ export function parseLedger(outcome: ScriptOutcome, schema: string, first: numbe
   const { fault, rows } = outcome;
   const server = rows[first]?.[0];
   const direct = server?.direct === '1';
+  const schemaExists = server?.schema_is_there === 't';
   if (Number(server?.version) < OLDEST_SERVER) throw tooOld(String(server?.version));
   const formats = parseFormats(rows[first + 1]?.[0]);
   if (formats !== undefined && formats.format > LEDGER_FORMAT) {
@@ -66,7 +75,8 @@ export function parseLedger(outcome: ScriptOutcome, schema: string, first: numbe
   if (fault !== undefined) {
     const code = fault.fault.sqlstate;
     const missing = code === sqlstate.undefinedTable || code === sqlstate.undefinedSchema;
-    if (missing && formats === undefined) return { exists: false, format: 0, ledger: emptyLedger, direct };
+    if (missing && formats === undefined)
+      return { exists: false, schemaExists, format: 0, ledger: emptyLedger, notApplied: [], direct };
     throw new MigrationError({
       code: 'ledger-unreadable',
       what: `The ledger in schema '${schema}' can't be read.`,
@@ -77,7 +87,9 @@ export function parseLedger(outcome: ScriptOutcome, schema: string, first: numbe
   }
   return {
     exists: true,
+    schemaExists,
     format: formats?.upgradedTo ?? FIRST_FORMAT,
+    notApplied: formats?.notApplied ?? [],
     direct,
     ledger: {
       steps: v.parse(stepRows, JSON.parse(rows[first + 2]?.[0]?.steps ?? '[]')),
@@ -95,13 +107,6 @@ function tooOld(version: string): MigrationError {
   });
 }
 
-export const versionColumn = v.pipe(
-  v.string(),
-  v.transform((text) => parseVersion(text)),
-  v.check((version) => version !== undefined, 'a version is digits'),
-  v.transform((version) => version as NonNullable<typeof version>),
-);
-
 /** Part of ledgerQuery(): one statement. As JSON, since a column that is named has to be there. */
 export function formatQuery(schema: string): string {
   return `select pg_catalog.to_json(ledger) as ledger from ${quoteIdentifier(schema)}.ledger`;
@@ -114,18 +119,23 @@ export function isOlderRow(row: TextRow | undefined): boolean {
 }
 
 /** A ledger of the first format has no `upgraded_to`. */
-const ledgerRow = v.object({ format: v.number(), upgraded_to: v.optional(v.number(), FIRST_FORMAT) });
+const ledgerRow = v.object({
+  format: v.number(),
+  upgraded_to: v.optional(v.number(), FIRST_FORMAT),
+  not_applied: v.optional(v.array(v.string()), []),
+});
 
 interface Formats {
   /** The oldest code that may use it. */
   readonly format: number;
   readonly upgradedTo: number;
+  readonly notApplied: readonly string[];
 }
 
 function parseFormats(row: TextRow | undefined): Formats | undefined {
   if (row?.ledger == null) return undefined;
-  const { format, upgraded_to } = v.parse(ledgerRow, JSON.parse(row.ledger));
-  return { format, upgradedTo: upgraded_to };
+  const { format, upgraded_to, not_applied } = v.parse(ledgerRow, JSON.parse(row.ledger));
+  return { format, upgradedTo: upgraded_to, notApplied: not_applied };
 }
 
 const stepRows = v.array(
@@ -141,16 +151,7 @@ const stepRows = v.array(
 );
 
 const buildRows = v.array(
-  v.object({
-    id: v.string(),
-    version: versionColumn,
-    step: v.number(),
-    schema: v.string(),
-    table: v.string(),
-    index: v.string(),
-    unique: v.boolean(),
-    state: v.picklist(['pending', 'building', 'done', 'failed', 'cancelled']),
-  }),
+  v.pick(buildRow, ['id', 'version', 'step', 'schema', 'table', 'index', 'unique', 'state']),
 );
 
 export interface StepRow {
@@ -160,6 +161,8 @@ export interface StepRow {
   readonly name: string;
   readonly checksum: string;
   readonly fingerprint: string;
+  /** Its place in the folder, from 0. */
+  readonly position?: number | undefined;
 }
 
 /**
@@ -177,12 +180,31 @@ export function insertStep(schema: string, row: StepRow, into: { state: string; 
     quoteLiteral(row.fingerprint),
     quoteLiteral(into.state),
     quoteLiteral(into.runId),
+    row.position ?? 'null',
   ].join(', ');
-  return `insert into ${quoteIdentifier(schema)}.step (version, step, steps, name, checksum, fingerprint, state, run_id) values (${values})`;
+  return `insert into ${quoteIdentifier(schema)}.step (version, step, steps, name, checksum, fingerprint, state, run_id, position) values (${values})`;
 }
 
 export function setStepState(schema: string, key: { version: string; step: number }, state: string): string {
   return `update ${quoteIdentifier(schema)}.step
    set state = ${quoteLiteral(state)}, finished_at = pg_catalog.clock_timestamp()
  where version = ${quoteLiteral(key.version)} and step = ${key.step}`;
+}
+
+/** Gives migrations that an older ledger knows by their digits the tool's own names. */
+export function renameMigrations(
+  schema: string,
+  renames: readonly { readonly from: string; readonly to: string; readonly name: string }[],
+): string[] {
+  const s = quoteIdentifier(schema);
+  return renames.flatMap(({ from, to, name }) => [
+    `update ${s}.step set version = ${quoteLiteral(to)} where version = ${quoteLiteral(from)} and name = ${quoteLiteral(name)}`,
+    `update ${s}.index_build set version = ${quoteLiteral(to)} where version = ${quoteLiteral(from)}`,
+    `update ${s}.undo_progress set version = ${quoteLiteral(to)} where version = ${quoteLiteral(from)}`,
+  ]);
+}
+
+/** Code that knows migrations by their digits alone would apply what has other names a second time. */
+export function refuseDigits(schema: string): string {
+  return `update ${quoteIdentifier(schema)}.ledger set format = ${FORMAT_OF_NAMES} where format < ${FORMAT_OF_NAMES}`;
 }

@@ -1,23 +1,26 @@
-import type { RecordedBuild } from '../../migration/ledger.ts';
-import type { Version } from '../../migration/version.ts';
+import type { RecordedBuild } from '../../migration/build.ts';
+import type { IndexBuild } from '../../work/index-build.ts';
 import { quoteIdentifier, quoteLiteral } from '../session/quote.ts';
 
 /** What is written when an index operation is handed off. */
-export interface NewBuild {
-  readonly version: Version;
-  readonly step: number;
-  readonly runId: string;
-  readonly file: string;
-  readonly line: number;
-  readonly operation: 'create' | 'drop' | 'reindex';
-  readonly schema: string;
-  readonly table: string;
-  readonly index: string;
-  readonly unique: boolean;
-  readonly statement: string;
-  readonly definition: string;
-  readonly settings: readonly string[];
-  readonly partitioned: boolean;
+export interface NewBuild
+  extends Pick<
+    IndexBuild,
+    | 'version'
+    | 'step'
+    | 'runId'
+    | 'file'
+    | 'line'
+    | 'operation'
+    | 'schema'
+    | 'table'
+    | 'index'
+    | 'unique'
+    | 'statement'
+    | 'definition'
+    | 'settings'
+    | 'partitioned'
+  > {
   /** The build of the partitioned table to which this one belongs. */
   readonly parentBuild?: string;
   readonly rows: number | undefined;
@@ -25,13 +28,17 @@ export interface NewBuild {
 }
 
 export function insertBuild(ledgerSchema: string, build: NewBuild): string {
-  const replaced = build.index === '' ? '' : ` and c.relname = ${quoteLiteral(build.index)}`;
+  const replaced =
+    build.index === '' ? '' : ` and c.relname operator(pg_catalog.=) ${quoteLiteral(build.index)}`;
   const replaces =
     build.operation === 'reindex'
-      ? `array(select i.indexrelid from pg_catalog.pg_index i join pg_catalog.pg_class c on c.oid = i.indexrelid
-                 join pg_catalog.pg_class t on t.oid = i.indrelid
-                 join pg_catalog.pg_namespace n on n.oid = t.relnamespace
-                where n.nspname = ${quoteLiteral(build.schema)} and t.relname = ${quoteLiteral(build.table)}${replaced})`
+      ? // It may be sent under a file's search path.
+        `array(select i.indexrelid from pg_catalog.pg_index i
+                 join pg_catalog.pg_class c on c.oid operator(pg_catalog.=) i.indexrelid
+                 join pg_catalog.pg_class t on t.oid operator(pg_catalog.=) i.indrelid
+                 join pg_catalog.pg_namespace n on n.oid operator(pg_catalog.=) t.relnamespace
+                where n.nspname operator(pg_catalog.=) ${quoteLiteral(build.schema)}
+                  and t.relname operator(pg_catalog.=) ${quoteLiteral(build.table)}${replaced})`
       : `'{}'`;
   const values = [
     quoteLiteral(build.version),

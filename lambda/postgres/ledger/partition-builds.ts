@@ -1,8 +1,9 @@
 import * as v from 'valibot';
 import type { PostgresFault } from '../../migration/migration-error.ts';
+import { sqlstate } from '../../migration/sqlstate.ts';
 import { quoteIdentifier } from '../session/quote.ts';
 import type { Session } from '../session/session.ts';
-import { faultColumn, toFault } from './index-build-rows.ts';
+import { faultColumn, toFault } from './columns.ts';
 
 export interface PartitionBuild {
   readonly index: string;
@@ -36,7 +37,9 @@ export async function partitionBuilds(
     rows.map((row) => {
       const { schema, table, index, state, fault, present } = v.parse(columns, row);
       const cancelled =
-        state === 'cancelled' ? { sqlstate: '57014', message: 'the build was cancelled' } : undefined;
+        state === 'cancelled'
+          ? { sqlstate: sqlstate.queryCanceled, message: 'the build was cancelled' }
+          : undefined;
       return [`${schema}.${table}`, { index, present, fault: fault === null ? cancelled : toFault(fault) }];
     }),
   );

@@ -1,4 +1,5 @@
 import type { PostgresFault } from '../../migration/migration-error.ts';
+import { endsSession } from '../../migration/sqlstate.ts';
 
 /** A statement that Postgres refused; the session goes on. */
 export class StatementFault extends Error {
@@ -17,15 +18,45 @@ export class StatementFault extends Error {
 /** The session is gone: whether the last message was carried out is not known. */
 export class SessionLost extends Error {
   constructor(cause: unknown) {
-    super(`the connection to Postgres was lost: ${cause instanceof Error ? cause.message : String(cause)}`, {
-      cause,
-    });
+    const error = errorOf(cause);
+    super(`the connection to Postgres was lost: ${reasonOf(error)}`, { cause: error });
     this.name = 'SessionLost';
+  }
+
+  /** What the server said before it ended the session; undefined where the connection was lost otherwise. */
+  get sqlstate(): string | undefined {
+    const { cause } = this;
+    return cause instanceof Error && 'code' in cause && endsSession.has(String(cause.code))
+      ? String(cause.code)
+      : undefined;
   }
 }
 
-/** SQLSTATEs after which the server ends the session. */
-const ENDS_SESSION = new Set(['57P01', '57P02', '57P05', '25P03', '25P04']);
+/** A WebSocket that fails says so in an event, which has the error within; several addresses fail as an aggregate. */
+function errorOf(thrown: unknown): unknown {
+  if (thrown instanceof AggregateError) return thrown.errors.map(errorOf).find(hasReason) ?? thrown;
+  if (thrown instanceof Error || typeof thrown !== 'object' || thrown === null) return thrown;
+  if ('error' in thrown && thrown.error !== undefined && thrown.error !== null) return errorOf(thrown.error);
+  return hasReason(thrown) ? new Error(thrown.message) : thrown;
+}
+
+function hasReason(thrown: unknown): thrown is { readonly message: string } {
+  return (
+    typeof thrown === 'object' &&
+    thrown !== null &&
+    'message' in thrown &&
+    typeof thrown.message === 'string' &&
+    thrown.message !== ''
+  );
+}
+
+/** In words, whatever it is that was thrown; without a full stop. */
+export function reasonOf(thrown: unknown): string {
+  const error = errorOf(thrown);
+  if (hasReason(error)) return error.message.replace(/\.$/, '');
+  if (error instanceof Error) return 'code' in error && error.code ? String(error.code) : error.name;
+  return typeof error === 'string' && error !== '' ? error : 'the connection failed, and nothing says why';
+}
 
 interface DriverError {
   readonly message: string;
@@ -51,7 +82,7 @@ export function fromDriver(error: unknown): StatementFault | SessionLost {
   if (typeof said.code !== 'string' || typeof said.severity !== 'string' || said.code.length !== 5) {
     return new SessionLost(error);
   }
-  if (ENDS_SESSION.has(said.code)) return new SessionLost(error);
+  if (endsSession.has(said.code)) return new SessionLost(error);
   const position = typeof said.position === 'string' ? Number(said.position) : undefined;
   return new StatementFault(
     {
@@ -94,18 +125,3 @@ export function noticeFrom(said: Partial<DriverError>): Notice {
 function text(value: unknown): string | undefined {
   return typeof value === 'string' && value !== '' ? value : undefined;
 }
-
-/** SQLSTATEs by name, so that no code compares message texts. */
-export const sqlstate = {
-  undefinedTable: '42P01',
-  undefinedSchema: '3F000',
-  undefinedObject: '42704',
-  duplicateTable: '42P07',
-  lockNotAvailable: '55P03',
-  deadlockDetected: '40P01',
-  serializationFailure: '40001',
-  queryCanceled: '57014',
-  uniqueViolation: '23505',
-  insufficientPrivilege: '42501',
-  invalidTransactionTermination: '2D000',
-} as const;

@@ -1,4 +1,5 @@
-import { fromDriver, type Notice, noticeFrom, SessionLost, type StatementFault } from './fault.ts';
+import { fromDriver, type Notice, noticeFrom, SessionLost, StatementFault } from './fault.ts';
+import { OWN_PATH, Question, type TypeParser } from './own-path.ts';
 
 /** What one message of many statements came to. */
 export interface ScriptOutcome {
@@ -17,13 +18,17 @@ export type NoticeListener = (notice: Notice, completed: number) => void;
 
 /** One database session, whichever driver carries it. */
 export interface Session {
-  /** One statement with bound values. Throws StatementFault or SessionLost. */
+  /** One statement of ours with bound values, under OWN_PATH. Throws StatementFault or SessionLost. */
   query(text: string, values?: readonly unknown[]): Promise<Record<string, unknown>[]>;
-  /** Many statements in one message and one round trip. Throws only SessionLost. */
+  /**
+   * Many statements of ours in one message and one round trip, under OWN_PATH up to the message's first COMMIT or
+   * ROLLBACK. Throws only SessionLost.
+   */
   script(text: string): Promise<ScriptOutcome>;
   /**
-   * The same for statements of an author's: nobody reads their rows, so each is dropped as it arrives, and what they
-   * say by RAISE is heard.
+   * The same with the session's own search path, and with nothing before the text: for statements of an author's,
+   * and for what can't run in a transaction. Nobody reads their rows, so each is dropped as it arrives; what they say by
+   * RAISE is heard.
    */
   execute(text: string, heard?: NoticeListener): Promise<Omit<ScriptOutcome, 'rows'>>;
   /**
@@ -37,21 +42,36 @@ export interface Session {
   ): Promise<ScriptOutcome & { readonly written: readonly number[] }>;
   /** Sends lines into `copy … from stdin`: the one way of passing a value that no server logs. */
   copyIn(text: string, data: string): Promise<void>;
+  /** Milliseconds since 1970 at which the message under way was sent, or last heard of; undefined where none is. */
+  silentSince(): number | undefined;
   /** Says goodbye and closes. Never throws. */
   close(): Promise<void>;
-  /** Drops the connection without a goodbye, as a killed process would. */
-  abandon(): void;
+  /** Drops the connection without a goodbye, as a killed process would: what is under way ends as SessionLost. */
+  abandon(because?: Error): void;
 }
 
 /** The part of pg's Client that we use; the Neon driver's Client is the same class under another socket. */
 export interface DriverClient {
   connect(): Promise<unknown>;
-  query(text: string, values: unknown[]): Promise<{ rows: Record<string, unknown>[] }>;
   query(submittable: object): unknown;
+  getTypeParser: TypeParser;
   end(): Promise<void>;
   on(event: 'error' | 'end', listener: (error: Error) => void): unknown;
   on(event: 'notice', listener: (notice: object) => void): unknown;
-  readonly connection?: { readonly stream?: { destroy(): void } };
+  readonly connection?: {
+    readonly stream?: DriverStream;
+    once(event: 'connect', listener: () => void): unknown;
+    prependListener(
+      event: 'authenticationCleartextPassword' | 'authenticationMD5Password' | 'authenticationSASL',
+      listener: (asked: { readonly mechanisms?: readonly string[] }) => void,
+    ): unknown;
+  };
+}
+
+interface DriverStream {
+  destroy(error?: Error): void;
+  /** Neon's driver: its way of closing waits for the other side. */
+  readonly ws?: { terminate?(): void };
 }
 
 /** How long a server may take to answer a goodbye. */
@@ -72,54 +92,98 @@ export function sessionOver(client: DriverClient): Session {
   let underWay: Script | undefined;
   client.on('notice', (notice) => underWay?.handleNotice(noticeFrom(notice)));
 
+  const speaks = () => {
+    heardAt = Date.now();
+  };
   function sendScript(text: string, options: ScriptOptions): Promise<CountedOutcome> {
     return send(
       () =>
         new Promise((resolve, reject) => {
-          const script = new Script(text, { ...options, resolve, reject });
+          const script = new Script(text, { ...options, resolve, reject, speaks });
           underWay = script;
           client.query(script);
         }),
     );
   }
 
+  let waiting = 0;
+  let heardAt = 0;
+  let giveUp: (because: Error) => void = () => {};
+  const givenUp = new Promise<never>((_, reject) => {
+    giveUp = reject;
+  });
+  givenUp.catch(() => undefined);
+  const breakOff = () => {
+    client.connection?.stream?.destroy();
+    client.connection?.stream?.ws?.terminate?.();
+  };
+
   async function send<T>(work: () => Promise<T>): Promise<T> {
     if (lost !== undefined || closed) throw new SessionLost(lost ?? new Error('the session was closed'));
+    heardAt = Date.now();
+    waiting += 1;
     try {
-      return await work();
+      return await Promise.race([work(), givenUp]);
     } catch (error) {
       throw fromDriver(error);
+    } finally {
+      waiting -= 1;
     }
   }
 
   return {
-    query: (text, values = []) => send(async () => (await client.query(text, [...values])).rows),
-    script: (text) => sendScript(text, { keepsRows: true, heard: undefined }),
+    query: (text, values = []) =>
+      send(
+        () =>
+          new Promise((resolve, reject) => {
+            underWay = undefined;
+            const parserOf: TypeParser = (type, format) => client.getTypeParser(type, format);
+            client.query(new Question({ text, values, parserOf }, resolve, reject));
+          }),
+      ),
+    script: async (text) => {
+      // In a transaction that failed nothing may stand before it.
+      const before = text.startsWith('rollback') ? '' : `${OWN_PATH};\n`;
+      const outcome = await sendScript(before + text, { keepsRows: true, heard: undefined });
+      return before === '' ? outcome : withoutFirst(outcome, before.length);
+    },
     execute: (text, heard) => sendScript(text, { keepsRows: false, heard }),
     executeAround: (text, own, heard) => sendScript(text, { keepsRows: own, heard }),
     copyIn: (text, data) =>
       send(() => new Promise((resolve, reject) => client.query(new CopyIn(text, data, resolve, reject)))),
+    silentSince: () => (waiting > 0 ? heardAt : undefined),
     async close() {
       if (closed) return;
       closed = true;
       // A driver that has already heard of the end would wait for it for ever.
-      if (lost !== undefined) return client.connection?.stream?.destroy();
+      if (lost !== undefined) return breakOff();
       const goodbye = client.end().catch(() => undefined);
       // A peer that is gone without a word would keep the goodbye waiting.
       let patience: NodeJS.Timeout | undefined;
       const enough = new Promise<void>((resolve) => {
         patience = setTimeout(() => {
-          client.connection?.stream?.destroy();
+          breakOff();
           resolve();
         }, GOODBYE_MILLISECONDS);
       });
       await Promise.race([goodbye, enough]);
       clearTimeout(patience);
     },
-    abandon() {
+    abandon(because = new Error('the session was abandoned')) {
       closed = true;
-      client.connection?.stream?.destroy();
+      breakOff();
+      giveUp(because);
     },
+  };
+}
+
+/** What the message came to without its first statement, which takes so many characters. */
+function withoutFirst({ completed, rows, fault }: ScriptOutcome, characters: number): ScriptOutcome {
+  return {
+    completed: Math.max(0, completed - 1),
+    rows: rows.slice(1),
+    fault:
+      fault?.position === undefined ? fault : new StatementFault(fault.fault, fault.position - characters),
   };
 }
 
@@ -144,6 +208,8 @@ interface CountedOutcome extends ScriptOutcome {
 }
 
 interface ScriptEnd {
+  /** The server has said something. */
+  readonly speaks: () => void;
   readonly resolve: (outcome: CountedOutcome) => void;
   readonly reject: (error: Error) => void;
 }
@@ -170,6 +236,7 @@ class Script {
   }
 
   handleNotice(notice: Notice): void {
+    this.#options.speaks();
     this.#options.heard?.(notice, this.#completed);
   }
 
@@ -178,6 +245,7 @@ class Script {
   }
 
   handleDataRow(message: { readonly fields: readonly (string | null)[] }): void {
+    this.#options.speaks();
     const { keepsRows } = this.#options;
     if (typeof keepsRows === 'boolean' ? !keepsRows : !keepsRows.has(this.#completed)) return;
     const row: Record<string, string | null> = {};
@@ -187,6 +255,7 @@ class Script {
 
   /** The tag ends in the number of rows: `UPDATE 12`, `INSERT 0 12`. */
   handleCommandComplete(message: { readonly text?: string }): void {
+    this.#options.speaks();
     this.#completed += 1;
     this.#rows.push([]);
     this.#written.push(Number(/(\d+)$/.exec(message.text ?? '')?.[1] ?? 0));

@@ -1,11 +1,11 @@
 import type { PostgresFault } from '../../migration/migration-error.ts';
+import { isPermanent } from '../../migration/sqlstate.ts';
 import { type LeftOver, leftOvers } from '../../postgres/catalog/index-catalog.ts';
 import { concurrentDrop } from '../../postgres/catalog/index-statement.ts';
 import { underSettings } from '../../postgres/session/author-settings.ts';
 import type { Session } from '../../postgres/session/session.ts';
 import { sessionLimits } from '../../postgres/session/statement-limits.ts';
 import type { IndexBuild } from '../index-build.ts';
-import { isPermanent } from '../permanence.ts';
 
 export type Dropped =
   | { readonly kind: 'dropped' }

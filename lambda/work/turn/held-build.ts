@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { PostgresFault } from '../../migration/migration-error.ts';
+import { sqlstate } from '../../migration/sqlstate.ts';
 import type { AttachedBuild } from '../../postgres/build-session/attached.ts';
 import { builderNames } from '../../postgres/catalog/builder-names.ts';
 import { recordAttemptOutcome, setSessionKind } from '../../postgres/ledger/build-attempt-rows.ts';
@@ -83,7 +84,7 @@ export class HeldBuild {
 function neverInTime(because: string): PostgresFault {
   return {
     // feature_not_supported: no retry can succeed.
-    sqlstate: '0A000',
+    sqlstate: sqlstate.featureNotSupported,
     message: `the build needs longer than one invocation, and nothing here keeps it alive without us: ${because}`,
     hint: 'Create the extension dblink (create extension dblink) and retry, or build it from the command line, which may hold its session as long as it takes: npm run migrate -- up.',
   };

@@ -1,9 +1,11 @@
 import type { PostgresFault } from '../../migration/migration-error.ts';
+import { inTheWay, sqlstate } from '../../migration/sqlstate.ts';
 import { seeIndex } from '../../postgres/catalog/index-catalog.ts';
 import { concurrentCreate } from '../../postgres/catalog/index-statement.ts';
 import {
   attachPartition,
   createOnOnly,
+  equalIndexes,
   partitionIndexName,
   readTree,
   type TreeNode,
@@ -13,6 +15,7 @@ import { partitionBuilds } from '../../postgres/ledger/partition-builds.ts';
 import { transactionUnderSettings } from '../../postgres/session/author-settings.ts';
 import { quoteIdentifier, quoteLiteral, quoteRelation } from '../../postgres/session/quote.ts';
 import type { Session } from '../../postgres/session/session.ts';
+import { conflictFault } from '../decide.ts';
 import type { IndexBuild } from '../index-build.ts';
 import { leftStanding } from './drop-left-overs.ts';
 
@@ -50,26 +53,16 @@ export async function advancePartitioned(
   const { ledgerSchema } = turn;
   const seen = await seeIndex(session, build);
   if (seen.kind === 'valid') return { kind: 'valid', adopted: build.attempts === 0 };
-  if (seen.kind === 'conflict') {
-    return {
-      kind: 'failed',
-      fault: {
-        sqlstate: '42P07',
-        message: 'an index of this name exists with another definition',
-        detail: `Wanted: ${seen.wanted}\nFound:  ${seen.found}`,
-      },
-    };
-  }
+  if (seen.kind === 'conflict') return { kind: 'failed', fault: conflictFault(seen) };
   const known = await partitionBuilds(session, ledgerSchema, build.id);
   const failed = [...known].find(([, { fault }]) => fault !== undefined);
   if (failed !== undefined) {
-    const dropped =
-      seen.kind === 'invalid' && build.attempts > 0 ? await dropParent(session, build, turn) : undefined;
-    return parentStands(dropped, build, failure(failed[0], failed[1].fault));
+    const fault = failure(failed[0], failed[1].fault);
+    return seen.kind === 'invalid' && build.attempts > 0 ? endWithout(session, build, turn, fault) : fault;
   }
   const foreign = (await readTree(session, build)).find((node) => node.foreign);
   if (foreign !== undefined) return foreignPartition(foreign);
-  const made = await makeParents(session, build, turn);
+  const made = (await makeRoot(session, build, turn)) ?? (await makeNested(session, build, turn));
   if (made !== undefined) return made;
   return handOffOrAttach(session, turn, {
     build,
@@ -84,7 +77,7 @@ function foreignPartition({ schema, table }: TreeNode): PartitionedStep {
   return {
     kind: 'failed',
     fault: {
-      sqlstate: '0A000',
+      sqlstate: sqlstate.featureNotSupported,
       message: `the partition ${schema}.${table} is a foreign table, so that an index on the whole can not be built concurrently`,
       hint: 'Build it on each other partition by a CREATE INDEX CONCURRENTLY of its own, then write CREATE INDEX on the whole without CONCURRENTLY: it takes those over, and is quick.',
     },
@@ -97,7 +90,7 @@ function failure(table: string, fault: PostgresFault | undefined): Failed {
   return {
     kind: 'failed',
     fault: {
-      sqlstate: fault?.sqlstate ?? '58000',
+      sqlstate: fault?.sqlstate ?? sqlstate.systemError,
       message: `the build on the partition ${table} failed: ${fault?.message ?? 'no outcome'}`,
       detail: fault?.detail,
       hint: 'The indexes on other partitions are kept; a retry goes on with the rest.',
@@ -119,6 +112,36 @@ function dropParent(
   return send(session, build, { before: [], statements, own });
 }
 
+/**
+ * A failed build leaves no INVALID index; but with it would go the indexes that were there before and hang on it by now,
+ * which are not ours.
+ */
+async function endWithout(
+  session: Session,
+  build: IndexBuild,
+  turn: PartitionedTurn,
+  failed: Failed,
+): Promise<PartitionedStep> {
+  const tree = await readTree(session, build);
+  const takenOver = tree.find(
+    ({ attachedIndex, attachedIsOlder, table }) =>
+      attachedIndex !== undefined &&
+      attachedIsOlder &&
+      attachedIndex !== partitionIndexName(table, build.index),
+  );
+  if (takenOver === undefined) return parentStands(await dropParent(session, build, turn), build, failed);
+  const stays = `The index ${build.schema}.${build.index} stays, INVALID: ${takenOver.schema}.${takenOver.attachedIndex}, which was there before, is attached to it and would go with it.`;
+  const { detail, hint } = failed.fault;
+  return {
+    kind: 'failed',
+    fault: {
+      ...failed.fault,
+      detail: [detail, stays].filter((part) => part).join(' '),
+      hint: hint ?? 'A retry goes on with the partitions that are left.',
+    },
+  };
+}
+
 /** What the build has failed with stays its fault, also where its index could not be dropped. */
 function parentStands(
   dropped: Again | Failed | undefined,
@@ -133,26 +156,14 @@ function parentStands(
   };
 }
 
-/** The index on ONLY the root and on ONLY each nested partitioned table, attached to its parent's. */
-async function makeParents(
+/** The index on ONLY the root; with it, what equals it further down can be told. */
+async function makeRoot(
   session: Session,
   build: IndexBuild,
   { ledgerSchema, own }: PartitionedTurn,
-): Promise<PartitionedStep | undefined> {
-  const tree = await readTree(session, build);
-  const indexes = new Map<number, { schema: string; index: string }>();
-  const statements: string[] = [];
-  for (const node of tree) {
-    if (node.attachedIndex !== undefined)
-      indexes.set(node.oid, { schema: node.schema, index: node.attachedIndex });
-    if (node.leaf || node.attachedIndex !== undefined) continue;
-    const parent = node.parent === undefined ? undefined : indexes.get(node.parent);
-    const index = parent === undefined ? build.index : partitionIndexName(node.table, build.index);
-    statements.push(createOnOnly(build, node, index));
-    if (parent !== undefined) statements.push(attachPartition(parent, { schema: node.schema, index }));
-    indexes.set(node.oid, { schema: node.schema, index });
-  }
-  if (statements.length === 0) return undefined;
+): Promise<Again | Failed | undefined> {
+  const [root] = await readTree(session, build);
+  if (root === undefined || root.attachedIndex !== undefined) return undefined;
   const s = quoteIdentifier(ledgerSchema);
   const before = [
     `update ${s}.index_build set state = 'building', attempts = attempts + 1,
@@ -160,7 +171,44 @@ async function makeParents(
             first_started_at = coalesce(first_started_at, pg_catalog.clock_timestamp())
       where id = ${quoteLiteral(build.id)}`,
   ];
-  return send(session, build, { before, statements, own });
+  return send(session, build, { before, statements: [createOnOnly(build, root, build.index)], own });
+}
+
+/** The index on ONLY each nested partitioned table that has none like it, attached to its parent's. */
+async function makeNested(
+  session: Session,
+  build: IndexBuild,
+  { own }: PartitionedTurn,
+): Promise<Again | Failed | undefined> {
+  const tree = withoutTakenOver(await readTree(session, build), await equalIndexes(session, build));
+  const indexes = new Map<number, { schema: string; index: string }>();
+  const statements: string[] = [];
+  for (const node of tree) {
+    if (node.attachedIndex !== undefined)
+      indexes.set(node.oid, { schema: node.schema, index: node.attachedIndex });
+    const parent = node.parent === undefined ? undefined : indexes.get(node.parent);
+    if (node.leaf || node.attachedIndex !== undefined || parent === undefined) continue;
+    const index = partitionIndexName(node.table, build.index);
+    statements.push(
+      createOnOnly(build, node, index),
+      attachPartition(parent, { schema: node.schema, index }),
+    );
+    indexes.set(node.oid, { schema: node.schema, index });
+  }
+  return statements.length === 0 ? undefined : send(session, build, { before: [], statements, own });
+}
+
+/** The tables that need an index of ours: not those with an equal one, nor what is below them. */
+function withoutTakenOver(
+  tree: readonly TreeNode[],
+  standing: ReadonlyMap<number, string>,
+): readonly TreeNode[] {
+  const takenOver = new Set<number>();
+  return tree.filter(({ oid, parent, attachedIndex }) => {
+    const below = parent !== undefined && takenOver.has(parent);
+    if (below || (attachedIndex === undefined && standing.has(oid))) takenOver.add(oid);
+    return !takenOver.has(oid);
+  });
 }
 
 interface Partitions {
@@ -181,7 +229,9 @@ async function handOffOrAttach(
       attachedIndex === undefined ? [] : [[oid, { schema, index: attachedIndex }]],
     ),
   );
-  const missing = tree.filter(({ leaf, attachedIndex }) => leaf && attachedIndex === undefined);
+  const standing = await equalIndexes(session, build);
+  const ofOurs = withoutTakenOver(tree, standing);
+  const missing = ofOurs.filter(({ leaf, attachedIndex }) => leaf && attachedIndex === undefined);
   const attach: string[] = [];
   const handOff: string[] = [];
   for (const node of missing) {
@@ -190,12 +240,18 @@ async function handOffOrAttach(
     if (index === undefined) handOff.push(insertBuild(ledgerSchema, partitionBuild(build, node)));
     else if (parent !== undefined) attach.push(attachPartition(parent, { schema: node.schema, index }));
   }
+  // Indexes that were there before, and our own of an earlier attempt: after the new ones, since those can be dropped again.
+  for (const node of tree) {
+    const index = standing.get(node.oid);
+    const parent = node.parent === undefined ? undefined : indexes.get(node.parent);
+    if (index === undefined || node.attachedIndex !== undefined || parent === undefined) continue;
+    if (!attach.some((each) => each === attachPartition(parent, { schema: node.schema, index })))
+      attach.push(attachPartition(parent, { schema: node.schema, index }));
+  }
   // Only when no build is left, so that a failure loses none of them. Each in its own transaction: attaching locks one partition for a moment, and must not wait holding another's.
   for (const statement of handOff.length === 0 ? attach : []) {
     const step = await send(session, build, { before: [], statements: [statement], own });
-    if (step?.kind === 'failed') {
-      return parentStands(await dropParent(session, build, turn), build, step);
-    }
+    if (step?.kind === 'failed') return endWithout(session, build, turn, step);
     if (step !== undefined) return step;
   }
   if (handOff.length === 0 && attach.length > 0) return { kind: 'attached' };
@@ -215,11 +271,10 @@ async function neverValid(
   turn: PartitionedTurn,
 ): Promise<PartitionedStep> {
   if ((await seeIndex(session, build)).kind === 'valid') return { kind: 'attached' };
-  const dropped = await dropParent(session, build, turn);
-  return parentStands(dropped, build, {
+  return endWithout(session, build, turn, {
     kind: 'failed',
     fault: {
-      sqlstate: '55000',
+      sqlstate: sqlstate.objectNotInPrerequisiteState,
       message: 'a partition was detached while the index was built, and Postgres can not make the rest valid',
       hint: 'The index was dropped; a retry builds it again.',
     },
@@ -284,7 +339,6 @@ async function send(
     { before, statements },
   );
   if (fault === undefined) return undefined;
-  const { sqlstate } = fault.fault;
-  if (sqlstate === '55P03' || sqlstate === '40P01') return { kind: 'again' };
+  if (inTheWay.has(fault.fault.sqlstate)) return { kind: 'again' };
   return { kind: 'failed', fault: fault.fault };
 }

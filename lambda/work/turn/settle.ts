@@ -1,5 +1,7 @@
 import * as v from 'valibot';
+import { describeBuild } from '../../migration/build.ts';
 import { adviceForBuild } from '../../migration/fault-advice.ts';
+import { stateIs } from '../../postgres/ledger/columns.ts';
 import { quoteIdentifier } from '../../postgres/session/quote.ts';
 import type { Session } from '../../postgres/session/session.ts';
 import type { SettleResult } from '../loop-task.ts';
@@ -40,8 +42,8 @@ export async function settle(
   const secondsAgo = (Date.now() - startedAt.getTime()) / 1000;
   const rows = await session.query(
     `select ${buildColumns} from ${s}.index_build
-      where state in ('pending', 'building')
-         or (state in ('failed', 'cancelled')
+      where ${stateIs('open')}
+         or (${stateIs('lost')}
              and finished_at >= pg_catalog.clock_timestamp() - pg_catalog.make_interval(secs => $1::float8))
       order by id`,
     [secondsAgo],
@@ -106,7 +108,7 @@ function describe({
   attempts,
   fault,
 }: v.InferOutput<typeof failedBuild>): string {
-  const name = index === '' ? `REINDEX of ${schema}.${table}` : `${index} on ${schema}.${table}`;
+  const name = describeBuild({ schema, table, index });
   if (state === 'cancelled')
     return `${name} (${file}:${line}) was cancelled. Next: run the action retry to build it.`;
   if (state !== 'failed' || fault === null)

@@ -1,9 +1,11 @@
 import type { PostgresFault } from '../../migration/migration-error.ts';
 import type { MigrationOptions } from '../../migration/options.ts';
+import { blockerKey } from '../../postgres/catalog/blockers.ts';
 import { seeIndex } from '../../postgres/catalog/index-catalog.ts';
 import { type SeenBuilder, seeBuilder } from '../../postgres/catalog/seen-builder.ts';
 import { beginAttempt, endBuild } from '../../postgres/ledger/build-attempt-rows.ts';
 import { nextBuild } from '../../postgres/ledger/build-queue.ts';
+import { noteWaiting } from '../../postgres/ledger/build-waiting.ts';
 import { readBuild } from '../../postgres/ledger/index-build-rows.ts';
 import { formatQuery, isOlderRow } from '../../postgres/ledger/ledger.ts';
 import { upgradeIfFree } from '../../postgres/ledger/ledger-write.ts';
@@ -56,12 +58,13 @@ export async function takeTurn(request: TurnRequest): Promise<TurnResult> {
       return { outcome: 'wait', waitSeconds: SOON_SECONDS, turn };
     }
     const begun = Date.now();
+    const counted = new Set<string>();
     for (;;) {
       if (request.deadline !== undefined && Date.now() - begun > FRESH_MILLISECONDS) {
         return { outcome: 'wait', waitSeconds: 0, turn };
       }
       if (!(await tryTableLock(session, table))) return { outcome: 'wait', waitSeconds: SOON_SECONDS, turn };
-      const next = await actOnce(session, request);
+      const next = await actOnce(session, request, counted);
       await releaseTableLock(session, table);
       switch (next.kind) {
         case 'table-done':
@@ -89,12 +92,14 @@ type Next =
   | ({ readonly kind: 'watch' } & Underway);
 
 /** Under the table lock: look at the build whose turn it is, decide, act. */
-async function actOnce(session: Session, request: TurnRequest): Promise<Next> {
+async function actOnce(session: Session, request: TurnRequest, counted: Set<string>): Promise<Next> {
   const { options, report, turn } = request;
-  const first = await nextBuild(session, options.ledgerSchema, request.table);
+  const first = await nextBuild(session, options.ledgerSchema, request.table, counted);
   if (first === undefined) return { kind: 'table-done' };
+  counted.add(first.id);
   if (first.partitioned) return actOnPartitioned(session, request, first);
   const builder = await seeBuilder(session, first);
+  await noteWaiting(session, options.ledgerSchema, first, builder.blocker && blockerKey(builder.blocker));
   const build = builder.alive ? first : await withOutcome(session, options, first);
   const decision = decide({
     index: await seeIndex(session, build),

@@ -1,4 +1,5 @@
-import type { BuildState, RecordedBuild, RecordedStep, StepState } from '../../../lambda/migration/ledger.ts';
+import type { BuildState, RecordedBuild } from '../../../lambda/migration/build.ts';
+import type { RecordedStep, StepState } from '../../../lambda/migration/ledger.ts';
 import type { Migration, Statement, Step, Touches } from '../../../lambda/migration/migration.ts';
 import type { RelationName } from '../../../lambda/migration/relation-name.ts';
 import { parseVersion, type Version } from '../../../lambda/migration/version.ts';

@@ -15,7 +15,7 @@ const KEYS: readonly (readonly [name: string, table: string])[] = [
   ],
   [
     'a uuid',
-    'create table t (id uuid primary key default gen_random_uuid(), n int, m int); insert into t (n) select g % 11 from generate_series(1, ROWS) g',
+    'create table t (id uuid primary key default gen_random_uuid(), n int, m int); insert into t select md5(g::text)::uuid, g % 11 from generate_series(1, ROWS) g',
   ],
   [
     'a text with quotes and backslashes',
@@ -98,20 +98,11 @@ const file = (sql: string, options = 'batch 4ms'): Record<string, string> => ({
 
 describe('a backfill makes the rows that the one statement makes', () => {
   it.each(KEYS)('walking by %s', async (_, table) => {
-    for (const [name, sql] of STATEMENTS.filter(
-      ([each]) => !table.includes('default gen_random') || each !== '',
-    )) {
+    for (const [name, sql] of table === KEYS[0]?.[1] ? STATEMENTS : STATEMENTS.slice(0, 4)) {
+      const plain = await prepared(table);
+      await plain.query(sql);
+      const [wanted] = await plain.query(RESULT);
       const scenario = await prepared(table);
-      await scenario.query(`create table before as table t`);
-      await scenario.query(sql);
-      const [wanted] = await scenario.query(RESULT);
-      await scenario.query('truncate t, copy, best');
-      await scenario.query('insert into t select * from before');
-      if (table.includes('kid'))
-        await scenario.query(
-          'truncate kid; delete from only t; insert into t select g, g % 11 from generate_series(1, 1000) g; insert into kid select g, g % 11 from generate_series(1, 2000) g',
-        );
-      await scenario.query('analyze t');
 
       await scenario.run(file(sql));
 
@@ -155,21 +146,8 @@ describe('a backfill that is cut off', () => {
     const files = file('update t set n = n + 1', 'batch 1ms, pause 1');
     let runs = 0;
     for (let outcome = ''; outcome !== 'done'; runs += 1) {
-      const died = new Error('the process died');
-      let heard = 0;
-      const result = await scenario
-        .run(files, {
-          deadline: Date.now() + 60,
-          hears: () => {
-            heard += 1;
-          },
-        })
-        .catch((error: unknown) => {
-          if (error !== died) throw error;
-          return { outcome: 'died' };
-        });
-      outcome = result.outcome;
-      if (runs > 200) throw new Error(`it does not come to an end: ${outcome}, ${heard}`);
+      outcome = (await scenario.run(files, { deadline: Date.now() + 60 })).outcome;
+      if (runs > 500) throw new Error('it does not come to an end');
     }
     expect(runs).toBeGreaterThan(1);
     expect(await scenario.query('select count(*)::int as wrong from t where n <> (id / 7) % 11 + 1')).toEqual(

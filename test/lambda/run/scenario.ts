@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { onTestFinished } from 'vitest';
 import { compileLinted } from '../../../compiler/lint/lint-migrations.ts';
+import { planRun, type RunPlan } from '../../../lambda/foresight/plan-run.ts';
 import type { CompiledMigrations } from '../../../lambda/migration/migration.ts';
 import { MigrationError } from '../../../lambda/migration/migration-error.ts';
 import { defaultOptions, type MigrationOptions } from '../../../lambda/migration/options.ts';
@@ -25,6 +26,8 @@ export interface ScenarioOptions extends Partial<MigrationOptions> {
   readonly url?: string;
   readonly deadline?: number;
   readonly signal?: AbortSignal;
+  /** A statement that has been silent for so long is looked for. */
+  readonly silentSeconds?: number;
   /** Hears everything that is reported; what it throws ends the run, as a process that dies. */
   readonly hears?: (event: RunEvent | TurnEvent) => void;
 }
@@ -44,6 +47,8 @@ export interface Scenario {
   /** A run, then the loop: all that a deploy sets off. */
   deploy(files: Files, options?: ScenarioOptions): Promise<SettleResult>;
   status(files: Files, options?: ScenarioOptions): Promise<Status>;
+  /** What a run would do. */
+  plan(files: Files, options?: ScenarioOptions): Promise<RunPlan>;
   /** The error that a run ends with. */
   failure(files: Files, options?: ScenarioOptions): Promise<MigrationError>;
   query: FreshDatabase['query'];
@@ -62,7 +67,15 @@ export async function freshScenario(given: ScenarioOptions = {}): Promise<Scenar
 export function scenarioOn(database: FreshDatabase, given: ScenarioOptions = {}): Scenario {
   const events: (RunEvent | TurnEvent)[] = [];
   const request = async (files: Files, options: ScenarioOptions = {}): Promise<InProcessLoop> => {
-    const { dblink: _, url = database.url, deadline, signal, hears, ...rest } = { ...given, ...options };
+    const {
+      dblink: _,
+      url = database.url,
+      deadline,
+      signal,
+      hears,
+      silentSeconds,
+      ...rest
+    } = { ...given, ...options };
     return {
       migrations: await compile(files),
       target: parseConnectionUrl(url, 'The URL'),
@@ -70,6 +83,7 @@ export function scenarioOn(database: FreshDatabase, given: ScenarioOptions = {})
       cause: { kind: 'cloudformation', actor: 'Update of stack test' },
       deadline,
       ...(signal && { signal }),
+      ...(silentSeconds !== undefined && { silentSeconds }),
       report: (event) => {
         events.push(event);
         hears?.(event);
@@ -90,6 +104,10 @@ export function scenarioOn(database: FreshDatabase, given: ScenarioOptions = {})
     status: async (files, options) => {
       const asked = await request(files, options);
       return readStatus(asked.target, asked);
+    },
+    plan: async (files, options) => {
+      const asked = await request(files, options);
+      return planRun(asked.target, asked);
     },
     failure: async (files, options) => {
       const outcome = await run(files, options).catch((error: unknown) => error);

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { PostgresFault } from '../../../lambda/migration/migration-error.ts';
+import { isPermanent } from '../../../lambda/migration/sqlstate.ts';
 import { type Decision, decide, type Seen, type SeenIndex } from '../../../lambda/work/decide.ts';
-import { isPermanent } from '../../../lambda/work/permanence.ts';
 
 const permanent: PostgresFault = {
   sqlstate: '23505',

@@ -75,7 +75,7 @@ It applied 1_m … 9_m (9 in all).
 
 Index builds: 1 valid, 1 failed
 index  table     outcome   time  turns  session   attempts
-t_x    public.t  failed   N s      2  attached         1
+t_x    public.t  failed   N s      1  attached         1
 t_x on public.t (2_i.sql:1) failed after 1 attempt: could not create unique index "t_x" (SQLSTATE 23505)
 Detail: Key (x)=(199) is duplicated.
 Object: table public.t, constraint t_x

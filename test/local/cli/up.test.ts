@@ -86,8 +86,8 @@ valid       words_language on public.words after N s
 pending     1 migration, 1 step
 applied     3_column
 index           table         outcome   time  turns  session   attempts
-words_word      public.words  valid    N s      2  loopback         1
-words_language  public.words  valid    N s      2  loopback         1
+words_word      public.words  valid    N s      1  loopback         1
+words_language  public.words  valid    N s      1  loopback         1
 Done in N s: 2 migrations applied, 2 index builds valid.
 `,
       stderr: '',

@@ -54,11 +54,11 @@ describe('npm start', () => {
   ])(
     'takes everything with it when it is interrupted $moment',
     {
-      timeout: 2 * MINUTES,
+      timeout: 4 * MINUTES,
     },
     async ({ line }) => {
       const run = start('--rows', '200000');
-      await expectEventually(() => run.stdout().includes(line), { withinMilliseconds: MINUTES });
+      await expectEventually(() => run.stdout().includes(line), { withinMilliseconds: 2 * MINUTES });
 
       run.signal('SIGINT');
 

@@ -20,7 +20,7 @@ it('on PostgreSQL 15 the example is deployed, its indexes are built, and a build
   const scenario = scenarioOn(database, { dblink: true });
   await database.adminQuery('create extension dblink');
   await scenario.run(earlier);
-  await fill(database.adminUrl, 3000);
+  await fill(database.adminUrl, 3000, () => {});
 
   expect(await scenario.deploy(example)).toEqual(valid);
   const built = await scenario.query(

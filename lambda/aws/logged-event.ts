@@ -1,0 +1,154 @@
+import type { IndexOperation } from '../migration/migration.ts';
+import type { PostgresFault } from '../migration/migration-error.ts';
+import type { AppliedStep, RunEvent } from '../run/run.ts';
+import type { TurnEvent } from '../work/turn/turn-request.ts';
+
+type Event = RunEvent | TurnEvent;
+type Of<Kind extends Event['kind']> = Extract<Event, { kind: Kind }>;
+
+/** A build by its names alone. */
+export interface LoggedBuild {
+  readonly operation: Of<'turn'>['build']['operation'];
+  /** With its schema. */
+  readonly table: string;
+  /** Empty for REINDEX of a whole table. */
+  readonly index: string;
+}
+
+export interface LoggedStep {
+  /** Name of its migration. */
+  readonly migration: string;
+  /** From 1. */
+  readonly step: number;
+  /** So many steps its migration has. */
+  readonly of: number;
+  readonly how: AppliedStep['how'];
+  /** `idx_messages_unread on messages`, of an index operation. */
+  readonly operation?: string;
+}
+
+/** An event in names, numbers and Postgres's words, with no SQL of the user's and no secret. */
+export type LoggedEvent =
+  | {
+      readonly kind: 'planned';
+      readonly steps: number;
+      readonly files: readonly string[];
+      readonly builds: number;
+      readonly late: readonly string[];
+      readonly reformatted: readonly string[];
+      readonly unknown: readonly string[];
+    }
+  | { readonly kind: 'applied'; readonly steps: readonly LoggedStep[]; readonly milliseconds: number }
+  | {
+      readonly kind: 'linted';
+      readonly findings: readonly {
+        readonly rule: string;
+        readonly verdict: string;
+        readonly at: string;
+        readonly what: string;
+      }[];
+    }
+  | (LoggedBuild & Omit<Of<'turn'>, 'build'>)
+  | (LoggedBuild & Omit<Of<'started'>, 'build'>)
+  | (LoggedBuild & { readonly kind: 'progress' } & Of<'progress'>['progress'])
+  | (LoggedBuild & {
+      readonly kind: 'ended';
+      readonly outcome: Of<'ended'>['outcome'];
+      /** Since its first attempt began. */
+      readonly seconds: number | undefined;
+      readonly fault: PostgresFault | undefined;
+    })
+  /** A log line has a message already: the event's kind. */
+  | (Omit<Of<'notice'>, 'message'> & { readonly text: string })
+  | Of<
+      | 'adopted'
+      | 'waiting-for-run'
+      | 'locked'
+      | 'reconnecting'
+      | 'waiting-for-builds'
+      | 'backfilling'
+      | 'undoing'
+    >;
+
+/** What the functions log of an event, and what a person who watches is shown of it. */
+export function logged(event: Event): LoggedEvent {
+  switch (event.kind) {
+    case 'planned': {
+      const { pending, builds, late, reformatted, unknown } = event.plan;
+      return {
+        kind: 'planned',
+        steps: pending.length,
+        files: [...new Set(pending.map(({ migration }) => migration.file))],
+        builds: builds.length,
+        late: late.map(({ file }) => file),
+        reformatted: reformatted.map(({ file }) => file),
+        unknown: unknown.map(({ name }) => name),
+      };
+    }
+    case 'applied':
+      return { kind: 'applied', steps: event.steps.map(loggedStep), milliseconds: event.milliseconds };
+    case 'linted':
+      return {
+        kind: 'linted',
+        findings: event.findings.map(({ rule, verdict, migration, statement, what }) => ({
+          rule,
+          verdict,
+          at: `${migration.file}:${statement.position.line}`,
+          what,
+        })),
+      };
+    case 'turn':
+      return { kind: 'turn', ...named(event.build), turn: event.turn, decision: event.decision };
+    case 'started':
+      return { kind: 'started', ...named(event.build), attempt: event.attempt, session: event.session };
+    case 'progress':
+      return { kind: 'progress', ...named(event.build), ...event.progress };
+    case 'ended': {
+      const { build, outcome, fault } = event;
+      return { kind: 'ended', ...named(build), outcome, seconds: build.secondsSinceFirstStart, fault };
+    }
+    case 'notice': {
+      const { message: text, ...rest } = event;
+      return { ...rest, text };
+    }
+    case 'adopted':
+    case 'waiting-for-run':
+    case 'locked':
+    case 'reconnecting':
+    case 'waiting-for-builds':
+    case 'backfilling':
+    case 'undoing':
+      return event;
+    default:
+      return event satisfies never;
+  }
+}
+
+function loggedStep({ migration, step, how }: AppliedStep): LoggedStep {
+  const found = migration.steps[step];
+  const operation = found?.kind === 'index-operation' ? describeOperation(found.operation) : undefined;
+  return {
+    migration: migration.name,
+    step: step + 1,
+    of: migration.steps.length,
+    how,
+    ...(operation === undefined ? {} : { operation }),
+  };
+}
+
+function describeOperation(operation: IndexOperation): string {
+  switch (operation.kind) {
+    case 'create-index':
+      return `${operation.index ?? operation.suggestedName} on ${operation.table.name}`;
+    case 'drop-index':
+      return `drop of ${operation.indexes.map(({ name }) => name).join(', ')}`;
+    case 'reindex':
+      return `reindex of ${operation.name?.name ?? operation.target}`;
+    default:
+      return operation satisfies never;
+  }
+}
+
+function named({ schema, table, index, operation }: Of<'turn'>['build']): LoggedBuild {
+  return { operation, table: `${schema}.${table}`, index };
+}

@@ -1,0 +1,86 @@
+import type { PostgresFault } from './migration-error.ts';
+
+/** SQLSTATEs by name, so that no code compares message texts. */
+export const sqlstate = {
+  connectionFailure: '08006',
+  protocolViolation: '08P01',
+  featureNotSupported: '0A000',
+  uniqueViolation: '23505',
+  idleInTransactionTimeout: '25P03',
+  transactionTimeout: '25P04',
+  invalidTransactionTermination: '2D000',
+  undefinedDatabase: '3D000',
+  undefinedSchema: '3F000',
+  serializationFailure: '40001',
+  deadlockDetected: '40P01',
+  insufficientPrivilege: '42501',
+  undefinedObject: '42704',
+  duplicateObject: '42710',
+  undefinedTable: '42P01',
+  duplicateDatabase: '42P04',
+  duplicateTable: '42P07',
+  tooManyConnections: '53300',
+  objectNotInPrerequisiteState: '55000',
+  objectInUse: '55006',
+  lockNotAvailable: '55P03',
+  queryCanceled: '57014',
+  adminShutdown: '57P01',
+  crashShutdown: '57P02',
+  cannotConnectNow: '57P03',
+  idleSessionTimeout: '57P05',
+  systemError: '58000',
+  internalError: 'XX000',
+} as const;
+
+function states(...list: readonly string[]): ReadonlySet<string> {
+  return new Set(list);
+}
+
+/** The server ends the session after these. */
+export const endsSession = states(
+  sqlstate.adminShutdown,
+  sqlstate.crashShutdown,
+  sqlstate.idleSessionTimeout,
+  sqlstate.idleInTransactionTimeout,
+  sqlstate.transactionTimeout,
+);
+
+/** A server that may let us in a moment later: starting, restarting, or full. Neon's proxy says XX000 for all of it. */
+export const mayLetUsInLater = states(
+  sqlstate.adminShutdown,
+  sqlstate.crashShutdown,
+  sqlstate.cannotConnectNow,
+  sqlstate.tooManyConnections,
+  '08000',
+  '08001',
+  sqlstate.connectionFailure,
+  sqlstate.internalError,
+);
+
+/** Somebody else was in the way for a moment: the same transaction may go through when it is sent again, whole. */
+export const inTheWay = states(
+  sqlstate.lockNotAvailable,
+  sqlstate.deadlockDetected,
+  sqlstate.serializationFailure,
+);
+
+/** Connection, resources, system, internal: whole classes by their first two characters. */
+const PASSING_CLASSES = states('08', '53', '58', 'XX');
+const PASSING = states(
+  ...endsSession,
+  ...inTheWay,
+  sqlstate.cannotConnectNow,
+  sqlstate.queryCanceled,
+  sqlstate.objectInUse,
+  // Somebody was faster; the catalog tells what is there now.
+  sqlstate.duplicateTable,
+);
+
+/**
+ * What was refused can't succeed until a person changes the data, the definition or a permission. After any other
+ * fault it may: cancelled, ended by the server or an administrator, deadlocked, out of a resource, or in the way of
+ * somebody for a moment.
+ */
+export function isPermanent({ sqlstate: code }: PostgresFault): boolean {
+  return !PASSING.has(code) && !PASSING_CLASSES.has(code.slice(0, 2));
+}

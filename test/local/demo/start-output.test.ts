@@ -1,0 +1,152 @@
+import { mkdtempSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, inject, it } from 'vitest';
+import { expectEventually } from '../../support/expect-eventually.ts';
+import { onTerminal } from '../../support/terminal.ts';
+import { start } from './start-run.ts';
+
+const MINUTES = 60_000;
+const root = fileURLToPath(new URL('../../..', import.meta.url));
+
+/** What `npm start -- --rows 20000` says, with N for what differs from one run to the next. */
+const BEFORE = `A deploy with index builds, played on this machine.
+Starting PostgreSQL, behind a proxy that cancels as Neon's does.
+PostgreSQL 18 runs. Synthesizing the stack of two releases, as cdk synth does.
+
+An earlier release: CloudFormation Create, tables only
+pending  4 migrations, 4 steps
+applied  0001_users
+applied  0002_messages
+applied  0003_saved_words
+applied  0004_daily_stats
+deploy  CREATE_COMPLETE
+
+Time passes
+1,000 users, 20,000 messages, 12,000 saved words, 5,000 daily stats in N s
+
+This release: CloudFormation Update, while the application keeps writing
+pending  5 migrations, 12 steps
+handed off  0005_message_indexes, step 1 of 3: idx_messages_user_created on messages
+handed off  0005_message_indexes, step 2 of 3: idx_messages_unread on messages
+handed off  0005_message_indexes, step 3 of 3: idx_messages_content_search on messages
+handed off  0006_saved_word_indexes, step 1 of 2: idx_saved_words_word_lower on saved_words
+handed off  0006_saved_word_indexes, step 2 of 2: idx_saved_words_user_word on saved_words
+applied  0007_activity, step 1 of 3
+applied  0007_activity, steps 2–3 of 3
+applied  0008_user_activity
+applied  0009_popular_words`.split('\n');
+
+/** In any order: tables build side by side, and beside the deploy. */
+const BUILDING = `building  idx_messages_content_search on public.messages (attempt 1, loopback session)
+building  idx_messages_unread on public.messages (attempt 1, loopback session)
+building  idx_messages_user_created on public.messages (attempt 1, loopback session)
+building  idx_saved_words_user_word on public.saved_words (attempt 1, loopback session)
+building  idx_saved_words_word_lower on public.saved_words (attempt 1, loopback session)
+deploy  UPDATE_COMPLETE after N s; index builds go on
+valid  idx_messages_content_search on public.messages after N s
+valid  idx_messages_unread on public.messages after N s
+valid  idx_messages_user_created on public.messages after N s
+valid  idx_saved_words_user_word on public.saved_words after N s
+valid  idx_saved_words_word_lower on public.saved_words after N s`.split('\n');
+
+const AFTER = `
+Index builds
+index  table  rows  outcome  time  turns  session  attempts
+idx_messages_user_created  public.messages  N  valid  N s  1  loopback  1
+idx_messages_unread  public.messages  N  valid  N s  1  loopback  1
+idx_messages_content_search  public.messages  N  valid  N s  1  loopback  1
+idx_saved_words_word_lower  public.saved_words  N  valid  N s  1  loopback  1
+idx_saved_words_user_word  public.saved_words  N  valid  N s  1  loopback  1
+
+The application
+N writes, none failed, slowest N ms
+
+Queries
+uses idx_messages_user_created: select content from messages where user_id = 42 order by created_at desc limit 20
+uses idx_messages_unread: select count(*) from messages where user_id = 42 and read_at is null
+uses idx_messages_content_search: select id from messages where to_tsvector('simple', content) @@ to_tsquery('simple', 'w123 & w456')
+uses idx_saved_words_word_lower: select count(*) from saved_words where lower(word) = 'w41'
+uses idx_saved_words_user_word: select id from saved_words where user_id = 42 and language = 'en' and word = 'W41'
+uses idx_users_email_lower: select id from users where lower(email) = 'user42@example.com'
+uses idx_daily_stats_day_minutes: select user_id from daily_stats where day = current_date - 1 order by minutes desc limit 10
+uses idx_user_activity_user: select messages, last_message_at from user_activity where user_id = 42
+uses idx_popular_words_language_word: select learners from popular_words where language = 'en' and word = 'w41'
+
+All valid after N s.`.split('\n');
+
+const steady = (line: string): string =>
+  line
+    .replace(/\d+(?:\.\d+)? (s|ms)\b/g, 'N $1')
+    .replace(/[\d,]+ writes/, 'N writes')
+    .replace(/(public\.\w+ +)[\d,]+/, '$1N')
+    .replace(/ {2,}/g, '  ');
+
+/** Where lines may come in any order, they are sorted. */
+function arranged(lines: readonly string[]): string[] {
+  const all = lines.map(steady);
+  const [from, to] = [BEFORE.length, BEFORE.length + BUILDING.length];
+  return [...all.slice(0, from), ...all.slice(from, to).sort(), ...all.slice(to)];
+}
+
+const PROGRESS = /^ {12}\S/;
+
+describe('what npm start says', () => {
+  it('is this, where lines are read later', { timeout: 3 * MINUTES }, async () => {
+    const run = start('--rows', '20000');
+
+    expect(await run.exited, run.stderr()).toBe(0);
+    const lines = run
+      .stdout()
+      .trimEnd()
+      .split('\n')
+      .filter((line) => !PROGRESS.test(line));
+    expect(arranged(lines)).toEqual([...BEFORE, ...BUILDING, ...AFTER]);
+  });
+
+  it('says how far the filling and the builds are, line by line', { timeout: 3 * MINUTES }, async () => {
+    const run = start('--rows', '400000');
+
+    expect(await run.exited, run.stderr()).toBe(0);
+    const progress = run
+      .stdout()
+      .split('\n')
+      .filter((line) => PROGRESS.test(line));
+    expect(progress).toContainEqual(expect.stringMatching(/^ {12}\d+ %, filling the tables: [\d,]+ rows$/));
+    expect(progress).toContainEqual(
+      expect.stringMatching(/^ {12}idx_\w+ on public\.\w+: .+, \d+ %, .+ so far/),
+    );
+  });
+
+  it('is the same on a terminal, with colours, and with bars that are gone at the end', {
+    timeout: 3 * MINUTES,
+  }, async () => {
+    const temporary = mkdtempSync(join(inject('scratch'), 'terminal-'));
+    const run = onTerminal(process.execPath, ['--import', 'tsx', 'local/demo/main.ts', '--rows', '400000'], {
+      cwd: root,
+      env: { ...process.env, TMPDIR: temporary },
+    });
+    const sees = (pattern: RegExp) =>
+      expectEventually(() => run.lines().some((line) => pattern.test(line)), {
+        withinMilliseconds: 2 * MINUTES,
+        what: String(pattern),
+      });
+
+    await sees(/^A deploy with index builds, played on this machine\.$/);
+    await sees(/^[█░]{20} filling the tables: [\d,]+ rows$/);
+    await sees(/^[█░]{20} idx_\w+: \d+ %, /);
+    expect(await run.exited).toBe(0);
+
+    const lines = run.lines();
+    expect(lines.filter((line) => /[█░]/.test(line))).toEqual([]);
+    const applied = lines.filter((line) => /^(?:applied|handed off) /.test(line));
+    expect(new Set(applied).size).toBe(applied.length);
+    const handedOff = lines.filter((line) => line.startsWith('handed off'));
+    for (const verb of ['building', 'valid'])
+      expect(lines.filter((line) => line.startsWith(verb))).toHaveLength(handedOff.length);
+    // The cursor is there again, and nothing was drawn after the last line.
+    expect(run.raw()).toContain('\x1b[?25h');
+    expect(lines.at(-1)).toMatch(/^All valid after \d/);
+    expect(run.raw()).toContain('\x1b[32mapplied     \x1b[39m0001_users');
+  });
+});
