@@ -28,6 +28,8 @@ export function takeApart(statement: ParsedStatement, directive: BackfillDirecti
   const refuse = (sentence: string, advice: string) =>
     new NoBackfill({ index: statement.index, sentence, advice });
   const target = targetOf(statement.tree);
+  const manyRows = whyNotSelect(statement.tree);
+  if (manyRows !== undefined) throw refuse(...manyRows);
   if (target === undefined) {
     throw refuse(
       'A backfill is an UPDATE, a DELETE or an INSERT … SELECT.',
@@ -144,7 +146,6 @@ type Refusal = readonly [sentence: string, advice: string];
 
 function whyNot(tree: Node, target: Target, { by }: BackfillDirective): Refusal | undefined {
   return (
-    whyNotSelect(tree) ??
     modifyingWith(target) ??
     volatileWhere(target) ??
     currentOf(target) ??

@@ -478,7 +478,7 @@ class BackfillInProgress {
       what: `This statement can't be done in batches: ${because}.`,
       place: { file, position: statement.position, statement: statement.text },
       applied: `${this.#context.appliedSoFar() || 'nothing by this run'}; nothing of this statement.`,
-      next: 'see docs/long-work.md for what a backfill needs; without the directive it runs as one statement.',
+      next: 'see docs/backfills.md for what a backfill needs; without the directive it runs as one statement.',
     });
   }
 }

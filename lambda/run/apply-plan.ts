@@ -86,6 +86,7 @@ class PlanInProgress {
   readonly #knowledge: TableKnowledge;
   readonly #context: BatchContext;
   readonly #builds: RecordedBuild[];
+  #inBackfill = false;
   #batch: ScriptStep[] = [];
   #batchCharacters = 0;
   #sent: Promise<void> | undefined;
@@ -128,7 +129,8 @@ class PlanInProgress {
       }
       await this.#flush();
     } catch (error) {
-      if (error instanceof TimeUp) return this.#result('unfinished');
+      if (error instanceof TimeUp)
+        return { ...this.#result('unfinished'), ...(this.#inBackfill ? { inBackfill: true } : {}) };
       throw error;
     }
     return this.#result('done');
@@ -165,7 +167,9 @@ class PlanInProgress {
       case 'backfill': {
         await this.#flush();
         const begun = Date.now();
+        this.#inBackfill = true;
         await applyBackfill(this.#session, { pending: next, step }, this.#context);
+        this.#inBackfill = false;
         this.#took([{ pending: next, handOff: undefined }], Date.now() - begun);
         return;
       }

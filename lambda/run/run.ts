@@ -42,6 +42,8 @@ export interface RunResult {
    * up between two steps; the next run goes on.
    */
   readonly outcome: 'done' | 'waiting' | 'unfinished';
+  /** The time was up in a backfill, which the loop goes on with. */
+  readonly inBackfill?: true;
   readonly applied: readonly AppliedStep[];
   /** All builds that are not over, handed off by this run or before it. */
   readonly builds: readonly RecordedBuild[];
