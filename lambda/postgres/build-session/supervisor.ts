@@ -67,7 +67,7 @@ begin
   exception when query_canceled or others then
     get stacked diagnostics said_sqlstate = returned_sqlstate, said_message = message_text,
       said_detail = pg_exception_detail, said_hint = pg_exception_hint, said_context = pg_exception_context;
-    update ${s}.index_build set attempt_outcome = pg_catalog.jsonb_build_object('kind', 'failed', 'fault',
+    update ${s}.index_build set attempt_outcome = pg_catalog.jsonb_build_object('kind', 'failed', 'endedAt', pg_catalog.clock_timestamp(), 'fault',
       pg_catalog.jsonb_build_object('sqlstate', said_sqlstate, 'message', said_message,
         'detail', case when doing is null then said_detail else pg_catalog.concat('${SETTING_OF_FILE}', doing) end,
         'hint', said_hint, 'context', ${context}))
@@ -84,11 +84,11 @@ begin
   commit;
   begin
     perform status from ${d}.dblink_get_result(${BUILD_CONNECTION}) as result (status pg_catalog.text);
-    update ${s}.index_build set attempt_outcome = '{"kind": "succeeded"}' where id = build and attempts = attempt;
+    update ${s}.index_build set attempt_outcome = pg_catalog.jsonb_build_object('kind', 'succeeded', 'endedAt', pg_catalog.clock_timestamp()) where id = build and attempts = attempt;
   exception when query_canceled or others then
     get stacked diagnostics said_sqlstate = returned_sqlstate, said_message = message_text,
       said_detail = pg_exception_detail, said_hint = pg_exception_hint, said_context = pg_exception_context;
-    update ${s}.index_build set attempt_outcome = pg_catalog.jsonb_build_object('kind', 'failed', 'fault',
+    update ${s}.index_build set attempt_outcome = pg_catalog.jsonb_build_object('kind', 'failed', 'endedAt', pg_catalog.clock_timestamp(), 'fault',
       pg_catalog.jsonb_build_object('sqlstate', said_sqlstate, 'message', said_message, 'detail', said_detail,
         'hint', said_hint, 'context', ${context}))
      where id = build and attempts = attempt;

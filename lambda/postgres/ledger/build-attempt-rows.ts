@@ -62,7 +62,7 @@ export async function endBuild(session: Session, ledgerSchema: string, build: In
   await session.query(
     `with ended as (
        update ${s}.index_build
-          set state = $2, fault = $3::jsonb, adopted = $4, finished_at = pg_catalog.clock_timestamp()
+          set state = $2, fault = $3::jsonb, adopted = $4, finished_at = coalesce((attempt_outcome ->> 'endedAt')::pg_catalog.timestamptz, pg_catalog.clock_timestamp())
         where id = $1 and ${stateIs('open')}
     returning version, step
      ), others as (

@@ -20,7 +20,7 @@ export interface BuildRow extends IndexBuild {
 export async function readAllBuilds(session: Session, ledgerSchema: string): Promise<BuildRow[]> {
   const rows = await session.query(
     `select ${buildColumns}, adopted, fault, table_rows::float8 as rows, table_bytes::float8 as bytes,
-            extract(epoch from coalesce(finished_at, pg_catalog.clock_timestamp()) - first_started_at)::float8 as seconds
+            extract(epoch from coalesce(finished_at, (attempt_outcome ->> 'endedAt')::pg_catalog.timestamptz, pg_catalog.clock_timestamp()) - first_started_at)::float8 as seconds
        from ${quoteIdentifier(ledgerSchema)}.index_build order by index_build.id`,
   );
   return rows.map((row) => {
