@@ -3,7 +3,9 @@ import { lintAtDeploy } from '../foresight/deploy-lint.ts';
 import { asksOfTables, factsFor, routeOfStep, TableKnowledge } from '../foresight/table-knowledge.ts';
 import type { Mirror } from '../history/mirror.ts';
 import { nameOf, type RecordedBuild } from '../migration/build.ts';
+import { MigrationError } from '../migration/migration-error.ts';
 import type { PendingStep, Plan } from '../migration/plan.ts';
+import { sqlstate } from '../migration/sqlstate.ts';
 import { waitOf } from '../migration/waiting.ts';
 import { must } from '../postgres/ledger/ledger-write.ts';
 import { asRecorded, insertBuild } from '../postgres/ledger/new-build.ts';
@@ -54,7 +56,26 @@ export async function applyPlan(session: Session, applying: Applying): Promise<R
 
 async function finish(session: Session, run: RunLog, summary: RunSummary): Promise<void> {
   const { ledgerSchema } = run.request.options;
-  await must(session, `${finishRun(ledgerSchema, run.runId, summary)};\n${releaseRunLock(ledgerSchema)}`);
+  const send = (end: RunSummary) =>
+    must(session, `${finishRun(ledgerSchema, run.runId, end)};\n${releaseRunLock(ledgerSchema)}`);
+  try {
+    await send(summary);
+  } catch (error) {
+    // A run that nobody sees the end of would count as one under way.
+    if (!isUntranslatable(error)) throw error;
+    await send({ ...summary, summary: inAscii(summary.summary) });
+  }
+}
+
+/** The database's encoding lacks a character, such as one of a file's name. */
+function isUntranslatable(error: unknown): boolean {
+  return (
+    error instanceof MigrationError && error.details.fault?.sqlstate === sqlstate.untranslatableCharacter
+  );
+}
+
+function inAscii(summary: object): object {
+  return JSON.parse(JSON.stringify(summary).replace(/[^\x20-\x7e]/g, '?'));
 }
 
 class PlanInProgress {
