@@ -1,4 +1,4 @@
-import type { Statement, Step, TransactionOptions } from '../../lambda/migration/migration.ts';
+import type { LongStatement, Statement, Step, TransactionOptions } from '../../lambda/migration/migration.ts';
 import { fingerprint } from '../syntax/fingerprint.ts';
 import type { ParsedStatement } from '../syntax/parse-file.ts';
 import { as, kindOf } from '../syntax/syntax-tree.ts';
@@ -8,6 +8,7 @@ import type { Kinship } from '../touches/kinship.ts';
 import { changesSettings, isSetting, leavesSettings, withSetting } from '../touches/session-settings.ts';
 import { touchesOf } from '../touches/touches.ts';
 import { indexOperationOf } from './index-operation.ts';
+import { longStatementOf } from './long-statement.ts';
 import { recoveryOf } from './recovery.ts';
 
 /** A step before it knows its place among the others. */
@@ -16,8 +17,16 @@ export type StepDraft =
       readonly kind: 'transaction';
       readonly transaction: TransactionOptions;
       readonly statements: readonly ParsedStatement[];
+      /** Its BEGIN is the author's own. */
+      readonly authored?: boolean;
+      /** `-- migrate: hand-off` */
+      readonly handOff?: boolean;
     }
-  | { readonly kind: 'autocommit' | 'index-operation'; readonly statement: ParsedStatement };
+  | {
+      readonly kind: 'autocommit' | 'index-operation';
+      readonly statement: ParsedStatement;
+      readonly handOff?: boolean;
+    };
 
 /** Numbers the steps of a file and gives each the settings that those before it left behind. */
 export function finishSteps(drafts: readonly StepDraft[], { kinship }: FolderFacts): readonly Step[] {
@@ -47,6 +56,7 @@ function finish(draft: StepDraft, base: StepBase, kinship: Kinship): Step {
         kind: 'transaction',
         transaction: draft.transaction,
         statements: draft.statements.map((each) => toStatement(each, kinship)),
+        ...longOf(draft, kinship),
       };
     case 'autocommit': {
       const { statement } = draft;
@@ -55,6 +65,7 @@ function finish(draft: StepDraft, base: StepBase, kinship: Kinship): Step {
         kind: 'autocommit',
         statement: toStatement(statement, kinship),
         recovery: recoveryOf(statement.tree),
+        ...longOf(draft, kinship),
       };
     }
     case 'index-operation': {
@@ -63,6 +74,18 @@ function finish(draft: StepDraft, base: StepBase, kinship: Kinship): Step {
       return { ...base, kind: 'index-operation', statement: toStatement(statement, kinship), operation };
     }
   }
+}
+
+/** What the loop may carry: one statement, outside of a transaction of the author's own. */
+function longOf(draft: StepDraft, kinship: Kinship): { readonly long?: LongStatement } {
+  if (draft.kind === 'index-operation' || (draft.kind === 'transaction' && draft.authored)) return {};
+  const [statement, ...others] = draft.kind === 'transaction' ? draft.statements : [draft.statement];
+  if (statement === undefined || others.length > 0) return {};
+  const long = longStatementOf(statement.tree);
+  if (!draft.handOff) return long === undefined ? {} : { long };
+  const { touches } = toStatement(statement, kinship);
+  const [relation] = [...touches.changes, ...touches.writes];
+  return { long: { ...(long ?? { operation: 'statement', relation, names: [] }), handOff: true } };
 }
 
 function toStatement({ tree, text, position }: ParsedStatement, kinship: Kinship): Statement {

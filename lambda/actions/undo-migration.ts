@@ -146,7 +146,7 @@ function noteProgress(
 }
 
 function forgetMigration(ledgerSchema: string, version: string): string[] {
-  return ['undo_progress', 'index_build', 'step'].map(
+  return ['undo_progress', 'work', 'step'].map(
     (table) =>
       `delete from ${quoteIdentifier(ledgerSchema)}.${table} where version = ${quoteLiteral(version)}`,
   );

@@ -55,13 +55,13 @@ interface Asked {
 /** Plans against the database as it is. Throws DriftError where an applied file was changed. */
 export async function planRun(target: ConnectionTarget, { options, migrations }: Asked): Promise<RunPlan> {
   return withSession(target, async (session) => {
-    const { exists, ledger } = await readLedger(session, options.ledgerSchema);
+    const { exists, format, ledger } = await readLedger(session, options.ledgerSchema);
     const planned = plan(migrations.migrations, ledger);
     const { pending } = planned;
     const knowledge = new TableKnowledge(session, options.smallTableRows);
     await knowledge.measureTouched(pending.map(({ step }) => step));
     const findings = await lintAtDeploy(session, pending, { knowledge, options, largeIndexes: 'included' });
-    const rate = exists ? await buildRate(session, options.ledgerSchema) : undefined;
+    const rate = exists ? await buildRate(session, options.ledgerSchema, format) : undefined;
     const foresight = new Foresight({
       knowledge,
       options,

@@ -174,7 +174,8 @@ function bySettings(
 
 function relationsForRoutes(step: Step): RelationName[] {
   if (step.kind === 'index-operation') return [...relationsOf(step.operation), ...newNames(step.operation)];
-  return plainIndexes(step).flatMap((statement) => statement.touches.changes);
+  const long = step.long?.relation === undefined ? [] : [step.long.relation];
+  return [...long, ...plainIndexes(step).flatMap((statement) => statement.touches.changes)];
 }
 
 function relationsJudged(step: Step): RelationName[] {

@@ -116,7 +116,7 @@ function* statementsAround(
 ): Generator<Line, void> {
   const { pending, handOff } = scriptStep;
   const { step, migration } = pending;
-  if (step.kind === 'autocommit')
+  if (step.kind === 'autocommit' && handOff === undefined)
     throw new TypeError(`step ${step.number} of ${migration.file} can't be in a script`);
   yield { text: beginOf(step) };
   // Commits become durable in order, so only the last of a message needs to wait for the disk.
@@ -130,7 +130,7 @@ function* statementsAround(
   };
   if (handOff !== undefined) {
     for (const text of handOff) yield { text };
-  } else {
+  } else if (step.kind !== 'autocommit') {
     // For the steps after it too, if this one commits: nearly all have the same, and one SET less is a SET less.
     if (now !== before) yield { text: setLockTimeout(now) };
     if (step.kind === 'transaction' && step.transaction.readOnly) yield { text: 'set transaction read only' };
@@ -208,7 +208,7 @@ export function statementOfSetting(
 function* forgetStep(ledgerSchema: string, { migration, step }: PendingStep): Generator<Line, void> {
   const s = quoteIdentifier(ledgerSchema);
   const where = `version = ${quoteLiteral(migration.version)} and step = ${step.number}`;
-  yield { text: `delete from ${s}.index_build where ${where}` };
+  yield { text: `delete from ${s}.work where ${where}` };
   yield { text: `delete from ${s}.step where ${where}` };
 }
 

@@ -55,7 +55,7 @@ export async function readStatus(
   { options, migrations, patienceSeconds }: Asked,
 ): Promise<Status> {
   const read = async (session: Session): Promise<Status> => {
-    const { exists, ledger } = await readLedger(session, options.ledgerSchema);
+    const { exists, format, ledger } = await readLedger(session, options.ledgerSchema);
     if (!exists)
       return {
         migrations: migrationStates(migrations.migrations, ledger),
@@ -65,7 +65,7 @@ export async function readStatus(
       };
     const abandoned = new Set(abandonedBuilds(migrations.migrations, ledger).map(({ id }) => id));
     const builds: BuildStatus[] = [];
-    for (const build of await readAllBuilds(session, options.ledgerSchema)) {
+    for (const build of await readAllBuilds(session, options.ledgerSchema, format)) {
       const progress =
         build.state === 'building' ? progressOf(build, await seeBuilder(session, build)) : undefined;
       builds.push({ ...build, progress, abandoned: abandoned.has(build.id) });

@@ -49,9 +49,9 @@ export async function findByHand(
   session: Session,
   { migrations, options }: { migrations: CompiledMigrations; options: MigrationOptions },
 ): Promise<ByHand> {
-  const { exists, ledger } = await readLedger(session, options.ledgerSchema);
+  const { exists, format, ledger } = await readLedger(session, options.ledgerSchema);
   const { pending } = plan(migrations.migrations, ledger);
-  const builds = exists ? await readAllBuilds(session, options.ledgerSchema) : [];
+  const builds = exists ? await readAllBuilds(session, options.ledgerSchema, format) : [];
   const found: (HandOperation | LeftOut)[] = builds.filter((build) => build.state !== 'done').map(ofBuild);
   for (const [position, { migration, step }] of pending.entries()) {
     if (step.kind !== 'index-operation') continue;
@@ -77,6 +77,8 @@ export async function findByHand(
 
 function ofBuild(build: BuildRow): HandOperation | LeftOut {
   const { operation, file, line, schema, table, index, statement, settings, rows, bytes } = build;
+  if (operation !== 'create' && operation !== 'drop' && operation !== 'reindex')
+    return { file, line, because: 'it is handed off, and up carries it to its end' };
   if (build.partitioned) return { file, line, because: PARTITIONED };
   return { operation, file, line, schema, table, index, statement, settings, rows, bytes };
 }

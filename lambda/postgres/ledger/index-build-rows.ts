@@ -4,6 +4,7 @@ import type { IndexBuild } from '../../work/index-build.ts';
 import { quoteIdentifier, quoteLiteral } from '../session/quote.ts';
 import type { Session } from '../session/session.ts';
 import { buildRow, faultColumn, stateIs, toFault } from './columns.ts';
+import { workTable } from './ledger-format.ts';
 
 /** A build with what became of it, for people. */
 export interface BuildRow extends IndexBuild {
@@ -17,11 +18,15 @@ export interface BuildRow extends IndexBuild {
 }
 
 /** Every build, in the order in which they were handed off. */
-export async function readAllBuilds(session: Session, ledgerSchema: string): Promise<BuildRow[]> {
+export async function readAllBuilds(
+  session: Session,
+  ledgerSchema: string,
+  format?: number,
+): Promise<BuildRow[]> {
   const rows = await session.query(
     `select ${buildColumns}, adopted, fault, table_rows::float8 as rows, table_bytes::float8 as bytes,
             extract(epoch from coalesce(finished_at, pg_catalog.clock_timestamp()) - first_started_at)::float8 as seconds
-       from ${quoteIdentifier(ledgerSchema)}.index_build order by index_build.id`,
+       from ${workTable(ledgerSchema, format)} as work order by work.id`,
   );
   return rows.map((row) => {
     const { adopted, fault, rows: count, bytes, seconds } = v.parse(endColumns, row);
@@ -46,7 +51,7 @@ const endColumns = v.object({
 
 /** For `select` and `returning`; read by parseBuild(). */
 export const buildColumns = `id::text, (select n.nspname from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
-         where c.oid = index_build.tableoid) as ledger,
+         where c.oid = work.tableoid) as ledger,
        version, step, run_id::text as "runId", file, line, operation, schema_name as schema, table_name as table,
        index_name as index, is_unique as unique, statement, definition, settings,
        pg_catalog.to_json(replaces::bigint[]) as replaces, partitioned, state, attempts, turns, session,
@@ -62,7 +67,7 @@ export async function readBuild(
   id: string,
 ): Promise<IndexBuild | undefined> {
   const rows = await session.query(
-    `select ${buildColumns} from ${quoteIdentifier(ledgerSchema)}.index_build where id = $1`,
+    `select ${buildColumns} from ${quoteIdentifier(ledgerSchema)}.work where id = $1`,
     [id],
   );
   return rows[0] === undefined ? undefined : parseBuild(rows[0]);
@@ -89,7 +94,7 @@ export function parseBuild(row: unknown): IndexBuild {
 export function requeueBuilds(ledgerSchema: string, ids: readonly string[]): string {
   const s = quoteIdentifier(ledgerSchema);
   return `with again as (
-  update ${s}.index_build
+  update ${s}.work
      set state = 'pending', attempts = 0, fault = null, attempt_outcome = null, finished_at = null, session = null,
          started_at = null, first_started_at = null
    where ${stateIs('lost')} and id in (${ids.map((id) => quoteLiteral(id)).join(', ')})
