@@ -5,9 +5,8 @@ import { asLoginRole } from '../session/as-login-role.ts';
 import { quoteLiteral } from '../session/quote.ts';
 import type { Session } from '../session/session.ts';
 import { type Blocker, blockerColumn } from './blockers.ts';
-import { builderNames } from './builder-names.ts';
+import { builderNames, type SeenBuilder } from './builder-names.ts';
 import { relationOid } from './relation-oid.ts';
-import type { SeenBuilder } from './seen-builder.ts';
 
 /**
  * What the catalog says of work that is no index build. A validation is done when Postgres has it so, whoever did it,
