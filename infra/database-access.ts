@@ -28,6 +28,8 @@ export class DatabaseAccess extends Construct implements ec2.IConnectable {
   readonly secret: secretsmanager.ISecret;
   readonly network: FunctionNetwork | undefined;
   readonly connections: ec2.Connections;
+  /** What lets the functions in to the database, wherever it stands in the tree: nothing is reached before it is there. */
+  readonly rules: readonly IConstruct[];
 
   constructor(scope: Construct, id: string, props: DatabaseAccessProps) {
     super(scope, id);
@@ -37,6 +39,7 @@ export class DatabaseAccess extends Construct implements ec2.IConnectable {
       refuseWithoutVpc(scope.node.path, props);
       this.network = undefined;
       this.connections = new ec2.Connections();
+      this.rules = [];
       return;
     }
     const securityGroups =
@@ -50,8 +53,20 @@ export class DatabaseAccess extends Construct implements ec2.IConnectable {
         : [...props.securityGroups];
     this.network = { vpc, vpcSubnets, securityGroups };
     this.connections = new ec2.Connections({ securityGroups });
+    const before = new Set(securityGroupRules(this));
     database?.connections.allowDefaultPortFrom(this, `Migrations (${scope.node.path})`);
+    this.rules = securityGroupRules(this).filter((rule) => !before.has(rule));
   }
+}
+
+/** Those that are resources of their own; the others come with their group. */
+function securityGroupRules(scope: Construct): IConstruct[] {
+  return scope.node.root.node
+    .findAll()
+    .filter(
+      (construct) =>
+        construct instanceof ec2.CfnSecurityGroupIngress || construct instanceof ec2.CfnSecurityGroupEgress,
+    );
 }
 
 function secretOf(path: string, { secret, database }: DatabaseAccessProps): secretsmanager.ISecret {

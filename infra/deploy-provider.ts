@@ -19,8 +19,6 @@ export interface DeployProviderProps {
 
 /** How often a deploy that waits asks whether it may go on. */
 const QUERY_SECONDS = 10;
-/** What asking takes by itself: the Provider counts questions, not time. */
-const ASKING_SECONDS = 1;
 
 /** The CDK's Provider, with roles that may write into its own log only. */
 export class DeployProvider extends Construct {
@@ -53,8 +51,10 @@ export class DeployProvider extends Construct {
   }
 }
 
-/** A multiple of the interval, with which the Provider gives up after so long by the clock. */
+/**
+ * The Provider counts questions, not time, and gives up without a word of ours. So it is given as many as there would be
+ * if asking took no time at all: isComplete looks at the clock, and gives up before that.
+ */
 function totalTimeout(longestWait: Duration): Duration {
-  const questions = Math.floor(longestWait.toSeconds() / (QUERY_SECONDS + ASKING_SECONDS));
-  return Duration.seconds(questions * QUERY_SECONDS);
+  return Duration.seconds(Math.floor(longestWait.toSeconds() / QUERY_SECONDS) * QUERY_SECONDS);
 }

@@ -4,7 +4,7 @@ import { type Finding, type Levels, lintParsed } from '../compiler/lint/lint-mig
 import { countFindings, showFinding } from '../compiler/lint/show-finding.ts';
 import type { ParsedMigration } from '../compiler/steps/compile-migrations.ts';
 import { MigrationError } from '../lambda/migration/migration-error.ts';
-import { parseVersion, type Version } from '../lambda/migration/version.ts';
+import type { Version } from '../lambda/migration/version.ts';
 
 /** What the linter makes of the migrations at synth. */
 export interface LintProps {
@@ -65,11 +65,10 @@ export function lintAtSynth(
 }
 
 function sinceOf(text: string): Version {
-  const version = parseVersion(text);
-  if (version !== undefined) return version;
+  if (text.trim() !== '') return text as Version;
   throw new MigrationError({
     code: 'invalid-prop',
-    what: `lint.since is ${JSON.stringify(text)}, but must be a version: digits, such as 0042`,
-    next: 'give the version of the newest file that the linter should take as it is.',
+    what: 'lint.since is empty, but must name a migration, such as 0042',
+    next: 'give the newest migration that the linter should take as it is, as its folder names it.',
   });
 }

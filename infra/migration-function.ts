@@ -64,7 +64,8 @@ export class MigrationFunction extends lambda.Function {
       environment: {
         [environment.secretArn]: secret.secretFullArn ?? secret.secretArn,
         [environment.options]: Stack.of(scope).toJsonString(props.options),
-        [environment.eventBus]: props.eventBus.eventBusName,
+        // Its name alone would mean the bus of that name in this account.
+        [environment.eventBus]: props.eventBus.eventBusArn,
         POWERTOOLS_SERVICE_NAME: props.service,
         ...(props.extraCertificates === undefined ? {} : { NODE_EXTRA_CA_CERTS: props.extraCertificates }),
       },

@@ -5,6 +5,7 @@ import type * as kms from 'aws-cdk-lib/aws-kms';
 import type * as logs from 'aws-cdk-lib/aws-logs';
 import type * as secretsmanager from 'aws-cdk-lib/aws-secretsmanager';
 import type * as sns from 'aws-cdk-lib/aws-sns';
+import type { LayoutName } from '../lambda/migration/layout.ts';
 import type { ConnectableDatabase } from './database-access.ts';
 import type { LintProps } from './lint-at-synth.ts';
 import type { PreflightHookProps } from './preflight-hook.ts';
@@ -14,6 +15,14 @@ import type { RunProps } from './run-props.ts';
 export interface PostgresMigrationsProps extends RunProps {
   /** Folder of the migrations, absolute or relative to the directory that the CDK app runs in. */
   readonly migrations: string;
+
+  /**
+   * Whose way the folder is laid out: `plain`, or that of another tool, whose names, order, parts and directives then
+   * count. docs/coming-from.md has a section for each.
+   *
+   * @default - found out from what lies in the folder
+   */
+  readonly layout?: LayoutName;
 
   /**
    * Secret with the connection: a URL; JSON with `DATABASE_URL`, `connectionString` or `url`; or JSON as RDS writes

@@ -42,7 +42,7 @@ export class PostgresMigrations extends Construct implements ec2.IConnectable {
   constructor(scope: Construct, id: string, props: PostgresMigrationsProps) {
     super(scope, id);
     checkProps(this.node.path, props);
-    const parsed = parseMigrations(props.migrations);
+    const parsed = parseMigrations(props.migrations, { layout: props.layout });
     const linted = props.lint === false ? parsed : lintAtSynth(this, parsed, props.lint);
     const migrations = compiledFrom(linted);
     const options = migrationOptions(props);
@@ -116,7 +116,7 @@ export class PostgresMigrations extends Construct implements ec2.IConnectable {
     });
     // The first run may hand off at once, and what the loop is allowed to do hangs on the loop alone.
     this.customResource.node.addDependency(loop);
-    if (props.database !== undefined) this.customResource.node.addDependency(props.database);
+    if (props.database !== undefined) this.customResource.node.addDependency(props.database, ...access.rules);
     if (props.preflightHook !== undefined) {
       const preflight = new MigrationFunction(this, 'Preflight', {
         ...shared,

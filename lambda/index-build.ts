@@ -59,7 +59,7 @@ export async function handler(
   try {
     return await traced(parsed.output.task, () => perform(parsed.output, context));
   } finally {
-    await flushTelemetry();
+    await flushTelemetry(context);
   }
 }
 

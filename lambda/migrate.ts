@@ -50,7 +50,7 @@ export async function handler(event: unknown, context: LambdaContext): Promise<P
     if (error instanceof MigrationError) error.stack = '';
     throw error;
   } finally {
-    await flushTelemetry();
+    await flushTelemetry(context);
   }
 }
 
@@ -75,7 +75,7 @@ async function deploy(event: unknown, context: LambdaContext): Promise<ProviderA
         return { PhysicalResourceId, Data: { RunId: kept, Outcome: KEPT, StartedAt } };
       }
     }
-    const { runId, outcome } = await runAndHandOff(context, cause, request.RequestId);
+    const { runId, outcome } = await runAndHandOff(context, cause, { name: request.RequestId });
     return { PhysicalResourceId, Data: { RunId: runId, Outcome: outcome, StartedAt } };
   } catch (error) {
     throw cloudFormationFailure(error);
@@ -100,7 +100,7 @@ export async function isComplete(event: unknown, context: LambdaContext): Promis
     });
     return { IsComplete: false };
   } finally {
-    await flushTelemetry();
+    await flushTelemetry(context);
   }
 }
 
@@ -111,16 +111,25 @@ async function mayGoOn(request: CloudFormationEvent, context: LambdaContext): Pr
   if (progress.kind === 'complete') return true;
   if (waitedTooLong(request)) throw stillRunning(progress);
   if (progress.kind === 'idle') {
-    await runAndHandOff(context, { kind: 'cloudformation', actor: `${describeEvent(request)}, continued` });
+    const cause: RunCause = { kind: 'cloudformation', actor: `${describeEvent(request)}, continued` };
+    await runAndHandOff(context, cause, { until: patienceEnds(request) + LAST_RUN_MILLISECONDS });
   }
   return false;
 }
 
 const DEFAULT_LONGEST_WAIT_SECONDS = 50 * 60;
 
-function waitedTooLong({ Data }: CloudFormationEvent): boolean {
+/** What is begun at the last moment has so long: CloudFormation's hour has to be kept. */
+const LAST_RUN_MILLISECONDS = 120_000;
+
+function waitedTooLong(request: CloudFormationEvent): boolean {
+  return Date.now() > patienceEnds(request);
+}
+
+/** In milliseconds since 1970. */
+function patienceEnds({ Data }: CloudFormationEvent): number {
   const longest = Number(process.env[environment.longestWait] ?? DEFAULT_LONGEST_WAIT_SECONDS);
-  return Data.StartedAt !== undefined && Date.now() - Date.parse(Data.StartedAt) > longest * 1000;
+  return Data.StartedAt === undefined ? Infinity : Date.parse(Data.StartedAt) + longest * 1000;
 }
 
 /** A run's result for a person who looks at the console. */
@@ -170,15 +179,30 @@ async function change(action: ChangingAction, context: LambdaContext): Promise<o
   return answer;
 }
 
-/**
- * Builds are handed off also where a later step failed: they wait for nobody. `request` names the hand-off, so that
- * an event which is delivered twice starts one loop.
- */
-async function runAndHandOff(context: LambdaContext, cause: RunCause, request?: string): Promise<RunResult> {
+interface HandingOff {
+  /** Names the hand-off, so that an event which is delivered twice starts one loop. */
+  readonly name?: string;
+  /** The run has to have ended, in milliseconds since 1970, though the function may go on. */
+  readonly until?: number;
+}
+
+/** Builds are handed off also where a later step failed: they wait for nobody. */
+async function runAndHandOff(
+  context: LambdaContext,
+  cause: RunCause,
+  { name: given, until = Infinity }: HandingOff = {},
+): Promise<RunResult> {
   const asked = await functionContext(context.getRemainingTimeInMillis());
-  const name = request || crypto.randomUUID();
+  const name = given || crypto.randomUUID();
+  const deadline = Math.min(asked.deadline, until);
   try {
-    const result = await runMigrations({ ...asked, cause, report });
+    const result = await runMigrations({
+      ...asked,
+      deadline,
+      shortened: deadline < asked.deadline,
+      cause,
+      report,
+    });
     if (result.builds.some(isOpen))
       await startLoop(required(environment.stateMachineArn), `hand-off-${name}`);
     reportRunEnd(cause, { kind: 'ended', result });

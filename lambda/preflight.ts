@@ -22,7 +22,8 @@ const MARGIN_MILLISECONDS = 2_000;
  * 2. the migrations that the deploy brings are read from the asset that its template names; where that can't be,
  *    those of the deploy before are checked, and the answer says so;
  * 3. all that would make them fail is found, and said in one message.
- * Nothing is thrown: a hook whose function fails is a riddle to whoever deploys.
+ * What it can't look at refuses nothing: the deploy that is asked about may be the one that mends the network, or the
+ * secret. Nor is anything thrown: a hook whose function fails is a riddle to whoever deploys.
  */
 export async function handler(event: unknown, context: LambdaContext): Promise<HookAnswer> {
   const asked = parseHookEvent(event);
@@ -40,8 +41,7 @@ export async function handler(event: unknown, context: LambdaContext): Promise<H
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
     return {
-      hookStatus: 'FAILED',
-      errorCode: 'InternalFailure',
+      hookStatus: 'SUCCESS',
       message: `The migrations could not be checked: ${reason}`.slice(0, MOST_MESSAGE_CHARACTERS),
       clientRequestToken,
     };
@@ -51,19 +51,23 @@ export async function handler(event: unknown, context: LambdaContext): Promise<H
 async function check(event: HookEvent, context: LambdaContext): Promise<HookAnswer> {
   const { target, options, migrations: deployed } = await functionContext(context.getRemainingTimeInMillis());
   const { migrations, note } = await comingOr(event, deployed);
-  const findings = await preflight({ target, options, migrations });
+  const { findings, unseen } = await preflight({ target, options, migrations });
   const { clientRequestToken } = event;
+  const notChecked = unseen.map((reason) => `Not everything could be checked: ${reason}`);
   if (findings.length === 0)
     return {
       hookStatus: 'SUCCESS',
-      message: `Nothing stands in the way of the migrations.${note}`,
+      message: (unseen.length === 0
+        ? `Nothing stands in the way of the migrations.${note}`
+        : notChecked.join('\n\n')
+      ).slice(0, MOST_MESSAGE_CHARACTERS),
       clientRequestToken,
     };
   const things = findings.length === 1 ? 'One thing' : `${findings.length} things`;
   return {
     hookStatus: 'FAILED',
     errorCode: 'NonCompliant',
-    message: [`${things} would make the migrations of this deploy fail.${note}`, ...findings]
+    message: [`${things} would make the migrations of this deploy fail.${note}`, ...findings, ...notChecked]
       .join('\n\n')
       .slice(0, MOST_MESSAGE_CHARACTERS),
     clientRequestToken,

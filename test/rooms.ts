@@ -95,9 +95,20 @@ export const rooms: Readonly<Record<string, Room>> = {
     holds: 'the locks that a statement takes, and the work that it does under them',
     imports: ['compiler/schema', 'compiler/syntax', 'lambda/migration'],
   },
+  'compiler/layout': {
+    holds: 'folders as other tools lay them out: which files, their order, names and parts',
+    imports: ['compiler/syntax', 'lambda/migration'],
+  },
   'compiler/steps': {
     holds: 'a folder becomes migrations, a file becomes steps',
-    imports: ['compiler/locks', 'compiler/schema', 'compiler/touches', 'compiler/syntax', 'lambda/migration'],
+    imports: [
+      'compiler/layout',
+      'compiler/locks',
+      'compiler/schema',
+      'compiler/touches',
+      'compiler/syntax',
+      'lambda/migration',
+    ],
   },
   'compiler/lint': {
     holds: 'the rules of the linter, and how a finding is shown',

@@ -18,6 +18,8 @@ const EXHAUSTIVE: readonly string[] = [
   'test/compiler/steps/loading.test.ts',
   // A deploy beside traffic, statement by statement: lambda/run/locks.test.ts has the story.
   'test/lambda/run/locks-beside-traffic.test.ts',
+  // The roles' matrix, less what lambda/work/turn/roles.test.ts plays of it.
+  'test/lambda/work/turn/roles-with-each-session.test.ts',
   // Life cycles beyond create, update and the hook.
   'test/lambda/lifecycle/from-red-to-green.test.ts',
   'test/lambda/lifecycle/secret.test.ts',

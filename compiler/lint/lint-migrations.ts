@@ -1,10 +1,17 @@
 import type { DeployCheck } from '../../lambda/migration/deploy-check.ts';
+import { FolderOrder, identityOf } from '../../lambda/migration/identity.ts';
+import { emptyLedger } from '../../lambda/migration/ledger.ts';
 import type { CompiledMigrations } from '../../lambda/migration/migration.ts';
+import { MigrationError } from '../../lambda/migration/migration-error.ts';
 import type { Version } from '../../lambda/migration/version.ts';
-import { compareVersions } from '../../lambda/migration/version.ts';
 import { learn } from '../schema/learn.ts';
 import { Schema } from '../schema/schema.ts';
-import { compiledFrom, type ParsedMigration, parseMigrations } from '../steps/compile-migrations.ts';
+import {
+  type CompileOptions,
+  compiledFrom,
+  type ParsedMigration,
+  parseMigrations,
+} from '../steps/compile-migrations.ts';
 import { mapStatements } from '../steps/map-statements.ts';
 import { AllowedRules } from './allowed-rules.ts';
 import { DataQuestions } from './data-questions.ts';
@@ -36,19 +43,28 @@ export interface Linted {
   readonly migrations: readonly ParsedMigration[];
 }
 
+/** Of a folder that is not read yet. */
+export type FolderLintOptions = LintOptions & CompileOptions;
+
 /**
  * Reads a folder of migrations with all rules.
  *
  * @throws CompileError where a file can't be compiled
  * @throws UnknownRule where a level names no rule
  */
-export function lintMigrations(directory: string, options: LintOptions = {}): readonly Finding[] {
-  return lintParsed(parseMigrations(directory), options).findings;
+export function lintMigrations(
+  directory: string,
+  { layout, ...options }: FolderLintOptions = {},
+): readonly Finding[] {
+  return lintParsed(parseMigrations(directory, { layout }), options).findings;
 }
 
 /** A compiled folder with the checks that the linter leaves to the deploy. Throws as lintMigrations does. */
-export function compileLinted(directory: string, options: LintOptions = {}): CompiledMigrations {
-  return compiledFrom(lintParsed(parseMigrations(directory), options).migrations);
+export function compileLinted(
+  directory: string,
+  { layout, ...options }: FolderLintOptions = {},
+): CompiledMigrations {
+  return compiledFrom(lintParsed(parseMigrations(directory, { layout }), options).migrations);
 }
 
 /** Like lintMigrations, for a folder that is already parsed. */
@@ -65,9 +81,10 @@ export function lintParsed(
     questions: new DataQuestions(),
   };
   const findings: Finding[] = [];
+  const isUpTo = since === undefined ? () => false : upTo(migrations, since);
   const checked = migrations.map((parsed, number) => {
     const file = files[number] as LintedFile;
-    if (since !== undefined && compareVersions(parsed.migration.version, since) <= 0) {
+    if (isUpTo(parsed)) {
       learnFile(folder.schema, file);
       return parsed;
     }
@@ -76,6 +93,23 @@ export function lintParsed(
     return linted.checks.size === 0 ? parsed : withChecks(parsed, linted.checks);
   });
   return { findings, migrations: checked };
+}
+
+/** By their places in the folder, where it has that migration. */
+function upTo(migrations: readonly ParsedMigration[], since: Version): (parsed: ParsedMigration) => boolean {
+  const folder = migrations.map(({ migration }) => migration);
+  const last = identityOf(since, folder, emptyLedger);
+  const order = migrations[0]?.layout.order ?? 'number';
+  const places = new FolderOrder(folder, order);
+  const isThere = folder.some(({ version }) => version === last);
+  if (!isThere && !(order === 'number' && /^\d+$/.test(last))) {
+    throw new MigrationError({
+      code: 'usage',
+      what: `No migration of this folder is called ${since}.`,
+      next: `name the newest one that the linter should take as it is${folder.length === 0 ? '' : `, such as ${folder.at(-1)?.version}`}.`,
+    });
+  }
+  return ({ migration }) => (places.compare(migration.version, last) ?? 1) <= 0;
 }
 
 interface Folder {

@@ -1,34 +1,49 @@
 import { createHash } from 'node:crypto';
+import type { LayoutName } from '../../lambda/migration/layout.ts';
 import type { CompiledMigrations, Migration, UndoFile } from '../../lambda/migration/migration.ts';
-import { CompileError, FileRefused, type Problem } from '../syntax/problem.ts';
+import type { Version } from '../../lambda/migration/version.ts';
+import type { Folder } from '../layout/folder.ts';
+import type { FoundMigration, Layout, Parts } from '../layout/layout.ts';
+import { readFolder } from '../layout/read-folder.ts';
+import { readFileName, readFolderName } from '../syntax/file-name.ts';
+import { CompileError } from '../syntax/problem.ts';
+import type { SourceText } from '../syntax/source-text.ts';
 import { type FolderFacts, gatherFacts } from '../touches/folder-facts.ts';
 import { addLocks } from './add-locks.ts';
 import { divideFile } from './divide-file.ts';
-import { type MigrationFile, readFolder } from './migration-folder.ts';
-import { type ParsedMigration, type ParsedMigrationFile, parseMigrationFile } from './parsed-migration.ts';
+import { type ParsedMigration, type ParsedMigrationFile, parsePart } from './parsed-migration.ts';
 import { finishSteps } from './steps.ts';
 
 export { CompileError, type Problem } from '../syntax/problem.ts';
 export type { ParsedMigration } from './parsed-migration.ts';
+
+export interface CompileOptions {
+  /** How the folder is laid out. @default - found out from what lies in it */
+  readonly layout?: LayoutName | undefined;
+}
 
 /**
  * Compiles a folder of migrations.
  *
  * @throws CompileError with all that is wrong, at most one problem per file
  */
-export async function compileMigrations(directory: string): Promise<CompiledMigrations> {
-  return compileMigrationsSync(directory);
+export async function compileMigrations(
+  directory: string,
+  options: CompileOptions = {},
+): Promise<CompiledMigrations> {
+  return compileMigrationsSync(directory, options);
 }
 
 /** As compileMigrations, for a construct's constructor, which cannot wait. */
-export function compileMigrationsSync(directory: string): CompiledMigrations {
-  return compiledFrom(parseMigrations(directory));
+export function compileMigrationsSync(directory: string, options: CompileOptions = {}): CompiledMigrations {
+  return compiledFrom(parseMigrations(directory, options));
 }
 
 /** What of parsed migrations the functions need. */
 export function compiledFrom(parsed: readonly ParsedMigration[]): CompiledMigrations {
-  const migrations = parsed.map(({ migration }) => migration);
-  return { format: 1, checksum: checksumOf(migrations), migrations };
+  const migrations = parsed.map(({ migration }, position) => ({ ...migration, position }));
+  const { name: layout = 'plain', order = 'number' } = parsed[0]?.layout ?? {};
+  return { format: 1, checksum: checksumOf(migrations), layout, order, migrations };
 }
 
 /**
@@ -36,61 +51,91 @@ export function compiledFrom(parsed: readonly ParsedMigration[]): CompiledMigrat
  *
  * @throws CompileError as compileMigrations does
  */
-export function parseMigrations(directory: string): readonly ParsedMigration[] {
-  const folder = readFolder(directory);
-  const problems: Problem[] = [...folder.problems];
-  const read = folder.files.flatMap((file) => readBoth(directory, file, problems) ?? []);
+export function parseMigrations(
+  directory: string,
+  { layout: given }: CompileOptions = {},
+): readonly ParsedMigration[] {
+  const { folder, layout, files } = readFolder(directory, given);
+  const read = files.flatMap((file) => readBoth(folder, layout, file) ?? []);
   const facts = gatherFacts(read.flatMap(({ up, undo }) => [...up.statements, ...(undo?.statements ?? [])]));
-  const migrations = read.flatMap((each) => attempt(problems, () => compileOne(each, facts)) ?? []);
-  if (problems.length > 0) throw new CompileError(problems);
+  const migrations = read.flatMap(
+    (each) => folder.attempt(() => compileOne(each, { facts, folder, layout })) ?? [],
+  );
+  if (folder.problems.length > 0) throw new CompileError(folder.problems);
   return addLocks(migrations);
 }
 
 interface ReadMigration {
-  readonly file: MigrationFile;
+  readonly file: FoundMigration;
   readonly up: ParsedMigrationFile;
   readonly undo: ParsedMigrationFile | undefined;
 }
 
-function readBoth(directory: string, file: MigrationFile, problems: Problem[]): ReadMigration | undefined {
-  const up = attempt(problems, () => parseMigrationFile(directory, file.file, 'up'));
-  const { undo: undoFile } = file;
-  const undo =
-    undoFile === undefined
+/** The part to apply, and the part to undo from the same file or another. */
+function readBoth(folder: Folder, layout: Layout, found: FoundMigration): ReadMigration | undefined {
+  const parts = folder.attempt((): Parts => {
+    const source = folder.source(found.file);
+    return layout.divide?.(source, found) ?? { up: source };
+  });
+  if (parts === undefined) return undefined;
+  const noTransaction = parts.noTransaction || found.noTransaction;
+  const up = folder.attempt(() => parsePart({ source: parts.up, role: 'up', layout, noTransaction }));
+  const undo = folder.attempt(() => {
+    const source = found.undo === undefined ? parts.down : undoOf(folder, layout, found);
+    return source === undefined
       ? undefined
-      : attempt(problems, () => parseMigrationFile(directory, undoFile, 'down'));
-  return up === undefined ? undefined : { file, up, undo };
+      : parsePart({ source, role: 'down', layout, noTransaction: parts.downNoTransaction });
+  });
+  return up === undefined ? undefined : { file: found, up, undo };
 }
 
-function compileOne({ file, up, undo }: ReadMigration, facts: FolderFacts): ParsedMigration {
-  const { version, name } = file;
+function undoOf(folder: Folder, { divide, name }: Layout, found: FoundMigration): SourceText | undefined {
+  if (found.undo === undefined) return undefined;
+  const source = folder.source(found.undo);
+  // sqlx's directive has to be looked for in both; only its text counts here.
+  return name === 'sqlx' ? (divide?.(source, found).up ?? source) : source;
+}
+
+interface InFolder {
+  readonly facts: FolderFacts;
+  readonly folder: Folder;
+  readonly layout: Layout;
+}
+
+function compileOne(
+  { file: found, up, undo }: ReadMigration,
+  { facts, folder, layout }: InFolder,
+): ParsedMigration {
+  const { id, name, file, kind } = found;
+  const formerly = formerVersion(found);
   const migration: Migration = {
-    version,
+    version: id as Version,
     name,
-    file: file.file,
+    file,
     checksum: up.source.checksum,
     steps: finishSteps(divideFile(up, up.directives, facts), facts),
     undo: undo === undefined ? undefined : compileUndo(undo, facts),
     waitsForBuilds: up.directives.wait,
     allowed: up.directives.allowed,
+    ...(kind === undefined ? {} : { kind }),
+    ...(formerly === undefined || formerly === id ? {} : { formerly }),
+    ...(layout.record === undefined ? {} : { record: layout.record(found, folder) }),
   };
-  return { migration, up, undo };
+  return { layout, migration, up, undo };
+}
+
+/** What the file was called in ledgers of before layouts: the digits in front. */
+function formerVersion({ file, range }: FoundMigration): Version | undefined {
+  if (range !== undefined) return undefined;
+  const [first = '', inside] = file.split('/').slice(-2);
+  const named = inside === undefined || /^(?:migration|up)\.sql$/.test(inside) ? first : inside;
+  const name = named.endsWith('.sql') ? readFileName(named) : readFolderName(named);
+  return name.kind === 'migration' ? name.version : undefined;
 }
 
 function compileUndo(undo: ParsedMigrationFile, facts: FolderFacts): UndoFile {
   const { file, checksum } = undo.source;
   return { file, checksum, steps: finishSteps(divideFile(undo, undo.directives, facts), facts) };
-}
-
-/** Other files go on when one is refused, so that all mistakes are shown at once. */
-function attempt<Result>(problems: Problem[], compile: () => Result): Result | undefined {
-  try {
-    return compile();
-  } catch (error) {
-    if (!(error instanceof FileRefused)) throw error;
-    problems.push(error.problem);
-    return undefined;
-  }
 }
 
 function checksumOf(migrations: readonly Migration[]): string {

@@ -52,12 +52,15 @@ const UNKNOWN_TOOL = /^[+@!](\w+)\s+(up|down)$/i;
 const REMARK = /\s*\(.*\)\s*$/;
 
 /**
- * Refuses a file that holds both directions: run as it stands, it would undo at once what it did.
+ * Refuses a file that holds both directions: run as it stands, it would undo at once what it did. `read` is the tool
+ * whose marks are understood.
  *
  * @throws FileRefused at the comment that divides it
  */
-export function refuseDividedFile(file: ParsedFile, role: FileRole): void {
-  const marks = file.comments.flatMap((comment) => markOf(file, comment) ?? []);
+export function refuseDividedFile(file: ParsedFile, role: FileRole, read?: string): void {
+  const marks = file.comments
+    .flatMap((comment) => markOf(file, comment) ?? [])
+    .filter(({ tool }) => tool === undefined || tool !== read);
   const divider = marks.find(({ certain }) => certain) ?? headlineThatDivides(file, marks, role);
   if (divider === undefined) return;
   throw problemAt(file.source, dividedBy(divider.tool, divider.index));

@@ -1,34 +1,17 @@
 import { isUtf8 } from 'node:buffer';
-import { readFileSync } from 'node:fs';
 import { FileRefused, type Problem } from './problem.ts';
 import { SourceText } from './source-text.ts';
-
-/**
- * Reads a SQL file: UTF-8, with or without BOM, LF or CRLF.
- *
- * @throws FileRefused naming the first byte that is anything else
- */
-export function readSource(path: string, file: string): SourceText {
-  return decodeSource(readBytes(path, file), file);
-}
-
-function readBytes(path: string, file: string): Buffer {
-  try {
-    return readFileSync(path);
-  } catch (cause) {
-    throw new FileRefused(
-      { file, sentence: `The file can't be read: ${(cause as Error).message}.` },
-      { cause },
-    );
-  }
-}
 
 /** The system's message without its path, which belongs to one machine. */
 export function reasonOf(systemError: unknown): string {
   return (systemError as Error).message.split(', ')[0] ?? '';
 }
 
-/** @throws FileRefused as readSource does */
+/**
+ * A SQL file's text: UTF-8, with or without BOM, LF or CRLF.
+ *
+ * @throws FileRefused naming the first byte that is anything else
+ */
 export function decodeSource(bytes: Buffer, file: string): SourceText {
   const fault = findFault(bytes);
   if (fault !== undefined) throw new FileRefused({ file, sentence: fault.sentence, advice: fault.advice });

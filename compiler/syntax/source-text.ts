@@ -15,14 +15,22 @@ export class SourceText {
   /** SHA-256 (hex) of the text in UTF-8. */
   readonly checksum: string;
   readonly #bytes: Buffer;
+  /** Lines of the file before the text, where it is a part of one. */
+  readonly #linesBefore: number;
   #indexes: Uint32Array | undefined;
   #lineStarts: number[] | undefined;
 
-  constructor(file: string, text: string) {
+  constructor(file: string, text: string, linesBefore = 0) {
+    this.#linesBefore = linesBefore;
     this.file = file;
     this.text = text;
     this.#bytes = Buffer.from(text, 'utf8');
     this.checksum = createHash('sha256').update(this.#bytes).digest('hex');
+  }
+
+  /** A part of it that begins with a line; positions stay those of the file. `text` may stand for it, line by line. */
+  part(from: number, to: number, text = this.text.slice(from, to)): SourceText {
+    return new SourceText(this.file, text, this.#linesBefore + this.#lineOf(from));
   }
 
   /** From the parser's bytes. */
@@ -45,12 +53,12 @@ export class SourceText {
   positionOf(index: number): Position {
     const line = this.#lineOf(index);
     const before = this.text.slice(this.#starts()[line], index);
-    return { line: line + 1, column: [...before].length + 1 };
+    return { line: this.#linesBefore + line + 1, column: [...before].length + 1 };
   }
 
   /** The inverse of positionOf. */
   indexOf({ line, column }: Position): number {
-    const start = this.#starts()[line - 1] ?? 0;
+    const start = this.#starts()[line - 1 - this.#linesBefore] ?? 0;
     return start + [...this.lineAround(start).text].slice(0, column - 1).join('').length;
   }
 

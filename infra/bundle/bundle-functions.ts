@@ -43,8 +43,8 @@ export function bundleFunctions(root: string, outdir: string): FunctionBundle {
     minify: true,
     // An error's name is its class's name, and people read it.
     keepNames: true,
-    // The runtime carries the SDK; pg-native and ws are optional and not used on Node 22 and later.
-    external: ['@aws-sdk/*', 'pg-native', 'ws'],
+    // The runtime carries the SDK; pg-native, and what makes ws faster, are optional and not used.
+    external: ['@aws-sdk/*', 'pg-native', 'bufferutil', 'utf-8-validate'],
     // pg is CommonJS and requires Node's own modules.
     banner: {
       js: "import{createRequire as bundleRequire}from'node:module';const require=bundleRequire(import.meta.url);",

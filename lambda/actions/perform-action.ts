@@ -1,10 +1,15 @@
 import { randomUUID } from 'node:crypto';
+import { identityOf, renamesOf, withToolNames } from '../migration/identity.ts';
+import type { Ledger } from '../migration/ledger.ts';
+import type { Migration } from '../migration/migration.ts';
 import { MigrationError } from '../migration/migration-error.ts';
-import { readLedger } from '../postgres/ledger/ledger.ts';
+import { type LedgerRead, readLedger, refuseDigits, renameMigrations } from '../postgres/ledger/ledger.ts';
+import { must } from '../postgres/ledger/ledger-write.ts';
 import type { RunRow } from '../postgres/ledger/run-rows.ts';
 import { withSession } from '../postgres/session/connect.ts';
 import { SessionLost } from '../postgres/session/fault.ts';
 import { refuseTransactionPooler } from '../postgres/session/pooler.ts';
+import type { Session } from '../postgres/session/session.ts';
 import { sessionSettingsOf, withRecordedAction } from '../run/hold-run-lock.ts';
 import type { RunRequest } from '../run/run.ts';
 import { type ChangingAction, recordOf } from './action.ts';
@@ -21,7 +26,8 @@ export async function performAction(action: ChangingAction, request: RunRequest)
     startedAt: new Date(),
   };
   await refusePooler(request);
-  return withRecordedAction(request, row, async (session, read): Promise<object> => {
+  return withRecordedAction(request, row, async (session, found): Promise<object> => {
+    const read = await withNames(session, ledgerSchema, { migrations: migrations.migrations, found });
     const context = {
       ledgerSchema,
       migrations,
@@ -33,10 +39,36 @@ export async function performAction(action: ChangingAction, request: RunRequest)
       report: request.report,
     };
     // Each record takes the action of its own form, by which it was parsed.
-    return recordOf(action.action).perform(session, action as never, context);
+    return recordOf(action.action).perform(
+      session,
+      named(action, migrations.migrations, read.ledger) as never,
+      context,
+    );
   }).catch((error: unknown) => {
     throw error instanceof SessionLost ? connectionLost(action, error) : error;
   });
+}
+
+/** A ledger that another release wrote knows the migrations by their digits. */
+async function withNames(
+  session: Session,
+  ledgerSchema: string,
+  { migrations, found }: { readonly migrations: readonly Migration[]; readonly found: LedgerRead },
+): Promise<LedgerRead> {
+  const renames = renamesOf(migrations, found.ledger);
+  if (renames.length === 0) return found;
+  await must(
+    session,
+    ['begin', ...renameMigrations(ledgerSchema, renames), refuseDigits(ledgerSchema), 'commit'].join(';\n'),
+  );
+  return { ...found, ledger: withToolNames(migrations, found.ledger) };
+}
+
+/** The migrations that an action names in its own way, as the ledger has them. */
+function named(action: ChangingAction, migrations: readonly Migration[], ledger: Ledger): ChangingAction {
+  const identity = (text: string) => identityOf(text, migrations, ledger);
+  if ('version' in action) return { ...action, version: identity(action.version) };
+  return 'to' in action ? { ...action, to: identity(action.to) } : action;
 }
 
 /** Before the run lock is tried: through a transaction-mode pooler it would land on somebody else's session, and stay. */

@@ -3,7 +3,7 @@ import { isOpen, nameOf, type RecordedBuild } from '../migration/build.ts';
 import type { RecordedStep } from '../migration/ledger.ts';
 import type { CompiledMigrations, Migration } from '../migration/migration.ts';
 import { MigrationError } from '../migration/migration-error.ts';
-import { compareVersions, type Version } from '../migration/version.ts';
+import type { Version } from '../migration/version.ts';
 import { insertStep, setStepState } from '../postgres/ledger/ledger.ts';
 import { must } from '../postgres/ledger/ledger-write.ts';
 import { quoteIdentifier, quoteLiteral } from '../postgres/session/quote.ts';
@@ -79,11 +79,9 @@ async function takeAsApplied(
   { ledgerSchema, migrations, runId, read }: ActionContext,
 ): Promise<LedgerChange> {
   const recorded = new Set(read.ledger.steps.map((row) => row.version));
-  const taken = migrations.migrations.filter(
-    (migration) => compareVersions(migration.version, version) <= 0 && !recorded.has(migration.version),
-  );
-  if (!migrations.migrations.some((migration) => migration.version === version))
-    throw unknownVersion(version, migrations);
+  const last = migrations.migrations.findIndex((migration) => migration.version === version);
+  if (last === -1) throw unknownVersion(version, migrations);
+  const taken = migrations.migrations.slice(0, last + 1).filter((each) => !recorded.has(each.version));
   const rows = taken.flatMap((migration) =>
     migration.steps.map((step) =>
       insertStep(
@@ -95,6 +93,7 @@ async function takeAsApplied(
           name: migration.name,
           checksum: migration.checksum,
           fingerprint: step.fingerprint,
+          position: migration.position,
         },
         { state: 'baselined', runId },
       ),

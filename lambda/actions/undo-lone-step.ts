@@ -2,8 +2,10 @@ import type { AutocommitStep, IndexOperationStep, Statement } from '../migration
 import { sqlstate } from '../migration/sqlstate.ts';
 import { must } from '../postgres/ledger/ledger-write.ts';
 import { cleanSession } from '../postgres/session/author-settings.ts';
-import { SessionLost, type StatementFault } from '../postgres/session/fault.ts';
+import { SessionLost, StatementFault } from '../postgres/session/fault.ts';
+import { OWN_PATH } from '../postgres/session/own-path.ts';
 import { quoteRelation } from '../postgres/session/quote.ts';
+import { ASKED, findRelations, rolledBack } from '../postgres/session/rolled-back.ts';
 import type { NoticeListener, Session } from '../postgres/session/session.ts';
 import { limitsAgain } from '../postgres/session/statement-limits.ts';
 
@@ -55,9 +57,11 @@ async function attempt(
     // An index that is built concurrently waits in nobody's way; whatever else is alone may stop an application.
     ...(step.kind === 'index-operation' ? ['set lock_timeout = 0'] : []),
   ];
-  const prepared = await session.script([...step.settings, ...limits].join('\n;\n'));
+  const prepared = await session.execute([...step.settings, ...limits].join('\n;\n'));
   if (prepared.fault !== undefined) return { fault: prepared.fault, statement };
-  if (!(interrupted && (await stands(session, step)))) {
+  const standing = interrupted ? await stands(session, step) : false;
+  if (standing instanceof StatementFault) return { fault: standing, statement };
+  if (!standing) {
     const { fault } = await session.execute(statement.text, heard);
     const happened = interrupted && fault !== undefined && HAPPENED.has(fault.fault.sqlstate);
     if (fault !== undefined && !happened) {
@@ -91,18 +95,20 @@ async function dropInvalid(session: Session, step: LoneStep, { fault }: Statemen
 }
 
 /** An index that an interrupted CREATE INDEX CONCURRENTLY has finished; one that it left INVALID is dropped. */
-async function stands(session: Session, step: LoneStep): Promise<boolean> {
+async function stands(session: Session, step: LoneStep): Promise<boolean | StatementFault> {
   if (step.kind !== 'index-operation' || step.operation.kind !== 'create-index') return false;
   const { index, suggestedName, table } = step.operation;
-  const name = quoteRelation({ schema: table.schema, name: index ?? suggestedName });
-  const [row] = await session.query(
-    'select indisvalid as valid from pg_catalog.pg_index where indexrelid = pg_catalog.to_regclass($1)',
-    [name],
-  );
+  const relation = { schema: table.schema, name: index ?? suggestedName };
+  const { row } = await rolledBack(session, [
+    ...step.settings,
+    findRelations([relation]),
+    OWN_PATH,
+    `select i.indisvalid as valid from ${ASKED} join pg_catalog.pg_index i on i.indexrelid = asked.oid`,
+  ]);
   // The dead undo's session is gone: it would still hold the run lock. So nobody is building it.
-  if (row?.valid === false) {
-    const { fault } = await session.script(`drop index concurrently if exists ${name}`);
-    if (fault !== undefined) throw fault;
+  if (row?.valid === 'f') {
+    const { fault } = await session.execute(`drop index concurrently if exists ${quoteRelation(relation)}`);
+    if (fault !== undefined) return fault;
   }
-  return row?.valid === true;
+  return row?.valid === 't';
 }

@@ -74,7 +74,7 @@ export async function undoMigration(session: Session, migration: Migration, cont
           heard: notices.heard(() => speakerAt(file, step, step.statement)),
         });
     const tooLong = failure !== undefined && endedByDeadline(failure.fault, deadline);
-    await session.script([...(failure ? ['rollback'] : []), ...cleanSession(sessionSettings)].join(';\n'));
+    await session.execute([...(failure ? ['rollback'] : []), ...cleanSession(sessionSettings)].join(';\n'));
     if (failure === undefined) continue;
     const blockers = await blockersOf(session, step, failure);
     throw undoFailed(migration, step, { ...failure, undone, tooLong, blockers });
@@ -148,6 +148,6 @@ function noteProgress(
 function forgetMigration(ledgerSchema: string, version: string): string[] {
   return ['undo_progress', 'work', 'step'].map(
     (table) =>
-      `delete from ${quoteIdentifier(ledgerSchema)}.${table} where version = ${quoteLiteral(version)}`,
+      `delete from ${quoteIdentifier(ledgerSchema)}.${table} where version operator(pg_catalog.=) ${quoteLiteral(version)}`,
   );
 }

@@ -1,8 +1,9 @@
 import * as v from 'valibot';
 import { isOpen, nameOf } from '../migration/build.ts';
+import { FolderOrder } from '../migration/identity.ts';
 import type { Migration } from '../migration/migration.ts';
 import { MigrationError } from '../migration/migration-error.ts';
-import { compareVersions, type Version } from '../migration/version.ts';
+import type { Version } from '../migration/version.ts';
 import type { Session } from '../postgres/session/session.ts';
 import { type ActionContext, by, changingAction, confirm, version } from './define-action.ts';
 import { undoMigration } from './undo-migration.ts';
@@ -42,7 +43,12 @@ async function undoDownTo(
 
 function migrationsToUndo(to: Version, { migrations, read }: ActionContext): Migration[] {
   const { steps, builds } = read.ledger;
-  const above = (version: Version) => compareVersions(version, to) > 0;
+  const places = new FolderOrder(migrations.migrations, migrations.order ?? 'number');
+  const above = (version: Version) => {
+    const order = places.compare(version, to);
+    if (order === undefined) throw unknownTarget(to, version);
+    return order > 0;
+  };
   const open = builds.find((build) => above(build.version) && isOpen(build));
   if (open !== undefined) {
     const name = nameOf(open);
@@ -68,6 +74,13 @@ function migrationsToUndo(to: Version, { migrations, read }: ActionContext): Mig
     );
   }
   return known;
+}
+
+function unknownTarget(to: Version, version: Version): MigrationError {
+  return refused(
+    `Nothing tells whether ${version} was applied after ${to}: one of the two is not in this code.`,
+    'name a migration of this folder; the action status shows them.',
+  );
 }
 
 function refused(what: string, next: string): MigrationError {

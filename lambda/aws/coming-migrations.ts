@@ -1,6 +1,7 @@
 import * as v from 'valibot';
 import { COMPILED_MIGRATIONS_FILE } from '../environment.ts';
 import type { CompiledMigrations } from '../migration/migration.ts';
+import { clientLimits } from './client-limits.ts';
 import { parseCompiled } from './function-context.ts';
 import type { HookEvent } from './hook-event.ts';
 import { zipEntry } from './zip-entry.ts';
@@ -77,7 +78,7 @@ function substituted(bucket: Asset['S3Bucket'], { awsAccountId = '' }: HookEvent
 
 async function readObject(Bucket: string, Key: string): Promise<Buffer> {
   const { S3Client, GetObjectCommand } = await import('@aws-sdk/client-s3');
-  const client = new S3Client({});
+  const client = new S3Client(clientLimits);
   try {
     const { Body } = await client.send(new GetObjectCommand({ Bucket, Key }), {
       abortSignal: AbortSignal.timeout(MILLISECONDS),

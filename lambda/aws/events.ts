@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { environment } from '../environment.ts';
+import { clientLimits, within } from './client-limits.ts';
 
 /** Source of all our events on the bus. */
 export const EVENT_SOURCE = 'cdk-postgres-migrations';
@@ -17,12 +18,17 @@ const MOST_ENTRIES = 10;
 const ATTEMPTS = 3;
 const PAUSE_MILLISECONDS = 200;
 
-/** Puts the events on the bus of the environment; without one nothing is sent. @throws UnsentEvents */
-export async function sendEvents(events: readonly DomainEvent[]): Promise<void> {
+/**
+ * Puts the events on the bus of the environment, within so many milliseconds; without a bus nothing is sent.
+ *
+ * @throws UnsentEvents
+ */
+export async function sendEvents(events: readonly DomainEvent[], milliseconds: number): Promise<void> {
   const bus = process.env[environment.eventBus];
   if (events.length === 0 || bus === undefined || bus === '') return;
   const { EventBridgeClient, PutEventsCommand } = await import('@aws-sdk/client-eventbridge');
-  const client = new EventBridgeClient({});
+  const client = new EventBridgeClient(clientLimits);
+  const late = within(milliseconds);
   const put = async (entries: readonly DomainEvent[]): Promise<Refused[]> => {
     const { Entries = [] } = await client.send(
       new PutEventsCommand({
@@ -33,6 +39,7 @@ export async function sendEvents(events: readonly DomainEvent[]): Promise<void> 
           Detail: JSON.stringify({ service: process.env.POWERTOOLS_SERVICE_NAME, ...detail }),
         })),
       }),
+      late,
     );
     return entries.flatMap((event, index) => {
       const { ErrorCode, ErrorMessage } = Entries[index] ?? {};
@@ -43,6 +50,12 @@ export async function sendEvents(events: readonly DomainEvent[]): Promise<void> 
   try {
     for (let first = 0; first < events.length; first += MOST_ENTRIES) {
       unsent.push(...(await putAll(events.slice(first, first + MOST_ENTRIES), put)));
+      if (late.abortSignal.aborted) {
+        unsent.push(
+          ...events.slice(first + MOST_ENTRIES).map((event) => ({ event, because: 'no time was left' })),
+        );
+        break;
+      }
     }
   } finally {
     client.destroy();
@@ -63,9 +76,12 @@ async function putAll(
   for (let attempt = 1; left.length > 0 && attempt <= ATTEMPTS; attempt++) {
     if (attempt > 1) await sleep(PAUSE_MILLISECONDS * attempt);
     const sending = left.map(({ event }) => event);
-    left = await put(sending).catch((error: unknown) =>
-      sending.map((event) => ({ event, because: error instanceof Error ? error.message : String(error) })),
-    );
+    try {
+      left = await put(sending);
+    } catch (error) {
+      const because = error instanceof Error ? error.message : String(error);
+      return sending.map((event) => ({ event, because }));
+    }
   }
   return left;
 }

@@ -1,4 +1,5 @@
 import { MigrationError } from '../migration/migration-error.ts';
+import { CALL_MILLISECONDS, clientLimits, isUnanswered, noWayTo, within } from './client-limits.ts';
 
 /**
  * Starts the loop for the pending index builds. The execution is named after what asked for it (CloudFormation's
@@ -6,19 +7,20 @@ import { MigrationError } from '../migration/migration-error.ts';
  */
 export async function startLoop(stateMachineArn: string, name: string): Promise<string> {
   const { SFNClient, StartExecutionCommand, ExecutionAlreadyExists } = await import('@aws-sdk/client-sfn');
-  const client = new SFNClient({});
+  const client = new SFNClient(clientLimits);
   try {
     const { executionArn } = await client.send(
       new StartExecutionCommand({ stateMachineArn, name, input: JSON.stringify({ handOff: name }) }),
+      within(CALL_MILLISECONDS),
     );
     return executionArn ?? name;
   } catch (error) {
     if (error instanceof ExecutionAlreadyExists) return name;
     throw new MigrationError({
       code: 'hand-off-failed',
-      what: `The index-build loop could not be started: ${error instanceof Error ? error.message : String(error)}`,
+      what: `The index-build loop could not be started${isUnanswered(error) ? ', since Step Functions does not answer' : ''}: ${error instanceof Error ? error.message : String(error)}`,
       applied: 'every step up to the index builds, which are recorded as pending.',
-      next: 'see why the function may not start the state machine (its role, its network); then run again: {} or another deploy hands the builds off.',
+      next: `${isUnanswered(error) ? noWayTo('states') : 'see why the function may not start the state machine (its role)'}; then run again: {} or another deploy hands the builds off.`,
       cause: error,
     });
   } finally {

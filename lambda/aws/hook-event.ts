@@ -40,7 +40,7 @@ export function parseHookEvent(event: unknown): HookEvent {
 /** What a hook answers. `NonCompliant` stops the deploy or warns, as the hook's failure mode says. */
 export interface HookAnswer {
   readonly hookStatus: 'SUCCESS' | 'FAILED';
-  readonly errorCode?: 'NonCompliant' | 'InternalFailure';
+  readonly errorCode?: 'NonCompliant';
   readonly message: string;
   readonly clientRequestToken: string;
 }

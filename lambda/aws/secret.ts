@@ -7,23 +7,33 @@ import {
   parseConnectionUrl,
   parsePort,
 } from '../postgres/session/connection-target.ts';
+import { CALL_MILLISECONDS, clientLimits, isUnanswered, noWayTo, within } from './client-limits.ts';
 
 /** Reads the secret anew at each call, so that a rotated password is used from then on. */
 export async function readSecret(secretArn: string): Promise<ConnectionTarget> {
   // Loaded here and not at the top: the part of a cold start that a test of the parser should not pay.
   const { SecretsManagerClient, GetSecretValueCommand } = await import('@aws-sdk/client-secrets-manager');
-  const client = new SecretsManagerClient({});
+  const client = new SecretsManagerClient(clientLimits);
   try {
-    const { SecretString: text } = await client.send(new GetSecretValueCommand({ SecretId: secretArn }));
+    const { SecretString: text } = await client.send(
+      new GetSecretValueCommand({ SecretId: secretArn }),
+      within(CALL_MILLISECONDS),
+    );
     if (text === undefined) throw invalid('it holds binary data');
     return parseSecret(text);
   } catch (error) {
     if (error instanceof MigrationError) throw error;
+    const said = error instanceof Error ? error.message : String(error);
+    const unanswered = isUnanswered(error);
     throw new MigrationError({
       code: 'secret-unreadable',
-      what: `The secret ${secretArn} can't be read: ${error instanceof Error ? error.message : String(error)}`,
+      what: unanswered
+        ? `Secrets Manager does not answer, so the secret ${secretArn} can't be read: ${said}`
+        : `The secret ${secretArn} can't be read: ${said}`,
       applied: 'nothing by this run.',
-      next: 'check that the secret exists in this region and that the function may read it and its key; then run again.',
+      next: unanswered
+        ? `${noWayTo('secretsmanager')}; then run again.`
+        : 'check that the secret exists in this region and that the function may read it and its key; then run again.',
       cause: error,
     });
   } finally {

@@ -103,16 +103,22 @@ export function logDeployProgress(progress: DeployProgress | OutOfSight): void {
   else logger.info('deploy', { ...progress });
 }
 
+/** A bus that does not answer is no reason to keep a deploy waiting longer. */
+const LONGEST_FLUSH_MILLISECONDS = 8_000;
+/** Of the function's time, left for its answer. */
+const ANSWER_MILLISECONDS = 1_000;
+
 /**
  * Sends what the invocation has gathered; to be awaited before the handler answers, since a frozen function sends
- * nothing. What can't be sent is logged, and fails no deploy.
+ * nothing. What can't be sent within the time that is left is logged, and fails no deploy.
  */
-export async function flushTelemetry(): Promise<void> {
+export async function flushTelemetry(context: { getRemainingTimeInMillis(): number }): Promise<void> {
   if (metrics.hasStoredMetrics()) metrics.publishStoredMetrics();
   const gathered = events;
   events = [];
   try {
-    await sendEvents(gathered);
+    const left = context.getRemainingTimeInMillis() - ANSWER_MILLISECONDS;
+    await sendEvents(gathered, Math.min(LONGEST_FLUSH_MILLISECONDS, left));
   } catch (error) {
     logger.warn('events could not be sent', {
       error: error instanceof Error ? error.message : String(error),

@@ -56,7 +56,7 @@ interface Asked {
 export async function planRun(target: ConnectionTarget, { options, migrations }: Asked): Promise<RunPlan> {
   return withSession(target, async (session) => {
     const { exists, format, ledger } = await readLedger(session, options.ledgerSchema);
-    const planned = plan(migrations.migrations, ledger);
+    const planned = plan(migrations.migrations, ledger, migrations.order);
     const { pending } = planned;
     const knowledge = new TableKnowledge(session, options.smallTableRows);
     await knowledge.measureTouched(pending.map(({ step }) => step));

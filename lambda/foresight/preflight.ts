@@ -2,7 +2,6 @@ import { folderFaults } from '../migration/folder-policy.ts';
 import type { Ledger } from '../migration/ledger.ts';
 import { type LockMode, modeOfLock, modesConflict } from '../migration/lock-modes.ts';
 import type { CompiledMigrations, Migration } from '../migration/migration.ts';
-import { MigrationError } from '../migration/migration-error.ts';
 import type { MigrationOptions } from '../migration/options.ts';
 import { DriftError, type PendingStep, type Plan, plan } from '../migration/plan.ts';
 import type { RelationName } from '../migration/relation-name.ts';
@@ -28,34 +27,44 @@ export interface PreflightRequest {
 
 /** A hook has 30 seconds in all. */
 const PATIENCE_SECONDS = 10;
+/** A Neon compute that takes longer to wake is said to be out of reach; the deploy itself waits for it. */
+const ANSWER_SECONDS = 12;
 const STATEMENT_SECONDS = 8;
 const DATA_CHECK_SECONDS = 1;
 
 /** Whoever has held a lock for so long will hold it for longer than a step waits. */
 const OLD_SECONDS = 60;
 
-/** Everything that would make a deploy fail, found without touching anything: each finding a text for a person. */
+/** What a look at the database before a deploy gives, each a text for a person. */
+export interface PreflightResult {
+  /** What would make the deploy fail. */
+  readonly findings: readonly string[];
+  /** What could not be looked at: it says nothing about the deploy, which may be the one that mends the way. */
+  readonly unseen: readonly string[];
+}
+
+/** Everything that would make a deploy fail, found without touching anything. */
 export async function preflight({
   target,
   options,
   migrations,
   patienceSeconds = PATIENCE_SECONDS,
-}: PreflightRequest): Promise<string[]> {
+}: PreflightRequest): Promise<PreflightResult> {
   try {
     return await withSession(target, (session) => look(session, options, migrations), {
       patienceSeconds,
+      answerSeconds: ANSWER_SECONDS,
     });
   } catch (error) {
-    if (error instanceof MigrationError) return [error.message];
-    throw error;
+    return { findings: [], unseen: [textOf(error)] };
   }
 }
 
 async function look(
   session: Session,
   options: MigrationOptions,
-  { migrations }: CompiledMigrations,
-): Promise<string[]> {
+  { migrations, order }: CompiledMigrations,
+): Promise<PreflightResult> {
   await session.script(
     `set default_transaction_read_only = on; set statement_timeout = '${STATEMENT_SECONDS}s'; set lock_timeout = '2s'`,
   );
@@ -64,14 +73,29 @@ async function look(
   const planned = plan(
     migrations.filter(({ version }) => !changed.some((drift) => drift.version === version)),
     ledger,
+    order,
   );
-  return [
+  const unseen: string[] = [];
+  const seen = async (asking: Promise<string[]>): Promise<string[]> => {
+    try {
+      return await asking;
+    } catch (error) {
+      unseen.push(textOf(error));
+      return [];
+    }
+  };
+  const findings = [
     ...changed.map(({ message }) => message),
     ...folderFaults(planned, options).map(({ message }) => message),
-    ...(await lint(session, planned.pending, options)),
+    ...(await seen(lint(session, planned.pending, options))),
     ...waitsFor(planned, options),
-    ...(await blockers(session, planned.pending)),
+    ...(await seen(blockers(session, planned.pending))),
   ];
+  return { findings, unseen };
+}
+
+function textOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }
 
 function driftOf(migration: Migration, ledger: Ledger): { version: string; message: string }[] {

@@ -1,5 +1,6 @@
 import type { LongOperation } from './build.ts';
 import type { DeployCheck } from './deploy-check.ts';
+import type { LayoutName, LayoutOrder, ToolRecord } from './layout.ts';
 import type { RelationLock } from './lock-modes.ts';
 import type { RelationName } from './relation-name.ts';
 import type { Version } from './version.ts';
@@ -13,13 +14,28 @@ export interface CompiledMigrations {
   readonly format: 1;
   /** SHA-256 over all migrations, in order: the key by which CloudFormation sees a change. */
   readonly checksum: string;
-  /** In order of version. */
+  /** How the folder is laid out, and how its identities compare. Compilers before these fields left them out. */
+  readonly layout?: LayoutName;
+  readonly order?: LayoutOrder;
+  /** In the order in which they are applied. */
   readonly migrations: readonly Migration[];
 }
 
 /** One versioned SQL file, compiled. */
 export interface Migration {
+  /** What tells it from all others: the tool's own name for it, as its layout says. */
   readonly version: Version;
+  /** Its place in the folder, from 0. Compilers before this field left it out. */
+  readonly position?: number;
+  /** What ledgers called it before they had the tool's own name. */
+  readonly formerly?: Version;
+  /**
+   * `repeatable`: applied again with every change, after all others. `checkpoint`: stands for all before it, in a
+   * database that has none of them.
+   */
+  readonly kind?: 'repeatable' | 'checkpoint';
+  /** What the tool's own table has of it. */
+  readonly record?: ToolRecord;
   /** File name without `.sql`, or the folder's name: `0002_message_indexes`. */
   readonly name: string;
   /** Path relative to the migrations folder, with `/`: what errors point to. */

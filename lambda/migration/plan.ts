@@ -1,8 +1,10 @@
 import { isLost, type RecordedBuild } from './build.ts';
+import { FolderOrder, withToolNames } from './identity.ts';
+import type { LayoutOrder } from './layout.ts';
 import type { Ledger, RecordedStep } from './ledger.ts';
 import type { Migration, Step } from './migration.ts';
 import { MigrationError } from './migration-error.ts';
-import { compareVersions, type Version } from './version.ts';
+import type { Version } from './version.ts';
 
 /** What is left to do, and what a person should hear about the folder and the ledger. */
 export interface Plan {
@@ -25,8 +27,11 @@ export interface Plan {
 export interface PendingStep {
   readonly migration: Migration;
   readonly step: Step;
-  /** `interrupted`: an autocommit step was sent by a run that died. `rewritten`: its failed build's file changed. */
-  readonly record: 'none' | 'interrupted' | 'rewritten';
+  /**
+   * `interrupted`: an autocommit step was sent by a run that died. `rewritten`: its failed build's file changed.
+   * `repeated`: the first step of a repeatable migration that changed; what is recorded of it goes.
+   */
+  readonly record: 'none' | 'interrupted' | 'rewritten' | 'repeated';
 }
 
 export interface UnknownMigration {
@@ -37,15 +42,28 @@ export interface UnknownMigration {
 /** An applied file was changed. */
 export class DriftError extends MigrationError {}
 
-/** Compares the folder with the ledger. Throws DriftError where what was applied is not what the file says now. */
-export function plan(migrations: readonly Migration[], ledger: Ledger): Plan {
+/**
+ * Compares the folder with the ledger. Throws DriftError where what was applied is not what the file says now. `order` is
+ * how the identities of the folder's layout compare.
+ */
+export function plan(
+  folder: readonly Migration[],
+  recordedLedger: Ledger,
+  order: LayoutOrder = 'number',
+): Plan {
+  const ledger = withToolNames(folder, recordedLedger);
+  const migrations = withoutCheckpoints(folder, ledger);
   const recorded = groupByVersion(ledger.steps);
-  const known = new Set(migrations.map((migration) => migration.version));
+  const known = new Set(folder.map((migration) => migration.version));
   const pending: PendingStep[] = [];
   const reformatted: Migration[] = [];
   for (const migration of migrations) {
     const rows = recorded.get(migration.version) ?? [];
     if (isWhole(migration, rows)) continue;
+    if (isChangedRepeatable(migration, rows)) {
+      pending.push(...repeatedSteps(migration));
+      continue;
+    }
     checkDrift(migration, rows);
     const steps = pendingSteps(migration, rows);
     const edited = rows.length > 0 && rows.every((row) => row.checksum !== migration.checksum);
@@ -53,12 +71,14 @@ export function plan(migrations: readonly Migration[], ledger: Ledger): Plan {
     if (edited && !steps.some(({ record }) => record === 'rewritten')) reformatted.push(migration);
     pending.push(...steps);
   }
-  const newest = newestApplied(ledger.steps);
+  const places = new FolderOrder(folder, order);
+  const newest = newestApplied(ledger.steps, places);
   const late = new Set<Migration>();
   for (const { migration } of pending) {
     // A file that is applied in part was not late when it came.
     if (newest === undefined || recorded.has(migration.version)) continue;
-    if (compareVersions(migration.version, newest) < 0) late.add(migration);
+    if (migration.kind === 'repeatable') continue;
+    if ((places.compare(migration.version, newest) ?? 0) < 0) late.add(migration);
   }
   const abandoned = abandonedBuilds(migrations, ledger);
   return {
@@ -72,6 +92,37 @@ export function plan(migrations: readonly Migration[], ledger: Ledger): Plan {
       .map(([version, rows]) => ({ version, name: rows[0]?.name ?? version })),
     newest,
   };
+}
+
+/**
+ * Without checkpoints that are passed over, and without what a checkpoint stands for: in a database that has nothing yet
+ * the last one, in any other the one that was begun there.
+ */
+export function withoutCheckpoints(
+  migrations: readonly Migration[],
+  { steps }: Ledger,
+): readonly Migration[] {
+  if (!migrations.some(({ kind }) => kind === 'checkpoint')) return migrations;
+  const recorded = new Set(steps.map(({ version }) => version));
+  const first = migrations.findLastIndex(
+    ({ kind, version }) => kind === 'checkpoint' && (steps.length === 0 || recorded.has(version)),
+  );
+  return migrations.filter(
+    ({ kind, version }, place) =>
+      recorded.has(version) || place === first || (place > first && kind !== 'checkpoint'),
+  );
+}
+
+function isChangedRepeatable({ kind, checksum }: Migration, rows: readonly RecordedStep[]): boolean {
+  return kind === 'repeatable' && rows.length > 0 && rows.every((row) => row.checksum !== checksum);
+}
+
+function repeatedSteps(migration: Migration): PendingStep[] {
+  return migration.steps.map((step) => ({
+    migration,
+    step,
+    record: step.number === 0 ? 'repeated' : 'none',
+  }));
 }
 
 /** Builds that are over without success, and whose statement the folder has no more: taken away, or rewritten. */
@@ -90,8 +141,11 @@ export function abandonedBuilds(migrations: readonly Migration[], ledger: Ledger
 function isWhole(migration: Migration, rows: readonly RecordedStep[]): boolean {
   const [first] = rows;
   if (first === undefined || rows.length < first.steps) return false;
+  const baselinedStays = migration.kind !== 'repeatable';
   return rows.every(
-    (row) => isSettled(row) && (row.checksum === migration.checksum || row.state === 'baselined'),
+    (row) =>
+      isSettled(row) &&
+      (row.checksum === migration.checksum || (baselinedStays && row.state === 'baselined')),
   );
 }
 
@@ -147,10 +201,10 @@ function pendingSteps(migration: Migration, rows: readonly RecordedStep[]): Pend
   });
 }
 
-function newestApplied(rows: readonly RecordedStep[]): Version | undefined {
+function newestApplied(rows: readonly RecordedStep[], places: FolderOrder): Version | undefined {
   let newest: Version | undefined;
   for (const { version } of rows) {
-    if (newest === undefined || compareVersions(version, newest) > 0) newest = version;
+    if (newest === undefined || (places.compare(version, newest) ?? 0) > 0) newest = version;
   }
   return newest;
 }

@@ -2,6 +2,7 @@ import type { AutocommitStep } from '../migration/migration.ts';
 import { MigrationError } from '../migration/migration-error.ts';
 import type { PendingStep } from '../migration/plan.ts';
 import { inTheWay, sqlstate } from '../migration/sqlstate.ts';
+import { createsDblink, makeRoomForDblink } from '../postgres/build-session/dblink.ts';
 import { insertStep, setStepState } from '../postgres/ledger/ledger.ts';
 import { cleanSession } from '../postgres/session/author-settings.ts';
 import type { StatementFault } from '../postgres/session/fault.ts';
@@ -17,7 +18,7 @@ import { type BatchContext, LedgerMoved, TimeUp, TOO_LONG } from './apply-batch.
 import { LockWait } from './lock-wait.ts';
 import { speakerAt } from './notices.ts';
 import { statementFailed } from './statement-failed.ts';
-import { type Piece, statementOfSetting, stepRow } from './step-script.ts';
+import { forgetMigration, type Piece, statementOfSetting, stepRow } from './step-script.ts';
 
 /** Seconds that must be left to begin a statement that no transaction can undo. */
 const LEAST_SECONDS = 5;
@@ -89,19 +90,23 @@ async function attempt(
       session,
       setStepState(ledgerSchema, { version: pending.migration.version, step: step.number }, 'applied'),
     );
+  if (pending.record === 'repeated') {
+    await sendOwn(session, ['begin', ...forgetMigration(ledgerSchema, pending), 'commit'].join(';\n'));
+  }
   if (!interrupted) {
     await sendOwn(session, insertStep(ledgerSchema, stepRow(pending), { state: 'started', runId }));
   } else if (await hasHappened(session, pending, step)) {
     await applied();
     return undefined;
   }
+  if (createsDblink(step.statement)) await sendOwn(session, makeRoomForDblink(ledgerSchema));
   const first = [setLockTimeout(limits.wait), `set statement_timeout = ${Math.floor(limits.budget ?? 0)}`];
   const again = step.settings.length === 0 ? [] : [limitsAgain(limits)];
-  const prepared = await session.script([...first, ...step.settings, ...again].join(SEPARATOR));
+  const prepared = await session.execute([...first, ...step.settings, ...again].join(SEPARATOR));
   const heard = notices.heard(() => speakerAt(pending.migration.file, step, step.statement));
   const { fault } =
     prepared.fault === undefined ? await session.execute(step.statement.text, heard) : prepared;
-  await session.script(cleanSession(sessionSettings).join(';\n'));
+  await session.execute(cleanSession(sessionSettings).join(';\n'));
   await (fault === undefined ? applied() : sendOwn(session, forget(ledgerSchema, pending)));
   if (fault === undefined) return undefined;
   return {

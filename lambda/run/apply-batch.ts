@@ -14,6 +14,8 @@ export class LedgerMoved extends Error {}
 export class TimeUp extends Error {}
 
 export interface BatchContext extends Omit<ScriptContext, 'budgetMilliseconds' | 'lockWait'>, LockContext {
+  /** As of RunRequest. */
+  readonly shortened: boolean;
   /** Called as soon as steps are known to be applied, before anything later can fail. */
   readonly applied: (steps: readonly ScriptStep[], milliseconds: number) => void;
   readonly notices: Notices;
@@ -55,7 +57,7 @@ export async function applyBatch(session: Session, steps: readonly ScriptStep[],
     const index = left.findIndex((step) => step.pending === failed.step);
     if (index > 0) context.applied(left.slice(0, index), Date.now() - sentAt);
     left = left.slice(index);
-    await session.script(['rollback', ...cleanSession(context.sessionSettings)].join(';\n'));
+    await session.execute(['rollback', ...cleanSession(context.sessionSettings)].join(';\n'));
     const wholeBudget = index === 0 && !locks.hasTried(failed.step);
     await passOrThrow(failed, { fault, context, locks, wholeBudget });
   }
@@ -73,7 +75,7 @@ async function passOrThrow(failed: Piece, { fault, context, locks, wholeBudget }
   const { sqlstate: code } = fault.fault;
   if (failed.claim && code === sqlstate.uniqueViolation) throw new LedgerMoved();
   if (endedByDeadline(fault, context.deadline)) {
-    if (!wholeBudget) throw new TimeUp();
+    if (!wholeBudget || context.shortened) throw new TimeUp();
     throw statementFailed(failed, fault, { applied: context.appliedSoFar(), next: TOO_LONG });
   }
   if (!inTheWay.has(code)) throw statementFailed(failed, fault, { applied: context.appliedSoFar() });

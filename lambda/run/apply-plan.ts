@@ -68,7 +68,7 @@ class PlanInProgress {
   #sent: Promise<void> | undefined;
 
   constructor(session: Session, { planned, run, sessionSettings }: Applying) {
-    const { options, deadline, report, signal } = run.request;
+    const { options, deadline, shortened = false, report, signal } = run.request;
     this.#session = session;
     this.#planned = planned;
     this.#run = run;
@@ -79,6 +79,7 @@ class PlanInProgress {
       runId: run.runId,
       sessionSettings,
       deadline,
+      shortened,
       lockTimeoutSeconds: options.lockTimeoutSeconds,
       lockBudgetSeconds: options.lockBudgetSeconds,
       report,

@@ -32,7 +32,7 @@ export async function keepForEarlierCode(request: RunRequest): Promise<string | 
 
 function whatIsLeft({ migrations }: RunRequest, ledger: Ledger): 'steps' | 'nothing' | 'other files' {
   try {
-    return plan(migrations.migrations, ledger).pending.length > 0 ? 'steps' : 'nothing';
+    return plan(migrations.migrations, ledger, migrations.order).pending.length > 0 ? 'steps' : 'nothing';
   } catch (error) {
     if (error instanceof DriftError) return 'other files';
     throw error;

@@ -1,13 +1,16 @@
 import type { RecordedBuild } from '../migration/build.ts';
 import { refuseFolder } from '../migration/folder-policy.ts';
+import { renamesOf } from '../migration/identity.ts';
+import { type Migration, statementsOf } from '../migration/migration.ts';
 import { MigrationError } from '../migration/migration-error.ts';
 import { type Plan, plan } from '../migration/plan.ts';
+import { sqlstate } from '../migration/sqlstate.ts';
 import { requeueBuilds } from '../postgres/ledger/index-build-rows.ts';
-import { type LedgerRead, readLedger } from '../postgres/ledger/ledger.ts';
+import { type LedgerRead, readLedger, refuseDigits, renameMigrations } from '../postgres/ledger/ledger.ts';
 import { bringLedgerUp } from '../postgres/ledger/ledger-format.ts';
 import { must } from '../postgres/ledger/ledger-write.ts';
-import { insertFinishedRun, insertRun } from '../postgres/ledger/run-rows.ts';
-import { connect } from '../postgres/session/connect.ts';
+import { finishRun, insertFinishedRun, insertRun } from '../postgres/ledger/run-rows.ts';
+import { connect, withSession } from '../postgres/session/connect.ts';
 import { SessionLost } from '../postgres/session/fault.ts';
 import { refuseTransactionPooler } from '../postgres/session/pooler.ts';
 import type { Session } from '../postgres/session/session.ts';
@@ -34,6 +37,11 @@ export async function runMigrations(request: RunRequest): Promise<RunResult> {
     } catch (error) {
       if (error instanceof LedgerMoved) continue;
       if (!(error instanceof SessionLost)) throw error;
+      if (error.sqlstate === sqlstate.transactionTimeout) {
+        const failed = transactionTimeout(error, run);
+        await recordFailure(request, run, failed);
+        throw failed;
+      }
       if (attempt > MOST_RECONNECTS) throw connectionLost(error, run);
       request.report({ kind: 'reconnecting', because: error.message });
     } finally {
@@ -48,11 +56,13 @@ async function runOnce(session: Session, request: RunRequest, run: RunLog): Prom
   if (!found.direct) await refuseTransactionPooler(session, request.target);
   const read = await upToDate(session, found, request);
   const first = await planOrRecord(session, read, run);
-  if (first.pending.length === 0 && read.exists && retriedBuilds(first, run).length === 0) {
+  const settled =
+    retriedBuilds(first, run).length === 0 && renamesOf(migrations.migrations, read.ledger).length === 0;
+  if (first.pending.length === 0 && read.exists && settled) {
     return finishIdle(session, first, run);
   }
   const locked = await takeRunLock(session, request);
-  const current = plan(migrations.migrations, locked.ledger);
+  const current = plan(migrations.migrations, locked.ledger, migrations.order);
   refuseFolder(current, options);
   const retried = retriedBuilds(current, run);
   const planned: Plan = {
@@ -61,7 +71,7 @@ async function runOnce(session: Session, request: RunRequest, run: RunLog): Prom
   };
   request.report({ kind: 'planned', plan: planned });
   const sessionSettings = sessionSettingsOf(request.options);
-  await begin(session, { run, sessionSettings, create: !locked.exists, retried });
+  await begin(session, { run, sessionSettings, locked, retried });
   return applyPlan(session, { planned, run, sessionSettings, backend: locked.backend });
 }
 
@@ -69,7 +79,7 @@ async function runOnce(session: Session, request: RunRequest, run: RunLog): Prom
 async function planOrRecord(session: Session, { exists, ledger }: LedgerRead, run: RunLog): Promise<Plan> {
   const { migrations, options } = run.request;
   try {
-    const planned = plan(migrations.migrations, ledger);
+    const planned = plan(migrations.migrations, ledger, migrations.order);
     refuseFolder(planned, options);
     return planned;
   } catch (error) {
@@ -100,18 +110,19 @@ async function finishIdle(session: Session, planned: Plan, run: RunLog): Promise
 interface Begin {
   readonly run: RunLog;
   readonly sessionSettings: readonly string[];
-  readonly create: boolean;
+  readonly locked: LedgerRead;
   readonly retried: readonly RecordedBuild[];
 }
 
-async function begin(session: Session, { run, sessionSettings, create, retried }: Begin): Promise<void> {
+async function begin(session: Session, { run, sessionSettings, locked, retried }: Begin): Promise<void> {
   const { ledgerSchema } = run.request.options;
   await must(
     session,
     [
       ...sessionSettings,
       'begin',
-      ...(create ? [bringLedgerUp(ledgerSchema, 0)] : []),
+      ...(locked.exists ? [] : [bringLedgerUp(ledgerSchema, 0)]),
+      ...toolNames(ledgerSchema, run.request.migrations.migrations, locked),
       ...(run.recorded ? [] : [insertRun(ledgerSchema, run.row)]),
       ...(retried.length === 0
         ? []
@@ -125,6 +136,39 @@ async function begin(session: Session, { run, sessionSettings, create, retried }
     ].join(';\n'),
   );
   run.recorded = true;
+}
+
+/** In another session, since the run's own is gone. */
+async function recordFailure(
+  { target, options }: RunRequest,
+  run: RunLog,
+  error: MigrationError,
+): Promise<void> {
+  const text = finishRun(options.ledgerSchema, run.runId, run.failure(error));
+  await withSession(target, (session) => session.script(text)).catch(() => undefined);
+}
+
+/** Ours is lifted, so it is one that a file has set, and it comes to the same whenever it is tried. */
+function transactionTimeout(error: SessionLost, run: RunLog): MigrationError {
+  const files = run.request.migrations.migrations.filter(({ steps }) =>
+    steps.flatMap(statementsOf).some(({ text }) => /transaction_timeout/i.test(text)),
+  );
+  const named = files.length === 0 ? 'a file' : files.map(({ file }) => file).join(', ');
+  return new MigrationError({
+    code: 'statement-failed',
+    what: `Postgres ended the session by transaction_timeout, which ${named} sets.`,
+    applied: `${run.appliedText()}; the step under way was rolled back.`,
+    next: `give ${named} a longer transaction_timeout, or none (the migrations have limits of their own), then run again; the run continues with this step.`,
+    cause: error,
+  });
+}
+
+/** A ledger that another release wrote knows the migrations by their digits. */
+function toolNames(ledgerSchema: string, migrations: readonly Migration[], locked: LedgerRead): string[] {
+  const renames = renamesOf(migrations, locked.ledger);
+  const hasNames = migrations.some(({ formerly }) => formerly !== undefined);
+  if (!hasNames || (locked.exists && renames.length === 0)) return [];
+  return [...renameMigrations(ledgerSchema, renames), refuseDigits(ledgerSchema)];
 }
 
 function connectionLost(error: SessionLost, run: RunLog): MigrationError {

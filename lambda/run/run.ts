@@ -15,6 +15,8 @@ export interface RunRequest {
   readonly cause: RunCause;
   /** When to have stopped, in milliseconds since 1970; absent where nothing ends the process. */
   readonly deadline: number | undefined;
+  /** It is sooner than an invocation's end: what it cuts short is left to the next run, and not called too long. */
+  readonly shortened?: boolean;
   /** Called with each thing that a person who watches would want to see. */
   readonly report: (event: RunEvent) => void;
   /** Ends the run: the statement under way is cancelled, no other is sent, and the signal's reason is thrown. */

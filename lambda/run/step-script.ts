@@ -7,6 +7,7 @@ import {
   type TransactionStep,
 } from '../migration/migration.ts';
 import type { PendingStep } from '../migration/plan.ts';
+import { createsDblink, makeRoomForDblink } from '../postgres/build-session/dblink.ts';
 import { plainStatement } from '../postgres/catalog/index-statement.ts';
 import { insertStep } from '../postgres/ledger/ledger.ts';
 import { cleanSession } from '../postgres/session/author-settings.ts';
@@ -123,6 +124,9 @@ function* statementsAround(
   if (!last) yield { text: 'set local synchronous_commit = off' };
   if (context.budgetMilliseconds !== undefined) yield { text: statementTimeout(context.budgetMilliseconds) };
   if (pending.record === 'rewritten') yield* forgetStep(context.ledgerSchema, pending);
+  if (pending.record === 'repeated') {
+    for (const text of forgetMigration(context.ledgerSchema, pending)) yield { text };
+  }
   const state = handOff === undefined ? 'applied' : 'pending';
   yield {
     text: insertStep(context.ledgerSchema, stepRow(pending), { state, runId: context.runId }),
@@ -133,6 +137,7 @@ function* statementsAround(
   } else if (step.kind !== 'autocommit') {
     // For the steps after it too, if this one commits: nearly all have the same, and one SET less is a SET less.
     if (now !== before) yield { text: setLockTimeout(now) };
+    if (statementsOf(step).some(createsDblink)) yield { text: makeRoomForDblink(context.ledgerSchema) };
     if (step.kind === 'transaction' && step.transaction.readOnly) yield { text: 'set transaction read only' };
     const { budgetMilliseconds, lockWait } = context;
     const limits: StepLimits = {
@@ -207,9 +212,16 @@ export function statementOfSetting(
 
 function* forgetStep(ledgerSchema: string, { migration, step }: PendingStep): Generator<Line, void> {
   const s = quoteIdentifier(ledgerSchema);
-  const where = `version = ${quoteLiteral(migration.version)} and step = ${step.number}`;
+  const where = `version operator(pg_catalog.=) ${quoteLiteral(migration.version)} and step operator(pg_catalog.=) ${step.number}`;
   yield { text: `delete from ${s}.work where ${where}` };
   yield { text: `delete from ${s}.step where ${where}` };
+}
+
+/** All that is recorded of a migration. */
+export function forgetMigration(ledgerSchema: string, { migration }: PendingStep): string[] {
+  const s = quoteIdentifier(ledgerSchema);
+  const where = `version = ${quoteLiteral(migration.version)}`;
+  return [`delete from ${s}.work where ${where}`, `delete from ${s}.step where ${where}`];
 }
 
 export function stepRow({ migration, step }: PendingStep) {
@@ -220,5 +232,6 @@ export function stepRow({ migration, step }: PendingStep) {
     name: migration.name,
     checksum: migration.checksum,
     fingerprint: step.fingerprint,
+    position: migration.position,
   };
 }

@@ -1,7 +1,8 @@
+import { withToolNames } from '../migration/identity.ts';
 import type { Ledger } from '../migration/ledger.ts';
 import type { CompiledMigrations, Migration } from '../migration/migration.ts';
 import type { MigrationOptions } from '../migration/options.ts';
-import { abandonedBuilds } from '../migration/plan.ts';
+import { abandonedBuilds, withoutCheckpoints } from '../migration/plan.ts';
 import { seeBuilder } from '../postgres/catalog/seen-builder.ts';
 import { type BuildRow, readAllBuilds } from '../postgres/ledger/index-build-rows.ts';
 import { readLedger } from '../postgres/ledger/ledger.ts';
@@ -77,7 +78,9 @@ export async function readStatus(
 }
 
 /** What state each file is in, the folder's in its order, then what only the ledger knows. */
-export function migrationStates(migrations: readonly Migration[], ledger: Ledger): MigrationStatus[] {
+export function migrationStates(migrations: readonly Migration[], recorded: Ledger): MigrationStatus[] {
+  const ledger = withToolNames(migrations, recorded);
+  const counted = new Set(withoutCheckpoints(migrations, ledger));
   const known = new Set(migrations.map(({ version }) => version));
   const unknown = new Map<string, string>();
   for (const { version, name } of ledger.steps) if (!known.has(version)) unknown.set(version, name);
@@ -85,7 +88,7 @@ export function migrationStates(migrations: readonly Migration[], ledger: Ledger
     ...migrations.map((migration) => ({
       version: migration.version,
       name: migration.name,
-      state: stateOf(migration, ledger),
+      state: counted.has(migration) ? stateOf(migration, ledger) : ('baselined' as const),
     })),
     ...[...unknown].map(([version, name]) => ({ version, name, state: 'unknown' as const })),
   ];

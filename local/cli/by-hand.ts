@@ -50,7 +50,7 @@ export async function findByHand(
   { migrations, options }: { migrations: CompiledMigrations; options: MigrationOptions },
 ): Promise<ByHand> {
   const { exists, format, ledger } = await readLedger(session, options.ledgerSchema);
-  const { pending } = plan(migrations.migrations, ledger);
+  const { pending } = plan(migrations.migrations, ledger, migrations.order);
   const builds = exists ? await readAllBuilds(session, options.ledgerSchema, format) : [];
   const found: (HandOperation | LeftOut)[] = builds.filter((build) => build.state !== 'done').map(ofBuild);
   for (const [position, { migration, step }] of pending.entries()) {

@@ -1,6 +1,7 @@
 import { hostname, userInfo } from 'node:os';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { compileLinted, type Levels } from '../../compiler/lint/lint-migrations.ts';
+import { type LayoutName, layoutNames } from '../../lambda/migration/layout.ts';
 import type { CompiledMigrations } from '../../lambda/migration/migration.ts';
 import { MigrationError } from '../../lambda/migration/migration-error.ts';
 import {
@@ -22,6 +23,7 @@ import { levelOption } from './lint-level.ts';
 /** What every verb that works on a database takes, and the flags of options that some verbs take. */
 export interface DatabaseFlags {
   readonly dir: string;
+  readonly layout?: LayoutName;
   readonly databaseUrl?: string;
   readonly schema: string;
   readonly json?: boolean;
@@ -48,8 +50,16 @@ const commandLineOptions: MigrationOptions = { ...defaultOptions, attachSeconds:
 export function withDatabaseFlags(command: Command): Command {
   return command
     .option('--dir <directory>', 'folder of the migrations', DEFAULT_DIRECTORY)
+    .addOption(layoutOption())
     .option('--database-url <url>', 'postgres://user:password@host:5432/database (else DATABASE_URL)')
     .option('--schema <name>', 'schema of the ledger', schemaName, defaultOptions.ledgerSchema);
+}
+
+/** How the folder is laid out. */
+export function layoutOption(): Option {
+  return new Option('--layout <tool>', 'whose way the folder is laid out (else found out from it)').choices(
+    layoutNames,
+  );
 }
 
 export function withJson(command: Command): Command {
@@ -89,7 +99,7 @@ export async function ask(flags: DatabaseFlags): Promise<Asked> {
   }
   const target = parseConnectionUrl(url, flags.databaseUrl === undefined ? 'DATABASE_URL' : '--database-url');
   return {
-    migrations: compileLinted(flags.dir, { levels: flags.level ?? {} }),
+    migrations: compileLinted(flags.dir, { levels: flags.level ?? {}, layout: flags.layout }),
     target,
     options: optionsOf(flags),
     cause: { kind: 'command line', actor: `${userName()}@${hostname()}` },

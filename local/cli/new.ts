@@ -1,9 +1,12 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Command } from 'commander';
-import { readFolder } from '../../compiler/steps/migration-folder.ts';
+import { readFolder } from '../../compiler/layout/read-folder.ts';
+import { readFileName, readFolderName } from '../../compiler/syntax/file-name.ts';
+import type { LayoutName } from '../../lambda/migration/layout.ts';
 import { MigrationError } from '../../lambda/migration/migration-error.ts';
-import { DEFAULT_DIRECTORY, exitCodeOf } from './database-options.ts';
+import type { Version } from '../../lambda/migration/version.ts';
+import { DEFAULT_DIRECTORY, exitCodeOf, layoutOption } from './database-options.ts';
 import { type ExitCode, exitCode } from './exit-code.ts';
 import { showFailure } from './failure.ts';
 import { nextMigration } from './next-migration.ts';
@@ -11,6 +14,7 @@ import { Terminal } from './terminal.ts';
 
 interface NewFlags {
   readonly dir: string;
+  readonly layout?: LayoutName;
   readonly undo?: boolean;
 }
 
@@ -20,6 +24,7 @@ export function addNew(program: Command): void {
     .argument('<name>', 'what it does, such as add_user_email')
     .description('create the next migration, and print its path')
     .option('--dir <directory>', 'folder of the migrations', DEFAULT_DIRECTORY)
+    .addOption(layoutOption())
     .option('--undo', 'create its undo file too')
     .addHelpText(
       'after',
@@ -41,13 +46,18 @@ Examples:
     });
 }
 
-async function create(name: string, { dir, undo }: NewFlags): Promise<ExitCode> {
+async function create(name: string, { dir, undo, ...flags }: NewFlags): Promise<ExitCode> {
   const terminal = new Terminal({ json: false });
   try {
-    const next = nextMigration(readFolder(dir).files, checkName(name), new Date());
-    await write(dir, next.file, TEMPLATE);
+    const { layout, files } = readFolder(dir, flags.layout);
+    const command = OWN_COMMAND.get(layout.name);
+    if (command !== undefined) throw ownCommand(layout.title, command);
+    const existing = files.map(({ file }) => ({ file, version: versionOf(file) }));
+    const next = nextMigration(existing, checkName(name), new Date());
+    const template = DIVIDED.get(layout.name);
+    await write(dir, next.file, template ?? TEMPLATE);
     terminal.line(join(dir, next.file));
-    if (undo === true) {
+    if (undo === true && template === undefined) {
       await write(dir, next.undo, UNDO_TEMPLATE);
       terminal.line(join(dir, next.undo));
     }
@@ -56,6 +66,38 @@ async function create(name: string, { dir, undo }: NewFlags): Promise<ExitCode> 
     showFailure(terminal, error);
     return exitCodeOf(error);
   }
+}
+
+/** Tools that write more than the file: a journal, a sum, a place in a chain. */
+const OWN_COMMAND: ReadonlyMap<LayoutName, string> = new Map([
+  ['drizzle', 'npx drizzle-kit generate --custom --name NAME'],
+  ['node-pg-migrate', 'npx node-pg-migrate create NAME --migration-file-language sql'],
+  ['flyway', 'a file V<version>__NAME.sql'],
+  ['graphile-migrate', 'npx graphile-migrate commit --message NAME'],
+  ['atlas', 'atlas migrate new NAME'],
+  ['alembic', 'alembic revision -m NAME, then the script: docs/from-alembic.md'],
+  ['liquibase', 'another --changeset at the end of a file'],
+]);
+
+/** Both directions are in the one file. */
+const DIVIDED: ReadonlyMap<LayoutName, string> = new Map([
+  ['dbmate', '-- migrate:up\n\n\n-- migrate:down\n\n'],
+  ['goose', '-- +goose Up\n\n\n-- +goose Down\n\n'],
+]);
+
+function ownCommand(tool: string, command: string): MigrationError {
+  return new MigrationError({
+    code: 'usage',
+    what: `This folder is laid out as ${tool} does it, and ${tool} makes new migrations in it.`,
+    next: `make it as before: ${command}.`,
+  });
+}
+
+/** Of the file, or of the folder that it is in. */
+function versionOf(file: string): Version {
+  const [entry = ''] = file.split('/');
+  const name = entry.endsWith('.sql') ? readFileName(entry) : readFolderName(entry);
+  return name.kind === 'migration' ? name.version : ('0' as Version);
 }
 
 const LONGEST_NAME = 100;

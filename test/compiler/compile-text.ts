@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { onTestFinished } from 'vitest';
-import type { ParsedMigration } from '../../compiler/steps/compile-migrations.ts';
+import type { CompileOptions, ParsedMigration } from '../../compiler/steps/compile-migrations.ts';
 import {
   CompileError,
   compileMigrationsSync,
@@ -24,8 +24,8 @@ export function folderOf(files: Files): string {
   return directory;
 }
 
-export function compileFiles(files: Files): CompiledMigrations {
-  return compileMigrationsSync(folderOf(files));
+export function compileFiles(files: Files, options: CompileOptions = {}): CompiledMigrations {
+  return compileMigrationsSync(folderOf(files), options);
 }
 
 /** The one migration of a folder with one file. */
@@ -48,13 +48,13 @@ export function compileStatement(sql: string): { readonly step: Step; readonly s
 }
 
 /** The message with which these files are refused. */
-export function refusalOf(files: Files): string {
-  return refusalOfFolder(folderOf(files));
+export function refusalOf(files: Files, options: CompileOptions = {}): string {
+  return refusalOfFolder(folderOf(files), options);
 }
 
-export function refusalOfFolder(directory: string): string {
+export function refusalOfFolder(directory: string, options: CompileOptions = {}): string {
   try {
-    compileMigrationsSync(directory);
+    compileMigrationsSync(directory, options);
   } catch (error) {
     if (error instanceof CompileError) return error.message;
     throw error;

@@ -46,6 +46,25 @@ describe('a cluster that is passed', () => {
     });
   });
 
+  it('is reached only once the rule is there that lets the functions in, with a group of its own too', () => {
+    const { stack } = newStack();
+    const vpc = new ec2.Vpc(stack, 'Vpc', { maxAzs: 2 }) as ec2.IVpc;
+    const securityGroup = new ec2.SecurityGroup(stack, 'Own', { vpc }) as ec2.ISecurityGroup;
+    const database = new rds.DatabaseInstance(stack, 'Instance', {
+      engine: rds.DatabaseInstanceEngine.postgres({ version: rds.PostgresEngineVersion.VER_16_4 }),
+      vpc,
+      securityGroups: [securityGroup],
+      port: 5432,
+    });
+    new PostgresMigrations(stack, 'Migrations', { migrations: migrationsFolder(), vpc, database });
+
+    const template = Template.fromStack(stack);
+    const rules = Object.keys(resources(template, 'AWS::EC2::SecurityGroupIngress'));
+    expect(rules).toHaveLength(1);
+    const [run] = Object.values(resources(template, 'Custom::PostgresMigrations'));
+    expect(run?.DependsOn).toEqual(expect.arrayContaining(rules));
+  });
+
   it('is refused without a network to reach it in', () => {
     const { stack } = newStack();
     const { database } = newCluster(stack);

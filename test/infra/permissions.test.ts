@@ -1,4 +1,5 @@
 import { Template } from 'aws-cdk-lib/assertions';
+import * as events from 'aws-cdk-lib/aws-events';
 import * as kms from 'aws-cdk-lib/aws-kms';
 import * as secretsmanager from 'aws-cdk-lib/aws-secretsmanager';
 import { describe, expect, it } from 'vitest';
@@ -111,4 +112,20 @@ describe('permissions', () => {
     ]);
     expect(policies).toMatch(/kms:Decrypt.*MigratorRole/);
   });
+});
+
+it('a bus of another account is named with its account, where events are sent and where it is permitted', () => {
+  const { stack, secret } = newStack();
+  const arn = 'arn:aws:events:eu-central-1:999999999999:event-bus/audit';
+  const eventBus = events.EventBus.fromEventBusArn(stack, 'Bus', arn);
+  new PostgresMigrations(stack, 'Migrations', { migrations: migrationsFolder(), secret, eventBus });
+  const template = Template.fromStack(stack);
+  const sent = Object.values(resources(template, 'AWS::Lambda::Function')).flatMap(
+    ({ Properties }) =>
+      (Properties.Environment as { Variables?: Record<string, unknown> } | undefined)?.Variables
+        ?.EVENT_BUS_NAME ?? [],
+  );
+  expect(sent).toEqual([arn, arn, arn]);
+  const permitted = statements(template).filter(({ actions }) => actions.includes('events:PutEvents'));
+  expect(permitted.map(({ resources: [resource] }) => resource)).toEqual(Array(3).fill(JSON.stringify(arn)));
 });

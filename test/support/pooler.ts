@@ -9,7 +9,7 @@ export interface PoolerOptions {
   /** A server session belongs to a client for a transaction, or for as long as the client is there. */
   readonly mode: 'transaction' | 'session';
   /** What becomes of `options` in a client's startup: PgBouncer refuses them, or is told to leave them out. */
-  readonly startupOptions: 'refused' | 'left out';
+  readonly startupOptions: 'refused' | 'refused as by RDS Proxy' | 'left out';
 }
 
 interface ServerSession {
@@ -70,8 +70,12 @@ export async function startPooler(options: PoolerOptions): Promise<string> {
     client.on('data', (chunk: Buffer) => {
       for (const { type, bytes } of reader.read('to-server', chunk)) {
         if (type === 'encryption-request') client.write('N');
-        else if (type === 'startup' && options.startupOptions === 'refused' && bytes.includes('options\0'))
-          client.end(fatalError('08P01', 'unsupported startup parameter: options'));
+        else if (type === 'startup' && options.startupOptions !== 'left out' && bytes.includes('options\0'))
+          client.end(
+            options.startupOptions === 'refused'
+              ? fatalError('08P01', 'unsupported startup parameter: options')
+              : fatalError('0A000', "RDS Proxy currently doesn't support command-line options."),
+          );
         else if (type === 'startup') client.write(Buffer.concat([AUTHENTICATED, READY]));
         else if (type === 'X') client.end();
         else queue = queue.then(() => forward(bytes));

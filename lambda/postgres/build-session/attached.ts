@@ -54,7 +54,7 @@ async function run(
   try {
     const ours = Object.entries(settings).map(([name, value]) => `set ${name} = ${quoteLiteral(value)}`);
     const before = [...ours, ...build.settings];
-    const prepared = await session.script(
+    const prepared = await session.execute(
       [
         ...before,
         ...LIFT_LIMITS,

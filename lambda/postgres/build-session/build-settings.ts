@@ -14,18 +14,19 @@ const LIMITS = [
   'idle_session_timeout',
 ];
 
-/** As the list of an SQL `in (…)`. */
-export const LIMIT_NAMES = LIMITS.map(quoteLiteral).join(', ');
+/** As an array of SQL. */
+export const LIMIT_NAMES = `array[${LIMITS.map(quoteLiteral).join(', ')}]::pg_catalog.text[]`;
 
 /**
  * Lifts the limits; sent to the build session after the file's own settings. Statements without a result. The look into
- * pg_settings takes some milliseconds, so a file's own `set statement_timeout = '5ms'` is lifted before it.
+ * pg_settings takes some milliseconds, so a file's own `set statement_timeout = '5ms'` is lifted before it. The search
+ * path is the file's.
  */
 export const LIFT_LIMITS: readonly string[] = [
   'set statement_timeout = 0',
   'set standard_conforming_strings = on',
   `do ${quoteLiteral(`begin
-  perform pg_catalog.set_config(name, '0', false) from pg_catalog.pg_settings where name in (${LIMIT_NAMES});
+  perform pg_catalog.set_config(name, '0', false) from pg_catalog.pg_settings where name operator(pg_catalog.=) any (${LIMIT_NAMES});
 end`)}`,
 ];
 

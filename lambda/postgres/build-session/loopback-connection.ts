@@ -1,20 +1,17 @@
 import * as v from 'valibot';
 import { sqlstate } from '../../migration/sqlstate.ts';
 import type { ConnectionTarget } from '../session/connection-target.ts';
+import { conninfo, startupOptions } from '../session/conninfo.ts';
 import type { StatementFault } from '../session/fault.ts';
 import { quoteIdentifier, quoteLiteral } from '../session/quote.ts';
 import type { Session } from '../session/session.ts';
 import { LIMIT_NAMES } from './build-settings.ts';
-import { conninfo, startupOptions } from './conninfo.ts';
-
-/** Why a loopback session can't be had here. */
-export interface LoopbackRefused {
-  readonly because: string;
-}
+import type { LoopbackRefused } from './dblink.ts';
 
 export interface LoopbackConnection {
   readonly target: ConnectionTarget;
-  readonly ledgerSchema: string;
+  /** The schema of dblink. */
+  readonly dblinkSchema: string;
   /** dblink's name for the connection, within the session. */
   readonly link: string;
   readonly applicationName: string;
@@ -25,11 +22,8 @@ export interface LoopbackConnection {
 /** Opens a session from the server to itself, held by `session` over dblink. */
 export async function openLoopback(
   session: Session,
-  { target, ledgerSchema, link, applicationName, settings }: LoopbackConnection,
+  { target, dblinkSchema, link, applicationName, settings }: LoopbackConnection,
 ): Promise<LoopbackRefused | undefined> {
-  const dblinkSchema = await findDblink(session, ledgerSchema);
-  if (dblinkSchema === undefined)
-    return { because: 'the extension dblink is missing and can not be created' };
   const text = await loopbackConninfo(session, { target, applicationName, settings: settings ?? {} });
   const fault = await connectSecretly(session, { dblinkSchema, link, text });
   return fault === undefined ? undefined : { because: describe(fault) };
@@ -53,24 +47,13 @@ export async function loopbackConninfo(
     password: target.password ?? '',
     connect_timeout: '10',
     application_name: applicationName,
-    // It has to outlive its caller from its first moment.
-    options: startupOptions({ ...Object.fromEntries(limits.map((name) => [name, '0'])), ...settings }),
+    // What the connection itself asks for; and it has to outlive its caller from its first moment.
+    options: startupOptions({
+      ...target.settings,
+      ...Object.fromEntries(limits.map((name) => [name, '0'])),
+      ...settings,
+    }),
   });
-}
-
-/** The schema in which dblink lies, after creating the extension where our role may. */
-export async function findDblink(session: Session, ledgerSchema: string): Promise<string | undefined> {
-  const find = async () => {
-    const rows = await session.query(
-      `select n.nspname as schema from pg_catalog.pg_extension e
-         join pg_catalog.pg_namespace n on n.oid = e.extnamespace where e.extname = 'dblink'`,
-    );
-    return typeof rows[0]?.schema === 'string' ? rows[0].schema : undefined;
-  };
-  const found = await find();
-  if (found !== undefined) return found;
-  await session.script(`create extension if not exists dblink with schema ${quoteIdentifier(ledgerSchema)}`);
-  return find();
 }
 
 /**
@@ -81,7 +64,7 @@ async function ownAddress(session: Session): Promise<v.InferOutput<typeof addres
   const [row] = await session.query(
     `select coalesce(pg_catalog.host(pg_catalog.inet_server_addr()), '127.0.0.1') as host,
             coalesce(pg_catalog.inet_server_port()::text, pg_catalog.current_setting('port')) as port,
-            array(select name::text from pg_catalog.pg_settings where name in (${LIMIT_NAMES})) as limits`,
+            array(select name::text from pg_catalog.pg_settings where name = any (${LIMIT_NAMES})) as limits`,
   );
   return v.parse(addressRow, row);
 }

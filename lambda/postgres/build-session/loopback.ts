@@ -4,7 +4,8 @@ import type { ConnectionTarget } from '../session/connection-target.ts';
 import { quoteIdentifier, quoteLiteral } from '../session/quote.ts';
 import type { Session } from '../session/session.ts';
 import { LIFT_LIMITS } from './build-settings.ts';
-import { findDblink, type LoopbackRefused, loopbackConninfo, openLoopback } from './loopback-connection.ts';
+import { findDblink, type LoopbackRefused, unlessRefused } from './dblink.ts';
+import { loopbackConninfo, openLoopback } from './loopback-connection.ts';
 import { ensureSupervisor, LOOPBACK_SETTING, SUPERVISOR_SETTINGS } from './supervisor.ts';
 import { lockLimit, textOf } from './work-statement.ts';
 
@@ -29,20 +30,22 @@ export async function startLoopback(
   session: Session,
   { build, attempt, target, ledgerSchema, settings, lockTimeoutSeconds }: LoopbackStart,
 ): Promise<LoopbackRefused | undefined> {
-  const dblinkSchema = await findDblink(session, ledgerSchema);
-  if (dblinkSchema === undefined)
-    return { because: 'the extension dblink is missing and can not be created' };
-  await ensureSupervisor(session, ledgerSchema, dblinkSchema);
-  const d = quoteIdentifier(dblinkSchema);
-  // An earlier attempt's supervisor is done, but its session stands until its connection is closed.
-  await session.query(
-    `select ${d}.dblink_disconnect(name) from pg_catalog.unnest(${d}.dblink_get_connections()) as name`,
-  );
+  const dblink = await findDblink(session);
+  if ('because' in dblink) return dblink;
+  const d = quoteIdentifier(dblink.schema);
+  const unprepared = await unlessRefused(async () => {
+    await ensureSupervisor(session, ledgerSchema, dblink.schema);
+    // An earlier attempt's supervisor is done, but its session stands until its connection is closed.
+    await session.query(
+      `select ${d}.dblink_disconnect(name) from pg_catalog.unnest(${d}.dblink_get_connections()) as name`,
+    );
+  });
+  if (unprepared !== undefined) return unprepared;
   const [supervisor, builder] = builderNames(build);
   const link = `supervisor_${build.id}_${attempt}`;
   const refused = await openLoopback(session, {
     target,
-    ledgerSchema,
+    dblinkSchema: dblink.schema,
     link,
     applicationName: supervisor,
     settings: {
@@ -53,9 +56,7 @@ export async function startLoopback(
   if (refused !== undefined) return refused;
   const own = [...LIFT_LIMITS, ...lockLimit(build, lockTimeoutSeconds)].map(quoteLiteral).join(', ');
   const call = `call ${quoteIdentifier(ledgerSchema)}.supervise_build(${build.id}::pg_catalog.int8, ${attempt}::pg_catalog.int4, array[${own}]::pg_catalog.text[], ${quoteLiteral(textOf(build, attempt))}::pg_catalog.text)`;
-  await session.query(`select ${d}.dblink_send_query($1::pg_catalog.text, $2::pg_catalog.text)`, [
-    link,
-    call,
-  ]);
-  return undefined;
+  return unlessRefused(() =>
+    session.query(`select ${d}.dblink_send_query($1::pg_catalog.text, $2::pg_catalog.text)`, [link, call]),
+  );
 }

@@ -8,7 +8,8 @@ import { SessionLost } from '../session/fault.ts';
 import { quoteIdentifier, quoteLiteral } from '../session/quote.ts';
 import type { Session } from '../session/session.ts';
 import { LIFT_LIMITS } from './build-settings.ts';
-import { findDblink, openLoopback } from './loopback-connection.ts';
+import { findDblink } from './dblink.ts';
+import { openLoopback } from './loopback-connection.ts';
 
 /** Kinds of session that may outlive their client; an attached one by definition does not. */
 export type LastingKind = 'loopback' | 'orphan';
@@ -40,7 +41,7 @@ export async function survivalOf(
 ): Promise<Survival> {
   const remembered = await recall(session, ledgerSchema, kind);
   if (remembered !== undefined) return remembered;
-  const found = await probe(session, { kind, target, ledgerSchema });
+  const found = await probe(session, { kind, target });
   await session.query(
     `insert into ${quoteIdentifier(ledgerSchema)}.session_probe (kind, survives, because) values ($1, $2, $3)
      on conflict (kind) do update
@@ -68,28 +69,29 @@ async function recall(
 interface Probe {
   readonly kind: LastingKind;
   readonly target: ConnectionTarget;
-  readonly ledgerSchema: string;
 }
 
-async function probe(session: Session, { kind, target, ledgerSchema }: Probe): Promise<Survival> {
+async function probe(session: Session, { kind, target }: Probe): Promise<Survival> {
   const name = `migrations probe ${randomBytes(6).toString('hex')}`;
   const client = await connect(target, kind === 'orphan' ? { applicationName: name } : {});
   try {
     if (kind === 'loopback') {
+      const dblink = await findDblink(client);
+      if ('because' in dblink) return { survives: false, because: dblink.because };
       const refused = await openLoopback(client, {
         target,
-        ledgerSchema,
+        dblinkSchema: dblink.schema,
         link: 'probe',
         applicationName: name,
       });
       if (refused !== undefined) return { survives: false, because: refused.because };
       await client.query(
-        `select ${quoteIdentifier((await findDblink(client, ledgerSchema)) ?? ledgerSchema)}.dblink_send_query($1::pg_catalog.text, $2::pg_catalog.text)`,
+        `select ${quoteIdentifier(dblink.schema)}.dblink_send_query($1::pg_catalog.text, $2::pg_catalog.text)`,
         ['probe', PROBE],
       );
     } else {
       await client.script(LIFT_LIMITS.join(';\n'));
-      void client.script(PROBE).catch((error: unknown) => {
+      void client.execute(PROBE).catch((error: unknown) => {
         if (!(error instanceof SessionLost)) throw error;
       });
     }

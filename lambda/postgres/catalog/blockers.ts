@@ -3,6 +3,7 @@ import type { RelationName } from '../../migration/relation-name.ts';
 import { quoteLiteral } from '../session/quote.ts';
 import type { Session } from '../session/session.ts';
 import { relationOid } from './relation-oid.ts';
+import { withSchemas } from './relation-schemas.ts';
 
 /** A session that a lock request or a build waits for. */
 export interface Blocker {
@@ -50,12 +51,19 @@ const holderRows = v.array(
   }),
 );
 
-/** Who holds locks on these relations, oldest transaction first. Their query texts stay with them. */
+/**
+ * Who holds locks on these relations, oldest transaction first. Their query texts stay with them. A name without a
+ * schema means what it means to our role.
+ */
 export async function lockHolders(
   session: Session,
   relations: readonly RelationName[],
   most = 10,
 ): Promise<LockHolder[]> {
+  const named = relations.map((relation, asked) => ({ relation, asked }));
+  const found = relations.every(({ schema }) => schema !== undefined)
+    ? named
+    : await withSchemas(session, named, []);
   const rows = await session.query(
     `select coalesce(a.pid, 0) as pid,
             case when a.pid is null then p.owner when a.usesysid is null then 'autovacuum' else a.usename end as user,
@@ -69,13 +77,14 @@ export async function lockHolders(
             a.pid is not null and a.usesysid is null as background,
             l.virtualtransaction as transaction,
             pg_catalog.string_agg(distinct l.mode, ', ') as lock,
-            l.relation::regclass::text as relation,
+            case n.nspname when 'public' then pg_catalog.quote_ident(c.relname)
+                           else pg_catalog.format('%I.%I', n.nspname, c.relname) end as relation,
             (pg_catalog.min(asked.number) - 1)::int as asked
-       from rows from (pg_catalog.unnest($1::pg_catalog.text[]), pg_catalog.unnest($3::pg_catalog.text[]))
+       from rows from (pg_catalog.unnest($1::text[]), pg_catalog.unnest($3::text[]))
               with ordinality as asked (schema, name, number)
-       -- Without a schema the name means what it does for our role.
-       join pg_catalog.pg_locks l on l.relation = coalesce(${relationOid('asked.schema', 'asked.name')},
-              case when asked.schema is null then pg_catalog.to_regclass(pg_catalog.quote_ident(asked.name))::pg_catalog.oid end)
+       join pg_catalog.pg_class c on c.oid = ${relationOid('asked.schema', 'asked.name')}
+       join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+       join pg_catalog.pg_locks l on l.relation = c.oid
        left join pg_catalog.pg_stat_activity a on a.pid = l.pid
        -- A prepared transaction has no process, but a lock on its own number.
        left join (pg_catalog.pg_locks own join pg_catalog.pg_prepared_xacts p on p.transaction = own.transactionid)
@@ -85,12 +94,12 @@ export async function lockHolders(
         and l.pid is distinct from pg_catalog.pg_backend_pid()
         and (a.pid is not null or p.gid is not null)
       group by a.pid, a.usename, a.usesysid, a.application_name, a.state, a.xact_start, a.backend_start,
-               a.state_change, p.gid, p.owner, p.prepared, l.virtualtransaction, l.relation
+               a.state_change, p.gid, p.owner, p.prepared, l.virtualtransaction, n.nspname, c.relname
       order by seconds desc, a.pid, asked
       limit $2`,
-    [relations.map(({ schema }) => schema ?? null), most, relations.map(({ name }) => name)],
+    [found.map(({ relation }) => relation.schema), most, found.map(({ relation }) => relation.name)],
   );
-  return v.parse(holderRows, rows);
+  return v.parse(holderRows, rows).map((holder) => ({ ...holder, asked: found[holder.asked]?.asked ?? 0 }));
 }
 
 /** A sentence to follow another; empty where nobody is seen. */

@@ -1,6 +1,7 @@
 import * as v from 'valibot';
 import type { UniqueKey } from '../../migration/deploy-check.ts';
 import type { IndexBuild } from '../../work/index-build.ts';
+import { OWN_PATH } from '../session/own-path.ts';
 import { quoteRelation } from '../session/quote.ts';
 import { rolledBack } from '../session/rolled-back.ts';
 import type { Session } from '../session/session.ts';
@@ -26,6 +27,7 @@ export async function keyOfBuild(session: Session, build: IndexBuild): Promise<U
     ...questionLimits({ statement: 0, lock: 1_000 }),
     `create temporary table ${PROBE} (like ${table}) on commit drop`,
     `create unique index ${PROBE}_index on pg_temp.${PROBE} ${build.definition}`,
+    OWN_PATH,
     // The last field is of PostgreSQL 15 and later.
     `select pg_catalog.json_build_object(
          'parts', (select pg_catalog.json_agg(pg_catalog.pg_get_indexdef(i.indexrelid, part, false) order by part)

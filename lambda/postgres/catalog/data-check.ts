@@ -1,8 +1,10 @@
+import * as v from 'valibot';
 import { count as counted } from '../../migration/amounts.ts';
 import type { DataCheck, OrphansCheck, UniqueKey } from '../../migration/deploy-check.ts';
 import type { RelationName } from '../../migration/relation-name.ts';
+import { OWN_PATH } from '../session/own-path.ts';
 import { quoteIdentifier, quoteLiteral, quoteRelation } from '../session/quote.ts';
-import { rolledBack } from '../session/rolled-back.ts';
+import { ASKED, findRelations, rolledBack } from '../session/rolled-back.ts';
 import type { Session } from '../session/session.ts';
 import { questionLimits } from '../session/statement-limits.ts';
 
@@ -48,7 +50,7 @@ export async function findBroken(
     case 'duplicates':
       return findDuplicates(session, check, bounds);
     case 'orphans':
-      return ask(session, orphans(check), bounds);
+      return findOrphans(session, check, bounds);
     default:
       return check satisfies never;
   }
@@ -65,7 +67,7 @@ export function findDuplicates(
 
 /** Each of these is a query for `key`, a few of which are shown, and for no more rows than are counted. */
 function rowsWhere(relation: RelationName, condition: string): string {
-  return `select null::text as key from ${quoteRelation(relation)} where ${condition} limit ${MOST_COUNTED + 1}`;
+  return `select null::pg_catalog.text as key from ${quoteRelation(relation)} where ${condition} limit ${MOST_COUNTED + 1}`;
 }
 
 /** `from` is a table as SQL. */
@@ -74,18 +76,93 @@ function duplicates(from: string, { parts, where, nullsNotDistinct }: UniqueKey)
     ...(where === undefined ? [] : [`(${where}\n)`]),
     ...(nullsNotDistinct ? [] : parts.map((part) => `(${part}) is not null`)),
   ];
-  return `select pg_catalog.concat(row(${parts.join(', ')})::text, ' in ', pg_catalog.count(*), ' rows') as key
+  return `select pg_catalog.concat(row(${parts.join(', ')})::pg_catalog.text, ' in ', pg_catalog.count(*), ' rows') as key
   from ${from}${conditions.length === 0 ? '' : `\n where ${conditions.join('\n   and ')}`}
  group by ${parts.join(', ')}
-having pg_catalog.count(*) > 1
+having pg_catalog.count(*) operator(pg_catalog.>) 1
  limit ${MOST_COUNTED + 1}`;
 }
 
-function orphans({ relation, columns, references, referenced }: OrphansCheck): string {
+async function findOrphans(
+  session: Session,
+  check: OrphansCheck,
+  bounds: Bounds,
+): Promise<Broken | undefined> {
+  const equalities = await keyEqualities(session, check, bounds.settings);
+  return equalities === undefined ? undefined : ask(session, orphans(check, equalities), bounds);
+}
+
+/** How a foreign key compares one of its columns with the referenced one; each of them SQL. */
+interface KeyEquality {
+  readonly operator: string;
+  readonly own: string;
+  readonly other: string;
+}
+
+const equalityRows = v.array(v.object({ operator: v.string(), own: v.string(), other: v.string() }));
+
+/**
+ * As Postgres chooses them: from the operator family of the referenced unique index. By its name alone an operator
+ * could be another one, such as one that somebody else put in the search path. Undefined where there is no such index.
+ */
+async function keyEqualities(
+  session: Session,
+  { relation, columns, references, referenced }: OrphansCheck,
+  settings: readonly string[],
+): Promise<readonly KeyEquality[] | undefined> {
+  const array = (names: readonly string[]) => `array[${names.map(quoteLiteral).join(', ')}]::text[]`;
+  const { row } = await rolledBack(session, [
+    READ_ONLY,
+    ...settings,
+    findRelations([relation, references]),
+    OWN_PATH,
+    `with asked as (select * from ${ASKED}),
+     pairs as (
+  select k.ordinal, k.own, k.other, f.atttypid as own_type, p.attrelid, p.attnum
+    from rows from (pg_catalog.unnest(${array(columns)}), pg_catalog.unnest(${array(referenced)})) with ordinality as k (own, other, ordinal)
+    join pg_catalog.pg_attribute f on f.attrelid = (select oid from asked where number = 1) and f.attname = k.own
+    join pg_catalog.pg_attribute p on p.attrelid = (select oid from asked where number = 2) and p.attname = k.other
+     ), classes as (
+  -- The unique index on just these columns, in any order.
+  select distinct on (pairs.ordinal) pairs.*, c.opcfamily, c.opcintype
+    from pairs
+    join pg_catalog.pg_index i on i.indrelid = pairs.attrelid and i.indisunique and i.indpred is null
+                              and i.indnkeyatts = ${columns.length}
+    cross join rows from (pg_catalog.unnest(i.indkey::int2[]), pg_catalog.unnest(i.indclass::oid[])) with ordinality as part (attnum, class, place)
+    join pg_catalog.pg_opclass c on c.oid = part.class
+   where part.attnum = pairs.attnum and part.place <= i.indnkeyatts
+     and (select pg_catalog.count(*) from pairs as all_of_them where all_of_them.attnum = any (i.indkey::int2[])) = ${columns.length}
+   order by pairs.ordinal, i.indexrelid
+     )
+select pg_catalog.json_agg(pg_catalog.json_build_object(
+         'operator', pg_catalog.format('operator(%I.%s)', n.nspname, o.oprname),
+         'own', pg_catalog.format('own.%I%s', classes.own, '::' || pg_catalog.format_type(r.oid, null)),
+         'other', pg_catalog.format('other.%I%s', classes.other, '::' || pg_catalog.format_type(l.oid, null)))
+         order by classes.ordinal) as equalities
+  from classes
+ cross join lateral (
+  select a.amopopr from pg_catalog.pg_amop a
+   where a.amopfamily = classes.opcfamily and a.amopstrategy = 3 and a.amoplefttype = classes.opcintype
+     and a.amoprighttype in (classes.own_type, classes.opcintype)
+   order by a.amoprighttype <> classes.own_type
+   limit 1) as equal
+  join pg_catalog.pg_operator o on o.oid = equal.amopopr
+  join pg_catalog.pg_namespace n on n.oid = o.oprnamespace
+  -- Not of an operator for any enum, array, range or row: there is no such type to cast to.
+  left join pg_catalog.pg_type l on l.oid = o.oprleft and l.typtype <> 'p'
+  left join pg_catalog.pg_type r on r.oid = o.oprright and r.typtype <> 'p'`,
+  ]);
+  const equalities = v.parse(equalityRows, JSON.parse(row?.equalities ?? '[]'));
+  return equalities.length === columns.length ? equalities : undefined;
+}
+
+function orphans(
+  { relation, columns, references }: OrphansCheck,
+  equalities: readonly KeyEquality[],
+): string {
   const own = columns.map((column) => `own.${quoteIdentifier(column)}`);
-  const other = referenced.map((column) => `other.${quoteIdentifier(column)}`);
-  const same = own.map((column, at) => `${other[at] ?? 'null'} = ${column}`);
-  return `select row(${own.join(', ')})::text as key
+  const same = equalities.map((equality) => `${equality.other} ${equality.operator} ${equality.own}`);
+  return `select row(${own.join(', ')})::pg_catalog.text as key
   from ${quoteRelation(relation)} as own
  where ${own.map((column) => `${column} is not null`).join(' and ')}
    and not exists (select from ${quoteRelation(references)} as other where ${same.join(' and ')})
@@ -125,11 +202,13 @@ export async function primaryKeyOf(
   const { row } = await rolledBack(session, [
     READ_ONLY,
     ...settings,
+    findRelations([relation]),
+    OWN_PATH,
     `select pg_catalog.json_agg(a.attname order by key.ordinal) as columns
-  from pg_catalog.pg_index i
+  from ${ASKED}
+  join pg_catalog.pg_index i on i.indrelid = asked.oid and i.indisprimary
  cross join pg_catalog.unnest(i.indkey::pg_catalog.int2[]) with ordinality as key (attnum, ordinal)
-  join pg_catalog.pg_attribute a on a.attrelid = i.indrelid and a.attnum = key.attnum
- where i.indisprimary and i.indrelid = pg_catalog.to_regclass(${quoteLiteral(quoteRelation(relation))})`,
+  join pg_catalog.pg_attribute a on a.attrelid = i.indrelid and a.attnum = key.attnum`,
   ]);
   const columns: unknown = JSON.parse(row?.columns ?? '[]');
   return Array.isArray(columns) ? columns.map(String) : [];

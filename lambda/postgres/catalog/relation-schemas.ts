@@ -1,7 +1,7 @@
 import * as v from 'valibot';
 import type { RelationName } from '../../migration/relation-name.ts';
-import { quoteLiteral, quoteRelation } from '../session/quote.ts';
-import { rolledBack } from '../session/rolled-back.ts';
+import { OWN_PATH } from '../session/own-path.ts';
+import { ASKED, findRelations, rolledBack } from '../session/rolled-back.ts';
 import type { Session } from '../session/session.ts';
 import { questionLimits } from '../session/statement-limits.ts';
 
@@ -17,14 +17,15 @@ export async function withSchemas<Named extends { readonly relation: RelationNam
   settings: readonly string[],
 ): Promise<Named[]> {
   if (named.length === 0) return [];
-  const names = named.map(({ relation }) => quoteLiteral(quoteRelation(relation))).join(', ');
   const { row, fault } = await rolledBack(session, [
     ...settings,
     ...questionLimits({ statement: 5_000, lock: 1_000 }),
+    findRelations(named.map(({ relation }) => relation)),
+    OWN_PATH,
     `select pg_catalog.json_agg(pg_catalog.json_build_object(
                 'number', asked.number - 1, 'schema', n.nspname, 'name', c.relname)) as found
-         from pg_catalog.unnest(array[${names}]::text[]) with ordinality as asked (name, number)
-         join pg_catalog.pg_class c on c.oid = pg_catalog.to_regclass(asked.name)
+         from ${ASKED}
+         join pg_catalog.pg_class c on c.oid = asked.oid
          join pg_catalog.pg_namespace n on n.oid = c.relnamespace`,
   ]);
   if (fault !== undefined) throw fault;

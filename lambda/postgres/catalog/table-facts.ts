@@ -2,8 +2,9 @@ import * as v from 'valibot';
 import type { RelationName } from '../../migration/relation-name.ts';
 import type { PresentTable, TableFacts } from '../../migration/route.ts';
 import { sqlstate } from '../../migration/sqlstate.ts';
+import { OWN_PATH } from '../session/own-path.ts';
 import { quoteLiteral, quoteRelation } from '../session/quote.ts';
-import { rolledBack } from '../session/rolled-back.ts';
+import { ASKED, findRelations, rolledBack } from '../session/rolled-back.ts';
 import type { Session } from '../session/session.ts';
 
 const relationRows = v.array(
@@ -45,15 +46,16 @@ async function findTables(
   settings: readonly string[],
 ): Promise<Map<number, FoundTable>> {
   if (relations.length === 0) return new Map();
-  const names = relations.map((relation) => quoteLiteral(quoteRelation(relation))).join(', ');
   const { row, fault } = await rolledBack(session, [
     ...settings,
+    findRelations(relations),
+    OWN_PATH,
     `select pg_catalog.json_agg(pg_catalog.json_build_object(
-                'ordinal', asked.ordinal - 1, 'schema', n.nspname, 'table', t.relname, 'kind', t.relkind,
+                'ordinal', asked.number - 1, 'schema', n.nspname, 'table', t.relname, 'kind', t.relkind,
                 -- As ANALYZE last saw it: pg_table_size() would wait for a lock on the table.
                 'bytes', greatest(t.relpages, 0) * pg_catalog.current_setting('block_size')::bigint)) as found
-         from pg_catalog.unnest(array[${names}]::pg_catalog.text[]) with ordinality as asked (name, ordinal)
-         join pg_catalog.pg_class c on c.oid = pg_catalog.to_regclass(asked.name)
+         from ${ASKED}
+         join pg_catalog.pg_class c on c.oid = asked.oid
          left join pg_catalog.pg_index i on i.indexrelid = c.oid
          join pg_catalog.pg_class t on t.oid = coalesce(i.indrelid, c.oid)
          join pg_catalog.pg_namespace n on n.oid = t.relnamespace

@@ -1,15 +1,14 @@
 import * as v from 'valibot';
 import { buildStates, operations, statesThatAre } from '../../migration/build.ts';
 import type { PostgresFault } from '../../migration/migration-error.ts';
-import { parseVersion } from '../../migration/version.ts';
+import type { Version } from '../../migration/version.ts';
 import { sessionKinds } from '../../work/index-build.ts';
 import { quoteLiteral } from '../session/quote.ts';
 
 export const versionColumn = v.pipe(
   v.string(),
-  v.transform((text) => parseVersion(text)),
-  v.check((version) => version !== undefined, 'a version is digits'),
-  v.transform((version) => version as NonNullable<typeof version>),
+  v.minLength(1, 'expected a version'),
+  v.transform((text) => text as Version),
 );
 
 export const faultColumn = v.object({

@@ -34,6 +34,14 @@ const UPGRADES: readonly LedgerUpgrade[] = [
 )`,
   },
   {
+    what: 'what an operator said was never applied, where the history of another tool leaves it open',
+    statements: (s) => `alter table ${s}.ledger add column not_applied text[] not null default '{}'`,
+  },
+  {
+    what: "each migration's place in its folder, beside its identity, which is that of the folder's layout",
+    statements: (s) => `alter table ${s}.step add column position int`,
+  },
+  {
     what: 'work of every kind in one table, index builds among it; older code goes on with those alone',
     statements: (s) => `alter table ${s}.index_build drop constraint if exists index_build_operation_check;
 alter table ${s}.index_build rename to work;
@@ -44,8 +52,13 @@ create view ${s}.index_build as
   },
 ];
 
+/** The first format whose code knows migrations by other names than digits. */
+export const FORMAT_OF_NAMES =
+  FIRST_FORMAT + UPGRADES.findIndex(({ statements }) => statements('s').includes('position')) + 1;
+
 /** From this format on the table of builds is that of all work, and has its name. */
-const WORK_FORMAT = 4;
+const WORK_FORMAT =
+  FIRST_FORMAT + UPGRADES.findIndex(({ statements }) => statements('s').includes('rename to work')) + 1;
 
 /** The table of what was handed off, in a ledger of that format. */
 export function workTable(schema: string, format: number = LEDGER_FORMAT): string {

@@ -6,7 +6,7 @@ import { sqlstate } from '../../migration/sqlstate.ts';
 import { quoteIdentifier, quoteLiteral } from '../session/quote.ts';
 import type { ScriptOutcome, Session, TextRow } from '../session/session.ts';
 import { buildRow, versionColumn } from './columns.ts';
-import { FIRST_FORMAT, LEDGER_FORMAT, workTable } from './ledger-format.ts';
+import { FIRST_FORMAT, FORMAT_OF_NAMES, LEDGER_FORMAT, workTable } from './ledger-format.ts';
 
 export interface LedgerRead {
   /** Its tables are there. */
@@ -160,6 +160,8 @@ export interface StepRow {
   readonly name: string;
   readonly checksum: string;
   readonly fingerprint: string;
+  /** Its place in the folder, from 0. */
+  readonly position?: number | undefined;
 }
 
 /**
@@ -177,12 +179,31 @@ export function insertStep(schema: string, row: StepRow, into: { state: string; 
     quoteLiteral(row.fingerprint),
     quoteLiteral(into.state),
     quoteLiteral(into.runId),
+    row.position ?? 'null',
   ].join(', ');
-  return `insert into ${quoteIdentifier(schema)}.step (version, step, steps, name, checksum, fingerprint, state, run_id) values (${values})`;
+  return `insert into ${quoteIdentifier(schema)}.step (version, step, steps, name, checksum, fingerprint, state, run_id, position) values (${values})`;
 }
 
 export function setStepState(schema: string, key: { version: string; step: number }, state: string): string {
   return `update ${quoteIdentifier(schema)}.step
    set state = ${quoteLiteral(state)}, finished_at = pg_catalog.clock_timestamp()
  where version = ${quoteLiteral(key.version)} and step = ${key.step}`;
+}
+
+/** Gives migrations that an older ledger knows by their digits the tool's own names. */
+export function renameMigrations(
+  schema: string,
+  renames: readonly { readonly from: string; readonly to: string; readonly name: string }[],
+): string[] {
+  const s = quoteIdentifier(schema);
+  return renames.flatMap(({ from, to, name }) => [
+    `update ${s}.step set version = ${quoteLiteral(to)} where version = ${quoteLiteral(from)} and name = ${quoteLiteral(name)}`,
+    `update ${s}.work set version = ${quoteLiteral(to)} where version = ${quoteLiteral(from)}`,
+    `update ${s}.undo_progress set version = ${quoteLiteral(to)} where version = ${quoteLiteral(from)}`,
+  ]);
+}
+
+/** Code that knows migrations by their digits alone would apply what has other names a second time. */
+export function refuseDigits(schema: string): string {
+  return `update ${quoteIdentifier(schema)}.ledger set format = ${FORMAT_OF_NAMES} where format < ${FORMAT_OF_NAMES}`;
 }

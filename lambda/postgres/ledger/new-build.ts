@@ -30,13 +30,17 @@ export interface NewBuild
 }
 
 export function insertBuild(ledgerSchema: string, build: NewBuild): string {
-  const replaced = build.index === '' ? '' : ` and c.relname = ${quoteLiteral(build.index)}`;
+  const replaced =
+    build.index === '' ? '' : ` and c.relname operator(pg_catalog.=) ${quoteLiteral(build.index)}`;
   const replaces =
     build.operation === 'reindex'
-      ? `array(select i.indexrelid from pg_catalog.pg_index i join pg_catalog.pg_class c on c.oid = i.indexrelid
-                 join pg_catalog.pg_class t on t.oid = i.indrelid
-                 join pg_catalog.pg_namespace n on n.oid = t.relnamespace
-                where n.nspname = ${quoteLiteral(build.schema)} and t.relname = ${quoteLiteral(build.table)}${replaced})`
+      ? // It may be sent under a file's search path.
+        `array(select i.indexrelid from pg_catalog.pg_index i
+                 join pg_catalog.pg_class c on c.oid operator(pg_catalog.=) i.indexrelid
+                 join pg_catalog.pg_class t on t.oid operator(pg_catalog.=) i.indrelid
+                 join pg_catalog.pg_namespace n on n.oid operator(pg_catalog.=) t.relnamespace
+                where n.nspname operator(pg_catalog.=) ${quoteLiteral(build.schema)}
+                  and t.relname operator(pg_catalog.=) ${quoteLiteral(build.table)}${replaced})`
       : `'{}'`;
   const values = [
     quoteLiteral(build.version),

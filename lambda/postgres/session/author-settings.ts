@@ -1,4 +1,5 @@
 import type { StatementFault } from './fault.ts';
+import { ROLE_PATH } from './own-path.ts';
 import type { Session } from './session.ts';
 
 /**
@@ -38,9 +39,9 @@ export async function underSettings(
   { settings, limits, own }: AuthorSettings,
   statement: string,
 ): Promise<StatementFault | undefined> {
-  if (settings.length === 0) return (await session.script(statement)).fault;
-  const prepared = await session.script([...settings, ...limits].join('\n;\n'));
-  const { fault } = prepared.fault === undefined ? await session.script(statement) : prepared;
+  if (settings.length === 0) return (await session.execute(statement)).fault;
+  const prepared = await session.execute([...settings, ...limits].join('\n;\n'));
+  const { fault } = prepared.fault === undefined ? await session.execute(statement) : prepared;
   await session.script(cleanSession(own).join(';\n'));
   return fault;
 }
@@ -53,9 +54,17 @@ export async function transactionUnderSettings(
 ): Promise<StatementFault | undefined> {
   const restore = settings.length === 0 ? [] : cleanSession(own);
   const { fault } = await session.script(
-    ['begin', ...limits, ...before, ...settings, ...limits, ...statements, 'commit', ...restore].join(
-      '\n;\n',
-    ),
+    [
+      'begin',
+      ...limits,
+      ...before,
+      ROLE_PATH,
+      ...settings,
+      ...limits,
+      ...statements,
+      'commit',
+      ...restore,
+    ].join('\n;\n'),
   );
   // The settings were part of the transaction, and are gone with it.
   if (fault !== undefined) await session.script('rollback');

@@ -1,24 +1,27 @@
 import { readFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { environment } from '../../environment.ts';
-import { MigrationError } from '../../migration/migration-error.ts';
-import { mayLetUsInLater, sqlstate } from '../../migration/sqlstate.ts';
 import { type ConnectionTarget, isNeonHost, type Tls } from './connection-target.ts';
-import { fromDriver, SessionLost, type StatementFault } from './fault.ts';
+import { startupOptions } from './conninfo.ts';
+import { fromDriver } from './fault.ts';
+import { mayPass, RefusedByUs, refusesOptions, unreachable } from './refusal.ts';
 import { type DriverClient, type Session, sessionOver } from './session.ts';
 
 /** Shown in pg_stat_activity. */
 export const APPLICATION_NAME = 'cdk-postgres-migrations';
 
 export interface ConnectOptions {
-  /** @default APPLICATION_NAME */
+  /** @default that of the connection, else APPLICATION_NAME */
   readonly applicationName?: string;
-  /** Give up after so long; a Neon compute that sleeps, or a server that restarts, takes a moment. @default 30 */
+  /** Give up after so long; a server that restarts takes a moment. @default 30 */
   readonly patienceSeconds?: number | undefined;
+  /** Once the connection is open, the server has so long to let us in. @default 25: a Neon compute may wake for 20 */
+  readonly answerSeconds?: number | undefined;
 }
 
-/** One attempt of a connection may take so long. */
-const ATTEMPT_MILLISECONDS = 15_000;
+/** To open a connection takes one round trip, or two with TLS. */
+const OPENING_MILLISECONDS = 15_000;
+const ANSWER_MILLISECONDS = 25_000;
 /**
  * The first probe of a silent connection. NAT gateways, load balancers and VPC endpoints forget one after 350 s, and
  * Linux would wait for two hours: a long statement would commit and never be heard of.
@@ -45,20 +48,26 @@ export async function withSession<T>(
 export async function connect(target: ConnectionTarget, options: ConnectOptions = {}): Promise<Session> {
   const patience = (options.patienceSeconds ?? 30) * 1000;
   const begun = Date.now();
-  let startupOptions: string | undefined = DIRECT_MARK;
+  let marked = true;
   for (let pause = FIRST_PAUSE_MILLISECONDS; ; pause = Math.min(pause * 2, LONGEST_PAUSE_MILLISECONDS)) {
-    const applicationName = options.applicationName ?? APPLICATION_NAME;
-    const milliseconds = Math.max(1, Math.min(ATTEMPT_MILLISECONDS, begun + patience - Date.now()));
-    const client = await newClient(target, { applicationName, startupOptions, milliseconds });
+    const client = await newClient(target, {
+      applicationName: options.applicationName ?? target.applicationName ?? APPLICATION_NAME,
+      options: optionsOf(target, marked),
+    });
     const session = sessionOver(client);
     try {
-      await client.connect();
+      await open(client, {
+        opening: Math.max(1, Math.min(OPENING_MILLISECONDS, begun + patience - Date.now())),
+        answer: (options.answerSeconds ?? ANSWER_MILLISECONDS / 1000) * 1000,
+        most: target.connectSeconds === undefined ? Number.POSITIVE_INFINITY : target.connectSeconds * 1000,
+      });
       return session;
     } catch (error) {
       session.abandon();
       const said = fromDriver(error);
-      if (startupOptions !== undefined && refusesOptions(said)) {
-        startupOptions = undefined;
+      // What the connection itself asks for is not left out without a word.
+      if (marked && refusesOptions(said) && target.settings === undefined) {
+        marked = false;
         continue;
       }
       if (!mayPass(said) || Date.now() - begun + pause > patience) throw unreachable(target, said);
@@ -71,59 +80,47 @@ export async function connect(target: ConnectionTarget, options: ConnectOptions 
  * A setting that our connection starts with. Where the server does not have it, something in between keeps our
  * startup from it, and pooler.ts finds out what.
  */
-const DIRECT_MARK = '-c migrations.direct=1';
+const DIRECT_MARK = { 'migrations.direct': '1' };
 
-/** protocol_violation is what poolers answer to startup options that they do not know. */
-function refusesOptions(said: StatementFault | SessionLost): boolean {
-  return !(said instanceof SessionLost) && said.fault.sqlstate === sqlstate.protocolViolation;
+function optionsOf({ settings, proxyOptions = [] }: ConnectionTarget, marked: boolean): string | undefined {
+  const words = startupOptions({ ...settings, ...(marked && DIRECT_MARK) });
+  return [words, ...proxyOptions].filter((word) => word !== '').join(' ') || undefined;
 }
 
-/** Codes of Node's TLS checks: no retry mends a certificate. */
-const CERTIFICATE_REFUSED = /^(?:CERT_|ERR_TLS_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_)/;
-/** What the driver says, without a code, to a server that answers "no" to the request for TLS. */
-const NO_TLS = 'The server does not support SSL connections';
-
-function mayPass(said: StatementFault | SessionLost): boolean {
-  if (!(said instanceof SessionLost)) return mayLetUsInLater.has(said.fault.sqlstate);
-  const { cause } = said;
-  if (!(cause instanceof Error)) return true;
-  return cause.message !== NO_TLS && !certificateRefused(said);
+interface Limits {
+  /** Milliseconds until the connection is open. */
+  readonly opening: number;
+  /** From then on, until the server lets us in. */
+  readonly answer: number;
+  /** For each of them, as the connection says. */
+  readonly most: number;
 }
 
-function certificateRefused({ cause }: StatementFault | SessionLost): boolean {
-  if (!(cause instanceof Error && 'code' in cause)) return false;
-  return typeof cause.code === 'string' && CERTIFICATE_REFUSED.test(cause.code);
-}
-
-const REACH =
-  'check the connection (the secret or the URL), the network (VPC, security group, allow list) and that the database is up; then run again.';
-const TRUST =
-  "give the root certificate of the server's authority: the prop rootCertificate, or on the command line sslrootcert=FILE in the URL; and connect by the name that the certificate has; then run again.";
-
-function unreachable(target: ConnectionTarget, said: StatementFault | SessionLost): MigrationError {
-  const where = `${target.host}:${target.port}, database '${target.database}', user '${target.user}'`;
-  return new MigrationError({
-    code: 'database-unreachable',
-    what: `Can't connect to Postgres at ${where}${said instanceof SessionLost ? `: ${reason(said)}` : '.'}`,
-    fault: said instanceof SessionLost ? undefined : said.fault,
-    applied: 'nothing by this run.',
-    next: certificateRefused(said) ? TRUST : REACH,
-    cause: said,
+/** A server that is down is told from one that wakes: the one takes no connection, the other lets it wait. */
+async function open(client: DriverClient, { opening, answer, most }: Limits): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    const within = (milliseconds: number, what: string) => {
+      clearTimeout(timer);
+      const limit = Math.min(milliseconds, most);
+      timer = setTimeout(() => reject(new Error(`${what} within ${Math.ceil(limit / 1000)} s`)), limit);
+    };
+    within(opening, 'no connection came about');
+    client.connection?.once('connect', () =>
+      within(answer, 'the connection was taken, and the server has not answered'),
+    );
   });
-}
-
-function reason(lost: SessionLost): string {
-  const { cause } = lost;
-  if (cause instanceof AggregateError && cause.errors[0] instanceof Error)
-    return `${cause.errors[0].message}.`;
-  return `${cause instanceof Error && cause.message !== '' ? cause.message : lost.message}.`;
+  try {
+    await Promise.race([client.connect(), late]);
+  } finally {
+    clearTimeout(timer);
+    late.catch(() => undefined);
+  }
 }
 
 interface Startup {
   readonly applicationName: string;
-  readonly startupOptions: string | undefined;
-  /** The attempt may take so long. */
-  readonly milliseconds: number;
+  readonly options: string | undefined;
 }
 
 async function newClient(target: ConnectionTarget, startup: Startup): Promise<DriverClient> {
@@ -135,45 +132,76 @@ async function newClient(target: ConnectionTarget, startup: Startup): Promise<Dr
     user,
     password: password ?? '',
     application_name: startup.applicationName,
-    ...(startup.startupOptions === undefined ? {} : { options: startup.startupOptions }),
-    connectionTimeoutMillis: startup.milliseconds,
+    ...(startup.options === undefined ? {} : { options: startup.options }),
     keepAlive: true,
     keepAliveInitialDelayMillis: FIRST_PROBE_MILLISECONDS,
   };
   const proxy = process.env[environment.neonProxy];
   // Each driver is loaded only where it is used: loading both costs a cold start some 30 ms.
-  if (proxy !== undefined && proxy !== '') return neonClient(config, proxy);
-  if (isNeonHost(host)) return neonClient(config, undefined);
+  if (proxy !== undefined && proxy !== '') return neonClient(config, { tls: {}, proxy });
+  const tls = await tlsOptions(target.tls);
+  if (isNeonHost(host)) return neonClient(config, { tls: tls || {}, proxy: undefined });
   const { default: PgClient } = await import('pg/lib/client.js');
-  return new PgClient({ ...config, ssl: await tlsOptions(target.tls) }) as DriverClient;
+  const direct = target.tls.kind !== 'off' && target.tls.direct === true;
+  const bound = target.channelBinding === 'required';
+  const client = new PgClient({
+    ...config,
+    ssl: tls,
+    ...(direct && { sslnegotiation: 'direct' }),
+    ...(bound && { enableChannelBinding: true }),
+  }) as DriverClient;
+  if (bound) requireChannelBinding(client);
+  return client;
 }
 
-async function neonClient(config: object, proxy: string | undefined): Promise<DriverClient> {
-  const { Client } = await import('@neondatabase/serverless');
+/** The driver binds where the server offers it; asked to, it has to be before the password is told. */
+function requireChannelBinding({ connection }: DriverClient): void {
+  const refuse = () =>
+    connection?.stream?.destroy(
+      new RefusedByUs('the server does not offer SCRAM-SHA-256-PLUS, which channel_binding=require asks for'),
+    );
+  connection?.prependListener('authenticationCleartextPassword', refuse);
+  connection?.prependListener('authenticationMD5Password', refuse);
+  connection?.prependListener('authenticationSASL', ({ mechanisms }) => {
+    if (!mechanisms?.includes('SCRAM-SHA-256-PLUS')) refuse();
+  });
+}
+
+async function neonClient(
+  config: object,
+  { tls, proxy }: { tls: object; proxy: string | undefined },
+): Promise<DriverClient> {
+  const [{ Client }, { webSocketClass }] = await Promise.all([
+    import('@neondatabase/serverless'),
+    import('./websocket.ts'),
+  ]);
   const client = new Client({ ...config, ssl: proxy === undefined });
-  // Node 20 has no WebSocket of its own; Lambda's Node 24 has, so the bundle leaves this package out.
-  if (globalThis.WebSocket === undefined)
-    client.neonConfig.webSocketConstructor = (await import('ws')).WebSocket;
+  client.neonConfig.webSocketConstructor = webSocketClass({ tls });
+  // Else a connection counts as made before the server has said anything, and each refusal comes from the first query.
+  client.neonConfig.pipelineConnect = false;
   if (proxy !== undefined) {
     client.neonConfig.wsProxy = () => proxy;
     client.neonConfig.useSecureWebSocket = false;
     client.neonConfig.pipelineTLS = false;
-    client.neonConfig.pipelineConnect = false;
   }
   return client as unknown as DriverClient;
 }
 
 async function tlsOptions(tls: Tls): Promise<object | false> {
-  switch (tls.kind) {
-    case 'off':
-      return false;
-    case 'unverified':
-      return { rejectUnauthorized: false };
-    case 'verified':
-      return tls.rootCertificateFile === undefined || tls.rootCertificateFile === 'system'
-        ? { rejectUnauthorized: true }
-        : { rejectUnauthorized: true, ca: await readFile(tls.rootCertificateFile, 'utf8') };
-    default:
-      return tls satisfies never;
-  }
+  if (tls.kind === 'off') return false;
+  const { client, oldestVersion } = tls;
+  const root =
+    tls.kind === 'verified' && tls.rootCertificateFile !== 'system' ? tls.rootCertificateFile : undefined;
+  const [ca, cert, key] = await Promise.all(
+    [root, client?.certificateFile, client?.keyFile].map((file) =>
+      file === undefined ? undefined : readFile(file, 'utf8'),
+    ),
+  );
+  return {
+    rejectUnauthorized: tls.kind === 'verified',
+    ...(ca !== undefined && { ca }),
+    ...(cert !== undefined && { cert, key }),
+    ...(client?.password !== undefined && { passphrase: client.password }),
+    ...(oldestVersion !== undefined && { minVersion: oldestVersion }),
+  };
 }

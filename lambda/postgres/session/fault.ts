@@ -18,11 +18,44 @@ export class StatementFault extends Error {
 /** The session is gone: whether the last message was carried out is not known. */
 export class SessionLost extends Error {
   constructor(cause: unknown) {
-    super(`the connection to Postgres was lost: ${cause instanceof Error ? cause.message : String(cause)}`, {
-      cause,
-    });
+    const error = errorOf(cause);
+    super(`the connection to Postgres was lost: ${reasonOf(error)}`, { cause: error });
     this.name = 'SessionLost';
   }
+
+  /** What the server said before it ended the session; undefined where the connection was lost otherwise. */
+  get sqlstate(): string | undefined {
+    const { cause } = this;
+    return cause instanceof Error && 'code' in cause && endsSession.has(String(cause.code))
+      ? String(cause.code)
+      : undefined;
+  }
+}
+
+/** A WebSocket that fails says so in an event, which has the error within; several addresses fail as an aggregate. */
+function errorOf(thrown: unknown): unknown {
+  if (thrown instanceof AggregateError) return thrown.errors.map(errorOf).find(hasReason) ?? thrown;
+  if (thrown instanceof Error || typeof thrown !== 'object' || thrown === null) return thrown;
+  if ('error' in thrown && thrown.error !== undefined && thrown.error !== null) return errorOf(thrown.error);
+  return hasReason(thrown) ? new Error(thrown.message) : thrown;
+}
+
+function hasReason(thrown: unknown): thrown is { readonly message: string } {
+  return (
+    typeof thrown === 'object' &&
+    thrown !== null &&
+    'message' in thrown &&
+    typeof thrown.message === 'string' &&
+    thrown.message !== ''
+  );
+}
+
+/** In words, whatever it is that was thrown; without a full stop. */
+export function reasonOf(thrown: unknown): string {
+  const error = errorOf(thrown);
+  if (hasReason(error)) return error.message.replace(/\.$/, '');
+  if (error instanceof Error) return 'code' in error && error.code ? String(error.code) : error.name;
+  return typeof error === 'string' && error !== '' ? error : 'the connection failed, and nothing says why';
 }
 
 interface DriverError {

@@ -1,4 +1,7 @@
+import type { RelationName } from '../../migration/relation-name.ts';
 import type { StatementFault } from './fault.ts';
+import { ROLE_PATH } from './own-path.ts';
+import { quoteLiteral, quoteRelation } from './quote.ts';
 import type { Session, TextRow } from './session.ts';
 
 export interface RolledBack {
@@ -9,13 +12,28 @@ export interface RolledBack {
 
 /**
  * Asks something in a transaction that leaves nothing behind, in one round trip: a file's own SET statements decide
- * there what a name means, and hold no longer than the question. Throws only SessionLost.
+ * there what a name means, and hold no longer than the question. What we ask under them names the schema of each
+ * function, operator and type; after OWN_PATH it need not. Throws only SessionLost.
  */
 export async function rolledBack(session: Session, statements: readonly string[]): Promise<RolledBack> {
-  const { fault, rows } = await session.script(['begin', ...statements, 'rollback'].join('\n;\n'));
+  const { fault, rows } = await session.script(['begin', ROLE_PATH, ...statements, 'rollback'].join('\n;\n'));
   if (fault !== undefined) {
     await session.script('rollback');
     return { row: undefined, fault };
   }
-  return { row: rows[statements.length]?.[0], fault };
+  return { row: rows[statements.length + 1]?.[0], fault };
 }
+
+/**
+ * Finds the relations as the settings before it have them, for a question under OWN_PATH: ASKED is then a row for each,
+ * with its oid, null where there is none, and its number from 1.
+ */
+export function findRelations(relations: readonly RelationName[]): string {
+  const found = relations.map((name) => `pg_catalog.to_regclass(${quoteLiteral(quoteRelation(name))})`);
+  return `select pg_catalog.set_config('migrations.asked',
+         array[${found.join(', ')}]::pg_catalog.oid[]::pg_catalog.text, true)`;
+}
+
+/** In a FROM clause. */
+export const ASKED = `pg_catalog.unnest(pg_catalog.current_setting('migrations.asked')::oid[])
+         with ordinality as asked (oid, number)`;

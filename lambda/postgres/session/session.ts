@@ -1,4 +1,5 @@
-import { fromDriver, type Notice, noticeFrom, SessionLost, type StatementFault } from './fault.ts';
+import { fromDriver, type Notice, noticeFrom, SessionLost, StatementFault } from './fault.ts';
+import { OWN_PATH, Question, type TypeParser } from './own-path.ts';
 
 /** What one message of many statements came to. */
 export interface ScriptOutcome {
@@ -17,32 +18,49 @@ export type NoticeListener = (notice: Notice, completed: number) => void;
 
 /** One database session, whichever driver carries it. */
 export interface Session {
-  /** One statement with bound values. Throws StatementFault or SessionLost. */
+  /** One statement of ours with bound values, under OWN_PATH. Throws StatementFault or SessionLost. */
   query(text: string, values?: readonly unknown[]): Promise<Record<string, unknown>[]>;
-  /** Many statements in one message and one round trip. Throws only SessionLost. */
+  /**
+   * Many statements of ours in one message and one round trip, under OWN_PATH up to the message's first COMMIT or
+   * ROLLBACK. Throws only SessionLost.
+   */
   script(text: string): Promise<ScriptOutcome>;
   /**
-   * The same for statements of an author's: nobody reads their rows, so each is dropped as it arrives, and what they
-   * say by RAISE is heard.
+   * The same with the session's own search path, and with nothing before the text: for statements of an author's,
+   * and for what can't run in a transaction. Nobody reads their rows, so each is dropped as it arrives; what they say by
+   * RAISE is heard.
    */
   execute(text: string, heard?: NoticeListener): Promise<Omit<ScriptOutcome, 'rows'>>;
   /** Sends lines into `copy … from stdin`: the one way of passing a value that no server logs. */
   copyIn(text: string, data: string): Promise<void>;
   /** Says goodbye and closes. Never throws. */
   close(): Promise<void>;
-  /** Drops the connection without a goodbye, as a killed process would. */
-  abandon(): void;
+  /** Drops the connection without a goodbye, as a killed process would: what is under way ends as SessionLost. */
+  abandon(because?: Error): void;
 }
 
 /** The part of pg's Client that we use; the Neon driver's Client is the same class under another socket. */
 export interface DriverClient {
   connect(): Promise<unknown>;
-  query(text: string, values: unknown[]): Promise<{ rows: Record<string, unknown>[] }>;
   query(submittable: object): unknown;
+  getTypeParser: TypeParser;
   end(): Promise<void>;
   on(event: 'error' | 'end', listener: (error: Error) => void): unknown;
   on(event: 'notice', listener: (notice: object) => void): unknown;
-  readonly connection?: { readonly stream?: { destroy(): void } };
+  readonly connection?: {
+    readonly stream?: DriverStream;
+    once(event: 'connect', listener: () => void): unknown;
+    prependListener(
+      event: 'authenticationCleartextPassword' | 'authenticationMD5Password' | 'authenticationSASL',
+      listener: (asked: { readonly mechanisms?: readonly string[] }) => void,
+    ): unknown;
+  };
+}
+
+interface DriverStream {
+  destroy(error?: Error): void;
+  /** Neon's driver: its way of closing waits for the other side. */
+  readonly ws?: { terminate?(): void };
 }
 
 /** How long a server may take to answer a goodbye. */
@@ -74,18 +92,41 @@ export function sessionOver(client: DriverClient): Session {
     );
   }
 
+  let giveUp: (because: Error) => void = () => {};
+  const givenUp = new Promise<never>((_, reject) => {
+    giveUp = reject;
+  });
+  givenUp.catch(() => undefined);
+  const breakOff = () => {
+    client.connection?.stream?.destroy();
+    client.connection?.stream?.ws?.terminate?.();
+  };
+
   async function send<T>(work: () => Promise<T>): Promise<T> {
     if (lost !== undefined || closed) throw new SessionLost(lost ?? new Error('the session was closed'));
     try {
-      return await work();
+      return await Promise.race([work(), givenUp]);
     } catch (error) {
       throw fromDriver(error);
     }
   }
 
   return {
-    query: (text, values = []) => send(async () => (await client.query(text, [...values])).rows),
-    script: (text) => sendScript(text, { keepsRows: true, heard: undefined }),
+    query: (text, values = []) =>
+      send(
+        () =>
+          new Promise((resolve, reject) => {
+            underWay = undefined;
+            const parserOf: TypeParser = (type, format) => client.getTypeParser(type, format);
+            client.query(new Question({ text, values, parserOf }, resolve, reject));
+          }),
+      ),
+    script: async (text) => {
+      // In a transaction that failed nothing may stand before it.
+      const before = text.startsWith('rollback') ? '' : `${OWN_PATH};\n`;
+      const outcome = await sendScript(before + text, { keepsRows: true, heard: undefined });
+      return before === '' ? outcome : withoutFirst(outcome, before.length);
+    },
     execute: (text, heard) => sendScript(text, { keepsRows: false, heard }),
     copyIn: (text, data) =>
       send(() => new Promise((resolve, reject) => client.query(new CopyIn(text, data, resolve, reject)))),
@@ -93,23 +134,34 @@ export function sessionOver(client: DriverClient): Session {
       if (closed) return;
       closed = true;
       // A driver that has already heard of the end would wait for it for ever.
-      if (lost !== undefined) return client.connection?.stream?.destroy();
+      if (lost !== undefined) return breakOff();
       const goodbye = client.end().catch(() => undefined);
       // A peer that is gone without a word would keep the goodbye waiting.
       let patience: NodeJS.Timeout | undefined;
       const enough = new Promise<void>((resolve) => {
         patience = setTimeout(() => {
-          client.connection?.stream?.destroy();
+          breakOff();
           resolve();
         }, GOODBYE_MILLISECONDS);
       });
       await Promise.race([goodbye, enough]);
       clearTimeout(patience);
     },
-    abandon() {
+    abandon(because = new Error('the session was abandoned')) {
       closed = true;
-      client.connection?.stream?.destroy();
+      breakOff();
+      giveUp(because);
     },
+  };
+}
+
+/** What the message came to without its first statement, which takes so many characters. */
+function withoutFirst({ completed, rows, fault }: ScriptOutcome, characters: number): ScriptOutcome {
+  return {
+    completed: Math.max(0, completed - 1),
+    rows: rows.slice(1),
+    fault:
+      fault?.position === undefined ? fault : new StatementFault(fault.fault, fault.position - characters),
   };
 }
 

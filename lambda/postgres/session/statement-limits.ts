@@ -50,9 +50,9 @@ export function limitsAgain({ wait, longestWait, budget, until }: StepLimits): s
     `case when ${own} operator(pg_catalog.=) 0::pg_catalog.int8 then ${Math.floor(least)}::pg_catalog.int8
              else least(${own}, ${Math.floor(most)}::pg_catalog.int8) end`;
   const unlimited = `coalesce(${own}, 0::pg_catalog.int8)`;
-  return `select pg_catalog.set_config(limits.name, (case limits.name
-         when 'lock_timeout'::pg_catalog.text then ${set(Math.max(1, wait), Math.max(1, longestWait))}
-         when 'statement_timeout'::pg_catalog.text then ${budget === undefined ? unlimited : set(Math.max(1, budget), Math.max(1, budget))}
+  return `select pg_catalog.set_config(limits.name, (case
+         when limits.name operator(pg_catalog.=) 'lock_timeout'::pg_catalog.text then ${set(Math.max(1, wait), Math.max(1, longestWait))}
+         when limits.name operator(pg_catalog.=) 'statement_timeout'::pg_catalog.text then ${budget === undefined ? unlimited : set(Math.max(1, budget), Math.max(1, budget))}
          else ${unlimited} end)::pg_catalog.text, ${until === 'transaction'})
   from (select s.name, case when s.source operator(pg_catalog.=) 'session'::pg_catalog.text
                             then s.setting::pg_catalog.int8 else 0::pg_catalog.int8 end as own

@@ -94,7 +94,13 @@ describe('undo files', () => {
 describe('a folder', () => {
   it('may be empty', () => {
     const empty = compileFiles({});
-    expect(empty).toEqual({ format: 1, migrations: [], checksum: expect.stringMatching(/^[0-9a-f]{64}$/) });
+    expect(empty).toEqual({
+      format: 1,
+      layout: 'plain',
+      order: 'number',
+      migrations: [],
+      checksum: expect.stringMatching(/^[0-9a-f]{64}$/),
+    });
   });
 
   it('may hold what is no migration', () => {
@@ -104,7 +110,8 @@ describe('a folder', () => {
       '._1_a.sql': 'left by a Mac',
       '.hidden/1_a.sql': 'nor this',
       '1_notes.txt': '',
-      '2_code.go': '',
+      'code.go': '',
+      '2_code_test.go': '',
       'meta/_journal.json': '{}',
       '3_a.sql~': '',
       '3_a.sql': '',
@@ -122,8 +129,8 @@ describe('a folder', () => {
       '20210102000000_more/migration.sql': 'ALTER TABLE "User" ADD COLUMN "name" TEXT;',
     });
     expect(listing(compiled)).toEqual([
-      ['20210101000000', '20210101000000_init', '20210101000000_init/migration.sql', undefined],
-      ['20210102000000', '20210102000000_more', '20210102000000_more/migration.sql', undefined],
+      ['20210101000000_init', '20210101000000_init', '20210101000000_init/migration.sql', undefined],
+      ['20210102000000_more', '20210102000000_more', '20210102000000_more/migration.sql', undefined],
     ]);
   });
 

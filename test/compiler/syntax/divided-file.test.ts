@@ -1,5 +1,8 @@
 import { describe, expect, it } from 'vitest';
-import { compileFiles, outline, refusalOf } from '../compile-text.ts';
+import { compileFiles, outline, refusalOf as refusalOfFiles } from '../compile-text.ts';
+
+/** Where the folder is not said to be the tool's. */
+const refusalOf = (files: Readonly<Record<string, string>>) => refusalOfFiles(files, { layout: 'plain' });
 
 /** The comments between which a tool has its two parts, as the tool itself takes them. */
 const DIVISIONS: readonly (readonly [tool: string, up: string, down: string])[] = [

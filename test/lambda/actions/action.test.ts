@@ -28,7 +28,11 @@ describe('an event', () => {
   it('may write a version as a number, with zeros or as a date', () => {
     const to = (version: unknown) => parseAction({ action: 'undo', to: version, confirm: true });
     expect([7, '0007', '2026-01-31', 0, '0'].map((version) => to(version))).toEqual(
-      ['7', '7', '20260131', '0', '0'].map((version) => ({ action: 'undo', to: version, confirm: true })),
+      ['7', '0007', '2026-01-31', '0', '0'].map((version) => ({
+        action: 'undo',
+        to: version,
+        confirm: true,
+      })),
     );
   });
 
@@ -48,7 +52,7 @@ describe('an event', () => {
       { action: 'undo', to: '6', confirm: 'yes' },
       'this action changes what is recorded or applied: add "confirm": true',
     ],
-    [{ action: 'undo', to: 'six', confirm: true }, 'to: a version is digits'],
+    [{ action: 'undo', to: '', confirm: true }, 'to: expected a version'],
     [{ action: 'undo', to: {}, confirm: true }, 'to: expected a version, such as "0007"'],
     [
       { action: 'repair', version: '7', step: 0, as: 'applied', confirm: true },

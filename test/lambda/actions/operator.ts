@@ -32,7 +32,10 @@ export interface Limits {
 const options = { ...defaultOptions, smallTableRows: SMALL_TABLE_ROWS };
 
 export async function freshOperator(): Promise<Operator> {
-  const scenario = await freshScenario({ dblink: true });
+  return operatorOf(await freshScenario({ dblink: true }));
+}
+
+export function operatorOf(scenario: Scenario): Operator {
   const target = parseConnectionUrl(scenario.database.url, 'The URL');
   const act = async (event: object, files: Files, { milliseconds }: Limits = {}): Promise<object> => {
     const action = parseAction(event);

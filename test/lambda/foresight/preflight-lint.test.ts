@@ -21,12 +21,15 @@ const table = {
     'create table t (x int, y int); insert into t select i, i / 2 from generate_series(1, 300) i;',
 };
 
-const findings = async (files: Files, options: ScenarioOptions = {}) =>
-  preflight({
+const findings = async (files: Files, options: ScenarioOptions = {}) => {
+  const result = await preflight({
     target: parseConnectionUrl(scenario.database.url, 'The URL'),
     options: { ...defaultOptions, smallTableRows: SMALL_TABLE_ROWS, longestBlockSeconds: 0, ...options },
     migrations: await compile(files),
   });
+  expect(result.unseen).toEqual([]);
+  return result.findings;
+};
 
 it('finds before a deploy all that its run would refuse, and the build that would fail', async () => {
   await scenario.run(table);

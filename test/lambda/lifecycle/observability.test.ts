@@ -54,7 +54,7 @@ describe('events', () => {
     await life.deploy(withIndex);
     await life.aws.stepFunctions.settled();
     expect(life.aws.events.events.map(({ source, bus }) => `${source} to ${bus}`)).toEqual(
-      Array(4).fill('cdk-postgres-migrations to default'),
+      Array(4).fill('cdk-postgres-migrations to arn:aws:events:us-east-1:123456789012:event-bus/default'),
     );
     const run = { service: SERVICE, outcome: 'done', kind: 'cloudformation', runId: expect.any(String) };
     expect(life.aws.events.events.map(({ detailType, detail }) => [detailType, detail])).toEqual([

@@ -49,7 +49,7 @@ describe('a server that does not let us in', () => {
         `Can't connect to Postgres at 127.0.0.1:${database.port}, database '${database.name}', user '${database.owner}'.`,
         `Postgres: password authentication failed for user "${database.owner}" (SQLSTATE 28P01)`,
         'Applied: nothing by this run.',
-        NEXT,
+        'Next: check user and password of the connection (the secret or the URL; after a rotation, the new one); then run again.',
       ].join('\n'),
     );
     expect(JSON.stringify(error, Object.getOwnPropertyNames(error))).not.toContain('not-the-password');
@@ -101,7 +101,7 @@ describe('a script of many statements', () => {
   it('tells how many completed, each one’s rows, and where it stopped', async () => {
     const outcome = await withSession(target, (session) =>
       session.script(
-        `select 1 as a, null as b; create table t (x int); select 'ü' as c union all select 'd'; select 1 / 0; select 2`,
+        `select 1 as a, null as b; create table public.t (x int); select 'ü' as c union all select 'd'; select 1 / 0; select 2`,
       ),
     );
     expect(outcome).toMatchObject({ completed: 3, fault: { fault: { sqlstate: '22012' } } });

@@ -35,7 +35,13 @@ describe('a connection URL', () => {
       'postgres:///shop?host=/var/run/postgresql&user=app&password=pw',
       { host: '/var/run/postgresql', tls: { kind: 'off' } },
     ],
-    ['postgres://app:pw@db.example.com/shop?application_name=x&connect_timeout=10', {}],
+    ['postgres://app:pw@db.example.com/?dbname=shop', {}],
+    [
+      'postgres://app:pw@db.example.com/shop?application_name=x&connect_timeout=10',
+      { applicationName: 'x', connectSeconds: 10 },
+    ],
+    ['postgres://app:pw@db.example.com/shop?ApplicationName=x&loginTimeout=0', { applicationName: 'x' }],
+    ['postgres://app:pw@db.example.com/shop?channel_binding=require', { channelBinding: 'required' }],
   ])('%s', (text, expected) => {
     expect(parse(text)).toEqual({ ...shop, ...expected });
   });
@@ -62,6 +68,14 @@ describe('a connection URL', () => {
     ['[::1]', '', { kind: 'off' }],
     ['db.localhost', '', { kind: 'off' }],
     ['localhost.example.com', '', verified],
+    ['db.example.com', 'require&sslaccept=accept_invalid_certs', { kind: 'unverified' }],
+    ['db.example.com', 'require&ssl_min_protocol_version=TLSv1.3', { ...verified, oldestVersion: 'TLSv1.3' }],
+    ['localhost', 'require&sslnegotiation=direct', { ...verified, direct: true }],
+    [
+      'db.example.com',
+      'require&sslcert=/c.pem&sslkey=/k.pem&sslpassword=p',
+      { ...verified, client: { certificateFile: '/c.pem', keyFile: '/k.pem', password: 'p' } },
+    ],
   ])('to %s with sslmode=%s has TLS %j', (host, mode, tls) => {
     const parameter = mode === '' ? '' : `?sslmode=${mode}`;
     expect(parse(`postgres://app:pw@${host}/shop${parameter}`).tls).toEqual(tls);

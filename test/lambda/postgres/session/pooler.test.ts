@@ -17,7 +17,7 @@ async function behind(options: Omit<PoolerOptions, 'target'>) {
   return { scenario: { ...scenarioOn(database, { url }), url }, port: new URL(url).port, database };
 }
 
-it.each(['refused', 'left out'] as const)(
+it.each(['refused', 'refused as by RDS Proxy', 'left out'] as const)(
   'a transaction-mode pooler is refused before anything is written, its startup options being %s',
   async (startupOptions) => {
     const { scenario, port, database } = await behind({ mode: 'transaction', startupOptions });
@@ -32,7 +32,7 @@ Next: put the database's direct address into the secret (Neon: the host without 
   },
 );
 
-it.each(['refused', 'left out'] as const)(
+it.each(['refused', 'refused as by RDS Proxy', 'left out'] as const)(
   'a session-mode pooler is as good as the server, its startup options being %s',
   async (startupOptions) => {
     const { scenario } = await behind({ mode: 'session', startupOptions });

@@ -1,5 +1,5 @@
 import { beforeAll, describe, expect, inject, it } from 'vitest';
-import { conninfo, startupOptions } from '../../../../lambda/postgres/build-session/conninfo.ts';
+import { conninfo, startupOptions } from '../../../../lambda/postgres/session/conninfo.ts';
 import { quoteIdentifier, quoteLiteral, quoteRelation } from '../../../../lambda/postgres/session/quote.ts';
 import { createDatabase, type FreshDatabase } from '../../../support/fresh-database.ts';
 

@@ -1,0 +1,78 @@
+import { FileRefused } from '../syntax/problem.ts';
+import { signIn } from './dbmate.ts';
+import type { Folder } from './folder.ts';
+import type { FoundMigration, Layout } from './layout.ts';
+import { blank, sectionsOf } from './sections.ts';
+
+/** What offline mode writes above each revision; alembic/runtime/migration.py. */
+const RUNNING = /^-- Running upgrade ([^\n]*?)[ \t]*-> ([^\s,]+)(?:[ \t]*\(.*\))?[^\n]*$/gm;
+const DOWNGRADE = /^-- Running downgrade /m;
+
+/** The script that `alembic upgrade base:head --sql` writes: each revision in it is a migration. */
+export const alembic: Layout = {
+  name: 'alembic',
+  title: 'Alembic',
+  order: 'listed',
+  sign: (folder) =>
+    signIn(folder, /^-- Running upgrade .*-> /m, '-- Running upgrade') ??
+    (folder.has('env.py') ? 'env.py' : undefined),
+  find(folder) {
+    const script = folder.attempt(() => scriptOf(folder));
+    if (script === undefined) return [];
+    const source = folder.attempt(() => folder.source(script));
+    if (source === undefined) return [];
+    const found = sectionsOf(source, RUNNING).map(({ mark, index, to }, at): FoundMigration => {
+      const revision = mark[2] ?? '';
+      // What stands above the first revision makes Alembic's own table.
+      return {
+        id: revision,
+        name: revision,
+        file: script,
+        undo: undefined,
+        range: [at === 0 ? 0 : index, to],
+      };
+    });
+    const downgrade = source.text.search(DOWNGRADE);
+    if (found.length === 0 || downgrade !== -1) {
+      folder.problem({
+        file: script,
+        sentence: downgrade === -1 ? 'The script has no revision.' : 'The script holds a downgrade.',
+        advice: `Write it anew: ${COMMAND}`,
+      });
+    }
+    return found;
+  },
+  divide(source, { range }) {
+    const [from, to] = range ?? [0, source.text.length];
+    // One transaction around all, or one to each revision: either way our own steps take its place.
+    const text = source.text.slice(from, to).replace(/^BEGIN;[ \t]*$/gm, blank);
+    return { up: source.part(from, to, text) };
+  },
+  record({ file, id }, folder) {
+    const { text } = folder.source(file);
+    const mark = [...text.matchAll(RUNNING)].find((each) => each[2] === id);
+    return { previous: (mark?.[1] ?? '').split(/[\s,]+/).filter((parent) => parent !== '') };
+  },
+};
+
+const COMMAND = 'alembic upgrade base:head --sql > migrations/alembic.sql';
+
+function scriptOf(folder: Folder): string {
+  if (folder.has('env.py') && !folder.isScript) {
+    throw new FileRefused({
+      file: 'env.py',
+      sentence: "Alembic's revisions are written in Python, and only SQL can be read.",
+      advice: `Have Alembic write the script before synth, and name it: ${COMMAND}`,
+    });
+  }
+  const [script, other] = folder.sqlFiles();
+  if (script !== undefined && other === undefined) return script;
+  throw new FileRefused({
+    file: other ?? folder.directory,
+    sentence:
+      script === undefined
+        ? 'There is no script of Alembic here.'
+        : `There are several scripts here, ${script} and ${other}.`,
+    advice: `Expected is one file, which holds all revisions: ${COMMAND}`,
+  });
+}

@@ -1,0 +1,109 @@
+import * as v from 'valibot';
+import type { Statement } from '../../migration/migration.ts';
+import { StatementFault } from '../session/fault.ts';
+import { quoteLiteral } from '../session/quote.ts';
+import type { Session } from '../session/session.ts';
+
+/** Why a loopback session can't be had here. */
+export interface LoopbackRefused {
+  readonly because: string;
+}
+
+/** The extension, in a schema where our role may use all of it that a build needs. */
+export interface Dblink {
+  readonly schema: string;
+}
+
+/**
+ * Where we create it: a schema of its own, which every role may use, since the roles of two constructs on one database
+ * need it both, and in which nobody but its owner may create anything, as others might in `public`.
+ */
+const OWN_SCHEMA = 'migrations_dblink';
+
+/** Its functions that a build needs, as Postgres names their arguments. */
+const NEEDED = [
+  'dblink(text, text)',
+  'dblink_connect(text, text)',
+  'dblink_disconnect(text)',
+  'dblink_error_message(text)',
+  'dblink_exec(text, text)',
+  'dblink_get_connections()',
+  'dblink_get_result(text)',
+  'dblink_is_busy(text)',
+  'dblink_send_query(text, text)',
+];
+
+const foundRow = v.object({ schema: v.string(), usable: v.boolean(), callable: v.number() });
+
+/** Looks for the extension, and creates it where it is missing and our role may. */
+export async function findDblink(session: Session): Promise<Dblink | LoopbackRefused> {
+  const found = await find(session);
+  if (found !== undefined) return found;
+  await session.script(CREATE);
+  return (await find(session)) ?? { because: 'the extension dblink is missing and can not be created' };
+}
+
+async function find(session: Session): Promise<Dblink | LoopbackRefused | undefined> {
+  const [row] = await session.query(
+    `select n.nspname as schema, pg_catalog.has_schema_privilege(n.oid, 'usage') as usable,
+            (select pg_catalog.count(*)::pg_catalog.int4 from pg_catalog.pg_proc p
+              where p.pronamespace = n.oid and pg_catalog.has_function_privilege(p.oid, 'execute')
+                and pg_catalog.format('%s(%s)', p.proname, pg_catalog.oidvectortypes(p.proargtypes))
+                    = any ($1::pg_catalog.text[])) as callable
+       from pg_catalog.pg_extension e
+       join pg_catalog.pg_namespace n on n.oid = e.extnamespace where e.extname = 'dblink'`,
+    [NEEDED],
+  );
+  if (row === undefined) return undefined;
+  const { schema, usable, callable } = v.parse(foundRow, row);
+  if (!usable) return { because: `our role may not use the schema ${schema}, in which dblink lies` };
+  if (callable < NEEDED.length)
+    return { because: `our role may not call the functions of dblink in ${schema}` };
+  return { schema };
+}
+
+/** One transaction: without the right to create the extension no schema is left behind. */
+const CREATE = `do ${quoteLiteral(`begin
+  if not exists (select from pg_catalog.pg_namespace n where n.nspname = '${OWN_SCHEMA}') then
+    create schema ${OWN_SCHEMA};
+    grant usage on schema ${OWN_SCHEMA} to public;
+  end if;
+  -- Whoever owned the schema could put functions of his own beside those of the extension.
+  if exists (select from pg_catalog.pg_namespace n join pg_catalog.pg_roles r on r.oid = n.nspowner
+              where n.nspname = '${OWN_SCHEMA}' and r.rolname = current_user) then
+    create extension if not exists dblink with schema ${OWN_SCHEMA};
+  end if;
+end`)}`;
+
+/** Whether a statement of an author's creates the extension. */
+export function createsDblink({ kind, text }: Statement): boolean {
+  return kind === 'CreateExtensionStmt' && /\bdblink\b/i.test(text);
+}
+
+/**
+ * To be sent before it: an extension that only our builds have needed is not in the way of a migration that wants it
+ * for itself. A build under way goes on; should it fail, its fault is found out by another attempt.
+ */
+export function makeRoomForDblink(ledgerSchema: string): string {
+  const schemas = [OWN_SCHEMA, ledgerSchema].map((schema) => `${quoteLiteral(schema)}::pg_catalog.name`);
+  return `do ${quoteLiteral(`begin
+  if exists (select from pg_catalog.pg_extension e join pg_catalog.pg_namespace n on n.oid = e.extnamespace
+              where e.extname = 'dblink' and n.nspname in (${schemas.join(', ')})) then
+    drop extension dblink;
+    drop schema if exists ${OWN_SCHEMA};
+  end if;
+-- Another role has made it, or a function of the migrations needs it by now: Postgres decides what comes of the statement.
+exception when insufficient_privilege or dependent_objects_still_exist then null;
+end`)}`;
+}
+
+/** What keeps dblink from being used is a reason for another kind of session, and not the build's fault. */
+export async function unlessRefused(work: () => Promise<unknown>): Promise<LoopbackRefused | undefined> {
+  try {
+    await work();
+    return undefined;
+  } catch (error) {
+    if (!(error instanceof StatementFault)) throw error;
+    return { because: `dblink can not be used: ${error.fault.message}` };
+  }
+}

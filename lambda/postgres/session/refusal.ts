@@ -1,0 +1,147 @@
+import { MigrationError } from '../../migration/migration-error.ts';
+import { mayLetUsInLater, sqlstate } from '../../migration/sqlstate.ts';
+import type { ConnectionTarget } from './connection-target.ts';
+import { reasonOf, SessionLost, type StatementFault } from './fault.ts';
+
+/** What a server that does not let us in has said, or the way to it. */
+type Refusal = StatementFault | SessionLost;
+
+const REACH =
+  'check the connection (the secret or the URL), the network (VPC, security group, allow list) and that the database is up; then run again.';
+
+/** What to do, by what keeps us out. */
+const NEXT = {
+  reach: REACH,
+  trust:
+    "give the root certificate of the server's authority: the prop rootCertificate, or on the command line sslrootcert=FILE in the URL; and connect by the name that the certificate has; then run again.",
+  password:
+    'check user and password of the connection (the secret or the URL; after a rotation, the new one); then run again.',
+  database:
+    "check the database's name in the connection (the secret or the URL), or create it; then run again.",
+  allowed:
+    'let the role connect (grant connect on database … to …; login; an entry in pg_hba.conf, or in the allow list of the provider, for the address that we come from); then run again.',
+  tls: 'ask for TLS: sslmode=verify-full in the connection (the secret or the URL); then run again.',
+  options:
+    "what stands in between takes no settings at startup: connect to the database's direct address (Neon: the host without -pooler), or take options and settings out of the connection and give them to the role (alter role … set …); then run again.",
+  endpoint:
+    'check the host of the connection (the secret or the URL): its first part is the id of the endpoint, which has to exist and to be enabled; then run again.',
+  quota: "see the project's quotas and state in the provider's console; then run again.",
+  slots:
+    'every connection slot is taken: wait, end sessions that are idle (pg_stat_activity), or raise max_connections or the limit of the role or database; then run again.',
+} as const;
+
+interface Known {
+  readonly passes: boolean;
+  readonly next: keyof typeof NEXT;
+}
+
+/** What keeps us out, by SQLSTATE; `reach` where it is not here. */
+const SQLSTATES: Readonly<Record<string, keyof typeof NEXT>> = {
+  '28P01': 'password',
+  '28000': 'allowed',
+  [sqlstate.undefinedDatabase]: 'database',
+  [sqlstate.insufficientPrivilege]: 'allowed',
+  [sqlstate.featureNotSupported]: 'options',
+  [sqlstate.protocolViolation]: 'options',
+  '22023': 'options',
+  [sqlstate.undefinedObject]: 'options',
+  [sqlstate.tooManyConnections]: 'slots',
+};
+
+/**
+ * Neon's proxy has one SQLSTATE for whatever it says at startup, and passes on the compute's words without theirs: only
+ * the text tells one from another. From its source (neondatabase/neon, proxy/src: auth/mod.rs, compute/mod.rs,
+ * control_plane, pglb/mod.rs). A text that is not here may pass.
+ */
+const TEXTS: readonly (readonly [RegExp, Known])[] = [
+  [/^password authentication failed for user/, { passes: false, next: 'password' }],
+  [
+    /^(?:Unsupported authentication method|Malformed password message|authentication protocol violation|unsupported channel binding method)/,
+    { passes: false, next: 'password' },
+  ],
+  [
+    /^(?:JWKs settings|jwk not found|missing key id|Provided authentication token|invalid JWT|JWT token)/,
+    { passes: false, next: 'password' },
+  ],
+  [/^database ".*" does not exist/, { passes: false, next: 'database' }],
+  [/^database ".*" is not currently accepting connections/, { passes: false, next: 'database' }],
+  [/^role ".*" (?:does not exist|is not permitted to log in)/, { passes: false, next: 'allowed' }],
+  [/^permission denied for database/, { passes: false, next: 'allowed' }],
+  [/^no pg_hba\.conf entry/, { passes: false, next: 'allowed' }],
+  [/^This (?:IP address|VPC endpoint id) .* is not allowed to connect/, { passes: false, next: 'allowed' }],
+  [
+    /^This connection is trying to access this endpoint from a blocked network/,
+    { passes: false, next: 'allowed' },
+  ],
+  [/^VPC endpoint ID is not specified/, { passes: false, next: 'allowed' }],
+  [/^connection is insecure/, { passes: false, next: 'tls' }],
+  [/^unsupported startup parameter/, { passes: false, next: 'options' }],
+  [
+    /^(?:unrecognized configuration parameter|invalid value for parameter|parameter ".*" cannot be)/,
+    { passes: false, next: 'options' },
+  ],
+  [/^Endpoint ID is not specified/, { passes: false, next: 'endpoint' }],
+  [/^Inconsistent project name/, { passes: false, next: 'endpoint' }],
+  [/^Project name \('.*'\) must contain/, { passes: false, next: 'endpoint' }],
+  [/^Parameter '.*' is missing in startup packet/, { passes: false, next: 'endpoint' }],
+  [/endpoint cannot be found/, { passes: false, next: 'endpoint' }],
+  [/endpoint is disabled/, { passes: false, next: 'endpoint' }],
+  [/exceeded the .*quota/i, { passes: false, next: 'quota' }],
+  [/endpoint is temporarily unavailable/, { passes: true, next: 'quota' }],
+  [
+    /^(?:sorry, too many clients already|remaining connection slots are reserved|too many connections for)/,
+    { passes: true, next: 'slots' },
+  ],
+  [/^(?:Too many connections|Failed to acquire permit)/, { passes: true, next: 'slots' }],
+];
+
+/** Codes of Node's TLS checks: no retry mends a certificate. */
+const CERTIFICATE_REFUSED = /^(?:CERT_|ERR_TLS_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_)/;
+/** What the driver says, without a code, to a server that answers "no" to the request for TLS. */
+const NO_TLS = 'The server does not support SSL connections';
+/** A host that answers a WebSocket as a web server would: it is no proxy of Neon's. */
+const NO_WEBSOCKET = /^Unexpected server response: 4\d\d/;
+
+function known(said: Refusal): Known {
+  if (!(said instanceof SessionLost)) {
+    const { sqlstate: code, message } = said.fault;
+    if (code !== sqlstate.internalError)
+      return { passes: mayLetUsInLater.has(code), next: SQLSTATES[code] ?? 'reach' };
+    return TEXTS.find(([text]) => text.test(message))?.[1] ?? { passes: true, next: 'reach' };
+  }
+  const { cause } = said;
+  if (cause instanceof RefusedByUs) return { passes: false, next: 'reach' };
+  if (!(cause instanceof Error)) return { passes: true, next: 'reach' };
+  if (cause.message === NO_TLS || NO_WEBSOCKET.test(cause.message)) return { passes: false, next: 'reach' };
+  const code = 'code' in cause ? cause.code : undefined;
+  if (typeof code === 'string' && CERTIFICATE_REFUSED.test(code)) return { passes: false, next: 'trust' };
+  return { passes: true, next: 'reach' };
+}
+
+/** The server would let us in, and we don't go. */
+export class RefusedByUs extends Error {}
+
+/** Whether the server may let us in a moment later: it starts, restarts, wakes, or is full. */
+export function mayPass(said: Refusal): boolean {
+  return known(said).passes;
+}
+
+/** Poolers and proxies that take no startup options say so in several ways: PgBouncer, RDS Proxy, Neon's pooler. */
+export function refusesOptions(said: Refusal): boolean {
+  if (said instanceof SessionLost) return false;
+  const { sqlstate: code, message } = said.fault;
+  if (code === sqlstate.internalError) return message.startsWith('unsupported startup parameter');
+  return code === sqlstate.protocolViolation || code === sqlstate.featureNotSupported;
+}
+
+export function unreachable(target: ConnectionTarget, said: Refusal): MigrationError {
+  const where = `${target.host}:${target.port}, database '${target.database}', user '${target.user}'`;
+  return new MigrationError({
+    code: 'database-unreachable',
+    what: `Can't connect to Postgres at ${where}${said instanceof SessionLost ? `: ${reasonOf(said.cause)}.` : '.'}`,
+    fault: said instanceof SessionLost ? undefined : said.fault,
+    applied: 'nothing by this run.',
+    next: NEXT[known(said).next],
+    cause: said,
+  });
+}

@@ -1,0 +1,47 @@
+import { WebSocket } from 'ws';
+
+export interface WebSocketOptions {
+  /** As of node:tls; nothing where the connection is not encrypted. */
+  readonly tls: object;
+  /** @default 20 s */
+  readonly pingMilliseconds?: number;
+}
+
+const PING_MILLISECONDS = 20_000;
+/** So many pings without an answer, and the way to the proxy is taken for lost. */
+const MOST_UNANSWERED = 3;
+
+/**
+ * The class that Neon's driver makes its connection of: the same on every version of Node, with the certificates that
+ * the connection asks for. It pings, since what lies in between (NAT, a load balancer) forgets a silent connection
+ * without a word to either side.
+ */
+export function webSocketClass({ tls, pingMilliseconds = PING_MILLISECONDS }: WebSocketOptions) {
+  return class extends WebSocket {
+    #pings: NodeJS.Timeout | undefined;
+    #unanswered = 0;
+
+    constructor(address: string | URL) {
+      super(address, { ...tls, perMessageDeflate: false });
+      this.once('open', () => {
+        this.#pings = setInterval(() => this.#ping(), pingMilliseconds);
+        this.#pings.unref();
+      });
+      this.on('pong', () => {
+        this.#unanswered = 0;
+      });
+      this.once('close', () => clearInterval(this.#pings));
+    }
+
+    #ping(): void {
+      if (this.#unanswered < MOST_UNANSWERED) {
+        this.#unanswered += 1;
+        this.ping();
+        return;
+      }
+      const seconds = (pingMilliseconds * MOST_UNANSWERED) / 1000;
+      this.emit('error', new Error(`nothing has answered for ${seconds} s`));
+      this.terminate();
+    }
+  };
+}
