@@ -27,7 +27,8 @@ export class DataQuestions {
     const { alteration } = context;
     if (alteration === undefined || !context.isExisting(alteration.table)) return [];
     const { table, commands } = alteration;
-    return commands.flatMap((command) => {
+    const only = as('AlterTableStmt', context.tree)?.relation?.inh !== true;
+    const questions = commands.flatMap((command) => {
       const { subtype, name = '', def } = command.tree;
       if (subtype === 'AT_SetNotNull') return ofNotNull(context, table, name);
       if (subtype === 'AT_ValidateConstraint') return this.#unvalidated.get(keyOf(table, name)) ?? [];
@@ -39,6 +40,7 @@ export class DataQuestions {
       this.#unvalidated.set(keyOf(table, added), questions);
       return [];
     });
+    return only ? questions.map((question) => ({ ...question, alone: true as const })) : questions;
   }
 }
 
@@ -69,7 +71,9 @@ function ofConstraint(
   const columns = constrainedColumns(constraint);
   switch (constraintKind(constraint)) {
     case 'not null':
-      return columns.flatMap((column) => ofNotNull(context, table, column));
+      return columns
+        .flatMap((column) => ofNotNull(context, table, column))
+        .map((question) => ({ ...question, ...aloneIf(constraint) }));
     case 'primary key':
       if (constraint.indexname !== undefined) return [];
       return [
@@ -115,7 +119,11 @@ function ofCheck(relation: RelationName, constraint: Constraint, { text }: Comma
   if (open === 0) return [];
   const expression = text.slice(tokens[open]?.end, tokens[closingBracket(tokens, open)]?.start).trim();
   const name = nameOfConstraint(constraint, { table: relation.name });
-  return [{ kind: 'violations', relation, constraint: name, expression }];
+  return [{ kind: 'violations', relation, constraint: name, expression, ...aloneIf(constraint) }];
+}
+
+function aloneIf({ is_no_inherit }: Constraint): { readonly alone?: true } {
+  return is_no_inherit === true ? { alone: true } : {};
 }
 
 function ofUniqueIndex(context: StatementContext): readonly DataQuestion[] {

@@ -38,4 +38,6 @@ export interface Report {
   readonly relation?: RelationName | undefined;
   /** Who is kept waiting, where that does not follow from the statement's own lock. */
   readonly blocks?: Blocked;
+  /** Tables that inherit from it are left alone. */
+  readonly alone?: boolean;
 }

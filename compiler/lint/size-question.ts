@@ -1,5 +1,6 @@
 import type { SizeCheck } from '../../lambda/migration/deploy-check.ts';
 import { blockedBy } from '../../lambda/migration/lock-modes.ts';
+import { as } from '../syntax/syntax-tree.ts';
 import { lockOf } from './finding-of-report.ts';
 import type { Report, Rule } from './rule.ts';
 import type { StatementContext } from './statement-context.ts';
@@ -8,7 +9,7 @@ export type SizeQuestion = Omit<SizeCheck, 'rule' | 'verdict'>;
 
 /** What a report leaves to the deploy, which knows the table's size; undefined where the size does not matter. */
 export function sizeQuestion(
-  { what, instead, relation, blocks }: Report,
+  { index, what, instead, relation, blocks, alone }: Report,
   { context, rule }: { readonly context: StatementContext; readonly rule: Rule },
 ): SizeQuestion | undefined {
   if (rule.bySize !== true) return undefined;
@@ -16,5 +17,31 @@ export function sizeQuestion(
   if (lock === undefined || lock.work === 'moment') return undefined;
   const blocked = blocks ?? blockedBy(lock.mode);
   if (blocked !== 'writes' && blocked !== 'reads and writes') return undefined;
-  return { kind: 'size', relation: lock.relation, work: lock.work, blocks: blocked, what, instead };
+  const only = alone === true || as('AlterTableStmt', context.tree)?.relation?.inh === undefined;
+  return {
+    kind: 'size',
+    relation: lock.relation,
+    work: lock.work,
+    blocks: blocked,
+    what,
+    instead,
+    ...(only && { alone: true }),
+    ...subjectOf(context, index),
+  };
+}
+
+/** What the database itself can say of the subcommand that a report is about. */
+function subjectOf(
+  { alteration, statement }: StatementContext,
+  index: number | undefined,
+): Pick<SizeCheck, 'unlessColumn' | 'retype'> {
+  const at = (index ?? statement.index) - statement.index;
+  const command = alteration?.commands.find(({ start, text }) => start <= at && at < start + text.length);
+  if (command === undefined) return {};
+  const { subtype = 'AT_AddColumn', missing_ok, def, name = '' } = command.tree;
+  if (subtype === 'AT_AlterColumnType') return { retype: { column: name, command: command.text } };
+  const column = as('ColumnDef', def)?.colname;
+  return subtype === 'AT_AddColumn' && missing_ok === true && column !== undefined
+    ? { unlessColumn: column }
+    : {};
 }

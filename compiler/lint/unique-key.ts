@@ -1,6 +1,6 @@
 import type { IndexElem, IndexStmt } from 'libpg-query';
 import type { UniqueKey } from '../../lambda/migration/deploy-check.ts';
-import { as, strings } from '../syntax/syntax-tree.ts';
+import { as, relationOfParts, strings } from '../syntax/syntax-tree.ts';
 import type { StatementContext } from './statement-context.ts';
 import { closingBracket, isWord, splitAtCommas, type Token } from './tokens.ts';
 import { written } from './written-name.ts';
@@ -15,15 +15,19 @@ export function uniqueKeyOf(index: IndexStmt, context: StatementContext): Unique
   const elements = (index.indexParams ?? []).map((node) => as('IndexElem', node) ?? {});
   const pieces = splitAtCommas(tokens.slice(open + 1, close));
   if (pieces.length !== elements.length) return undefined;
+  const operatorClasses = elements.map(({ opclass }) =>
+    opclass === undefined || opclass.length === 0 ? null : relationOfParts(strings(opclass)),
+  );
   const where = tokens.findIndex((token, at) => at > close && isWord(token, 'where'));
   return {
     parts: pieces.map((piece, at) => partOf(piece, elements[at] ?? {}, text)),
+    ...(operatorClasses.some((each) => each !== null) && { operatorClasses }),
     where: where === -1 ? undefined : text.slice(tokens[where]?.end).trim(),
     nullsNotDistinct: index.nulls_not_distinct === true,
   };
 }
 
-/** Without operator class and order, which do not affect equality. An expression ends with its parenthesis. */
+/** Without operator class and order. An expression ends at its first closing bracket. */
 function partOf(piece: readonly Token[], { name, collation }: IndexElem, text: string): string {
   const bracket = piece.findIndex((token) => token.text === '(');
   const end = bracket === -1 ? piece.at(-1) : piece[closingBracket(piece, bracket)];

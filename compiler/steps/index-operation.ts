@@ -2,7 +2,7 @@ import type { DropStmt, IndexStmt, ReindexStmt } from 'libpg-query';
 import type { CreateIndex, DropIndexes, IndexOperation, Reindex } from '../../lambda/migration/migration.ts';
 import { suggestedIndexName } from '../syntax/index-name.ts';
 import type { ParsedStatement } from '../syntax/parse-file.ts';
-import { as, relationOf, relationOfParts, strings } from '../syntax/syntax-tree.ts';
+import { as, type Node, relationOf, relationOfParts, strings, walk } from '../syntax/syntax-tree.ts';
 import { codeTokensOf, type Token } from '../syntax/tokens.ts';
 
 /** Takes an index operation apart. */
@@ -22,7 +22,7 @@ function createIndex(index: IndexStmt, text: string): CreateIndex {
     index: index.idxname,
     unique: index.unique ?? false,
     ifNotExists: index.if_not_exists ?? false,
-    definition: definitionOf(text),
+    definition: definitionOf(text, index),
     only: index.relation?.inh !== true,
     suggestedName: suggestedIndexName(index),
   };
@@ -59,7 +59,7 @@ function reindex({ kind, relation, name }: ReindexStmt, text: string): Reindex {
  * From USING or the opening bracket of the columns to the end. CREATE INDEX has no bracket before ON, so ON is the
  * first token of that text, if the index's own name is not: a quoted name is another token than the word.
  */
-function definitionOf(text: string): string {
+function definitionOf(text: string, index: IndexStmt): string {
   const tokens = codeTokensOf(text);
   let at = tokens.findIndex((token) => token.text.toLowerCase() === 'on') + 1;
   if (tokens[at]?.text.toLowerCase() === 'only') at += 1;
@@ -67,7 +67,58 @@ function definitionOf(text: string): string {
   while (tokens[at + 1]?.text === '.') at += 2;
   at += 1;
   while (tokens[at]?.text === '*' || tokens[at]?.text === ')') at += 1;
-  return text.slice(tokens[at]?.start);
+  return withoutQualifiers(text, tokens.slice(at), index);
+}
+
+/**
+ * `lower(people.name)` → `lower(name)`: in an index there is one table, and the same text has to do for each of its
+ * partitions, whose names are others.
+ */
+function withoutQualifiers(text: string, tokens: readonly Token[], index: IndexStmt): string {
+  const qualified = qualifiedColumns(index);
+  let written = '';
+  let from = tokens[0]?.start ?? text.length;
+  for (let at = 0; at < tokens.length; at += 1) {
+    const length = [3, 5].find((each) => startsColumn(tokens, { at, length: each }, qualified));
+    if (length === undefined) continue;
+    const column = tokens[at + length - 1];
+    written += text.slice(from, tokens[at]?.start);
+    from = column?.start ?? from;
+    at += length - 1;
+  }
+  return written + text.slice(from);
+}
+
+/** As the parser found them: the names of the table's schema, the table and the column. */
+function qualifiedColumns({ relation, indexParams, whereClause }: IndexStmt): ReadonlySet<string> {
+  const columns = new Set<string>();
+  walk([indexParams, whereClause], (object) => {
+    const names = strings(as('ColumnRef', object as Node)?.fields);
+    if (names.length > 1 && names.at(-1) !== '' && names.at(-2) === relation?.relname) {
+      columns.add(JSON.stringify(names));
+    }
+    return true;
+  });
+  return columns;
+}
+
+function startsColumn(
+  tokens: readonly Token[],
+  { at, length }: { readonly at: number; readonly length: number },
+  qualified: ReadonlySet<string>,
+): boolean {
+  const parts = tokens.slice(at, at + length);
+  if (parts.length < length || parts.some(({ text }, place) => (place % 2 === 1) !== (text === '.')))
+    return false;
+  // What goes on is a longer name, or a function; what stands after these is a type or a collation.
+  if (['.', '('].includes(tokens[at + length]?.text ?? '')) return false;
+  if (['.', '::', 'collate'].includes(tokens[at - 1]?.text.toLowerCase() ?? '')) return false;
+  const names = parts.filter((_, place) => place % 2 === 0).map(({ text }) => nameOf(text));
+  return qualified.has(JSON.stringify(names));
+}
+
+function nameOf(text: string): string {
+  return text.startsWith('"') ? text.slice(1, -1).replaceAll('""', '"') : text.toLowerCase();
 }
 
 /** `(concurrently, tablespace x)` → `(tablespace x)`. */

@@ -1,5 +1,6 @@
 import type { LongStatement, Statement, Step, TransactionOptions } from '../../lambda/migration/migration.ts';
-import { fingerprint } from '../syntax/fingerprint.ts';
+import type { RelationName } from '../../lambda/migration/relation-name.ts';
+import { fingerprint, fingerprints } from '../syntax/fingerprint.ts';
 import type { ParsedStatement } from '../syntax/parse-file.ts';
 import { as, kindOf } from '../syntax/syntax-tree.ts';
 import { altersOf } from '../touches/alters.ts';
@@ -46,6 +47,18 @@ export function finishSteps(drafts: readonly StepDraft[], { kinship }: FolderFac
   });
 }
 
+/** 64 bits tell two beginnings of one step apart. */
+const BEGINNING_DIGITS = 16;
+
+function beginningsOf(
+  statements: readonly ParsedStatement[],
+  options: TransactionOptions,
+): { readonly beginnings?: readonly string[] } {
+  if (statements.length < 2) return {};
+  const [, ...each] = fingerprints([{ kind: 'transaction', options }, ...statements.map(({ tree }) => tree)]);
+  return { beginnings: each.slice(0, -1).map((print) => print.slice(0, BEGINNING_DIGITS)) };
+}
+
 type StepBase = Pick<Step, 'number' | 'fingerprint' | 'settings' | 'leavesSettings'>;
 
 function finish(draft: StepDraft, base: StepBase, kinship: Kinship): Step {
@@ -55,6 +68,7 @@ function finish(draft: StepDraft, base: StepBase, kinship: Kinship): Step {
         ...base,
         kind: 'transaction',
         transaction: draft.transaction,
+        ...beginningsOf(draft.statements, draft.transaction),
         statements: draft.statements.map((each) => toStatement(each, kinship)),
         ...longOf(draft, kinship),
       };
@@ -90,9 +104,22 @@ function longOf(draft: StepDraft, kinship: Kinship): { readonly long?: LongState
 
 function toStatement({ tree, text, position }: ParsedStatement, kinship: Kinship): Statement {
   const touches = touchesOf(tree, kinship);
-  const alters = altersOf(tree, touches);
-  const changes = changesSettings(tree) ? { changesSettings: true as const } : {};
-  return { text, position, kind: kindOf(tree), touches, alters, ...changes };
+  const unlessExists = indexThatMayExist(tree);
+  return {
+    text,
+    position,
+    kind: kindOf(tree),
+    touches,
+    alters: altersOf(tree, touches),
+    ...(changesSettings(tree) && { changesSettings: true as const }),
+    ...(unlessExists && { unlessExists }),
+  };
+}
+
+function indexThatMayExist(tree: ParsedStatement['tree']): RelationName | undefined {
+  const index = as('IndexStmt', tree);
+  if (index?.if_not_exists !== true || index.idxname === undefined) return undefined;
+  return { schema: index.relation?.schemaname, name: index.idxname };
 }
 
 function discardsSettings(tree: ParsedStatement['tree']): boolean {

@@ -1,18 +1,31 @@
 import { createHash } from 'node:crypto';
 
 /**
- * SHA-256 (hex) over values and syntax trees, regardless of their position in the file. Keys are sorted, so that the
+ * SHA-256 (hex) over values and syntax trees, blind to where in the file they stood. Keys are sorted, so that the
  * parser's order does not matter.
  */
 export function fingerprint(values: readonly unknown[]): string {
+  return fingerprints(values).at(-1) ?? createHash('sha256').update('[]').digest('hex');
+}
+
+/** Of the first value, of the first two, and so on: each as fingerprint() of that many has it. */
+export function fingerprints(values: readonly unknown[]): readonly string[] {
+  const hash = createHash('sha256').update('[');
+  return values.map((value) => {
+    hash.update(textOf(value)).update(',');
+    return hash.copy().update(']').digest('hex');
+  });
+}
+
+function textOf(value: unknown): string {
   const parts: string[] = [];
-  // An explicit stack instead of recursion: an expression of some thousand terms is nested that deep.
-  const pending: (Piece | { readonly value: unknown })[] = [{ value: values }];
+  // A list of its own instead of recursion: an expression of some thousand terms is nested as deep.
+  const pending: (Piece | { readonly value: unknown })[] = [{ value }];
   for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
     if (typeof next === 'string') parts.push(next);
     else for (const piece of pieces(next.value).reverse()) pending.push(piece);
   }
-  return createHash('sha256').update(parts.join('')).digest('hex');
+  return parts.join('');
 }
 
 /** Text that is already final. */

@@ -22,11 +22,11 @@ export function report(event: RunEvent | TurnEvent): void {
       metrics.addMetric(metric.stepsApplied, MetricUnit.Count, event.steps.length);
       break;
     case 'progress': {
-      const { fraction, blocker } = event.progress;
+      const { fraction, blockedSeconds } = event.progress;
       const single = metrics.singleMetric();
       single.addDimension('index', nameOf(event.build));
       if (fraction !== undefined) single.addMetric(metric.buildProgress, MetricUnit.Percent, fraction * 100);
-      metrics.addMetric(metric.buildBlockedSeconds, MetricUnit.Seconds, blocker?.seconds ?? 0);
+      metrics.addMetric(metric.buildBlockedSeconds, MetricUnit.Seconds, blockedSeconds);
       break;
     }
     case 'ended':

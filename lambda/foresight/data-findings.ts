@@ -1,23 +1,37 @@
 import type { Askable } from '../migration/askable-checks.ts';
 import type { DataCheck } from '../migration/deploy-check.ts';
 import type { RelationName } from '../migration/relation-name.ts';
-import { type Broken, describeBroken, findBroken, primaryKeyOf } from '../postgres/catalog/data-check.ts';
+import type { TableFacts } from '../migration/route.ts';
+import {
+  type Broken,
+  describeBroken,
+  findBroken,
+  fromOf,
+  type RowsOf,
+} from '../postgres/catalog/data-check.ts';
 import { quoteIdentifier, quoteRelation } from '../postgres/session/quote.ts';
 import type { Session } from '../postgres/session/session.ts';
 import type { DeployFinding } from './deploy-finding.ts';
+import type { TableKnowledge } from './table-knowledge.ts';
 
 /** All searches of one run together may take so many times what one of them may. */
 const MOST_SEARCHES = 4;
 
+export interface Search {
+  /** Has measured the tables. */
+  readonly knowledge: TableKnowledge;
+  /** Bounds each search; 0 looks for nothing. */
+  readonly seconds: number;
+}
+
 /**
  * Looks whether the data lets the statements succeed: nulls, orphans, duplicates and rows against a check are counted
- * before anything is touched. `seconds` bounds each search; 0 looks for nothing. What can't be told is passed over:
- * Postgres looks again when the statement runs.
+ * before anything is touched. What can't be told is passed over: Postgres looks again when the statement runs.
  */
 export async function dataFindings(
   session: Session,
   asked: readonly Askable<DataCheck>[],
-  seconds: number,
+  { knowledge, seconds }: Search,
 ): Promise<readonly DeployFinding[]> {
   const findings: DeployFinding[] = [];
   const until = Date.now() + seconds * 1000 * MOST_SEARCHES;
@@ -25,23 +39,40 @@ export async function dataFindings(
     const milliseconds = Math.min(seconds * 1000, until - Date.now());
     if (milliseconds <= 0) break;
     const { settings } = pending.step;
-    const named = await withReferenced(session, check, settings);
-    const broken = await findBroken(session, named, { settings, milliseconds });
+    const rows = rowsOf(check, (relation) => knowledge.of(relation, settings));
+    if (rows === undefined) continue;
+    const broken = await findBroken(session, check, { settings, milliseconds, rows });
     if (broken === undefined || broken.count === 0) continue;
     const { rule, verdict } = check;
-    findings.push({ rule, verdict, migration: pending.migration, statement, ...sentences(named, broken) });
+    findings.push({ rule, verdict, migration: pending.migration, statement, ...sentences(check, broken) });
   }
   return findings;
 }
 
-/** `references users` means its primary key. */
-async function withReferenced(
-  session: Session,
+/**
+ * The rows that Postgres itself would look at; undefined where that is no table of this server: a view, or a foreign
+ * table, whose rows no constraint is checked against.
+ */
+function rowsOf(
   check: DataCheck,
-  settings: readonly string[],
-): Promise<DataCheck> {
-  if (check.kind !== 'orphans' || check.referenced.length > 0) return check;
-  return { ...check, referenced: await primaryKeyOf(session, check.references, settings) };
+  factsOf: (relation: RelationName) => TableFacts | undefined,
+): RowsOf | undefined {
+  const alone = check.alone === true || check.kind === 'orphans' || check.kind === 'duplicates';
+  const from = rowsOfTable(check.relation, { facts: factsOf(check.relation), alone });
+  if (from === undefined) return undefined;
+  if (check.kind !== 'orphans') return { from };
+  const references = rowsOfTable(check.references, { facts: factsOf(check.references), alone });
+  return references === undefined ? undefined : { from, references };
+}
+
+function rowsOfTable(
+  relation: RelationName,
+  { facts, alone }: { readonly facts: TableFacts | undefined; readonly alone: boolean },
+): string | undefined {
+  if (facts?.kind !== 'present') return undefined;
+  const { partitioned, hasForeignParts } = facts;
+  if (hasForeignParts && (partitioned || !alone)) return undefined;
+  return fromOf(relation, { partitioned, alone });
 }
 
 function sentences(check: DataCheck, broken: Broken): Pick<DeployFinding, 'what' | 'next'> {

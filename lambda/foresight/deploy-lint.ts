@@ -1,11 +1,12 @@
 import { type Askable, askableChecks } from '../migration/askable-checks.ts';
+import type { RecordedBuild } from '../migration/build.ts';
 import type { DataCheck } from '../migration/deploy-check.ts';
 import type { MigrationOptions } from '../migration/options.ts';
 import type { PendingStep } from '../migration/plan.ts';
 import type { Session } from '../postgres/session/session.ts';
 import { dataFindings } from './data-findings.ts';
 import type { DeployFinding } from './deploy-finding.ts';
-import { plainIndexFindings } from './plain-index-check.ts';
+import { invalidIndexFindings, plainIndexFindings } from './plain-index-check.ts';
 import { type SizeLimits, sizeFindings } from './size-findings.ts';
 import type { TableKnowledge } from './table-knowledge.ts';
 
@@ -17,6 +18,8 @@ export interface Linted {
    * Unique indexes on tables that are not small: the loop looks for their duplicates itself, before it builds, and one
    * that fails there stops no other.
    */
+  /** Of the loop, as the run finds them. */
+  readonly builds: readonly RecordedBuild[];
   readonly largeIndexes: 'included' | 'left to the loop';
 }
 
@@ -27,7 +30,7 @@ export interface Linted {
 export async function lintAtDeploy(
   session: Session,
   pending: readonly PendingStep[],
-  { knowledge, options, largeIndexes }: Linted,
+  { knowledge, options, builds, largeIndexes }: Linted,
 ): Promise<readonly DeployFinding[]> {
   const { indexStrategy, smallTableRows, dataCheckSeconds } = options;
   const { sizes, data } = askableChecks(pending);
@@ -35,13 +38,19 @@ export async function lintAtDeploy(
     const facts = knowledge.of(relation, step.settings);
     return step.kind === 'index-operation' && facts?.kind === 'present' && facts.rows > smallTableRows;
   };
-  const ofRun = data.filter((each) => !ofLargeIndex(each));
-  const ofLoop = largeIndexes === 'included' ? data.filter(ofLargeIndex) : [];
+  // Where the index exists, CREATE INDEX IF NOT EXISTS builds none.
+  const asked = data.filter(
+    ({ statement, pending: { step } }) => knowledge.existingIndex(statement, step.settings) === undefined,
+  );
+  const ofRun = asked.filter((each) => !ofLargeIndex(each));
+  const ofLoop = largeIndexes === 'included' ? asked.filter(ofLargeIndex) : [];
+  const search = { knowledge, seconds: dataCheckSeconds };
   return [
     ...(indexStrategy === 'inline' ? [] : plainIndexFindings(pending, knowledge, smallTableRows)),
-    ...sizeFindings(sizes, knowledge, options),
-    ...(await dataFindings(session, ofRun, dataCheckSeconds)),
-    ...(await dataFindings(session, ofLoop, dataCheckSeconds)).map(failsBuild),
+    ...invalidIndexFindings(pending, knowledge, builds),
+    ...(await sizeFindings(session, sizes, { knowledge, options })),
+    ...(await dataFindings(session, ofRun, search)),
+    ...(await dataFindings(session, ofLoop, search)).map(failsBuild),
   ];
 }
 

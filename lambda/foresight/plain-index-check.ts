@@ -1,38 +1,93 @@
-import { type Statement, statementsOf } from '../migration/migration.ts';
+import type { RecordedBuild } from '../migration/build.ts';
+import { type Migration, type Statement, statementsOf } from '../migration/migration.ts';
 import type { PendingStep } from '../migration/plan.ts';
-import type { PresentTable } from '../migration/route.ts';
+import type { RelationName } from '../migration/relation-name.ts';
+import { moreRows, type PresentTable } from '../migration/route.ts';
+import { quoteRelation } from '../postgres/session/quote.ts';
 import { type DeployFinding, PLAIN_INDEX_RULE } from './deploy-finding.ts';
 import type { TableKnowledge } from './table-knowledge.ts';
 
+/** The linter's rule for the same at synth, where nobody knows what stands in the database. */
+const IF_NOT_EXISTS_RULE = 'if-not-exists-index';
+
+interface PlainIndex {
+  readonly migration: Migration;
+  readonly statement: Statement;
+  readonly settings: readonly string[];
+  /** Its table is dropped, and so made anew, before: what was measured is not what is indexed. */
+  readonly ofNewTable: boolean;
+  /** An index of its name exists when its turn comes, so that Postgres passes over the statement. */
+  readonly existing: { readonly valid: boolean } | undefined;
+}
+
 /**
  * A plain CREATE INDEX blocks every write to its table until it is built. On a table that is not small that is an
- * outage, so the run stops before it touches anything, unless the file allows it.
+ * outage, so the run stops before it touches anything, unless the file allows it. With IF NOT EXISTS, nothing is built
+ * where the index exists.
  */
 export function plainIndexFindings(
   pending: readonly PendingStep[],
   knowledge: TableKnowledge,
   smallTableRows: number,
 ): readonly DeployFinding[] {
-  const findings: DeployFinding[] = [];
-  /** Tables that are dropped, and so made anew, before the index: what was measured is not what is indexed. */
-  const dropped = new Set<string>();
-  for (const { migration, step } of pending) {
-    if (step.kind === 'index-operation') continue;
-    const allowed = migration.allowed.some(({ rule }) => rule === PLAIN_INDEX_RULE);
-    for (const statement of statementsOf(step)) {
-      if (statement.kind === 'DropStmt') for (const { name } of statement.touches.changes) dropped.add(name);
-      if (statement.kind !== 'IndexStmt' || allowed) continue;
-      for (const relation of statement.touches.changes) {
-        const facts = knowledge.of(relation, step.settings);
-        if (facts?.kind !== 'present' || facts.rows <= smallTableRows || dropped.has(relation.name)) continue;
-        findings.push({ migration, ...finding(statement, facts, smallTableRows) });
-      }
-    }
-  }
-  return findings;
+  return plainIndexesOf(pending, knowledge).flatMap(
+    ({ migration, statement, settings, ofNewTable, existing }): DeployFinding[] => {
+      if (ofNewTable || existing !== undefined || isAllowed(migration, PLAIN_INDEX_RULE)) return [];
+      return statement.touches.changes.flatMap((relation) => {
+        const facts = knowledge.of(relation, settings);
+        if (facts?.kind !== 'present' || facts.rows <= smallTableRows) return [];
+        return [{ migration, ...blocksWrites(statement, facts, smallTableRows) }];
+      });
+    },
+  );
 }
 
-function finding(
+/**
+ * CREATE INDEX IF NOT EXISTS passes over an INVALID index of that name and says that all is well: the file would be
+ * recorded as applied, without an index that serves any query. `builds`: those of the loop are INVALID until they end.
+ */
+export function invalidIndexFindings(
+  pending: readonly PendingStep[],
+  knowledge: TableKnowledge,
+  builds: readonly RecordedBuild[],
+): readonly DeployFinding[] {
+  return plainIndexesOf(pending, knowledge).flatMap(({ migration, statement, ofNewTable, existing }) => {
+    const { unlessExists } = statement;
+    if (ofNewTable || unlessExists === undefined || existing?.valid !== false) return [];
+    if (isAllowed(migration, IF_NOT_EXISTS_RULE)) return [];
+    if (builds.some(({ index }) => index === unlessExists.name)) return [];
+    return [{ migration, ...passesOver(statement, unlessExists) }];
+  });
+}
+
+function plainIndexesOf(pending: readonly PendingStep[], knowledge: TableKnowledge): readonly PlainIndex[] {
+  const dropped = new Set<string>();
+  const found: PlainIndex[] = [];
+  for (const { migration, step } of pending) {
+    for (const statement of statementsOf(step)) {
+      const { kind, touches, unlessExists } = statement;
+      if (kind === 'DropStmt') {
+        for (const { name } of [...touches.changes, ...touches.indexes]) dropped.add(name);
+      }
+      if (kind !== 'IndexStmt' || step.kind === 'index-operation') continue;
+      const gone = unlessExists === undefined || dropped.has(unlessExists.name);
+      found.push({
+        migration,
+        statement,
+        settings: step.settings,
+        ofNewTable: touches.changes.some(({ name }) => dropped.has(name)),
+        existing: gone ? undefined : knowledge.existingIndex(statement, step.settings),
+      });
+    }
+  }
+  return found;
+}
+
+function isAllowed({ allowed }: Migration, rule: string): boolean {
+  return allowed.some((each) => each.rule === rule);
+}
+
+function blocksWrites(
   statement: Statement,
   facts: PresentTable,
   smallTableRows: number,
@@ -41,7 +96,17 @@ function finding(
     rule: PLAIN_INDEX_RULE,
     verdict: 'refuse',
     statement,
-    what: `CREATE INDEX on ${facts.schema}.${facts.table}, which holds more than ${smallTableRows} rows, would block every write to it until the index is built.`,
+    what: `CREATE INDEX on ${facts.schema}.${facts.table}, which ${moreRows(facts, smallTableRows)}, would block every write to it until the index is built.`,
     next: `write CREATE INDEX CONCURRENTLY: it is built beside the traffic; or, if the table may be blocked, put "-- migrate: allow ${PLAIN_INDEX_RULE} <reason>" into the file.`,
+  };
+}
+
+function passesOver(statement: Statement, index: RelationName): Omit<DeployFinding, 'migration'> {
+  return {
+    rule: IF_NOT_EXISTS_RULE,
+    verdict: 'refuse',
+    statement,
+    what: `the index ${index.name} exists and is INVALID, as a build that was cut off leaves it: CREATE INDEX IF NOT EXISTS would pass over it, and no query would use it.`,
+    next: `write CREATE INDEX CONCURRENTLY, which drops what is INVALID and builds it; or drop it by hand, if nobody is building it: drop index concurrently ${quoteRelation(index)}; then run again.`,
   };
 }

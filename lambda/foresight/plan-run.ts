@@ -60,7 +60,12 @@ export async function planRun(target: ConnectionTarget, { options, migrations }:
     const { pending } = planned;
     const knowledge = new TableKnowledge(session, options.smallTableRows);
     await knowledge.measureTouched(pending.map(({ step }) => step));
-    const findings = await lintAtDeploy(session, pending, { knowledge, options, largeIndexes: 'included' });
+    const findings = await lintAtDeploy(session, pending, {
+      knowledge,
+      options,
+      builds: planned.builds,
+      largeIndexes: 'included',
+    });
     const rate = exists ? await buildRate(session, options.ledgerSchema, format) : undefined;
     const foresight = new Foresight({
       knowledge,

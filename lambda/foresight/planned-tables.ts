@@ -19,6 +19,8 @@ export interface TablePlan {
   /** Exact up to the threshold of a small table; absent where the table is new, or was not counted. */
   readonly rows: number | undefined;
   readonly moreRows: boolean;
+  /** Why its rows could not be counted: it then counts as large. */
+  readonly uncounted: string | undefined;
   readonly bytes: number | undefined;
   /** Strongest lock that the step takes on it; absent where nobody can see into the statement. */
   readonly lock: LockMode | undefined;
@@ -56,6 +58,7 @@ export function tablePlans(step: Step, inline: boolean, known: TablesKnown): Tab
       table,
       isNew: facts?.kind === 'absent',
       rows: present === undefined ? undefined : Math.min(present.rows, smallTableRows),
+      uncounted: present?.uncounted,
       moreRows: present !== undefined && present.rows > smallTableRows,
       bytes: present?.bytes,
       lock,

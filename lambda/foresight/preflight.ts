@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { folderFaults } from '../migration/folder-policy.ts';
 import type { Ledger } from '../migration/ledger.ts';
 import { type LockMode, modeOfLock, modesConflict } from '../migration/lock-modes.ts';
@@ -6,7 +7,7 @@ import type { MigrationOptions } from '../migration/options.ts';
 import { DriftError, type PendingStep, type Plan, plan } from '../migration/plan.ts';
 import type { RelationName } from '../migration/relation-name.ts';
 import { waitOf } from '../migration/waiting.ts';
-import { type Blocker, describeBlocker, lockHolders } from '../postgres/catalog/blockers.ts';
+import { type Blocker, describeBlocker, type LockHolder, lockHolders } from '../postgres/catalog/blockers.ts';
 import { readLedger } from '../postgres/ledger/ledger.ts';
 import { APPLICATION_NAME, withSession } from '../postgres/session/connect.ts';
 import type { ConnectionTarget } from '../postgres/session/connection-target.ts';
@@ -34,6 +35,8 @@ const DATA_CHECK_SECONDS = 1;
 
 /** Whoever has held a lock for so long will hold it for longer than a step waits. */
 const OLD_SECONDS = 60;
+/** The same where Postgres hides the age of its transaction: for as long as a hook may wait. */
+const HIDDEN_SECONDS = 5;
 
 /** What a look at the database before a deploy gives, each a text for a person. */
 export interface PreflightResult {
@@ -87,7 +90,7 @@ async function look(
   const findings = [
     ...changed.map(({ message }) => message),
     ...folderFaults(planned, options).map(({ message }) => message),
-    ...(await seen(lint(session, planned.pending, options))),
+    ...(await seen(lint(session, planned, options))),
     ...waitsFor(planned, options),
     ...(await seen(blockers(session, planned.pending))),
   ];
@@ -111,7 +114,7 @@ function driftOf(migration: Migration, ledger: Ledger): { version: string; messa
 /** What the linter finds with the real database, and would not let pass; duplicates under a coming index included. */
 async function lint(
   session: Session,
-  pending: readonly PendingStep[],
+  { pending, builds }: Plan,
   options: MigrationOptions,
 ): Promise<string[]> {
   const knowledge = new TableKnowledge(session, options.smallTableRows);
@@ -120,6 +123,7 @@ async function lint(
   const findings = await lintAtDeploy(session, pending, {
     knowledge,
     options: { ...options, dataCheckSeconds },
+    builds,
     largeIndexes: 'included',
   });
   return findings.filter(({ verdict }) => verdict !== 'show').map(describeFinding);
@@ -154,21 +158,61 @@ async function blockers(session: Session, pending: readonly PendingStep[]): Prom
       if (!needed.has(key)) needed.set(key, { relation, mode, file: migration.file });
     }
   }
+  const first = await holdersOf(session, needed.values());
+  const old = first.filter(({ holder, mode }) => isInTheWay(holder, mode));
+  // Where Postgres hides ages, nothing but a second look tells a long transaction from a short one.
+  const hidden = first.filter(
+    ({ holder, mode }) => holder.hidden && isInTheWay({ ...holder, seconds: Infinity }, mode),
+  );
+  const stayed = hidden.length === 0 ? [] : await stillThere(session, hidden);
   const findings = new Map<string, string>();
-  for (const { relation, mode, file } of needed.values()) {
-    for (const blocker of await lockHolders(session, [relation])) {
-      const key = `${blocker.pid} ${blocker.application}`;
-      // Autovacuum gives way by itself.
-      if (findings.has(key) || blocker.background || !isInTheWay(blocker, mode)) continue;
-      const ends =
-        blocker.state === 'prepared' ? '' : `, or end it: select pg_terminate_backend(${blocker.pid})`;
-      findings.set(
-        key,
-        `${file} needs the ${mode} lock on ${relation.name}, which ${describeBlocker(blocker)} stands in the way of.\nNext: let that transaction end${ends}.`,
-      );
-    }
+  for (const { relation, mode, file, holder } of [...old, ...stayed]) {
+    const key = `${holder.pid} ${holder.application}`;
+    if (findings.has(key)) continue;
+    const ends = holder.state === 'prepared' ? '' : `, or end it: select pg_terminate_backend(${holder.pid})`;
+    const age = holder.hidden ? `${AGE_HIDDEN}${ends}` : ends;
+    findings.set(
+      key,
+      `${file} needs the ${mode} lock on ${relation.name}, which ${describeBlocker(holder)} stands in the way of.\nNext: let that transaction end${age}.`,
+    );
   }
   return [...findings.values()];
+}
+
+const AGE_HIDDEN =
+  ' (how old it is, Postgres tells roles with pg_read_all_stats only: it was there for as long as this looked)';
+
+interface Needed {
+  readonly relation: RelationName;
+  readonly mode: LockMode;
+  readonly file: string;
+}
+
+interface Held extends Needed {
+  readonly holder: LockHolder;
+}
+
+async function holdersOf(session: Session, needed: Iterable<Needed>): Promise<Held[]> {
+  const held: Held[] = [];
+  for (const need of needed) {
+    for (const holder of await lockHolders(session, [need.relation])) {
+      // Autovacuum gives way by itself.
+      if (!holder.background) held.push({ ...need, holder });
+    }
+  }
+  return held;
+}
+
+/** Those that hold their locks in the same transaction as before, after HIDDEN_SECONDS. */
+async function stillThere(session: Session, before: readonly Held[]): Promise<Held[]> {
+  const begun = Date.now();
+  await sleep(HIDDEN_SECONDS * 1000);
+  const now = await holdersOf(session, before);
+  return before.flatMap((one) =>
+    now.some(({ holder }) => holder.pid === one.holder.pid && holder.transaction === one.holder.transaction)
+      ? [{ ...one, holder: { ...one.holder, seconds: (Date.now() - begun) / 1000 } }]
+      : [],
+  );
 }
 
 /** Our own builds are waited for, not blocked by. */

@@ -1,48 +1,109 @@
 import { byteSize, duration } from '../migration/amounts.ts';
 import type { Askable } from '../migration/askable-checks.ts';
-import type { SizeCheck } from '../migration/deploy-check.ts';
+import type { BlockingWork, SizeCheck } from '../migration/deploy-check.ts';
 import type { MigrationOptions } from '../migration/options.ts';
-import type { PresentTable } from '../migration/route.ts';
+import { moreRows, type PresentTable } from '../migration/route.ts';
 import { workSeconds } from '../migration/work-seconds.ts';
+import { hasColumn } from '../postgres/catalog/table-facts.ts';
+import { typeChangeWork } from '../postgres/catalog/type-change.ts';
+import type { Session } from '../postgres/session/session.ts';
 import type { DeployFinding } from './deploy-finding.ts';
 import type { TableKnowledge } from './table-knowledge.ts';
 
-export type SizeLimits = Pick<MigrationOptions, 'smallTableRows' | 'longestBlockSeconds'>;
+export type SizeLimits = Pick<MigrationOptions, 'smallTableRows' | 'longestBlockSeconds' | 'ledgerSchema'>;
 
-/** What the linter found dangerous on a large table, of tables that turn out to be large. */
-export function sizeFindings(
-  asked: readonly Askable<SizeCheck>[],
+interface Asked {
+  readonly knowledge: TableKnowledge;
+  readonly options: SizeLimits;
+}
+
+/**
+ * What the linter found dangerous on a large table, of tables that turn out to be large. What more the database can
+ * say, it is asked last: whether the column exists already, and what its change of type really takes.
+ */
+export async function sizeFindings(
+  session: Session,
+  checks: readonly Askable<SizeCheck>[],
+  { knowledge, options }: Asked,
+): Promise<readonly DeployFinding[]> {
+  const findings: DeployFinding[] = [];
+  for (const asked of checks) {
+    const facts = factsOf(asked, knowledge);
+    if (facts === undefined || isHarmless(asked.check.work, facts, options)) continue;
+    const work = await workOf(session, asked, { facts, options });
+    if (work.kind === 'nothing' || (work.kind !== 'unknown' && isHarmless(work.kind, facts, options))) {
+      continue;
+    }
+    const { pending, statement, check } = asked;
+    const unknown = work.kind === 'unknown' ? ` Postgres can't be asked now: ${work.because}.` : '';
+    const kind = work.kind === 'unknown' ? check.work : work.kind;
+    const seconds = workSeconds(kind, facts.bytes);
+    const measured = { facts, seconds, unknown, smallTableRows: options.smallTableRows };
+    findings.push({ ...toFinding(check, measured), migration: pending.migration, statement });
+  }
+  return findings;
+}
+
+function factsOf(
+  { pending, check }: Askable<SizeCheck>,
   knowledge: TableKnowledge,
+): PresentTable | undefined {
+  const measured = knowledge.of(check.relation, pending.step.settings);
+  if (measured?.kind !== 'present') return undefined;
+  // An index is the table's alone; what else is done to it is done to the tables that inherit from it.
+  const whole = check.work === 'build' || check.alone === true ? {} : measured.withChildren;
+  return { ...measured, ...whole };
+}
+
+function isHarmless(
+  work: BlockingWork,
+  facts: PresentTable,
   { smallTableRows, longestBlockSeconds }: SizeLimits,
-): readonly DeployFinding[] {
-  return asked.flatMap(({ pending, statement, check }) => {
-    const facts = knowledge.of(check.relation, pending.step.settings);
-    // A table that counts as small is done in a moment.
-    if (facts?.kind !== 'present' || facts.rows <= smallTableRows) return [];
-    const seconds = workSeconds(check.work, facts.bytes);
-    // Of a table whose size can't be had nobody can say that it takes a blink.
-    if (facts.bytes > 0 && seconds <= longestBlockSeconds) return [];
-    const { migration } = pending;
-    return [{ ...toFinding(check, { facts, seconds, smallTableRows }), migration, statement }];
-  });
+): boolean {
+  // A table that counts as small is done in a moment.
+  if (facts.rows <= smallTableRows) return true;
+  // Of a table whose size can't be had nobody can say that it takes a blink.
+  return facts.bytes > 0 && workSeconds(work, facts.bytes) <= longestBlockSeconds;
+}
+
+type Work =
+  | { readonly kind: 'nothing' | BlockingWork }
+  | { readonly kind: 'unknown'; readonly because: string };
+
+async function workOf(
+  session: Session,
+  { pending, check, asItIs }: Askable<SizeCheck>,
+  { facts, options }: { readonly facts: PresentTable; readonly options: SizeLimits },
+): Promise<Work> {
+  const { retype, unlessColumn } = check;
+  if (!asItIs) return { kind: check.work };
+  const table = { schema: facts.schema, name: facts.table };
+  if (unlessColumn !== undefined && (await hasColumn(session, table, unlessColumn))) {
+    return { kind: 'nothing' };
+  }
+  if (retype === undefined) return { kind: check.work };
+  const { settings } = pending.step;
+  return typeChangeWork(session, { ...retype, table, settings, ledgerSchema: options.ledgerSchema });
 }
 
 interface Measured {
   readonly facts: PresentTable;
   readonly seconds: number;
+  /** Why it could not be told what the statement really takes; empty where it could. */
+  readonly unknown: string;
   readonly smallTableRows: number;
 }
 
 function toFinding(
   { rule, verdict, what, instead, blocks }: SizeCheck,
-  { facts, seconds, smallTableRows }: Measured,
+  { facts, seconds, unknown, smallTableRows }: Measured,
 ): Omit<DeployFinding, 'migration' | 'statement'> {
   const size = facts.bytes === 0 ? '' : ` (${byteSize(facts.bytes)})`;
   const time = facts.bytes === 0 ? '' : ` for about ${duration(seconds)}`;
   return {
     rule,
     verdict,
-    what: `${what} ${facts.schema}.${facts.table} holds more than ${smallTableRows} rows${size}: that would block ${blocks}${time}.`,
+    what: `${what}${unknown} ${facts.schema}.${facts.table} ${moreRows(facts, smallTableRows)}${size}: that would block ${blocks}${time}.`,
     next: `write instead:\n${indented(instead)}\nor, if the table may be blocked, put "-- migrate: allow ${rule} <reason>" into the file.`,
   };
 }

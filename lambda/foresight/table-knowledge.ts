@@ -70,6 +70,8 @@ export class TableKnowledge {
       const facts = await measureTables(this.#session, asked, { limit: this.#limit, settings });
       for (const [index, relation] of asked.entries()) {
         const fact: TableFacts = facts[index] ?? { kind: 'absent' };
+        // An earlier file may make what it takes to look: its turn comes to be measured again.
+        if (first && fact.kind === 'unknown') continue;
         this.#learn(relation, settings, fact);
         if (first && fact.kind === 'absent') this.#absentAtStart.add(relationKey(relation));
       }
@@ -94,6 +96,15 @@ export class TableKnowledge {
   isTaken({ table, index }: CreateIndex, settings: readonly string[]): boolean {
     if (index === undefined) return false;
     return this.of({ schema: table.schema, name: index }, settings)?.kind === 'present';
+  }
+
+  /** The index that CREATE INDEX IF NOT EXISTS of a step would make, where it exists. */
+  existingIndex(
+    { unlessExists }: Statement,
+    settings: readonly string[],
+  ): { readonly valid: boolean } | undefined {
+    const facts = unlessExists === undefined ? undefined : this.of(unlessExists, settings);
+    return facts?.kind === 'present' ? facts.index : undefined;
   }
 
   /** The run created it, so that nobody else can be using it. CREATE TABLE IF NOT EXISTS proves nothing. */
@@ -175,7 +186,11 @@ function bySettings(
 function relationsForRoutes(step: Step): RelationName[] {
   if (step.kind === 'index-operation') return [...relationsOf(step.operation), ...newNames(step.operation)];
   const long = step.long?.relation === undefined ? [] : [step.long.relation];
-  return [...long, ...plainIndexes(step).flatMap((statement) => statement.touches.changes)];
+  const plain = plainIndexes(step).flatMap(({ touches, unlessExists }) => [
+    ...touches.changes,
+    ...(unlessExists === undefined ? [] : [unlessExists]),
+  ]);
+  return [...long, ...plain];
 }
 
 function relationsJudged(step: Step): RelationName[] {

@@ -8,6 +8,8 @@ export interface Askable<Check> {
   readonly pending: PendingStep;
   readonly statement: Statement;
   readonly check: Check;
+  /** No earlier pending statement may change the table: what the database says of it holds when the turn comes. */
+  readonly asItIs: boolean;
 }
 
 export interface AskableChecks {
@@ -30,10 +32,11 @@ export function askableChecks(pending: readonly PendingStep[]): AskableChecks {
     for (const statement of statementsOf(each.step)) {
       for (const check of statement.checks ?? []) {
         if (relationsOf(check).some((relation) => altered.mayMeanAnother(relation))) continue;
+        const asItIs = !relationsOf(check).some((relation) => altered.mayDiffer(relation));
         if (check.kind === 'size') {
-          if (!altered.mayBeEmpty(check.relation)) sizes.push({ pending: each, statement, check });
-        } else if (!relationsOf(check).some((relation) => altered.mayDiffer(relation))) {
-          data.push({ pending: each, statement, check });
+          if (!altered.mayBeEmpty(check.relation)) sizes.push({ pending: each, statement, check, asItIs });
+        } else if (asItIs) {
+          data.push({ pending: each, statement, check, asItIs });
         }
       }
       altered.follow(statement);

@@ -13,6 +13,8 @@ interface CheckBase {
   /** `refuse`: the run stops before it touches anything. `show`: it is said, and the run goes on. */
   readonly verdict: 'refuse' | 'show';
   readonly relation: RelationName;
+  /** ONLY, NO INHERIT, a foreign key: the tables that inherit from it are left alone. */
+  readonly alone?: true;
 }
 
 /** The statement keeps others out for as long as it works through the table: the table's size decides. */
@@ -24,6 +26,10 @@ export interface SizeCheck extends CheckBase {
   readonly what: string;
   /** The linter's SQL, to be written instead. */
   readonly instead: string;
+  /** ADD COLUMN IF NOT EXISTS: nothing is done where the table has the column. */
+  readonly unlessColumn?: string;
+  /** `alter column x type text`: only the column's own type tells whether anything is written anew. */
+  readonly retype?: { readonly column: string; readonly command: string };
 }
 
 /** Work that takes the longer the larger the table is. */
@@ -56,6 +62,8 @@ export interface DuplicatesCheck extends CheckBase {
 export interface UniqueKey {
   /** Columns, in quotes where they need them, and expressions in brackets or of one function. */
   readonly parts: readonly string[];
+  /** For each part, where the statement names one: it decides which values are equal. */
+  readonly operatorClasses?: readonly (RelationName | null)[];
   /** The index's own WHERE. */
   readonly where: string | undefined;
   readonly nullsNotDistinct: boolean;

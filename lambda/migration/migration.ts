@@ -87,6 +87,8 @@ export interface Statement {
    * a name without a schema may mean another relation from then on, in the same step. Absent: as `everything`.
    */
   readonly alters?: 'everything' | 'names' | readonly RelationName[];
+  /** CREATE INDEX IF NOT EXISTS: Postgres passes over the statement where a relation of this name exists. */
+  readonly unlessExists?: RelationName;
   /** Settings may differ once it ran, be it for the rest of its transaction only. Absent where they do not. */
   readonly changesSettings?: true;
   /** What the linter leaves to the deploy. */
@@ -146,6 +148,11 @@ export interface TransactionStep extends StepBase {
   readonly kind: 'transaction';
   readonly transaction: TransactionOptions;
   readonly statements: readonly Statement[];
+  /**
+   * The first digits of the fingerprint that the step would have if it ended after its first, second, … statement but
+   * the last: a step that was applied may have got more statements since.
+   */
+  readonly beginnings?: readonly string[];
 }
 
 /** From the author's own BEGIN or SET TRANSACTION; nothing where the server's defaults hold. */

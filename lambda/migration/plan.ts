@@ -1,4 +1,5 @@
-import { isLost, type RecordedBuild } from './build.ts';
+import { type Alignment, align, type Misfit, restOf } from './alignment.ts';
+import { isLost, isOpen, type RecordedBuild } from './build.ts';
 import { FolderOrder, withToolNames } from './identity.ts';
 import type { LayoutOrder } from './layout.ts';
 import type { Ledger, RecordedStep } from './ledger.ts';
@@ -14,6 +15,8 @@ export interface Plan {
   readonly builds: readonly RecordedBuild[];
   /** Over without success, of a statement that the folder has no more: nobody waits for them. */
   readonly abandoned: readonly RecordedBuild[];
+  /** Files that stopped within and were mended since: what the ledger has of them is to be brought in line first. */
+  readonly amended: readonly Amendment[];
   /** Applied files that changed in comments or white space only. */
   readonly reformatted: readonly Migration[];
   /** Pending files older than the newest applied one. */
@@ -30,8 +33,11 @@ export interface PendingStep {
   /**
    * `interrupted`: an autocommit step was sent by a run that died. `rewritten`: its failed build's file changed.
    * `repeated`: the first step of a repeatable migration that changed; what is recorded of it goes.
+   * `begun`: its first statements were applied as a step of their own, and these are the others.
    */
-  readonly record: 'none' | 'interrupted' | 'rewritten' | 'repeated';
+  readonly record: 'none' | 'interrupted' | 'rewritten' | 'repeated' | 'begun';
+  /** Fingerprint of the step as it was then. */
+  readonly begunAs?: string;
 }
 
 export interface UnknownMigration {
@@ -57,6 +63,7 @@ export function plan(
   const known = new Set(folder.map((migration) => migration.version));
   const pending: PendingStep[] = [];
   const reformatted: Migration[] = [];
+  const amended: Amendment[] = [];
   for (const migration of migrations) {
     const rows = recorded.get(migration.version) ?? [];
     if (isWhole(migration, rows)) continue;
@@ -64,11 +71,17 @@ export function plan(
       pending.push(...repeatedSteps(migration));
       continue;
     }
-    checkDrift(migration, rows);
-    const steps = pendingSteps(migration, rows);
+    const aligned = align(migration, rows);
+    if ('misfit' in aligned) throw drift(migration, aligned);
+    if (isAtWork(aligned, ledger, migration)) {
+      pending.push(waitingForOldBuilds(migration, aligned));
+      continue;
+    }
+    const steps = pendingSteps(migration, aligned);
+    const amendment = amendmentOf(migration, aligned, steps);
     const edited = rows.length > 0 && rows.every((row) => row.checksum !== migration.checksum);
-    // Whoever mended the statement of a failed build has changed more than comments.
-    if (edited && !steps.some(({ record }) => record === 'rewritten')) reformatted.push(migration);
+    if (amendment !== undefined) amended.push(amendment);
+    else if (edited) reformatted.push(migration);
     pending.push(...steps);
   }
   const places = new FolderOrder(folder, order);
@@ -83,8 +96,9 @@ export function plan(
   const abandoned = abandonedBuilds(migrations, ledger);
   return {
     pending,
-    builds: ledger.builds.filter((build) => build.state !== 'done' && !abandoned.includes(build)),
+    builds: buildsAfter(amended, ledger.builds).filter((build) => !abandoned.includes(build)),
     abandoned,
+    amended,
     reformatted,
     late: [...late],
     unknown: [...recorded]
@@ -154,28 +168,8 @@ function isSettled(row: RecordedStep): boolean {
   return row.state !== 'started' && row.state !== 'failed';
 }
 
-function checkDrift(migration: Migration, rows: readonly RecordedStep[]): void {
-  for (const row of rows) {
-    if (row.state === 'failed' || row.state === 'baselined') continue;
-    const step = migration.steps[row.step];
-    if (step !== undefined && step.fingerprint === row.fingerprint) continue;
-    if (row.checksum === migration.checksum) continue;
-    throw drift(migration, row, row.steps > 1 ? `step ${row.step + 1} of ${row.steps} of ` : '');
-  }
-  const [first] = rows;
-  // A file that stopped within may go on otherwise than it was; one that was applied to its end may not grow.
-  if (first !== undefined && isApplied(rows) && migration.steps.length > first.steps)
-    throw drift(migration, first, '');
-}
-
-function isApplied(rows: readonly RecordedStep[]): boolean {
-  return (
-    rows.length >= (rows[0]?.steps ?? 0) &&
-    rows.every(({ state }) => state === 'applied' || state === 'pending')
-  );
-}
-
-function drift(migration: Migration, row: RecordedStep, part: string): DriftError {
+function drift(migration: Migration, { misfit: row, grown }: Misfit): DriftError {
+  const part = row.steps > 1 && !grown ? `step ${row.step + 1} of ${row.steps} of ` : '';
   return new DriftError({
     code: 'drift',
     what: `${migration.file}: ${part}this migration was applied with other statements than the file has now (checksum applied ${short(row.checksum)}, file ${short(migration.checksum)}).`,
@@ -184,21 +178,90 @@ function drift(migration: Migration, row: RecordedStep, part: string): DriftErro
   });
 }
 
+/** A step has several builds, and one of them failed or was cancelled while others are still at work. */
+function isAtWork({ dropped }: Alignment, { builds }: Ledger, { version }: Migration): boolean {
+  return builds.some(
+    (build) => build.version === version && isOpen(build) && dropped.some(({ step }) => step === build.step),
+  );
+}
+
+/** Nothing of the file is done before they are over: its rows are theirs until then. */
+function waitingForOldBuilds(migration: Migration, { dropped }: Alignment): PendingStep {
+  const [row] = dropped;
+  const number = Math.min(row?.step ?? 0, migration.steps.length - 1);
+  const step = migration.steps[number] as Step;
+  return { migration, step: { ...step, number: row?.step ?? number }, record: 'rewritten' };
+}
+
+/** Those that are not done, under the numbers that their steps will have. */
+function buildsAfter(amended: readonly Amendment[], builds: readonly RecordedBuild[]): RecordedBuild[] {
+  return builds.flatMap((build) => {
+    if (build.state === 'done') return [];
+    const of = amended.find(({ migration }) => migration.version === build.version);
+    if (of === undefined) return [build];
+    if (of.dropped.includes(build.step)) return [];
+    const to = of.moved.find(({ from }) => from === build.step)?.to;
+    return [to === undefined ? build : { ...build, step: to }];
+  });
+}
+
 function short(checksum: string): string {
   return checksum.slice(0, 12);
 }
 
-function pendingSteps(migration: Migration, rows: readonly RecordedStep[]): PendingStep[] {
-  const byNumber = new Map(rows.map((row) => [row.step, row]));
+function pendingSteps(migration: Migration, { rows, moved, dropped, begun }: Alignment): PendingStep[] {
+  const freed = new Set(dropped.map(({ step }) => step));
+  for (const { to } of moved) freed.delete(to);
   return migration.steps.flatMap((step): PendingStep[] => {
-    const row = byNumber.get(step.number);
-    if (row === undefined) return [{ migration, step, record: 'none' }];
-    if (row.state === 'started') return [{ migration, step, record: 'interrupted' }];
-    if (row.state === 'failed' && row.fingerprint !== step.fingerprint) {
-      return [{ migration, step, record: 'rewritten' }];
+    const row = rows.get(step.number);
+    if (row === undefined) {
+      // The one claim that is made outside of a transaction finds its place free.
+      const rewritten = freed.has(step.number) && step.kind !== 'autocommit';
+      return [{ migration, step, record: rewritten ? 'rewritten' : 'none' }];
     }
-    return [];
+    if (row.state === 'started') return [{ migration, step, record: 'interrupted' }];
+    const part = begun.get(step.number);
+    if (part === undefined || step.kind !== 'transaction') return [];
+    return [
+      {
+        migration,
+        step: restOf(step, part.statements),
+        record: 'begun',
+        begunAs: part.row.fingerprint,
+      },
+    ];
   });
+}
+
+/** What the ledger has to say of a mended file, before anything more of it is applied. */
+export interface Amendment {
+  readonly migration: Migration;
+  readonly moved: Alignment['moved'];
+  /** Steps whose rows, and builds, go. Those that a pending step replaces go with its own transaction. */
+  readonly dropped: readonly number[];
+  /** Steps that are applied in part, whose row says what it said until the rest is applied. */
+  readonly begun: readonly number[];
+}
+
+function amendmentOf(
+  migration: Migration,
+  { rows, moved, dropped, begun }: Alignment,
+  pending: readonly PendingStep[],
+): Amendment | undefined {
+  const recorded = [...rows.values()];
+  const mended =
+    recorded.some(({ checksum }) => checksum !== migration.checksum) &&
+    (pending.length > 0 || recorded.some(({ steps }) => steps !== migration.steps.length));
+  if (!mended && moved.length === 0 && dropped.length === 0) return undefined;
+  const replaced = new Set(
+    pending.flatMap(({ record, step }) => (record === 'rewritten' ? [step.number] : [])),
+  );
+  return {
+    migration,
+    moved,
+    dropped: dropped.map(({ step }) => step).filter((step) => !replaced.has(step)),
+    begun: [...begun.keys()],
+  };
 }
 
 function newestApplied(rows: readonly RecordedStep[], places: FolderOrder): Version | undefined {

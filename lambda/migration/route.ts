@@ -2,10 +2,17 @@ import type { IndexOperation, LongStatement } from './migration.ts';
 import type { IndexStrategy } from './options.ts';
 
 /** What the database says of one relation at the moment when it matters. */
-export type TableFacts = AbsentTable | PresentTable;
+export type TableFacts = AbsentTable | UnknownTable | PresentTable;
 
 export interface AbsentTable {
   readonly kind: 'absent';
+}
+
+/** It could not be looked up: what the statement does to it can't be told either. */
+export interface UnknownTable {
+  readonly kind: 'unknown';
+  /** What Postgres answered. */
+  readonly because: string;
 }
 
 export interface PresentTable {
@@ -13,10 +20,28 @@ export interface PresentTable {
   readonly schema: string;
   readonly table: string;
   readonly partitioned: boolean;
-  /** Exact up to `smallTableRows` + 1, where counting stops. */
+  /** Where the name that was asked about is that of an index on the table. */
+  readonly index?: { readonly valid: boolean };
+  /** With the tables that inherit from it, where there are some; partitions are no such tables. */
+  readonly withChildren?: Pick<PresentTable, 'rows' | 'bytes'>;
+  /** Among its partitions, or the tables that inherit from it, is a foreign table. */
+  readonly hasForeignParts?: boolean;
+  /**
+   * Of the table alone, or of a partitioned table's own partitions. Exact up to `smallTableRows` + 1, where counting
+   * stops; that much also where it could not be counted.
+   */
   readonly rows: number;
+  /** Why it could not be counted. */
+  readonly uncounted?: string;
   /** Size on disk without indexes. */
   readonly bytes: number;
+}
+
+/** `holds more than 100 rows`; why it is taken to, where it could not be counted. */
+export function moreRows({ uncounted }: PresentTable, smallTableRows: number): string {
+  return uncounted === undefined
+    ? `holds more than ${smallTableRows} rows`
+    : `counts as large, since its rows can't be counted (${uncounted})`;
 }
 
 /** What is known when an index operation's turn comes. */
@@ -38,6 +63,8 @@ export type Route = 'inline' | 'hand-off';
 export function routeOf(operation: IndexOperation, facts: RouteFacts): Route {
   if (facts.buildsPending || isWide(operation)) return 'hand-off';
   if (facts.createdByRun) return 'inline';
+  if (facts.tables.some(({ kind }) => kind === 'unknown'))
+    return facts.strategy === 'inline' ? 'inline' : 'hand-off';
   const present = facts.tables.filter((table) => table.kind === 'present');
   // Nothing to be careful with: Postgres itself says that the table is missing, or skips it with IF EXISTS.
   if (present.length === 0) return 'inline';

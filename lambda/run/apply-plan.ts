@@ -118,6 +118,7 @@ class PlanInProgress {
     const findings = await lintAtDeploy(this.#session, pending, {
       knowledge: this.#knowledge,
       options: this.#run.request.options,
+      builds: this.#builds,
       largeIndexes: 'left to the loop',
     });
     if (findings.length > 0) this.#run.request.report({ kind: 'linted', findings });

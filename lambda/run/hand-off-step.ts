@@ -3,7 +3,7 @@ import type { CreateIndex, IndexOperationStep } from '../migration/migration.ts'
 import { MigrationError } from '../migration/migration-error.ts';
 import type { PendingStep } from '../migration/plan.ts';
 import type { RelationName } from '../migration/relation-name.ts';
-import type { PresentTable, TableFacts } from '../migration/route.ts';
+import type { PresentTable, TableFacts, UnknownTable } from '../migration/route.ts';
 import { concurrentCreate, concurrentDrop, concurrentReindex } from '../postgres/catalog/index-statement.ts';
 import { partsOf, tablesWithin, takenNames } from '../postgres/catalog/table-facts.ts';
 import type { NewBuild } from '../postgres/ledger/new-build.ts';
@@ -21,8 +21,9 @@ export interface HandOff {
 
 /** The builds that an index operation becomes: one per index that it drops, one per table that it reindexes, of a whole schema too. */
 export async function buildsOf(session: Session, handOff: HandOff): Promise<NewBuild[]> {
-  const { step, tables, builds } = handOff;
+  const { step, builds } = handOff;
   const { operation } = step;
+  const tables = known(handOff);
   switch (operation.kind) {
     case 'create-index': {
       const [table] = tables;
@@ -57,7 +58,7 @@ export async function buildsOf(session: Session, handOff: HandOff): Promise<NewB
       const targets =
         target === 'schema' || target === 'database' || name === undefined
           ? await tablesWithin(session, target === 'schema' ? name?.name : undefined)
-          : await reindexTargets(session, handOff, { target, name });
+          : await reindexTargets(session, tables[0], { target, name });
       return targets.map(({ schema, table, index }) => ({
         ...base(
           handOff,
@@ -80,13 +81,32 @@ export async function buildsOf(session: Session, handOff: HandOff): Promise<NewB
   }
 }
 
+type KnownTable = Exclude<TableFacts, UnknownTable>;
+
+/** A build needs to know what its names mean: what can't be looked up when its turn comes stops the run. */
+function known({ pending, step, tables }: HandOff): readonly KnownTable[] {
+  return tables.map((table) => {
+    if (table.kind !== 'unknown') return table;
+    throw new MigrationError({
+      code: 'tables-unknown',
+      what: `The tables of this statement can't be looked up: ${table.because}.`,
+      place: {
+        file: pending.migration.file,
+        position: step.statement.position,
+        statement: step.statement.text,
+      },
+      applied: 'the steps before this one.',
+      next: 'see to it that the SET statements before it in the file can be carried out, and that our role may use the schema; then run again.',
+    });
+  });
+}
+
 /** What is partitioned is taken apart: each part succeeds, fails and is cleared away by itself. */
 async function reindexTargets(
   session: Session,
-  { tables }: HandOff,
+  table: KnownTable | undefined,
   { target, name }: { target: 'index' | 'table'; name: RelationName },
 ): Promise<{ readonly schema: string; readonly table: string; readonly index: string }[]> {
-  const [table] = tables;
   if (table === undefined || table.kind === 'absent') return [];
   const { schema } = table;
   const index = target === 'index' ? name.name : '';

@@ -3,7 +3,7 @@ import { MigrationError } from '../migration/migration-error.ts';
 import type { MigrationOptions } from '../migration/options.ts';
 import { describeBlocker, lockHolders } from '../postgres/catalog/blockers.ts';
 import { isOlder, type LedgerRead, ledgerQuery, parseLedger, readLedger } from '../postgres/ledger/ledger.ts';
-import { bringLedgerUp, LEDGER_FORMAT } from '../postgres/ledger/ledger-format.ts';
+import { createLedger, LEDGER_FORMAT } from '../postgres/ledger/ledger-format.ts';
 import { must, tryUpgrade } from '../postgres/ledger/ledger-write.ts';
 import { releaseRunLock, runLockHolder, tryRunLock } from '../postgres/ledger/run-lock.ts';
 import { finishRun, insertRun, type RunRow } from '../postgres/ledger/run-rows.ts';
@@ -127,7 +127,7 @@ export async function withRecordedAction<T extends object>(
   return withSession(request.target, async (session) => {
     const read = await takeRunLock(session, request);
     const settings = sessionSettingsOf(request.options).join(';\n');
-    const create = read.exists ? '' : `${bringLedgerUp(ledgerSchema, 0)};`;
+    const create = read.exists ? '' : `${createLedger(ledgerSchema, read)};`;
     await must(session, `${settings};\nbegin;\n${create}\n${insertRun(ledgerSchema, row)};\ncommit`);
     const finish = (outcome: 'done' | 'failed', summary: object) =>
       session.script(

@@ -70,7 +70,7 @@ export class LockedStep {
   }
 
   #seen(holder: LockHolder): Seen[] {
-    const { asked, idleSeconds, transaction, background, ...blocker } = holder;
+    const { asked, idleSeconds, transaction, background, hidden: _, ...blocker } = holder;
     const needed = this.#needs[asked]?.mode ?? 'access exclusive';
     const over = contentionOf(needed, holder.lock.split(', ').map(modeOfLock));
     if (over === undefined) return [];

@@ -3,11 +3,12 @@ import { refuseFolder } from '../migration/folder-policy.ts';
 import { renamesOf } from '../migration/identity.ts';
 import { type Migration, statementsOf } from '../migration/migration.ts';
 import { MigrationError } from '../migration/migration-error.ts';
-import { type Plan, plan } from '../migration/plan.ts';
+import { type Amendment, type Plan, plan } from '../migration/plan.ts';
 import { sqlstate } from '../migration/sqlstate.ts';
+import { amendSteps } from '../postgres/ledger/amend-steps.ts';
 import { requeueBuilds } from '../postgres/ledger/index-build-rows.ts';
 import { type LedgerRead, readLedger, refuseDigits, renameMigrations } from '../postgres/ledger/ledger.ts';
-import { bringLedgerUp } from '../postgres/ledger/ledger-format.ts';
+import { createLedger } from '../postgres/ledger/ledger-format.ts';
 import { must } from '../postgres/ledger/ledger-write.ts';
 import { finishRun, insertFinishedRun, insertRun } from '../postgres/ledger/run-rows.ts';
 import { connect, withSession } from '../postgres/session/connect.ts';
@@ -57,7 +58,9 @@ async function runOnce(session: Session, request: RunRequest, run: RunLog): Prom
   const read = await upToDate(session, found, request);
   const first = await planOrRecord(session, read, run);
   const settled =
-    retriedBuilds(first, run).length === 0 && renamesOf(migrations.migrations, read.ledger).length === 0;
+    first.amended.length === 0 &&
+    retriedBuilds(first, run).length === 0 &&
+    renamesOf(migrations.migrations, read.ledger).length === 0;
   if (first.pending.length === 0 && read.exists && settled) {
     return finishIdle(session, first, run);
   }
@@ -71,7 +74,7 @@ async function runOnce(session: Session, request: RunRequest, run: RunLog): Prom
   };
   request.report({ kind: 'planned', plan: planned });
   const sessionSettings = sessionSettingsOf(request.options);
-  await begin(session, { run, sessionSettings, locked, retried });
+  await begin(session, { run, sessionSettings, locked, retried, amended: planned.amended });
   return applyPlan(session, { planned, run, sessionSettings, backend: locked.backend });
 }
 
@@ -112,18 +115,23 @@ interface Begin {
   readonly sessionSettings: readonly string[];
   readonly locked: LedgerRead;
   readonly retried: readonly RecordedBuild[];
+  readonly amended: readonly Amendment[];
 }
 
-async function begin(session: Session, { run, sessionSettings, locked, retried }: Begin): Promise<void> {
+async function begin(
+  session: Session,
+  { run, sessionSettings, locked, retried, amended }: Begin,
+): Promise<void> {
   const { ledgerSchema } = run.request.options;
   await must(
     session,
     [
       ...sessionSettings,
       'begin',
-      ...(locked.exists ? [] : [bringLedgerUp(ledgerSchema, 0)]),
+      ...(locked.exists ? [] : [createLedger(ledgerSchema, locked)]),
       ...toolNames(ledgerSchema, run.request.migrations.migrations, locked),
       ...(run.recorded ? [] : [insertRun(ledgerSchema, run.row)]),
+      ...amended.flatMap((amendment) => amendSteps(ledgerSchema, amendment)),
       ...(retried.length === 0
         ? []
         : [

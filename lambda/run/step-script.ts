@@ -124,6 +124,7 @@ function* statementsAround(
   if (!last) yield { text: 'set local synchronous_commit = off' };
   if (context.budgetMilliseconds !== undefined) yield { text: statementTimeout(context.budgetMilliseconds) };
   if (pending.record === 'rewritten') yield* forgetStep(context.ledgerSchema, pending);
+  if (pending.begunAs !== undefined) yield { text: forgetBeginning(context.ledgerSchema, pending) };
   if (pending.record === 'repeated') {
     for (const text of forgetMigration(context.ledgerSchema, pending)) yield { text };
   }
@@ -215,6 +216,12 @@ function* forgetStep(ledgerSchema: string, { migration, step }: PendingStep): Ge
   const where = `version operator(pg_catalog.=) ${quoteLiteral(migration.version)} and step operator(pg_catalog.=) ${step.number}`;
   yield { text: `delete from ${s}.work where ${where}` };
   yield { text: `delete from ${s}.step where ${where}` };
+}
+
+/** The row of its first statements; where another run was first, it is that of the whole, and claims the step. */
+function forgetBeginning(ledgerSchema: string, { migration, step, begunAs = '' }: PendingStep): string {
+  return `delete from ${quoteIdentifier(ledgerSchema)}.step
+ where version = ${quoteLiteral(migration.version)} and step = ${step.number} and fingerprint = ${quoteLiteral(begunAs)}`;
 }
 
 /** All that is recorded of a migration. */

@@ -16,6 +16,8 @@ import { type RunStatus, recentRuns } from './recent-runs.ts';
 export interface Status {
   readonly migrations: readonly MigrationStatus[];
   readonly builds: readonly BuildStatus[];
+  /** The role from which Postgres hides how old the transactions are that builds wait for. */
+  readonly blindRole?: string | undefined;
   /** The latest runs and actions, the newest first. */
   readonly runs: readonly RunStatus[];
   /** The newest of them. */
@@ -72,9 +74,21 @@ export async function readStatus(
       builds.push({ ...build, progress, abandoned: abandoned.has(build.id) });
     }
     const runs = await recentRuns(session, options.ledgerSchema);
-    return { migrations: migrationStates(migrations.migrations, ledger), builds, runs, lastRun: runs[0] };
+    const blind = builds.some(({ progress }) => progress?.blocker?.state === 'unknown');
+    return {
+      migrations: migrationStates(migrations.migrations, ledger),
+      builds,
+      blindRole: blind ? await loginRole(session) : undefined,
+      runs,
+      lastRun: runs[0],
+    };
   };
   return withSession(target, read, { patienceSeconds });
+}
+
+async function loginRole(session: Session): Promise<string> {
+  const [row] = await session.query('select session_user::text as role');
+  return String(row?.role);
 }
 
 /** What state each file is in, the folder's in its order, then what only the ledger knows. */

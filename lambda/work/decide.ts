@@ -7,9 +7,17 @@ export type SeenIndex =
   | { readonly kind: 'invalid' }
   /** Valid, and as Postgres itself writes both definitions down, the same. */
   | { readonly kind: 'valid' }
-  | { readonly kind: 'conflict'; readonly wanted: string; readonly found: string }
+  | Conflict
   /** The table is gone, so no build can ever be made of it. */
   | { readonly kind: 'no-table' };
+
+export interface Conflict {
+  readonly kind: 'conflict';
+  readonly wanted: string;
+  readonly found: string;
+  /** Why it can't be told whether the two are the same; absent where they are not. */
+  readonly because?: string;
+}
 
 /** All that one turn knows when it decides. */
 export interface Seen {
@@ -57,10 +65,13 @@ export function decide(seen: Seen): Decision {
   }
 }
 
-function conflictFault({ wanted, found }: { wanted: string; found: string }): PostgresFault {
+export function conflictFault({ wanted, found, because }: Conflict): PostgresFault {
   return {
     sqlstate: sqlstate.duplicateTable,
-    message: 'an index of this name exists with another definition',
+    message:
+      because === undefined
+        ? 'an index of this name exists with another definition'
+        : `an index of this name exists, and whether it is the same can't be told: ${because}`,
     detail: `Wanted: ${wanted}\nFound:  ${found}`,
     hint: 'Drop or rename the one that exists, or give the migration the definition that exists; then retry.',
   };

@@ -29,8 +29,20 @@ export interface IndexBuild extends RecordedBuild {
   readonly secondsSinceFirstStart: number | undefined;
   /** The newest attempt's builder has been at work: should nobody be seen, it is gone, and not yet to come. */
   readonly builderAppeared: boolean;
+  /** As the looks so far have found it waiting; undefined where the newest did not. */
+  readonly waiting: Waiting | undefined;
   /** How the newest attempt ended, where somebody was there to see it. */
   readonly attemptOutcome: AttemptOutcome | undefined;
+}
+
+/** A build that stands still until another session's transaction ends. */
+export interface Waiting {
+  /** Tells one transaction from the next. */
+  readonly blocker: string;
+  /** For how long we have known that transaction in its way. */
+  readonly blockerSeconds: number;
+  /** For how long it has waited, for whomever. */
+  readonly seconds: number;
 }
 
 /** Where the build's statement lives; docs/index-builds.md tells them apart. */

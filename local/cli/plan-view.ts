@@ -72,8 +72,9 @@ export function whileOf({ work, seconds, blocks }: TablePlan): string {
 }
 
 /** `new`, `412 rows`, `over 10,000 rows, 1.2 GB` */
-export function sizeOf({ isNew, rows, moreRows, bytes }: TablePlan): string {
+export function sizeOf({ isNew, rows, moreRows, uncounted, bytes }: TablePlan): string {
   if (isNew) return 'new';
+  if (uncounted !== undefined) return `counts as large: ${uncounted}`;
   if (rows === undefined) return 'size not looked at';
   const count = `${moreRows ? 'over ' : ''}${rows.toLocaleString('en')} row${rows === 1 ? '' : 's'}`;
   return bytes === undefined || bytes === 0 ? count : `${count}, ${byteSize(bytes)}`;

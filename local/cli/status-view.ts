@@ -1,4 +1,5 @@
 import { isOpen } from '../../lambda/migration/build.ts';
+import { quoteIdentifier } from '../../lambda/postgres/session/quote.ts';
 import type { MigrationStatus, Status } from '../../lambda/status/status.ts';
 import { describeAbandoned, describeLoss, needsPerson } from './build-lines.ts';
 import { buildsTable, progressLines } from './builds-table.ts';
@@ -92,7 +93,7 @@ function buildCounts(builds: Status['builds']): string {
 }
 
 /** What to do, where something is to be done. */
-function nextPart({ migrations, builds, lastRun }: Status, { colors }: View): string {
+function nextPart({ migrations, builds, lastRun, blindRole }: Status, { colors }: View): string {
   const has = (...states: State[]) => migrations.some(({ state }) => states.includes(state));
   const next: string[] = [];
   const lost = builds.filter(needsPerson);
@@ -100,6 +101,10 @@ function nextPart({ migrations, builds, lastRun }: Status, { colors }: View): st
     next.push('mend the cause of the failed build, then run up: it is tried again.');
   if (lost.some(({ state }) => state === 'cancelled'))
     next.push('a cancelled build is begun again by the action retry.');
+  if (blindRole !== undefined)
+    next.push(
+      `grant pg_read_all_stats to ${quoteIdentifier(blindRole)}, to see what other roles do that hold a build up, and for how long: until then their transactions are as old as the migrator has known them.`,
+    );
   // The error says what to do about it.
   if (has('changed') && lastRun?.error === undefined)
     next.push('restore the changed file, or accept it with the action repair.');

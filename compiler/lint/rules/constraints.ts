@@ -23,6 +23,7 @@ export const checkWithoutNotValid: Rule = {
         what: `Adding ${name} reads every row of ${context.show(table)} while nobody else may read or write it.`,
         instead: rest + addThenValidate(context, { table, name, body }),
         relation: table,
+        alone: constraint.is_no_inherit === true,
       };
     }
   },
@@ -47,6 +48,7 @@ export const foreignKeyWithoutNotValid: Rule = {
         what: `Adding ${name} looks up every row of ${context.show(table)} while nobody may write to it or to ${other}.`,
         instead: rest + addThenValidate(context, { table, name, body }),
         relation: table,
+        alone: true,
       };
     }
   },

@@ -17,6 +17,8 @@ export interface Blocker {
   readonly seconds: number;
   readonly lock: string;
   readonly relation: string;
+  /** Tells one transaction of a session from the next, also where Postgres hides their ages. */
+  readonly transaction?: string | undefined;
 }
 
 export const blockerColumn = v.object({
@@ -27,6 +29,7 @@ export const blockerColumn = v.object({
   seconds: v.nullish(v.number(), 0),
   lock: v.string(),
   relation: v.string(),
+  transaction: v.nullish(v.string(), ''),
 });
 
 /** A session that holds locks on a relation. */
@@ -35,8 +38,9 @@ export interface LockHolder extends Blocker {
   readonly asked: number;
   /** Since its last statement ended, where it is idle in its transaction and our role may see that. */
   readonly idleSeconds: number;
-  /** Tells one transaction of a session from the next, also where Postgres hides their ages. */
   readonly transaction: string;
+  /** Postgres hides from our role how old it is: `seconds` is 0. */
+  readonly hidden: boolean;
   /** A process of the server's own: autovacuum. */
   readonly background: boolean;
 }
@@ -47,6 +51,7 @@ const holderRows = v.array(
     asked: v.number(),
     idleSeconds: v.nullish(v.number(), 0),
     transaction: v.string(),
+    hidden: v.boolean(),
     background: v.boolean(),
   }),
 );
@@ -75,6 +80,7 @@ export async function lockHolders(
                  then extract(epoch from pg_catalog.clock_timestamp()
                                 - coalesce(p.prepared, a.state_change))::float8 end as "idleSeconds",
             a.pid is not null and a.usesysid is null as background,
+            a.usesysid is not null and coalesce(a.xact_start, a.backend_start) is null as hidden,
             l.virtualtransaction as transaction,
             pg_catalog.string_agg(distinct l.mode, ', ') as lock,
             case n.nspname when 'public' then pg_catalog.quote_ident(c.relname)
@@ -100,6 +106,11 @@ export async function lockHolders(
     [found.map(({ relation }) => relation.schema), most, found.map(({ relation }) => relation.name)],
   );
   return v.parse(holderRows, rows).map((holder) => ({ ...holder, asked: found[holder.asked]?.asked ?? 0 }));
+}
+
+/** Tells one transaction of a session from the next. */
+export function blockerKey({ pid, transaction }: Blocker): string {
+  return `${pid} ${transaction ?? ''}`;
 }
 
 /** A sentence to follow another; empty where nobody is seen. */

@@ -2,41 +2,53 @@ import * as v from 'valibot';
 import type { UniqueKey } from '../../migration/deploy-check.ts';
 import type { IndexBuild } from '../../work/index-build.ts';
 import { OWN_PATH } from '../session/own-path.ts';
-import { quoteRelation } from '../session/quote.ts';
-import { rolledBack } from '../session/rolled-back.ts';
 import type { Session } from '../session/session.ts';
-import { questionLimits } from '../session/statement-limits.ts';
-
-const PROBE = 'unique_key_probe';
+import { type Comparison, comparisonColumn } from './data-check.ts';
+import { onEmptyCopy } from './empty-copy.ts';
 
 const keyRow = v.object({
   parts: v.array(v.string()),
   where: v.nullable(v.string()),
   nullsNotDistinct: v.nullable(v.boolean()),
+  comparisons: v.array(v.nullable(v.object({ less: v.string(), equals: v.string() }))),
 });
+
+export interface BuildKey {
+  readonly key: UniqueKey;
+  /** Of each part; undefined where it is the equality of the type itself. */
+  readonly comparisons: readonly (Comparison | undefined)[];
+}
 
 /**
  * The key of a unique index that is to be built, in Postgres's own words: the index is made on an empty temporary copy
  * of the table's columns, read, and all is rolled back. Undefined where that can't be done, such as for an expression
  * over the whole row.
  */
-export async function keyOfBuild(session: Session, build: IndexBuild): Promise<UniqueKey | undefined> {
-  const table = quoteRelation({ schema: build.schema, name: build.table });
-  const { row, fault } = await rolledBack(session, [
-    ...build.settings,
-    ...questionLimits({ statement: 0, lock: 1_000 }),
-    `create temporary table ${PROBE} (like ${table}) on commit drop`,
-    `create unique index ${PROBE}_index on pg_temp.${PROBE} ${build.definition}`,
+export async function keyOfBuild(session: Session, build: IndexBuild): Promise<BuildKey | undefined> {
+  const { row, fault } = await onEmptyCopy(session, build, (index) => [
     OWN_PATH,
     // The last field is of PostgreSQL 15 and later.
     `select pg_catalog.json_build_object(
          'parts', (select pg_catalog.json_agg(pg_catalog.pg_get_indexdef(i.indexrelid, part, false) order by part)
                      from pg_catalog.generate_series(1, i.indnkeyatts) as part),
          'where', pg_catalog.pg_get_expr(i.indpred, i.indrelid),
-         'nullsNotDistinct', pg_catalog.to_jsonb(i) -> 'indnullsnotdistinct') as key
-  from pg_catalog.pg_index i where i.indexrelid = 'pg_temp.${PROBE}_index'::pg_catalog.regclass`,
+         'nullsNotDistinct', pg_catalog.to_jsonb(i) -> 'indnullsnotdistinct',
+         'comparisons', (
+           select pg_catalog.json_agg(case when not (c.opcdefault
+                                                     and (c.opcintype = a.atttypid or of_type.typtype = 'p'
+                                                          or (a.atttypid = 'pg_catalog.varchar'::pg_catalog.regtype
+                                                              and c.opcintype = 'pg_catalog.text'::pg_catalog.regtype)))
+                                      then ${comparisonColumn} end order by part.ordinal)
+             from pg_catalog.unnest(i.indclass::pg_catalog.oid[]) with ordinality as part (class, ordinal)
+             join pg_catalog.pg_opclass c on c.oid = part.class
+             join pg_catalog.pg_type of_type on of_type.oid = c.opcintype
+             join pg_catalog.pg_attribute a on a.attrelid = i.indexrelid and a.attnum = part.ordinal)) as key
+  from pg_catalog.pg_index i where i.indexrelid = ${index}`,
   ]);
   if (fault !== undefined) return undefined;
-  const { parts, where, nullsNotDistinct } = v.parse(keyRow, JSON.parse(row?.key ?? 'null'));
-  return { parts, where: where ?? undefined, nullsNotDistinct: nullsNotDistinct === true };
+  const { parts, where, nullsNotDistinct, comparisons } = v.parse(keyRow, JSON.parse(row?.key ?? 'null'));
+  return {
+    key: { parts, where: where ?? undefined, nullsNotDistinct: nullsNotDistinct === true },
+    comparisons: comparisons.map((each) => each ?? undefined),
+  };
 }

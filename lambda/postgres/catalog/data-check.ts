@@ -33,63 +33,144 @@ export interface Bounds {
   readonly milliseconds: number;
 }
 
+/** Where a check's rows are: `from` is a table as SQL, with ONLY where Postgres itself leaves out what inherits. */
+export interface RowsOf {
+  readonly from: string;
+  /** The table that a foreign key refers to, in the same way. */
+  readonly references?: string;
+}
+
+/** A table as SQL: `alone` without the tables that inherit from it. A partitioned table is its partitions. */
+export function fromOf(
+  relation: RelationName,
+  { partitioned, alone }: { readonly partitioned: boolean; readonly alone: boolean },
+): string {
+  return `${alone && !partitioned ? 'only ' : ''}${quoteRelation(relation)}`;
+}
+
 /**
  * Looks for rows that would make the statement fail; counting ends at MOST_COUNTED. Undefined where it can't be told:
- * the time was over, or a table or column is not there yet, or not for our role to read. Writes nothing.
+ * the time was over, a table or column is not there yet or not for our role to read, row security hides rows, or
+ * whatever else Postgres has to say. Writes nothing.
  */
 export async function findBroken(
   session: Session,
   check: DataCheck,
-  bounds: Bounds,
+  { rows, ...bounds }: Bounds & { readonly rows: RowsOf },
 ): Promise<Broken | undefined> {
   switch (check.kind) {
     case 'nulls':
-      return ask(session, rowsWhere(check.relation, `${quoteIdentifier(check.column)} is null`), bounds);
+      return ask(session, rowsWhere(rows, `${quoteIdentifier(check.column)} is null`), bounds);
     case 'violations':
-      return ask(session, rowsWhere(check.relation, `not (${check.expression}\n)`), bounds);
+      return ask(session, rowsWhere(rows, `not (${check.expression}\n)`), bounds);
     case 'duplicates':
-      return findDuplicates(session, check, bounds);
+      return findDuplicates(session, { from: rows.from, key: check.key }, bounds);
     case 'orphans':
-      return findOrphans(session, check, bounds);
+      return findOrphans(session, check, { ...bounds, rows });
     default:
       return check satisfies never;
   }
 }
 
+/** How a unique index compares, where that is not the equality of the type itself: operators as SQL. */
+export interface Comparison {
+  readonly less: string;
+  readonly equals: string;
+}
+
+interface Keys {
+  readonly from: string;
+  readonly key: UniqueKey;
+  /** One for each part of the key, undefined for the type's own; looked up by operator class where it is left out. */
+  readonly comparisons?: readonly (Comparison | undefined)[];
+}
+
 /** Keys of a unique index that is to be built, in the same way. */
-export function findDuplicates(
+export async function findDuplicates(
   session: Session,
-  { relation, key }: { readonly relation: RelationName; readonly key: UniqueKey },
+  { from, key, comparisons }: Keys,
   bounds: Bounds,
 ): Promise<Broken | undefined> {
-  return ask(session, duplicates(quoteRelation(relation), key), bounds);
+  const compared = comparisons ?? (await comparisonsOf(session, key, bounds.settings));
+  if (compared === undefined) return undefined;
+  const query = compared.every((each) => each === undefined)
+    ? duplicates(from, key)
+    : duplicatesBy(from, key, compared);
+  return ask(session, query, bounds);
 }
 
 /** Each of these is a query for `key`, a few of which are shown, and for no more rows than are counted. */
-function rowsWhere(relation: RelationName, condition: string): string {
-  return `select null::pg_catalog.text as key from ${quoteRelation(relation)} where ${condition} limit ${MOST_COUNTED + 1}`;
+function rowsWhere({ from }: RowsOf, condition: string): string {
+  return `select null::pg_catalog.text as key from ${from} where ${condition} limit ${MOST_COUNTED + 1}`;
 }
 
-/** `from` is a table as SQL. */
 function duplicates(from: string, { parts, where, nullsNotDistinct }: UniqueKey): string {
-  const conditions = [
-    ...(where === undefined ? [] : [`(${where}\n)`]),
-    ...(nullsNotDistinct ? [] : parts.map((part) => `(${part}) is not null`)),
-  ];
   return `select pg_catalog.concat(row(${parts.join(', ')})::pg_catalog.text, ' in ', pg_catalog.count(*), ' rows') as key
-  from ${from}${conditions.length === 0 ? '' : `\n where ${conditions.join('\n   and ')}`}
+  from ${from}${keyedRows({ parts, where, nullsNotDistinct })}
  group by ${parts.join(', ')}
 having pg_catalog.count(*) operator(pg_catalog.>) 1
  limit ${MOST_COUNTED + 1}`;
 }
 
+/** The rows that the index holds to be comparable at all. */
+function keyedRows({ parts, where, nullsNotDistinct }: UniqueKey): string {
+  const conditions = [
+    ...(where === undefined ? [] : [`(${where}\n)`]),
+    ...(nullsNotDistinct ? [] : parts.map((part) => `(${part}) is not null`)),
+  ];
+  return conditions.length === 0 ? '' : `\n where ${conditions.join('\n   and ')}`;
+}
+
+/** GROUP BY knows the type's own equality alone: by another one, rows are put in order and compared with the next. */
+function duplicatesBy(
+  from: string,
+  key: UniqueKey,
+  comparisons: readonly (Comparison | undefined)[],
+): string {
+  const compared = key.parts.flatMap((part, at) => {
+    const by = comparisons[at];
+    return by === undefined ? [] : [{ part, by, at }];
+  });
+  const plain = key.parts.filter((_, at) => comparisons[at] === undefined);
+  const window = (columns: (at: number) => string, groups: readonly string[]) =>
+    `(${groups.length === 0 ? '' : `partition by ${groups.join(', ')} `}order by ${compared
+      .map(({ by, at }) => `${columns(at)} using ${by.less}`)
+      .join(', ')})`;
+  const own = window((at) => key.parts[at] ?? '', plain);
+  const groups = plain.map((_, at) => `g${at}`);
+  const same = compared
+    .map(({ by, at }) => `coalesce(k${at} ${by.equals} l${at}, k${at} is null and l${at} is null)`)
+    .join(' and ');
+  return `select pg_catalog.concat(pg_catalog.min(shown), ' in ', pg_catalog.count(*), ' rows') as key
+  from (select shown, ${groups.map((group) => `${group}, `).join('')}pg_catalog.count(*) filter (where place = 1 or not (${same})) over (
+                 ${window((at) => `k${at}`, groups).slice(1, -1)} rows unbounded preceding) as number
+          from (select row(${key.parts.join(', ')})::pg_catalog.text as shown, pg_catalog.row_number() over keys as place,
+                       ${[
+                         ...plain.map((part, at) => `${part} as g${at}`),
+                         ...compared.map(
+                           ({ part, at }) => `${part} as k${at}, pg_catalog.lag(${part}) over keys as l${at}`,
+                         ),
+                       ].join(', ')}
+                  from ${from}${keyedRows(key)}
+                window keys as ${own}) as neighbours) as numbered
+ group by ${[...groups, 'number'].join(', ')}
+having pg_catalog.count(*) > 1
+ limit ${MOST_COUNTED + 1}`;
+}
+
 async function findOrphans(
   session: Session,
-  check: OrphansCheck,
-  bounds: Bounds,
+  given: OrphansCheck,
+  { rows, ...bounds }: Bounds & { readonly rows: RowsOf },
 ): Promise<Broken | undefined> {
+  // `references users` means its primary key.
+  const referenced =
+    given.referenced.length > 0
+      ? given.referenced
+      : await primaryKeyOf(session, given.references, bounds.settings);
+  const check = { ...given, referenced };
   const equalities = await keyEqualities(session, check, bounds.settings);
-  return equalities === undefined ? undefined : ask(session, orphans(check, equalities), bounds);
+  return equalities === undefined ? undefined : ask(session, orphans(check, rows, equalities), bounds);
 }
 
 /** How a foreign key compares one of its columns with the referenced one; each of them SQL. */
@@ -156,16 +237,13 @@ select pg_catalog.json_agg(pg_catalog.json_build_object(
   return equalities.length === columns.length ? equalities : undefined;
 }
 
-function orphans(
-  { relation, columns, references }: OrphansCheck,
-  equalities: readonly KeyEquality[],
-): string {
+function orphans({ columns }: OrphansCheck, rows: RowsOf, equalities: readonly KeyEquality[]): string {
   const own = columns.map((column) => `own.${quoteIdentifier(column)}`);
   const same = equalities.map((equality) => `${equality.other} ${equality.operator} ${equality.own}`);
   return `select row(${own.join(', ')})::pg_catalog.text as key
-  from ${quoteRelation(relation)} as own
+  from ${rows.from} as own
  where ${own.map((column) => `${column} is not null`).join(' and ')}
-   and not exists (select from ${quoteRelation(references)} as other where ${same.join(' and ')})
+   and not exists (select from ${rows.references} as other where ${same.join(' and ')})
  limit ${MOST_COUNTED + 1}`;
 }
 
@@ -178,6 +256,8 @@ async function ask(
     READ_ONLY,
     ...settings,
     ...questionLimits({ statement: Math.max(1, milliseconds), lock: 1_000 }),
+    // What is hidden from us is there for the statement: better no answer than a wrong one.
+    'set local row_security = off',
     `with broken as materialized (\n${query}\n)
 select pg_catalog.count(*) as broken,
        (select pg_catalog.json_agg(key) from (select distinct key from broken where key is not null limit ${MOST_EXAMPLES}) as few) as examples
@@ -193,8 +273,63 @@ select pg_catalog.count(*) as broken,
   };
 }
 
+const comparisonRows = v.array(v.nullable(v.object({ less: v.string(), equals: v.string() })));
+
+/** For `json_agg()`, with pg_opclass as `c`: the operators by which an index of that class compares. */
+export const comparisonColumn = `(
+    select pg_catalog.json_build_object('less', pg_catalog.max(o.name) filter (where o.strategy = 1),
+                                        'equals', pg_catalog.max(o.name) filter (where o.strategy = 3))
+      from (select s.amopstrategy as strategy,
+                   pg_catalog.format('operator(%I.%s)', n.nspname, op.oprname) as name
+              from pg_catalog.pg_amop s
+              join pg_catalog.pg_operator op on op.oid = s.amopopr
+              join pg_catalog.pg_namespace n on n.oid = op.oprnamespace
+             where s.amopfamily = c.opcfamily and s.amoplefttype = c.opcintype and s.amoprighttype = c.opcintype
+               and s.amoppurpose = 's') as o)`;
+
+export function parseComparisons(json: string | null | undefined): readonly (Comparison | undefined)[] {
+  return v.parse(comparisonRows, JSON.parse(json ?? '[]')).map((each) => each ?? undefined);
+}
+
+/** Of the operator classes that the statement names; undefined where one of them is not known here. */
+async function comparisonsOf(
+  session: Session,
+  { parts, operatorClasses = [] }: UniqueKey,
+  settings: readonly string[],
+): Promise<readonly (Comparison | undefined)[] | undefined> {
+  if (operatorClasses.every((each) => each === null)) return parts.map(() => undefined);
+  const classes = parts.map((_, at) => classNamed(operatorClasses[at] ?? null));
+  const { row, fault } = await rolledBack(session, [
+    READ_ONLY,
+    ...settings,
+    `select pg_catalog.set_config('migrations.asked', array[${classes.join(', ')}]::pg_catalog.oid[]::pg_catalog.text, true)`,
+    OWN_PATH,
+    `select pg_catalog.json_agg((select ${comparisonColumn} from pg_catalog.pg_opclass c where c.oid = asked.oid)
+                             order by asked.number) as comparisons
+  from ${ASKED}`,
+  ]);
+  if (fault !== undefined) return undefined;
+  const found = parseComparisons(row?.comparisons);
+  const complete = found.every((each, at) => (each === undefined) === (operatorClasses[at] === null));
+  return complete ? found : undefined;
+}
+
+/** Its oid as SQL, as the search path of the file has it. */
+function classNamed(name: RelationName | null): string {
+  if (name === null) return 'null';
+  const where =
+    name.schema === undefined
+      ? 'pg_catalog.pg_opclass_is_visible(c.oid)'
+      : `n.nspname operator(pg_catalog.=) ${quoteLiteral(name.schema)}::pg_catalog.name`;
+  return `(select c.oid from pg_catalog.pg_opclass c
+             join pg_catalog.pg_am a on a.oid operator(pg_catalog.=) c.opcmethod
+             join pg_catalog.pg_namespace n on n.oid operator(pg_catalog.=) c.opcnamespace
+            where a.amname operator(pg_catalog.=) 'btree'::pg_catalog.name
+              and c.opcname operator(pg_catalog.=) ${quoteLiteral(name.name)}::pg_catalog.name and ${where})`;
+}
+
 /** Columns of a table's primary key, in its order; empty where it has none, or is not there. */
-export async function primaryKeyOf(
+async function primaryKeyOf(
   session: Session,
   relation: RelationName,
   settings: readonly string[],

@@ -64,7 +64,7 @@ async function seeCreated(session: Session, build: IndexBuild, seen: CatalogRow)
     return { kind: 'conflict', wanted: build.statement, found: seen.definition };
   }
   if (seen.valid !== true) return { kind: 'invalid' };
-  const compared = await compareDefinitions(session, build);
+  const compared = await compareDefinitions(session, build, seen.definition);
   switch (compared.kind) {
     case 'same':
       return { kind: 'valid' };
@@ -74,7 +74,12 @@ async function seeCreated(session: Session, build: IndexBuild, seen: CatalogRow)
       // Our own statement made it, where an attempt was begun. What a stranger made is not adopted unseen.
       return build.attempts > 0
         ? { kind: 'valid' }
-        : { kind: 'conflict', wanted: build.statement, found: seen.definition };
+        : {
+            kind: 'conflict',
+            wanted: build.statement,
+            found: seen.definition,
+            because: compared.because,
+          };
     default:
       return compared satisfies never;
   }

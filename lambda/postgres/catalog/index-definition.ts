@@ -1,55 +1,74 @@
 import { isPermanent } from '../../migration/sqlstate.ts';
 import type { IndexBuild } from '../../work/index-build.ts';
 import { quoteLiteral, quoteRelation } from '../session/quote.ts';
-import { rolledBack } from '../session/rolled-back.ts';
 import type { Session } from '../session/session.ts';
-import { questionLimits } from '../session/statement-limits.ts';
+import { onEmptyCopy } from './empty-copy.ts';
 
 export type ComparedDefinitions =
   | { readonly kind: 'same' }
   | { readonly kind: 'different'; readonly wanted: string; readonly found: string }
   /** The wanted definition can't be had without its table, such as an expression over the whole row. */
-  | { readonly kind: 'unknown' };
-
-const PROBE = 'index_definition_probe';
+  | { readonly kind: 'unknown'; readonly because: string };
 
 /**
- * Compares the wanted definition with the index that stands, in Postgres's own words: the wanted one is made on an
- * empty temporary copy of the table's columns, both are read, and all is rolled back. The search path is emptied
- * before they are read, since it decides how functions and types are written.
+ * Compares the wanted definition with the index that stands, in Postgres's own words. The search path is emptied before
+ * they are read, since it decides how functions and types are written. Where Postgres can't be asked, two texts that are
+ * the same mean the same.
  *
  * @throws StatementFault where that can't be said now, such as a lock that is not to be had.
  */
-export async function compareDefinitions(session: Session, build: IndexBuild): Promise<ComparedDefinitions> {
-  const table = quoteRelation({ schema: build.schema, name: build.table });
-  const index = quoteLiteral(quoteRelation({ schema: build.schema, name: build.index }));
-  const { row, fault } = await rolledBack(session, [
-    ...build.settings,
-    ...questionLimits({ statement: 0, lock: 10_000 }),
-    `create temporary table ${PROBE} (like ${table}) on commit drop`,
-    `create ${build.unique ? 'unique ' : ''}index ${PROBE}_index on pg_temp.${PROBE} ${build.definition}`,
+export async function compareDefinitions(
+  session: Session,
+  build: IndexBuild,
+  standing: string,
+): Promise<ComparedDefinitions> {
+  const index = `${quoteLiteral(quoteRelation({ schema: build.schema, name: build.index }))}::pg_catalog.regclass`;
+  const { row, fault } = await onEmptyCopy(session, build, (wanted) => [
     "set local search_path = ''",
-    `select pg_catalog.pg_get_indexdef('pg_temp.${PROBE}_index'::pg_catalog.regclass) as wanted,
-       pg_catalog.pg_get_indexdef(i.indexrelid) as found,
-       pg_catalog.format('CREATE %sINDEX %I ON %s%I.%I', case when i.indisunique then 'UNIQUE ' else '' end,
-         x.relname, case when t.relkind = 'p' then 'ONLY ' else '' end, n.nspname, t.relname) as head
-  from pg_catalog.pg_index i
-  join pg_catalog.pg_class x on x.oid = i.indexrelid
-  join pg_catalog.pg_class t on t.oid = i.indrelid
-  join pg_catalog.pg_namespace n on n.oid = t.relnamespace
- where i.indexrelid = ${index}::pg_catalog.regclass`,
+    `select ${bodyOf(wanted)} as wanted, ${bodyOf(index)} as body, ${headOf(index)} as head,
+       i.indisunique as is_unique, pg_catalog.pg_get_indexdef(i.indexrelid) as found
+  from pg_catalog.pg_index i where i.indexrelid = ${index}`,
   ]);
   if (fault !== undefined) {
     if (!isPermanent(fault.fault)) throw fault;
-    return { kind: 'unknown' };
+    return isWrittenAlike(build, standing) ? { kind: 'same' } : { kind: 'unknown', because: fault.message };
   }
-  const { wanted, found, head } = row ?? {};
-  if (typeof wanted !== 'string' || typeof found !== 'string' || typeof head !== 'string') {
-    return { kind: 'unknown' };
+  const { wanted, body, head, is_unique, found } = row ?? {};
+  if (wanted == null || body == null || head == null || found == null) {
+    return { kind: 'unknown', because: 'one of the two is gone' };
   }
-  const from = wanted.indexOf(' USING ');
-  const unique = found.startsWith('CREATE UNIQUE');
-  if (unique === build.unique && wanted.slice(from) === found.slice(head.length)) return { kind: 'same' };
+  if ((is_unique === 't') === build.unique && wanted === body) return { kind: 'same' };
   const start = head.replace(/^CREATE (UNIQUE )?/, build.unique ? 'CREATE UNIQUE ' : 'CREATE ');
-  return { kind: 'different', wanted: `${start}${wanted.slice(from)}`, found };
+  return { kind: 'different', wanted: `${start}${wanted}`, found };
+}
+
+/** `CREATE UNIQUE INDEX messages_x ON public.messages`, as pg_get_indexdef() begins. */
+function headOf(index: string): string {
+  return `(select pg_catalog.format('CREATE %sINDEX %I ON %s%I.%I', case when i.indisunique then 'UNIQUE ' else '' end,
+         x.relname, case when t.relkind = 'p' then 'ONLY ' else '' end,
+         case when n.oid = pg_catalog.pg_my_temp_schema() then 'pg_temp' else n.nspname end, t.relname)
+     from pg_catalog.pg_index i
+     join pg_catalog.pg_class x on x.oid = i.indexrelid
+     join pg_catalog.pg_class t on t.oid = i.indrelid
+     join pg_catalog.pg_namespace n on n.oid = t.relnamespace
+    where i.indexrelid = ${index})`;
+}
+
+/** What comes after it: ` USING btree (x)`. */
+function bodyOf(index: string): string {
+  return `pg_catalog.substr(pg_catalog.pg_get_indexdef(${index}), pg_catalog.length(${headOf(index)}) + 1)`;
+}
+
+/** Where no text is quoted, which blanks and capitals there are makes no difference. */
+function isWrittenAlike({ unique, definition }: IndexBuild, standing: string): boolean {
+  const body = standing.slice(standing.indexOf(' USING '));
+  if (/['"$]|--|\/\*/.test(definition + body)) return false;
+  const normal = (text: string) =>
+    text
+      .toLowerCase()
+      .replace(/^\s*using btree\b/, '')
+      .replace(/\s*([(),])\s*/g, '$1')
+      .replace(/\s+/g, ' ')
+      .trim();
+  return standing.startsWith('CREATE UNIQUE') === unique && normal(definition) === normal(body);
 }

@@ -16,6 +16,8 @@ export interface TreeNode {
   readonly foreign: boolean;
   /** Attached to the parent's index; for the root, the wanted index itself. */
   readonly attachedIndex: string | undefined;
+  /** That index is older than the wanted one: somebody else made it, or an earlier attempt. */
+  readonly attachedIsOlder: boolean;
 }
 
 const nodeRow = v.object({
@@ -26,6 +28,7 @@ const nodeRow = v.object({
   leaf: v.boolean(),
   foreign: v.boolean(),
   attached_index: v.nullable(v.string()),
+  attached_is_older: v.nullable(v.boolean()),
 });
 
 /** The whole tree as it is now, parents first: partitions created since the hand-off are in it. */
@@ -42,7 +45,10 @@ export async function readTree(session: Session, build: IndexBuild): Promise<Tre
             (select x.relname from wanted
                join pg_catalog.pg_class x on x.oid = wanted.oid
                join pg_catalog.pg_index i on i.indexrelid = x.oid
-              where i.indrelid = c.oid) as attached_index
+              where i.indrelid = c.oid) as attached_index,
+            (select i.indexrelid < pg_catalog.to_regclass($2)::pg_catalog.oid from wanted
+               join pg_catalog.pg_index i on i.indexrelid = wanted.oid
+              where i.indrelid = c.oid) as attached_is_older
        from pg_catalog.pg_partition_tree(${relationOid('$1', '$2')}::pg_catalog.regclass) as t
        join pg_catalog.pg_class c on c.oid = t.relid
        join pg_catalog.pg_namespace n on n.oid = c.relnamespace
@@ -50,9 +56,60 @@ export async function readTree(session: Session, build: IndexBuild): Promise<Tre
     [build.schema, build.table, build.index],
   );
   return rows.map((row) => {
-    const { parent, attached_index, ...node } = v.parse(nodeRow, row);
-    return { ...node, parent: parent ?? undefined, attachedIndex: attached_index ?? undefined };
+    const { parent, attached_index, attached_is_older, ...node } = v.parse(nodeRow, row);
+    return {
+      ...node,
+      parent: parent ?? undefined,
+      attachedIndex: attached_index ?? undefined,
+      attachedIsOlder: attached_is_older === true,
+    };
   });
+}
+
+/**
+ * Indexes of partitions that are what the wanted one, which exists on ONLY the root, would have there, and belong to no
+ * other: by the table's oid. As CREATE INDEX itself looks for them, so that the order of a key does not count.
+ */
+export async function equalIndexes(
+  session: Session,
+  build: IndexBuild,
+): Promise<ReadonlyMap<number, string>> {
+  const key = (index: string) => `array(select pg_catalog.pg_get_indexdef(${index}.indexrelid, part, false)
+               from pg_catalog.generate_series(1, ${index}.indnatts::pg_catalog.int4) as part)`;
+  const families = (index: string) => `array(select c.opcfamily
+               from pg_catalog.unnest(${index}.indclass::pg_catalog.oid[]) with ordinality as part (class, ordinal)
+               join pg_catalog.pg_opclass c on c.oid = part.class order by part.ordinal)`;
+  // The last comparison is of PostgreSQL 15 and later.
+  const rows = await session.query(
+    `select distinct on (i.indrelid) i.indrelid::bigint::float8 as oid, x.relname as index
+       from pg_catalog.pg_index w
+       join pg_catalog.pg_class wx on wx.oid = w.indexrelid
+       join pg_catalog.pg_partition_tree(w.indrelid) as tree on tree.level > 0
+       join pg_catalog.pg_index i on i.indrelid = tree.relid::pg_catalog.oid
+       join pg_catalog.pg_class x on x.oid = i.indexrelid
+      where w.indexrelid = pg_catalog.to_regclass($2)::pg_catalog.oid
+        and w.indrelid = pg_catalog.to_regclass($1)::pg_catalog.oid
+        and i.indisvalid and i.indisready and i.indislive and not i.indisexclusion
+        and not exists (select from pg_catalog.pg_inherits h where h.inhrelid = i.indexrelid)
+        and x.relam = wx.relam and i.indisunique = w.indisunique
+        and i.indnkeyatts = w.indnkeyatts and i.indnatts = w.indnatts
+        and i.indcollation::pg_catalog.oid[] = w.indcollation::pg_catalog.oid[]
+        and ${families('i')} = ${families('w')}
+        and ${key('i')} = ${key('w')}
+        and pg_catalog.pg_get_expr(i.indpred, i.indrelid) is not distinct from pg_catalog.pg_get_expr(w.indpred, w.indrelid)
+        and pg_catalog.to_jsonb(i) -> 'indnullsnotdistinct' is not distinct from pg_catalog.to_jsonb(w) -> 'indnullsnotdistinct'
+      order by i.indrelid, i.indexrelid`,
+    [
+      quoteRelation({ schema: build.schema, name: build.table }),
+      quoteRelation({ schema: build.schema, name: build.index }),
+    ],
+  );
+  return new Map(
+    rows.map((row) => {
+      const { oid, index } = v.parse(v.object({ oid: v.number(), index: v.string() }), row);
+      return [oid, index];
+    }),
+  );
 }
 
 /** Name of the index on a partition: `events_2026_events_user_idx`, cut with a hash where it would be too long. */

@@ -33,7 +33,9 @@ function sessionAsBlocker(session: string, lock: string, relation: string): stri
   return `pg_catalog.json_build_object('pid', ${session}.pid, 'user', ${session}.usename,
        'application', ${session}.application_name, 'state', ${session}.state,
        'seconds', extract(epoch from pg_catalog.clock_timestamp()
-          - coalesce(${session}.xact_start, ${session}.backend_start))::float8, 'lock', ${lock}, 'relation', ${relation})`;
+          - coalesce(${session}.xact_start, ${session}.backend_start))::float8, 'lock', ${lock}, 'relation', ${relation},
+       'transaction', (select own.virtualtransaction from pg_catalog.pg_locks own
+          where own.pid = ${session}.pid and own.locktype = 'virtualxid' and own.granted limit 1))`;
 }
 
 /**
@@ -70,6 +72,8 @@ export async function seeBuilder(session: Session, build: IndexBuild): Promise<S
          select ${sessionAsBlocker('b', `'its transaction'`, table)} as blocker
            from pg_catalog.pg_stat_activity b
           where b.pid = any (pg_catalog.pg_blocking_pids(holder.pid)) and b.pid <> holder.pid
+            -- A build may wait for the snapshot of a supervisor, ours or another's, for the moment that it has one.
+            and b.pid <> pg_catalog.pg_backend_pid() and coalesce(b.application_name, '') !~ ' supervisor [0-9]+$'
           order by b.xact_start
           limit 1) as blocked on true
       where holder.pid <> pg_catalog.pg_backend_pid()

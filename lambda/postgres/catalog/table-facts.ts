@@ -2,20 +2,12 @@ import * as v from 'valibot';
 import type { RelationName } from '../../migration/relation-name.ts';
 import type { PresentTable, TableFacts } from '../../migration/route.ts';
 import { sqlstate } from '../../migration/sqlstate.ts';
+import type { StatementFault } from '../session/fault.ts';
 import { OWN_PATH } from '../session/own-path.ts';
 import { quoteLiteral, quoteRelation } from '../session/quote.ts';
 import { ASKED, findRelations, rolledBack } from '../session/rolled-back.ts';
-import type { Session } from '../session/session.ts';
-
-const relationRows = v.array(
-  v.object({
-    ordinal: v.number(),
-    schema: v.string(),
-    table: v.string(),
-    kind: v.string(),
-    bytes: v.number(),
-  }),
-);
+import type { Session, TextRow } from '../session/session.ts';
+import { questionLimits } from '../session/statement-limits.ts';
 
 /** Counting stops after so long: a table that is slow to count is not small. */
 const COUNT_MILLISECONDS = 10_000;
@@ -23,29 +15,55 @@ const COUNT_MILLISECONDS = 10_000;
 /**
  * Finds the relations and counts each one's rows up to `limit` + 1: two round trips, however many relations.
  * An index stands for its table. `settings` are the file's own SET statements, since they decide what a name
- * without a schema means.
+ * without a schema means. Never fails for what a database says: a relation that can't be looked up is unknown, and a
+ * table whose rows can't be counted is not small. Throws only SessionLost.
  */
 export async function measureTables(
   session: Session,
   relations: readonly RelationName[],
   { limit, settings }: { limit: number; settings: readonly string[] },
 ): Promise<TableFacts[]> {
+  if (relations.length === 0) return [];
   const found = await findTables(session, relations, settings);
-  const sizes = await countRows(session, [...found.values()], limit);
+  if (!(found instanceof Map)) return relations.map(() => ({ kind: 'unknown', because: found.message }));
+  const sizes = await countRows(session, [...found.values()], { limit, settings });
   return relations.map((_, ordinal): TableFacts => {
     const table = found.get(ordinal);
-    return table === undefined ? { kind: 'absent' } : { ...table, rows: limit + 1, ...sizes.get(table) };
+    if (table === undefined) return { kind: 'absent' };
+    const { below, countable: _countable, ...facts } = table;
+    const uncounted = { rows: limit + 1, bytes: facts.bytes };
+    const withChildren = below === undefined || facts.partitioned ? {} : { withChildren: uncounted };
+    return { ...facts, ...uncounted, ...withChildren, ...sizes.get(table) };
   });
 }
 
-type FoundTable = Omit<PresentTable, 'rows'>;
+const foundTables = v.array(
+  v.object({
+    ordinal: v.number(),
+    schema: v.string(),
+    table: v.string(),
+    kind: v.string(),
+    bytes: v.number(),
+    index: v.nullable(v.object({ valid: v.boolean() })),
+    populated: v.boolean(),
+    hidden: v.boolean(),
+    foreign: v.boolean(),
+    below: v.nullable(v.array(v.object({ schema: v.string(), name: v.string() }))),
+  }),
+);
+
+interface FoundTable extends Omit<PresentTable, 'rows'> {
+  /** Its partitions, or the tables that inherit from it, but for foreign ones; absent where it has none. */
+  readonly below: readonly RelationName[] | undefined;
+  /** Otherwise why not; a materialized view that was never filled has no rows. */
+  readonly countable: 'yes' | 'empty' | 'hidden';
+}
 
 async function findTables(
   session: Session,
   relations: readonly RelationName[],
   settings: readonly string[],
-): Promise<Map<number, FoundTable>> {
-  if (relations.length === 0) return new Map();
+): Promise<Map<number, FoundTable> | StatementFault> {
   const { row, fault } = await rolledBack(session, [
     ...settings,
     findRelations(relations),
@@ -53,67 +71,165 @@ async function findTables(
     `select pg_catalog.json_agg(pg_catalog.json_build_object(
                 'ordinal', asked.number - 1, 'schema', n.nspname, 'table', t.relname, 'kind', t.relkind,
                 -- As ANALYZE last saw it: pg_table_size() would wait for a lock on the table.
-                'bytes', greatest(t.relpages, 0) * pg_catalog.current_setting('block_size')::bigint)) as found
+                'bytes', greatest(t.relpages, 0) * pg_catalog.current_setting('block_size')::bigint,
+                'index', case when i.indexrelid is not null
+                              then pg_catalog.json_build_object('valid', i.indisvalid and i.indisready and i.indislive) end,
+                'populated', t.relispopulated,
+                'hidden', pg_catalog.row_security_active(t.oid),
+                'foreign', coalesce(below.has_foreign, false),
+                'below', below.tables)) as found
          from ${ASKED}
          join pg_catalog.pg_class c on c.oid = asked.oid
          left join pg_catalog.pg_index i on i.indexrelid = c.oid
          join pg_catalog.pg_class t on t.oid = coalesce(i.indrelid, c.oid)
          join pg_catalog.pg_namespace n on n.oid = t.relnamespace
+         left join lateral (
+           with recursive tree as (
+             select h.inhrelid as oid from pg_catalog.pg_inherits h where h.inhparent = t.oid and t.relhassubclass
+             union
+             select h.inhrelid from tree join pg_catalog.pg_inherits h on h.inhparent = tree.oid
+           )
+           select pg_catalog.json_agg(pg_catalog.json_build_object('schema', pn.nspname, 'name', part.relname))
+                    filter (where part.relkind = 'r') as tables,
+                  pg_catalog.bool_or(part.relkind = 'f') as has_foreign
+             from tree
+             join pg_catalog.pg_class part on part.oid = tree.oid
+             join pg_catalog.pg_namespace pn on pn.oid = part.relnamespace
+         ) as below on true
         where t.relkind in ('r', 'm', 'p', 't')`,
   ]);
-  if (fault !== undefined) throw fault;
-  const json = row?.found ?? '[]';
+  if (fault !== undefined) return fault;
+  const rows = v.parse(foundTables, JSON.parse(row?.found ?? '[]'));
   return new Map(
-    v
-      .parse(relationRows, JSON.parse(json))
-      .map(({ ordinal, schema, table, kind, bytes }) => [
-        ordinal,
-        { kind: 'present', schema, table, partitioned: kind === 'p', bytes },
-      ]),
+    rows.map(({ ordinal, schema, table, kind, index, bytes, populated, hidden, foreign, below }) => [
+      ordinal,
+      {
+        kind: 'present',
+        schema,
+        table,
+        partitioned: kind === 'p',
+        ...(index && { index }),
+        hasForeignParts: foreign,
+        bytes,
+        below: below ?? undefined,
+        countable: !populated ? 'empty' : hidden ? 'hidden' : 'yes',
+      },
+    ]),
   );
 }
 
-/** A table that can't be counted now: it takes too long, is locked, gone meanwhile, or closed to our role. */
-const UNCOUNTED: ReadonlySet<string> = new Set([
-  sqlstate.queryCanceled,
-  sqlstate.lockNotAvailable,
-  sqlstate.undefinedTable,
-  sqlstate.insufficientPrivilege,
-]);
+type TableSize = Partial<Pick<PresentTable, 'rows' | 'bytes' | 'uncounted' | 'withChildren'>>;
 
-type TableSize = Pick<PresentTable, 'rows' | 'bytes'>;
-
-/** Tables that can't be counted are missing from the answer. */
+/**
+ * The rows of tables as they are, not as row security shows them to us. Whatever Postgres answers instead of a count
+ * (row security, a missing right, a lock, a damaged page, an extension's own fault), the table is not small.
+ */
 async function countRows(
   session: Session,
   tables: readonly FoundTable[],
-  limit: number,
+  { limit, settings }: { readonly limit: number; readonly settings: readonly string[] },
 ): Promise<Map<FoundTable, TableSize>> {
+  const before = [
+    'begin',
+    ...settings,
+    OWN_PATH,
+    ...questionLimits({ statement: COUNT_MILLISECONDS, lock: COUNT_MILLISECONDS }),
+    'set local row_security = off',
+  ];
   const sizes = new Map<FoundTable, TableSize>();
-  for (let left = tables; left.length > 0; ) {
-    const selects = left.map(({ schema, table }) => {
-      const from = quoteRelation({ schema, name: table });
-      return `select pg_catalog.count(*) as rows, pg_catalog.pg_table_size(${quoteLiteral(from)}::pg_catalog.regclass) as bytes
-  from (select 1 from ${from} limit ${limit + 1}) as counted`;
-    });
-    const { fault, completed, rows } = await session.script(
-      ['begin', `set local statement_timeout = ${COUNT_MILLISECONDS}`, ...selects, 'commit'].join(';\n'),
-    );
-    const counted = Math.max(0, completed - 2);
-    for (const [index, table] of left.slice(0, counted).entries()) {
-      const row = rows[index + 2]?.[0];
-      sizes.set(table, { rows: Number(row?.rows), bytes: Number(row?.bytes) });
+  let left = tables.filter((table) => {
+    if (table.countable === 'empty') sizes.set(table, { rows: 0 });
+    return table.countable !== 'empty';
+  });
+  while (left.length > 0) {
+    const selects = left.flatMap((table) => [sizeQuery(table), countQuery(table, limit)]);
+    const message = [...before, ...selects, 'rollback'].join('\n;\n');
+    const { fault, completed, rows } = await session.script(message);
+    const answered = Math.max(0, completed - before.length);
+    for (const [index, table] of left.entries()) {
+      const [size] = rows[before.length + 2 * index] ?? [];
+      const [count] = rows[before.length + 2 * index + 1] ?? [];
+      if (2 * index < answered) sizes.set(table, { bytes: Number(size?.bytes) });
+      if (2 * index + 1 < answered) sizes.set(table, toSize(size, count));
     }
     if (fault === undefined) break;
     await session.script('rollback');
-    const uncounted = left[counted];
-    // A materialized view that was never filled: nobody reads it.
-    if (fault.fault.sqlstate === sqlstate.objectNotInPrerequisiteState && uncounted !== undefined)
-      sizes.set(uncounted, { rows: 0, bytes: 0 });
-    else if (!UNCOUNTED.has(fault.fault.sqlstate)) throw fault;
-    left = left.slice(counted + 1);
+    const failed = left[Math.floor(answered / 2)];
+    if (failed !== undefined) sizes.set(failed, { ...sizes.get(failed), uncounted: describe(fault) });
+    left = left.slice(Math.floor(answered / 2) + 1);
   }
   return sizes;
+}
+
+function toSize(size: TextRow | undefined, count: TextRow | undefined): TableSize {
+  const bytes = Number(size?.bytes);
+  if (count?.rows === undefined || count.rows === null)
+    return { bytes, uncounted: 'row level security hides them from our role' };
+  const own = { bytes, rows: Number(count.rows) };
+  if (count.whole === undefined) return own;
+  return { ...own, withChildren: { rows: Number(count.whole), bytes: Number(size?.whole) } };
+}
+
+function describe({ fault }: StatementFault): string {
+  return fault.sqlstate === sqlstate.queryCanceled
+    ? `counting them took more than ${COUNT_MILLISECONDS / 1000} s`
+    : `${fault.message}, SQLSTATE ${fault.sqlstate}`;
+}
+
+function sizeQuery({ schema, table, partitioned, below }: FoundTable): string {
+  const own = tableSize({ schema, name: table });
+  if (partitioned || below === undefined) return `select ${own} as bytes`;
+  return `select ${own} as bytes, ${[own, ...below.map(tableSize)].join(' + ')} as whole`;
+}
+
+function tableSize(relation: RelationName): string {
+  return `pg_catalog.pg_table_size(${quoteLiteral(quoteRelation(relation))}::pg_catalog.regclass)`;
+}
+
+/** An index covers the table alone, not the tables that inherit from it; a partitioned table is its partitions. */
+function countQuery(
+  { schema, table, partitioned, hasForeignParts, below, countable }: FoundTable,
+  limit: number,
+): string {
+  const own = quoteRelation({ schema, name: table });
+  if (countable === 'hidden') {
+    // What is hidden can't be counted, but a file without length holds no rows.
+    const empty = partitioned
+      ? 'false'
+      : `pg_catalog.pg_relation_size(${quoteLiteral(own)}::pg_catalog.regclass) = 0`;
+    return `select case when ${empty} then 0 end as rows`;
+  }
+  // A foreign part is another server's matter: it has no index here, and may be out of reach.
+  if (partitioned && hasForeignParts) return `select ${countOf((below ?? []).map(only), limit)} as rows`;
+  if (partitioned) return `select ${countOf([own], limit)} as rows`;
+  const alone = `select ${countOf([`only ${own}`], limit)} as rows`;
+  if (below === undefined) return alone;
+  return `${alone}, ${countOf([`only ${own}`, ...below.map(only)], limit)} as whole`;
+}
+
+function only(relation: RelationName): string {
+  return `only ${quoteRelation(relation)}`;
+}
+
+function countOf(tables: readonly string[], limit: number): string {
+  if (tables.length === 0) return '0';
+  const rows = tables.map((table) => `select 1 from ${table}`).join(' union all ');
+  return `(select pg_catalog.count(*) from (${rows} limit ${limit + 1}) as counted)`;
+}
+
+export async function hasColumn(
+  session: Session,
+  { schema, name }: { readonly schema: string; readonly name: string },
+  column: string,
+): Promise<boolean> {
+  const rows = await session.query(
+    `select 1 as found from pg_catalog.pg_attribute a
+       join pg_catalog.pg_class c on c.oid = a.attrelid
+       join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+      where n.nspname = $1 and c.relname = $2 and a.attname = $3 and a.attnum > 0 and not a.attisdropped`,
+    [schema, name, column],
+  );
+  return rows.length > 0;
 }
 
 /** Which of the names are taken by a relation in the schema, whatever its kind. */

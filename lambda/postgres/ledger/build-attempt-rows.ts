@@ -17,6 +17,7 @@ export async function beginAttempt(
     `update ${quoteIdentifier(ledgerSchema)}.work
         set state = 'building', attempts = attempts + 1, session = $3, started_at = pg_catalog.clock_timestamp(),
             first_started_at = coalesce(first_started_at, pg_catalog.clock_timestamp()),
+            blocker = null, blocker_since = null, waits_since = null,
             attempt_outcome = null, supervisor_pid = null, builder_pid = null
       where id = $1 and attempts = $2 and ${stateIs('open')}
   returning id`,

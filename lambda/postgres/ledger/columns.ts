@@ -51,6 +51,7 @@ export const buildRow = v.object({
   builderAppeared: v.boolean(),
   seconds_since_start: v.nullable(v.number()),
   seconds_since_first_start: v.nullable(v.number()),
+  waiting: v.nullish(v.object({ blocker: v.string(), blockerSeconds: v.number(), seconds: v.number() })),
   attempt_outcome: v.nullable(
     v.variant('kind', [
       v.object({ kind: v.literal('succeeded') }),

@@ -49,6 +49,15 @@ const endColumns = v.object({
   seconds: v.nullable(v.number()),
 });
 
+/** A column of an upgrade, which a ledger that only was read may not have. */
+const since = (column: string) =>
+  `extract(epoch from pg_catalog.clock_timestamp()
+                      - (pg_catalog.to_jsonb(work) ->> '${column}')::timestamptz)::float8`;
+
+const WAITING = `case when pg_catalog.to_jsonb(work) ->> 'blocker' is not null then pg_catalog.json_build_object(
+         'blocker', pg_catalog.to_jsonb(work) ->> 'blocker',
+         'blockerSeconds', ${since('blocker_since')}, 'seconds', ${since('waits_since')}) end`;
+
 /** For `select` and `returning`; read by parseBuild(). */
 export const buildColumns = `id::text, (select n.nspname from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
          where c.oid = work.tableoid) as ledger,
@@ -58,7 +67,7 @@ export const buildColumns = `id::text, (select n.nspname from pg_catalog.pg_clas
        builder_pid is not null as "builderAppeared",
        extract(epoch from pg_catalog.clock_timestamp() - started_at)::float8 as seconds_since_start,
        extract(epoch from pg_catalog.clock_timestamp() - first_started_at)::float8 as seconds_since_first_start,
-       attempt_outcome`;
+       ${WAITING} as waiting, attempt_outcome`;
 
 /** The same build again, to see whether an outcome was written meanwhile. */
 export async function readBuild(
@@ -74,13 +83,12 @@ export async function readBuild(
 }
 
 export function parseBuild(row: unknown): IndexBuild {
-  const { seconds_since_start, seconds_since_first_start, attempt_outcome, session, ...rest } = v.parse(
-    buildRow,
-    row,
-  );
+  const { seconds_since_start, seconds_since_first_start, attempt_outcome, session, waiting, ...rest } =
+    v.parse(buildRow, row);
   return {
     ...rest,
     session: session ?? undefined,
+    waiting: waiting ?? undefined,
     secondsSinceStart: seconds_since_start ?? undefined,
     secondsSinceFirstStart: seconds_since_first_start ?? undefined,
     attemptOutcome:
@@ -96,7 +104,7 @@ export function requeueBuilds(ledgerSchema: string, ids: readonly string[]): str
   return `with again as (
   update ${s}.work
      set state = 'pending', attempts = 0, fault = null, attempt_outcome = null, finished_at = null, session = null,
-         started_at = null, first_started_at = null
+         started_at = null, first_started_at = null, blocker = null, blocker_since = null, waits_since = null
    where ${stateIs('lost')} and id in (${ids.map((id) => quoteLiteral(id)).join(', ')})
 returning version, step)
 update ${s}.step set state = 'pending', finished_at = null

@@ -42,6 +42,11 @@ const UPGRADES: readonly LedgerUpgrade[] = [
     statements: (s) => `alter table ${s}.step add column position int`,
   },
   {
+    what: 'since when a build has been seen waiting, and for whom: Postgres may hide the age of another role’s transaction',
+    statements: (s) => `alter table ${s}.index_build add column waits_since timestamptz,
+  add column blocker text, add column blocker_since timestamptz`,
+  },
+  {
     what: 'work of every kind in one table, index builds among it; older code goes on with those alone',
     statements: (s) => `alter table ${s}.index_build drop constraint if exists index_build_operation_check;
 alter table ${s}.index_build rename to work;
@@ -85,10 +90,15 @@ export function bringLedgerUp(schema: string, from: number, to: number = LEDGER_
   ].join(';\n');
 }
 
+/** For a database that has no ledger yet, to be sent as one transaction, under the run lock. */
+export function createLedger(schema: string, { schemaExists }: { readonly schemaExists: boolean }): string {
+  const create = schemaExists ? '' : `create schema ${quoteIdentifier(schema)};`;
+  return `${create}\n${bringLedgerUp(schema, 0)}`;
+}
+
 /** The first format, which is never changed: what has to be different since is an upgrade. */
 function firstTables(s: string): string {
   return `
-create schema if not exists ${s};
 create table if not exists ${s}.ledger (
   one boolean primary key default true check (one),
   format int not null

@@ -11,6 +11,11 @@ import { FIRST_FORMAT, FORMAT_OF_NAMES, LEDGER_FORMAT, workTable } from './ledge
 export interface LedgerRead {
   /** Its tables are there. */
   readonly exists: boolean;
+  /**
+   * Its schema is, which somebody may have made beforehand for a role that may not create any: CREATE SCHEMA IF NOT
+   * EXISTS asks for that right before it looks.
+   */
+  readonly schemaExists: boolean;
   /** The newest upgrade that they have had; 0 where there are none. */
   readonly format: number;
   readonly ledger: Ledger;
@@ -47,7 +52,8 @@ export function ledgerQuery(schema: string, format?: number): string {
   const s = quoteIdentifier(schema);
   return `
 select pg_catalog.current_setting('migrations.direct', true) as direct,
-       pg_catalog.current_setting('server_version_num') as version;
+       pg_catalog.current_setting('server_version_num') as version,
+       exists (select from pg_catalog.pg_namespace where nspname = ${quoteLiteral(schema)}) as schema_is_there;
 ${formatQuery(schema)};
 select pg_catalog.json_agg(pg_catalog.json_build_object(
          'version', version, 'step', step, 'steps', steps, 'name', name,
@@ -68,6 +74,7 @@ export function parseLedger(outcome: ScriptOutcome, schema: string, first: numbe
   const { fault, rows } = outcome;
   const server = rows[first]?.[0];
   const direct = server?.direct === '1';
+  const schemaExists = server?.schema_is_there === 't';
   if (Number(server?.version) < OLDEST_SERVER) throw tooOld(String(server?.version));
   const formats = parseFormats(rows[first + 1]?.[0]);
   if (formats !== undefined && formats.format > LEDGER_FORMAT) {
@@ -80,9 +87,10 @@ export function parseLedger(outcome: ScriptOutcome, schema: string, first: numbe
   if (fault !== undefined) {
     const code = fault.fault.sqlstate;
     const missing = code === sqlstate.undefinedTable || code === sqlstate.undefinedSchema;
-    if (missing && formats === undefined) return { exists: false, format: 0, ledger: emptyLedger, direct };
+    if (missing && formats === undefined)
+      return { exists: false, schemaExists, format: 0, ledger: emptyLedger, direct };
     if (missing && formats !== undefined && formats.upgradedTo < LEDGER_FORMAT)
-      return { exists: true, format: formats.upgradedTo, ledger: emptyLedger, direct };
+      return { exists: true, schemaExists, format: formats.upgradedTo, ledger: emptyLedger, direct };
     throw new MigrationError({
       code: 'ledger-unreadable',
       what: `The ledger in schema '${schema}' can't be read.`,
@@ -93,6 +101,7 @@ export function parseLedger(outcome: ScriptOutcome, schema: string, first: numbe
   }
   return {
     exists: true,
+    schemaExists,
     format: formats?.upgradedTo ?? FIRST_FORMAT,
     direct,
     ledger: {

@@ -29,9 +29,23 @@ export async function rolledBack(session: Session, statements: readonly string[]
  * with its oid, null where there is none, and its number from 1.
  */
 export function findRelations(relations: readonly RelationName[]): string {
-  const found = relations.map((name) => `pg_catalog.to_regclass(${quoteLiteral(quoteRelation(name))})`);
+  const found = relations.map(oidOf);
   return `select pg_catalog.set_config('migrations.asked',
          array[${found.join(', ')}]::pg_catalog.oid[]::pg_catalog.text, true)`;
+}
+
+/**
+ * By a schema's name from the catalog, since to_regclass() fails on a schema that is closed to our role, and with it the
+ * whole question.
+ */
+function oidOf(relation: RelationName): string {
+  const { schema, name } = relation;
+  if (schema === undefined || schema === 'pg_temp')
+    return `pg_catalog.to_regclass(${quoteLiteral(quoteRelation(relation))})::pg_catalog.oid`;
+  return `(select c.oid from pg_catalog.pg_class c
+             join pg_catalog.pg_namespace n on n.oid operator(pg_catalog.=) c.relnamespace
+            where n.nspname operator(pg_catalog.=) ${quoteLiteral(schema)}::pg_catalog.name
+              and c.relname operator(pg_catalog.=) ${quoteLiteral(name)}::pg_catalog.name)`;
 }
 
 /** In a FROM clause. */

@@ -1,6 +1,6 @@
-import type { Blocker } from '../../postgres/catalog/blockers.ts';
+import { type Blocker, blockerKey } from '../../postgres/catalog/blockers.ts';
 import type { SeenBuilder } from '../../postgres/catalog/seen-builder.ts';
-import type { IndexBuild } from '../index-build.ts';
+import type { IndexBuild, Waiting } from '../index-build.ts';
 import { fractionDone, isWaiting, secondsLeft } from '../progress.ts';
 
 /** What a person sees of a build under way. */
@@ -12,11 +12,13 @@ export interface ProgressSeen {
   readonly secondsLeft: number | undefined;
   /** It stands still until this session's transaction ends. */
   readonly blocker: Blocker | undefined;
+  /** For how long it has stood still, as far as the looks at it tell; 0 where it does not. */
+  readonly blockedSeconds: number;
 }
 
 /** Undefined where nothing is seen: another role's build, or one that has just begun. */
 export function progressOf(
-  build: Pick<IndexBuild, 'secondsSinceStart'>,
+  build: Pick<IndexBuild, 'secondsSinceStart' | 'waiting'>,
   { progress, blocker }: SeenBuilder,
 ): ProgressSeen | undefined {
   if (progress === undefined && blocker === undefined) return undefined;
@@ -29,8 +31,15 @@ export function progressOf(
     fraction,
     secondsElapsed,
     secondsLeft: working ? secondsLeft(fraction, secondsElapsed) : undefined,
-    blocker,
+    blocker: blocker === undefined ? undefined : asKnown(blocker, build.waiting),
+    blockedSeconds: blocker === undefined ? 0 : (build.waiting?.seconds ?? 0),
   };
+}
+
+/** Where Postgres hides the age of its transaction, it is as old as we have known it. */
+function asKnown(blocker: Blocker, waiting: Waiting | undefined): Blocker {
+  const known = waiting?.blocker === blockerKey(blocker) ? waiting.blockerSeconds : 0;
+  return { ...blocker, seconds: Math.max(blocker.seconds, known) };
 }
 
 /** Of a build that we did not start, its turns are the only clock. */

@@ -1,7 +1,7 @@
 import type { PostgresFault } from '../../migration/migration-error.ts';
 import { sqlstate } from '../../migration/sqlstate.ts';
 import { keyOfBuild } from '../../postgres/catalog/build-key.ts';
-import { describeBroken, findDuplicates } from '../../postgres/catalog/data-check.ts';
+import { describeBroken, findDuplicates, fromOf } from '../../postgres/catalog/data-check.ts';
 import type { Session } from '../../postgres/session/session.ts';
 import type { IndexBuild } from '../index-build.ts';
 
@@ -15,12 +15,14 @@ export async function duplicatesFault(
   seconds: number,
 ): Promise<PostgresFault | undefined> {
   if (!build.unique || build.operation !== 'create' || seconds <= 0) return undefined;
-  const key = await keyOfBuild(session, build);
-  if (key === undefined) return undefined;
-  const relation = { schema: build.schema, name: build.table };
+  const found = await keyOfBuild(session, build);
+  if (found === undefined) return undefined;
+  const { key } = found;
+  const table = { schema: build.schema, name: build.table };
+  const from = fromOf(table, { partitioned: build.partitioned, alone: true });
   const broken = await findDuplicates(
     session,
-    { relation, key },
+    { ...found, from },
     { settings: build.settings, milliseconds: seconds * 1000 },
   );
   if (broken === undefined || broken.count === 0) return undefined;

@@ -5,6 +5,7 @@ import { concurrentCreate } from '../../postgres/catalog/index-statement.ts';
 import {
   attachPartition,
   createOnOnly,
+  equalIndexes,
   partitionIndexName,
   readTree,
   type TreeNode,
@@ -14,6 +15,7 @@ import { partitionBuilds } from '../../postgres/ledger/partition-builds.ts';
 import { transactionUnderSettings } from '../../postgres/session/author-settings.ts';
 import { quoteIdentifier, quoteLiteral, quoteRelation } from '../../postgres/session/quote.ts';
 import type { Session } from '../../postgres/session/session.ts';
+import { conflictFault } from '../decide.ts';
 import type { IndexBuild } from '../index-build.ts';
 import { leftStanding } from './drop-left-overs.ts';
 
@@ -51,26 +53,16 @@ export async function advancePartitioned(
   const { ledgerSchema } = turn;
   const seen = await seeIndex(session, build);
   if (seen.kind === 'valid') return { kind: 'valid', adopted: build.attempts === 0 };
-  if (seen.kind === 'conflict') {
-    return {
-      kind: 'failed',
-      fault: {
-        sqlstate: sqlstate.duplicateTable,
-        message: 'an index of this name exists with another definition',
-        detail: `Wanted: ${seen.wanted}\nFound:  ${seen.found}`,
-      },
-    };
-  }
+  if (seen.kind === 'conflict') return { kind: 'failed', fault: conflictFault(seen) };
   const known = await partitionBuilds(session, ledgerSchema, build.id);
   const failed = [...known].find(([, { fault }]) => fault !== undefined);
   if (failed !== undefined) {
-    const dropped =
-      seen.kind === 'invalid' && build.attempts > 0 ? await dropParent(session, build, turn) : undefined;
-    return parentStands(dropped, build, failure(failed[0], failed[1].fault));
+    const fault = failure(failed[0], failed[1].fault);
+    return seen.kind === 'invalid' && build.attempts > 0 ? endWithout(session, build, turn, fault) : fault;
   }
   const foreign = (await readTree(session, build)).find((node) => node.foreign);
   if (foreign !== undefined) return foreignPartition(foreign);
-  const made = await makeParents(session, build, turn);
+  const made = (await makeRoot(session, build, turn)) ?? (await makeNested(session, build, turn));
   if (made !== undefined) return made;
   return handOffOrAttach(session, turn, {
     build,
@@ -120,6 +112,36 @@ function dropParent(
   return send(session, build, { before: [], statements, own });
 }
 
+/**
+ * A failed build leaves no INVALID index; but with it would go the indexes that were there before and hang on it by now,
+ * which are not ours.
+ */
+async function endWithout(
+  session: Session,
+  build: IndexBuild,
+  turn: PartitionedTurn,
+  failed: Failed,
+): Promise<PartitionedStep> {
+  const tree = await readTree(session, build);
+  const takenOver = tree.find(
+    ({ attachedIndex, attachedIsOlder, table }) =>
+      attachedIndex !== undefined &&
+      attachedIsOlder &&
+      attachedIndex !== partitionIndexName(table, build.index),
+  );
+  if (takenOver === undefined) return parentStands(await dropParent(session, build, turn), build, failed);
+  const stays = `The index ${build.schema}.${build.index} stays, INVALID: ${takenOver.schema}.${takenOver.attachedIndex}, which was there before, is attached to it and would go with it.`;
+  const { detail, hint } = failed.fault;
+  return {
+    kind: 'failed',
+    fault: {
+      ...failed.fault,
+      detail: [detail, stays].filter((part) => part).join(' '),
+      hint: hint ?? 'A retry goes on with the partitions that are left.',
+    },
+  };
+}
+
 /** What the build has failed with stays its fault, also where its index could not be dropped. */
 function parentStands(
   dropped: Again | Failed | undefined,
@@ -134,26 +156,14 @@ function parentStands(
   };
 }
 
-/** The index on ONLY the root and on ONLY each nested partitioned table, attached to its parent's. */
-async function makeParents(
+/** The index on ONLY the root; with it, what equals it further down can be told. */
+async function makeRoot(
   session: Session,
   build: IndexBuild,
   { ledgerSchema, own }: PartitionedTurn,
-): Promise<PartitionedStep | undefined> {
-  const tree = await readTree(session, build);
-  const indexes = new Map<number, { schema: string; index: string }>();
-  const statements: string[] = [];
-  for (const node of tree) {
-    if (node.attachedIndex !== undefined)
-      indexes.set(node.oid, { schema: node.schema, index: node.attachedIndex });
-    if (node.leaf || node.attachedIndex !== undefined) continue;
-    const parent = node.parent === undefined ? undefined : indexes.get(node.parent);
-    const index = parent === undefined ? build.index : partitionIndexName(node.table, build.index);
-    statements.push(createOnOnly(build, node, index));
-    if (parent !== undefined) statements.push(attachPartition(parent, { schema: node.schema, index }));
-    indexes.set(node.oid, { schema: node.schema, index });
-  }
-  if (statements.length === 0) return undefined;
+): Promise<Again | Failed | undefined> {
+  const [root] = await readTree(session, build);
+  if (root === undefined || root.attachedIndex !== undefined) return undefined;
   const s = quoteIdentifier(ledgerSchema);
   const before = [
     `update ${s}.work set state = 'building', attempts = attempts + 1,
@@ -161,7 +171,44 @@ async function makeParents(
             first_started_at = coalesce(first_started_at, pg_catalog.clock_timestamp())
       where id = ${quoteLiteral(build.id)}`,
   ];
-  return send(session, build, { before, statements, own });
+  return send(session, build, { before, statements: [createOnOnly(build, root, build.index)], own });
+}
+
+/** The index on ONLY each nested partitioned table that has none like it, attached to its parent's. */
+async function makeNested(
+  session: Session,
+  build: IndexBuild,
+  { own }: PartitionedTurn,
+): Promise<Again | Failed | undefined> {
+  const tree = withoutTakenOver(await readTree(session, build), await equalIndexes(session, build));
+  const indexes = new Map<number, { schema: string; index: string }>();
+  const statements: string[] = [];
+  for (const node of tree) {
+    if (node.attachedIndex !== undefined)
+      indexes.set(node.oid, { schema: node.schema, index: node.attachedIndex });
+    const parent = node.parent === undefined ? undefined : indexes.get(node.parent);
+    if (node.leaf || node.attachedIndex !== undefined || parent === undefined) continue;
+    const index = partitionIndexName(node.table, build.index);
+    statements.push(
+      createOnOnly(build, node, index),
+      attachPartition(parent, { schema: node.schema, index }),
+    );
+    indexes.set(node.oid, { schema: node.schema, index });
+  }
+  return statements.length === 0 ? undefined : send(session, build, { before: [], statements, own });
+}
+
+/** The tables that need an index of ours: not those with an equal one, nor what is below them. */
+function withoutTakenOver(
+  tree: readonly TreeNode[],
+  standing: ReadonlyMap<number, string>,
+): readonly TreeNode[] {
+  const takenOver = new Set<number>();
+  return tree.filter(({ oid, parent, attachedIndex }) => {
+    const below = parent !== undefined && takenOver.has(parent);
+    if (below || (attachedIndex === undefined && standing.has(oid))) takenOver.add(oid);
+    return !takenOver.has(oid);
+  });
 }
 
 interface Partitions {
@@ -182,7 +229,9 @@ async function handOffOrAttach(
       attachedIndex === undefined ? [] : [[oid, { schema, index: attachedIndex }]],
     ),
   );
-  const missing = tree.filter(({ leaf, attachedIndex }) => leaf && attachedIndex === undefined);
+  const standing = await equalIndexes(session, build);
+  const ofOurs = withoutTakenOver(tree, standing);
+  const missing = ofOurs.filter(({ leaf, attachedIndex }) => leaf && attachedIndex === undefined);
   const attach: string[] = [];
   const handOff: string[] = [];
   for (const node of missing) {
@@ -191,12 +240,18 @@ async function handOffOrAttach(
     if (index === undefined) handOff.push(insertBuild(ledgerSchema, partitionBuild(build, node)));
     else if (parent !== undefined) attach.push(attachPartition(parent, { schema: node.schema, index }));
   }
+  // Indexes that were there before, and our own of an earlier attempt: after the new ones, since those can be dropped again.
+  for (const node of tree) {
+    const index = standing.get(node.oid);
+    const parent = node.parent === undefined ? undefined : indexes.get(node.parent);
+    if (index === undefined || node.attachedIndex !== undefined || parent === undefined) continue;
+    if (!attach.some((each) => each === attachPartition(parent, { schema: node.schema, index })))
+      attach.push(attachPartition(parent, { schema: node.schema, index }));
+  }
   // Only when no build is left, so that a failure loses none of them. Each in its own transaction: attaching locks one partition for a moment, and must not wait holding another's.
   for (const statement of handOff.length === 0 ? attach : []) {
     const step = await send(session, build, { before: [], statements: [statement], own });
-    if (step?.kind === 'failed') {
-      return parentStands(await dropParent(session, build, turn), build, step);
-    }
+    if (step?.kind === 'failed') return endWithout(session, build, turn, step);
     if (step !== undefined) return step;
   }
   if (handOff.length === 0 && attach.length > 0) return { kind: 'attached' };
@@ -216,8 +271,7 @@ async function neverValid(
   turn: PartitionedTurn,
 ): Promise<PartitionedStep> {
   if ((await seeIndex(session, build)).kind === 'valid') return { kind: 'attached' };
-  const dropped = await dropParent(session, build, turn);
-  return parentStands(dropped, build, {
+  return endWithout(session, build, turn, {
     kind: 'failed',
     fault: {
       sqlstate: sqlstate.objectNotInPrerequisiteState,

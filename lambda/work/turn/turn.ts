@@ -2,10 +2,12 @@ import { isIndexBuild } from '../../migration/build.ts';
 import type { PostgresFault } from '../../migration/migration-error.ts';
 import type { MigrationOptions } from '../../migration/options.ts';
 import { sqlstate } from '../../migration/sqlstate.ts';
+import { blockerKey } from '../../postgres/catalog/blockers.ts';
 import { seeIndex } from '../../postgres/catalog/index-catalog.ts';
 import { type SeenBuilder, seeBuilder } from '../../postgres/catalog/seen-builder.ts';
 import { beginAttempt, endBuild } from '../../postgres/ledger/build-attempt-rows.ts';
 import { nextBuild } from '../../postgres/ledger/build-queue.ts';
+import { noteWaiting } from '../../postgres/ledger/build-waiting.ts';
 import { readBuild } from '../../postgres/ledger/index-build-rows.ts';
 import { formatQuery, isOlderRow } from '../../postgres/ledger/ledger.ts';
 import { upgradeIfFree } from '../../postgres/ledger/ledger-write.ts';
@@ -100,6 +102,7 @@ async function actOnce(session: Session, request: TurnRequest, counted: Set<stri
   counted.add(first.id);
   if (first.partitioned) return actOnPartitioned(session, request, first);
   const builder = await seeBuilder(session, first);
+  await noteWaiting(session, options.ledgerSchema, first, builder.blocker && blockerKey(builder.blocker));
   const build = builder.alive ? first : await withOutcome(session, options, first);
   const fault = build.attemptOutcome?.kind === 'failed' ? build.attemptOutcome.fault : undefined;
   // One that asked for its lock in vain has done nothing: no number of attempts is too many, but each has its time.

@@ -1,5 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { blockerKey } from '../../postgres/catalog/blockers.ts';
 import { type SeenBuilder, seeBuilder } from '../../postgres/catalog/seen-builder.ts';
+import { noteWaiting } from '../../postgres/ledger/build-waiting.ts';
 import { readBuild } from '../../postgres/ledger/index-build-rows.ts';
 import type { Session } from '../../postgres/session/session.ts';
 import type { IndexBuild } from '../index-build.ts';
@@ -27,6 +29,7 @@ export async function watchBuild(session: Session, ledgerSchema: string, watch: 
     const build = await readBuild(session, ledgerSchema, watch.build.id);
     if (build === undefined || build.state !== 'building' || build.attemptOutcome !== undefined) return true;
     const builder = await seeBuilder(session, build);
+    await noteWaiting(session, ledgerSchema, build, builder.blocker && blockerKey(builder.blocker));
     if (builder.alive) watch.seen(build, builder);
     else if (!watch.held && (appeared || build.builderAppeared || Date.now() - begun > GRACE_MILLISECONDS)) {
       return true;

@@ -32,6 +32,7 @@ describe('the plan', () => {
       pending: [],
       builds: [],
       abandoned: [],
+      amended: [],
       reformatted: [],
       late: [],
       unknown: [],

@@ -35,6 +35,20 @@ describe('a ledger', () => {
     );
   });
 
+  it('whose schema somebody made for a role that may create none is created there', async () => {
+    const url = await asStranger();
+    const role = new URL(url).username;
+    await scenario.database.adminQuery(
+      `create schema migrations authorization ${role}; create schema app authorization ${role}`,
+    );
+    expect((await scenario.run({ '1_users.sql': 'create table app.users (id int);' }, { url })).outcome).toBe(
+      'done',
+    );
+    expect(
+      (await scenario.run({ '1_users.sql': 'create table app.users (id int);' }, { url })).applied,
+    ).toEqual([]);
+  });
+
   it('that the role may not read: who may', async () => {
     await scenario.run(files);
     const error = await scenario.failure(files, { url: await asStranger() });

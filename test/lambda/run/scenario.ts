@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { onTestFinished } from 'vitest';
 import { compileLinted } from '../../../compiler/lint/lint-migrations.ts';
+import { planRun, type RunPlan } from '../../../lambda/foresight/plan-run.ts';
 import type { CompiledMigrations } from '../../../lambda/migration/migration.ts';
 import { MigrationError } from '../../../lambda/migration/migration-error.ts';
 import { defaultOptions, type MigrationOptions } from '../../../lambda/migration/options.ts';
@@ -44,6 +45,8 @@ export interface Scenario {
   /** A run, then the loop: all that a deploy sets off. */
   deploy(files: Files, options?: ScenarioOptions): Promise<SettleResult>;
   status(files: Files, options?: ScenarioOptions): Promise<Status>;
+  /** What a run would do. */
+  plan(files: Files, options?: ScenarioOptions): Promise<RunPlan>;
   /** The error that a run ends with. */
   failure(files: Files, options?: ScenarioOptions): Promise<MigrationError>;
   query: FreshDatabase['query'];
@@ -90,6 +93,10 @@ export function scenarioOn(database: FreshDatabase, given: ScenarioOptions = {})
     status: async (files, options) => {
       const asked = await request(files, options);
       return readStatus(asked.target, asked);
+    },
+    plan: async (files, options) => {
+      const asked = await request(files, options);
+      return planRun(asked.target, asked);
     },
     failure: async (files, options) => {
       const outcome = await run(files, options).catch((error: unknown) => error);

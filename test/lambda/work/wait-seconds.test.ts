@@ -29,7 +29,7 @@ function phased(seconds: number, phases: readonly (readonly [phase: string, shar
 
 function leftOf(progress: BuildProgress, elapsed: number): number | undefined {
   const builder = { alive: true, pid: 1, progress, blocker: undefined };
-  return progressOf({ secondsSinceStart: elapsed }, builder)?.secondsLeft;
+  return progressOf({ waiting: undefined, secondsSinceStart: elapsed }, builder)?.secondsLeft;
 }
 
 const NOTHING = { tuplesTotal: 0, tuplesDone: 0, lockersTotal: 0, lockersDone: 0 };

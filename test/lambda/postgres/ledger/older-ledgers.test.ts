@@ -8,6 +8,7 @@ import { preflight } from '../../../../lambda/foresight/preflight.ts';
 import { defaultOptions } from '../../../../lambda/migration/options.ts';
 import {
   bringLedgerUp,
+  createLedger,
   FIRST_FORMAT,
   LEDGER_FORMAT,
 } from '../../../../lambda/postgres/ledger/ledger-format.ts';
@@ -94,7 +95,7 @@ describe.each(older)('a ledger of format %i', (format) => {
   it('becomes the same as a new one, and keeps what it says', async () => {
     await scenario.run(files);
     expect(await formatNow()).toBe(LEDGER_FORMAT);
-    await scenario.query(bringLedgerUp('other', 0));
+    await scenario.query(createLedger('other', { schemaExists: false }));
     expect(await tablesOf('migrations')).toEqual(await tablesOf('other'));
     expect(await scenario.query('select format, upgraded_to from migrations.ledger')).toEqual(
       await scenario.query('select format, upgraded_to from other.ledger'),
@@ -250,7 +251,7 @@ describe('while an older ledger', () => {
 });
 
 it('a ledger in a schema that has to be quoted is brought up like any other', async () => {
-  await scenario.query(bringLedgerUp('Ops "Ledger"', 0, FIRST_FORMAT));
+  await scenario.query(`create schema "Ops ""Ledger"""; ${bringLedgerUp('Ops "Ledger"', 0, FIRST_FORMAT)}`);
   const options = { ledgerSchema: 'Ops "Ledger"' };
   expect((await scenario.run({ '1_a.sql': 'create table a ();' }, options)).outcome).toBe('done');
   expect(await scenario.query('select upgraded_to from "Ops ""Ledger""".ledger')).toEqual([

@@ -1,0 +1,41 @@
+import { isPermanent } from '../../migration/sqlstate.ts';
+import type { IndexBuild } from '../../work/index-build.ts';
+import { quoteIdentifier, quoteLiteral, quoteRelation } from '../session/quote.ts';
+import { type RolledBack, rolledBack } from '../session/rolled-back.ts';
+import type { Session } from '../session/session.ts';
+import { questionLimits } from '../session/statement-limits.ts';
+
+const PROBE = 'index_definition_probe';
+
+/**
+ * Asks about a build's index as Postgres itself would store it: it is made on an empty copy of the table's columns,
+ * looked at, and all is rolled back. The copy has the table's name, since expressions may name it. Where our role may
+ * make no temporary tables, it is a materialized view without data in the ledger's schema.
+ *
+ * @param select is given the index as SQL, a regclass
+ */
+export async function onEmptyCopy(
+  session: Session,
+  build: IndexBuild,
+  select: (index: string) => readonly string[],
+): Promise<RolledBack> {
+  const from = quoteRelation({ schema: build.schema, name: build.table });
+  const name = quoteIdentifier(build.table);
+  const ledger = quoteIdentifier(build.ledger);
+  const ask = (schema: string, before: readonly string[]) =>
+    rolledBack(session, [
+      ...build.settings,
+      ...questionLimits({ statement: 0, lock: 10_000 }),
+      ...before,
+      `create ${build.unique ? 'unique ' : ''}index ${PROBE} on ${schema}.${name} ${build.definition}`,
+      ...select(`${quoteLiteral(`${schema}.${PROBE}`)}::pg_catalog.regclass`),
+    ]);
+  const temporary = await ask('pg_temp', [`create temporary table ${name} (like ${from}) on commit drop`]);
+  if (temporary.fault === undefined || !isPermanent(temporary.fault.fault)) return temporary;
+  const stored = await ask(ledger, [
+    // The ledger is our own role's, not the file's.
+    'set local role none',
+    `create materialized view ${ledger}.${name} as select * from ${from} with no data`,
+  ]);
+  return stored.fault === undefined ? stored : temporary;
+}

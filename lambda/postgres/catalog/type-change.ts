@@ -1,0 +1,82 @@
+import * as v from 'valibot';
+import type { RelationName } from '../../migration/relation-name.ts';
+import { OWN_PATH } from '../session/own-path.ts';
+import { quoteIdentifier, quoteLiteral, quoteRelation } from '../session/quote.ts';
+import { rolledBack } from '../session/rolled-back.ts';
+import type { Session } from '../session/session.ts';
+import { questionLimits } from '../session/statement-limits.ts';
+
+/** What ALTER COLUMN … TYPE does: `nothing` but a change of the catalog, or work that takes the longer the larger the table is. */
+export type TypeChangeWork =
+  | { readonly kind: 'nothing' }
+  | { readonly kind: 'scan' | 'build' | 'rewrite' }
+  | { readonly kind: 'unknown'; readonly because: string };
+
+const works = v.picklist(['nothing', 'scan', 'build', 'rewrite']);
+const FILES_BEFORE = 'migrations.files_before';
+
+interface Retype {
+  /** The table as the catalog has it. */
+  readonly table: { readonly schema: string; readonly name: string };
+  readonly column: string;
+  /** `alter column name type varchar(100)`, as written. */
+  readonly command: string;
+  /** The file's own SET statements: a time zone, or what a name means. */
+  readonly settings: readonly string[];
+  /** Where our role may make tables. */
+  readonly ledgerSchema: string;
+}
+
+/**
+ * Lets Postgres itself decide: the change is made to an empty copy of the table, and what has new files afterwards is
+ * what would be written anew. All is rolled back. A copy of the same name, since expressions may name it. Without the
+ * right to temporary tables it is made in the ledger's schema.
+ */
+export async function typeChangeWork(session: Session, retype: Retype): Promise<TypeChangeWork> {
+  const { table, ledgerSchema } = retype;
+  const temporary = await tryOnCopy(session, retype, {
+    create: `create temporary table ${quoteIdentifier(table.name)}`,
+    copy: { schema: 'pg_temp', name: table.name },
+  });
+  if (temporary.kind !== 'unknown') return temporary;
+  const ordinary = { schema: ledgerSchema, name: table.name };
+  const other = await tryOnCopy(session, retype, {
+    create: `create table ${quoteRelation(ordinary)}`,
+    copy: ordinary,
+  });
+  return other.kind === 'unknown' ? temporary : other;
+}
+
+async function tryOnCopy(
+  session: Session,
+  { table, column, command, settings }: Retype,
+  { create, copy }: { readonly create: string; readonly copy: RelationName },
+): Promise<TypeChangeWork> {
+  const name = quoteRelation(copy);
+  const oid = `${quoteLiteral(name)}::pg_catalog.regclass`;
+  const files = `(select pg_catalog.concat_ws(' ', pg_catalog.pg_relation_filenode(${oid}),
+      (select pg_catalog.string_agg(pg_catalog.pg_relation_filenode(i.indexrelid)::pg_catalog.text, ' '
+                                    order by pg_catalog.pg_relation_filenode(i.indexrelid))
+         from pg_catalog.pg_index i where i.indrelid operator(pg_catalog.=) ${oid}::pg_catalog.oid)))`;
+  const { row, fault } = await rolledBack(session, [
+    ...settings,
+    ...questionLimits({ statement: 10_000, lock: 1_000 }),
+    `${create} (like ${quoteRelation(table)} including indexes)`,
+    `select pg_catalog.set_config('${FILES_BEFORE}', ${files}, true)`,
+    `alter table ${name} ${command}`,
+    OWN_PATH,
+    // Postgres checks a constraint of the column again, row by row.
+    `select case when pg_catalog.split_part(before, ' ', 1) <> pg_catalog.split_part(after, ' ', 1) then 'rewrite'
+            when before <> after then 'build'
+            when exists (select from pg_catalog.pg_constraint c
+                           join pg_catalog.pg_attribute a on a.attrelid = c.conrelid and a.attnum = any (c.conkey)
+                          where c.conrelid = ${quoteLiteral(quoteRelation(table))}::pg_catalog.regclass
+                            and c.contype = 'c' and a.attname = ${quoteLiteral(column)}) then 'scan'
+            else 'nothing' end as work
+       from (select pg_catalog.current_setting('${FILES_BEFORE}') as before, ${files} as after) as compared`,
+  ]);
+  if (fault !== undefined) {
+    return { kind: 'unknown', because: `${fault.fault.message}, SQLSTATE ${fault.fault.sqlstate}` };
+  }
+  return { kind: v.parse(works, row?.work) };
+}

@@ -1,0 +1,252 @@
+import { beforeEach, describe, expect, it } from 'vitest';
+import { freshScenario, type Scenario } from './scenario.ts';
+
+let scenario: Scenario;
+beforeEach(async () => {
+  scenario = await freshScenario({ dblink: true });
+});
+
+const file = (sql: string) => ({ '1_file.sql': sql });
+/** Large, with a value that stands twice. */
+const twice =
+  'create table t (id int, x int); insert into t select g, greatest(g, 2) from generate_series(1, 300) g;';
+const unique = 'create unique index concurrently t_x on t (x);';
+const cleanUp = 'delete from t where id = 1;';
+
+interface Mended {
+  readonly it: string;
+  /** It fails, or a build of it does. */
+  readonly before: string;
+  readonly after: string;
+  /** Of the database in the end. */
+  readonly relations: readonly string[];
+  readonly steps: number;
+}
+
+/** By the kind of step that failed, and by what came in its place. */
+const mended: readonly Mended[] = [
+  {
+    it: 'a transaction step by another',
+    before: 'create table a (); commit; select 1 / 0;',
+    after: 'create table a (); commit; create table b ();',
+    relations: ['a', 'b'],
+    steps: 2,
+  },
+  {
+    it: 'a transaction step by more of them',
+    before: 'create table a (); commit; select 1 / 0;',
+    after: 'create table a (); commit; create table b (); commit; create table c ();',
+    relations: ['a', 'b', 'c'],
+    steps: 3,
+  },
+  {
+    it: 'a transaction step by none',
+    before: 'create table a (); commit; select 1 / 0;',
+    after: 'create table a ();',
+    relations: ['a'],
+    steps: 1,
+  },
+  {
+    it: 'the second of three by fewer',
+    before: 'create table a (); commit; select 1 / 0; commit; create table c ();',
+    after: 'create table a (); commit; create table c ();',
+    relations: ['a', 'c'],
+    steps: 2,
+  },
+  {
+    it: 'a transaction step that is one with what was applied',
+    before: 'create table a (); commit; select 1 / 0;',
+    after: 'create table a (); create table b ();',
+    relations: ['a', 'b'],
+    steps: 1,
+  },
+  {
+    it: 'what comes before it, under the settings of what was applied',
+    before: 'create schema app; set search_path = app; create table a (); commit; select 1 / 0;',
+    after:
+      'create schema app; set search_path = app; create table a (); create table b (); commit; create table c ();',
+    relations: ['app.a', 'app.b', 'app.c'],
+    steps: 2,
+  },
+  {
+    it: 'a statement of its own by a transaction step',
+    before: 'create table a (); vacuum nothing;',
+    after: 'create table a (); create table b ();',
+    relations: ['a', 'b'],
+    steps: 1,
+  },
+  {
+    it: 'a statement of its own by two others, and more',
+    before: 'create table a (); vacuum nothing; create table b ();',
+    after: 'create table a (); vacuum a; analyze a; vacuum a; create table b ();',
+    relations: ['a', 'b'],
+    steps: 5,
+  },
+  {
+    it: 'an index in its plain form by one that can be',
+    before:
+      'create table a (x int); insert into a values (1), (1); create unique index concurrently a_x on a (x); create table b ();',
+    after:
+      'create table a (x int); insert into a values (1), (1); create index concurrently a_x on a (x); create table b ();',
+    relations: ['a', 'a_x', 'b'],
+    steps: 3,
+  },
+  {
+    it: 'an index in its plain form by a clean-up before it',
+    before:
+      'create table a (x int); insert into a values (1), (1); create unique index concurrently a_x on a (x);',
+    after:
+      'create table a (x int); insert into a values (1), (1); delete from a where ctid = $$(0,1)$$; create unique index concurrently a_x on a (x);',
+    relations: ['a', 'a_x'],
+    steps: 2,
+  },
+];
+
+/** Of builds that failed in the loop; the table is there before, so that it is large and not new. */
+const builds: readonly Mended[] = [
+  {
+    it: 'its statement',
+    before: unique,
+    after: 'create index concurrently t_x on t (x);',
+    relations: ['t', 't_x'],
+    steps: 1,
+  },
+  {
+    it: 'a clean-up before it',
+    before: unique,
+    after: `${cleanUp} ${unique}`,
+    relations: ['t', 't_x'],
+    steps: 2,
+  },
+  {
+    it: 'a clean-up that is one with what was applied before it',
+    before: `create table a (); ${unique}`,
+    after: `create table a (); ${cleanUp} ${unique}`,
+    relations: ['a', 't', 't_x'],
+    steps: 2,
+  },
+  {
+    it: 'a clean-up before it, where what comes after it is applied',
+    before: `${unique} create table b (); vacuum t;`,
+    after: `${cleanUp} ${unique} create table b (); vacuum t;`,
+    relations: ['b', 't', 't_x'],
+    steps: 4,
+  },
+  {
+    it: 'a clean-up of its own kind of step',
+    before: `create table a (); ${unique} create table b ();`,
+    after: `create table a (); commit; ${cleanUp} commit; vacuum t; ${unique} create table b ();`,
+    relations: ['a', 'b', 't', 't_x'],
+    steps: 5,
+  },
+  {
+    it: 'a clean-up that changes the table itself',
+    before: unique,
+    after: `alter table t add column y int; ${cleanUp} ${unique}`,
+    relations: ['t', 't_x'],
+    steps: 2,
+  },
+  {
+    it: 'a statement of its own in its place',
+    before: `${unique} create table b ();`,
+    after: 'vacuum t; create table b ();',
+    relations: ['b', 't'],
+    steps: 2,
+  },
+  {
+    it: 'nothing in its place',
+    before: `create table a (); ${unique} create table b ();`,
+    after: 'create table a (); commit; create table b ();',
+    relations: ['a', 'b', 't'],
+    steps: 2,
+  },
+  {
+    it: 'two others in the place of two that failed',
+    before: `${unique} create unique index concurrently t_x2 on t (x, (id < 3)); create table b ();`,
+    after:
+      'create index concurrently t_x on t (x); create index concurrently t_id on t (id); create table b ();',
+    relations: ['b', 't', 't_id', 't_x'],
+    steps: 3,
+  },
+];
+
+async function relations(): Promise<readonly string[]> {
+  const rows = await scenario.query<{ name: string }>(
+    `select c.oid::regclass::text as name from pg_class c join pg_namespace n on n.oid = c.relnamespace
+      where n.nspname in ('public', 'app') and c.relkind in ('r', 'i') order by 1`,
+  );
+  return rows.map(({ name }) => name);
+}
+
+/** What a file is from then on: the one that was applied, whichever way it came to be. */
+async function isApplied(sql: string, steps: number): Promise<void> {
+  const states = await scenario.query(
+    `select distinct state, steps, (select count(*)::int from migrations.step) as rows from migrations.step`,
+  );
+  expect(states).toEqual([{ state: 'applied', steps, rows: steps }]);
+  const { applied } = await scenario.run(file(sql));
+  expect(applied).toEqual([]);
+  const [planned] = scenario.events.filter(({ kind }) => kind === 'planned').slice(-1);
+  expect(planned).toMatchObject({ plan: { pending: [], reformatted: [], amended: [] } });
+  expect((await scenario.failure(file(`${sql}\ncommit; create table more ();`))).code).toBe('drift');
+}
+
+describe('a file that stopped within is mended', () => {
+  it.each(mended)('$it', async ({ before, after, relations: expected, steps }) => {
+    expect((await scenario.failure(file(before))).code).toBe('statement-failed');
+    expect((await scenario.run(file(after))).outcome).toBe('done');
+    expect(await relations()).toEqual(expected);
+    await isApplied(after, steps);
+  });
+
+  it('and mended again, where the first mending failed too', async () => {
+    await scenario.failure(file('create table a (); commit; select 1 / 0;'));
+    await scenario.failure(file('create table a (); commit; create table b (); commit; select 2 / 0;'));
+    const last = 'create table a (); commit; create table b (); create table c ();';
+    expect((await scenario.run(file(last))).outcome).toBe('done');
+    expect(await relations()).toEqual(['a', 'b', 'c']);
+    await isApplied(last, 2);
+  });
+
+  it.each([
+    [
+      'by new steps between those that are applied',
+      'create table a (); commit; vacuum a; create table b ();',
+    ],
+    [
+      'by other statements in the place of those that are applied',
+      'create table z (); commit; create table b ();',
+    ],
+    ['without those that are applied', 'create table b ();'],
+    [
+      'with those that are applied divided otherwise',
+      'create table a (); commit; create table a2 (); create table b ();',
+    ],
+  ])('but not %s: that is drift', async (_, after) => {
+    await scenario.failure(
+      file('create table a (); create table a2 (); commit; create table b (); commit; select 1 / 0;'),
+    );
+    expect((await scenario.failure(file(after))).code).toBe('drift');
+  });
+});
+
+describe('a file whose build failed is mended: it gets', () => {
+  beforeEach(async () => {
+    await scenario.query(twice);
+  });
+
+  it.each(builds)('$it', async ({ before, after, relations: expected, steps }) => {
+    expect((await scenario.deploy(file(before))).outcome).toBe('failed');
+    expect(await scenario.deploy(file(after))).toEqual({ outcome: 'valid', message: '' });
+    expect(await relations()).toEqual(expected);
+    expect(await scenario.indexes()).toEqual(expected.filter((name) => /^t_/.test(name)));
+    await isApplied(after, steps);
+  });
+
+  it('the data mended instead, and nothing in the file', async () => {
+    await scenario.deploy(file(unique));
+    await scenario.query(cleanUp);
+    expect(await scenario.deploy(file(unique))).toEqual({ outcome: 'valid', message: '' });
+    await isApplied(unique, 1);
+  });
+});
