@@ -109,6 +109,15 @@ export interface RunProps {
   readonly missingMigrations?: 'ignore' | 'refuse';
 
   /**
+   * The table in which the layout's tool (Prisma, Flyway, …) keeps its history, where the database has it. `mirror`: what
+   * it says is applied is taken over, and what is applied from then on is written to it as well, so that the tool finds
+   * nothing to do. `adopt`: it is read alone. `ignore`: it is not looked at. docs/coming-from.md.
+   *
+   * @default 'mirror'
+   */
+  readonly history?: 'mirror' | 'adopt' | 'ignore';
+
+  /**
    * What a deploy waits for. `migrations`: every step that is not an index build, and the builds that a step waits
    * for. `index-builds`: all of them valid. `nothing`: what the first run applies.
    *

@@ -44,9 +44,13 @@ export const rooms: Readonly<Record<string, Room>> = {
     holds: 'sessions in which a build outlives its client: loopback, orphan, attached; the probe',
     imports: ['lambda/postgres/catalog', 'lambda/postgres/session', ...PURE],
   },
+  'lambda/history': {
+    holds: "other tools' history tables: read, adopted, mirrored",
+    imports: ['lambda/postgres', 'lambda/migration'],
+  },
   'lambda/foresight': {
     holds: 'what is told before anything is touched: plan, preflight, lint at deploy, facts about tables',
-    imports: BELOW_RUN,
+    imports: ['lambda/history', ...BELOW_RUN],
   },
   'lambda/work/turn': {
     holds: 'one turn of the loop: observe, decide, start, watch, attach, settle',
@@ -54,15 +58,15 @@ export const rooms: Readonly<Record<string, Room>> = {
   },
   'lambda/run': {
     holds: 'one run: read, plan, apply in batches and alone, locks, hand-off, resume, earlier code',
-    imports: ['lambda/foresight', ...BELOW_RUN],
+    imports: ['lambda/history', 'lambda/foresight', ...BELOW_RUN],
   },
   'lambda/actions': {
     holds: "the operator's verbs: retry, cancel, baseline, repair, undo",
-    imports: ['lambda/run', 'lambda/foresight', 'lambda/work/turn', ...BELOW_RUN],
+    imports: ['lambda/history', 'lambda/run', 'lambda/foresight', 'lambda/work/turn', ...BELOW_RUN],
   },
   'lambda/status': {
     holds: 'the ledger as people see it; how far a deploy is',
-    imports: ['lambda/actions', 'lambda/run', 'lambda/work/turn', ...BELOW_RUN],
+    imports: ['lambda/history', 'lambda/actions', 'lambda/run', 'lambda/work/turn', ...BELOW_RUN],
   },
   'lambda/aws': {
     holds: 'secret, hand-off, CloudFormation request, hook, log, metrics, events, traces',

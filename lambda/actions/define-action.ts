@@ -1,4 +1,5 @@
 import * as v from 'valibot';
+import type { Mirror } from '../history/mirror.ts';
 import type { CompiledMigrations } from '../migration/migration.ts';
 import { versionColumn } from '../postgres/ledger/columns.ts';
 import type { LedgerRead } from '../postgres/ledger/ledger.ts';
@@ -29,6 +30,8 @@ export interface ActionContext {
   readonly lockTimeoutSeconds: number;
   readonly deadline: number | undefined;
   readonly report: (event: RunEvent) => void;
+  /** Writes the table of the layout's tool, where it is there. */
+  readonly mirror: Mirror | undefined;
 }
 
 /** An event that can be pasted, and what it does in a line. */

@@ -1,9 +1,11 @@
 import { randomUUID } from 'node:crypto';
+import { Mirror } from '../history/mirror.ts';
+import { readLedgerAndHistory } from '../history/read-history.ts';
 import { identityOf, renamesOf, withToolNames } from '../migration/identity.ts';
 import type { Ledger } from '../migration/ledger.ts';
 import type { Migration } from '../migration/migration.ts';
 import { MigrationError } from '../migration/migration-error.ts';
-import { type LedgerRead, readLedger, refuseDigits, renameMigrations } from '../postgres/ledger/ledger.ts';
+import { type LedgerRead, refuseDigits, renameMigrations } from '../postgres/ledger/ledger.ts';
 import { must } from '../postgres/ledger/ledger-write.ts';
 import type { RunRow } from '../postgres/ledger/run-rows.ts';
 import { withSession } from '../postgres/session/connect.ts';
@@ -25,7 +27,7 @@ export async function performAction(action: ChangingAction, request: RunRequest)
     actor: cause.actor,
     startedAt: new Date(),
   };
-  await refusePooler(request);
+  const mirror = await lookAround(request);
   return withRecordedAction(request, row, async (session, found): Promise<object> => {
     const read = await withNames(session, ledgerSchema, { migrations: migrations.migrations, found });
     const context = {
@@ -37,6 +39,7 @@ export async function performAction(action: ChangingAction, request: RunRequest)
       lockTimeoutSeconds: options.lockTimeoutSeconds,
       deadline: request.deadline,
       report: request.report,
+      mirror,
     };
     // Each record takes the action of its own form, by which it was parsed.
     return recordOf(action.action).perform(
@@ -71,13 +74,20 @@ function named(action: ChangingAction, migrations: readonly Migration[], ledger:
   return 'to' in action ? { ...action, to: identity(action.to) } : action;
 }
 
-/** Before the run lock is tried: through a transaction-mode pooler it would land on somebody else's session, and stay. */
-async function refusePooler({ target, options, patienceSeconds }: RunRequest): Promise<void> {
-  await withSession(
+/**
+ * Before the run lock is tried: through a transaction-mode pooler it would land on somebody else's session, and stay.
+ * Finds the table of the layout's tool on the way.
+ */
+async function lookAround(request: RunRequest): Promise<Mirror | undefined> {
+  const { target, options, migrations, patienceSeconds } = request;
+  return withSession(
     target,
     async (session) => {
-      const { direct } = await readLedger(session, options.ledgerSchema);
+      const { direct, history } = await readLedgerAndHistory(session, request);
       if (!direct) await refuseTransactionPooler(session, target);
+      return history !== undefined && options.history === 'mirror'
+        ? new Mirror(history, migrations.migrations)
+        : undefined;
     },
     { patienceSeconds },
   );

@@ -1,4 +1,5 @@
 import * as v from 'valibot';
+import { baselinedRows } from '../history/adopt.ts';
 import { isOpen, nameOf, type RecordedBuild } from '../migration/build.ts';
 import type { RecordedStep } from '../migration/ledger.ts';
 import type { CompiledMigrations, Migration } from '../migration/migration.ts';
@@ -35,6 +36,7 @@ const repairSchema = v.strictObject({
   accept: v.optional(v.literal('checksum')),
   step: v.optional(v.pipe(v.number(), v.integer(), v.minValue(1))),
   as: v.optional(v.picklist(['applied', 'not-applied'])),
+  continueAt: v.optional(v.pipe(v.number(), v.integer(), v.minValue(1))),
   forget: v.optional(v.literal(true)),
   confirm,
   by,
@@ -55,21 +57,28 @@ export const repair = changingAction({
       'or "not-applied": settle an interrupted step',
     ],
     ['{"action": "repair", "version": "7", "forget": true, "confirm": true}', 'forget that it was applied'],
+    [
+      '{"action": "repair", "version": "7", "as": "applied", "confirm": true}',
+      'or "not-applied": settle what another tool left open',
+    ],
+    [
+      '{"action": "repair", "version": "7", "continueAt": 2, "confirm": true}',
+      'the same: steps before this one are applied',
+    ],
   ],
   needsConfirmation: true,
   done: 'changed',
   problem: (action) =>
     formsOf(action) === 1
       ? undefined
-      : 'repair does one thing: "accept": "checksum"; or "step" with "as"; or "forget": true',
+      : 'repair does one thing: "accept": "checksum"; or "as", of a "step" or of the whole; or "continueAt"; or "forget": true',
   perform: repairLedger,
 });
 
-function formsOf({ accept, step, as, forget }: Repair): number {
-  const settles = step !== undefined && as !== undefined;
-  // `step` without `as`, or the reverse, is invalid even beside another form.
-  if (!settles && (step !== undefined || as !== undefined)) return 0;
-  return [accept, forget, settles || undefined].filter((form) => form !== undefined).length;
+function formsOf({ accept, step, as, forget, continueAt }: Repair): number {
+  // A step can't be settled without saying how.
+  if (step !== undefined && as === undefined) return 0;
+  return [accept, forget, as, continueAt].filter((form) => form !== undefined).length;
 }
 
 /** Takes every migration up to a version as applied already: for a database that is older than its ledger. */
@@ -107,6 +116,9 @@ async function takeAsApplied(
 async function repairLedger(session: Session, action: Repair, context: ActionContext): Promise<LedgerChange> {
   const { ledgerSchema, read, migrations } = context;
   const rows = read.ledger.steps.filter((row) => row.version === action.version);
+  if (action.continueAt !== undefined || (action.as !== undefined && action.step === undefined)) {
+    return settleMigration(session, action, { ...context, rows });
+  }
   if (rows.length === 0) throw notRecorded(action.version);
   const s = quoteIdentifier(ledgerSchema);
   const ofVersion = `version = ${quoteLiteral(action.version)}`;
@@ -167,6 +179,56 @@ function acceptFile(
       ];
     }),
   ];
+}
+
+/** What another tool's history leaves open: the ledger takes what is true, and the tool's table with it. */
+async function settleMigration(
+  session: Session,
+  { version, as, continueAt }: Repair,
+  { ledgerSchema, migrations, runId, rows, mirror }: ActionContext & { rows: readonly RecordedStep[] },
+): Promise<LedgerChange> {
+  const migration = migrations.migrations.find((each) => each.version === version);
+  if (migration === undefined) throw unknownVersion(version, migrations);
+  if (rows.length > 0) throw alreadyRecorded(migration);
+  const last = migration.steps.length;
+  if (continueAt !== undefined && continueAt > last) throw noSuchStep(migration, continueAt);
+  const applied = as === 'applied' ? last : (continueAt ?? 1) - 1;
+  const texts = baselinedRows(migration)
+    .slice(0, applied)
+    .map((row) =>
+      insertStep(ledgerSchema, { ...row, position: migration.position }, { state: 'baselined', runId }),
+    );
+  const notApplied = `update ${quoteIdentifier(ledgerSchema)}.ledger set not_applied = pg_catalog.array_append(not_applied, ${quoteLiteral(version)})`;
+  const there = applied === last ? mirror?.applied(migration) : mirror?.notApplied(migration);
+  await must(
+    session,
+    ['begin', ...(applied === 0 ? [notApplied] : texts), ...(there ?? []), 'commit'].join(';\n'),
+  );
+  const said =
+    applied === last
+      ? 'is taken as applied'
+      : applied === 0
+        ? 'is not applied: the next run applies it'
+        : `is applied before step ${applied + 1}: the next run goes on with that`;
+  return { changed: [`${migration.name} ${said}`] };
+}
+
+function alreadyRecorded({ name, version }: Migration): MigrationError {
+  return new MigrationError({
+    code: 'repair-refused',
+    what: `The ledger has ${name} already, so nothing of it is left open.`,
+    applied: 'nothing.',
+    next: `look at the action status; an interrupted step is settled with its number: {"action": "repair", "version": "${version}", "step": 1, "as": "applied", "confirm": true}.`,
+  });
+}
+
+function noSuchStep({ name, steps }: Migration, step: number): MigrationError {
+  return new MigrationError({
+    code: 'repair-refused',
+    what: `${name} has ${steps.length === 1 ? 'one step' : `${steps.length} steps`}, and can't go on with step ${step}.`,
+    applied: 'nothing.',
+    next: 'look at the action plan, which shows its steps.',
+  });
 }
 
 async function settleStep(

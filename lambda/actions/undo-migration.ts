@@ -1,3 +1,4 @@
+import type { Mirror } from '../history/mirror.ts';
 import {
   type DropIndexes,
   type IndexOperationStep,
@@ -28,6 +29,8 @@ export interface UndoOne {
   /** When to have stopped, in milliseconds since 1970; absent where nothing ends the process. */
   readonly deadline: number | undefined;
   readonly report: (event: RunEvent) => void;
+  /** Writes the table of the layout's tool, where it is there. */
+  readonly mirror: Mirror | undefined;
 }
 
 /** A step is not begun with less than this left. */
@@ -56,7 +59,7 @@ export async function undoMigration(session: Session, migration: Migration, cont
     const interrupted = progress?.started === true && step.number === done;
     const note =
       step.number === steps.length - 1
-        ? forgetMigration(ledgerSchema, migration.version)
+        ? [...forgetMigration(ledgerSchema, migration.version), ...(context.mirror?.undone(migration) ?? [])]
         : [noteProgress(ledgerSchema, migration.version, { steps: step.number + 1, started: false })];
     const failure = isAtomic(step)
       ? await runAtomic(

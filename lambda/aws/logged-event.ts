@@ -60,7 +60,7 @@ export type LoggedEvent =
     })
   /** A log line has a message already: the event's kind. */
   | (Omit<Of<'notice'>, 'message'> & { readonly text: string })
-  | Of<'waiting-for-run' | 'locked' | 'reconnecting' | 'waiting-for-builds' | 'undoing'>;
+  | Of<'adopted' | 'waiting-for-run' | 'locked' | 'reconnecting' | 'waiting-for-builds' | 'undoing'>;
 
 /** What the functions log of an event, and what a person who watches is shown of it. */
 export function logged(event: Event): LoggedEvent {
@@ -103,6 +103,7 @@ export function logged(event: Event): LoggedEvent {
       const { message: text, ...rest } = event;
       return { ...rest, text };
     }
+    case 'adopted':
     case 'waiting-for-run':
     case 'locked':
     case 'reconnecting':

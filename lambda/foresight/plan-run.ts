@@ -1,3 +1,5 @@
+import { adopt, doubtful, withAdopted } from '../history/adopt.ts';
+import { readLedgerAndHistory } from '../history/read-history.ts';
 import type { RecordedBuild } from '../migration/build.ts';
 import { folderFaults } from '../migration/folder-policy.ts';
 import type { CompiledMigrations, Migration } from '../migration/migration.ts';
@@ -5,7 +7,6 @@ import type { MigrationOptions } from '../migration/options.ts';
 import { type PendingStep, plan } from '../migration/plan.ts';
 import type { Stage } from '../migration/stage.ts';
 import { buildRate } from '../postgres/ledger/build-history.ts';
-import { readLedger } from '../postgres/ledger/ledger.ts';
 import { withSession } from '../postgres/session/connect.ts';
 import type { ConnectionTarget } from '../postgres/session/connection-target.ts';
 import type { DeployFinding } from './deploy-finding.ts';
@@ -25,6 +26,10 @@ export interface RunPlan {
   readonly refused: string | undefined;
   /** Builds that are under way or failed. */
   readonly builds: readonly RecordedBuild[];
+  /** What another tool's history says is applied, and a run takes over. */
+  readonly adopted: readonly string[];
+  /** Of these, what was edited since. */
+  readonly edited: readonly string[];
   readonly late: readonly string[];
   readonly reformatted: readonly string[];
   readonly unknown: readonly string[];
@@ -55,7 +60,10 @@ interface Asked {
 /** Plans against the database as it is. Throws DriftError where an applied file was changed. */
 export async function planRun(target: ConnectionTarget, { options, migrations }: Asked): Promise<RunPlan> {
   return withSession(target, async (session) => {
-    const { exists, format, ledger } = await readLedger(session, options.ledgerSchema);
+    const { history, ...read } = await readLedgerAndHistory(session, { migrations, options });
+    const { exists, format } = read;
+    const adoption = adopt(history, migrations, read);
+    const ledger = withAdopted(read.ledger, adoption);
     const planned = plan(migrations.migrations, ledger, migrations.order);
     const { pending } = planned;
     const knowledge = new TableKnowledge(session, options.smallTableRows);
@@ -78,7 +86,12 @@ export async function planRun(target: ConnectionTarget, { options, migrations }:
       files: byFile(pending, foresight),
       stages: foresight.stages(),
       findings: findings.map(toPlanFinding),
-      refused: refusal(findings) ?? folderFaults(planned, options)[0]?.message,
+      adopted: adoption.applied.map(({ file }) => file),
+      edited: adoption.edited.map(({ file }) => file),
+      refused:
+        doubtful(history, adoption)?.message ??
+        refusal(findings) ??
+        folderFaults(planned, options)[0]?.message,
       builds: planned.builds,
       late: planned.late.map(({ file }) => file),
       reformatted: planned.reformatted.map(({ file }) => file),

@@ -1,4 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { adopt, doubtful, withAdopted } from '../history/adopt.ts';
+import { readLedgerAndHistory } from '../history/read-history.ts';
 import { folderFaults } from '../migration/folder-policy.ts';
 import type { Ledger } from '../migration/ledger.ts';
 import { type LockMode, modeOfLock, modesConflict } from '../migration/lock-modes.ts';
@@ -8,7 +10,6 @@ import { DriftError, type PendingStep, type Plan, plan } from '../migration/plan
 import type { RelationName } from '../migration/relation-name.ts';
 import { waitOf } from '../migration/waiting.ts';
 import { type Blocker, describeBlocker, type LockHolder, lockHolders } from '../postgres/catalog/blockers.ts';
-import { readLedger } from '../postgres/ledger/ledger.ts';
 import { APPLICATION_NAME, withSession } from '../postgres/session/connect.ts';
 import type { ConnectionTarget } from '../postgres/session/connection-target.ts';
 import type { Session } from '../postgres/session/session.ts';
@@ -66,12 +67,16 @@ export async function preflight({
 async function look(
   session: Session,
   options: MigrationOptions,
-  { migrations, order }: CompiledMigrations,
+  compiled: CompiledMigrations,
 ): Promise<PreflightResult> {
   await session.script(
     `set default_transaction_read_only = on; set statement_timeout = '${STATEMENT_SECONDS}s'; set lock_timeout = '2s'`,
   );
-  const { ledger } = await readLedger(session, options.ledgerSchema);
+  const { migrations, order } = compiled;
+  const { history, ...read } = await readLedgerAndHistory(session, { migrations: compiled, options });
+  const adoption = adopt(history, compiled, read);
+  const ledger = withAdopted(read.ledger, adoption);
+  const doubt = doubtful(history, adoption);
   const changed = migrations.flatMap((migration) => driftOf(migration, ledger));
   const planned = plan(
     migrations.filter(({ version }) => !changed.some((drift) => drift.version === version)),
@@ -88,6 +93,7 @@ async function look(
     }
   };
   const findings = [
+    ...(doubt === undefined ? [] : [doubt.message]),
     ...changed.map(({ message }) => message),
     ...folderFaults(planned, options).map(({ message }) => message),
     ...(await seen(lint(session, planned, options))),

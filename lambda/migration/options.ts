@@ -116,6 +116,15 @@ export const optionTable = {
     flag: '--missing <what>',
     help: 'applied files that the folder lacks',
   },
+  /** The table in which the layout's tool keeps its history, where it is there. @default 'mirror' */
+  history: {
+    kind: 'choice',
+    of: ['mirror', 'adopt', 'ignore'],
+    prop: 'history',
+    default: 'mirror',
+    flag: '--history <what>',
+    help: "the layout's tool has a table of its own: read it and write it, read it alone, or leave it",
+  },
   /** What a deploy waits for. @default 'migrations' */
   waitFor: {
     kind: 'choice',

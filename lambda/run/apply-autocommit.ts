@@ -83,12 +83,15 @@ interface FailedAttempt {
 async function attempt(
   session: Session,
   { pending, step, interrupted, limits }: Attempt,
-  { ledgerSchema, runId, sessionSettings, notices }: BatchContext,
+  { ledgerSchema, runId, sessionSettings, notices, mirror }: BatchContext,
 ): Promise<FailedAttempt | undefined> {
   const applied = () =>
     sendOwn(
       session,
-      setStepState(ledgerSchema, { version: pending.migration.version, step: step.number }, 'applied'),
+      [
+        setStepState(ledgerSchema, { version: pending.migration.version, step: step.number }, 'applied'),
+        ...(mirror?.rowsFor(pending.migration, step) ?? []),
+      ].join(';\n'),
     );
   if (pending.record === 'repeated') {
     await sendOwn(session, ['begin', ...forgetMigration(ledgerSchema, pending), 'commit'].join(';\n'));

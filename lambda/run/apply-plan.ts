@@ -1,6 +1,7 @@
 import { refuse } from '../foresight/deploy-finding.ts';
 import { lintAtDeploy } from '../foresight/deploy-lint.ts';
 import { asksOfTables, factsFor, routeOfStep, TableKnowledge } from '../foresight/table-knowledge.ts';
+import type { Mirror } from '../history/mirror.ts';
 import { kindOf, nameOf, type RecordedBuild } from '../migration/build.ts';
 import type { LongStatement } from '../migration/migration.ts';
 import type { PendingStep, Plan } from '../migration/plan.ts';
@@ -13,6 +14,7 @@ import { releaseRunLock } from '../postgres/ledger/run-lock.ts';
 import { finishRun, type RunSummary } from '../postgres/ledger/run-rows.ts';
 import { SessionLost } from '../postgres/session/fault.ts';
 import type { Session } from '../postgres/session/session.ts';
+import { watched } from '../postgres/session/watchdog.ts';
 import { applyAutocommit } from './apply-autocommit.ts';
 import { applyBatch, type BatchContext, LedgerMoved, TimeUp } from './apply-batch.ts';
 import { cancelledBySignal } from './cancelled-by-signal.ts';
@@ -32,6 +34,8 @@ interface Applying {
   readonly sessionSettings: readonly string[];
   /** The session's server process. */
   readonly backend: number;
+  /** Writes another tool's table. */
+  readonly mirror?: Mirror | undefined;
 }
 
 /** Applies what is pending, under the run lock, and records how the run ended, also where it failed. */
@@ -39,7 +43,7 @@ export async function applyPlan(session: Session, applying: Applying): Promise<R
   const { run, backend } = applying;
   try {
     const result = await cancelledBySignal(run.request, backend, () =>
-      new PlanInProgress(session, applying).apply(),
+      watched(session, { ...run.request, backend }, () => new PlanInProgress(session, applying).apply()),
     );
     await finish(session, run, run.summary(result));
     return result;
@@ -67,7 +71,7 @@ class PlanInProgress {
   #batchCharacters = 0;
   #sent: Promise<void> | undefined;
 
-  constructor(session: Session, { planned, run, sessionSettings }: Applying) {
+  constructor(session: Session, { planned, run, sessionSettings, mirror }: Applying) {
     const { options, deadline, shortened = false, report, signal } = run.request;
     this.#session = session;
     this.#planned = planned;
@@ -77,6 +81,7 @@ class PlanInProgress {
     this.#context = {
       ledgerSchema: options.ledgerSchema,
       runId: run.runId,
+      mirror,
       sessionSettings,
       deadline,
       shortened,

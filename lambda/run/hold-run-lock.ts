@@ -11,6 +11,7 @@ import { withSession } from '../postgres/session/connect.ts';
 import type { StatementFault } from '../postgres/session/fault.ts';
 import type { Session } from '../postgres/session/session.ts';
 import { sessionLimits } from '../postgres/session/statement-limits.ts';
+import { watched } from '../postgres/session/watchdog.ts';
 import type { RunRequest } from './run.ts';
 
 export interface LockRequest {
@@ -134,7 +135,9 @@ export async function withRecordedAction<T extends object>(
         `${finishRun(ledgerSchema, row.id, { outcome, summary })};\n${releaseRunLock(ledgerSchema)}`,
       );
     try {
-      const result = await work(session, read);
+      const result = await watched(session, { target: request.target, backend: read.backend }, () =>
+        work(session, read),
+      );
       await finish('done', result);
       return result;
     } catch (error) {

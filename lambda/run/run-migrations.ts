@@ -1,3 +1,6 @@
+import { type Adoption, adopt, baselinedRows, doubtful, withAdopted } from '../history/adopt.ts';
+import { Mirror } from '../history/mirror.ts';
+import { type History, readLedgerAndHistory } from '../history/read-history.ts';
 import type { RecordedBuild } from '../migration/build.ts';
 import { refuseFolder } from '../migration/folder-policy.ts';
 import { renamesOf } from '../migration/identity.ts';
@@ -7,7 +10,7 @@ import { type Amendment, type Plan, plan } from '../migration/plan.ts';
 import { sqlstate } from '../migration/sqlstate.ts';
 import { amendSteps } from '../postgres/ledger/amend-steps.ts';
 import { requeueBuilds } from '../postgres/ledger/index-build-rows.ts';
-import { type LedgerRead, readLedger, refuseDigits, renameMigrations } from '../postgres/ledger/ledger.ts';
+import { insertStep, type LedgerRead, refuseDigits, renameMigrations } from '../postgres/ledger/ledger.ts';
 import { createLedger } from '../postgres/ledger/ledger-format.ts';
 import { must } from '../postgres/ledger/ledger-write.ts';
 import { finishRun, insertFinishedRun, insertRun } from '../postgres/ledger/run-rows.ts';
@@ -53,36 +56,66 @@ export async function runMigrations(request: RunRequest): Promise<RunResult> {
 
 async function runOnce(session: Session, request: RunRequest, run: RunLog): Promise<RunResult> {
   const { options, migrations } = request;
-  const found = await readLedger(session, options.ledgerSchema);
+  const found = await readLedgerAndHistory(session, request);
+  const { history } = found;
   if (!found.direct) await refuseTransactionPooler(session, request.target);
   const read = await upToDate(session, found, request);
-  const first = await planOrRecord(session, read, run);
+  const before = adopt(history, migrations, read);
+  const first = await planOrRecord(session, { read, history, adoption: before }, run);
   const settled =
     first.amended.length === 0 &&
     retriedBuilds(first, run).length === 0 &&
+    before.applied.length === 0 &&
     renamesOf(migrations.migrations, read.ledger).length === 0;
   if (first.pending.length === 0 && read.exists && settled) {
     return finishIdle(session, first, run);
   }
   const locked = await takeRunLock(session, request);
-  const current = plan(migrations.migrations, locked.ledger, migrations.order);
+  const adoption = adopt(history, migrations, locked);
+  const current = plan(migrations.migrations, withAdopted(locked.ledger, adoption), migrations.order);
   refuseFolder(current, options);
   const retried = retriedBuilds(current, run);
   const planned: Plan = {
     ...current,
     builds: current.builds.map((build) => (retried.includes(build) ? { ...build, state: 'pending' } : build)),
   };
+  if (history !== undefined && adoption.applied.length > 0) {
+    request.report({
+      kind: 'adopted',
+      tool: history.tool,
+      table: `${history.schema}.${history.table}`,
+      files: adoption.applied.map(({ file }) => file),
+      edited: adoption.edited.map(({ file }) => file),
+      missing: adoption.missing,
+    });
+  }
   request.report({ kind: 'planned', plan: planned });
   const sessionSettings = sessionSettingsOf(request.options);
-  await begin(session, { run, sessionSettings, locked, retried, amended: planned.amended });
-  return applyPlan(session, { planned, run, sessionSettings, backend: locked.backend });
+  await begin(session, { run, sessionSettings, locked, retried, adoption, amended: planned.amended });
+  const mirror =
+    history !== undefined && options.history === 'mirror'
+      ? new Mirror(history, migrations.migrations)
+      : undefined;
+  return applyPlan(session, { planned, run, sessionSettings, backend: locked.backend, mirror });
+}
+
+interface FirstRead {
+  readonly read: LedgerRead;
+  readonly history: History | undefined;
+  readonly adoption: Adoption;
 }
 
 /** A folder that does not fit the ledger is a run that failed, and is recorded as one. */
-async function planOrRecord(session: Session, { exists, ledger }: LedgerRead, run: RunLog): Promise<Plan> {
+async function planOrRecord(
+  session: Session,
+  { read: { exists, ledger }, history, adoption }: FirstRead,
+  run: RunLog,
+): Promise<Plan> {
   const { migrations, options } = run.request;
   try {
-    const planned = plan(migrations.migrations, ledger, migrations.order);
+    const doubt = doubtful(history, adoption);
+    if (doubt !== undefined) throw doubt;
+    const planned = plan(migrations.migrations, withAdopted(ledger, adoption), migrations.order);
     refuseFolder(planned, options);
     return planned;
   } catch (error) {
@@ -115,12 +148,13 @@ interface Begin {
   readonly sessionSettings: readonly string[];
   readonly locked: LedgerRead;
   readonly retried: readonly RecordedBuild[];
+  readonly adoption: Adoption;
   readonly amended: readonly Amendment[];
 }
 
 async function begin(
   session: Session,
-  { run, sessionSettings, locked, retried, amended }: Begin,
+  { run, sessionSettings, locked, retried, adoption, amended }: Begin,
 ): Promise<void> {
   const { ledgerSchema } = run.request.options;
   await must(
@@ -131,6 +165,15 @@ async function begin(
       ...(locked.exists ? [] : [createLedger(ledgerSchema, locked)]),
       ...toolNames(ledgerSchema, run.request.migrations.migrations, locked),
       ...(run.recorded ? [] : [insertRun(ledgerSchema, run.row)]),
+      ...adoption.applied.flatMap((migration) =>
+        baselinedRows(migration).map((row) =>
+          insertStep(
+            ledgerSchema,
+            { ...row, position: migration.position },
+            { state: row.state, runId: run.runId },
+          ),
+        ),
+      ),
       ...amended.flatMap((amendment) => amendSteps(ledgerSchema, amendment)),
       ...(retried.length === 0
         ? []

@@ -23,6 +23,8 @@ export interface RunRequest {
   readonly signal?: AbortSignal;
   /** Seconds after which connecting is given up. @default 30 */
   readonly patienceSeconds?: number;
+  /** A statement that has been silent for so long is looked for from a second session. @default 60 */
+  readonly silentSeconds?: number;
 }
 
 /** Stored in the ledger with each run. */
@@ -66,6 +68,15 @@ export type RunEvent =
   | { readonly kind: 'applied'; readonly steps: readonly AppliedStep[]; readonly milliseconds: number }
   /** What the linter found with the real database before it; it may be followed by the run's refusal. */
   | { readonly kind: 'linted'; readonly findings: readonly DeployFinding[] }
+  /** Taken over from another tool's history; `edited`: files that are others than that tool applied. */
+  | {
+      readonly kind: 'adopted';
+      readonly tool: string;
+      readonly table: string;
+      readonly files: readonly string[];
+      readonly edited: readonly string[];
+      readonly missing: readonly string[];
+    }
   | { readonly kind: 'waiting-for-run' }
   | {
       readonly kind: 'locked';

@@ -1,3 +1,4 @@
+import type { Mirror } from '../history/mirror.ts';
 import {
   type IndexOperationStep,
   type Migration,
@@ -47,6 +48,8 @@ export interface ScriptContext {
   /** Milliseconds that a statement may take, from the moment the message arrives; absent for no limit. */
   readonly budgetMilliseconds: number | undefined;
   readonly lockWait: LockWaits;
+  /** Writes another tool's table. */
+  readonly mirror?: Mirror | undefined;
 }
 
 /** In milliseconds, for each lock. */
@@ -133,6 +136,8 @@ function* statementsAround(
     text: insertStep(context.ledgerSchema, stepRow(pending), { state, runId: context.runId }),
     claim: true,
   };
+  // Before the author's statements, for the same reasons as the ledger's own row.
+  for (const text of context.mirror?.rowsFor(migration, step) ?? []) yield { text };
   if (handOff !== undefined) {
     for (const text of handOff) yield { text };
   } else if (step.kind !== 'autocommit') {

@@ -1,3 +1,5 @@
+import { adopt, withAdopted } from '../history/adopt.ts';
+import { readLedgerAndHistory } from '../history/read-history.ts';
 import { withToolNames } from '../migration/identity.ts';
 import type { Ledger } from '../migration/ledger.ts';
 import type { CompiledMigrations, Migration } from '../migration/migration.ts';
@@ -5,7 +7,6 @@ import type { MigrationOptions } from '../migration/options.ts';
 import { abandonedBuilds, withoutCheckpoints } from '../migration/plan.ts';
 import { seeBuilder } from '../postgres/catalog/seen-builder.ts';
 import { type BuildRow, readAllBuilds } from '../postgres/ledger/index-build-rows.ts';
-import { readLedger } from '../postgres/ledger/ledger.ts';
 import { withSession } from '../postgres/session/connect.ts';
 import type { ConnectionTarget } from '../postgres/session/connection-target.ts';
 import type { Session } from '../postgres/session/session.ts';
@@ -58,7 +59,8 @@ export async function readStatus(
   { options, migrations, patienceSeconds }: Asked,
 ): Promise<Status> {
   const read = async (session: Session): Promise<Status> => {
-    const { exists, format, ledger } = await readLedger(session, options.ledgerSchema);
+    const { history, exists, ...found } = await readLedgerAndHistory(session, { migrations, options });
+    const ledger = withAdopted(found.ledger, adopt(history, migrations, found));
     if (!exists)
       return {
         migrations: migrationStates(migrations.migrations, ledger),
@@ -68,7 +70,7 @@ export async function readStatus(
       };
     const abandoned = new Set(abandonedBuilds(migrations.migrations, ledger).map(({ id }) => id));
     const builds: BuildStatus[] = [];
-    for (const build of await readAllBuilds(session, options.ledgerSchema, format)) {
+    for (const build of await readAllBuilds(session, options.ledgerSchema, found.format)) {
       const progress =
         build.state === 'building' ? progressOf(build, await seeBuilder(session, build)) : undefined;
       builds.push({ ...build, progress, abandoned: abandoned.has(build.id) });

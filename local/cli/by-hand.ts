@@ -1,4 +1,6 @@
 import { relationsOf } from '../../lambda/foresight/table-knowledge.ts';
+import { adopt, withAdopted } from '../../lambda/history/adopt.ts';
+import { readLedgerAndHistory } from '../../lambda/history/read-history.ts';
 import {
   type CompiledMigrations,
   type IndexOperationStep,
@@ -11,7 +13,6 @@ import type { PresentTable } from '../../lambda/migration/route.ts';
 import { concurrentCreate, concurrentDrop } from '../../lambda/postgres/catalog/index-statement.ts';
 import { measureTables } from '../../lambda/postgres/catalog/table-facts.ts';
 import { type BuildRow, readAllBuilds } from '../../lambda/postgres/ledger/index-build-rows.ts';
-import { readLedger } from '../../lambda/postgres/ledger/ledger.ts';
 import type { Session } from '../../lambda/postgres/session/session.ts';
 
 /** A pending index operation that a person can do by hand, so that the next run finds it done. */
@@ -49,9 +50,10 @@ export async function findByHand(
   session: Session,
   { migrations, options }: { migrations: CompiledMigrations; options: MigrationOptions },
 ): Promise<ByHand> {
-  const { exists, format, ledger } = await readLedger(session, options.ledgerSchema);
+  const { history, exists, ...read } = await readLedgerAndHistory(session, { migrations, options });
+  const ledger = withAdopted(read.ledger, adopt(history, migrations, read));
   const { pending } = plan(migrations.migrations, ledger, migrations.order);
-  const builds = exists ? await readAllBuilds(session, options.ledgerSchema, format) : [];
+  const builds = exists ? await readAllBuilds(session, options.ledgerSchema, read.format) : [];
   const found: (HandOperation | LeftOut)[] = builds.filter((build) => build.state !== 'done').map(ofBuild);
   for (const [position, { migration, step }] of pending.entries()) {
     if (step.kind !== 'index-operation') continue;

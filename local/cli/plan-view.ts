@@ -122,11 +122,17 @@ export function findingText(finding: PlanFinding): string {
 }
 
 /** What a person should hear beside the steps. */
-export function remarks({ builds, late, reformatted, unknown }: RunPlan): string[] {
+export function remarks({ builds, late, reformatted, unknown, adopted, edited }: RunPlan): string[] {
   return [
     ...builds.map(
       ({ index, table, state }) => `The build of ${index || 'all indexes'} on ${table} is ${state}.`,
     ),
+    ...(adopted.length === 0
+      ? []
+      : [
+          `${adopted.length} ${adopted.length === 1 ? 'migration' : 'migrations'} of another tool's history will be taken over as applied: ${adopted[0]}${adopted.length === 1 ? '' : ` to ${adopted.at(-1)}`}.`,
+        ]),
+    ...edited.map((file) => `${file} is another text now than was applied there.`),
     ...late.map((file) => `${file} is older than the newest applied migration.`),
     ...reformatted.map((file) => `${file} changed in comments or white space only.`),
     ...unknown.map((name) => `${name} is applied, and is not in this folder.`),

@@ -6,6 +6,9 @@ interface RepairFlags extends ChangeFlags {
   readonly acceptChecksum?: boolean;
   readonly step?: string;
   readonly as?: string;
+  readonly applied?: boolean;
+  readonly notApplied?: boolean;
+  readonly continueAt?: string;
   readonly forget?: boolean;
 }
 
@@ -16,6 +19,9 @@ export function addRepair(program: Command): void {
     .option('--accept-checksum', 'the file as it is now is what was applied')
     .option('--step <number>', 'with --as: a step that was under way when its run died')
     .addOption(new Option('--as <state>', 'what became of that step').choices(['applied', 'not-applied']))
+    .option('--applied', "what another tool's history leaves open was applied")
+    .option('--not-applied', 'it was not: the next up applies it')
+    .option('--continue-at <step>', 'its steps before this one were applied')
     .option('--forget', 'it was never applied: the next up applies it')
     .addHelpText(
       'after',
@@ -25,6 +31,7 @@ ${CHANGE_EXIT_CODES}
 Examples:
   npm run migrate -- repair 0007 --accept-checksum --confirm
   npm run migrate -- repair 0007 --step 2 --as applied --confirm
+  npm run migrate -- repair 0007 --applied --confirm
   npm run migrate -- repair 0007 --forget --confirm`,
     )
     .action(async (version: string, flags: RepairFlags) => {
@@ -35,7 +42,10 @@ Examples:
           version,
           accept: flags.acceptChecksum === true ? 'checksum' : undefined,
           step: flags.step === undefined ? undefined : Number(flags.step),
-          as: flags.as,
+          as:
+            flags.as ??
+            (flags.applied === true ? 'applied' : flags.notApplied === true ? 'not-applied' : undefined),
+          continueAt: flags.continueAt === undefined ? undefined : Number(flags.continueAt),
           forget: flags.forget === true ? true : undefined,
         },
       });

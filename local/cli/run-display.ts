@@ -59,6 +59,15 @@ export class RunDisplay {
         for (const { rule, verdict, at, what } of event.findings)
           if (verdict === 'show') this.verb('yellow', rule, `${at}: ${what}`);
         break;
+      case 'adopted': {
+        const { tool, table, files, edited, missing } = event;
+        this.verb('green', 'adopted', `${files.length} migrations that ${tool} applied, by ${table}`);
+        for (const file of edited)
+          this.verb('yellow', 'edited', `${file}: another text than ${tool} applied`);
+        for (const id of missing)
+          this.verb('yellow', 'missing', `${id}: applied by ${tool}, and not in this folder`);
+        break;
+      }
       case 'waiting-for-run':
         if (!this.#saidWaiting)
           this.verb('yellow', 'waiting', 'another run is under way on this database; this one follows it');

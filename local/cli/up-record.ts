@@ -27,6 +27,7 @@ export class UpRecord {
         this.#builds.add(event.build.id);
         return;
       case 'linted':
+      case 'adopted':
       case 'waiting-for-run':
       case 'locked':
       case 'reconnecting':

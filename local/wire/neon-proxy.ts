@@ -3,9 +3,10 @@ import { createServer as createHttpServer } from 'node:http';
 import { connect, createServer, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { createWebSocketStream, WebSocketServer } from 'ws';
+import { createWebSocketStream, type WebSocket, WebSocketServer } from 'ws';
 import { closeServer, listen } from '../aws/listen.ts';
-import { cancelRequest, fatalError, ProtocolReader } from './protocol-messages.ts';
+import { NeonFront } from './neon-front.ts';
+import { cancelRequest } from './protocol-messages.ts';
 import {
   addressOf,
   controlsOf,
@@ -19,18 +20,13 @@ import {
 /** With these a Neon compute runs, as far as they matter to a build [neondatabase/neon, compute/manifest.yaml]. */
 export const NEON_COMPUTE_SETTINGS = { client_connection_check_interval: 60_000 } as const;
 
-export interface Refusal {
-  readonly sqlstate: string;
-  readonly message: string;
-}
-
 export interface NeonProxyOptions extends RelayStationOptions {
   /** URL of the database; only its host and port are looked at. */
   readonly target: string;
   /** The compute sleeps until the first connection, which waits so long for it. @default 0 */
   readonly wakeMilliseconds?: number;
-  /** Asked for each connection, counted from 1 on: a refusal is told to the client instead of connecting it. */
-  readonly refuse?: (connection: number) => Refusal | undefined;
+  /** Asked for each connection, counted from 1 on: a text is told to the client instead of connecting it. */
+  readonly refuse?: (connection: number) => string | undefined;
 }
 
 export interface NeonProxy extends ProxyControls {
@@ -60,58 +56,63 @@ export async function withNeonProxy<T>(
 /**
  * Does to a connection what Neon's proxy does, over WebSocket and over TCP: it forwards bytes, and whenever the
  * client's connection ends, in whatever way, it asks the compute to cancel what the session is doing
- * [neondatabase/neon, proxy/src/proxy/passthrough.rs]. Passwords are checked by Postgres itself here; Neon's proxy
- * does that for it, which makes no difference to a client.
+ * [neondatabase/neon, proxy/src/pglb/passthrough.rs]. See NeonFront for what it does at startup.
  */
 export async function startNeonProxy(options: NeonProxyOptions): Promise<NeonProxy> {
   const station = new RelayStation(options);
   const target = addressOf(options.target);
-  const waking = new Set<AbortController>();
+  const ending = new AbortController();
+  let waking: Promise<void> | undefined;
   let asleep = true;
   let cancels = 0;
 
   const clients = new Set<Duplex>();
-  const serve = async (client: Duplex) => {
+  const serve = (client: Duplex, asksClearText: boolean) => {
     clients.add(client);
     client.once('close', () => clients.delete(client));
     const connection = station.nextConnection();
     // A client that goes while the compute wakes is no fault of ours.
     client.on('error', () => {});
-    const refusal = options.refuse?.(connection);
-    if (refusal !== undefined) return sayNo(client, refusal);
-    const upstream = await connectOnceAwake();
-    if (upstream === undefined) {
-      return sayNo(client, { sqlstate: 'XX000', message: "Couldn't connect to compute node" });
-    }
+    const front = new NeonFront({
+      asksClearText,
+      refusal: options.refuse?.(connection),
+      compute: connectOnceAwake,
+    });
     const onClientGone = async (cancelKey: Buffer | undefined) => {
       if (cancelKey === undefined) return;
       cancels++;
       await cancel(target, cancelKey);
     };
-    station.relay(client, upstream, { connection, onClientGone });
+    station.relay(client, front, { connection, onClientGone });
   };
 
+  /** Whoever asks first wakes it; who gives up meanwhile doesn't put it to sleep again. */
   const connectOnceAwake = async (): Promise<Socket | undefined> => {
     if (asleep) {
-      const abort = new AbortController();
-      waking.add(abort);
-      await sleep(options.wakeMilliseconds ?? 0, undefined, { signal: abort.signal }).catch(() => {});
-      waking.delete(abort);
-      asleep = abort.signal.aborted;
-      if (asleep) return undefined;
+      waking ??= sleep(options.wakeMilliseconds ?? 0, undefined, { signal: ending.signal }).then(() => {
+        asleep = false;
+        waking = undefined;
+      });
+      await waking.catch(() => {});
+      if (ending.signal.aborted) return undefined;
     }
     return connected(target);
   };
 
   const http = createHttpServer();
   const sockets = new WebSocketServer({ server: http, perMessageDeflate: false });
-  sockets.on('connection', (socket) => void serve(createWebSocketStream(socket)));
-  const tcp = createServer({ noDelay: true }, (client) => void serve(client));
+  const webSockets = new Set<WebSocket>();
+  sockets.on('connection', (socket) => {
+    webSockets.add(socket);
+    socket.once('close', () => webSockets.delete(socket));
+    serve(createWebSocketStream(socket), true);
+  });
+  const tcp = createServer({ noDelay: true }, (client) => serve(client, false));
   const wsPort = await listen(http);
   const tcpPort = await listen(tcp);
 
   const stop = async () => {
-    for (const abort of waking) abort.abort();
+    ending.abort();
     const closed = Promise.all([closeServer(http), closeServer(tcp)]);
     await station.cutAll();
     for (const client of clients) client.destroy();
@@ -125,6 +126,11 @@ export async function startNeonProxy(options: NeonProxyOptions): Promise<NeonPro
     suspend: async () => {
       asleep = true;
       await station.cutAll();
+    },
+    forgetFlows: () => {
+      station.forgetFlows();
+      // Pings are answered by the proxy's end of a WebSocket, which the client does not reach any more either.
+      for (const socket of webSockets) socket.pause();
     },
   });
 }
@@ -147,15 +153,4 @@ async function cancel(target: ServerAddress, cancelKey: Buffer): Promise<void> {
   socket.resume();
   socket.end(cancelRequest(cancelKey));
   await new Promise((resolve) => socket.once('close', resolve));
-}
-
-/** Waits for what the client says first, since it takes no answer before, and refuses. */
-function sayNo(client: Duplex, { sqlstate, message }: Refusal): void {
-  const reader = new ProtocolReader();
-  client.on('data', (chunk: Buffer) => {
-    for (const { type } of reader.read('to-server', chunk)) {
-      if (type === 'encryption-request') client.write('N');
-      else client.end(fatalError(sqlstate, message));
-    }
-  });
 }

@@ -61,6 +61,11 @@ export class RelayStation {
     for (const relay of this.#relays) relay.release();
   }
 
+  /** Nothing passes any more over those that are open, and nobody is told. */
+  forgetFlows(): void {
+    for (const relay of this.#relays) relay.forget();
+  }
+
   /** Breaks every open connection, and waits until both of its ends are closed. */
   async cutAll(): Promise<void> {
     const closed = [...this.#relays].map((relay) => relay.closed);
@@ -79,6 +84,11 @@ export interface ProxyControls {
   inject(fault: Fault): Promise<void>;
   /** Lets go on what `hold` holds. */
   release(): void;
+  /**
+   * What lies between forgets the connections that are open: nothing passes any more in either direction, and neither
+   * side is told.
+   */
+  forgetFlows(): void;
   /** Breaks every open connection; new ones are still taken. */
   cutAll(): Promise<void>;
   /** Breaks every open connection and takes no more. */
@@ -94,6 +104,7 @@ export function controlsOf(station: RelayStation, close: () => Promise<void>): P
     openConnections: () => station.open,
     inject: (fault) => station.inject(fault),
     release: () => station.release(),
+    forgetFlows: () => station.forgetFlows(),
     cutAll: () => station.cutAll(),
     stop: close,
   };

@@ -25,6 +25,7 @@ export class Relay {
   readonly #roundTrips = new RoundTripCounter();
   readonly #lanes: Record<Direction, Lane>;
   #cut = false;
+  #forgotten = false;
   /** Resolves when both ends are closed. */
   readonly closed: Promise<void>;
 
@@ -51,12 +52,19 @@ export class Relay {
     for (const lane of Object.values(this.#lanes)) lane.release();
   }
 
+  /** From now on nothing passes, and nobody is told: as a NAT that has forgotten the flow. */
+  forget(): void {
+    this.#forgotten = true;
+    this.#cut = true;
+    for (const lane of Object.values(this.#lanes)) lane.drop();
+  }
+
   /** Breaks the connection on both sides, as a network that fails. */
   cut(): void {
     this.#cut = true;
     for (const lane of Object.values(this.#lanes)) lane.drop();
     breakOff(this.#client);
-    if (this.#options.onClientGone === undefined) breakOff(this.#server);
+    if (this.#options.onClientGone === undefined || this.#forgotten) breakOff(this.#server);
   }
 
   #arrived(direction: Direction, chunk: Buffer): void {
@@ -118,6 +126,7 @@ export class Relay {
 
   async #clientGone(): Promise<void> {
     await this.#lanes['to-server'].settled();
+    if (this.#forgotten) return;
     await this.#options.onClientGone?.(this.#reader.cancelKey);
     this.#server.end();
     this.#client.destroy();

@@ -7,6 +7,7 @@ import type { ConnectionTarget } from '../session/connection-target.ts';
 import { SessionLost, StatementFault } from '../session/fault.ts';
 import { quoteLiteral } from '../session/quote.ts';
 import type { Session } from '../session/session.ts';
+import { watched } from '../session/watchdog.ts';
 import { LIFT_LIMITS, settingOfFile } from './build-settings.ts';
 import { lockLimit, textOf } from './work-statement.ts';
 
@@ -40,7 +41,11 @@ export async function startAttached(start: AttachedStart): Promise<AttachedBuild
     const [row] = await session.query('select pg_catalog.pg_backend_pid() as pid');
     const pid = Number(row?.pid);
     await connected(pid);
-    return { pid, ended: run(session, start), letGo: () => session.abandon() };
+    return {
+      pid,
+      ended: watched(session, { target, backend: pid }, () => run(session, start)),
+      letGo: () => session.abandon(),
+    };
   } catch (error) {
     session.abandon();
     throw error;

@@ -19,6 +19,8 @@ export interface LedgerRead {
   /** The newest upgrade that they have had; 0 where there are none. */
   readonly format: number;
   readonly ledger: Ledger;
+  /** What an operator said was never applied, where another tool's history leaves it open. */
+  readonly notApplied: readonly string[];
   /** Our connection's own startup setting arrived at the server: no pooler stands between. */
   readonly direct: boolean;
 }
@@ -88,9 +90,16 @@ export function parseLedger(outcome: ScriptOutcome, schema: string, first: numbe
     const code = fault.fault.sqlstate;
     const missing = code === sqlstate.undefinedTable || code === sqlstate.undefinedSchema;
     if (missing && formats === undefined)
-      return { exists: false, schemaExists, format: 0, ledger: emptyLedger, direct };
+      return { exists: false, schemaExists, format: 0, ledger: emptyLedger, notApplied: [], direct };
     if (missing && formats !== undefined && formats.upgradedTo < LEDGER_FORMAT)
-      return { exists: true, schemaExists, format: formats.upgradedTo, ledger: emptyLedger, direct };
+      return {
+        exists: true,
+        schemaExists,
+        format: formats.upgradedTo,
+        ledger: emptyLedger,
+        notApplied: [],
+        direct,
+      };
     throw new MigrationError({
       code: 'ledger-unreadable',
       what: `The ledger in schema '${schema}' can't be read.`,
@@ -103,6 +112,7 @@ export function parseLedger(outcome: ScriptOutcome, schema: string, first: numbe
     exists: true,
     schemaExists,
     format: formats?.upgradedTo ?? FIRST_FORMAT,
+    notApplied: formats?.notApplied ?? [],
     direct,
     ledger: {
       steps: v.parse(stepRows, JSON.parse(rows[first + 2]?.[0]?.steps ?? '[]')),
@@ -132,18 +142,23 @@ export function isOlderRow(row: TextRow | undefined): boolean {
 }
 
 /** A ledger of the first format has no `upgraded_to`. */
-const ledgerRow = v.object({ format: v.number(), upgraded_to: v.optional(v.number(), FIRST_FORMAT) });
+const ledgerRow = v.object({
+  format: v.number(),
+  upgraded_to: v.optional(v.number(), FIRST_FORMAT),
+  not_applied: v.optional(v.array(v.string()), []),
+});
 
 interface Formats {
   /** The oldest code that may use it. */
   readonly format: number;
   readonly upgradedTo: number;
+  readonly notApplied: readonly string[];
 }
 
 function parseFormats(row: TextRow | undefined): Formats | undefined {
   if (row?.ledger == null) return undefined;
-  const { format, upgraded_to } = v.parse(ledgerRow, JSON.parse(row.ledger));
-  return { format, upgradedTo: upgraded_to };
+  const { format, upgraded_to, not_applied } = v.parse(ledgerRow, JSON.parse(row.ledger));
+  return { format, upgradedTo: upgraded_to, notApplied: not_applied };
 }
 
 const stepRows = v.array(

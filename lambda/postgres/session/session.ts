@@ -33,6 +33,8 @@ export interface Session {
   execute(text: string, heard?: NoticeListener): Promise<Omit<ScriptOutcome, 'rows'>>;
   /** Sends lines into `copy … from stdin`: the one way of passing a value that no server logs. */
   copyIn(text: string, data: string): Promise<void>;
+  /** Milliseconds since 1970 at which the message under way was sent, or last heard of; undefined where none is. */
+  silentSince(): number | undefined;
   /** Says goodbye and closes. Never throws. */
   close(): Promise<void>;
   /** Drops the connection without a goodbye, as a killed process would: what is under way ends as SessionLost. */
@@ -81,17 +83,22 @@ export function sessionOver(client: DriverClient): Session {
   let underWay: Script | undefined;
   client.on('notice', (notice) => underWay?.handleNotice(noticeFrom(notice)));
 
+  const speaks = () => {
+    heardAt = Date.now();
+  };
   function sendScript(text: string, options: ScriptOptions): Promise<ScriptOutcome> {
     return send(
       () =>
         new Promise((resolve, reject) => {
-          const script = new Script(text, { ...options, resolve, reject });
+          const script = new Script(text, { ...options, resolve, reject, speaks });
           underWay = script;
           client.query(script);
         }),
     );
   }
 
+  let waiting = 0;
+  let heardAt = 0;
   let giveUp: (because: Error) => void = () => {};
   const givenUp = new Promise<never>((_, reject) => {
     giveUp = reject;
@@ -104,10 +111,14 @@ export function sessionOver(client: DriverClient): Session {
 
   async function send<T>(work: () => Promise<T>): Promise<T> {
     if (lost !== undefined || closed) throw new SessionLost(lost ?? new Error('the session was closed'));
+    heardAt = Date.now();
+    waiting += 1;
     try {
       return await Promise.race([work(), givenUp]);
     } catch (error) {
       throw fromDriver(error);
+    } finally {
+      waiting -= 1;
     }
   }
 
@@ -130,6 +141,7 @@ export function sessionOver(client: DriverClient): Session {
     execute: (text, heard) => sendScript(text, { keepsRows: false, heard }),
     copyIn: (text, data) =>
       send(() => new Promise((resolve, reject) => client.query(new CopyIn(text, data, resolve, reject)))),
+    silentSince: () => (waiting > 0 ? heardAt : undefined),
     async close() {
       if (closed) return;
       closed = true;
@@ -181,6 +193,8 @@ interface ScriptOptions {
 }
 
 interface ScriptEnd {
+  /** The server has said something. */
+  readonly speaks: () => void;
   readonly resolve: (outcome: ScriptOutcome) => void;
   readonly reject: (error: Error) => void;
 }
@@ -206,6 +220,7 @@ class Script {
   }
 
   handleNotice(notice: Notice): void {
+    this.#options.speaks();
     this.#options.heard?.(notice, this.#completed);
   }
 
@@ -214,6 +229,7 @@ class Script {
   }
 
   handleDataRow(message: { readonly fields: readonly (string | null)[] }): void {
+    this.#options.speaks();
     if (!this.#options.keepsRows) return;
     const row: Record<string, string | null> = {};
     for (const [index, column] of this.#columns.entries()) row[column] = message.fields[index] ?? null;
@@ -221,6 +237,7 @@ class Script {
   }
 
   handleCommandComplete(): void {
+    this.#options.speaks();
     this.#completed += 1;
     this.#rows.push([]);
   }

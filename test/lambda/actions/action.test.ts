@@ -61,12 +61,12 @@ describe('an event', () => {
     ...[
       {},
       { step: 1 },
-      { as: 'applied' },
+      { as: 'applied', continueAt: 2 },
       { accept: 'checksum', forget: true },
       { forget: true, step: 1 },
     ].map((form): [object, string] => [
       { action: 'repair', version: '7', confirm: true, ...form },
-      'repair does one thing: "accept": "checksum"; or "step" with "as"; or "forget": true',
+      'repair does one thing: "accept": "checksum"; or "as", of a "step" or of the whole; or "continueAt"; or "forget": true',
     ]),
   ])('%j is answered with what was expected, and examples', (event, problem) => {
     expect(refusalOf(event)).toBe(`This event is no action: ${problem}.\n${EXAMPLES}`);

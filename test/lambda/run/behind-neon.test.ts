@@ -42,7 +42,6 @@ it('a build survives our connections, where the same statement of a client’s o
   client.neonConfig.webSocketConstructor = WebSocket;
   client.neonConfig.wsProxy = () => proxy.wsProxy;
   client.neonConfig.useSecureWebSocket = false;
-  client.neonConfig.pipelineConnect = false;
   client.on('error', () => {});
   await client.connect();
   client.query('create index concurrently by_hand on busy (slow(x))').catch(() => {});

@@ -26,6 +26,8 @@ export interface ScenarioOptions extends Partial<MigrationOptions> {
   readonly url?: string;
   readonly deadline?: number;
   readonly signal?: AbortSignal;
+  /** A statement that has been silent for so long is looked for. */
+  readonly silentSeconds?: number;
   /** Hears everything that is reported; what it throws ends the run, as a process that dies. */
   readonly hears?: (event: RunEvent | TurnEvent) => void;
 }
@@ -65,7 +67,15 @@ export async function freshScenario(given: ScenarioOptions = {}): Promise<Scenar
 export function scenarioOn(database: FreshDatabase, given: ScenarioOptions = {}): Scenario {
   const events: (RunEvent | TurnEvent)[] = [];
   const request = async (files: Files, options: ScenarioOptions = {}): Promise<InProcessLoop> => {
-    const { dblink: _, url = database.url, deadline, signal, hears, ...rest } = { ...given, ...options };
+    const {
+      dblink: _,
+      url = database.url,
+      deadline,
+      signal,
+      hears,
+      silentSeconds,
+      ...rest
+    } = { ...given, ...options };
     return {
       migrations: await compile(files),
       target: parseConnectionUrl(url, 'The URL'),
@@ -73,6 +83,7 @@ export function scenarioOn(database: FreshDatabase, given: ScenarioOptions = {})
       cause: { kind: 'cloudformation', actor: 'Update of stack test' },
       deadline,
       ...(signal && { signal }),
+      ...(silentSeconds !== undefined && { silentSeconds }),
       report: (event) => {
         events.push(event);
         hears?.(event);

@@ -1,12 +1,10 @@
-import { beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
-import { environment } from '../../../../lambda/environment.ts';
+import { beforeEach, describe, expect, it } from 'vitest';
 import { MigrationError } from '../../../../lambda/migration/migration-error.ts';
 import { type ConnectOptions, connect, withSession } from '../../../../lambda/postgres/session/connect.ts';
 import {
   type ConnectionTarget,
   parseConnectionUrl,
 } from '../../../../lambda/postgres/session/connection-target.ts';
-import { startNeonProxy } from '../../../../local/wire/neon-proxy.ts';
 import { expectEventually } from '../../../support/expect-eventually.ts';
 import { type FreshDatabase, freshDatabase } from '../../../support/fresh-database.ts';
 
@@ -67,20 +65,6 @@ describe('a server that does not let us in', () => {
     expect(Date.now() - begun).toBeLessThan(5_000);
     expect(error.message).toContain('The server does not support SSL connections.');
   });
-});
-
-it('a compute that sleeps, and is full at first, is waited for', async () => {
-  const proxy = await startNeonProxy({
-    target: database.url,
-    wakeMilliseconds: 200,
-    refuse: (connection) =>
-      connection === 1 ? { sqlstate: '53300', message: 'too many connections' } : undefined,
-  });
-  onTestFinished(() => proxy.stop());
-  vi.stubEnv(environment.neonProxy, proxy.wsProxy);
-  onTestFinished(() => void vi.unstubAllEnvs());
-  const rows = await withSession(target, (session) => session.query('select $1::int + 1 as sum', [41]));
-  expect(rows).toEqual([{ sum: 42 }]);
 });
 
 it('a session is closed on every path, and bears our name meanwhile', async () => {

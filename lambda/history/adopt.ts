@@ -1,0 +1,272 @@
+import { compareIdentities } from '../migration/identity.ts';
+import type { Ledger, RecordedStep } from '../migration/ledger.ts';
+import type { CompiledMigrations, Migration } from '../migration/migration.ts';
+import { MigrationError } from '../migration/migration-error.ts';
+import type { Version } from '../migration/version.ts';
+import type { History, HistoryRow } from './read-history.ts';
+
+/** What another tool's history says of migrations that the ledger does not know. */
+export interface Adoption {
+  /** Applied there, in the folder's order. */
+  readonly applied: readonly Migration[];
+  /** Of these, what was edited since. */
+  readonly edited: readonly Migration[];
+  readonly doubts: readonly Doubt[];
+  /** Applied there, and not in the folder. */
+  readonly missing: readonly string[];
+}
+
+/** Nothing tells what is true of it. */
+export interface Doubt {
+  readonly migration: Migration;
+  readonly why: string;
+}
+
+export const nothingToAdopt: Adoption = { applied: [], edited: [], doubts: [], missing: [] };
+
+interface Seen {
+  readonly state: 'applied' | 'doubtful';
+  readonly why?: string;
+  readonly checksum?: string | null | undefined;
+}
+
+/**
+ * Compares the tool's history with folder and ledger. What never ran is not taken for applied, and what is doubtful is
+ * left to a person; `notApplied` is what one has said already.
+ */
+export function adopt(
+  history: History | undefined,
+  { migrations, order = 'number' }: CompiledMigrations,
+  { ledger, notApplied }: { readonly ledger: Ledger; readonly notApplied: readonly string[] },
+): Adoption {
+  if (history === undefined) return nothingToAdopt;
+  const known = new Set<string>(ledger.steps.map(({ version }) => version));
+  const seen = read(history, migrations);
+  const applied: Migration[] = [];
+  const doubts: Doubt[] = [];
+  for (const migration of migrations) {
+    const found = seen.get(migration.version);
+    if (found === undefined || known.has(migration.version)) continue;
+    if (found.state === 'applied') applied.push(migration);
+    else if (!notApplied.includes(migration.version)) doubts.push({ migration, why: found.why ?? '' });
+  }
+  const own = new Set<string>(migrations.map(({ version }) => version));
+  const missing = [...seen.keys()]
+    .filter((id) => !own.has(id) && !known.has(id))
+    .sort((a, b) => compareIdentities(a as Version, b as Version, order) ?? 0);
+  return {
+    applied,
+    edited: applied.filter(({ version, record }) => isEdited(seen.get(version)?.checksum, record)),
+    doubts,
+    missing,
+  };
+}
+
+function isEdited(there: string | null | undefined, record: Migration['record']): boolean {
+  if (there == null || record?.checksum === undefined) return false;
+  return there !== record.checksum && record.alsoChecksums?.includes(there) !== true;
+}
+
+function read(history: History, migrations: readonly Migration[]): ReadonlyMap<string, Seen> {
+  switch (history.tool) {
+    case 'golang-migrate':
+      return byHighestVersion(history.rows, migrations);
+    case 'drizzle':
+      return byTime(history.rows, migrations);
+    case 'flyway':
+      return byRank(history.rows, migrations);
+    case 'alembic':
+      return byAncestry(history.rows, migrations);
+    case 'graphile-migrate':
+      return skippedBelow(byRows(history.rows), migrations);
+    default:
+      return byRows(history.rows);
+  }
+}
+
+const WHY: Readonly<Record<string, string>> = {
+  failed: 'it failed there, and nobody has said since what became of it',
+  partial: 'it was applied in part there',
+};
+
+function byRows(rows: readonly HistoryRow[]): Map<string, Seen> {
+  return new Map(
+    rows.map(({ id, state, checksum, at }): [string, Seen] => [
+      id ?? '',
+      state === 'applied'
+        ? { state, checksum }
+        : {
+            state: 'doubtful',
+            why: `${WHY[state] ?? `it is ${state} there`}${state === 'partial' ? `, ${at} of its statements` : ''}`,
+          },
+    ]),
+  );
+}
+
+/** golang-migrate keeps the newest version alone, so what came later with a lower one never ran. */
+function byHighestVersion(rows: readonly HistoryRow[], migrations: readonly Migration[]): Map<string, Seen> {
+  const [row] = rows;
+  const seen = new Map<string, Seen>();
+  // -1: all was taken back.
+  if (row?.id == null || row.id.startsWith('-')) return seen;
+  const last = migrations.findIndex(({ version }) => version === row.id);
+  if (last === -1) return new Map([[row.id, { state: 'applied' }]]);
+  for (const { version } of migrations.slice(0, last + 1)) seen.set(version, { state: 'applied' });
+  if (row.state === 'dirty') {
+    seen.set(row.id, {
+      state: 'doubtful',
+      why: 'it is dirty there: it may have been applied wholly, in part or not at all',
+    });
+  }
+  return seen;
+}
+
+/** Drizzle applies what is newer than its newest row; what came later with an older time never ran. */
+function byTime(rows: readonly HistoryRow[], migrations: readonly Migration[]): Map<string, Seen> {
+  const seen = new Map<string, Seen>();
+  const taken = new Set<HistoryRow>();
+  const take = (migration: Migration, row: HistoryRow | undefined) => {
+    if (row === undefined || seen.has(migration.version)) return;
+    taken.add(row);
+    seen.set(migration.version, { state: 'applied', checksum: row.checksum });
+  };
+  const free = (test: (row: HistoryRow) => boolean) => rows.find((row) => !taken.has(row) && test(row));
+  for (const each of migrations)
+    take(
+      each,
+      free((row) => row.id != null && row.id === each.version),
+    );
+  for (const each of migrations)
+    take(
+      each,
+      free((row) => row.id == null && row.checksum === each.record?.checksum),
+    );
+  for (const each of migrations) {
+    const when = each.record?.when ?? Number.NaN;
+    take(
+      each,
+      free((row) => row.id == null && (row.at === when || second(row.at) === second(when))),
+    );
+  }
+  const newest = Math.max(Number.NEGATIVE_INFINITY, ...rows.map(({ at }) => at ?? 0));
+  for (const { version, record } of migrations) {
+    if (seen.has(version) || (record?.when ?? Number.POSITIVE_INFINITY) > newest) continue;
+    seen.set(version, {
+      state: 'doubtful',
+      why: 'it is older than the newest that Drizzle applied, and has no row: Drizzle has passed it over',
+    });
+  }
+  for (const row of rows) {
+    if (!taken.has(row)) seen.set(row.id ?? `${row.checksum ?? ''} of ${row.at}`, { state: 'applied' });
+  }
+  return seen;
+}
+
+function second(at: number | null | undefined): number {
+  return Math.floor((at ?? Number.NaN) / 1000);
+}
+
+/** Flyway's rows in the order in which they were written: the last one of a version decides. */
+function byRank(rows: readonly HistoryRow[], migrations: readonly Migration[]): Map<string, Seen> {
+  const seen = new Map<string, Seen>();
+  const called = new Map(
+    migrations.map(({ version, kind, record }) => [keyOf(kind, record, version), version]),
+  );
+  for (const { id, state: type, description, success, checksum } of rows) {
+    if (type === 'SCHEMA') continue;
+    const key = id == null ? `R ${description ?? ''}` : dotted(id);
+    const version = called.get(key) ?? id ?? key;
+    if (type.startsWith('UNDO') || type === 'DELETE') seen.delete(version);
+    else if (type.includes('BASELINE')) {
+      for (const each of migrations) {
+        if (each.kind === 'repeatable') continue;
+        const compared = compareIdentities(each.version, (id ?? '') as Version, 'dotted');
+        if (compared !== undefined && compared <= 0) seen.set(each.version, { state: 'applied' });
+      }
+    } else if (success !== true) seen.set(version, { state: 'doubtful', why: WHY.failed ?? '' });
+    else seen.set(version, { state: 'applied', checksum });
+  }
+  // Flyway itself applies a repeatable one again whose text is another.
+  for (const { version, kind, record } of migrations) {
+    const found = seen.get(version);
+    if (kind === 'repeatable' && isEdited(found?.checksum, record)) seen.delete(version);
+  }
+  return seen;
+}
+
+function keyOf(kind: Migration['kind'], record: Migration['record'], version: string): string {
+  return kind === 'repeatable' ? `R ${record?.description ?? ''}` : dotted(version);
+}
+
+function dotted(version: string): string {
+  return version.replace(/(^|\.)0+(?=\d)/g, '$1').replace(/(?:\.0)+$/, '');
+}
+
+/** Alembic's table has the newest revision of each branch: what they descend from is applied too. */
+function byAncestry(rows: readonly HistoryRow[], migrations: readonly Migration[]): Map<string, Seen> {
+  const seen = new Map<string, Seen>();
+  const byId = new Map<string, Migration>(migrations.map((each) => [each.version, each]));
+  const open = rows.flatMap(({ id }) => id ?? []);
+  for (let id = open.pop(); id !== undefined; id = open.pop()) {
+    if (seen.has(id)) continue;
+    seen.set(id, { state: 'applied' });
+    open.push(...(byId.get(id)?.record?.previous ?? []));
+  }
+  return seen;
+}
+
+function skippedBelow(seen: Map<string, Seen>, migrations: readonly Migration[]): Map<string, Seen> {
+  const last = migrations.findLastIndex(({ version }) => seen.has(version));
+  for (const { version } of migrations.slice(0, Math.max(0, last))) {
+    if (seen.has(version)) continue;
+    seen.set(version, {
+      state: 'doubtful',
+      why: 'it comes before the newest that is applied there, and has no row: it was passed over',
+    });
+  }
+  return seen;
+}
+
+/** The ledger as it will be once the adopted is recorded. */
+export function withAdopted(ledger: Ledger, { applied }: Adoption): Ledger {
+  if (applied.length === 0) return ledger;
+  return { ...ledger, steps: [...ledger.steps, ...applied.flatMap(baselinedRows)] };
+}
+
+/** A row to each step. */
+export function baselinedRows(migration: Migration): RecordedStep[] {
+  const { version, name, checksum, steps } = migration;
+  return steps.map(({ number, fingerprint }) => ({
+    version,
+    step: number,
+    steps: steps.length,
+    name,
+    checksum,
+    fingerprint,
+    state: 'baselined',
+  }));
+}
+
+/** More would push the first ones out of a terminal. */
+const SHOWN = 20;
+
+/** Why a run stops before it touches anything; undefined where nothing is doubtful. */
+export function doubtful(history: History | undefined, { doubts }: Adoption): MigrationError | undefined {
+  const [first] = doubts;
+  if (history === undefined || first === undefined) return undefined;
+  const { tool, schema, table } = history;
+  const lines = doubts
+    .slice(0, SHOWN)
+    .map(
+      ({ migration: { version, file }, why }) =>
+        `  ${file}: ${why}: repair ${version} --applied | --not-applied | --continue-at STEP`,
+    );
+  const hidden = doubts.length - SHOWN;
+  const which = doubts.length === 1 ? 'a migration' : `${doubts.length} migrations`;
+  return new MigrationError({
+    code: 'history-doubtful',
+    what: `${tool}'s table ${schema}.${table} leaves it open whether ${which} happened:\n${[...lines, ...(hidden > 0 ? [`  … and ${hidden} more.`] : [])].join('\n')}`,
+    applied: 'nothing by this run.',
+    next: `look at the database, then say of each what is true: npm run migrate -- repair ${first.migration.version} --applied --confirm; as an action {"action": "repair", "version": "${first.migration.version}", "as": "applied", "confirm": true}, or "not-applied", or "continueAt": 2. Then run again.`,
+  });
+}

@@ -1,0 +1,187 @@
+import { type Migration, type Step, statementsOf } from '../migration/migration.ts';
+import { quoteIdentifier, quoteLiteral } from '../postgres/session/quote.ts';
+import type { History } from './read-history.ts';
+
+/** Writes the tool's own table as the tool would, so that it finds nothing to do and nothing wrong. */
+export class Mirror {
+  readonly #history: History;
+  readonly #migrations: readonly Migration[];
+  readonly #t: string;
+
+  constructor(history: History, migrations: readonly Migration[]) {
+    this.#history = history;
+    this.#migrations = migrations;
+    this.#t = `${quoteIdentifier(history.schema)}.${quoteIdentifier(history.table)}`;
+  }
+
+  /** With the last step of a migration, in its own transaction. */
+  rowsFor(migration: Migration, step: Step): readonly string[] {
+    return step.number === migration.steps.length - 1 ? this.applied(migration) : [];
+  }
+
+  applied(migration: Migration): readonly string[] {
+    const t = this.#t;
+    const { version, name, record = {}, steps, kind } = migration;
+    const id = quoteLiteral(version);
+    const checksum = quoteLiteral(record.checksum ?? '');
+    switch (this.#history.tool) {
+      case 'prisma':
+        return [
+          `update ${t} set rolled_back_at = pg_catalog.now() where migration_name = ${id} and finished_at is null and rolled_back_at is null`,
+          `insert into ${t} (id, checksum, finished_at, migration_name, started_at, applied_steps_count) values (pg_catalog.gen_random_uuid()::text, ${checksum}, pg_catalog.clock_timestamp(), ${id}, pg_catalog.now(), 1)`,
+        ];
+      case 'drizzle':
+        return [
+          this.#insert({
+            hash: checksum,
+            created_at: String(record.when ?? 0),
+            name: id,
+            applied_at: 'pg_catalog.now()',
+          }),
+        ];
+      case 'dbmate':
+        return [`insert into ${t} (version) values (${id}) on conflict do nothing`];
+      case 'goose':
+        return [`insert into ${t} (version_id, is_applied) values (${version}, true)`];
+      case 'golang-migrate':
+        return [
+          `insert into ${t} (version, dirty) select ${version}, false where not exists (select from ${t})`,
+          `update ${t} set version = ${version}, dirty = false where version <= ${version}`,
+        ];
+      case 'sqlx':
+        return [
+          `delete from ${t} where version = ${version} and not success`,
+          `insert into ${t} (version, description, success, checksum, execution_time) values (${version}, ${quoteLiteral(record.description ?? '')}, true, pg_catalog.decode(${checksum}, 'hex'), 0) on conflict do nothing`,
+        ];
+      case 'supabase': {
+        const texts = steps.flatMap(statementsOf).map(({ text }) => quoteLiteral(text));
+        return [
+          this.#insert({
+            version: id,
+            name: quoteLiteral(name.slice(version.length + 1)),
+            statements: `array[${texts.join(', ')}]::text[]`,
+          }),
+        ];
+      }
+      case 'node-pg-migrate':
+        return [`insert into ${t} (name, run_on) values (${id}, pg_catalog.now())`];
+      case 'flyway': {
+        const type = kind === 'checkpoint' ? 'SQL_BASELINE' : 'SQL';
+        return [
+          `delete from ${t} where not success and script = ${quoteLiteral(record.script ?? '')}`,
+          this.#flywayRow(migration, type, record.script ?? ''),
+        ];
+      }
+      case 'graphile-migrate': {
+        const previous = record.previous?.[0];
+        return [
+          `insert into ${t} (hash, previous_hash, filename) values (${checksum}, ${previous === undefined ? 'null' : quoteLiteral(previous)}, ${id}) on conflict do nothing`,
+        ];
+      }
+      case 'atlas': {
+        const total = steps.flatMap(statementsOf).length;
+        return [
+          `delete from ${t} where version = ${id}`,
+          this.#insert({
+            version: id,
+            description: quoteLiteral(record.description ?? ''),
+            type: '2',
+            applied: String(total),
+            total: String(total),
+            executed_at: 'pg_catalog.now()',
+            execution_time: '0',
+            hash: checksum,
+            operator_version: "'cdk-postgres-migrations'",
+          }),
+        ];
+      }
+      case 'liquibase': {
+        const [file = '', change = '', author = ''] = version.split('::');
+        const order = `(select coalesce(pg_catalog.max(orderexecuted), 0) + 1 from ${t})`;
+        return [
+          `delete from ${t} where id = ${quoteLiteral(change)} and author = ${quoteLiteral(author)} and filename = ${quoteLiteral(file)}`,
+          `insert into ${t} (id, author, filename, dateexecuted, orderexecuted, exectype) values (${quoteLiteral(change)}, ${quoteLiteral(author)}, ${quoteLiteral(file)}, pg_catalog.now(), ${order}, 'EXECUTED')`,
+        ];
+      }
+      default:
+        // Alembic's script writes its table itself.
+        return [];
+    }
+  }
+
+  /** What takes it back: with the last step of an undo, or where it never was applied. */
+  undone(migration: Migration): readonly string[] {
+    const t = this.#t;
+    const { version, record = {}, undo } = migration;
+    const id = quoteLiteral(version);
+    switch (this.#history.tool) {
+      case 'prisma':
+        return [
+          `update ${t} set rolled_back_at = pg_catalog.now() where migration_name = ${id} and rolled_back_at is null`,
+        ];
+      case 'drizzle':
+        return this.#history.columns.includes('name')
+          ? [`delete from ${t} where name = ${id}`]
+          : [`delete from ${t} where created_at = ${record.when ?? 0}`];
+      case 'dbmate':
+      case 'supabase':
+      case 'atlas':
+        return [`delete from ${t} where version = ${id}`];
+      case 'goose':
+        return [`delete from ${t} where version_id = ${version}`];
+      case 'golang-migrate': {
+        const place = this.#migrations.findIndex((each) => each.version === version);
+        const before = this.#migrations[place - 1]?.version;
+        return [
+          before === undefined
+            ? `delete from ${t}`
+            : `update ${t} set version = ${before}, dirty = false where version = ${version}`,
+        ];
+      }
+      case 'sqlx':
+        return [`delete from ${t} where version = ${version}`];
+      case 'node-pg-migrate':
+        return [`delete from ${t} where name = ${id}`];
+      case 'flyway':
+        return undo === undefined ? [] : [this.#flywayRow(migration, 'UNDO_SQL', undo.file)];
+      case 'graphile-migrate':
+        return [`delete from ${t} where filename = ${id}`];
+      case 'liquibase': {
+        const [file = '', change = '', author = ''] = version.split('::');
+        return [
+          `delete from ${t} where id = ${quoteLiteral(change)} and author = ${quoteLiteral(author)} and filename = ${quoteLiteral(file)}`,
+        ];
+      }
+      default:
+        return [];
+    }
+  }
+
+  /** What clears away that it failed, so that it can be applied: as the tool's own repair does. */
+  notApplied(migration: Migration): readonly string[] {
+    if (this.#history.tool !== 'flyway') return this.undone(migration);
+    const script = quoteLiteral(migration.record?.script ?? '');
+    return [`delete from ${this.#t} where not success and script = ${script}`];
+  }
+
+  #flywayRow({ version, record = {}, kind }: Migration, type: string, script: string): string {
+    const own = kind === 'repeatable' ? 'null' : quoteLiteral(version.replace(/^B/, ''));
+    return this.#insert({
+      installed_rank: `(select coalesce(pg_catalog.max(installed_rank), 0) + 1 from ${this.#t})`,
+      version: own,
+      description: quoteLiteral(record.description ?? ''),
+      type: quoteLiteral(type),
+      script: quoteLiteral(script),
+      checksum: type === 'UNDO_SQL' ? 'null' : String(record.checksum ?? 'null'),
+      installed_by: 'current_user',
+      execution_time: '0',
+      success: 'true',
+    });
+  }
+
+  /** Those columns that the table has: older versions of a tool have fewer. */
+  #insert(values: Readonly<Record<string, string>>): string {
+    const columns = Object.keys(values).filter((column) => this.#history.columns.includes(column));
+    return `insert into ${this.#t} (${columns.join(', ')}) values (${columns.map((column) => values[column]).join(', ')})`;
+  }
+}

@@ -1,0 +1,111 @@
+import * as v from 'valibot';
+import type { LayoutName } from '../migration/layout.ts';
+import type { CompiledMigrations } from '../migration/migration.ts';
+import { MigrationError } from '../migration/migration-error.ts';
+import type { MigrationOptions } from '../migration/options.ts';
+import { isOlder, type LedgerRead, ledgerQuery, parseLedger, readLedger } from '../postgres/ledger/ledger.ts';
+import { quoteLiteral } from '../postgres/session/quote.ts';
+import type { Session } from '../postgres/session/session.ts';
+import { HISTORY_TABLES, type HistoryTable } from './history-tables.ts';
+
+/** What another tool's table says. */
+export interface History {
+  readonly tool: LayoutName;
+  readonly schema: string;
+  readonly table: string;
+  readonly columns: readonly string[];
+  readonly rows: readonly HistoryRow[];
+}
+
+const historyRow = v.object({
+  id: v.nullish(v.string()),
+  state: v.string(),
+  checksum: v.nullish(v.string()),
+  at: v.nullish(v.number()),
+  description: v.nullish(v.string()),
+  success: v.nullish(v.boolean()),
+});
+export type HistoryRow = v.InferOutput<typeof historyRow>;
+
+const found = v.object({
+  schema: v.string(),
+  table: v.string(),
+  columns: v.array(v.string()),
+  rows: v.nullish(v.array(historyRow)),
+  unreadable: v.nullish(v.string()),
+});
+
+export interface LedgerAndHistory extends LedgerRead {
+  /** Undefined where the layout's tool has no table here. */
+  readonly history: History | undefined;
+}
+
+/** The ledger and the tool's table, in one round trip; writes nothing, and needs neither to exist. */
+export async function readLedgerAndHistory(
+  session: Session,
+  { migrations, options }: { readonly migrations: CompiledMigrations; readonly options: MigrationOptions },
+): Promise<LedgerAndHistory> {
+  const { ledgerSchema } = options;
+  const tool = migrations.layout ?? 'plain';
+  const table = options.history === 'ignore' ? undefined : HISTORY_TABLES[tool];
+  const before = table === undefined ? '' : `${historyQuery(table)};`;
+  const outcome = await session.script(`${before}${ledgerQuery(ledgerSchema)}`);
+  const found = parseLedger(outcome, ledgerSchema, table === undefined ? 0 : 2);
+  const read = isOlder(found) ? await readLedger(session, ledgerSchema) : found;
+  const text = table === undefined ? undefined : outcome.rows[1]?.[0]?.history;
+  return { ...read, history: text ? parseHistory(tool, text) : undefined };
+}
+
+/**
+ * Two statements. A table that may be missing can't be named in a query, so a block looks for it first, and leaves what it
+ * found in a setting that ends with the message.
+ */
+function historyQuery({ table, schema, columns, rows }: HistoryTable): string {
+  const named = `array[${columns.map(quoteLiteral).join(', ')}]::pg_catalog.name[]`;
+  const body = `declare
+  found record;
+  content pg_catalog.json;
+  problem text;
+begin
+  perform pg_catalog.set_config('migrations.history', '', true);
+  select n.nspname, c.relname,
+         (select pg_catalog.json_agg(a.attname) from pg_catalog.pg_attribute as a
+           where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped) as columns
+    into found
+    from pg_catalog.pg_class as c join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
+   where c.relname = ${quoteLiteral(table)} and c.relkind in ('r', 'p')
+     ${schema === undefined ? '' : `and n.nspname = ${quoteLiteral(schema)}`}
+     and n.nspname not in ('pg_catalog', 'information_schema') and not pg_catalog.starts_with(n.nspname::text, 'pg_temp')
+     and (select pg_catalog.count(*) from pg_catalog.pg_attribute as a
+           where a.attrelid = c.oid and a.attname = any (${named}) and not a.attisdropped) = ${columns.length}
+   order by pg_catalog.array_position(pg_catalog.current_schemas(false), n.nspname), n.nspname <> 'public', n.nspname
+   limit 1;
+  if found.nspname is null then
+    return;
+  end if;
+  begin
+    execute pg_catalog.format(${quoteLiteral(
+      `select pg_catalog.json_agg(r) from (select ${rows('%1$I.%2$I').replaceAll('%', '%%').replaceAll('%%1$I.%%2$I', '%1$I.%2$I')}) as r`,
+    )}, found.nspname, found.relname) into content;
+  exception when insufficient_privilege then
+    problem := sqlerrm;
+  end;
+  perform pg_catalog.set_config('migrations.history', pg_catalog.json_build_object('schema', found.nspname,
+    'table', found.relname, 'columns', found.columns, 'rows', content, 'unreadable', problem)::text, true);
+end`;
+  return `do ${quoteLiteral(body)};
+select pg_catalog.current_setting('migrations.history', true) as history`;
+}
+
+function parseHistory(tool: LayoutName, text: string): History {
+  const { schema, table, columns, rows, unreadable } = v.parse(found, JSON.parse(text));
+  if (unreadable != null) {
+    throw new MigrationError({
+      code: 'history-unreadable',
+      what: `The history of ${tool} is in ${schema}.${table}, and can't be read: ${unreadable}.`,
+      applied: 'nothing by this run.',
+      next: `let the role of the secret read and write it (grant select, insert, update, delete on ${schema}.${table} to …); or leave it alone: history: 'ignore' (on the command line --history ignore), after baseline.`,
+    });
+  }
+  return { tool, schema, table, columns, rows: rows ?? [] };
+}

@@ -1,0 +1,81 @@
+import { withSession } from './connect.ts';
+import type { ConnectionTarget } from './connection-target.ts';
+import type { Session } from './session.ts';
+
+export interface Watched {
+  readonly target: ConnectionTarget;
+  /** The session's server process. */
+  readonly backend: number;
+  /** A statement that has been silent for so long is asked about. @default 60 */
+  readonly silentSeconds?: number | undefined;
+}
+
+const SILENT_SECONDS = 60;
+/** Until the next message, or the next look: an answer is not on its way for longer. */
+const ON_ITS_WAY_SECONDS = 10;
+/** Seconds to reach the server from a second session; where it can't be reached, nothing is known. */
+const PATIENCE_SECONDS = 10;
+
+/**
+ * Brackets work on a session whose statements may be long. What lies between may forget a connection without a word to
+ * either side, and TCP's own probes end at a proxy that is still there: the statement is committed, and its answer
+ * never comes. So a statement that has been silent for long is looked for from a second session. Where its process is
+ * gone, or has been idle since, the session is given up as lost, and what was applied is read from the ledger.
+ */
+export async function watched<T>(
+  session: Session,
+  { target, backend, silentSeconds = SILENT_SECONDS }: Watched,
+  work: () => Promise<T>,
+): Promise<T> {
+  let asking = false;
+  const timer = setInterval(
+    () => {
+      const since = session.silentSince();
+      if (asking || since === undefined || Date.now() - since < silentSeconds * 1000) return;
+      asking = true;
+      void lookFor(target, backend, Math.min(ON_ITS_WAY_SECONDS, silentSeconds))
+        .then((lost) => {
+          // Another message may be under way by now, or this one's answer have come.
+          if (lost !== undefined && session.silentSince() === since) session.abandon(new Error(lost));
+        })
+        .catch(() => undefined)
+        .finally(() => {
+          asking = false;
+        });
+    },
+    (silentSeconds * 1000) / 4,
+  );
+  try {
+    return await work();
+  } finally {
+    clearInterval(timer);
+  }
+}
+
+/** Why the answer never comes; undefined where it may. */
+async function lookFor(
+  target: ConnectionTarget,
+  backend: number,
+  idleSeconds: number,
+): Promise<string | undefined> {
+  return withSession(
+    target,
+    async (second) => {
+      const [row] = await second.query(
+        `select state, wait_event, extract(epoch from pg_catalog.clock_timestamp() - state_change)::pg_catalog.float8 as seconds
+           from pg_catalog.pg_stat_activity where pid = $1`,
+        [backend],
+      );
+      if (row === undefined) return 'the server process is gone, and its answer never came';
+      // Of another role's process nothing is shown: then it is not ours any more.
+      if (row.state === null || row.state === undefined) return undefined;
+      const stuck = row.wait_event === 'ClientWrite' || row.wait_event === 'ClientRead';
+      if (row.state === 'active' && !stuck) return undefined;
+      if (Number(row.seconds) < idleSeconds) return undefined;
+      // It holds the run lock, and nobody speaks to it any more.
+      await second.query('select pg_catalog.pg_terminate_backend($1)', [backend]);
+      return 'the server has answered, and nothing has arrived';
+    },
+    { patienceSeconds: PATIENCE_SECONDS },
+  );
+}

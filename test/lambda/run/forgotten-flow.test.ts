@@ -1,0 +1,49 @@
+import { expect, it, onTestFinished, vi } from 'vitest';
+import { environment } from '../../../lambda/environment.ts';
+import { startNeonProxy } from '../../../local/wire/neon-proxy.ts';
+import { startTcpProxy } from '../../../local/wire/tcp-proxy.ts';
+import { expectEventually } from '../../support/expect-eventually.ts';
+import { freshScenario, type Scenario } from './scenario.ts';
+
+/** Long enough that the connection can be forgotten meanwhile, and that a look finds the statement still at work. */
+const files = {
+  '1_slow.sql': 'create table a (x int); insert into a select 1 from pg_catalog.pg_sleep(4);',
+  '2_more.sql': 'insert into a values (2);',
+};
+
+async function behind(way: 'WebSocket' | 'TCP', scenario: Scenario) {
+  const options = { target: scenario.database.url };
+  const proxy = way === 'TCP' ? await startTcpProxy(options) : await startNeonProxy(options);
+  onTestFinished(() => proxy.stop());
+  if ('wsProxy' in proxy) {
+    vi.stubEnv(environment.neonProxy, proxy.wsProxy);
+    onTestFinished(() => void vi.unstubAllEnvs());
+  }
+  return { proxy, url: 'url' in proxy ? proxy.url : scenario.database.url };
+}
+
+it.each(['TCP', 'WebSocket'] as const)(
+  'a run whose connection is forgotten without a word goes on with what is recorded, over %s',
+  async (way) => {
+    const scenario = await freshScenario();
+    const { proxy, url } = await behind(way, scenario);
+    const run = scenario.run(files, { url, silentSeconds: 2 });
+    const asleep = async (text: string) =>
+      (
+        await scenario.query(
+          `select 1 from pg_stat_activity where state = 'active' and wait_event = 'PgSleep' and query like $1`,
+          [`%${text}%`],
+        )
+      ).length > 0;
+    await expectEventually(() => asleep('select 1 from'));
+    proxy.forgetFlows();
+    expect(await run).toMatchObject({ outcome: 'done' });
+    expect(await scenario.query('select x from a order by x')).toEqual([{ x: 1 }, { x: 2 }]);
+    expect(scenario.events.filter(({ kind }) => kind === 'reconnecting')).toEqual([
+      {
+        kind: 'reconnecting',
+        because: expect.stringContaining('the server has answered, and nothing has arrived'),
+      },
+    ]);
+  },
+);
