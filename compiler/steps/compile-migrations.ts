@@ -93,7 +93,7 @@ function undoOf(folder: Folder, { divide, name }: Layout, found: FoundMigration)
   if (found.undo === undefined) return undefined;
   const source = folder.source(found.undo);
   // sqlx's directive has to be looked for in both; only its text counts here.
-  return name === 'sqlx' ? (divide?.(source, found).up ?? source) : source;
+  return name === 'sqlx' || name === 'golang-migrate' ? (divide?.(source, found).up ?? source) : source;
 }
 
 interface InFolder {

@@ -40,6 +40,11 @@ const ADVICE: readonly Advice[] = [
       `it is there already: if by hand or by another tool, and as ${file} wants it, say so with the action repair (version and step, as "applied") or baseline; else drop it, or write IF NOT EXISTS; ${ANOTHER_RUN}`,
   },
   {
+    sqlstates: ['22P05', '22021'],
+    next: (file) =>
+      `${file}, or its name, has a character that the database's encoding lacks (show server_encoding): write another, or rename the file; ${ANOTHER_RUN}`,
+  },
+  {
     sqlstates: ['55P04'],
     next: (file) =>
       `a new value of an enum can be used once it is committed: write COMMIT; after ALTER TYPE … ADD VALUE in ${file}, or use the value in a later file; ${ANOTHER_RUN}`,

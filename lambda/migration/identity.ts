@@ -1,6 +1,6 @@
 import type { LayoutOrder } from './layout.ts';
 import type { Ledger } from './ledger.ts';
-import type { Migration } from './migration.ts';
+import { type Migration, statementsOf } from './migration.ts';
 import { compareDotted, compareVersions, parseVersion, type Version } from './version.ts';
 
 /** How two identities compare by themselves; undefined where only the folder's own list can tell. */
@@ -52,8 +52,38 @@ export interface Rename {
   readonly name: string;
 }
 
-/** Ledgers of before knew each migration by its digits: what of this one has to get the tool's own name. */
-export function renamesOf(migrations: readonly Migration[], { steps }: Ledger): readonly Rename[] {
+/**
+ * What has another identity in the folder than in the ledger: ledgers of before knew each migration by its digits, and a
+ * file that was given another number is still the one that is applied.
+ */
+export function renamesOf(migrations: readonly Migration[], ledger: Ledger): readonly Rename[] {
+  return [...toolNamesOf(migrations, ledger), ...renumbered(migrations, ledger)];
+}
+
+/** The same bytes, under an identity that the ledger does not know, in place of one that the folder does not. */
+function renumbered(migrations: readonly Migration[], { steps }: Ledger): readonly Rename[] {
+  const inFolder = new Set(migrations.flatMap(({ version, formerly }) => [version, formerly]));
+  const gone = steps.filter(({ version }) => !inFolder.has(version));
+  if (gone.length === 0) return [];
+  const recorded = new Set(steps.map(({ version }) => version));
+  const added = migrations.filter(
+    ({ version, formerly, kind, steps: own }) =>
+      kind === undefined &&
+      !recorded.has(version) &&
+      (formerly === undefined || !recorded.has(formerly)) &&
+      own.some((step) => statementsOf(step).length > 0),
+  );
+  return added.flatMap(({ version, checksum }) => {
+    const rows = gone.filter((row) => row.checksum === checksum);
+    const [first] = rows;
+    const alone = added.filter((each) => each.checksum === checksum).length === 1;
+    const whole = new Set(rows.map((row) => row.version)).size === 1 && rows.length >= (first?.steps ?? 1);
+    if (first === undefined || !alone || !whole || rows.some(({ state }) => state !== 'applied')) return [];
+    return [{ from: first.version, to: version, name: first.name }];
+  });
+}
+
+function toolNamesOf(migrations: readonly Migration[], { steps }: Ledger): readonly Rename[] {
   const renamed = migrations.filter(({ formerly }) => formerly !== undefined);
   if (renamed.length === 0) return [];
   const recorded = new Set(steps.map(({ version, name }) => `${version} ${name}`));

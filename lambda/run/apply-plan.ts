@@ -4,8 +4,10 @@ import { asksOfTables, factsFor, routeOfStep, TableKnowledge } from '../foresigh
 import type { Mirror } from '../history/mirror.ts';
 import { kindOf, nameOf, type RecordedBuild } from '../migration/build.ts';
 import type { LongStatement } from '../migration/migration.ts';
+import { MigrationError } from '../migration/migration-error.ts';
 import type { PendingStep, Plan } from '../migration/plan.ts';
 import { routeOfLong } from '../migration/route.ts';
+import { sqlstate } from '../migration/sqlstate.ts';
 import { queuesUp, waitOf } from '../migration/waiting.ts';
 import { workTarget } from '../postgres/catalog/work-target.ts';
 import { must } from '../postgres/ledger/ledger-write.ts';
@@ -57,7 +59,26 @@ export async function applyPlan(session: Session, applying: Applying): Promise<R
 
 async function finish(session: Session, run: RunLog, summary: RunSummary): Promise<void> {
   const { ledgerSchema } = run.request.options;
-  await must(session, `${finishRun(ledgerSchema, run.runId, summary)};\n${releaseRunLock(ledgerSchema)}`);
+  const send = (end: RunSummary) =>
+    must(session, `${finishRun(ledgerSchema, run.runId, end)};\n${releaseRunLock(ledgerSchema)}`);
+  try {
+    await send(summary);
+  } catch (error) {
+    // A run that nobody sees the end of would count as one under way.
+    if (!isUntranslatable(error)) throw error;
+    await send({ ...summary, summary: inAscii(summary.summary) });
+  }
+}
+
+/** The database's encoding lacks a character, such as one of a file's name. */
+function isUntranslatable(error: unknown): boolean {
+  return (
+    error instanceof MigrationError && error.details.fault?.sqlstate === sqlstate.untranslatableCharacter
+  );
+}
+
+function inAscii(summary: object): object {
+  return JSON.parse(JSON.stringify(summary).replace(/[^\x20-\x7e]/g, '?'));
 }
 
 class PlanInProgress {

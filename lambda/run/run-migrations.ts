@@ -218,8 +218,8 @@ function transactionTimeout(error: SessionLost, run: RunLog): MigrationError {
 function toolNames(ledgerSchema: string, migrations: readonly Migration[], locked: LedgerRead): string[] {
   const renames = renamesOf(migrations, locked.ledger);
   const hasNames = migrations.some(({ formerly }) => formerly !== undefined);
-  if (!hasNames || (locked.exists && renames.length === 0)) return [];
-  return [...renameMigrations(ledgerSchema, renames), refuseDigits(ledgerSchema)];
+  if (locked.exists && renames.length === 0) return [];
+  return [...renameMigrations(ledgerSchema, renames), ...(hasNames ? [refuseDigits(ledgerSchema)] : [])];
 }
 
 function connectionLost(error: SessionLost, run: RunLog): MigrationError {

@@ -9,7 +9,7 @@ export async function dumpCatalog(client: pg.Client): Promise<string[]> {
   const { rows } = await client.query<{ line: string }>(
     `with user_schema as (
        select oid, nspname from pg_namespace
-        where nspname !~ '^pg_' and nspname not in ('information_schema', 'migrations', 'extensions')
+        where nspname !~ '^pg_' and nspname not in ('information_schema', 'migrations', 'extensions', 'closed', 'watched')
      ), relation as (
        select c.oid, n.nspname || '.' || c.relname as name, c.relkind, c.reloptions, c.relpersistence
          from pg_class c join user_schema n on n.oid = c.relnamespace

@@ -4,7 +4,7 @@ import { startTcpProxy } from '../wire/tcp-proxy.ts';
 import { bundleHandler } from './handler-process.ts';
 import { allFaults, type FaultCase, type MessageCounts, nameOf, sample } from './matrix.ts';
 import { play } from './play.ts';
-import { Stage, type StageKind } from './stage.ts';
+import { type Profile, Stage, type StageKind } from './stage.ts';
 import { type Outcome, tryFault } from './try-fault.ts';
 
 export interface MatrixOptions {
@@ -16,6 +16,8 @@ export interface MatrixOptions {
   readonly only?: string;
   /** Faults at the same time. @default 6 */
   readonly parallel?: number;
+  /** What databases are like. @default 'open': their owner may do all in them */
+  readonly profile?: Profile;
   readonly report?: (fault: string, outcome: Outcome, milliseconds: number) => void;
 }
 
@@ -32,7 +34,7 @@ export interface MatrixResult {
 /** Tries faults side by side; those that restart the server have one of their own, and come one after another. */
 export async function runMatrix(options: MatrixOptions = {}): Promise<MatrixResult> {
   const handler = await bundleHandler();
-  const stage = await newStage();
+  const stage = await newStage(options.profile);
   try {
     const all = allFaults(await countMessages(stage));
     const wanted = all.filter((fault) => nameOf(fault).startsWith(options.only ?? ''));
@@ -51,7 +53,7 @@ export async function runMatrix(options: MatrixOptions = {}): Promise<MatrixResu
     const restarts = chosen.filter(({ kind }) => kind === 'restart');
     const restarter = async () => {
       if (restarts.length === 0) return;
-      const own = await newStage();
+      const own = await newStage(options.profile);
       try {
         for (const fault of restarts) await attempt(own, fault);
       } finally {
@@ -74,12 +76,12 @@ export async function runMatrix(options: MatrixOptions = {}): Promise<MatrixResu
   }
 }
 
-async function newStage(): Promise<Stage> {
+async function newStage(profile: Profile = 'open'): Promise<Stage> {
   const server = await startEmbeddedPostgres({
     durability: 'none',
     settings: { max_connections: 300, deadlock_timeout: '200ms', autovacuum: false },
   });
-  return Stage.set(server).catch(async (error: unknown) => {
+  return Stage.set(server, profile).catch(async (error: unknown) => {
     await server.stop();
     throw error;
   });

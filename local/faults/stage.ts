@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import type { CompiledMigrations } from '../../lambda/migration/migration.ts';
 import type { EmbeddedPostgres } from '../postgres/embedded-postgres.ts';
+import { hardenDatabase, hardenObjects, hardenRoles } from '../postgres/hardened-profile.ts';
 import { dumpCatalog, leftBehind } from './catalog-dump.ts';
 import { type Play, play } from './play.ts';
 import { compileScene, type Scene } from './scene.ts';
@@ -10,6 +11,11 @@ const OWNER = 'owner';
 const PASSWORD = 'owner-password';
 const TEMPLATES = { loopback: 'template_loopback', orphan: 'template_orphan' } as const;
 
+const ROLES = { login: OWNER, owner: 'tables_owner', stranger: 'stranger' };
+
+/** `hardened`: as careful teams run it; see local/postgres/hardened-profile.ts. */
+export type Profile = 'open' | 'hardened';
+
 /** Where builds live: with dblink in sessions of the server to itself, without it in plain ones. */
 export type StageKind = keyof typeof TEMPLATES;
 
@@ -17,28 +23,33 @@ export type StageKind = keyof typeof TEMPLATES;
 export class Stage {
   readonly scene: Scene;
   readonly server: EmbeddedPostgres;
+  readonly #profile: Profile;
   readonly #admin: pg.Pool;
   readonly #expected = new Map<CompiledMigrations, readonly string[]>();
   #databases = 0;
 
-  private constructor(server: EmbeddedPostgres, scene: Scene) {
+  private constructor(server: EmbeddedPostgres, scene: Scene, profile: Profile) {
+    this.#profile = profile;
     this.server = server;
     this.scene = scene;
     this.#admin = new pg.Pool({ connectionString: server.url, max: 2 });
     this.#admin.on('error', () => {});
   }
 
-  static async set(server: EmbeddedPostgres): Promise<Stage> {
-    const stage = new Stage(server, await compileScene());
+  static async set(server: EmbeddedPostgres, profile: Profile = 'open'): Promise<Stage> {
+    const stage = new Stage(server, await compileScene(), profile);
     await stage.#admin.query(`create role ${OWNER} login password '${PASSWORD}'`);
+    if (profile === 'hardened') await stage.#admin.query(hardenRoles(ROLES));
     for (const [kind, template] of Object.entries(TEMPLATES)) {
       await stage.#admin.query(`create database ${template} owner ${OWNER}`);
       if (kind === 'loopback') {
         await queryOnce(
           server.urlOf({ database: template }),
-          `create schema extensions; create extension dblink schema extensions; grant usage on schema extensions to ${OWNER}`,
+          `create schema extensions; create extension dblink schema extensions; grant usage on schema extensions to ${profile === 'hardened' ? ROLES.owner : OWNER}`,
         );
       }
+      await stage.#harden(template, kind === 'loopback' ? 'loopback' : 'orphan');
+      if (profile === 'hardened') await queryOnce(server.urlOf({ database: template }), hardenObjects(ROLES));
       await play({ url: stage.#urlOf(template), migrations: stage.scene.first });
     }
     for (const migrations of [stage.scene.second, stage.scene.slow]) {
@@ -48,6 +59,15 @@ export class Stage {
       });
     }
     return stage;
+  }
+
+  /** A copy of a database does not have the rights on it, nor its settings. */
+  async #harden(database: string, kind: StageKind): Promise<void> {
+    if (this.#profile === 'open') return;
+    await this.#admin.query(hardenDatabase(database, ROLES));
+    // A loopback session needs a temporary table.
+    if (kind === 'loopback')
+      await this.#admin.query(`grant temporary on database ${database} to ${ROLES.owner}`);
   }
 
   #urlOf(database: string): string {
@@ -63,6 +83,7 @@ export class Stage {
     const name = `fault_${this.#databases}`;
     await this.#admin.query(`create database ${name} template ${TEMPLATES[kind]} owner ${OWNER}`);
     try {
+      await this.#harden(name, kind);
       return await work({ url: this.#urlOf(name), adminUrl: this.server.urlOf({ database: name }) });
     } finally {
       await this.#admin.query(`drop database if exists ${name} with (force)`);

@@ -42,8 +42,7 @@ export async function roleWorld(kind: RoleKind): Promise<RoleWorld> {
     create schema fin authorization ${tableOwner};
     ${kind === 'SET ROLE' ? `grant usage on schema fin to ${owner};` : ''}
     ${kind === "role's own SET role" ? `alter role ${owner} set role = ${tableOwner};` : ''}`);
-  // A step of its own: its tables are asked about before anything is applied.
-  const set = `set role ${tableOwner};\ncommit;\n`;
+  const set = `set role ${tableOwner};\n`;
   const head = kind === "role's own SET role" ? '' : set;
   return { database, head, tableOwner };
 }

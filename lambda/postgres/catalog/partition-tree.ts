@@ -46,7 +46,7 @@ export async function readTree(session: Session, build: IndexBuild): Promise<Tre
                join pg_catalog.pg_class x on x.oid = wanted.oid
                join pg_catalog.pg_index i on i.indexrelid = x.oid
               where i.indrelid = c.oid) as attached_index,
-            (select i.indexrelid < pg_catalog.to_regclass($2)::pg_catalog.oid from wanted
+            (select i.indexrelid < ${relationOid('$1', '$3')} from wanted
                join pg_catalog.pg_index i on i.indexrelid = wanted.oid
               where i.indrelid = c.oid) as attached_is_older
        from pg_catalog.pg_partition_tree(${relationOid('$1', '$2')}::pg_catalog.regclass) as t
@@ -87,8 +87,7 @@ export async function equalIndexes(
        join pg_catalog.pg_partition_tree(w.indrelid) as tree on tree.level > 0
        join pg_catalog.pg_index i on i.indrelid = tree.relid::pg_catalog.oid
        join pg_catalog.pg_class x on x.oid = i.indexrelid
-      where w.indexrelid = pg_catalog.to_regclass($2)::pg_catalog.oid
-        and w.indrelid = pg_catalog.to_regclass($1)::pg_catalog.oid
+      where w.indexrelid = ${relationOid('$1', '$3')} and w.indrelid = ${relationOid('$1', '$2')}
         and i.indisvalid and i.indisready and i.indislive and not i.indisexclusion
         and not exists (select from pg_catalog.pg_inherits h where h.inhrelid = i.indexrelid)
         and x.relam = wx.relam and i.indisunique = w.indisunique
@@ -99,10 +98,7 @@ export async function equalIndexes(
         and pg_catalog.pg_get_expr(i.indpred, i.indrelid) is not distinct from pg_catalog.pg_get_expr(w.indpred, w.indrelid)
         and pg_catalog.to_jsonb(i) -> 'indnullsnotdistinct' is not distinct from pg_catalog.to_jsonb(w) -> 'indnullsnotdistinct'
       order by i.indrelid, i.indexrelid`,
-    [
-      quoteRelation({ schema: build.schema, name: build.table }),
-      quoteRelation({ schema: build.schema, name: build.index }),
-    ],
+    [build.schema, build.table, build.index],
   );
   return new Map(
     rows.map((row) => {

@@ -8,6 +8,7 @@ import { quoteLiteral, quoteRelation } from '../session/quote.ts';
 import { ASKED, findRelations, rolledBack } from '../session/rolled-back.ts';
 import type { Session, TextRow } from '../session/session.ts';
 import { questionLimits } from '../session/statement-limits.ts';
+import { relationOid } from './relation-oid.ts';
 
 /** Counting stops after so long: a table that is slow to count is not small. */
 const COUNT_MILLISECONDS = 10_000;
@@ -251,18 +252,18 @@ export async function takenNames(
 /** The parts of a partitioned table, or of an index on one, that hold rows; `index` is empty for a table's. */
 export async function partsOf(
   session: Session,
-  relation: RelationName,
+  { schema, name }: RelationName & { readonly schema: string },
 ): Promise<{ readonly schema: string; readonly table: string; readonly index: string }[]> {
   const rows = await session.query(
     `select n.nspname as schema, t.relname as table, case when i.indexrelid is null then '' else c.relname end as index
-       from pg_catalog.pg_partition_tree(pg_catalog.to_regclass($1)) as part
+       from pg_catalog.pg_partition_tree(${relationOid('$1', '$2')}::pg_catalog.regclass) as part
        join pg_catalog.pg_class c on c.oid = part.relid
        left join pg_catalog.pg_index i on i.indexrelid = c.oid
        join pg_catalog.pg_class t on t.oid = coalesce(i.indrelid, c.oid)
        join pg_catalog.pg_namespace n on n.oid = c.relnamespace
       where part.isleaf and t.relkind = 'r'
       order by 1, 2`,
-    [quoteRelation(relation)],
+    [schema, name],
   );
   return v.parse(v.array(v.object({ schema: v.string(), table: v.string(), index: v.string() })), rows);
 }

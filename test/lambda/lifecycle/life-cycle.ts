@@ -55,6 +55,10 @@ export function eventually<T>(
 export async function newLifeCycle(): Promise<LifeCycle> {
   const database = await freshDatabase();
   await database.adminQuery('create extension dblink');
+  return newLifeCycleIn(database);
+}
+
+export async function newLifeCycleIn(database: FreshDatabase): Promise<LifeCycle> {
   const aws = await startAwsEndpoint();
   const cloudFormation = await LocalCloudFormation.open(aws);
   onTestFinished(async () => {

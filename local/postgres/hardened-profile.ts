@@ -1,0 +1,97 @@
+import { quoteIdentifier, quoteLiteral } from '../../lambda/postgres/session/quote.ts';
+
+/** Who is who in a database as careful teams run it. */
+export interface HardenedRoles {
+  /** Logs in for the migrations. It inherits nothing and owns nothing. */
+  readonly login: string;
+  /** Owns the tables; cannot log in. */
+  readonly owner: string;
+  /** May create objects in the database, and means ill. */
+  readonly stranger: string;
+}
+
+/** Once for a server, as superuser; `login` is there already. */
+export function hardenRoles({ login, owner, stranger }: HardenedRoles): string {
+  const l = quoteIdentifier(login);
+  return `create role ${quoteIdentifier(owner)} nologin;
+create role ${quoteIdentifier(stranger)} nologin;
+alter role ${l} noinherit nocreatedb nocreaterole;
+grant ${quoteIdentifier(owner)} to ${l};
+alter role ${l} set role = ${quoteLiteral(owner)};
+alter role ${l} set search_path = public, ${SHARED};
+alter role ${l} set statement_timeout = '3s';
+alter role ${l} set lock_timeout = 0;
+alter role ${l} set idle_in_transaction_session_timeout = '10s';
+alter role ${l} set idle_session_timeout = '20s';
+do $$ begin
+  if current_setting('server_version_num')::int >= 170000 then
+    execute ${quoteLiteral(`alter role ${l} set transaction_timeout = '4s'`)};
+  end if;
+end $$`;
+}
+
+/** For each database: rights are given one by one, limits are set, and every statement is logged. */
+export function hardenDatabase(database: string, roles: HardenedRoles): string {
+  const d = quoteIdentifier(database);
+  const owner = quoteIdentifier(roles.owner);
+  const stranger = quoteIdentifier(roles.stranger);
+  return `alter database ${d} owner to current_user;
+revoke all on database ${d} from public;
+grant connect on database ${d} to public;
+grant create on database ${d} to ${owner}, ${stranger};
+alter database ${d} set statement_timeout = '30s';
+alter database ${d} set log_statement = 'all'`;
+}
+
+/**
+ * In each of them, as superuser; copies of the database have it, too: DDL is written down by an event trigger, dblink is
+ * there and not for us, and in a schema of the role's search path lie operators that are a better match than Postgres's own.
+ */
+export function hardenObjects(roles: HardenedRoles): string {
+  const owner = quoteIdentifier(roles.owner);
+  const stranger = quoteIdentifier(roles.stranger);
+  return `revoke all on schema public from public;
+grant usage, create on schema public to ${owner};
+create schema if not exists closed;
+create extension if not exists dblink schema closed;
+create schema watched;
+grant usage on schema watched to public;
+create table watched.ddl (tag text, role text, login text);
+create table watched.taken (by text);
+create function watched.write_down() returns event_trigger language plpgsql security definer
+  set search_path = pg_catalog as $$ begin
+  insert into watched.ddl values (tg_tag, current_setting('role'), session_user);
+end $$;
+create function watched.take(what text) returns void language sql security definer set search_path = pg_catalog as
+  $$ insert into watched.taken values (session_user || ': ' || what) $$;
+create event trigger watched on ddl_command_end execute function watched.write_down();
+set role ${stranger};
+${HOSTILE}reset role`;
+}
+
+/** In the search path of the role, where others may create objects. */
+const SHARED = 'shared';
+
+const HOSTILE = `create schema ${SHARED};
+grant usage on schema ${SHARED} to public;
+do $$ declare l text; r text; name text; begin
+  foreach l in array array['float8', 'numeric', 'int4', 'int8', 'name', 'text'] loop
+    foreach r in array array['float8', 'numeric', 'int4', 'int8', 'name', 'text'] loop
+      continue when l = r or to_regoperator(format('pg_catalog.=(%s,%s)', l, r)) is not null;
+      execute format('create function ${SHARED}.taking(a %s, b %s) returns bool language plpgsql as %L', l, r,
+        'begin perform watched.take(''' || l || ' ' || r || '''); return true; end');
+      foreach name in array array['=', '<', '>', '<>'] loop
+        execute format('create operator ${SHARED}.%s (leftarg = %s, rightarg = %s, function = ${SHARED}.taking)', name, l, r);
+      end loop;
+    end loop;
+  end loop;
+end $$;
+create function ${SHARED}.array_agg(name) returns text[] language plpgsql as
+  $$ begin perform watched.take('array_agg'); return null; end $$;
+create function ${SHARED}.unnest(int2[]) returns setof int2 language plpgsql as
+  $$ begin perform watched.take('unnest'); return; end $$;
+create function ${SHARED}.concat(text, text) returns text language plpgsql as
+  $$ begin perform watched.take('concat'); return ''; end $$;
+create function ${SHARED}.hashtext(text) returns int language plpgsql as
+  $$ begin perform watched.take('hashtext'); return 0; end $$;
+`;

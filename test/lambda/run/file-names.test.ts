@@ -1,0 +1,50 @@
+import { beforeEach, describe, expect, it, onTestFinished } from 'vitest';
+import { freshScenario, type Scenario } from './scenario.ts';
+
+let scenario: Scenario;
+beforeEach(async () => {
+  scenario = await freshScenario();
+});
+
+describe('a file that was given another number', () => {
+  const before = {
+    '1_a.sql': 'create table a ();',
+    '2_b.sql': 'create table b (); commit; create table c ();',
+  };
+  const after = { '1_a.sql': 'create table a ();', '7_renamed.sql': before['2_b.sql'] };
+
+  it('after it was applied is still applied, back and forth', async () => {
+    await scenario.run(before);
+    expect((await scenario.run(after)).applied).toEqual([]);
+    expect(await scenario.steps()).toEqual(['1.0 applied', '7.0 applied', '7.1 applied']);
+    expect((await scenario.plan(after)).files).toEqual([]);
+    expect((await scenario.run(before)).applied).toEqual([]);
+    expect(await scenario.steps()).toEqual(['1.0 applied', '2.0 applied', '2.1 applied']);
+  });
+
+  it('and is there under its old one too is a new file', async () => {
+    await scenario.run({ '1_a.sql': 'create table if not exists a ();' });
+    const both = {
+      '1_a.sql': 'create table if not exists a ();',
+      '2_a.sql': 'create table if not exists a ();',
+    };
+    expect((await scenario.run(both)).applied).toHaveLength(1);
+  });
+});
+
+it('a file whose name the database has no characters for is refused, and the run is over', async () => {
+  const { name, owner } = scenario.database;
+  await scenario.database.adminQuery(
+    `create database ${name}_latin owner ${owner} encoding 'LATIN1' locale 'C' template template0`,
+  );
+  onTestFinished(() =>
+    scenario.database.adminQuery(`drop database ${name}_latin with (force)`).then(() => undefined),
+  );
+  const url = scenario.database.url.replace(name, `${name}_latin`);
+  const files = { '1_привет.sql': 'create table a ();' };
+  const error = await scenario.failure(files, { url });
+  expect(error.message).toContain('has no equivalent in encoding "LATIN1" (SQLSTATE 22P05)');
+  expect(error.message).toContain("has a character that the database's encoding lacks");
+  const { runs } = await scenario.status(files, { url });
+  expect(runs[0]).toMatchObject({ outcome: 'failed' });
+});
