@@ -64,7 +64,7 @@ export async function tablesToBuild(session: Session, ledgerSchema: string): Pro
 /** The newest build that was handed off; 0 where there is none. */
 export async function newestBuild(session: Session, ledgerSchema: string): Promise<string> {
   const [row] = await session.query(
-    `select coalesce(pg_catalog.max(id), 0::bigint)::text as newest from ${quoteIdentifier(ledgerSchema)}.index_build`,
+    `select coalesce(pg_catalog.max(id), 0::bigint)::text as newest from ${await workTableNow(session, ledgerSchema)}`,
   );
   return String(row?.newest ?? '0');
 }
@@ -78,12 +78,12 @@ export async function unattendedTables(
   ledgerSchema: string,
   newest: string,
 ): Promise<{ readonly table: BuildTable; readonly needsSlot: boolean }[]> {
-  const s = quoteIdentifier(ledgerSchema);
+  const work = await workTableNow(session, ledgerSchema);
   const rows = await session.query(
     `select b.schema_name as schema, b.table_name as table, not b.partitioned as needs_slot
-       from (${firstBuilds(ledgerSchema)}) as first join ${s}.index_build b on b.id = first.id
+       from (${firstBuilds(work)}) as first join ${work} b on b.id = first.id
       where (b.state = 'pending' and b.id > $1::bigint)
-         or (b.partitioned and exists (select from ${s}.index_build part where part.parent_build = b.id))
+         or (b.partitioned and exists (select from ${work} part where part.parent_build = b.id))
       order by b.id`,
     [newest],
   );
