@@ -6,6 +6,7 @@ import type { Folder } from '../layout/folder.ts';
 import type { FoundMigration, Layout, Parts } from '../layout/layout.ts';
 import { readFolder } from '../layout/read-folder.ts';
 import { readFileName, readFolderName } from '../syntax/file-name.ts';
+import { fillPlaceholders, type Placeholders } from '../syntax/placeholders.ts';
 import { CompileError } from '../syntax/problem.ts';
 import type { SourceText } from '../syntax/source-text.ts';
 import { type FolderFacts, gatherFacts } from '../touches/folder-facts.ts';
@@ -20,6 +21,8 @@ export type { ParsedMigration } from './parsed-migration.ts';
 export interface CompileOptions {
   /** How the folder is laid out. @default - found out from what lies in it */
   readonly layout?: LayoutName | undefined;
+  /** Values of the placeholders in the files. @default none */
+  readonly placeholders?: Placeholders | undefined;
 }
 
 /**
@@ -53,10 +56,10 @@ export function compiledFrom(parsed: readonly ParsedMigration[]): CompiledMigrat
  */
 export function parseMigrations(
   directory: string,
-  { layout: given }: CompileOptions = {},
+  { layout: given, placeholders = {} }: CompileOptions = {},
 ): readonly ParsedMigration[] {
   const { folder, layout, files } = readFolder(directory, given);
-  const read = files.flatMap((file) => readBoth(folder, layout, file) ?? []);
+  const read = files.flatMap((file) => readBoth({ folder, layout, placeholders }, file) ?? []);
   const facts = gatherFacts(read.flatMap(({ up, undo }) => [...up.statements, ...(undo?.statements ?? [])]));
   const migrations = read.flatMap(
     (each) => folder.attempt(() => compileOne(each, { facts, folder, layout })) ?? [],
@@ -71,20 +74,36 @@ interface ReadMigration {
   readonly undo: ParsedMigrationFile | undefined;
 }
 
+interface Reading {
+  readonly folder: Folder;
+  readonly layout: Layout;
+  readonly placeholders: Placeholders;
+}
+
 /** The part to apply, and the part to undo from the same file or another. */
-function readBoth(folder: Folder, layout: Layout, found: FoundMigration): ReadMigration | undefined {
+function readBoth(
+  { folder, layout, placeholders }: Reading,
+  found: FoundMigration,
+): ReadMigration | undefined {
+  const style = (source: SourceText) => layout.placeholders?.(source, found) ?? 'psql';
+  const filled = (source: SourceText) => {
+    const own = style(folder.source(found.file));
+    return own === 'none' || (own === 'psql' && Object.keys(placeholders).length === 0)
+      ? source
+      : fillPlaceholders(source, own, placeholders);
+  };
   const parts = folder.attempt((): Parts => {
     const source = folder.source(found.file);
     return layout.divide?.(source, found) ?? { up: source };
   });
   if (parts === undefined) return undefined;
   const noTransaction = parts.noTransaction || found.noTransaction;
-  const up = folder.attempt(() => parsePart({ source: parts.up, role: 'up', layout, noTransaction }));
+  const up = folder.attempt(() => parsePart({ source: filled(parts.up), role: 'up', layout, noTransaction }));
   const undo = folder.attempt(() => {
     const source = found.undo === undefined ? parts.down : undoOf(folder, layout, found);
     return source === undefined
       ? undefined
-      : parsePart({ source, role: 'down', layout, noTransaction: parts.downNoTransaction });
+      : parsePart({ source: filled(source), role: 'down', layout, noTransaction: parts.downNoTransaction });
   });
   return up === undefined ? undefined : { file: found, up, undo };
 }

@@ -24,6 +24,7 @@ import { levelOption } from './lint-level.ts';
 export interface DatabaseFlags {
   readonly dir: string;
   readonly layout?: LayoutName;
+  readonly placeholder?: Readonly<Record<string, string>>;
   readonly databaseUrl?: string;
   readonly schema: string;
   readonly json?: boolean;
@@ -51,8 +52,21 @@ export function withDatabaseFlags(command: Command): Command {
   return command
     .option('--dir <directory>', 'folder of the migrations', DEFAULT_DIRECTORY)
     .addOption(layoutOption())
+    .addOption(placeholderOption())
     .option('--database-url <url>', 'postgres://user:password@host:5432/database (else DATABASE_URL)')
     .option('--schema <name>', 'schema of the ledger', schemaName, defaultOptions.ledgerSchema);
+}
+
+/** `--placeholder NAME=value`, as often as there are names. */
+export function placeholderOption(): Option {
+  return new Option(
+    '--placeholder <name=value>',
+    'value of a placeholder in the files; may be repeated',
+  ).argParser((text: string, before: Readonly<Record<string, string>> | undefined) => {
+    const at = text.indexOf('=');
+    if (at < 1) throw new InvalidArgumentError('It has to be NAME=value.');
+    return { ...before, [text.slice(0, at)]: text.slice(at + 1) };
+  });
 }
 
 /** How the folder is laid out. */
@@ -99,7 +113,11 @@ export async function ask(flags: DatabaseFlags): Promise<Asked> {
   }
   const target = parseConnectionUrl(url, flags.databaseUrl === undefined ? 'DATABASE_URL' : '--database-url');
   return {
-    migrations: compileLinted(flags.dir, { levels: flags.level ?? {}, layout: flags.layout }),
+    migrations: compileLinted(flags.dir, {
+      levels: flags.level ?? {},
+      layout: flags.layout,
+      placeholders: flags.placeholder,
+    }),
     target,
     options: optionsOf(flags),
     cause: { kind: 'command line', actor: `${userName()}@${hostname()}` },

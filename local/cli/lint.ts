@@ -3,7 +3,13 @@ import { type Finding, type Levels, lintMigrations } from '../../compiler/lint/l
 import { countFindings, showFinding } from '../../compiler/lint/show-finding.ts';
 import type { LayoutName } from '../../lambda/migration/layout.ts';
 import type { Version } from '../../lambda/migration/version.ts';
-import { DEFAULT_DIRECTORY, exitCodeOf, layoutOption, withJson } from './database-options.ts';
+import {
+  DEFAULT_DIRECTORY,
+  exitCodeOf,
+  layoutOption,
+  placeholderOption,
+  withJson,
+} from './database-options.ts';
 import { type ExitCode, exitCode } from './exit-code.ts';
 import { showFailure } from './failure.ts';
 import { levelOption } from './lint-level.ts';
@@ -12,6 +18,7 @@ import { Terminal } from './terminal.ts';
 interface LintFlags {
   readonly dir: string;
   readonly layout?: LayoutName;
+  readonly placeholder?: Readonly<Record<string, string>>;
   readonly since?: Version;
   readonly level: Levels;
   readonly strict?: boolean;
@@ -23,6 +30,7 @@ export function addLint(program: Command): void {
     .description('say what in the migrations blocks others, loses data or breaks code that runs')
     .option('--dir <directory>', 'folder of the migrations', DEFAULT_DIRECTORY)
     .addOption(layoutOption())
+    .addOption(placeholderOption())
     .option('--since <version>', 'take files up to this version as they are', version)
     .addOption(levelOption())
     .option('--strict', 'fail on warnings too')
@@ -46,10 +54,10 @@ Examples:
     });
 }
 
-function lint({ dir, layout, since, level: levels, strict, json }: LintFlags): ExitCode {
+function lint({ dir, layout, placeholder, since, level: levels, strict, json }: LintFlags): ExitCode {
   const terminal = new Terminal({ json: json === true });
   try {
-    const findings = lintMigrations(dir, { levels, since, layout });
+    const findings = lintMigrations(dir, { levels, since, layout, placeholders: placeholder });
     const code = verdict(findings, strict === true);
     if (terminal.json) terminal.document({ ok: code === exitCode.done, ...lintDocument(findings) });
     else show(terminal, findings);
