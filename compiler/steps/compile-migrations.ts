@@ -74,45 +74,61 @@ interface ReadMigration {
   readonly undo: ParsedMigrationFile | undefined;
 }
 
-interface Reading {
+/** What a file is read with. */
+export interface Reading {
   readonly folder: Folder;
   readonly layout: Layout;
   readonly placeholders: Placeholders;
 }
 
-/** The part to apply, and the part to undo from the same file or another. */
-function readBoth(
+/** The part to apply, and the part to undo where it is in the same file, with their placeholders filled. */
+export function partsOf(reading: Reading, found: FoundMigration): Parts | undefined {
+  const { folder, layout } = reading;
+  return folder.attempt((): Parts => {
+    const source = folder.source(found.file);
+    const parts = layout.divide?.(source, found) ?? { up: source };
+    const down = parts.down && filled(parts.down, reading, found);
+    return { ...parts, up: filled(parts.up, reading, found), down };
+  });
+}
+
+function filled(
+  source: SourceText,
   { folder, layout, placeholders }: Reading,
   found: FoundMigration,
-): ReadMigration | undefined {
-  const style = (source: SourceText) => layout.placeholders?.(source, found) ?? 'psql';
-  const filled = (source: SourceText) => {
-    const own = style(folder.source(found.file));
-    return own === 'none' || (own === 'psql' && Object.keys(placeholders).length === 0)
-      ? source
-      : fillPlaceholders(source, own, placeholders);
-  };
-  const parts = folder.attempt((): Parts => {
-    const source = folder.source(found.file);
-    return layout.divide?.(source, found) ?? { up: source };
-  });
+): SourceText {
+  const style = layout.placeholders?.(folder.source(found.file), found) ?? 'psql';
+  // Without a value, the parser's own error says what psql's placeholder is.
+  if (style === 'none' || (style === 'psql' && Object.keys(placeholders).length === 0)) return source;
+  return fillPlaceholders(source, style, placeholders);
+}
+
+/** The part to apply, and the part to undo from the same file or another. */
+function readBoth(reading: Reading, found: FoundMigration): ReadMigration | undefined {
+  const { folder, layout } = reading;
+  const parts = partsOf(reading, found);
   if (parts === undefined) return undefined;
   const noTransaction = parts.noTransaction || found.noTransaction;
-  const up = folder.attempt(() => parsePart({ source: filled(parts.up), role: 'up', layout, noTransaction }));
+  const up = folder.attempt(() => parsePart({ source: parts.up, role: 'up', layout, noTransaction }));
   const undo = folder.attempt(() => {
-    const source = found.undo === undefined ? parts.down : undoOf(folder, layout, found);
+    const source = found.undo === undefined ? parts.down : undoOf(reading, found);
     return source === undefined
       ? undefined
-      : parsePart({ source: filled(source), role: 'down', layout, noTransaction: parts.downNoTransaction });
+      : parsePart({ source, role: 'down', layout, noTransaction: parts.downNoTransaction });
   });
   return up === undefined ? undefined : { file: found, up, undo };
 }
 
-function undoOf(folder: Folder, { divide, name }: Layout, found: FoundMigration): SourceText | undefined {
+export function undoOf(reading: Reading, found: FoundMigration): SourceText | undefined {
+  const {
+    folder,
+    layout: { divide, name },
+  } = reading;
   if (found.undo === undefined) return undefined;
   const source = folder.source(found.undo);
   // sqlx's directive has to be looked for in both; only its text counts here.
-  return name === 'sqlx' || name === 'golang-migrate' ? (divide?.(source, found).up ?? source) : source;
+  const own = name === 'sqlx' || name === 'golang-migrate' ? (divide?.(source, found).up ?? source) : source;
+  return filled(own, reading, found);
 }
 
 interface InFolder {
@@ -125,8 +141,7 @@ function compileOne(
   { file: found, up, undo }: ReadMigration,
   { facts, folder, layout }: InFolder,
 ): ParsedMigration {
-  const { id, name, file, kind } = found;
-  const formerly = formerVersion(found);
+  const { id, name, file } = found;
   const migration: Migration = {
     version: id as Version,
     name,
@@ -136,11 +151,23 @@ function compileOne(
     undo: undo === undefined ? undefined : compileUndo(undo, facts),
     waitsForBuilds: up.directives.wait,
     allowed: up.directives.allowed,
+    ...traitsOf(found, { folder, layout }),
+  };
+  return { layout, migration, up, undo };
+}
+
+/** What its layout tells of a file, whatever stands in it. */
+export function traitsOf(
+  found: FoundMigration,
+  { folder, layout }: Omit<InFolder, 'facts'>,
+): Pick<Migration, 'kind' | 'formerly' | 'record'> {
+  const { id, kind } = found;
+  const formerly = formerVersion(found);
+  return {
     ...(kind === undefined ? {} : { kind }),
     ...(formerly === undefined || formerly === id ? {} : { formerly }),
     ...(layout.record === undefined ? {} : { record: layout.record(found, folder) }),
   };
-  return { layout, migration, up, undo };
 }
 
 /** What the file was called in ledgers of before layouts: the digits in front. */
@@ -157,7 +184,12 @@ function compileUndo(undo: ParsedMigrationFile, facts: FolderFacts): UndoFile {
   return { file, checksum, steps: finishSteps(divideFile(undo, undo.directives, facts), facts) };
 }
 
-function checksumOf(migrations: readonly Migration[]): string {
+type Summed = Pick<Migration, 'version' | 'name' | 'file' | 'checksum'> & {
+  readonly undo: { readonly file: string; readonly checksum: string | undefined } | undefined;
+};
+
+/** Over all files, in order. */
+export function checksumOf(migrations: readonly Summed[]): string {
   const hash = createHash('sha256');
   for (const { version, name, file, checksum, undo } of migrations) {
     hash.update(`${JSON.stringify([version, name, file, checksum, undo?.file, undo?.checksum])}\n`);

@@ -309,7 +309,7 @@ describe('what another tool leaves open', () => {
         "prisma's table public._prisma_migrations leaves it open whether a migration happened:",
         '  2_b/migration.sql: it failed there, and nobody has said since what became of it: repair 2_b --applied | --not-applied | --continue-at STEP',
         'Applied: nothing by this run.',
-        'Next: look at the database, then say of each what is true: npm run migrate -- repair 2_b --applied --confirm; as an action {"action": "repair", "version": "2_b", "as": "applied", "confirm": true}, or "not-applied", or "continueAt": 2. Then run again.',
+        'Next: look at the database, then say of each what is true: npx cdk-postgres-migrations repair 2_b --applied --confirm; as an action {"action": "repair", "version": "2_b", "as": "applied", "confirm": true}, or "not-applied", or "continueAt": 2. Then run again.',
       ].join('\n'),
     );
     const planned = await planRun(request.target, request);
