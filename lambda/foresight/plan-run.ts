@@ -61,7 +61,7 @@ interface Asked {
 export async function planRun(target: ConnectionTarget, { options, migrations }: Asked): Promise<RunPlan> {
   return withSession(target, async (session) => {
     const { history, ...read } = await readLedgerAndHistory(session, { migrations, options });
-    const { exists } = read;
+    const { exists, format } = read;
     const adoption = adopt(history, migrations, read);
     const ledger = withAdopted(read.ledger, adoption);
     const planned = plan(migrations.migrations, ledger, migrations.order);
@@ -74,7 +74,7 @@ export async function planRun(target: ConnectionTarget, { options, migrations }:
       builds: planned.builds,
       largeIndexes: 'included',
     });
-    const rate = exists ? await buildRate(session, options.ledgerSchema) : undefined;
+    const rate = exists ? await buildRate(session, options.ledgerSchema, format) : undefined;
     const foresight = new Foresight({
       knowledge,
       options,

@@ -6,7 +6,7 @@ import { sqlstate } from '../../migration/sqlstate.ts';
 import { quoteIdentifier, quoteLiteral } from '../session/quote.ts';
 import type { ScriptOutcome, Session, TextRow } from '../session/session.ts';
 import { buildRow, versionColumn } from './columns.ts';
-import { FIRST_FORMAT, FORMAT_OF_NAMES, LEDGER_FORMAT } from './ledger-format.ts';
+import { FIRST_FORMAT, FORMAT_OF_NAMES, LEDGER_FORMAT, workTable } from './ledger-format.ts';
 
 export interface LedgerRead {
   /** Its tables are there. */
@@ -35,11 +35,22 @@ const OLDEST_SERVER = 140_000;
 
 /** One round trip; writes nothing, and needs nothing to exist. */
 export async function readLedger(session: Session, schema: string): Promise<LedgerRead> {
-  return parseLedger(await session.script(ledgerQuery(schema)), schema, 0);
+  const read = parseLedger(await session.script(ledgerQuery(schema)), schema, 0);
+  // Its table of builds may have an older name.
+  if (!isOlder(read)) return read;
+  return parseLedger(await session.script(ledgerQuery(schema, read.format)), schema, 0);
+}
+
+/** The table of what was handed off, whatever the ledger's format; for readers that have not read the ledger. */
+export async function workTableNow(session: Session, schema: string): Promise<string> {
+  const [row] = await session.query('select pg_catalog.to_regclass($1) is not null as present', [
+    workTable(schema),
+  ]);
+  return row?.present === true ? workTable(schema) : workTable(schema, FIRST_FORMAT);
 }
 
 /** The query behind readLedger(), to be sent in one message with others. It is four statements. */
-export function ledgerQuery(schema: string): string {
+export function ledgerQuery(schema: string, format?: number): string {
   const s = quoteIdentifier(schema);
   return `
 select pg_catalog.current_setting('migrations.direct', true) as direct,
@@ -52,12 +63,15 @@ select pg_catalog.json_agg(pg_catalog.json_build_object(
   from ${s}.step;
 select pg_catalog.json_agg(pg_catalog.json_build_object(
          'id', id::text, 'version', version, 'step', step, 'schema', schema_name, 'table', table_name,
-         'index', index_name, 'unique', is_unique, 'state', state) order by id) as builds
-  from ${s}.index_build
+         'operation', operation, 'index', index_name, 'unique', is_unique, 'state', state) order by id) as builds
+  from ${workTable(schema, format)} as work
  where state <> 'done';`;
 }
 
-/** `first` is the position of ledgerQuery() among the statements of the message. */
+/**
+ * `first` is the position of ledgerQuery() among the statements of the message. Where the ledger is older than the
+ * query was for, only the format counts.
+ */
 export function parseLedger(outcome: ScriptOutcome, schema: string, first: number): LedgerRead {
   const { fault, rows } = outcome;
   const server = rows[first]?.[0];
@@ -77,6 +91,15 @@ export function parseLedger(outcome: ScriptOutcome, schema: string, first: numbe
     const missing = code === sqlstate.undefinedTable || code === sqlstate.undefinedSchema;
     if (missing && formats === undefined)
       return { exists: false, schemaExists, format: 0, ledger: emptyLedger, notApplied: [], direct };
+    if (missing && formats !== undefined && formats.upgradedTo < LEDGER_FORMAT)
+      return {
+        exists: true,
+        schemaExists,
+        format: formats.upgradedTo,
+        ledger: emptyLedger,
+        notApplied: [],
+        direct,
+      };
     throw new MigrationError({
       code: 'ledger-unreadable',
       what: `The ledger in schema '${schema}' can't be read.`,
@@ -151,7 +174,7 @@ const stepRows = v.array(
 );
 
 const buildRows = v.array(
-  v.pick(buildRow, ['id', 'version', 'step', 'schema', 'table', 'index', 'unique', 'state']),
+  v.pick(buildRow, ['id', 'version', 'step', 'operation', 'schema', 'table', 'index', 'unique', 'state']),
 );
 
 export interface StepRow {
@@ -199,7 +222,7 @@ export function renameMigrations(
   const s = quoteIdentifier(schema);
   return renames.flatMap(({ from, to, name }) => [
     `update ${s}.step set version = ${quoteLiteral(to)} where version = ${quoteLiteral(from)} and name = ${quoteLiteral(name)}`,
-    `update ${s}.index_build set version = ${quoteLiteral(to)} where version = ${quoteLiteral(from)}`,
+    `update ${s}.work set version = ${quoteLiteral(to)} where version = ${quoteLiteral(from)}`,
     `update ${s}.undo_progress set version = ${quoteLiteral(to)} where version = ${quoteLiteral(from)}`,
   ]);
 }
