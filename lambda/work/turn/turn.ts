@@ -1,5 +1,7 @@
+import { isIndexBuild } from '../../migration/build.ts';
 import type { PostgresFault } from '../../migration/migration-error.ts';
 import type { MigrationOptions } from '../../migration/options.ts';
+import { sqlstate } from '../../migration/sqlstate.ts';
 import { blockerKey } from '../../postgres/catalog/blockers.ts';
 import { seeIndex } from '../../postgres/catalog/index-catalog.ts';
 import { type SeenBuilder, seeBuilder } from '../../postgres/catalog/seen-builder.ts';
@@ -26,6 +28,7 @@ import { duplicatesFault } from './duplicates-fault.ts';
 import { advancePartitioned } from './partitioned-build.ts';
 import { stayWith, type Underway } from './stay-with-build.ts';
 import type { TurnRequest } from './turn-request.ts';
+import { withViolations } from './violations.ts';
 
 /** An attempt that nobody can see yet may be about to connect; after so long it never did. */
 const GRACE_SECONDS = 10;
@@ -102,12 +105,18 @@ async function actOnce(session: Session, request: TurnRequest, counted: Set<stri
   const builder = await seeBuilder(session, first);
   await noteWaiting(session, options.ledgerSchema, first, builder.blocker && blockerKey(builder.blocker));
   const build = builder.alive ? first : await withOutcome(session, options, first);
+  const fault = build.attemptOutcome?.kind === 'failed' ? build.attemptOutcome.fault : undefined;
+  // One that asked for its lock in vain has done nothing: no number of attempts is too many, but each has its time.
+  const locked = !isIndexBuild(build) && fault?.sqlstate === sqlstate.lockNotAvailable;
+  if (locked && (build.secondsSinceStart ?? 0) < options.lockTimeoutSeconds + soon(build)) {
+    return { kind: 'come-back', seconds: soon(build) };
+  }
   const decision = decide({
     index: await seeIndex(session, build),
     builderAlive: builder.alive || isAboutToAppear(build),
-    fault: build.attemptOutcome?.kind === 'failed' ? build.attemptOutcome.fault : undefined,
+    fault,
     attempts: build.attempts,
-    maxAttempts: options.maxAttempts,
+    maxAttempts: locked ? Infinity : options.maxAttempts,
   });
   report({ kind: 'turn', build, turn, decision: decision.kind });
   switch (decision.kind) {
@@ -191,8 +200,9 @@ async function fail(
   { options, report }: TurnRequest,
   { build, fault }: { build: IndexBuild; fault: PostgresFault },
 ): Promise<Next> {
-  await endBuild(session, options.ledgerSchema, build, { state: 'failed', fault });
-  report({ kind: 'ended', build, outcome: 'failed', fault });
+  const told = await withViolations(session, { build, fault, seconds: options.dataCheckSeconds });
+  await endBuild(session, options.ledgerSchema, build, { state: 'failed', fault: told });
+  report({ kind: 'ended', build, outcome: 'failed', fault: told });
   return { kind: 'build-over' };
 }
 
