@@ -149,13 +149,18 @@ const dbmate: Contender = {
     ),
 };
 
-/** Those that are on this machine; the others are said to be missing. */
-export function contenders(missing: (line: string) => void): Contender[] {
-  return [ours, psql, nodePgMigrate, drizzle, dbmate].filter(({ name, needs }) => {
-    if (needs === undefined || existsSync(needs.file)) return true;
-    missing(`${name} is not here and is left out: ${needs.advice}.`);
-    return false;
-  });
+export interface Contenders {
+  readonly here: readonly Contender[];
+  /** Names of those that are not on this machine. */
+  readonly absent: readonly string[];
+}
+
+export function contenders(say: (line: string) => void): Contenders {
+  const all = [ours, psql, nodePgMigrate, drizzle, dbmate];
+  const isHere = ({ needs }: Contender) => needs === undefined || existsSync(needs.file);
+  const absent = all.filter((contender) => !isHere(contender));
+  for (const { name, needs } of absent) say(`${name} is not here and is left out: ${needs?.advice}.`);
+  return { here: all.filter(isHere), absent: absent.map(({ name }) => name) };
 }
 
 function onPath(program: string): string {

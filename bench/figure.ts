@@ -4,6 +4,7 @@ import Table from 'cli-table3';
 export interface Figure {
   readonly benchmark: string;
   readonly who: string;
+  /** NaN of a peer that is not on this machine. */
   readonly value: number;
   readonly unit: string;
   /** The goal; absent for peers and for numbers that only explain others. */
@@ -12,6 +13,17 @@ export interface Figure {
 
 export function isMissed({ value, atMost }: Figure): boolean {
   return atMost !== undefined && value > atMost;
+}
+
+/** A peer that was left out: the table without it would compare with fewer than it says. */
+export function isAbsent({ value }: Figure): boolean {
+  return Number.isNaN(value);
+}
+
+/** What a script has to know: a goal is missed, or a peer was left out. */
+export function exitCodeOf(figures: readonly Figure[]): 0 | 1 | 3 {
+  if (figures.some(isMissed)) return 1;
+  return figures.some(isAbsent) ? 3 : 0;
 }
 
 export function figureTable(figures: readonly Figure[]): string {
@@ -26,7 +38,7 @@ export function figureTable(figures: readonly Figure[]): string {
     table.push([
       benchmark === last ? '' : benchmark,
       who,
-      `${readable(value)} ${unit}`,
+      isAbsent(figure) ? 'NOT HERE' : `${readable(value)} ${unit}`,
       atMost === undefined ? '' : `≤ ${readable(atMost)} ${unit}`,
       atMost === undefined ? '' : isMissed(figure) ? 'MISSED' : 'met',
     ]);

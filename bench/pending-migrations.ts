@@ -33,12 +33,12 @@ const GOALS_FROM = 1_000;
 export async function pendingMigrations(options: PendingMigrationsOptions): Promise<Figure[]> {
   const { count, rounds, say } = options;
   const scratch = mkdtempSync(join(tmpdir(), 'bench-'));
-  const all = contenders(say);
+  const { here, absent } = contenders(say);
   const measured = new Map<Contender, Measured>();
   const folder = (contender: Contender) => join(scratch, contender.name.replace(/\W+/g, '-'));
   try {
     await withBenchServer(async (server) => {
-      for (const contender of all) {
+      for (const contender of here) {
         await contender.prepare(folder(contender), count);
         measured.set(contender, { direct: [], distant: [], roundTrips: 0, idleRoundTrips: 0 });
       }
@@ -67,7 +67,11 @@ export async function pendingMigrations(options: PendingMigrationsOptions): Prom
   } finally {
     rmSync(scratch, { recursive: true });
   }
-  return figuresOf(measured, count);
+  return [...figuresOf(measured, count), ...absent.map((who) => absentFigure(who, count))];
+}
+
+function absentFigure(who: string, count: number): Figure {
+  return { benchmark: `${count} migrations`, who, value: Number.NaN, unit: 'round trips' };
 }
 
 async function measureDistant(

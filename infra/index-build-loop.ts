@@ -75,7 +75,7 @@ export class IndexBuildLoop extends Construct {
     const onFault = { errors: [sfn.Errors.ALL] };
     const findTables = this.task(props, 'FindTables', {
       asks: { task: 'tables' },
-      resultSelector: { 'tables.$': '$.tables' },
+      resultSelector: { 'tables.$': '$.tables', 'newest.$': '$.newest' },
       resultPath: '$.found',
     });
     const resume = this.task(props, 'Resume', {
@@ -136,7 +136,10 @@ export class IndexBuildLoop extends Construct {
     return new sfn.DistributedMap(this, 'BuildTables', {
       label: 'BuildTables',
       itemsPath: '$.found.tables',
-      itemSelector: { 'table.$': '$$.Map.Item.Value', last: { turn: 0 } },
+      itemSelector: {
+        'newest.$': '$.found.newest',
+        last: { turn: 0, 'tables.$': 'States.Array($$.Map.Item.Value)' },
+      },
       maxConcurrency: props.maxConcurrentTables,
       mapExecutionType: sfn.StateMachineType.STANDARD,
       // A branch catches its own faults; what can't be caught must not stop the neighbours either.
@@ -146,15 +149,24 @@ export class IndexBuildLoop extends Construct {
     }).itemProcessor(this.branch(props));
   }
 
-  /** One table: turn by turn until none of its builds is left. */
+  /**
+   * One table, and what comes of its builds (partitions, what the steps that waited hand off): turn by turn until none of
+   * them is left.
+   */
   private branch(props: IndexBuildLoopProps): sfn.IChainable {
     const fault = this.branchEnd('TableFault', 'fault');
     const turn = this.task(props, 'Turn', {
-      asks: { task: 'turn', 'table.$': '$.table', 'turn.$': 'States.MathAdd($.last.turn, 1)' },
+      asks: {
+        task: 'turn',
+        'tables.$': '$.last.tables',
+        'newest.$': '$.newest',
+        'turn.$': 'States.MathAdd($.last.turn, 1)',
+      },
       resultSelector: {
         'outcome.$': '$.outcome',
         'waitSeconds.$': '$.waitSeconds',
         'turn.$': '$.turn',
+        'tables.$': '$.tables',
       },
       resultPath: '$.last',
     });

@@ -20,6 +20,13 @@ export function operatorOutputs(scope: Construct, { migrator, stateMachine, obse
   const output = (id: string, description: string, value: string): void => {
     new CfnOutput(scope, id, { description, value });
   };
+  const command = (verb: string): string =>
+    `npx cdk-postgres-migrations ${verb} --function ${migrator.functionName} --region ${Aws.REGION}`;
+  output('MigratorFunction', 'The migrator: --function of cdk-postgres-migrations', migrator.functionName);
+  output('Up', 'Runs the pending migrations, and watches the index builds', command('up'));
+  output('Status', 'Shows the ledger and the index builds', command('status'));
+  output('Plan', 'Shows what a run would do; writes nothing', command('plan'));
+  output('Retry', 'Builds again what failed or was cancelled', command('retry'));
   output('RunCommand', 'Runs the pending migrations', invoke('{}'));
   output('StatusCommand', 'Shows the ledger and the index builds', invoke('{"action":"status"}'));
   output('PlanCommand', 'Shows what a run would do; writes nothing', invoke('{"action":"plan"}'));

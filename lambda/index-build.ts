@@ -1,20 +1,27 @@
 import * as v from 'valibot';
+import { attendTables } from './attend-tables.ts';
 import { functionContext } from './aws/function-context.ts';
 import { flushTelemetry, report, reportRunEnd } from './aws/telemetry.ts';
 import { traced } from './aws/tracing.ts';
+import { branchOf } from './branch.ts';
 import { MigrationError } from './migration/migration-error.ts';
-import { tablesWithBuilds } from './postgres/ledger/build-queue.ts';
+import { newestBuild, tablesWithBuilds } from './postgres/ledger/build-queue.ts';
 import { withSession } from './postgres/session/connect.ts';
 import { resume } from './run/resume.ts';
-import type { ResumeResult, SettleResult, TablesResult, TurnResult } from './work/loop-task.ts';
+import type { BranchResult, ResumeResult, SettleResult, TablesResult, TurnResult } from './work/loop-task.ts';
 import { settle } from './work/turn/settle.ts';
 import { takeTurn } from './work/turn/turn.ts';
+
+const tableSchema = v.object({ schema: v.string(), table: v.string() });
 
 const loopTask = v.variant('task', [
   v.object({ task: v.literal('tables') }),
   v.object({
     task: v.literal('turn'),
-    table: v.object({ schema: v.string(), table: v.string() }),
+    tables: v.optional(v.array(tableSchema)),
+    newest: v.optional(v.string()),
+    /** Of an execution that began before a deploy: it goes on as the machine was then, one table to a branch. */
+    table: v.optional(tableSchema),
     turn: v.number(),
   }),
   v.object({ task: v.literal('resume') }),
@@ -32,6 +39,8 @@ const loopTask = v.variant('task', [
   }),
 ]);
 
+const LOOP = { kind: 'loop', actor: 'index-build loop' } as const;
+
 interface LambdaContext {
   getRemainingTimeInMillis(): number;
 }
@@ -39,7 +48,7 @@ interface LambdaContext {
 /**
  * One task of the loop:
  * 1. `tables`: which tables have builds that are not over;
- * 2. `turn`: observe one table's next build, decide, act;
+ * 2. `turn`: for each table of a branch observe its next build, decide, act; begin what comes of it;
  * 3. `resume`: apply the migrations that waited for builds;
  * 4. `settle`: say what became of it all.
  * A fault is thrown, and retried by the state machine; an outcome is returned.
@@ -47,7 +56,7 @@ interface LambdaContext {
 export async function handler(
   event: unknown,
   context: LambdaContext,
-): Promise<TablesResult | TurnResult | ResumeResult | SettleResult> {
+): Promise<TablesResult | BranchResult | TurnResult | ResumeResult | SettleResult> {
   const parsed = v.safeParse(loopTask, event);
   if (!parsed.success) {
     throw new MigrationError({
@@ -69,19 +78,28 @@ const MOST_TABLES = 1_000;
 async function perform(
   task: v.InferOutput<typeof loopTask>,
   context: LambdaContext,
-): Promise<TablesResult | TurnResult | ResumeResult | SettleResult> {
+): Promise<TablesResult | BranchResult | TurnResult | ResumeResult | SettleResult> {
   const { target, options, migrations, deadline } = await functionContext(context.getRemainingTimeInMillis());
   switch (task.task) {
     case 'tables':
-      return withSession(target, async (session) => ({
-        tables: (await tablesWithBuilds(session, options.ledgerSchema)).slice(0, MOST_TABLES),
-      }));
-    case 'turn':
-      return takeTurn({ ...task, target, options, deadline, report });
+      return withSession(target, async (session) => {
+        // First, so that what is handed off in between is found twice and not never.
+        const newest = await newestBuild(session, options.ledgerSchema);
+        const tables = await tablesWithBuilds(session, options.ledgerSchema);
+        return { tables: tables.slice(0, MOST_TABLES), newest };
+      });
+    case 'turn': {
+      const { turn, table, tables, newest } = task;
+      if (tables === undefined || newest === undefined) {
+        if (table === undefined) return { outcome: 'done', waitSeconds: 0, turn };
+        return takeTurn({ table, turn, target, options, deadline, report });
+      }
+      const request = { migrations, target, options, deadline, cause: LOOP, report };
+      return attendTables(branchOf(request, { tables, newest, turn }, (end) => reportRunEnd(LOOP, end)));
+    }
     case 'resume': {
-      const cause = { kind: 'loop', actor: 'index-build loop' } as const;
-      const request = { migrations, target, options, deadline, cause, report };
-      return resume(request, (end) => reportRunEnd(cause, end));
+      const request = { migrations, target, options, deadline, cause: LOOP, report };
+      return resume(request, (end) => reportRunEnd(LOOP, end));
     }
     case 'settle':
       return withSession(target, (session) => settle(session, options.ledgerSchema, task.startedAt));

@@ -10,6 +10,7 @@ import {
 import { cloudFormationFailure } from './aws/cloudformation-failure.ts';
 import { type FunctionContext, functionContext, required } from './aws/function-context.ts';
 import { startLoop } from './aws/hand-off.ts';
+import { type LoggedStep, loggedStep } from './aws/logged-event.ts';
 import { flushTelemetry, logDeployProgress, report, reportRunEnd } from './aws/telemetry.ts';
 import { traced } from './aws/tracing.ts';
 import { environment } from './environment.ts';
@@ -137,6 +138,8 @@ interface RunAnswer {
   readonly runId: string;
   readonly outcome: RunResult['outcome'];
   readonly applied: readonly string[];
+  /** The same, for a program. */
+  readonly steps: readonly LoggedStep[];
   readonly builds: readonly string[];
   readonly waiting: RunResult['waiting'];
 }
@@ -155,6 +158,7 @@ async function act(event: unknown, context: LambdaContext): Promise<object> {
         runId,
         outcome,
         applied: applied.map(({ migration, step, how }) => `${migration.name} step ${step + 1}: ${how}`),
+        steps: applied.map(loggedStep),
         builds: builds.map(({ index, table, state }) => `${index} on ${table}: ${state}`),
         waiting,
       };

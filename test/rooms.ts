@@ -163,6 +163,10 @@ export const rooms: Readonly<Record<string, Room>> = {
     holds: 'fault injection',
     imports: ['local/wire', 'local/postgres', 'local/cli', 'compiler', 'lambda'],
   },
+  'local/peers': {
+    holds: 'other tools of npm, whose histories are handed over to us',
+    imports: ['local/postgres', 'compiler', 'lambda'],
+  },
   'local/versions': {
     holds: 'the tests on other PostgreSQL versions',
     imports: ['local/postgres', 'lambda/migration'],

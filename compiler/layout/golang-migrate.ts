@@ -1,6 +1,7 @@
 import { parseVersion } from '../../lambda/migration/version.ts';
 import type { Layout } from './layout.ts';
 import { findNumbered } from './plain.ts';
+import { sqlx } from './sqlx.ts';
 import { refuseCode } from './version-files.ts';
 
 const NAME = /^(\d+)_(.*)\.(down|up)\.sql$/;
@@ -26,4 +27,7 @@ export const golangMigrate: Layout = {
       return [{ id: version, name, file, undo: direction === 'down' }];
     });
   },
+  // sqlx names its reversible migrations so too: which of the two it was, only the database knows.
+  divide: (source, found) => sqlx.divide?.(source, found) ?? { up: source },
+  record: (found, folder) => sqlx.record?.(found, folder) ?? {},
 };

@@ -12,6 +12,7 @@ import {
   type ParsedMigration,
   parseMigrations,
 } from '../steps/compile-migrations.ts';
+import { lazyMigrations } from '../steps/lazy-migrations.ts';
 import { mapStatements } from '../steps/map-statements.ts';
 import { AllowedRules } from './allowed-rules.ts';
 import { DataQuestions } from './data-questions.ts';
@@ -65,6 +66,12 @@ export function compileLinted(
   { layout, ...options }: FolderLintOptions = {},
 ): CompiledMigrations {
   return compiledFrom(lintParsed(parseMigrations(directory, { layout }), options).migrations);
+}
+
+/** As compileLinted, of a folder that is compiled when it is asked what a file does. */
+export function lazilyLinted(directory: string, options: FolderLintOptions = {}): CompiledMigrations {
+  checkLevels(options.levels ?? {});
+  return lazyMigrations(directory, { ...options, compile: () => compileLinted(directory, options) });
 }
 
 /** Like lintMigrations, for a folder that is already parsed. */

@@ -71,12 +71,17 @@ interface ReadMigration {
   readonly undo: ParsedMigrationFile | undefined;
 }
 
-/** The part to apply, and the part to undo from the same file or another. */
-function readBoth(folder: Folder, layout: Layout, found: FoundMigration): ReadMigration | undefined {
-  const parts = folder.attempt((): Parts => {
+/** The part to apply, and the part to undo where it is in the same file. */
+export function partsOf(folder: Folder, layout: Layout, found: FoundMigration): Parts | undefined {
+  return folder.attempt((): Parts => {
     const source = folder.source(found.file);
     return layout.divide?.(source, found) ?? { up: source };
   });
+}
+
+/** The part to apply, and the part to undo from the same file or another. */
+function readBoth(folder: Folder, layout: Layout, found: FoundMigration): ReadMigration | undefined {
+  const parts = partsOf(folder, layout, found);
   if (parts === undefined) return undefined;
   const noTransaction = parts.noTransaction || found.noTransaction;
   const up = folder.attempt(() => parsePart({ source: parts.up, role: 'up', layout, noTransaction }));
@@ -89,11 +94,15 @@ function readBoth(folder: Folder, layout: Layout, found: FoundMigration): ReadMi
   return up === undefined ? undefined : { file: found, up, undo };
 }
 
-function undoOf(folder: Folder, { divide, name }: Layout, found: FoundMigration): SourceText | undefined {
+export function undoOf(
+  folder: Folder,
+  { divide, name }: Layout,
+  found: FoundMigration,
+): SourceText | undefined {
   if (found.undo === undefined) return undefined;
   const source = folder.source(found.undo);
   // sqlx's directive has to be looked for in both; only its text counts here.
-  return name === 'sqlx' ? (divide?.(source, found).up ?? source) : source;
+  return name === 'sqlx' || name === 'golang-migrate' ? (divide?.(source, found).up ?? source) : source;
 }
 
 interface InFolder {
@@ -106,8 +115,7 @@ function compileOne(
   { file: found, up, undo }: ReadMigration,
   { facts, folder, layout }: InFolder,
 ): ParsedMigration {
-  const { id, name, file, kind } = found;
-  const formerly = formerVersion(found);
+  const { id, name, file } = found;
   const migration: Migration = {
     version: id as Version,
     name,
@@ -117,11 +125,23 @@ function compileOne(
     undo: undo === undefined ? undefined : compileUndo(undo, facts),
     waitsForBuilds: up.directives.wait,
     allowed: up.directives.allowed,
+    ...traitsOf(found, { folder, layout }),
+  };
+  return { layout, migration, up, undo };
+}
+
+/** What its layout tells of a file, whatever stands in it. */
+export function traitsOf(
+  found: FoundMigration,
+  { folder, layout }: Omit<InFolder, 'facts'>,
+): Pick<Migration, 'kind' | 'formerly' | 'record'> {
+  const { id, kind } = found;
+  const formerly = formerVersion(found);
+  return {
     ...(kind === undefined ? {} : { kind }),
     ...(formerly === undefined || formerly === id ? {} : { formerly }),
     ...(layout.record === undefined ? {} : { record: layout.record(found, folder) }),
   };
-  return { layout, migration, up, undo };
 }
 
 /** What the file was called in ledgers of before layouts: the digits in front. */
@@ -138,7 +158,12 @@ function compileUndo(undo: ParsedMigrationFile, facts: FolderFacts): UndoFile {
   return { file, checksum, steps: finishSteps(divideFile(undo, undo.directives, facts), facts) };
 }
 
-function checksumOf(migrations: readonly Migration[]): string {
+type Summed = Pick<Migration, 'version' | 'name' | 'file' | 'checksum'> & {
+  readonly undo: { readonly file: string; readonly checksum: string | undefined } | undefined;
+};
+
+/** Over all files, in order. */
+export function checksumOf(migrations: readonly Summed[]): string {
   const hash = createHash('sha256');
   for (const { version, name, file, checksum, undo } of migrations) {
     hash.update(`${JSON.stringify([version, name, file, checksum, undo?.file, undo?.checksum])}\n`);

@@ -276,7 +276,7 @@ function nothingToAccept({ name }: Migration): MigrationError {
     code: 'repair-refused',
     what: `${name} is in this code as it was applied: there is no change to accept.`,
     applied: 'nothing.',
-    next: 'after a deploy that failed the function has the file of before: accept the new one from the command line, in the folder that has it: npm run migrate -- repair VERSION --accept-checksum --confirm; then deploy.',
+    next: 'after a deploy that failed the function has the file of before: accept the new one from the command line, in the folder that has it: npx cdk-postgres-migrations repair VERSION --accept-checksum --confirm; then deploy.',
   });
 }
 

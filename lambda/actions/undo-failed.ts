@@ -34,7 +34,7 @@ export function undoFailed(migration: Migration, step: Step, failure: UndoFailur
 
 function next({ fault, tooLong }: UndoFailure): string {
   if (tooLong)
-    return 'the statement needs longer than one invocation has: undo from the command line, which has no time limit: npm run migrate -- undo --to … --confirm. It continues with this step.';
+    return 'the statement needs longer than one invocation has: undo from the command line, which has no time limit: npx cdk-postgres-migrations undo --to … --confirm. It continues with this step.';
   return fault.fault.sqlstate === sqlstate.lockNotAvailable
     ? 'end the transaction that holds the lock (select pg_terminate_backend(pid)), or wait for it, and undo again: it continues with this step.'
     : 'correct the undo file, deploy, and undo again: it continues with this step.';
@@ -46,7 +46,7 @@ export function undoUnfinished(migration: Migration, step: Step, undone: readonl
     code: 'undo-unfinished',
     what: `The function's time was over before step ${step.number + 1} of ${fileOf(migration)}.`,
     applied: `${undone.length === 0 ? 'nothing' : undone.join(', ')} is undone${step.number === 0 ? '' : `, and of ${migration.name} the first ${step.number} steps`}.`,
-    next: 'send the same action again: it continues with this step. The command line has no time limit: npm run migrate -- undo --to … --confirm.',
+    next: 'send the same action again: it continues with this step. The command line has no time limit: npx cdk-postgres-migrations undo --to … --confirm.',
   });
 }
 

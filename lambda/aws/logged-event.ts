@@ -115,7 +115,7 @@ export function logged(event: Event): LoggedEvent {
   }
 }
 
-function loggedStep({ migration, step, how }: AppliedStep): LoggedStep {
+export function loggedStep({ migration, step, how }: AppliedStep): LoggedStep {
   const found = migration.steps[step];
   const operation = found?.kind === 'index-operation' ? describeOperation(found.operation) : undefined;
   return {

@@ -267,6 +267,6 @@ export function doubtful(history: History | undefined, { doubts }: Adoption): Mi
     code: 'history-doubtful',
     what: `${tool}'s table ${schema}.${table} leaves it open whether ${which} happened:\n${[...lines, ...(hidden > 0 ? [`  … and ${hidden} more.`] : [])].join('\n')}`,
     applied: 'nothing by this run.',
-    next: `look at the database, then say of each what is true: npm run migrate -- repair ${first.migration.version} --applied --confirm; as an action {"action": "repair", "version": "${first.migration.version}", "as": "applied", "confirm": true}, or "not-applied", or "continueAt": 2. Then run again.`,
+    next: `look at the database, then say of each what is true: npx cdk-postgres-migrations repair ${first.migration.version} --applied --confirm; as an action {"action": "repair", "version": "${first.migration.version}", "as": "applied", "confirm": true}, or "not-applied", or "continueAt": 2. Then run again.`,
   });
 }

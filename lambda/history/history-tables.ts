@@ -98,3 +98,8 @@ export const HISTORY_TABLES: Readonly<Partial<Record<LayoutName, HistoryTable>>>
   from ${t} where exectype in ('EXECUTED', 'RERAN', 'MARK_RAN')`,
   },
 };
+
+/** Tools whose folders can't be told apart: whose table is there decides. */
+export function toolsOf(layout: LayoutName): readonly LayoutName[] {
+  return layout === 'golang-migrate' ? ['golang-migrate', 'sqlx'] : [layout];
+}

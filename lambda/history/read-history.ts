@@ -6,7 +6,7 @@ import type { MigrationOptions } from '../migration/options.ts';
 import { type LedgerRead, ledgerQuery, parseLedger } from '../postgres/ledger/ledger.ts';
 import { quoteLiteral } from '../postgres/session/quote.ts';
 import type { Session } from '../postgres/session/session.ts';
-import { HISTORY_TABLES, type HistoryTable } from './history-tables.ts';
+import { HISTORY_TABLES, type HistoryTable, toolsOf } from './history-tables.ts';
 
 /** What another tool's table says. */
 export interface History {
@@ -46,13 +46,21 @@ export async function readLedgerAndHistory(
   { migrations, options }: { readonly migrations: CompiledMigrations; readonly options: MigrationOptions },
 ): Promise<LedgerAndHistory> {
   const { ledgerSchema } = options;
-  const tool = migrations.layout ?? 'plain';
-  const table = options.history === 'ignore' ? undefined : HISTORY_TABLES[tool];
-  const before = table === undefined ? '' : `${historyQuery(table)};`;
-  const outcome = await session.script(`${before}${ledgerQuery(ledgerSchema)}`);
-  const read = parseLedger(outcome, ledgerSchema, table === undefined ? 0 : 2);
-  const text = table === undefined ? undefined : outcome.rows[1]?.[0]?.history;
-  return { ...read, history: text ? parseHistory(tool, text) : undefined };
+  const tables =
+    options.history === 'ignore'
+      ? []
+      : toolsOf(migrations.layout ?? 'plain').flatMap((tool) => {
+          const table = HISTORY_TABLES[tool];
+          return table === undefined ? [] : [{ tool, query: historyQuery(table) }];
+        });
+  const text = [...tables.map(({ query }) => query), ledgerQuery(ledgerSchema)].join(';\n');
+  const outcome = await session.script(text);
+  const read = parseLedger(outcome, ledgerSchema, 2 * tables.length);
+  const histories = tables.flatMap(({ tool }, at) => {
+    const found = outcome.rows[2 * at + 1]?.[0]?.history;
+    return found ? [parseHistory(tool, found)] : [];
+  });
+  return { ...read, history: histories[0] };
 }
 
 /**

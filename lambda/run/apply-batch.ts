@@ -83,4 +83,4 @@ async function passOrThrow(failed: Piece, { fault, context, locks, wholeBudget }
 }
 
 const TOO_LONG =
-  'the step needs longer than one invocation has: split it into smaller steps (a file each), or apply it from the command line, which has no time limit: npm run migrate -- up.';
+  'the step needs longer than one invocation has: split it into smaller steps (a file each), or apply it from the command line, which has no time limit: npx cdk-postgres-migrations up.';

@@ -244,7 +244,7 @@ class PlanInProgress {
 
   #result(outcome: RunResult['outcome']): RunResult {
     const { runId, applied } = this.#run;
-    return { runId, outcome, applied, builds: this.#builds, waiting: undefined };
+    return { runId, outcome, applied, builds: this.#builds, waiting: undefined, idle: undefined };
   }
 }
 

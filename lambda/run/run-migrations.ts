@@ -4,6 +4,7 @@ import { type History, readLedgerAndHistory } from '../history/read-history.ts';
 import type { RecordedBuild } from '../migration/build.ts';
 import { refuseFolder } from '../migration/folder-policy.ts';
 import { renamesOf } from '../migration/identity.ts';
+import type { Ledger } from '../migration/ledger.ts';
 import { type Migration, statementsOf } from '../migration/migration.ts';
 import { MigrationError } from '../migration/migration-error.ts';
 import { type Amendment, type Plan, plan } from '../migration/plan.ts';
@@ -68,7 +69,7 @@ async function runOnce(session: Session, request: RunRequest, run: RunLog): Prom
     before.applied.length === 0 &&
     renamesOf(migrations.migrations, read.ledger).length === 0;
   if (first.pending.length === 0 && read.exists && settled) {
-    return finishIdle(session, first, run);
+    return finishIdle(session, { planned: first, ledger: read.ledger }, run);
   }
   const locked = await takeRunLock(session, request);
   const adoption = adopt(history, migrations, locked);
@@ -119,9 +120,15 @@ async function planOrRecord(
     refuseFolder(planned, options);
     return planned;
   } catch (error) {
-    if (exists) await session.script(insertFinishedRun(options.ledgerSchema, run.row, run.failure(error)));
+    if (exists && !isUncompiled(error))
+      await session.script(insertFinishedRun(options.ledgerSchema, run.row, run.failure(error)));
     throw error;
   }
+}
+
+/** A folder that is compiled when it is first asked: until then, nobody has touched the database. */
+function isUncompiled(error: unknown): boolean {
+  return error instanceof MigrationError && error.code === 'compile-failed';
 }
 
 /** A person who deploys again wants failed builds tried again; the loop does not. */
@@ -130,7 +137,11 @@ function retriedBuilds({ builds }: Plan, { request }: RunLog): RecordedBuild[] {
 }
 
 /** Nothing to apply: the run is recorded, and its lock was never needed. */
-async function finishIdle(session: Session, planned: Plan, run: RunLog): Promise<RunResult> {
+async function finishIdle(
+  session: Session,
+  { planned, ledger }: { readonly planned: Plan; readonly ledger: Ledger },
+  run: RunLog,
+): Promise<RunResult> {
   run.request.report({ kind: 'planned', plan: planned });
   const result: RunResult = {
     runId: run.runId,
@@ -138,6 +149,7 @@ async function finishIdle(session: Session, planned: Plan, run: RunLog): Promise
     applied: run.applied,
     builds: planned.builds,
     waiting: undefined,
+    idle: ledger,
   };
   await must(session, insertFinishedRun(run.request.options.ledgerSchema, run.row, run.summary(result)));
   return result;

@@ -1,5 +1,6 @@
 import type { DeployFinding } from '../foresight/deploy-finding.ts';
 import type { RecordedBuild } from '../migration/build.ts';
+import type { Ledger } from '../migration/ledger.ts';
 import type { LockMove } from '../migration/lock-patience.ts';
 import type { CompiledMigrations, Migration } from '../migration/migration.ts';
 import type { MigrationOptions } from '../migration/options.ts';
@@ -44,6 +45,8 @@ export interface RunResult {
   readonly applied: readonly AppliedStep[];
   /** All builds that are not over, handed off by this run or before it. */
   readonly builds: readonly RecordedBuild[];
+  /** The ledger as it was read, where there was nothing to do. */
+  readonly idle: Ledger | undefined;
   /** The first step that waits, and why. */
   readonly waiting: { readonly file: string; readonly step: number; readonly because: string } | undefined;
 }

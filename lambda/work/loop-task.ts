@@ -5,20 +5,35 @@
 export type LoopTask =
   /** Which tables have builds that are not over? */
   | { readonly task: 'tables' }
-  /** One turn of one table. `turn` counts from 1 and is the state machine's to carry. */
-  | { readonly task: 'turn'; readonly table: BuildTable; readonly turn: number }
+  /**
+   * One turn of each table that a branch attends to. `turn` counts from 1 and is the state machine's to carry, as is
+   * `newest`, the newest build that was there when the tables were found.
+   */
+  | {
+      readonly task: 'turn';
+      readonly tables: readonly BuildTable[];
+      readonly newest: string;
+      readonly turn: number;
+    }
   /** Apply the steps that waited for builds. */
   | { readonly task: 'resume' }
   /** All is over: report. `startedAt` is the execution's start, as Step Functions writes it. */
   | { readonly task: 'settle'; readonly execution: string; readonly startedAt: string };
 
-/** One branch of the loop. Builds of one table run in order, tables side by side. */
+/** Builds of one table run in order, tables side by side. Each has a branch of the loop, or comes to one that is there. */
 export interface BuildTable {
   readonly schema: string;
   readonly table: string;
 }
 
 export interface TablesResult {
+  readonly tables: readonly BuildTable[];
+  /** The newest build that was handed off, by its id: what comes later is nobody's until a branch takes it. */
+  readonly newest: string;
+}
+
+/** What the turns of a branch gave: the tables that it goes on with, its own and those that it has taken. */
+export interface BranchResult extends TurnResult {
   readonly tables: readonly BuildTable[];
 }
 

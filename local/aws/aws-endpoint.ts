@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { AwsCloudFormation, xml } from './aws-cloudformation.ts';
 import { AwsEvents } from './aws-events.ts';
 import { AwsFault } from './aws-fault.ts';
 import { AwsFunctions } from './aws-functions.ts';
@@ -8,7 +9,7 @@ import { AwsStepFunctions } from './aws-step-functions.ts';
 import { closeServer, listen } from './listen.ts';
 import { localAccount } from './local-account.ts';
 
-export type AwsService = 'secrets' | 'stepFunctions' | 'events' | 'functions';
+export type AwsService = 'secrets' | 'stepFunctions' | 'events' | 'functions' | 'cloudFormation';
 
 export interface RecordedRequest {
   readonly service: AwsService;
@@ -35,6 +36,7 @@ export interface AwsEndpoint {
   readonly stepFunctions: AwsStepFunctions;
   readonly events: AwsEvents;
   readonly functions: AwsFunctions;
+  readonly cloudFormation: AwsCloudFormation;
   /** All that came in, refused calls included, in order. */
   readonly requests: readonly RecordedRequest[];
   /** The next calls of that kind fail. */
@@ -44,7 +46,7 @@ export interface AwsEndpoint {
 }
 
 /** By the prefix of the X-Amz-Target header, for the services that speak AWS JSON. */
-const TARGETS: Readonly<Record<string, Exclude<AwsService, 'functions'>>> = {
+const TARGETS: Readonly<Record<string, Exclude<AwsService, 'functions' | 'cloudFormation'>>> = {
   secretsmanager: 'secrets',
   AWSStepFunctions: 'stepFunctions',
   AWSEvents: 'events',
@@ -66,6 +68,7 @@ export async function startAwsEndpoint(): Promise<AwsEndpoint> {
   const stepFunctions = new AwsStepFunctions();
   const events = new AwsEvents();
   const functions = new AwsFunctions();
+  const cloudFormation = new AwsCloudFormation();
   const json = { secrets, stepFunctions, events };
   const requests: RecordedRequest[] = [];
   const planned: { operation: string | undefined; left: number; fault: AwsFault | undefined }[] = [];
@@ -91,6 +94,13 @@ export async function startAwsEndpoint(): Promise<AwsEndpoint> {
       record({ service, operation, body });
       return send(response, 200, JSON.stringify(json[service].handle(operation, JSON.parse(body))));
     }
+    if (request.headers['content-type']?.startsWith('application/x-www-form-urlencoded') === true) {
+      const query = new URLSearchParams(body);
+      record({ service: 'cloudFormation', operation: query.get('Action') ?? '', body });
+      const answered = cloudFormation.handle(query);
+      response.writeHead(200, { 'Content-Type': 'text/xml' }).end(answered);
+      return;
+    }
     const path = /^\/2015-03-31\/functions\/([^/?]+)(\/invocations)?/.exec(request.url ?? '');
     const name = path?.[1];
     if (name === undefined)
@@ -114,7 +124,11 @@ export async function startAwsEndpoint(): Promise<AwsEndpoint> {
 
   const server = createServer((request, response) => {
     response.setHeader('x-amzn-RequestId', randomUUID());
-    answer(request, response).catch((error: unknown) => sendFault(response, error));
+    answer(request, response).catch((error: unknown) => {
+      const query = request.headers['content-type']?.startsWith('application/x-www-form-urlencoded') === true;
+      if (query) sendQueryFault(response, asFault(error));
+      else sendFault(response, asFault(error));
+    });
   });
   const url = `http://127.0.0.1:${await listen(server)}`;
   return {
@@ -124,6 +138,7 @@ export async function startAwsEndpoint(): Promise<AwsEndpoint> {
     stepFunctions,
     events,
     functions,
+    cloudFormation,
     requests,
     fail: ({ operation, count = 1, fault }) => void planned.push({ operation, left: count, fault }),
     stop: async () => {
@@ -141,6 +156,7 @@ function environmentFor(url: string): Record<string, string> {
     AWS_ENDPOINT_URL_SFN: url,
     AWS_ENDPOINT_URL_EVENTBRIDGE: url,
     AWS_ENDPOINT_URL_LAMBDA: url,
+    AWS_ENDPOINT_URL_CLOUDFORMATION: url,
     AWS_REGION: localAccount.region,
     AWS_ACCESS_KEY_ID: 'local',
     AWS_SECRET_ACCESS_KEY: 'local',
@@ -163,8 +179,17 @@ function send(response: ServerResponse, status: number, body: string): void {
   response.writeHead(status, { 'Content-Type': 'application/x-amz-json-1.1' }).end(body);
 }
 
-function sendFault(response: ServerResponse, error: unknown): void {
-  const fault = error instanceof AwsFault ? error : new AwsFault('InternalFailure', String(error), 500);
+function asFault(error: unknown): AwsFault {
+  return error instanceof AwsFault ? error : new AwsFault('InternalFailure', String(error), 500);
+}
+
+function sendFault(response: ServerResponse, fault: AwsFault): void {
   response.setHeader('x-amzn-ErrorType', fault.type);
   send(response, fault.status, JSON.stringify({ __type: fault.type, message: fault.message }));
+}
+
+/** As services of the query protocol say it. */
+function sendQueryFault(response: ServerResponse, { type, message, status }: AwsFault): void {
+  const error = xml('Error', [xml('Type', 'Sender'), xml('Code', type), xml('Message', message)]);
+  response.writeHead(status, { 'Content-Type': 'text/xml' }).end(xml('ErrorResponse', [error]));
 }

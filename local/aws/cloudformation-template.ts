@@ -1,11 +1,13 @@
 import * as v from 'valibot';
 import { MigrationError } from '../../lambda/migration/migration-error.ts';
+import type { DescribedStack } from './aws-cloudformation.ts';
 import { functionArn, localAccount, localArn, secretArn, stateMachineArn } from './local-account.ts';
 
 const templateSchema = v.looseObject({
   Parameters: v.optional(v.record(v.string(), v.looseObject({ Default: v.optional(v.unknown()) })), {}),
   Conditions: v.optional(v.record(v.string(), v.unknown()), {}),
   Mappings: v.optional(v.record(v.string(), v.record(v.string(), v.record(v.string(), v.unknown()))), {}),
+  Outputs: v.optional(v.record(v.string(), v.looseObject({ Value: v.unknown() })), {}),
   Resources: v.record(
     v.string(),
     v.looseObject({ Type: v.string(), Properties: v.optional(v.record(v.string(), v.unknown()), {}) }),
@@ -42,6 +44,20 @@ export class CloudFormationTemplate {
         type,
         properties: this.resolve(Properties) as Record<string, unknown>,
       }));
+  }
+
+  /** What `aws cloudformation describe-stacks` and list-stack-resources tell of it. */
+  described(): DescribedStack {
+    const outputs = Object.entries(this.#template.Outputs).map(([key, { Value }]) => [
+      key,
+      String(this.resolve(Value)),
+    ]);
+    const resources = Object.entries(this.#template.Resources).map(([logicalId, { Type: type }]) => ({
+      logicalId,
+      type,
+      physicalId: logicalId,
+    }));
+    return { outputs: Object.fromEntries(outputs), resources };
   }
 
   /** The ARN that references to the resource resolve to. */

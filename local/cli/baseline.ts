@@ -14,7 +14,7 @@ export function addBaseline(program: Command): void {
 ${CHANGE_EXIT_CODES}
 
 Example:
-  npm run migrate -- baseline 0042 --confirm`,
+  npx cdk-postgres-migrations baseline 0042 --confirm`,
     )
     .action(async (version: string, flags: ChangeFlags) => {
       process.exitCode = await change({ flags, event: { action: 'baseline', version } });

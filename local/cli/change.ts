@@ -1,19 +1,17 @@
 import type { Command } from 'commander';
 import { type ChangingAction, isChanging, parseAction, recordOf } from '../../lambda/actions/action.ts';
-import { performAction } from '../../lambda/actions/perform-action.ts';
 import { MigrationError } from '../../lambda/migration/migration-error.ts';
 import {
-  type Asked,
-  ask,
   type DatabaseFlags,
-  describeTarget,
   exitCodeOf,
-  PATIENCE_SECONDS,
   withDatabaseFlags,
+  withDeployedFlags,
   withJson,
 } from './database-options.ts';
 import { type ExitCode, exitCode } from './exit-code.ts';
 import { showFailure } from './failure.ts';
+import type { Place } from './place.ts';
+import { placeOf } from './place-of.ts';
 import { RunDisplay } from './run-display.ts';
 import { Terminal } from './terminal.ts';
 
@@ -24,7 +22,7 @@ export interface ChangeFlags extends DatabaseFlags {
 }
 
 export function withConfirm(command: Command): Command {
-  return withJson(withDatabaseFlags(command))
+  return withJson(withDeployedFlags(withDatabaseFlags(command)))
     .option('--confirm', 'yes, do it: without this it only says what it would need')
     .option('--yes', 'the same');
 }
@@ -40,7 +38,7 @@ export interface Change {
   /** As the deployed function takes it, but for the confirmation. */
   readonly event: { readonly action: ChangingAction['action'] } & Readonly<Record<string, unknown>>;
   /** What to do when it is done. @default nothing */
-  readonly then?: (asked: Asked, terminal: Terminal) => Promise<ExitCode>;
+  readonly then?: (place: Place, terminal: Terminal) => Promise<ExitCode>;
 }
 
 /** Checks the action before the database is asked, carries it out, and shows its answer line by line. */
@@ -48,17 +46,11 @@ export async function change({ flags, event, then }: Change): Promise<ExitCode> 
   const terminal = new Terminal({ json: flags.json === true });
   try {
     const action = readChange(event, flags);
-    const asked = await ask(flags);
-    terminal.line(terminal.colors.dim(describeTarget(asked)));
-    const display = new RunDisplay(terminal);
-    const answer = await performAction(action, {
-      ...asked,
-      deadline: undefined,
-      report: display.report,
-      patienceSeconds: PATIENCE_SECONDS,
-    });
+    const place = await placeOf(flags);
+    terminal.line(terminal.colors.dim(place.description));
+    const answer = await place.act(action, new RunDisplay(terminal));
     for (const line of linesOf(answer)) terminal.line(line);
-    const code = await then?.(asked, terminal);
+    const code = await then?.(place, terminal);
     if (terminal.json) terminal.document({ ok: (code ?? exitCode.done) === exitCode.done, ...answer });
     return code ?? exitCode.done;
   } catch (error) {

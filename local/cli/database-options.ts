@@ -1,6 +1,7 @@
-import { hostname, userInfo } from 'node:os';
+import { existsSync, readFileSync } from 'node:fs';
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import { compileLinted, type Levels } from '../../compiler/lint/lint-migrations.ts';
+import * as v from 'valibot';
+import { type Levels, lazilyLinted } from '../../compiler/lint/lint-migrations.ts';
 import { type LayoutName, layoutNames } from '../../lambda/migration/layout.ts';
 import type { CompiledMigrations } from '../../lambda/migration/migration.ts';
 import { MigrationError } from '../../lambda/migration/migration-error.ts';
@@ -19,15 +20,20 @@ import type { RunCause } from '../../lambda/run/run.ts';
 import { type ExitCode, exitCode } from './exit-code.ts';
 import { Interrupted } from './interruption.ts';
 import { levelOption } from './lint-level.ts';
+import { whoAsks } from './who-asks.ts';
 
 /** What every verb that works on a database takes, and the flags of options that some verbs take. */
 export interface DatabaseFlags {
-  readonly dir: string;
+  readonly dir?: string;
   readonly layout?: LayoutName;
   readonly databaseUrl?: string;
   readonly schema: string;
   readonly json?: boolean;
   readonly level?: Levels;
+  readonly stack?: string;
+  readonly function?: string;
+  readonly profile?: string;
+  readonly region?: string;
   readonly [flag: string]: unknown;
 }
 
@@ -42,14 +48,40 @@ export interface Asked {
 /** A person waits: a server that is down is said to be down after so long. */
 export const PATIENCE_SECONDS = 10;
 
-export const DEFAULT_DIRECTORY = 'migrations';
+const DEFAULT_DIRECTORY = 'migrations';
+
+export function withDirectory(command: Command): Command {
+  return command.option(
+    '--dir <directory>',
+    `folder of the migrations (default: as cdk.json has it in its context, else ${JSON.stringify(DEFAULT_DIRECTORY)})`,
+  );
+}
+
+const cdkJson = v.looseObject({ context: v.optional(v.looseObject({ migrations: v.optional(v.string()) })) });
+
+/** The folder that is given, else the one that the CDK app of this directory has in its context. */
+export function directoryOf({ dir }: { readonly dir?: string | undefined }): string {
+  if (dir !== undefined) return dir;
+  if (!existsSync('cdk.json')) return DEFAULT_DIRECTORY;
+  try {
+    return (
+      v.parse(cdkJson, JSON.parse(readFileSync('cdk.json', 'utf8'))).context?.migrations ?? DEFAULT_DIRECTORY
+    );
+  } catch (cause) {
+    throw new MigrationError({
+      code: 'usage',
+      what: `cdk.json can't be read: ${cause instanceof Error ? cause.message : String(cause)}`,
+      next: 'mend it, or name the folder with --dir.',
+      cause,
+    });
+  }
+}
 
 /** Nothing ends this process before its builds are over, so a turn stays with them, and progress is seen at once. */
 const commandLineOptions: MigrationOptions = { ...defaultOptions, attachSeconds: 86_400 };
 
 export function withDatabaseFlags(command: Command): Command {
-  return command
-    .option('--dir <directory>', 'folder of the migrations', DEFAULT_DIRECTORY)
+  return withDirectory(command)
     .addOption(layoutOption())
     .option('--database-url <url>', 'postgres://user:password@host:5432/database (else DATABASE_URL)')
     .option('--schema <name>', 'schema of the ledger', schemaName, defaultOptions.ledgerSchema);
@@ -81,28 +113,51 @@ function flagOf(flag: string, name: OptionName, row: OptionRow): Option {
   return option.argParser(row.kind === 'whole' && row.range[0] === 1 ? positive : whole);
 }
 
+/** For the verbs that the deployed migrator has too. */
+export function withDeployedFlags(command: Command): Command {
+  const ofDatabase = [
+    'databaseUrl',
+    'dir',
+    'schema',
+    'level',
+    ...optionRows.flatMap(([, { flag }]) => (flag === undefined ? [] : [new Option(flag).attributeName()])),
+  ];
+  return command
+    .addOption(
+      new Option(
+        '--stack <name>',
+        'work by way of the migrator that is deployed in this stack, with its own folder and options',
+      ).conflicts([...ofDatabase, 'function']),
+    )
+    .addOption(
+      new Option('--function <name>', 'the same, by the name or ARN of its function').conflicts(ofDatabase),
+    )
+    .option('--profile <name>', "of AWS's configuration, for --stack and --function")
+    .option('--region <name>', 'the same');
+}
+
 export const DATABASE_HELP = `
 Environment:
   DATABASE_URL   the database, where --database-url is not given
   NEON_WS_PROXY  host:port/path of a local WebSocket proxy for Neon's driver
   NO_COLOR       no colours`;
 
-/** Compiles the folder and reads the connection: everything that can be wrong before the database is asked. */
+/** Reads the folder and the connection. What is applied already need not be compiled, which the database tells. */
 export async function ask(flags: DatabaseFlags): Promise<Asked> {
   const url = flags.databaseUrl ?? process.env.DATABASE_URL;
   if (url === undefined || url === '') {
     throw new MigrationError({
       code: 'usage',
       what: 'No database is named.',
-      next: 'give --database-url postgres://user:password@host:5432/database, or set DATABASE_URL.',
+      next: 'give --database-url postgres://user:password@host:5432/database, or set DATABASE_URL; or --stack NAME for what is deployed.',
     });
   }
   const target = parseConnectionUrl(url, flags.databaseUrl === undefined ? 'DATABASE_URL' : '--database-url');
   return {
-    migrations: compileLinted(flags.dir, { levels: flags.level ?? {}, layout: flags.layout }),
+    migrations: lazilyLinted(directoryOf(flags), { levels: flags.level ?? {}, layout: flags.layout }),
     target,
     options: optionsOf(flags),
-    cause: { kind: 'command line', actor: `${userName()}@${hostname()}` },
+    cause: { kind: 'command line', actor: whoAsks() },
   };
 }
 
@@ -130,15 +185,6 @@ export function exitCodeOf(error: unknown): ExitCode {
     return exitCode.usage;
   }
   return exitCode.failed;
-}
-
-function userName(): string {
-  try {
-    return userInfo().username;
-  } catch {
-    // A user id without an entry in the password file, as in many containers.
-    return `uid ${process.getuid?.() ?? 'unknown'}`;
-  }
 }
 
 /** Postgres cuts longer names, and would then keep the ledger under another one than was asked for. */

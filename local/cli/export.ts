@@ -42,8 +42,8 @@ Exit codes:
   2  the command itself is wrong
 
 Examples:
-  npm run migrate -- export --output indexes.sql && psql -X -f indexes.sql "$DATABASE_URL"
-  npm run --silent migrate -- export > indexes.sql`,
+  npx cdk-postgres-migrations export --output indexes.sql && psql -X -f indexes.sql "$DATABASE_URL"
+  npx cdk-postgres-migrations export > indexes.sql`,
     )
     .action(async (flags: ExportFlags) => {
       process.exitCode = await exportScript(flags);

@@ -3,14 +3,14 @@ import { type Finding, type Levels, lintMigrations } from '../../compiler/lint/l
 import { countFindings, showFinding } from '../../compiler/lint/show-finding.ts';
 import type { LayoutName } from '../../lambda/migration/layout.ts';
 import type { Version } from '../../lambda/migration/version.ts';
-import { DEFAULT_DIRECTORY, exitCodeOf, layoutOption, withJson } from './database-options.ts';
+import { directoryOf, exitCodeOf, layoutOption, withDirectory, withJson } from './database-options.ts';
 import { type ExitCode, exitCode } from './exit-code.ts';
 import { showFailure } from './failure.ts';
 import { levelOption } from './lint-level.ts';
 import { Terminal } from './terminal.ts';
 
 interface LintFlags {
-  readonly dir: string;
+  readonly dir?: string | undefined;
   readonly layout?: LayoutName;
   readonly since?: Version;
   readonly level: Levels;
@@ -19,9 +19,8 @@ interface LintFlags {
 }
 
 export function addLint(program: Command): void {
-  withJson(program.command('lint'))
+  withJson(withDirectory(program.command('lint')))
     .description('say what in the migrations blocks others, loses data or breaks code that runs')
-    .option('--dir <directory>', 'folder of the migrations', DEFAULT_DIRECTORY)
     .addOption(layoutOption())
     .option('--since <version>', 'take files up to this version as they are', version)
     .addOption(levelOption())
@@ -37,9 +36,9 @@ Exit codes:
   2  the command itself is wrong
 
 Examples:
-  npm run migrate -- lint --since 0042
-  npm run migrate -- lint --strict --level drop-column=error --level varchar-limit=off
-  npm run --silent migrate -- lint --json | jq '.findings[].rule'`,
+  npx cdk-postgres-migrations lint --since 0042
+  npx cdk-postgres-migrations lint --strict --level drop-column=error --level varchar-limit=off
+  npx cdk-postgres-migrations lint --json | jq '.findings[].rule'`,
     )
     .action((flags: LintFlags) => {
       process.exitCode = lint(flags);
@@ -49,7 +48,7 @@ Examples:
 function lint({ dir, layout, since, level: levels, strict, json }: LintFlags): ExitCode {
   const terminal = new Terminal({ json: json === true });
   try {
-    const findings = lintMigrations(dir, { levels, since, layout });
+    const findings = lintMigrations(directoryOf({ dir }), { levels, since, layout });
     const code = verdict(findings, strict === true);
     if (terminal.json) terminal.document({ ok: code === exitCode.done, ...lintDocument(findings) });
     else show(terminal, findings);

@@ -28,10 +28,10 @@ const verbs = [
   addUndo,
 ];
 
-/** The command line: the same code as the Lambda, against any database, without AWS. */
-const program = new Command('migrate')
+/** The command line: the same code as the Lambda, against any database without AWS, or through what is deployed. */
+const program = new Command('cdk-postgres-migrations')
   .description(
-    'Runs migrations and builds their indexes: the same code as the deployed functions, without AWS.',
+    'Runs migrations and builds their indexes: the same code as the deployed functions, on any database without AWS, or through what is deployed.',
   )
   .showHelpAfterError('(--help shows what is possible)')
   .exitOverride((error) => {

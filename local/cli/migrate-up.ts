@@ -2,7 +2,7 @@ import { isOpen } from '../../lambda/migration/build.ts';
 import { adviceForBuild } from '../../lambda/migration/fault-advice.ts';
 import { MigrationError } from '../../lambda/migration/migration-error.ts';
 import { runMigrations } from '../../lambda/run/run-migrations.ts';
-import { type BuildStatus, readStatus, type Status } from '../../lambda/status/status.ts';
+import { type BuildStatus, migrationStates, readStatus, type Status } from '../../lambda/status/status.ts';
 import { describeLoss, needsPerson } from './build-lines.ts';
 import { asMigrationError } from './failure.ts';
 import { type InProcessLoop, runLoop } from './in-process-loop.ts';
@@ -29,14 +29,19 @@ export interface UpEnd {
 export async function migrateUp(request: UpRequest): Promise<UpEnd> {
   const ran = await run(request);
   let { failure } = ran;
+  if (ran.idle !== undefined) return endOf(ran.idle, undefined);
   if (request.wait && ran.open) {
     if (failure !== undefined) request.failedEarly(failure);
     const settled = await runLoop(request);
     // The run that followed the builds went through: what had failed, had needed them.
     if (settled.outcome === 'valid') failure = undefined;
   }
-  const status = await readStatus(request.target, request);
-  failure ??= lossOf(status) ?? laterRunOf(status);
+  return endOf(await readStatus(request.target, request), failure);
+}
+
+/** What came of it, by the ledger. `failed`: the run itself did. */
+export function endOf(status: Status, failed: MigrationError | undefined): UpEnd {
+  const failure = failed ?? lossOf(status) ?? laterRunOf(status);
   if (failure !== undefined) return { outcome: 'failed', failure, status };
   const finished = !status.builds.some(isOpen) && status.migrations.every(isSettled);
   return { outcome: finished ? 'done' : 'unfinished', failure, status };
@@ -46,12 +51,20 @@ interface Ran {
   readonly failure: MigrationError | undefined;
   /** Builds are left for the loop. */
   readonly open: boolean;
+  /** Where there was nothing to do, and no build is open or lost: what the run itself has read. */
+  readonly idle?: Status;
 }
 
 async function run(request: UpRequest): Promise<Ran> {
   try {
-    const { builds } = await runMigrations(request);
-    return { failure: undefined, open: builds.some(isOpen) };
+    const { builds, idle } = await runMigrations(request);
+    if (idle === undefined || builds.length > 0) return { failure: undefined, open: builds.some(isOpen) };
+    const migrations = migrationStates(request.migrations.migrations, idle);
+    return {
+      failure: undefined,
+      open: false,
+      idle: { migrations, builds: [], runs: [], lastRun: undefined },
+    };
   } catch (error) {
     if (request.signal?.aborted === true) throw error;
     const failure = asMigrationError(error);

@@ -6,24 +6,22 @@ import { readFileName, readFolderName } from '../../compiler/syntax/file-name.ts
 import type { LayoutName } from '../../lambda/migration/layout.ts';
 import { MigrationError } from '../../lambda/migration/migration-error.ts';
 import type { Version } from '../../lambda/migration/version.ts';
-import { DEFAULT_DIRECTORY, exitCodeOf, layoutOption } from './database-options.ts';
+import { directoryOf, exitCodeOf, layoutOption, withDirectory } from './database-options.ts';
 import { type ExitCode, exitCode } from './exit-code.ts';
 import { showFailure } from './failure.ts';
 import { nextMigration } from './next-migration.ts';
 import { Terminal } from './terminal.ts';
 
 interface NewFlags {
-  readonly dir: string;
+  readonly dir?: string;
   readonly layout?: LayoutName;
   readonly undo?: boolean;
 }
 
 export function addNew(program: Command): void {
-  program
-    .command('new')
+  withDirectory(program.command('new'))
     .argument('<name>', 'what it does, such as add_user_email')
     .description('create the next migration, and print its path')
-    .option('--dir <directory>', 'folder of the migrations', DEFAULT_DIRECTORY)
     .addOption(layoutOption())
     .option('--undo', 'create its undo file too')
     .addHelpText(
@@ -38,17 +36,18 @@ Exit codes:
   2  the command itself is wrong, the name for instance
 
 Examples:
-  npm run migrate -- new add_user_email
-  npm run migrate -- new drop_legacy_tables --dir db/migrations --undo`,
+  npx cdk-postgres-migrations new add_user_email
+  npx cdk-postgres-migrations new drop_legacy_tables --dir db/migrations --undo`,
     )
     .action(async (name: string, flags: NewFlags) => {
       process.exitCode = await create(name, flags);
     });
 }
 
-async function create(name: string, { dir, undo, ...flags }: NewFlags): Promise<ExitCode> {
+async function create(name: string, { undo, ...flags }: NewFlags): Promise<ExitCode> {
   const terminal = new Terminal({ json: false });
   try {
+    const dir = directoryOf(flags);
     const { layout, files } = readFolder(dir, flags.layout);
     const command = OWN_COMMAND.get(layout.name);
     if (command !== undefined) throw ownCommand(layout.title, command);

@@ -1,17 +1,16 @@
 import type { Command } from 'commander';
-import { planRun } from '../../lambda/foresight/plan-run.ts';
 import {
-  ask,
   DATABASE_HELP,
   type DatabaseFlags,
-  describeTarget,
   exitCodeOf,
   withDatabaseFlags,
+  withDeployedFlags,
   withJson,
   withRunFlags,
 } from './database-options.ts';
 import { type ExitCode, exitCode } from './exit-code.ts';
 import { showFailure } from './failure.ts';
+import { placeOf } from './place-of.ts';
 import { planMarkdown } from './plan-markdown.ts';
 import { planView } from './plan-view.ts';
 import { Terminal } from './terminal.ts';
@@ -21,7 +20,7 @@ interface PlanFlags extends DatabaseFlags {
 }
 
 export function addPlan(program: Command): void {
-  withJson(withRunFlags(withDatabaseFlags(program.command('plan'))))
+  withJson(withRunFlags(withDeployedFlags(withDatabaseFlags(program.command('plan')))))
     .description(
       'show what up would do to this database: steps, locks, sizes, what waits for what; writes nothing',
     )
@@ -37,7 +36,7 @@ Exit codes:
   3  something is pending
 
 Example:
-  npm run --silent migrate -- plan --markdown > comment.md`,
+  npx cdk-postgres-migrations plan --markdown > comment.md`,
     )
     .action(async (flags: PlanFlags) => {
       process.exitCode = await plan(flags);
@@ -47,13 +46,13 @@ Example:
 async function plan(flags: PlanFlags): Promise<ExitCode> {
   const terminal = new Terminal({ json: flags.json === true });
   try {
-    const asked = await ask(flags);
-    const planned = await planRun(asked.target, asked);
+    const place = await placeOf(flags);
+    const planned = await place.plan();
     const pending = planned.files.length > 0;
     if (terminal.json) terminal.document({ ok: planned.refused === undefined, ...planned });
     else if (flags.markdown === true) terminal.line(planMarkdown(planned).trimEnd());
     else {
-      terminal.line(terminal.colors.dim(describeTarget(asked)));
+      terminal.line(terminal.colors.dim(place.description));
       terminal.line(planView(planned, terminal.colors));
     }
     if (planned.refused !== undefined) return exitCode.failed;

@@ -29,10 +29,10 @@ export function addRepair(program: Command): void {
 ${CHANGE_EXIT_CODES}
 
 Examples:
-  npm run migrate -- repair 0007 --accept-checksum --confirm
-  npm run migrate -- repair 0007 --step 2 --as applied --confirm
-  npm run migrate -- repair 0007 --applied --confirm
-  npm run migrate -- repair 0007 --forget --confirm`,
+  npx cdk-postgres-migrations repair 0007 --accept-checksum --confirm
+  npx cdk-postgres-migrations repair 0007 --step 2 --as applied --confirm
+  npx cdk-postgres-migrations repair 0007 --applied --confirm
+  npx cdk-postgres-migrations repair 0007 --forget --confirm`,
     )
     .action(async (version: string, flags: RepairFlags) => {
       process.exitCode = await change({

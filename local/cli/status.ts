@@ -1,19 +1,18 @@
 import type { Command } from 'commander';
 import { isOpen } from '../../lambda/migration/build.ts';
-import { readStatus, type Status } from '../../lambda/status/status.ts';
+import type { Status } from '../../lambda/status/status.ts';
 import { buildDocument, needsPerson } from './build-lines.ts';
 import {
-  ask,
   DATABASE_HELP,
   type DatabaseFlags,
-  describeTarget,
   exitCodeOf,
-  PATIENCE_SECONDS,
   withDatabaseFlags,
+  withDeployedFlags,
   withJson,
 } from './database-options.ts';
 import { type ExitCode, exitCode } from './exit-code.ts';
 import { showFailure } from './failure.ts';
+import { placeOf } from './place-of.ts';
 import { statusView } from './status-view.ts';
 import { Terminal } from './terminal.ts';
 
@@ -22,7 +21,7 @@ interface StatusFlags extends DatabaseFlags {
 }
 
 export function addStatus(program: Command): void {
-  withJson(withDatabaseFlags(program.command('status')))
+  withJson(withDeployedFlags(withDatabaseFlags(program.command('status'))))
     .description('show what is applied, what is pending, and how far the index builds are; writes nothing')
     .option('--all', 'list also what is long applied and built')
     .addHelpText(
@@ -37,8 +36,9 @@ Exit codes:
   3  something is pending or under way
 
 Examples:
-  npm run migrate -- status
-  npm run --silent migrate -- status --json | jq '.builds[].progress'`,
+  npx cdk-postgres-migrations status
+  npx cdk-postgres-migrations status --stack Shop --profile production
+  npx cdk-postgres-migrations status --json | jq '.builds[].progress'`,
     )
     .action(async (flags: StatusFlags) => {
       process.exitCode = await status(flags);
@@ -48,13 +48,13 @@ Examples:
 async function status(flags: StatusFlags): Promise<ExitCode> {
   const terminal = new Terminal({ json: flags.json === true });
   try {
-    const asked = await ask(flags);
-    const seen = await readStatus(asked.target, { ...asked, patienceSeconds: PATIENCE_SECONDS });
+    const place = await placeOf(flags);
+    const seen = await place.status();
     const code = verdict(seen);
     if (terminal.json) terminal.document({ ok: code === exitCode.done, ...statusDocument(seen) });
     else {
       const { colors } = terminal;
-      terminal.line(colors.dim(describeTarget(asked)));
+      terminal.line(colors.dim(place.description));
       terminal.line();
       terminal.line(statusView(seen, { colors, all: flags.all === true, now: Date.now() }));
     }

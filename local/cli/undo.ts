@@ -18,7 +18,7 @@ ${DATABASE_HELP}
 ${CHANGE_EXIT_CODES}
 
 Example:
-  npm run migrate -- undo --to 0006 --confirm`,
+  npx cdk-postgres-migrations undo --to 0006 --confirm`,
     )
     .action(async (flags: UndoFlags) => {
       process.exitCode = await change({ flags, event: { action: 'undo', to: flags.to } });

@@ -17,8 +17,7 @@ export class UpRecord {
         this.#waiting = { file: event.file, because: event.because };
         return;
       case 'applied':
-        for (const { migration } of event.steps)
-          this.#applied.set(migration.version, (this.#applied.get(migration.version) ?? 0) + 1);
+        this.steps(event.steps.map(({ migration }) => migration.version));
         return;
       case 'turn':
       case 'started':
@@ -38,6 +37,19 @@ export class UpRecord {
         event satisfies never;
     }
   };
+
+  /** Versions of files, once for each step that was applied or handed off. */
+  steps(versions: readonly string[]): void {
+    for (const version of versions) this.#applied.set(version, this.stepsOf(version) + 1);
+  }
+
+  builds(builds: readonly BuildStatus[]): void {
+    for (const { id } of builds) this.#builds.add(id);
+  }
+
+  waits(waiting: { readonly file: string; readonly because: string }): void {
+    this.#waiting = waiting;
+  }
 
   get waiting() {
     return this.#waiting;

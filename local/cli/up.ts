@@ -1,24 +1,22 @@
 import type { Command } from 'commander';
 import { MigrationError } from '../../lambda/migration/migration-error.ts';
-import { readStatus } from '../../lambda/status/status.ts';
 import { nameOfBuild } from './build-lines.ts';
 import { buildsTable } from './builds-table.ts';
 import {
-  type Asked,
-  ask,
   DATABASE_HELP,
   type DatabaseFlags,
-  describeTarget,
   exitCodeOf,
-  PATIENCE_SECONDS,
   withDatabaseFlags,
+  withDeployedFlags,
   withJson,
   withRunFlags,
 } from './database-options.ts';
 import { type ExitCode, exitCode } from './exit-code.ts';
 import { showFailure } from './failure.ts';
 import { Interrupted, interruptible } from './interruption.ts';
-import { migrateUp, type UpEnd } from './migrate-up.ts';
+import type { UpEnd } from './migrate-up.ts';
+import type { Place } from './place.ts';
+import { placeOf } from './place-of.ts';
 import { RunDisplay } from './run-display.ts';
 import { Terminal } from './terminal.ts';
 import { UpRecord } from './up-record.ts';
@@ -29,7 +27,8 @@ interface UpFlags extends DatabaseFlags {
 }
 
 export function addUp(program: Command): void {
-  withJson(withRunFlags(withDatabaseFlags(program.command('up'))))
+  withJson(withRunFlags(withDeployedFlags(withDatabaseFlags(program.command('up')))))
+    .alias('run')
     .description('apply what is pending, then build the indexes that were handed off until each is valid')
     .option('--no-wait', 'leave index builds to the next up, or to the deployed loop')
     .addHelpText(
@@ -48,9 +47,10 @@ Exit codes:
   130, 143  interrupted by Ctrl-C, by SIGTERM
 
 Examples:
-  npm run migrate -- up --database-url postgres://app:secret@localhost:5432/app
-  npm run migrate -- up --dir db/migrations --lock-timeout 2 --max-concurrent-tables 2
-  npm run --silent migrate -- up --json | jq .builds`,
+  npx cdk-postgres-migrations up --database-url postgres://app:secret@localhost:5432/app
+  npx cdk-postgres-migrations up --dir db/migrations --lock-timeout 2 --max-concurrent-tables 2
+  npx cdk-postgres-migrations run --stack Shop --profile production --region eu-central-1
+  npx cdk-postgres-migrations up --json | jq .builds`,
     )
     .action(async (flags: UpFlags) => {
       process.exitCode = await up(flags);
@@ -69,11 +69,11 @@ async function up(flags: UpFlags): Promise<ExitCode> {
     record: new UpRecord(),
     since: Date.now(),
   };
-  let asked: Asked | undefined;
+  let place: Place | undefined;
   try {
-    asked = await ask(flags);
-    const found = asked;
-    terminal.line(terminal.colors.dim(describeTarget(found)));
+    place = await placeOf(flags);
+    const found = place;
+    terminal.line(terminal.colors.dim(found.description));
     return show(
       await interruptible((signal) => migrate(found, signal, known), {
         graceMilliseconds: GRACE_MILLISECONDS,
@@ -83,7 +83,7 @@ async function up(flags: UpFlags): Promise<ExitCode> {
   } catch (error) {
     known.display.stop();
     const stopped = error instanceof Interrupted;
-    showFailure(terminal, stopped ? await interruption(error, known.record, asked) : error);
+    showFailure(terminal, stopped ? await interruption(error, known.record, place) : error);
     return exitCodeOf(error);
   }
 }
@@ -96,24 +96,17 @@ interface Known {
   readonly since: number;
 }
 
-async function migrate(
-  asked: Asked,
-  signal: AbortSignal,
-  { terminal, display, record, wait }: Known,
-): Promise<UpEnd> {
-  return migrateUp({
-    ...asked,
-    wait,
+async function migrate(place: Place, signal: AbortSignal, { terminal, ...known }: Known): Promise<UpEnd> {
+  return place.up({
+    ...known,
     signal,
-    deadline: undefined,
-    patienceSeconds: PATIENCE_SECONDS,
-    report: (event) => {
-      record.note(event);
-      display.report(event);
-    },
     failedEarly: (error) => {
       terminal.errorLine(error.message);
-      terminal.line('Index builds of the steps before it go on; Ctrl-C leaves them to the next up.');
+      terminal.line(
+        place.here
+          ? 'Index builds of the steps before it go on; Ctrl-C leaves them to the next up.'
+          : 'Index builds of the steps before it go on, and are watched; Ctrl-C leaves them to the deployed loop.',
+      );
     },
   });
 }
@@ -138,15 +131,12 @@ function show(end: UpEnd, { terminal, display, record, since }: Known): ExitCode
 async function interruption(
   { message }: Interrupted,
   record: UpRecord,
-  asked: Asked | undefined,
+  place: Place | undefined,
 ): Promise<MigrationError> {
-  const status =
-    asked === undefined
-      ? undefined
-      : await readStatus(asked.target, { ...asked, patienceSeconds: 3 }).catch(() => undefined);
+  const status = place === undefined ? undefined : await place.status(3).catch(() => undefined);
   const building = (status?.builds ?? []).filter(({ state }) => state === 'building');
   const lines = building.map((build) => {
-    const held = build.session === 'attached';
+    const held = place?.here === true && build.session === 'attached';
     const fate = held
       ? 'held by this process, so it may end with it; the next up begins it again if so'
       : 'goes on in the database without this process';
@@ -154,6 +144,13 @@ async function interruption(
   });
   const pending = (status?.builds ?? []).filter(({ state }) => state === 'pending').length;
   if (pending > 0) lines.push(`${pending} more index build${pending === 1 ? ' is' : 's are'} pending.`);
+  if (place?.here === false) {
+    return new MigrationError({
+      code: 'interrupted',
+      what: [`Stopped: ${message}. What was asked for goes on in the account.`, ...lines].join('\n'),
+      next: 'the verb status shows how far it is; run up again to watch it, which changes nothing twice.',
+    });
+  }
   return new MigrationError({
     code: 'interrupted',
     what: [`Stopped: ${message}.`, ...lines].join('\n'),

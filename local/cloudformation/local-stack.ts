@@ -42,6 +42,7 @@ export class LocalStack {
     if (name === undefined) throw new Error(`${assembly} holds no template.`);
     this.template = new CloudFormationTemplate(JSON.parse(readFileSync(join(assembly, name), 'utf8')));
     bringSdk(assembly);
+    options.aws.cloudFormation.put(name.replace(/\.template\.json$/, ''), this.template.described());
     for (const resource of this.template.resourcesOf('AWS::Lambda::Function'))
       this.#function(assembly, resource);
     for (const resource of this.template.resourcesOf('AWS::StepFunctions::StateMachine'))

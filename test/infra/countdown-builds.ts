@@ -15,7 +15,7 @@ export class Builds implements IndexBuildFunction {
   }
 
   tables() {
-    return { tables: [...this.left.keys()].map(table) };
+    return { tables: [...this.left.keys()].map(table), newest: '0' };
   }
 
   turn(of: BuildTable, turn: number): TurnResult | Promise<TurnResult> {

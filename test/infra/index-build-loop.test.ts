@@ -11,10 +11,10 @@ describe('the loop', () => {
 
     expect(failure).toBeUndefined();
     const turns = tasks.filter((task) => task.task === 'turn');
-    expect(turns.filter(({ table }) => table.table === 'messages')).toEqual([
-      { task: 'turn', table: table('messages'), turn: 1 },
-      { task: 'turn', table: table('messages'), turn: 2 },
-      { task: 'turn', table: table('messages'), turn: 3 },
+    expect(turns.filter(({ tables: [of] }) => of?.table === 'messages')).toEqual([
+      { task: 'turn', tables: [table('messages')], newest: '0', turn: 1 },
+      { task: 'turn', tables: [table('messages')], newest: '0', turn: 2 },
+      { task: 'turn', tables: [table('messages')], newest: '0', turn: 3 },
     ]);
     expect(tasks.filter(({ task }) => task !== 'turn').map(({ task }) => task)).toEqual([
       'tables',
@@ -54,7 +54,7 @@ describe('the loop', () => {
 
     expect(failure).toBeUndefined();
     expect(tasks.filter(({ task }) => task === 'resume')).toHaveLength(2);
-    expect(tasks.filter((task) => task.task === 'turn').map((task) => task.table.table)).toEqual([
+    expect(tasks.filter((task) => task.task === 'turn').map((task) => task.tables[0]?.table)).toEqual([
       'users',
       'messages',
       'messages',
@@ -107,6 +107,64 @@ describe('the loop', () => {
   });
 });
 
+describe('what comes of a build', () => {
+  /** Of two branches, `long` goes on until all else is over. */
+  class Beside extends Builds {
+    override turn(of: BuildTable, turn: number): TurnResult | Promise<TurnResult> {
+      const others = [...this.left.keys()].filter((name) => name !== 'long');
+      if (of.table === 'long' && others.length > 0) return wait(turn);
+      return super.turn(of, turn);
+    }
+  }
+
+  it('begins at once, whatever else still runs: partitions that a turn hands off', async () => {
+    class Partitioned extends Beside {
+      handedOff: BuildTable[] = [];
+      override turn(of: BuildTable, turn: number): TurnResult | Promise<TurnResult> {
+        if (of.table === 'parent' && this.handedOff.length === 0) {
+          this.handedOff = ['p1', 'p2', 'p3'].map(table);
+          for (const part of this.handedOff) this.left.set(part.table, 3);
+          this.left.delete('parent');
+          return { outcome: 'done', waitSeconds: 0, turn };
+        }
+        return super.turn(of, turn);
+      }
+      unattended() {
+        return this.handedOff.filter((part) => this.left.get(part.table) === 3);
+      }
+    }
+    const builds = new Partitioned({ long: 1, parent: 1 });
+
+    const { failure, tasks } = await runLoop(builds);
+
+    expect(failure).toBeUndefined();
+    expect(builds.left.size).toBe(0);
+    // In one round: nothing was left for a second look at what there is.
+    expect(tasks.filter(({ task }) => task === 'tables')).toHaveLength(2);
+  });
+
+  it('begins at once: steps that waited for it, and what they hand off', async () => {
+    class Waiting extends Beside {
+      resumed = 0;
+      resumeSoon() {
+        if (this.left.has('short') || this.resumed > 0) return;
+        this.resumed += 1;
+        this.left.set('later', 2);
+      }
+      unattended() {
+        return this.left.get('later') === 2 ? [table('later')] : [];
+      }
+    }
+    const builds = new Waiting({ long: 1, short: 2 });
+
+    const { failure, tasks } = await runLoop(builds);
+
+    expect(failure).toBeUndefined();
+    expect(builds).toMatchObject({ resumed: 1, left: new Map() });
+    expect(tasks.filter(({ task }) => task === 'tables')).toHaveLength(2);
+  });
+});
+
 describe('faults', () => {
   const fault = (): never => {
     throw Object.assign(new Error('the server is restarting'), { name: 'ServerGone' });
@@ -124,7 +182,7 @@ describe('faults', () => {
 
     expect(failure).toBeUndefined();
     expect(tasks.filter(({ task }) => task === 'turn')).toEqual(
-      Array(11).fill({ task: 'turn', table: table('messages'), turn: 1 }),
+      Array(11).fill({ task: 'turn', tables: [table('messages')], newest: '0', turn: 1 }),
     );
   });
 
@@ -179,8 +237,9 @@ describe('faults', () => {
   });
 
   it('include an outcome that the loop does not know', async () => {
-    const builds = new Builds({ messages: 1 });
-    builds.turn = (_, turn) => ({ outcome: 'perhaps' as 'wait', waitSeconds: 1, turn });
+    const builds = Object.assign(new Builds({ messages: 1 }), {
+      branch: (turn: number) => ({ outcome: 'perhaps', waitSeconds: 1, turn, tables: [] }),
+    });
 
     expect((await runLoop(builds)).failure?.cause).toBe('unfinished: messages');
   });

@@ -4,6 +4,7 @@ import * as lambda from 'aws-cdk-lib/aws-lambda';
 import * as logs from 'aws-cdk-lib/aws-logs';
 import { ExecutionError, StateMachine, type StateMachineDefinition } from 'aws-local-stepfunctions';
 import { IndexBuildLoop } from '../../infra/index-build-loop.ts';
+import { attendTables } from '../../lambda/attend-tables.ts';
 import type {
   BuildTable,
   LoopTask,
@@ -47,6 +48,12 @@ export function loopDefinition(maxConcurrentTables = 4): StateMachineDefinition 
 export interface IndexBuildFunction {
   tables(): TablesResult;
   turn(table: BuildTable, turn: number): TurnResult | Promise<TurnResult>;
+  /** Instead of all that a branch's turn gives. */
+  branch?(turn: number): unknown;
+  /** Tables that were handed off while others build; whoever asks has them. */
+  unattended?(): readonly BuildTable[];
+  /** The steps that waited for what is over by now are applied at once. */
+  resumeSoon?(): void;
   resume(): ResumeResult;
   settle(execution: string): SettleResult;
 }
@@ -98,7 +105,15 @@ function does(indexBuild: IndexBuildFunction, task: LoopTask): unknown {
     case 'tables':
       return indexBuild.tables();
     case 'turn':
-      return indexBuild.turn(task.table, task.turn);
+      if (indexBuild.branch !== undefined) return indexBuild.branch(task.turn);
+      return attendTables({
+        tables: task.tables,
+        turn: task.turn,
+        turnOf: async (table) => indexBuild.turn(table, task.turn),
+        resume: async () => indexBuild.resumeSoon?.(),
+        unattended: async () => indexBuild.unattended?.() ?? [],
+        isLate: () => false,
+      });
     case 'resume':
       return indexBuild.resume();
     case 'settle':

@@ -123,6 +123,11 @@ describe('the stack', () => {
     const { Outputs } = Template.fromStack(stack).toJSON();
     const text = (id: string): string => joined(Outputs[id].Value);
     expect(Object.keys(Outputs)).toEqual([
+      'MigratorFunction',
+      'Up',
+      'Status',
+      'Plan',
+      'Retry',
       'RunCommand',
       'StatusCommand',
       'PlanCommand',
@@ -133,6 +138,9 @@ describe('the stack', () => {
     ]);
     expect(text('RunCommand')).toMatch(
       /^aws lambda invoke --region {AWS::Region} --function-name {\w*Migrator\w*} .*--payload '{}' \/dev\/stdout$/,
+    );
+    expect(text('Up')).toMatch(
+      /^npx cdk-postgres-migrations up --function {\w*Migrator\w*} --region {AWS::Region}$/,
     );
     expect(text('IndexBuildLoopConsole')).toMatch(
       /\/statemachines\/view\/{\w*IndexBuildLoopStateMachine\w*}$/,
@@ -149,6 +157,11 @@ describe('the construct in a stack of yours', () => {
 
   it('adds the same outputs to it, named after itself, unless it is told not to', () => {
     expect(outputsOf({}).map((id) => id.replace(/[0-9A-F]{8}$/, ''))).toEqual([
+      'MigrationsMigratorFunction',
+      'MigrationsUp',
+      'MigrationsStatus',
+      'MigrationsPlan',
+      'MigrationsRetry',
       'MigrationsRunCommand',
       'MigrationsStatusCommand',
       'MigrationsPlanCommand',

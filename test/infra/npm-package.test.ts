@@ -1,59 +1,28 @@
 import { execFileSync } from 'node:child_process';
-import {
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from 'node:fs';
-import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
+import { link, nodeModules, tarball, unpackInto } from './packed.ts';
 import { exampleFiles, migrationsFolder, temporaryFolder } from './synthesized.ts';
 
-const root = fileURLToPath(new URL('../..', import.meta.url));
-const nodeModules = join(root, 'node_modules');
+let packed: string;
 
-let tarball: string;
-
-/** Builds the package and packs it, as `npm publish` would. */
-beforeAll(() => {
-  const destination = mkdtempSync(join(tmpdir(), 'npm-package-test-'));
-  const packed = execFileSync('npm', ['pack', '--json', '--pack-destination', destination], {
-    cwd: root,
-    encoding: 'utf8',
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
-  const [, filename] = /"filename": "([^"]+)"/.exec(packed) ?? [];
-  tarball = join(destination, String(filename));
-  return () => rmSync(destination, { recursive: true, force: true });
-}, 120_000);
+beforeAll(async () => {
+  packed = await tarball();
+}, 300_000);
 
 /** A CDK app with nothing but the unpacked tarball, its dependencies and its peers. */
 function freshApp(): string {
   const app = temporaryFolder();
-  const unpacked = join(app, 'node_modules', 'cdk-postgres-migrations');
-  mkdirSync(unpacked, { recursive: true });
-  execFileSync('tar', ['-xzf', tarball, '--strip-components=1', '-C', unpacked]);
+  const unpacked = unpackInto(app, packed);
   const { dependencies, peerDependencies } = packageJson(unpacked);
   const needed = Object.keys({ ...dependencies, ...peerDependencies });
-  for (const name of needed) install(app, name);
+  for (const name of needed) link(app, name);
   return app;
 }
 
 function packageJson(directory: string): Record<'dependencies' | 'peerDependencies', Record<string, string>> {
   return JSON.parse(readFileSync(join(directory, 'package.json'), 'utf8'));
-}
-
-/** Links the copy that is installed here: there is no network in a test. */
-function install(app: string, name: string): void {
-  const target = join(app, 'node_modules', name);
-  mkdirSync(dirname(target), { recursive: true });
-  symlinkSync(join(nodeModules, name), target);
 }
 
 const appBody = (migrations: string): string => `
@@ -93,7 +62,7 @@ function codeAsset(cdkOut: string): string {
 
 describe('the npm package', () => {
   it('carries what it needs: construct, declarations, functions, licences', () => {
-    const files = execFileSync('tar', ['-tzf', tarball], { encoding: 'utf8' }).trim().split('\n');
+    const files = execFileSync('tar', ['-tzf', packed], { encoding: 'utf8' }).trim().split('\n');
 
     expect(files).toEqual(
       expect.arrayContaining([
@@ -102,12 +71,45 @@ describe('the npm package', () => {
         'package/dist/THIRD-PARTY-LICENSES.txt',
         'package/dist/index.js',
         'package/dist/types/infra/index.d.ts',
+        'package/dist/cli.mjs',
         'package/dist/bundle/migrate.mjs',
         'package/dist/bundle/index-build.mjs',
       ]),
     );
     expect(files.filter((file) => file.endsWith('.ts') && !file.endsWith('.d.ts'))).toEqual([]);
-    expect(files.filter((file) => file.includes('.wasm'))).toEqual([]);
+    expect(files.filter((file) => /\.wasm$|\.map$|(?:^|\/)test\/|\.test\./.test(file))).toEqual([]);
+    expect(files.filter((file) => !/^package\/(?:dist\/|package\.json$|README|LICENSE)/.test(file))).toEqual(
+      [],
+    );
+  });
+
+  it('names no file of the machine that packed it, no map, and every package that it bundles', () => {
+    const app = freshApp();
+    const unpacked = join(app, 'node_modules/cdk-postgres-migrations');
+    const files = readdirSync(unpacked, { recursive: true, encoding: 'utf8' })
+      .map((file) => join(unpacked, file))
+      .filter((file) => statSync(file).isFile());
+    const home = join(import.meta.dirname, '../..');
+    const naming = files.filter((file) => {
+      const text = readFileSync(file, 'utf8');
+      return text.includes(home) || text.includes('sourceMappingURL');
+    });
+    expect(naming).toEqual([]);
+    const licences = readFileSync(join(unpacked, 'dist/THIRD-PARTY-LICENSES.txt'), 'utf8');
+    for (const name of ['commander', 'pg', '@neondatabase/serverless', 'valibot', 'cli-progress'])
+      expect(licences).toMatch(new RegExp(`^${name} \\d`, 'm'));
+  });
+
+  it('has commands that need nothing but its dependency', () => {
+    const app = freshApp();
+    const cli = join(app, 'node_modules/cdk-postgres-migrations/dist/cli.mjs');
+    expect(statSync(cli).mode & 0o111).toBe(0o111);
+    const help = execFileSync(process.execPath, [cli, '--help'], { cwd: app, encoding: 'utf8' });
+    expect(help).toContain('Usage: cdk-postgres-migrations [options] [command]');
+    mkdirSync(join(app, 'migrations'));
+    writeFileSync(join(app, 'migrations/1_a.sql'), 'create table a (id bigint primary key);\n');
+    const lint = execFileSync(process.execPath, [cli, 'lint'], { cwd: app, encoding: 'utf8' });
+    expect(lint).toBe('No findings.\n');
   });
 
   it.each([
@@ -136,8 +138,9 @@ describe('the npm package', () => {
 
   it('has types that a strict TypeScript app can check, node16 and bundler alike', () => {
     const app = freshApp();
-    install(app, '@types/node');
+    link(app, '@types/node');
     writeFileSync(join(app, 'app.mts'), esmApp + appBody('migrations'));
+    writeFileSync(join(app, 'common.cts'), esmApp + appBody('migrations'));
     writeFileSync(
       join(app, 'tsconfig.json'),
       JSON.stringify({
@@ -148,12 +151,13 @@ describe('the npm package', () => {
           types: ['node'],
           skipLibCheck: true,
         },
-        files: ['app.mts'],
+        files: ['app.mts', 'common.cts'],
       }),
     );
     const tsc = join(nodeModules, 'typescript/bin/tsc');
 
     for (const [module, moduleResolution] of [
+      ['node16', 'node16'],
       ['nodenext', 'nodenext'],
       ['esnext', 'bundler'],
     ]) {

@@ -126,7 +126,7 @@ describe('side by side', () => {
     });
     const named = stacks.flatMap((stack) => {
       const template = Template.fromStack(stack).toJSON();
-      expect(Object.keys(template.Outputs)).toHaveLength(14);
+      expect(Object.keys(template.Outputs)).toHaveLength(24);
       return Object.values(template.Resources as Record<string, { Properties?: Record<string, unknown> }>)
         .flatMap(({ Properties = {} }) => [
           Properties.Alias,

@@ -75,11 +75,12 @@ begin
     return;
   end;
   commit;
+  -- Each pause is a twentieth of the time so far, so that the end is seen with no more delay than that.
   while ${d}.dblink_is_busy(${BUILD_CONNECTION}) = 1 loop
     commit;
     perform pg_catalog.pg_sleep(pause);
     commit;
-    pause := least(pause * 1.3::pg_catalog.float8, 0.5::pg_catalog.float8);
+    pause := least(pause * 1.05::pg_catalog.float8, 0.5::pg_catalog.float8);
   end loop;
   commit;
   begin

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import type { IndexBuild } from '../../work/index-build.ts';
 
 /**
@@ -9,10 +10,25 @@ export function builderNames({
   ledger,
   id,
 }: Pick<IndexBuild, 'ledger' | 'id'>): [supervisor: string, builder: string] {
-  return [`${cut(ledger)} supervisor ${id}`, `${cut(ledger)} build ${id}`];
+  return [`${short(ledger)} supervisor ${id}`, `${short(ledger)} build ${id}`];
 }
 
-/** Postgres cuts an application name to 63 bytes, and replaces what is not ASCII. */
-function cut(ledger: string): string {
-  return ledger.replace(/[^\x20-\x7e]/g, '?').slice(0, 30);
+/** Whether a session of this application name builds for the ledger. */
+export function isBuilderOf(applicationName: string, ledger: string): boolean {
+  const name = `${short(ledger)} build `;
+  return applicationName.startsWith(name) && /^\d+$/.test(applicationName.slice(name.length));
+}
+
+const MOST_CHARACTERS = 30;
+const HASH_CHARACTERS = 8;
+
+/**
+ * Postgres cuts an application name to 63 bytes, and replaces what is not ASCII. Two ledgers that would look alike then
+ * are told apart by a hash: builds of both begin at number 1, and one must not be taken for the other's.
+ */
+function short(ledger: string): string {
+  const plain = ledger.replace(/[^\x20-\x7e]/g, '?');
+  if (plain === ledger && ledger.length <= MOST_CHARACTERS) return ledger;
+  const hash = createHash('sha256').update(ledger).digest('hex').slice(0, HASH_CHARACTERS);
+  return `${plain.slice(0, MOST_CHARACTERS - HASH_CHARACTERS - 1)}~${hash}`;
 }

@@ -59,3 +59,37 @@ export async function tablesToBuild(session: Session, ledgerSchema: string): Pro
   );
   return Number(row?.tables ?? 1);
 }
+
+/** The newest build that was handed off; 0 where there is none. */
+export async function newestBuild(session: Session, ledgerSchema: string): Promise<string> {
+  const [row] = await session.query(
+    `select coalesce(pg_catalog.max(id), 0::bigint)::text as newest from ${quoteIdentifier(ledgerSchema)}.index_build`,
+  );
+  return String(row?.newest ?? '0');
+}
+
+/**
+ * Tables whose next build nobody attends to yet: it was handed off after `newest`, so `pending` ones; and partitioned
+ * tables whose partitions are all over. The first have to have a slot, the others take none.
+ */
+export async function unattendedTables(
+  session: Session,
+  ledgerSchema: string,
+  newest: string,
+): Promise<{ readonly table: BuildTable; readonly needsSlot: boolean }[]> {
+  const s = quoteIdentifier(ledgerSchema);
+  const rows = await session.query(
+    `select b.schema_name as schema, b.table_name as table, not b.partitioned as needs_slot
+       from (${firstBuilds(ledgerSchema)}) as first join ${s}.index_build b on b.id = first.id
+      where (b.state = 'pending' and b.id > $1::bigint)
+         or (b.partitioned and exists (select from ${s}.index_build part where part.parent_build = b.id))
+      order by b.id`,
+    [newest],
+  );
+  return v.parse(v.array(unattendedRow), rows);
+}
+
+const unattendedRow = v.pipe(
+  v.object({ schema: v.string(), table: v.string(), needs_slot: v.boolean() }),
+  v.transform(({ schema, table, needs_slot }) => ({ table: { schema, table }, needsSlot: needs_slot })),
+);

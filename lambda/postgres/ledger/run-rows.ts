@@ -1,4 +1,5 @@
 import { quoteIdentifier, quoteLiteral } from '../session/quote.ts';
+import type { Session } from '../session/session.ts';
 
 /** A run as the ledger keeps it. */
 export interface RunRow {
@@ -44,4 +45,17 @@ export function finishRun(ledgerSchema: string, id: string, { outcome, summary }
 
 function values({ id, action, cause, actor, startedAt }: RunRow): string {
   return [id, action, cause, actor, startedAt.toISOString()].map(quoteLiteral).join(', ');
+}
+
+/** Whether a run has failed and no build become valid since. */
+export async function failedSinceLastBuild(session: Session, ledgerSchema: string): Promise<boolean> {
+  const s = quoteIdentifier(ledgerSchema);
+  const rows = await session.query(
+    `select from ${s}.run
+      where action in ('run', 'resume') and outcome = 'failed'
+        and finished_at >= coalesce((select pg_catalog.max(finished_at) from ${s}.index_build where state = 'done'),
+                                    '-infinity'::timestamptz)
+      limit 1`,
+  );
+  return rows.length > 0;
 }

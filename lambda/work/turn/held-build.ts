@@ -86,6 +86,6 @@ function neverInTime(because: string): PostgresFault {
     // feature_not_supported: no retry can succeed.
     sqlstate: sqlstate.featureNotSupported,
     message: `the build needs longer than one invocation, and nothing here keeps it alive without us: ${because}`,
-    hint: 'Create the extension dblink (create extension dblink) and retry, or build it from the command line, which may hold its session as long as it takes: npm run migrate -- up.',
+    hint: 'Create the extension dblink (create extension dblink) and retry, or build it from the command line, which may hold its session as long as it takes: npx cdk-postgres-migrations up.',
   };
 }

@@ -20,6 +20,7 @@ import type { TurnResult } from '../loop-task.ts';
 import { isNearEnd, waitSeconds } from '../wait-seconds.ts';
 import { startBuild } from './build-attempt.ts';
 import { elapsedOf, progressOf } from './build-progress.ts';
+import { withSlot } from './build-slots.ts';
 import { dropLeftOvers, leftStanding } from './drop-left-overs.ts';
 import { duplicatesFault } from './duplicates-fault.ts';
 import { advancePartitioned } from './partitioned-build.ts';
@@ -137,13 +138,21 @@ async function actOnce(session: Session, request: TurnRequest, counted: Set<stri
         const fault = await duplicatesFault(session, build, options.dataCheckSeconds);
         if (fault !== undefined) return fail(session, request, { build, fault });
       }
-      if (!(await beginAttempt(session, options.ledgerSchema, { build, kind: 'loopback' }))) {
-        return { kind: 'come-back', seconds: SOON_SECONDS };
-      }
-      return startBuild(session, request, build);
+      return startWhereFree(session, request, build);
     default:
       return decision satisfies never;
   }
+}
+
+/** So many tables build side by side, over all loops on one database: each has its share of the server's memory. */
+async function startWhereFree(session: Session, request: TurnRequest, build: IndexBuild): Promise<Next> {
+  const { ledgerSchema, maxConcurrentTables: most } = request.options;
+  const begun = await withSlot(session, { ledgerSchema, table: build, most }, () =>
+    beginAttempt(session, ledgerSchema, { build, kind: 'loopback' }),
+  );
+  if (begun === undefined) return { kind: 'come-back', seconds: soon(build) };
+  if (!begun) return { kind: 'come-back', seconds: SOON_SECONDS };
+  return startBuild(session, request, build);
 }
 
 /**

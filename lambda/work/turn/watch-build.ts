@@ -17,6 +17,10 @@ export interface Watch {
 
 const FIRST_PAUSE_MILLISECONDS = 50;
 const LONGEST_PAUSE_MILLISECONDS = 1_000;
+/** Each pause is a twentieth of the time so far: the end is seen with no more delay than that. */
+const GROWTH = 1.05;
+/** The catalog is asked, and progress shown, less often. */
+const SHOWN_GROWTH = 1.3;
 /** How long an attempt may take to show its first sign of life. */
 const GRACE_MILLISECONDS = 10_000;
 
@@ -24,10 +28,15 @@ const GRACE_MILLISECONDS = 10_000;
 export async function watchBuild(session: Session, ledgerSchema: string, watch: Watch): Promise<boolean> {
   const begun = Date.now();
   let appeared = false;
-  for (let pause = FIRST_PAUSE_MILLISECONDS; ; pause = Math.min(pause * 1.3, LONGEST_PAUSE_MILLISECONDS)) {
+  let shownPause = FIRST_PAUSE_MILLISECONDS;
+  let shownAt = begun + shownPause;
+  for (let pause = FIRST_PAUSE_MILLISECONDS; ; pause = Math.min(pause * GROWTH, LONGEST_PAUSE_MILLISECONDS)) {
     await sleep(Math.max(0, Math.min(pause, watch.until - Date.now())));
     const build = await readBuild(session, ledgerSchema, watch.build.id);
     if (build === undefined || build.state !== 'building' || build.attemptOutcome !== undefined) return true;
+    if (Date.now() < Math.min(shownAt, watch.until)) continue;
+    shownPause = Math.min(shownPause * SHOWN_GROWTH, LONGEST_PAUSE_MILLISECONDS);
+    shownAt = Date.now() + shownPause;
     const builder = await seeBuilder(session, build);
     await noteWaiting(session, ledgerSchema, build, builder.blocker && blockerKey(builder.blocker));
     if (builder.alive) watch.seen(build, builder);

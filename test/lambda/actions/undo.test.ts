@@ -165,7 +165,7 @@ Next: correct the undo file, deploy, and undo again: it continues with this step
 Postgres: canceling statement due to statement timeout (SQLSTATE 57014)
 Statement: select pg_sleep((select seconds from slow))
 Applied: nothing was undone before it.
-Next: the statement needs longer than one invocation has: undo from the command line, which has no time limit: npm run migrate -- undo --to … --confirm. It continues with this step.`,
+Next: the statement needs longer than one invocation has: undo from the command line, which has no time limit: npx cdk-postgres-migrations undo --to … --confirm. It continues with this step.`,
     );
     expect(Date.now() - begun).toBeLessThan(10_000);
     expect(await columns()).toHaveLength(1);
@@ -194,7 +194,7 @@ Next: the statement needs longer than one invocation has: undo from the command 
     expect(await operator.refusal(undoTo('1'), files, { milliseconds: 4_000 })).toBe(
       `The function's time was over before step 1 of 3_column.down.sql.
 Applied: nothing is undone.
-Next: send the same action again: it continues with this step. The command line has no time limit: npm run migrate -- undo --to … --confirm.`,
+Next: send the same action again: it continues with this step. The command line has no time limit: npx cdk-postgres-migrations undo --to … --confirm.`,
     );
     expect(await operator.steps()).toHaveLength(5);
   });

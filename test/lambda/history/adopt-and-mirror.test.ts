@@ -158,6 +158,26 @@ const TOOLS: readonly Tool[] = [
     names: ['1', '2', '3'],
   },
   {
+    name: 'sqlx, with names as golang-migrate has them',
+    files: {
+      '1_first_a.up.sql': `-- no-transaction\n${A}`,
+      '2_b.up.sql': B,
+      '3_c_table.up.sql': C,
+      '3_c_table.down.sql': 'drop table c;',
+    },
+    made: `create table _sqlx_migrations (version bigint primary key, description text not null,
+        installed_on timestamptz not null default now(), success boolean not null, checksum bytea not null, execution_time bigint not null);
+      insert into _sqlx_migrations values (1, 'first a', now(), true, decode('${sha384(`-- no-transaction\n${A}`)}', 'hex'), 1)`,
+    adds: `insert into _sqlx_migrations values (3, 'c table', now(), true, decode('${sha384(C)}', 'hex'), 1)`,
+    says: `select version || ' ' || description || ' ' || success || ' ' || left(encode(checksum, 'hex'), 6) from _sqlx_migrations order by version`,
+    expected: [
+      `1 first a true ${sha384(`-- no-transaction\n${A}`).slice(0, 6)}`,
+      `2 b true ${sha384(B).slice(0, 6)}`,
+      `3 c table true ${sha384(C).slice(0, 6)}`,
+    ],
+    names: ['1', '2', '3'],
+  },
+  {
     name: 'node-pg-migrate',
     files: {
       '1_a.sql': up(A, 'a', ['-- Up Migration', '-- Down Migration']),
@@ -289,7 +309,7 @@ describe('what another tool leaves open', () => {
         "prisma's table public._prisma_migrations leaves it open whether a migration happened:",
         '  2_b/migration.sql: it failed there, and nobody has said since what became of it: repair 2_b --applied | --not-applied | --continue-at STEP',
         'Applied: nothing by this run.',
-        'Next: look at the database, then say of each what is true: npm run migrate -- repair 2_b --applied --confirm; as an action {"action": "repair", "version": "2_b", "as": "applied", "confirm": true}, or "not-applied", or "continueAt": 2. Then run again.',
+        'Next: look at the database, then say of each what is true: npx cdk-postgres-migrations repair 2_b --applied --confirm; as an action {"action": "repair", "version": "2_b", "as": "applied", "confirm": true}, or "not-applied", or "continueAt": 2. Then run again.',
       ].join('\n'),
     );
     const planned = await planRun(request.target, request);

@@ -18,7 +18,7 @@ const status = async (): Promise<Status> => (await life.invoke({ action: 'status
 const users = { '1_users.sql': 'create table users (id int primary key);' };
 const large = { '1_large.sql': largeTable('large') };
 
-/** `npm run migrate -- …` in a folder with these files. */
+/** `npx cdk-postgres-migrations …` in a folder with these files. */
 async function commandLine(files: Files, ...args: readonly string[]): Promise<string> {
   const dir = temporaryFolder();
   for (const [name, sql] of Object.entries(files)) writeFileSync(join(dir, name), sql);

@@ -42,9 +42,10 @@ export class Migrate {
   }
 
   /** Until it has said so, on either stream. */
-  async says(text: string): Promise<void> {
+  async says(text: string, withinMilliseconds?: number): Promise<void> {
     await expectEventually(() => `${this.#stdout}${this.#stderr}`.includes(text), {
       what: `"${text}" in what the command says`,
+      ...(withinMilliseconds === undefined ? {} : { withinMilliseconds }),
     });
   }
 

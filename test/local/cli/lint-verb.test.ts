@@ -29,7 +29,7 @@ async function lint(
 
 const WARNED = 'create index words_word on words (word);';
 
-describe('npm run migrate -- lint', () => {
+describe('npx cdk-postgres-migrations lint', () => {
   it('says that nothing is found, and needs no database', async () => {
     expect(await lint('alter table words add column a text;')).toEqual({
       code: 0,

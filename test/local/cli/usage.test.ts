@@ -32,7 +32,7 @@ describe('the command itself', () => {
     ],
     [
       ['up'],
-      'No database is named.\nNext: give --database-url postgres://user:password@host:5432/database, or set DATABASE_URL.\n',
+      'No database is named.\nNext: give --database-url postgres://user:password@host:5432/database, or set DATABASE_URL; or --stack NAME for what is deployed.\n',
     ],
     [
       ['status', '--database-url', 'mysql://root:hush@localhost/x'],
@@ -65,7 +65,7 @@ describe('the command itself', () => {
     );
     expect({ status, firstLine: stdout.split('\n')[0] }).toEqual({
       status: 0,
-      firstLine: 'Usage: migrate [options] [command]',
+      firstLine: 'Usage: cdk-postgres-migrations [options] [command]',
     });
   });
 });
@@ -156,5 +156,23 @@ Give one of the two another version.
 Next: Correct these 2 files, then try again. The database was not touched.
 `,
     });
+  });
+
+  it('shows the mistakes of files that are new, and leaves the database as it was', async () => {
+    const database = await freshDatabase();
+    const url = ['--database-url', database.url];
+    const good = { '1_a.sql': 'create table a ();' };
+    expect(await migrate(['up', '--dir', folderOf(good), ...url])).toMatchObject({ code: 0 });
+    const runs = () => database.query('select id from migrations.run');
+    const before = await runs();
+
+    const up = await migrate(['up', '--dir', folderOf({ ...good, '2_b.sql': 'create tabel b ();' }), ...url]);
+
+    expect(up).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining('2_b.sql:1:8: syntax error at or near "tabel".'),
+    });
+    expect(up.stderr).toContain('The database was not touched.');
+    expect(await runs()).toEqual(before);
   });
 });

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { attendTables } from '../../../../lambda/attend-tables.ts';
 import type { LoopTask } from '../../../../lambda/work/loop-task.ts';
 import { isNearEnd, waitSeconds } from '../../../../lambda/work/wait-seconds.ts';
 import { MOST_EVENTS } from '../../../../local/step-functions/execution-history.ts';
@@ -47,9 +48,17 @@ class SimulatedTables {
           tables: [...this.#builds.keys()]
             .filter((table) => !this.noticedAfter.has(table))
             .map((table) => ({ schema: 'public', table })),
+          newest: '0',
         };
       case 'turn':
-        return { ...(await this.#turn(task.table.table)), turn: task.turn };
+        return attendTables({
+          tables: task.tables,
+          turn: task.turn,
+          turnOf: async ({ table }) => ({ ...(await this.#turn(table)), turn: task.turn }),
+          resume: async () => {},
+          unattended: async () => [],
+          isLate: () => false,
+        });
       case 'resume':
         return { outcome: 'settled' };
       case 'settle':

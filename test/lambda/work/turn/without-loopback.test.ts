@@ -101,7 +101,7 @@ describe('where dblink is missing and can not be created', () => {
           sqlstate: '0A000',
           message:
             'the build needs longer than one invocation, and nothing here keeps it alive without us: the extension dblink is missing and can not be created; a probe was cancelled when its client went away',
-          hint: 'Create the extension dblink (create extension dblink) and retry, or build it from the command line, which may hold its session as long as it takes: npm run migrate -- up.',
+          hint: 'Create the extension dblink (create extension dblink) and retry, or build it from the command line, which may hold its session as long as it takes: npx cdk-postgres-migrations up.',
         },
       });
     });

@@ -1,0 +1,90 @@
+import type { CompiledMigrations, Migration } from '../../lambda/migration/migration.ts';
+import type { Version } from '../../lambda/migration/version.ts';
+import type { FoundMigration } from '../layout/layout.ts';
+import { readFolder } from '../layout/read-folder.ts';
+import { CompileError } from '../syntax/problem.ts';
+import { type CompileOptions, checksumOf, partsOf, traitsOf, undoOf } from './compile-migrations.ts';
+
+interface LazyOptions extends CompileOptions {
+  /** The whole folder; what it throws, whoever asks first gets. */
+  readonly compile: () => CompiledMigrations;
+}
+
+/** A file that is read, and not parsed. */
+interface ReadFile {
+  readonly found: FoundMigration;
+  readonly checksum: string;
+  readonly undo: { readonly file: string; readonly checksum: string } | undefined;
+}
+
+/**
+ * A folder whose files are read, and compiled only when it is asked what one of them does: of what is applied, and
+ * unchanged by its checksum, that is never asked.
+ *
+ * @throws CompileError where names or bytes are wrong
+ */
+export function lazyMigrations(
+  directory: string,
+  { layout: given, compile }: LazyOptions,
+): CompiledMigrations {
+  const { folder, layout, files } = readFolder(directory, given);
+  const read = files.flatMap((found): ReadFile[] => {
+    const parts = partsOf(folder, layout, found);
+    const undo = folder.attempt(() =>
+      found.undo === undefined ? parts?.down : undoOf(folder, layout, found),
+    );
+    return parts === undefined ? [] : [{ found, checksum: parts.up.checksum, undo }];
+  });
+  if (folder.problems.length > 0) {
+    // With all else that is wrong, since it is to be mended at once.
+    compile();
+    throw new CompileError(folder.problems);
+  }
+  let compiled: ReadonlyMap<string, Migration> | undefined;
+  const whole = (version: string): Migration => {
+    compiled ??= new Map(compile().migrations.map((migration) => [migration.version, migration]));
+    const found = compiled.get(version);
+    if (found === undefined)
+      throw new Error(`${directory} was changed while it was read: no ${version} any more.`);
+    return found;
+  };
+  const migrations = read.map(({ found, checksum }, position): Migration => {
+    const { id, name, file } = found;
+    return {
+      version: id as Version,
+      name,
+      file,
+      checksum,
+      position,
+      get steps() {
+        return whole(id).steps;
+      },
+      get undo() {
+        return whole(id).undo;
+      },
+      get waitsForBuilds() {
+        return whole(id).waitsForBuilds;
+      },
+      get allowed() {
+        return whole(id).allowed;
+      },
+      ...traitsOf(found, { folder, layout }),
+    };
+  });
+  const { name: layoutName = 'plain', order = 'number' } = read.length === 0 ? {} : layout;
+  return {
+    format: 1,
+    checksum: checksumOf(
+      read.map(({ found, checksum, undo }) => ({
+        version: found.id as Version,
+        name: found.name,
+        file: found.file,
+        checksum,
+        undo: undo === undefined ? undefined : { file: undo.file, checksum: undo.checksum },
+      })),
+    ),
+    layout: layoutName,
+    order,
+    migrations,
+  };
+}

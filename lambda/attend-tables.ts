@@ -1,0 +1,127 @@
+import type { BranchResult, BuildTable, TurnResult } from './work/loop-task.ts';
+
+export interface Attending {
+  /** A branch's own table, and those that it has taken. */
+  readonly tables: readonly BuildTable[];
+  readonly turn: number;
+  /** One turn of one table. `ended` is to be called when a build is over, though the turn goes on with the next one. */
+  readonly turnOf: (table: BuildTable, ended: () => void) => Promise<TurnResult>;
+  /** Applies the steps that wait for nobody any more, where there are some. */
+  readonly resume: () => Promise<void>;
+  /** Tables that nobody attends to and that may begin now. */
+  readonly unattended: () => Promise<readonly BuildTable[]>;
+  /** Too late in this invocation to begin anything. */
+  readonly isLate: () => boolean;
+}
+
+/** What met a fault while its neighbours did not is looked at again so soon. */
+const AFTER_FAULT_SECONDS = 15;
+
+/**
+ * The turns of one branch, side by side. Where one of them hands off (the partitions of a partitioned table), or ends a
+ * build that steps have waited for, what comes of it begins here and now: nobody else would find it before all other
+ * branches are over. Returns the tables that the branch has to come back to; throws where no turn went through.
+ */
+export async function attendTables(attending: Attending): Promise<BranchResult> {
+  const branch = new Branch(attending);
+  for (const table of attending.tables) branch.begin(table);
+  branch.lookAround();
+  return branch.result();
+}
+
+class Branch {
+  readonly #attending: Attending;
+  readonly #working = new Set<Promise<void>>();
+  readonly #atWork = new Set<string>();
+  readonly #left = new Map<string, { readonly table: BuildTable; readonly waitSeconds: number }>();
+  readonly #faulted = new Set<string>();
+  #fault: unknown;
+  #looking: 'no' | 'yes' | 'once more' = 'no';
+
+  constructor(attending: Attending) {
+    this.#attending = attending;
+  }
+
+  begin(table: BuildTable): void {
+    const key = keyOf(table);
+    if (this.#atWork.has(key)) return;
+    this.#atWork.add(key);
+    this.#left.delete(key);
+    this.#track(
+      this.#attending
+        .turnOf(table, () => this.lookAround())
+        .then(
+          ({ outcome, waitSeconds }) => {
+            if (outcome === 'wait') this.#left.set(key, { table, waitSeconds });
+            else this.lookAround();
+          },
+          (error: unknown) => {
+            this.#fault ??= error;
+            this.#faulted.add(key);
+            this.#left.set(key, { table, waitSeconds: AFTER_FAULT_SECONDS });
+          },
+        )
+        .finally(() => this.#atWork.delete(key)),
+    );
+  }
+
+  /** One look at a time; whoever asks meanwhile is answered by another one after it. */
+  lookAround(): void {
+    const looking = this.#looking !== 'no';
+    this.#looking = looking ? 'once more' : 'yes';
+    if (!looking) this.#track(this.#look());
+  }
+
+  async #look(): Promise<void> {
+    try {
+      while (this.#looking !== 'no') {
+        this.#looking = 'yes';
+        await this.#attending.resume();
+        for (const table of await this.#attending.unattended()) this.#take(table);
+        if (this.#isAnswered()) this.#looking = 'no';
+      }
+    } catch (error) {
+      this.#looking = 'no';
+      this.#fault ??= error;
+    }
+  }
+
+  /** Nobody has asked since the look began. */
+  #isAnswered(): boolean {
+    return this.#looking === 'yes';
+  }
+
+  #take(table: BuildTable): void {
+    // What is left has its own time, unless it waits for a slot, which is free now.
+    if (this.#faulted.has(keyOf(table))) return;
+    if (this.#attending.isLate()) this.#left.set(keyOf(table), { table, waitSeconds: 0 });
+    else this.begin(table);
+  }
+
+  #track(work: Promise<void>): void {
+    this.#working.add(work);
+    void work.finally(() => this.#working.delete(work));
+  }
+
+  async result(): Promise<BranchResult> {
+    while (this.#working.size > 0) await Promise.all(this.#working);
+    const { turn } = this.#attending;
+    const left = [...this.#left.values()];
+    // The state machine asks again, with the tables that this turn began with.
+    if (this.#fault !== undefined && left.every(({ table }) => this.#faulted.has(keyOf(table))))
+      throw this.#fault;
+    if (left.length === 0) return { outcome: 'done', waitSeconds: 0, turn, tables: [] };
+    const waits = left.map(({ waitSeconds }) => waitSeconds);
+    if (this.#fault !== undefined) waits.push(AFTER_FAULT_SECONDS);
+    return {
+      outcome: 'wait',
+      waitSeconds: Math.min(...waits),
+      turn,
+      tables: left.map(({ table }) => table),
+    };
+  }
+}
+
+function keyOf({ schema, table }: BuildTable): string {
+  return JSON.stringify([schema, table]);
+}

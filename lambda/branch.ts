@@ -1,0 +1,77 @@
+import type { Attending } from './attend-tables.ts';
+import { plan } from './migration/plan.ts';
+import { waitsOf } from './migration/waiting.ts';
+import { unattendedTables } from './postgres/ledger/build-queue.ts';
+import { readLedger } from './postgres/ledger/ledger.ts';
+import { failedSinceLastBuild } from './postgres/ledger/run-rows.ts';
+import { withSession } from './postgres/session/connect.ts';
+import { resume } from './run/resume.ts';
+import type { RunEnd, RunRequest } from './run/run.ts';
+import type { BuildTable } from './work/loop-task.ts';
+import { tablesBuilding } from './work/turn/build-slots.ts';
+import { takeTurn } from './work/turn/turn.ts';
+import type { TurnEvent } from './work/turn/turn-request.ts';
+
+interface BranchRequest extends Omit<RunRequest, 'report'> {
+  readonly report: (event: Parameters<RunRequest['report']>[0] | TurnEvent) => void;
+}
+
+interface Branch {
+  readonly tables: readonly BuildTable[];
+  readonly newest: string;
+  readonly turn: number;
+}
+
+/** What begins later in an invocation has a fresh one: an attached build needs all the time there is. */
+const LATE_MILLISECONDS = 120_000;
+
+/** A branch of the loop, on a real database. */
+export function branchOf(
+  request: BranchRequest,
+  { tables, newest, turn }: Branch,
+  heard: (end: RunEnd) => void,
+): Attending {
+  const { target, options, deadline, report } = request;
+  const { ledgerSchema } = options;
+  return {
+    tables,
+    turn,
+    turnOf: (table, ended) =>
+      takeTurn({
+        table,
+        turn,
+        target,
+        options,
+        deadline,
+        report: (event) => {
+          report(event);
+          if (event.kind === 'ended') ended();
+        },
+      }),
+    resume: async () => {
+      if (await isResumable(request)) await resume(request, heard);
+    },
+    unattended: () =>
+      withSession(target, async (session) => {
+        const found = await unattendedTables(session, ledgerSchema, newest);
+        if (found.length === 0) return [];
+        let free = options.maxConcurrentTables - (await tablesBuilding(session, ledgerSchema));
+        return found.flatMap(({ table, needsSlot }) => (!needsSlot || free-- > 0 ? [table] : []));
+      }),
+    isLate: () => deadline !== undefined && deadline - Date.now() < LATE_MILLISECONDS,
+  };
+}
+
+/**
+ * Whether the next step waits for nobody. A run that failed since the last build became valid would fail again: it is
+ * tried once more when all is over.
+ */
+async function isResumable({ target, options, migrations }: BranchRequest): Promise<boolean> {
+  return withSession(target, async (session) => {
+    const { ledger } = await readLedger(session, options.ledgerSchema);
+    const { pending, builds } = plan(migrations.migrations, ledger, migrations.order);
+    const [next] = pending;
+    if (next === undefined || waitsOf(next, builds).length > 0) return false;
+    return !(await failedSinceLastBuild(session, options.ledgerSchema));
+  });
+}

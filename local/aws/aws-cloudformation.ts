@@ -1,0 +1,82 @@
+import { AwsFault } from './aws-fault.ts';
+import { localArn } from './local-account.ts';
+
+export interface DescribedStack {
+  /** By key. */
+  readonly outputs: Readonly<Record<string, string>>;
+  readonly resources: readonly {
+    readonly logicalId: string;
+    readonly type: string;
+    readonly physicalId: string;
+  }[];
+}
+
+/** Resources come in pages of so many, fewer than CloudFormation's hundred, so that there is a second one. */
+const PAGE = 10;
+
+/** CloudFormation, as far as it tells of stacks; it speaks the query protocol, and answers in XML. */
+export class AwsCloudFormation {
+  readonly #stacks = new Map<string, DescribedStack>();
+
+  put(name: string, stack: DescribedStack): void {
+    this.#stacks.set(name, stack);
+  }
+
+  handle(query: URLSearchParams): string {
+    const action = query.get('Action');
+    const name = query.get('StackName') ?? '';
+    const stack = this.#stacks.get(name);
+    if (stack === undefined) throw new AwsFault('ValidationError', `Stack with id ${name} does not exist`);
+    switch (action) {
+      case 'DescribeStacks':
+        return answer(action, [xml('Stacks', [xml('member', described(name, stack))])]);
+      case 'ListStackResources': {
+        const from = Number(query.get('NextToken') ?? 0);
+        const page = stack.resources
+          .slice(from, from + PAGE)
+          .map(({ logicalId, type, physicalId }) =>
+            xml('member', [
+              xml('LogicalResourceId', logicalId),
+              xml('PhysicalResourceId', physicalId),
+              xml('ResourceType', type),
+              xml('ResourceStatus', 'CREATE_COMPLETE'),
+              xml('LastUpdatedTimestamp', new Date().toISOString()),
+            ]),
+          );
+        const more = from + PAGE < stack.resources.length ? [xml('NextToken', String(from + PAGE))] : [];
+        return answer(action, [xml('StackResourceSummaries', page), ...more]);
+      }
+      default:
+        throw new AwsFault('InvalidAction', `${action} is not played here.`);
+    }
+  }
+}
+
+function described(name: string, { outputs }: DescribedStack): string[] {
+  return [
+    xml('StackName', name),
+    xml('StackId', localArn('cloudformation', `stack/${name}/1`)),
+    xml('CreationTime', new Date().toISOString()),
+    xml('StackStatus', 'CREATE_COMPLETE'),
+    xml(
+      'Outputs',
+      Object.entries(outputs).map(([key, value]) =>
+        xml('member', [xml('OutputKey', key), xml('OutputValue', value)]),
+      ),
+    ),
+  ];
+}
+
+function answer(action: string, result: readonly string[]): string {
+  return xml(`${action}Response`, [xml(`${action}Result`, result)]);
+}
+
+/** An element: text is escaped, elements within it are not. */
+export function xml(name: string, content: string | readonly string[]): string {
+  const inner = typeof content === 'string' ? escapeText(content) : content.join('');
+  return `<${name}>${inner}</${name}>`;
+}
+
+function escapeText(text: string): string {
+  return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;');
+}
