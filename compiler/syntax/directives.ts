@@ -8,12 +8,15 @@ import type { SourceText } from './source-text.ts';
 export interface Directives {
   readonly wait: boolean;
   readonly noTransaction: boolean;
+  /** Where it says so in the source, in order: each means the statement that follows. */
+  readonly handOff: readonly number[];
   readonly allowed: readonly AllowedRule[];
 }
 
 const KNOWN = `Known are:
     -- migrate: wait                 every index build before this file ends first
     -- migrate: no-transaction       each statement runs by itself, outside of a transaction
+    -- migrate: hand-off             the statement that follows runs in the loop, however long it takes
     -- migrate: allow RULE reason    accepts what the rule warns of, for a reason that you give`;
 
 /** @throws FileRefused at a directive that is unknown or incomplete */
@@ -21,6 +24,7 @@ export function readDirectives(source: SourceText, comments: readonly Comment[])
   const allowed: AllowedRule[] = [];
   let wait = false;
   let noTransaction = false;
+  const handOff: number[] = [];
   for (const comment of comments) {
     const text = contentOf(comment);
     if (!text.startsWith('migrate:')) continue;
@@ -31,11 +35,12 @@ export function readDirectives(source: SourceText, comments: readonly Comment[])
       if (rule === undefined) throw refuse('The directive "allow" names no rule.');
       if (reason.length === 0) throw refuse(`The directive "allow ${rule}" gives no reason.`);
       allowed.push({ rule, reason: reason.join(' '), position: source.positionOf(comment.index) });
-    } else if (word === 'wait' || word === 'no-transaction') {
+    } else if (word === 'wait' || word === 'no-transaction' || word === 'hand-off') {
       if (rest.length > 0) throw refuse(`The directive "${word}" takes nothing after it.`);
       wait ||= word === 'wait';
       noTransaction ||= word === 'no-transaction';
+      if (word === 'hand-off') handOff.push(comment.index);
     } else throw refuse(`The directive "${word}" is not known.`);
   }
-  return { wait, noTransaction, allowed };
+  return { wait, noTransaction, handOff, allowed };
 }
