@@ -7,6 +7,7 @@ import type { MigrationOptions } from '../migration/options.ts';
 import { type PendingStep, plan } from '../migration/plan.ts';
 import type { Stage } from '../migration/stage.ts';
 import { buildRate } from '../postgres/ledger/build-history.ts';
+import { unwritableError } from '../postgres/ledger/ledger.ts';
 import { withSession } from '../postgres/session/connect.ts';
 import type { ConnectionTarget } from '../postgres/session/connection-target.ts';
 import type { DeployFinding } from './deploy-finding.ts';
@@ -89,6 +90,7 @@ export async function planRun(target: ConnectionTarget, { options, migrations }:
       adopted: adoption.applied.map(({ file }) => file),
       edited: adoption.edited.map(({ file }) => file),
       refused:
+        (read.unwritable && unwritableError(read.unwritable, options.ledgerSchema, target.user).message) ??
         doubtful(history, adoption)?.message ??
         refusal(findings) ??
         folderFaults(planned, options)[0]?.message,

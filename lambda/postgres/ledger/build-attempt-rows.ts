@@ -26,6 +26,20 @@ export async function beginAttempt(
   return rows.length === 1;
 }
 
+/** The pause before the next attempt begins now; how the last one ended is kept. */
+export async function pauseAttempts(
+  session: Session,
+  ledgerSchema: string,
+  build: IndexBuild,
+): Promise<void> {
+  await session.query(
+    `update ${quoteIdentifier(ledgerSchema)}.index_build
+        set state = 'pending', started_at = pg_catalog.clock_timestamp()
+      where id = $1 and attempts = $2 and state = 'building'`,
+    [build.id, build.attempts],
+  );
+}
+
 /** The attempt goes on in another kind of session than was tried first. */
 export async function setSessionKind(
   session: Session,

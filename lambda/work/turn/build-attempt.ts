@@ -2,7 +2,7 @@ import { startAttached } from '../../postgres/build-session/attached.ts';
 import { startLoopback } from '../../postgres/build-session/loopback.ts';
 import { isHalfDetached } from '../../postgres/catalog/seen-work.ts';
 import { memorySettings, serverCapacity } from '../../postgres/catalog/server-capacity.ts';
-import { setSessionKind } from '../../postgres/ledger/build-attempt-rows.ts';
+import { recordAttemptOutcome, setSessionKind } from '../../postgres/ledger/build-attempt-rows.ts';
 import { tablesToBuild } from '../../postgres/ledger/build-queue.ts';
 import { quoteIdentifier, quoteRelation } from '../../postgres/session/quote.ts';
 import type { Session } from '../../postgres/session/session.ts';
@@ -25,7 +25,7 @@ export async function startBuild(
   session: Session,
   { target, options, report }: TurnRequest,
   build: IndexBuild,
-): Promise<{ readonly kind: 'watch' } & Underway> {
+): Promise<({ readonly kind: 'watch' } & Underway) | { readonly kind: 'build-over' }> {
   const { ledgerSchema } = options;
   const attempt = build.attempts + 1;
   const sideBySide = Math.min(options.maxConcurrentTables, await tablesToBuild(session, ledgerSchema));
@@ -36,6 +36,15 @@ export async function startBuild(
   if (refused === undefined) {
     report({ kind: 'started', build, attempt, session: 'loopback' });
     return { kind: 'watch', build, holding: { kind: 'loopback' } };
+  }
+  if (refused.passing !== undefined) {
+    // It is no reason to build in a session that does not outlive us: the attempt has failed, and another follows.
+    await recordAttemptOutcome(session, ledgerSchema, {
+      id: build.id,
+      attempts: attempt,
+      fault: refused.passing,
+    });
+    return { kind: 'build-over' };
   }
   const attached = await startAttached({
     ...start,

@@ -5,7 +5,7 @@ import { sqlstate } from '../../migration/sqlstate.ts';
 import { blockerKey } from '../../postgres/catalog/blockers.ts';
 import { seeIndex } from '../../postgres/catalog/index-catalog.ts';
 import { type SeenBuilder, seeBuilder } from '../../postgres/catalog/seen-builder.ts';
-import { beginAttempt, endBuild } from '../../postgres/ledger/build-attempt-rows.ts';
+import { beginAttempt, endBuild, pauseAttempts } from '../../postgres/ledger/build-attempt-rows.ts';
 import { nextBuild } from '../../postgres/ledger/build-queue.ts';
 import { noteWaiting } from '../../postgres/ledger/build-waiting.ts';
 import { readBuild } from '../../postgres/ledger/index-build-rows.ts';
@@ -19,7 +19,7 @@ import { sessionLimits } from '../../postgres/session/statement-limits.ts';
 import { decide } from '../decide.ts';
 import type { IndexBuild } from '../index-build.ts';
 import type { TurnResult } from '../loop-task.ts';
-import { isNearEnd, waitSeconds } from '../wait-seconds.ts';
+import { isNearEnd, pauseSeconds, waitSeconds } from '../wait-seconds.ts';
 import { startBuild } from './build-attempt.ts';
 import { elapsedOf, progressOf } from './build-progress.ts';
 import { withSlot } from './build-slots.ts';
@@ -143,6 +143,10 @@ async function actOnce(session: Session, request: TurnRequest, counted: Set<stri
           return fail(session, request, { build, fault: leftStanding(dropped, undefined) });
         }
       }
+      if (build.attempts > 0) {
+        const seconds = await pauseBefore(session, request, build);
+        if (seconds > 0) return { kind: 'come-back', seconds };
+      }
       if (build.attempts === 0) {
         const fault = await duplicatesFault(session, build, options.dataCheckSeconds);
         if (fault !== undefined) return fail(session, request, { build, fault });
@@ -151,6 +155,20 @@ async function actOnce(session: Session, request: TurnRequest, counted: Set<stri
     default:
       return decision satisfies never;
   }
+}
+
+/**
+ * Seconds until the next attempt: what an attempt failed of may need a while to pass. The pause begins when a turn has
+ * seen the failure and has dropped what it left; from then on the build is pending, and its place is free for others.
+ */
+async function pauseBefore(session: Session, request: TurnRequest, build: IndexBuild): Promise<number> {
+  const { attempts, attemptOutcome, secondsSinceStart = Infinity } = build;
+  const fault = attemptOutcome?.kind === 'failed' ? attemptOutcome.fault : undefined;
+  const pause = (request.pauseSeconds ?? pauseSeconds)(attempts, fault);
+  if (pause === 0) return 0;
+  if (build.state === 'pending') return Math.max(0, Math.ceil(pause - secondsSinceStart));
+  await pauseAttempts(session, request.options.ledgerSchema, build);
+  return pause;
 }
 
 /** So many tables build side by side, over all loops on one database: each has its share of the server's memory. */
