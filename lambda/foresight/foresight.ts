@@ -26,7 +26,12 @@ export interface StepPlan {
   readonly tables: readonly TablePlan[];
   /** Of an index build, from this database's own history; absent where there is none, or nothing is built. */
   readonly estimatedSeconds: number | undefined;
+  /** The file's own settings of memory and workers, which its build has instead of those of the loop. */
+  readonly resources?: readonly string[];
 }
+
+/** What the loop would decide otherwise. */
+const RESOURCES = /\b(?:maintenance_work_mem|max_parallel_maintenance_workers)\b/i;
 
 interface Known extends TablesKnown {
   readonly options: MigrationOptions;
@@ -73,6 +78,7 @@ export class Foresight {
     this.#applied.steps += 1;
     this.#known.knowledge.followCreation(step);
     const [first] = statementsOf(step);
+    const resources = builds ? step.settings.filter((text) => RESOURCES.test(text)) : [];
     return {
       step: step.number + 1,
       line: first?.position.line ?? 1,
@@ -81,6 +87,7 @@ export class Foresight {
       statements: statementsOf(step).map(({ kind }) => kind),
       tables,
       estimatedSeconds,
+      ...(resources.length > 0 && { resources }),
     };
   }
 
