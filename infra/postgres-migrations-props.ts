@@ -25,6 +25,15 @@ export interface PostgresMigrationsProps extends RunProps {
   readonly layout?: LayoutName;
 
   /**
+   * Values of the placeholders in the files: psql's `:'name'`, `:"name"` and `:name`, Flyway's and goose's `${name}`. Each
+   * is written as its place wants it, as a string, a name or a number, and can be nothing more. One without a value fails
+   * synth. They end up in the function's code: no secrets.
+   *
+   * @default - none
+   */
+  readonly placeholders?: Readonly<Record<string, string>>;
+
+  /**
    * Secret with the connection: a URL; JSON with `DATABASE_URL`, `connectionString` or `url`; or JSON as RDS writes
    * it. It is read at run time only.
    *

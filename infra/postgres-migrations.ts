@@ -42,7 +42,10 @@ export class PostgresMigrations extends Construct implements ec2.IConnectable {
   constructor(scope: Construct, id: string, props: PostgresMigrationsProps) {
     super(scope, id);
     checkProps(this.node.path, props);
-    const parsed = parseMigrations(props.migrations, { layout: props.layout });
+    const parsed = parseMigrations(props.migrations, {
+      layout: props.layout,
+      placeholders: props.placeholders,
+    });
     const linted = props.lint === false ? parsed : lintAtSynth(this, parsed, props.lint);
     const migrations = compiledFrom(linted);
     const options = migrationOptions(props);

@@ -6,13 +6,17 @@ import { type Finding, problemAt } from '../syntax/problem.ts';
 import { as } from '../syntax/syntax-tree.ts';
 import type { FolderFacts } from '../touches/folder-facts.ts';
 import { changesStrings } from '../touches/session-settings.ts';
+import { longStatementOf } from './long-statement.ts';
 import {
   backfillOfNothing,
   backfillTwice,
   backfillWithin,
+  handOffInTransaction,
   insideTransaction,
   lateSetTransaction,
   nestedBegin,
+  notHandedOff,
+  nothingToHandOff,
   otherStrings,
   preparedTransaction,
   refusedClientCopy,
@@ -42,8 +46,24 @@ export function divideFile(
   facts: FolderFacts,
 ): readonly StepDraft[] {
   const division = new Division(file, directives);
-  for (const statement of file.statements) division.add(statement, placementOf(statement, facts));
+  const handedOff = statementsAfter(file, directives.handOff);
+  for (const statement of file.statements) {
+    const placement = placementOf(statement, facts);
+    if (handedOff.has(statement)) division.handOff(statement, placement);
+    else division.add(statement, placement);
+  }
   return division.end();
+}
+
+/** Each directive means the statement that follows it. */
+function statementsAfter(file: ParsedFile, places: readonly number[]): Set<ParsedStatement> {
+  return new Set(
+    places.map((index) => {
+      const next = file.statements.find((statement) => statement.index > index);
+      if (next === undefined) throw problemAt(file.source, nothingToHandOff(index));
+      return next;
+    }),
+  );
 }
 
 class Division {
@@ -86,6 +106,22 @@ class Division {
         this.#alone(statement, placement);
         break;
     }
+  }
+
+  /** `-- migrate: hand-off` stands before it. */
+  handOff(statement: ParsedStatement, placement: Placement): void {
+    const long = longStatementOf(statement.tree);
+    const transactional = placement.kind === 'transaction' || placement.kind === 'own-transaction';
+    if (long === undefined && !transactional) throw this.#refuse(notHandedOff(statement));
+    if (this.#open?.begin !== undefined)
+      throw this.#refuse(handOffInTransaction(statement, this.#open.begin));
+    if (changesStrings(statement.tree)) throw this.#refuse(otherStrings(statement));
+    this.#close();
+    this.#drafts.push(
+      transactional
+        ? { kind: 'transaction', transaction: {}, statements: [statement], handOff: true }
+        : { kind: 'autocommit', statement, handOff: true },
+    );
   }
 
   end(): readonly StepDraft[] {
@@ -180,7 +216,12 @@ class Division {
     const open = this.#open;
     this.#open = undefined;
     if (open === undefined || open.statements.length === 0) return;
-    this.#drafts.push({ kind: 'transaction', transaction: open.options, statements: open.statements });
+    this.#drafts.push({
+      kind: 'transaction',
+      transaction: open.options,
+      statements: open.statements,
+      authored: open.begin !== undefined,
+    });
   }
 
   #refuse(finding: Finding): Error {

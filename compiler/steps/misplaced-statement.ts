@@ -90,3 +90,28 @@ export function backfillTwice({ index }: { readonly index: number }): Finding {
     advice: 'Keep one of them.',
   };
 }
+
+export function nothingToHandOff(index: number): Finding {
+  return {
+    index,
+    sentence: 'No statement follows this "hand-off".',
+    advice: 'Write it before the statement that the loop is to run.',
+  };
+}
+
+export function handOffInTransaction({ index }: ParsedStatement, begin: ParsedStatement): Finding {
+  return {
+    index,
+    sentence: `The loop can't run a statement of the transaction that line ${begin.position.line} began.`,
+    advice: 'COMMIT before it: handed off, it runs in a transaction of its own.',
+  };
+}
+
+export function notHandedOff({ index }: ParsedStatement): Finding {
+  return {
+    index,
+    sentence: "This statement can't be handed off.",
+    advice:
+      'Remove the directive: CREATE, DROP and REINDEX INDEX CONCURRENTLY are handed off by themselves; what commits on its own, or concerns the whole server, runs within the deploy.',
+  };
+}

@@ -9,6 +9,8 @@ import type { SourceText } from './source-text.ts';
 export interface Directives {
   readonly wait: boolean;
   readonly noTransaction: boolean;
+  /** Where it says so in the source, in order: each means the statement that follows. */
+  readonly handOff: readonly number[];
   readonly allowed: readonly AllowedRule[];
   /** In the order written; each is about the statement after it. */
   readonly backfills: readonly PlacedBackfill[];
@@ -23,6 +25,7 @@ const KNOWN = `Known are:
     -- migrate: wait                 every index build before this file ends first
     -- migrate: no-transaction       each statement runs by itself, outside of a transaction
     -- migrate: backfill             the statement after it is done in batches, each its own transaction
+    -- migrate: hand-off             the statement that follows runs in the loop, however long it takes
     -- migrate: allow RULE reason    accepts what the rule warns of, for a reason that you give`;
 
 /** @throws FileRefused at a directive that is unknown or incomplete */
@@ -31,6 +34,7 @@ export function readDirectives(source: SourceText, comments: readonly Comment[])
   const backfills: PlacedBackfill[] = [];
   let wait = false;
   let noTransaction = false;
+  const handOff: number[] = [];
   for (const comment of comments) {
     const text = contentOf(comment);
     if (!text.startsWith('migrate:')) continue;
@@ -45,11 +49,12 @@ export function readDirectives(source: SourceText, comments: readonly Comment[])
       const directive = parseBackfill(rest.join(' '));
       if (typeof directive === 'string') throw refuse(`The directive "backfill": ${directive}`);
       backfills.push({ index: comment.index, directive });
-    } else if (word === 'wait' || word === 'no-transaction') {
+    } else if (word === 'wait' || word === 'no-transaction' || word === 'hand-off') {
       if (rest.length > 0) throw refuse(`The directive "${word}" takes nothing after it.`);
       wait ||= word === 'wait';
       noTransaction ||= word === 'no-transaction';
+      if (word === 'hand-off') handOff.push(comment.index);
     } else throw refuse(`The directive "${word}" is not known.`);
   }
-  return { wait, noTransaction, allowed, backfills };
+  return { wait, noTransaction, handOff, allowed, backfills };
 }

@@ -156,7 +156,7 @@ function noteProgress(
 }
 
 function forgetMigration(ledgerSchema: string, version: string): string[] {
-  return ['undo_progress', 'index_build', 'step'].map(
+  return ['undo_progress', 'work', 'step'].map(
     (table) =>
       `delete from ${quoteIdentifier(ledgerSchema)}.${table} where version operator(pg_catalog.=) ${quoteLiteral(version)}`,
   );

@@ -37,7 +37,7 @@ export async function deployProgress(
   { options, migrations }: Asked,
 ): Promise<DeployProgress> {
   const look = async (session: Session): Promise<DeployProgress> => {
-    const { ledger } = await readLedger(session, options.ledgerSchema);
+    const { ledger, format } = await readLedger(session, options.ledgerSchema);
     const { pending, builds } = plan(migrations.migrations, ledger);
     const [next] = pending;
     const held = next !== undefined && waitsOf(next, builds).length > 0;
@@ -55,7 +55,7 @@ export async function deployProgress(
     if (needed.size === 0) return { kind: 'complete' };
     return {
       kind: 'in-progress',
-      builds: await describeAll(session, options.ledgerSchema, [...needed]),
+      builds: await describeAll(session, { ledgerSchema: options.ledgerSchema, format }, [...needed]),
       waiting: next?.migration.file,
     };
   };
@@ -65,11 +65,11 @@ export async function deployProgress(
 /** `i on public.messages: building index: scanning table, 31 %, 40 s left`, or whom it waits for. */
 async function describeAll(
   session: Session,
-  ledgerSchema: string,
+  { ledgerSchema, format }: { readonly ledgerSchema: string; readonly format: number },
   needed: readonly RecordedBuild[],
 ): Promise<string[]> {
   const ids = new Set(needed.map(({ id }) => id));
-  const builds = (await readAllBuilds(session, ledgerSchema)).filter(({ id }) => ids.has(id));
+  const builds = (await readAllBuilds(session, ledgerSchema, format)).filter(({ id }) => ids.has(id));
   const lines: string[] = [];
   for (const build of builds) {
     const seen = build.state === 'building' ? progressOf(build, await seeBuilder(session, build)) : undefined;

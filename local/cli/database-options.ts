@@ -26,6 +26,7 @@ import { whoAsks } from './who-asks.ts';
 export interface DatabaseFlags {
   readonly dir?: string;
   readonly layout?: LayoutName;
+  readonly placeholder?: Readonly<Record<string, string>>;
   readonly databaseUrl?: string;
   readonly schema: string;
   readonly json?: boolean;
@@ -83,8 +84,21 @@ const commandLineOptions: MigrationOptions = { ...defaultOptions, attachSeconds:
 export function withDatabaseFlags(command: Command): Command {
   return withDirectory(command)
     .addOption(layoutOption())
+    .addOption(placeholderOption())
     .option('--database-url <url>', 'postgres://user:password@host:5432/database (else DATABASE_URL)')
     .option('--schema <name>', 'schema of the ledger', schemaName, defaultOptions.ledgerSchema);
+}
+
+/** `--placeholder NAME=value`, as often as there are names. */
+export function placeholderOption(): Option {
+  return new Option(
+    '--placeholder <name=value>',
+    'value of a placeholder in the files; may be repeated',
+  ).argParser((text: string, before: Readonly<Record<string, string>> | undefined) => {
+    const at = text.indexOf('=');
+    if (at < 1) throw new InvalidArgumentError('It has to be NAME=value.');
+    return { ...before, [text.slice(0, at)]: text.slice(at + 1) };
+  });
 }
 
 /** How the folder is laid out. */
@@ -154,7 +168,11 @@ export async function ask(flags: DatabaseFlags): Promise<Asked> {
   }
   const target = parseConnectionUrl(url, flags.databaseUrl === undefined ? 'DATABASE_URL' : '--database-url');
   return {
-    migrations: lazilyLinted(directoryOf(flags), { levels: flags.level ?? {}, layout: flags.layout }),
+    migrations: lazilyLinted(directoryOf(flags), {
+      levels: flags.level ?? {},
+      layout: flags.layout,
+      placeholders: flags.placeholder,
+    }),
     target,
     options: optionsOf(flags),
     cause: { kind: 'command line', actor: whoAsks() },

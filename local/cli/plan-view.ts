@@ -34,10 +34,11 @@ const HOW: Readonly<Record<StepPlan['how'], string>> = {
   'hand-off': 'handed off: built concurrently by the loop',
 };
 
-export function howOf({ how, estimatedSeconds, statements }: StepPlan): string {
+export function howOf({ how, estimatedSeconds, statements, resources = [] }: StepPlan): string {
   const time = about(estimatedSeconds);
   const count = statements.length === 1 ? '' : ` (${statements.length} statements)`;
-  return `${HOW[how]}${count}${time}`;
+  const own = resources.length === 0 ? '' : `; with ${resources.join(', ')} of the file`;
+  return `${HOW[how]}${count}${time}${own}`;
 }
 
 function tableLine(table: TablePlan, colors: Terminal['colors']): string {

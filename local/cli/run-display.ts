@@ -216,7 +216,7 @@ export class RunDisplay {
 
   /** A line of the caller's that begins with what happened, as all others do. */
   verb(colour: Colour, verb: string, text: string): void {
-    this.line(`${this.#terminal.colors[colour](verb.padEnd(VERB_CHARACTERS))}${text}`);
+    this.line(`${this.#terminal.colors[colour](`${verb} `.padEnd(VERB_CHARACTERS))}${text}`);
   }
 }
 

@@ -47,6 +47,15 @@ const UPGRADES: readonly LedgerUpgrade[] = [
   add column blocker text, add column blocker_since timestamptz`,
   },
   {
+    what: 'work of every kind in one table, index builds among it; older code goes on with those alone',
+    statements: (s) => `alter table ${s}.index_build drop constraint if exists index_build_operation_check;
+alter table ${s}.index_build rename to work;
+alter index ${s}.index_build_unfinished rename to work_unfinished;
+create view ${s}.index_build as
+  select work.*, work.tableoid from ${s}.work where operation in ('create', 'drop', 'reindex')
+  with local check option`,
+  },
+  {
     what: 'how far a backfill came: a row for each table, or part of one, that it walks',
     statements: (s) => `create table ${s}.backfill (
   version text not null,
@@ -76,6 +85,15 @@ const UPGRADES: readonly LedgerUpgrade[] = [
 /** The first format whose code knows migrations by other names than digits. */
 export const FORMAT_OF_NAMES =
   FIRST_FORMAT + UPGRADES.findIndex(({ statements }) => statements('s').includes('position')) + 1;
+
+/** From this format on the table of builds is that of all work, and has its name. */
+const WORK_FORMAT =
+  FIRST_FORMAT + UPGRADES.findIndex(({ statements }) => statements('s').includes('rename to work')) + 1;
+
+/** The table of what was handed off, in a ledger of that format. */
+export function workTable(schema: string, format: number = LEDGER_FORMAT): string {
+  return `${quoteIdentifier(schema)}.${format < WORK_FORMAT ? 'index_build' : 'work'}`;
+}
 
 /** What this code writes. */
 export const LEDGER_FORMAT = FIRST_FORMAT + UPGRADES.length;

@@ -264,7 +264,7 @@ describe('a run whose time is nearly up', () => {
         'Postgres: canceling statement due to statement timeout (SQLSTATE 57014)',
         'Statement: select pg_sleep(60)',
         'Applied: nothing by this run before it; nothing of 1_sleeps.sql.',
-        'Next: the step needs longer than one invocation has: split it into smaller steps (a file each), or apply it from the command line, which has no time limit: npx cdk-postgres-migrations up.',
+        'Next: the step needs longer than one invocation has: write "-- migrate: hand-off" before the statement that takes so long, and the loop runs it to its end (docs/long-work.md); or split it into smaller steps (a file each); or apply it from the command line, which has no time limit: npx cdk-postgres-migrations up.',
       ].join('\n'),
     );
     expect(await scenario.steps()).toEqual([]);

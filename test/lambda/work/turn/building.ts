@@ -4,7 +4,7 @@ import { defaultOptions, type MigrationOptions } from '../../../../lambda/migrat
 import { parseConnectionUrl } from '../../../../lambda/postgres/session/connection-target.ts';
 import type { TurnResult } from '../../../../lambda/work/loop-task.ts';
 import { takeTurn } from '../../../../lambda/work/turn/turn.ts';
-import type { TurnEvent } from '../../../../lambda/work/turn/turn-request.ts';
+import type { TurnEvent, TurnRequest } from '../../../../lambda/work/turn/turn-request.ts';
 import { closeServer, listen } from '../../../../local/aws/listen.ts';
 import type { FreshDatabase } from '../../../support/fresh-database.ts';
 
@@ -25,11 +25,13 @@ export interface OneTurn extends Partial<MigrationOptions> {
   readonly deadline?: number;
   readonly table?: string;
   readonly events?: TurnEvent[];
+  /** @default none */
+  readonly pauseSeconds?: TurnRequest['pauseSeconds'];
 }
 
 /** One turn of a table, as one invocation of the loop's function takes it. */
 export function turnOf(database: FreshDatabase, given: OneTurn = {}): Promise<TurnResult> {
-  const { url = database.url, deadline, table = 'big', events, ...options } = given;
+  const { url = database.url, deadline, table = 'big', events, pauseSeconds = () => 0, ...options } = given;
   return takeTurn({
     table: { schema: 'public', table },
     turn: 1,
@@ -37,6 +39,7 @@ export function turnOf(database: FreshDatabase, given: OneTurn = {}): Promise<Tu
     options: { ...defaultOptions, smallTableRows: 100, ...options },
     deadline,
     report: (event) => void events?.push(event),
+    pauseSeconds,
   });
 }
 
