@@ -33,7 +33,7 @@ export async function pauseAttempts(
   build: IndexBuild,
 ): Promise<void> {
   await session.query(
-    `update ${quoteIdentifier(ledgerSchema)}.index_build
+    `update ${quoteIdentifier(ledgerSchema)}.work
         set state = 'pending', started_at = pg_catalog.clock_timestamp()
       where id = $1 and attempts = $2 and state = 'building'`,
     [build.id, build.attempts],
