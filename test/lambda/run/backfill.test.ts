@@ -243,3 +243,28 @@ describe('a statement that can not be walked', () => {
     expect(await scenario.steps().catch(() => [])).toEqual([]);
   });
 });
+
+it('a column is added, filled, checked and made NOT NULL by one file, unattended', async () => {
+  const scenario = await freshScenario({ dblink: true });
+  await scenario.query(
+    `create table messages (id int primary key, content text not null); insert into messages select g, 'a b' from generate_series(1, 3000) g; analyze`,
+  );
+  const outcome = await scenario.deploy({
+    '1_word_count.sql': `alter table messages add column word_count int;
+-- migrate: backfill batch 10ms
+update messages set word_count = array_length(string_to_array(content, ' '), 1) where word_count is null;
+alter table messages add constraint word_count_there check (word_count is not null) not valid;
+alter table messages validate constraint word_count_there;
+alter table messages alter column word_count set not null;
+alter table messages drop constraint word_count_there;`,
+  });
+
+  expect(outcome).toMatchObject({ outcome: 'valid' });
+  expect(
+    await scenario.query(
+      `select count(*)::int as rows, bool_and(word_count = 2) as filled,
+              (select attnotnull from pg_attribute where attrelid = 'messages'::regclass and attname = 'word_count') as required,
+              (select count(*)::int from pg_constraint where conname = 'word_count_there') as checks from messages`,
+    ),
+  ).toEqual([{ rows: 3000, filled: true, required: true, checks: 0 }]);
+});
