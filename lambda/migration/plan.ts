@@ -46,7 +46,9 @@ export interface UnknownMigration {
 }
 
 /** An applied file was changed. */
-export class DriftError extends MigrationError {}
+export class DriftError extends MigrationError {
+  override readonly name = 'DriftError';
+}
 
 /**
  * Compares the folder with the ledger. Throws DriftError where what was applied is not what the file says now. `order` is
