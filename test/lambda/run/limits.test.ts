@@ -193,7 +193,7 @@ it('every session of ours has the limits that docs/limits.md says, whatever its 
   await scenario.run({ '1_large.sql': largeTable('large') });
   await hostileLimits(database);
   await database.adminQuery(WITNESS.replace('SAW', 'saw'));
-  await database.adminQuery(`create trigger saw after update on migrations.index_build
+  await database.adminQuery(`create trigger saw after update on migrations.work
     for each row execute function witness.row()`);
   const files = {
     '1_large.sql': largeTable('large'),
