@@ -99,8 +99,10 @@ export function logged(event: Event): LoggedEvent {
       };
     case 'turn':
       return { kind: 'turn', ...named(event.build), turn: event.turn, decision: event.decision };
-    case 'started':
-      return { kind: 'started', ...named(event.build), attempt: event.attempt, session: event.session };
+    case 'started': {
+      const { build, ...rest } = event;
+      return { ...rest, ...named(build) };
+    }
     case 'progress':
       return { kind: 'progress', ...named(event.build), ...event.progress };
     case 'ended': {

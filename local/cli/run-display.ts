@@ -105,7 +105,7 @@ export class RunDisplay {
         this.verb(
           'green',
           'building',
-          `${nameOfBuild(event)} (attempt ${event.attempt}, ${event.session} session)`,
+          `${nameOfBuild(event)} (attempt ${event.attempt}, ${event.session} session${event.because === undefined ? '' : `: ${event.because}`})`,
         );
         break;
       case 'progress':
