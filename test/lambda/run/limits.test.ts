@@ -214,9 +214,9 @@ it('every session of ours has the limits that docs/limits.md says, whatever its 
   };
   const sessions = {
     'a run, an action': seen(/^cdk-postgres/, 'CREATE TABLE'),
-    'a turn': seen(/^cdk-postgres/, 'index_build'),
+    'a turn': seen(/^cdk-postgres/, 'work'),
     'a build session': seen(/ build \d+$/, 'CREATE INDEX'),
-    'its supervisor': seen(/ supervisor \d+$/, 'index_build'),
+    'its supervisor': seen(/ supervisor \d+$/, 'work'),
   };
   const page = documented();
   const server = await database.adminQuery<{ interval: string }>(
