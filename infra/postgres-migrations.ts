@@ -55,7 +55,7 @@ export class PostgresMigrations extends Construct implements ec2.IConnectable {
     const service = this.node.path;
     const shared = {
       code: lambdaBundle(this, migrations, props.rootCertificate),
-      secret: access.secret,
+      credentials: access.credentials,
       network: access.network,
       service,
       eventBus: props.eventBus ?? events.EventBus.fromEventBusName(this, 'DefaultBus', 'default'),
@@ -110,7 +110,7 @@ export class PostgresMigrations extends Construct implements ec2.IConnectable {
       serviceToken: provider.serviceToken,
       properties: {
         Checksum: migrations.checksum,
-        Secret: access.secret.secretArn,
+        ...access.credentials.properties,
         LedgerSchema: options.ledgerSchema ?? defaultOptions.ledgerSchema,
         IndexStrategy: options.indexStrategy ?? defaultOptions.indexStrategy,
         SmallTableRows: options.smallTableRows ?? defaultOptions.smallTableRows,

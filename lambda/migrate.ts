@@ -218,7 +218,8 @@ async function runAndHandOff(
       cause,
       report,
     });
-    if (result.builds.some(isOpen))
+    // What the time of one run was too short for, the loop goes on with: a backfill may take hours.
+    if (result.builds.some(isOpen) || result.inBackfill === true)
       await startLoop(required(environment.stateMachineArn), `hand-off-${name}`);
     reportRunEnd(cause, { kind: 'ended', result });
     return result;

@@ -1,6 +1,6 @@
 import type { TransactionStmt } from 'libpg-query';
 import type { TransactionOptions } from '../../lambda/migration/migration.ts';
-import type { Directives } from '../syntax/directives.ts';
+import type { Directives, PlacedBackfill } from '../syntax/directives.ts';
 import type { ParsedFile, ParsedStatement } from '../syntax/parse-file.ts';
 import { type Finding, problemAt } from '../syntax/problem.ts';
 import { as } from '../syntax/syntax-tree.ts';
@@ -8,6 +8,9 @@ import type { FolderFacts } from '../touches/folder-facts.ts';
 import { changesStrings } from '../touches/session-settings.ts';
 import { longStatementOf } from './long-statement.ts';
 import {
+  backfillOfNothing,
+  backfillTwice,
+  backfillWithin,
   handOffInTransaction,
   insideTransaction,
   lateSetTransaction,
@@ -22,6 +25,7 @@ import {
 } from './misplaced-statement.ts';
 import { type Placement, placementOf } from './placement.ts';
 import type { StepDraft } from './steps.ts';
+import { NoBackfill, takeApart } from './take-apart.ts';
 import { setTransaction, transactionOptions } from './transaction-options.ts';
 
 /** A transaction step that still gathers statements. `begin` is the author's own BEGIN, or COMMIT AND CHAIN. */
@@ -65,17 +69,24 @@ function statementsAfter(file: ParsedFile, places: readonly number[]): Set<Parse
 class Division {
   readonly #file: ParsedFile;
   readonly #autocommit: boolean;
+  readonly #backfills: PlacedBackfill[];
   readonly #drafts: StepDraft[] = [];
   #open: OpenTransaction | undefined;
 
   constructor(file: ParsedFile, directives: Directives) {
     this.#file = file;
     this.#autocommit = directives.noTransaction;
+    this.#backfills = [...directives.backfills];
   }
 
   add(statement: ParsedStatement, placement: Placement): void {
     if (changesStrings(statement.tree)) throw this.#refuse(otherStrings(statement));
     if (isClientCopy(statement)) throw this.#refuse(refusedClientCopy(statement));
+    const backfill = this.#backfillOf(statement);
+    if (backfill !== undefined) {
+      this.#backfill(statement, backfill);
+      return;
+    }
     switch (placement.kind) {
       case 'control':
         this.#control(statement, placement.control);
@@ -115,11 +126,35 @@ class Division {
 
   end(): readonly StepDraft[] {
     if (this.#open?.begin !== undefined) throw this.#refuse(unended(this.#open.begin));
+    const [left] = this.#backfills;
+    if (left !== undefined) throw this.#refuse(backfillOfNothing(left));
     this.#close();
     // An empty file is recorded as well.
     return this.#drafts.length > 0
       ? this.#drafts
       : [{ kind: 'transaction', transaction: {}, statements: [] }];
+  }
+
+  /** The directive that stands before this statement and after the one before it. */
+  #backfillOf(statement: ParsedStatement): PlacedBackfill | undefined {
+    const [next, second] = this.#backfills;
+    if (next === undefined || next.index > statement.index + statement.text.length) return undefined;
+    if (next.index > statement.index) throw this.#refuse(backfillWithin(next));
+    if (second !== undefined && second.index < statement.index) throw this.#refuse(backfillTwice(second));
+    this.#backfills.shift();
+    return next;
+  }
+
+  #backfill(statement: ParsedStatement, { directive }: PlacedBackfill): void {
+    const begin = this.#open?.begin;
+    if (begin !== undefined) throw this.#refuse(insideTransaction(statement, { what: 'A backfill', begin }));
+    this.#close();
+    try {
+      this.#drafts.push({ kind: 'backfill', statement, backfill: takeApart(statement, directive) });
+    } catch (error) {
+      if (error instanceof NoBackfill) throw this.#refuse(error.finding);
+      throw error;
+    }
   }
 
   #control(statement: ParsedStatement, { kind, options, chain }: TransactionStmt): void {

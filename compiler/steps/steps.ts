@@ -1,3 +1,4 @@
+import type { Backfill } from '../../lambda/migration/backfill.ts';
 import type { LongStatement, Statement, Step, TransactionOptions } from '../../lambda/migration/migration.ts';
 import type { RelationName } from '../../lambda/migration/relation-name.ts';
 import { fingerprint, fingerprints } from '../syntax/fingerprint.ts';
@@ -27,7 +28,8 @@ export type StepDraft =
       readonly kind: 'autocommit' | 'index-operation';
       readonly statement: ParsedStatement;
       readonly handOff?: boolean;
-    };
+    }
+  | { readonly kind: 'backfill'; readonly statement: ParsedStatement; readonly backfill: Backfill };
 
 /** Numbers the steps of a file and gives each the settings that those before it left behind. */
 export function finishSteps(drafts: readonly StepDraft[], { kinship }: FolderFacts): readonly Step[] {
@@ -82,6 +84,10 @@ function finish(draft: StepDraft, base: StepBase, kinship: Kinship): Step {
         ...longOf(draft, kinship),
       };
     }
+    case 'backfill': {
+      const { statement, backfill } = draft;
+      return { ...base, kind: 'backfill', statement: toStatement(statement, kinship), backfill };
+    }
     case 'index-operation': {
       const { statement } = draft;
       const operation = indexOperationOf(statement);
@@ -92,7 +98,8 @@ function finish(draft: StepDraft, base: StepBase, kinship: Kinship): Step {
 
 /** What the loop may carry: one statement, outside of a transaction of the author's own. */
 function longOf(draft: StepDraft, kinship: Kinship): { readonly long?: LongStatement } {
-  if (draft.kind === 'index-operation' || (draft.kind === 'transaction' && draft.authored)) return {};
+  if (draft.kind === 'index-operation' || draft.kind === 'backfill') return {};
+  if (draft.kind === 'transaction' && draft.authored) return {};
   const [statement, ...others] = draft.kind === 'transaction' ? draft.statements : [draft.statement];
   if (statement === undefined || others.length > 0) return {};
   const long = longStatementOf(statement.tree);

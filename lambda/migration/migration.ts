@@ -1,3 +1,4 @@
+import type { Backfill } from './backfill.ts';
 import type { LongOperation } from './build.ts';
 import type { DeployCheck } from './deploy-check.ts';
 import type { LayoutName, LayoutOrder, ToolRecord } from './layout.ts';
@@ -115,7 +116,7 @@ export interface Touches {
 }
 
 /** A maximal part of a migration that runs, and is recorded, as one. */
-export type Step = TransactionStep | AutocommitStep | IndexOperationStep;
+export type Step = TransactionStep | AutocommitStep | IndexOperationStep | BackfillStep;
 
 /** A statement that may take longer than a function lives, and what it is about. */
 export interface LongStatement {
@@ -188,6 +189,13 @@ export interface IndexOperationStep extends StepBase {
   readonly kind: 'index-operation';
   readonly statement: Statement;
   readonly operation: IndexOperation;
+}
+
+/** One statement that is done in batches, each a transaction of its own. */
+export interface BackfillStep extends StepBase {
+  readonly kind: 'backfill';
+  readonly statement: Statement;
+  readonly backfill: Backfill;
 }
 
 /** The statement taken apart, so that its concurrent and its plain form can both be written from it. */

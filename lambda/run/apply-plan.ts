@@ -18,6 +18,7 @@ import { SessionLost } from '../postgres/session/fault.ts';
 import type { Session } from '../postgres/session/session.ts';
 import { watched } from '../postgres/session/watchdog.ts';
 import { applyAutocommit } from './apply-autocommit.ts';
+import { applyBackfill } from './apply-backfill.ts';
 import { applyBatch, type BatchContext, LedgerMoved, TimeUp } from './apply-batch.ts';
 import { cancelledBySignal } from './cancelled-by-signal.ts';
 import { buildsOf } from './hand-off-step.ts';
@@ -88,6 +89,7 @@ class PlanInProgress {
   readonly #knowledge: TableKnowledge;
   readonly #context: BatchContext;
   readonly #builds: RecordedBuild[];
+  #inBackfill = false;
   #batch: ScriptStep[] = [];
   #batchCharacters = 0;
   #sent: Promise<void> | undefined;
@@ -130,7 +132,8 @@ class PlanInProgress {
       }
       await this.#flush();
     } catch (error) {
-      if (error instanceof TimeUp) return this.#result('unfinished');
+      if (error instanceof TimeUp)
+        return { ...this.#result('unfinished'), ...(this.#inBackfill ? { inBackfill: true } : {}) };
       throw error;
     }
     return this.#result('done');
@@ -163,6 +166,15 @@ class PlanInProgress {
         await applyAutocommit(this.#session, { pending: next, step }, this.#context);
         this.#took([{ pending: next, handOff: undefined }], Date.now() - begun);
         this.#knowledge.follow(step);
+        return;
+      }
+      case 'backfill': {
+        await this.#flush();
+        const begun = Date.now();
+        this.#inBackfill = true;
+        await applyBackfill(this.#session, { pending: next, step }, this.#context);
+        this.#inBackfill = false;
+        this.#took([{ pending: next, handOff: undefined }], Date.now() - begun);
         return;
       }
       case 'index-operation':

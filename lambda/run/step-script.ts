@@ -120,7 +120,7 @@ function* statementsAround(
 ): Generator<Line, void> {
   const { pending, handOff } = scriptStep;
   const { step, migration } = pending;
-  if (step.kind === 'autocommit' && handOff === undefined)
+  if (step.kind === 'backfill' || (step.kind === 'autocommit' && handOff === undefined))
     throw new TypeError(`step ${step.number} of ${migration.file} can't be in a script`);
   yield { text: beginOf(step) };
   // Commits become durable in order, so only the last of a message needs to wait for the disk.

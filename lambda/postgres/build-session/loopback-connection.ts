@@ -19,6 +19,16 @@ export interface LoopbackConnection {
   readonly settings?: Readonly<Record<string, string>>;
 }
 
+/**
+ * A token is good for one connection of the moment, by the name that it was signed for; the server would connect by its
+ * address, and a supervisor when it likes.
+ */
+export function refusesLoopback({ token }: ConnectionTarget): LoopbackRefused | undefined {
+  return token === undefined
+    ? undefined
+    : { because: 'with IAM authentication there is no password by which the server could connect to itself' };
+}
+
 /** Opens a session from the server to itself, held by `session` over dblink. */
 export async function openLoopback(
   session: Session,

@@ -5,7 +5,7 @@ import { quoteIdentifier, quoteLiteral } from '../session/quote.ts';
 import type { Session } from '../session/session.ts';
 import { LIFT_LIMITS } from './build-settings.ts';
 import { findDblink, type LoopbackRefused, unlessRefused } from './dblink.ts';
-import { loopbackConninfo, openLoopback } from './loopback-connection.ts';
+import { loopbackConninfo, openLoopback, refusesLoopback } from './loopback-connection.ts';
 import { ensureSupervisor, LOOPBACK_SETTING, SUPERVISOR_SETTINGS } from './supervisor.ts';
 import { lockLimit, textOf } from './work-statement.ts';
 
@@ -30,7 +30,7 @@ export async function startLoopback(
   session: Session,
   { build, attempt, target, ledgerSchema, settings, lockTimeoutSeconds }: LoopbackStart,
 ): Promise<LoopbackRefused | undefined> {
-  const dblink = await findDblink(session);
+  const dblink = refusesLoopback(target) ?? (await findDblink(session));
   if ('because' in dblink) return dblink;
   const d = quoteIdentifier(dblink.schema);
   const unprepared = await unlessRefused(async () => {

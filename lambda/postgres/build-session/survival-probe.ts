@@ -9,7 +9,7 @@ import { quoteIdentifier, quoteLiteral } from '../session/quote.ts';
 import type { Session } from '../session/session.ts';
 import { LIFT_LIMITS } from './build-settings.ts';
 import { findDblink } from './dblink.ts';
-import { openLoopback } from './loopback-connection.ts';
+import { openLoopback, refusesLoopback } from './loopback-connection.ts';
 
 /** Kinds of session that may outlive their client; an attached one by definition does not. */
 export type LastingKind = 'loopback' | 'orphan';
@@ -79,7 +79,7 @@ async function probe(session: Session, { kind, target }: Probe): Promise<Surviva
   const client = await connect(target, kind === 'orphan' ? { applicationName: name } : {});
   try {
     if (kind === 'loopback') {
-      const dblink = await findDblink(client);
+      const dblink = refusesLoopback(target) ?? (await findDblink(client));
       if ('because' in dblink) return { survives: false, because: dblink.because };
       const refused = await openLoopback(client, {
         target,

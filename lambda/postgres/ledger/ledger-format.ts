@@ -55,6 +55,31 @@ create view ${s}.index_build as
   select work.*, work.tableoid from ${s}.work where operation in ('create', 'drop', 'reindex')
   with local check option`,
   },
+  {
+    what: 'how far a backfill came: a row for each table, or part of one, that it walks',
+    statements: (s) => `create table ${s}.backfill (
+  version text not null,
+  step int not null,
+  part int not null,
+  table_name text not null,
+  oid oid not null,
+  key text[] not null,
+  kind text not null check (kind in ('key', 'blocks')),
+  walk int not null default 1,
+  cursor text[],
+  until text[],
+  done boolean not null default false,
+  estimated_rows bigint not null,
+  walked bigint not null default 0,
+  written bigint not null default 0,
+  batches bigint not null default 0,
+  milliseconds bigint not null default 0,
+  pause text,
+  started_at timestamptz not null default pg_catalog.clock_timestamp(),
+  noted_at timestamptz not null default pg_catalog.clock_timestamp(),
+  primary key (version, step, part)
+)`,
+  },
 ];
 
 /** The first format whose code knows migrations by other names than digits. */

@@ -50,7 +50,7 @@ export async function startBuild(
     ...start,
     connected: (pid) => setSessionKind(session, ledgerSchema, { id: build.id, kind: 'attached', pid }),
   });
-  report({ kind: 'started', build, attempt, session: 'attached' });
+  report({ kind: 'started', build, attempt, session: 'attached', because: refused.because });
   return {
     kind: 'watch',
     build,

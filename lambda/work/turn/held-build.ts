@@ -82,9 +82,11 @@ export class HeldBuild {
 }
 
 function neverInTime(because: string): PostgresFault {
-  const mend = because.includes('extension dblink')
-    ? 'Create the extension dblink (create extension dblink)'
-    : 'Let the server connect to itself by dblink (the reason above says what keeps it from that: pg_hba.conf, a right, a password)';
+  const mend = because.includes('IAM authentication')
+    ? 'Give the migrations a user with a password (the prop secret)'
+    : because.includes('extension dblink')
+      ? 'Create the extension dblink (create extension dblink)'
+      : 'Let the server connect to itself by dblink (the reason above says what keeps it from that: pg_hba.conf, a right, a password)';
   return {
     // feature_not_supported: no retry can succeed.
     sqlstate: sqlstate.featureNotSupported,

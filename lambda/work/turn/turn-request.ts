@@ -31,6 +31,8 @@ export type TurnEvent =
       readonly build: IndexBuild;
       readonly attempt: number;
       readonly session: SessionKind;
+      /** Why it is no loopback session, which would outlive us. */
+      readonly because?: string;
     }
   | { readonly kind: 'progress'; readonly build: IndexBuild; readonly progress: ProgressSeen }
   | {

@@ -22,6 +22,8 @@ insert into big select i, i / 2 from generate_series(1, ${rows}) i;`;
 export interface OneTurn extends Partial<MigrationOptions> {
   /** By way of a proxy. */
   readonly url?: string;
+  /** Instead of the URL's password. */
+  readonly token?: () => Promise<string>;
   readonly deadline?: number;
   readonly table?: string;
   readonly events?: TurnEvent[];
@@ -31,11 +33,19 @@ export interface OneTurn extends Partial<MigrationOptions> {
 
 /** One turn of a table, as one invocation of the loop's function takes it. */
 export function turnOf(database: FreshDatabase, given: OneTurn = {}): Promise<TurnResult> {
-  const { url = database.url, deadline, table = 'big', events, pauseSeconds = () => 0, ...options } = given;
+  const {
+    url = database.url,
+    token,
+    deadline,
+    table = 'big',
+    events,
+    pauseSeconds = () => 0,
+    ...options
+  } = given;
   return takeTurn({
     table: { schema: 'public', table },
     turn: 1,
-    target: parseConnectionUrl(url, 'The URL'),
+    target: { ...parseConnectionUrl(url, 'The URL'), ...(token && { token, password: undefined }) },
     options: { ...defaultOptions, smallTableRows: 100, ...options },
     deadline,
     report: (event) => void events?.push(event),
