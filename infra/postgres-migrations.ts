@@ -88,10 +88,10 @@ export class PostgresMigrations extends Construct implements ec2.IConnectable {
       handler: 'migrate.isComplete',
       description: `Says whether a deploy may go on (${this.node.path})`,
     });
-    // Either may end a run, and a run hands off.
+    // Either may end a run, and a run hands off; and looks whether somebody does already.
     for (const handsOff of [migrator, isComplete]) {
       handsOff.addEnvironment(environment.stateMachineArn, loop.stateMachine.stateMachineArn);
-      loop.stateMachine.grantStartExecution(handsOff);
+      loop.stateMachine.grant(handsOff, 'states:StartExecution', 'states:ListExecutions');
     }
 
     const longestWait = props.longestWait ?? Duration.minutes(55);

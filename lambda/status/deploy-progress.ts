@@ -1,4 +1,4 @@
-import { describeBuild, isLost, type RecordedBuild } from '../migration/build.ts';
+import { describeBuild, isLost, isOpen, type RecordedBuild } from '../migration/build.ts';
 import type { CompiledMigrations } from '../migration/migration.ts';
 import { MigrationError } from '../migration/migration-error.ts';
 import type { MigrationOptions } from '../migration/options.ts';
@@ -16,7 +16,9 @@ import { describeLost } from '../work/turn/settle.ts';
 
 /** `idle`: steps are pending that wait for nobody, so a run has to go on with them. */
 export type DeployProgress =
-  | { readonly kind: 'complete' | 'idle' }
+  | { readonly kind: 'idle' }
+  /** `open`: there are builds that the deploy does not wait for, but the loop has to be there for. */
+  | { readonly kind: 'complete'; readonly open: boolean }
   | {
       readonly kind: 'in-progress';
       readonly builds: readonly string[];
@@ -42,7 +44,7 @@ export async function deployProgress(
     const [next] = pending;
     const held = next !== undefined && waitsOf(next, builds).length > 0;
     // It waits for no build; what waits for none either is applied all the same.
-    if (options.waitFor === 'nothing' && held) return { kind: 'complete' };
+    if (options.waitFor === 'nothing' && held) return { kind: 'complete', open: builds.some(isOpen) };
     const needed = new Set(
       held ? pending.flatMap((step) => waitsOf(step, builds).map(({ build }) => build)) : [],
     );
@@ -52,7 +54,7 @@ export async function deployProgress(
     const lost = [...needed].filter(isLost);
     if (lost.length > 0) throw failed(lost, await describeLost(session, options.ledgerSchema, lost));
     if (next !== undefined && !held) return { kind: 'idle' };
-    if (needed.size === 0) return { kind: 'complete' };
+    if (needed.size === 0) return { kind: 'complete', open: builds.some(isOpen) };
     return {
       kind: 'in-progress',
       builds: await describeAll(session, { ledgerSchema: options.ledgerSchema, format }, [...needed]),

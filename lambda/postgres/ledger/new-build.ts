@@ -31,10 +31,13 @@ export interface NewBuild
 
 export function insertBuild(ledgerSchema: string, build: NewBuild): string {
   const replaced =
-    build.index === '' ? '' : ` and c.relname operator(pg_catalog.=) ${quoteLiteral(build.index)}`;
+    build.index === ''
+      ? ' and not i.indisexclusion and i.indisvalid'
+      : ` and c.relname operator(pg_catalog.=) ${quoteLiteral(build.index)}`;
   const replaces =
     build.operation === 'reindex'
-      ? // It may be sent under a file's search path.
+      ? // It may be sent under a file's search path. Of a whole table, Postgres skips the indexes of exclusion constraints
+        // and the INVALID ones.
         `array(select i.indexrelid from pg_catalog.pg_index i
                  join pg_catalog.pg_class c on c.oid operator(pg_catalog.=) i.indexrelid
                  join pg_catalog.pg_class t on t.oid operator(pg_catalog.=) i.indrelid
