@@ -55,7 +55,7 @@ export const ours: Contender = {
       platform: 'node',
       minify: true,
       keepNames: true,
-      external: ['pg-native', 'ws', '@aws-sdk/*'],
+      external: ['pg-native', '@aws-sdk/*'],
       banner: {
         js: "import{createRequire as bundleRequire}from'node:module';const require=bundleRequire(import.meta.url);",
       },

@@ -8,6 +8,7 @@ export interface Fault {
 
 /** A prop that can't be: which, what it is, what it may be. Fails synth. */
 export class InvalidProp extends MigrationError {
+  override readonly name = 'InvalidProp';
   constructor(construct: string, fault: Fault) {
     super({
       code: 'invalid-prop',

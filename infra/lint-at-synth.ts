@@ -26,6 +26,7 @@ export interface LintProps {
 
 /** Rules of level `error` found something. Its message shows each place with its source line and a caret. */
 export class LintFailed extends MigrationError {
+  override readonly name = 'LintFailed';
   readonly findings: readonly Finding[];
 
   constructor(findings: readonly Finding[]) {

@@ -4,18 +4,17 @@ import * as iam from 'aws-cdk-lib/aws-iam';
 import type * as kms from 'aws-cdk-lib/aws-kms';
 import * as lambda from 'aws-cdk-lib/aws-lambda';
 import * as logs from 'aws-cdk-lib/aws-logs';
-import type * as secretsmanager from 'aws-cdk-lib/aws-secretsmanager';
 import type { Construct } from 'constructs';
 import { environment } from '../lambda/environment.ts';
 import type { MigrationOptions } from '../lambda/migration/options.ts';
-import type { FunctionNetwork } from './database-access.ts';
+import type { Credentials, FunctionNetwork } from './database-access.ts';
 
 export interface MigrationFunctionProps {
   readonly code: lambda.Code;
   /** `file.export` within the bundle. */
   readonly handler: string;
   readonly description: string;
-  readonly secret: secretsmanager.ISecret;
+  readonly credentials: Credentials;
   readonly options: Partial<MigrationOptions>;
   readonly memorySize: number;
   readonly timeout: Duration;
@@ -34,12 +33,12 @@ export interface MigrationFunctionProps {
 const LONGEST_DESCRIPTION = 256;
 
 /**
- * A function that works on the database: it may read its secret and write its own log, and nothing else until it is
+ * A function that works on the database: it may be let in there and write its own log, and nothing else until it is
  * granted. Its role is its own, since the managed policy for Lambda may write into every log of the account.
  */
 export class MigrationFunction extends lambda.Function {
   constructor(scope: Construct, id: string, props: MigrationFunctionProps) {
-    const { code, handler, description, secret, memorySize, timeout, network } = props;
+    const { code, handler, description, credentials, memorySize, timeout, network } = props;
     const role = new iam.Role(scope, `${id}Role`, {
       assumedBy: new iam.ServicePrincipal('lambda.amazonaws.com'),
     });
@@ -62,7 +61,7 @@ export class MigrationFunction extends lambda.Function {
       tracing: lambda.Tracing.ACTIVE,
       ...(network === undefined ? {} : inNetwork(network)),
       environment: {
-        [environment.secretArn]: secret.secretFullArn ?? secret.secretArn,
+        ...credentials.environment,
         [environment.options]: Stack.of(scope).toJsonString(props.options),
         // Its name alone would mean the bus of that name in this account.
         [environment.eventBus]: props.eventBus.eventBusArn,
@@ -71,7 +70,7 @@ export class MigrationFunction extends lambda.Function {
       },
     });
     logGroup.grantWrite(role);
-    secret.grantRead(role);
+    credentials.grantTo(role);
     props.eventBus.grantPutEventsTo(role);
     if (network !== undefined) mayStandInNetwork(role);
   }

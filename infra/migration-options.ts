@@ -44,6 +44,7 @@ function firstFault(props: PostgresMigrationsProps): Fault | undefined {
   const faults = optionRows.map(([, row]) => faultOf(row, props));
   return (
     faults.find((fault) => fault !== undefined) ??
+    oneOf('authentication', props.authentication, ['secret', 'iam']) ??
     lasting('longestWait', props.longestWait, [60, 3600]) ??
     lasting('timeout', props.timeout, [60, 15 * 60]) ??
     whole('memorySize', props.memorySize, [128, 10_240])

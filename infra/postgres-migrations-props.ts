@@ -6,7 +6,7 @@ import type * as logs from 'aws-cdk-lib/aws-logs';
 import type * as secretsmanager from 'aws-cdk-lib/aws-secretsmanager';
 import type * as sns from 'aws-cdk-lib/aws-sns';
 import type { LayoutName } from '../lambda/migration/layout.ts';
-import type { ConnectableDatabase } from './database-access.ts';
+import type { Authentication, ConnectableDatabase } from './database-access.ts';
 import type { LintProps } from './lint-at-synth.ts';
 import type { PreflightHookProps } from './preflight-hook.ts';
 import type { RunProps } from './run-props.ts';
@@ -25,6 +25,15 @@ export interface PostgresMigrationsProps extends RunProps {
   readonly layout?: LayoutName;
 
   /**
+   * Values of the placeholders in the files: psql's `:'name'`, `:"name"` and `:name`, Flyway's and goose's `${name}`. Each
+   * is written as its place wants it, as a string, a name or a number, and can be nothing more. One without a value fails
+   * synth. They end up in the function's code: no secrets.
+   *
+   * @default - none
+   */
+  readonly placeholders?: Readonly<Record<string, string>>;
+
+  /**
    * Secret with the connection: a URL; JSON with `DATABASE_URL`, `connectionString` or `url`; or JSON as RDS writes
    * it. It is read at run time only.
    *
@@ -39,6 +48,29 @@ export interface PostgresMigrationsProps extends RunProps {
    * @default - a database that `secret` alone leads to
    */
   readonly database?: ConnectableDatabase;
+
+  /**
+   * How the functions are let in. `secret`: by the password of `secret`. `iam`: as what they are, by RDS IAM
+   * authentication, with a token for each connection and no secret; needs `database`, with `iamAuthentication: true`, and
+   * `databaseUser`.
+   *
+   * @default 'secret'
+   */
+  readonly authentication?: Authentication;
+
+  /**
+   * User of the database to connect as with `authentication: 'iam'`: one that has been granted `rds_iam`.
+   *
+   * @default - that of the secret
+   */
+  readonly databaseUser?: string;
+
+  /**
+   * Name of the database to migrate with `authentication: 'iam'`.
+   *
+   * @default - that of the secret; with `authentication: 'iam'`, 'postgres'
+   */
+  readonly databaseName?: string;
 
   /**
    * Network of the functions. They need a way out of it to Secrets Manager, Step Functions and EventBridge: a NAT

@@ -42,7 +42,10 @@ export class PostgresMigrations extends Construct implements ec2.IConnectable {
   constructor(scope: Construct, id: string, props: PostgresMigrationsProps) {
     super(scope, id);
     checkProps(this.node.path, props);
-    const parsed = parseMigrations(props.migrations, { layout: props.layout });
+    const parsed = parseMigrations(props.migrations, {
+      layout: props.layout,
+      placeholders: props.placeholders,
+    });
     const linted = props.lint === false ? parsed : lintAtSynth(this, parsed, props.lint);
     const migrations = compiledFrom(linted);
     const options = migrationOptions(props);
@@ -52,7 +55,7 @@ export class PostgresMigrations extends Construct implements ec2.IConnectable {
     const service = this.node.path;
     const shared = {
       code: lambdaBundle(this, migrations, props.rootCertificate),
-      secret: access.secret,
+      credentials: access.credentials,
       network: access.network,
       service,
       eventBus: props.eventBus ?? events.EventBus.fromEventBusName(this, 'DefaultBus', 'default'),
@@ -85,10 +88,10 @@ export class PostgresMigrations extends Construct implements ec2.IConnectable {
       handler: 'migrate.isComplete',
       description: `Says whether a deploy may go on (${this.node.path})`,
     });
-    // Either may end a run, and a run hands off.
+    // Either may end a run, and a run hands off; and looks whether somebody does already.
     for (const handsOff of [migrator, isComplete]) {
       handsOff.addEnvironment(environment.stateMachineArn, loop.stateMachine.stateMachineArn);
-      loop.stateMachine.grantStartExecution(handsOff);
+      loop.stateMachine.grant(handsOff, 'states:StartExecution', 'states:ListExecutions');
     }
 
     const longestWait = props.longestWait ?? Duration.minutes(55);
@@ -107,7 +110,7 @@ export class PostgresMigrations extends Construct implements ec2.IConnectable {
       serviceToken: provider.serviceToken,
       properties: {
         Checksum: migrations.checksum,
-        Secret: access.secret.secretArn,
+        ...access.credentials.properties,
         LedgerSchema: options.ledgerSchema ?? defaultOptions.ledgerSchema,
         IndexStrategy: options.indexStrategy ?? defaultOptions.indexStrategy,
         SmallTableRows: options.smallTableRows ?? defaultOptions.smallTableRows,

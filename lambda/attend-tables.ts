@@ -6,8 +6,11 @@ export interface Attending {
   readonly turn: number;
   /** One turn of one table. `ended` is to be called when a build is over, though the turn goes on with the next one. */
   readonly turnOf: (table: BuildTable, ended: () => void) => Promise<TurnResult>;
-  /** Applies the steps that wait for nobody any more, where there are some. */
-  readonly resume: () => Promise<void>;
+  /**
+   * Applies the steps that wait for nobody any more, where there are some. `later`: there are, and they are for a new
+   * invocation, which has the code that is deployed by now.
+   */
+  readonly resume: () => Promise<'done' | 'later'>;
   /** Tables that nobody attends to and that may begin now. */
   readonly unattended: () => Promise<readonly BuildTable[]>;
   /** Too late in this invocation to begin anything. */
@@ -36,6 +39,7 @@ class Branch {
   readonly #left = new Map<string, { readonly table: BuildTable; readonly waitSeconds: number }>();
   readonly #faulted = new Set<string>();
   #fault: unknown;
+  #resumesLater = false;
   #looking: 'no' | 'yes' | 'once more' = 'no';
 
   constructor(attending: Attending) {
@@ -76,7 +80,7 @@ class Branch {
     try {
       while (this.#looking !== 'no') {
         this.#looking = 'yes';
-        await this.#attending.resume();
+        this.#resumesLater = (await this.#attending.resume()) === 'later';
         for (const table of await this.#attending.unattended()) this.#take(table);
         if (this.#isAnswered()) this.#looking = 'no';
       }
@@ -105,13 +109,18 @@ class Branch {
 
   async result(): Promise<BranchResult> {
     while (this.#working.size > 0) await Promise.all(this.#working);
-    const { turn } = this.#attending;
+    const { turn, tables } = this.#attending;
     const left = [...this.#left.values()];
     // The state machine asks again, with the tables that this turn began with.
     if (this.#fault !== undefined && left.every(({ table }) => this.#faulted.has(keyOf(table))))
       throw this.#fault;
-    if (left.length === 0) return { outcome: 'done', waitSeconds: 0, turn, tables: [] };
+    if (left.length === 0) {
+      return this.#resumesLater
+        ? { outcome: 'wait', waitSeconds: 0, turn, tables }
+        : { outcome: 'done', waitSeconds: 0, turn, tables: [] };
+    }
     const waits = left.map(({ waitSeconds }) => waitSeconds);
+    if (this.#resumesLater) waits.push(0);
     if (this.#fault !== undefined) waits.push(AFTER_FAULT_SECONDS);
     return {
       outcome: 'wait',

@@ -25,6 +25,9 @@ interface Branch {
 /** What begins later in an invocation has a fresh one: an attached build needs all the time there is. */
 const LATE_MILLISECONDS = 120_000;
 
+/** An invocation that is older may have code that a rollback has replaced since. */
+const FRESH_MILLISECONDS = 5_000;
+
 /** A branch of the loop, on a real database. */
 export function branchOf(
   request: BranchRequest,
@@ -33,6 +36,7 @@ export function branchOf(
 ): Attending {
   const { target, options, deadline, report } = request;
   const { ledgerSchema } = options;
+  const begun = Date.now();
   return {
     tables,
     turn,
@@ -49,7 +53,10 @@ export function branchOf(
         },
       }),
     resume: async () => {
-      if (await isResumable(request)) await resume(request, heard);
+      if (!(await isResumable(request))) return 'done';
+      if (Date.now() - begun > FRESH_MILLISECONDS) return 'later';
+      await resume(request, heard);
+      return 'done';
     },
     unattended: () =>
       withSession(target, async (session) => {

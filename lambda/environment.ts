@@ -2,6 +2,11 @@
 export const environment = {
   /** ARN of the secret that holds the connection. The connection itself is never in an environment variable. */
   secretArn: 'DATABASE_SECRET_ARN',
+  /** Where to connect with IAM authentication, instead of a secret: a token for it is signed for each connection. */
+  databaseHost: 'DATABASE_HOST',
+  databasePort: 'DATABASE_PORT',
+  databaseName: 'DATABASE_NAME',
+  databaseUser: 'DATABASE_USER',
   /** ARN of the index-build loop; only the migrator has it. */
   stateMachineArn: 'INDEX_BUILD_STATE_MACHINE_ARN',
   /** JSON of Partial<MigrationOptions>. */

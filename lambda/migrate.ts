@@ -9,7 +9,8 @@ import {
 } from './aws/cloudformation-event.ts';
 import { cloudFormationFailure } from './aws/cloudformation-failure.ts';
 import { type FunctionContext, functionContext, required } from './aws/function-context.ts';
-import { startLoop } from './aws/hand-off.ts';
+import { loopRuns, startLoop } from './aws/hand-off.ts';
+import { handedOffNow, handOffAgain, handOffAtTheEnd } from './aws/hand-off-again.ts';
 import { type LoggedStep, loggedStep } from './aws/logged-event.ts';
 import { flushTelemetry, logDeployProgress, report, reportRunEnd } from './aws/telemetry.ts';
 import { traced } from './aws/tracing.ts';
@@ -66,12 +67,11 @@ async function deploy(event: unknown, context: LambdaContext): Promise<ProviderA
   const StartedAt = new Date().toISOString();
   try {
     if (request.RequestType === 'Update') {
-      const kept = await keepForEarlierCode({
-        ...(await functionContext(context.getRemainingTimeInMillis())),
-        cause,
-        report,
-      });
+      const asked = await functionContext(context.getRemainingTimeInMillis());
+      const kept = await keepForEarlierCode({ ...asked, cause, report });
       if (kept !== undefined) {
+        // A rollback is not held up by it: the next deploy tries again.
+        await handOffLeftAlone(asked, request.RequestId).catch(() => undefined);
         reportRunEnd(cause, { kind: 'kept', runId: kept });
         return { PhysicalResourceId, Data: { RunId: kept, Outcome: KEPT, StartedAt } };
       }
@@ -109,11 +109,22 @@ async function mayGoOn(request: CloudFormationEvent, context: LambdaContext): Pr
   const asked = await functionContext(context.getRemainingTimeInMillis());
   const progress = await deployProgress(asked.target, asked);
   logDeployProgress(progress);
-  if (progress.kind === 'complete') return true;
+  if (progress.kind === 'complete') {
+    if (progress.open) await handOffAtTheEnd(required(environment.stateMachineArn), request.RequestId);
+    return true;
+  }
   if (waitedTooLong(request)) throw stillRunning(progress);
+  if (progress.kind === 'in-progress') {
+    await handOffAgain(required(environment.stateMachineArn), {
+      requestId: request.RequestId,
+      startedAt: Date.parse(request.Data.StartedAt ?? '') || Date.now(),
+    });
+  }
   if (progress.kind === 'idle') {
     const cause: RunCause = { kind: 'cloudformation', actor: `${describeEvent(request)}, continued` };
-    await runAndHandOff(context, cause, { until: patienceEnds(request) + LAST_RUN_MILLISECONDS });
+    const until = patienceEnds(request) + LAST_RUN_MILLISECONDS;
+    const { builds } = await runAndHandOff(context, cause, { until });
+    if (builds.some(isOpen)) handedOffNow(request.RequestId);
   }
   return false;
 }
@@ -207,7 +218,8 @@ async function runAndHandOff(
       cause,
       report,
     });
-    if (result.builds.some(isOpen))
+    // What the time of one run was too short for, the loop goes on with: a backfill may take hours.
+    if (result.builds.some(isOpen) || result.inBackfill === true)
       await startLoop(required(environment.stateMachineArn), `hand-off-${name}`);
     reportRunEnd(cause, { kind: 'ended', result });
     return result;
@@ -225,4 +237,9 @@ async function handOffOpenBuilds(
 ): Promise<void> {
   const { builds } = await readStatus(target, { options, migrations });
   if (builds.some(isOpen)) await startLoop(required(environment.stateMachineArn), `hand-off-${name}`);
+}
+
+/** Where no loop runs. */
+async function handOffLeftAlone(asked: FunctionContext, name: string): Promise<void> {
+  if (!(await loopRuns(required(environment.stateMachineArn)))) await handOffOpenBuilds(asked, name);
 }

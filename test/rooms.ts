@@ -145,7 +145,10 @@ export const rooms: Readonly<Record<string, Room>> = {
     holds: 'a local endpoint for the AWS services that are used, by their real protocols',
     imports: ['lambda/migration'],
   },
-  'local/postgres': { holds: 'embedded servers', imports: ['lambda/migration'] },
+  'local/postgres': {
+    holds: 'embedded servers, and databases as careful teams run them',
+    imports: ['lambda/migration', 'lambda/postgres/session/quote.ts'],
+  },
   'local/step-functions': {
     holds: "runs the template's own state machine, in real or simulated time",
     imports: ['local/aws', 'lambda/migration'],

@@ -38,6 +38,7 @@ export const flyway: Layout = {
     for (const below of new Set(files.map(folderOf))) refuseCode(folder, 'Flyway', below);
     return ordered;
   },
+  placeholders: (_, { literal }) => (literal ? 'none' : 'dollar'),
   record({ file, name, kind, id }, folder) {
     return {
       checksum: String(checksum(folder.source(file).text)),
@@ -90,6 +91,7 @@ function toMigration(
       file,
       undo: kind === 'V' ? undo?.file : undefined,
       noTransaction: settings.get('executeintransaction') === 'false',
+      literal: settings.get('placeholderreplacement') === 'false',
       ...(kind === 'R'
         ? { kind: 'repeatable' as const }
         : kind === 'B'

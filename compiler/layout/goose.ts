@@ -26,6 +26,7 @@ export const goose: Layout = {
       return [{ id: version, name: file.slice(0, -'.sql'.length), file, undo: false }];
     });
   },
+  placeholders: (source) => (/^--\s*\+goose\s+envsub\s+on\b/im.test(source.text) ? 'dollar' : 'none'),
   divide(source): Parts {
     const noTransaction = checkAnnotations(source).has('no transaction');
     const [up, down, more] = sectionsOf(source, DIVISION);

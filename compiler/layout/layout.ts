@@ -1,4 +1,5 @@
 import type { LayoutName, LayoutOrder, ToolRecord } from '../../lambda/migration/layout.ts';
+import type { PlaceholderStyle } from '../syntax/placeholders.ts';
 import type { SourceText } from '../syntax/source-text.ts';
 import type { Folder } from './folder.ts';
 
@@ -19,6 +20,8 @@ export interface FoundMigration {
   readonly kind?: 'repeatable' | 'checkpoint';
   /** What the tool was told beside the file. */
   readonly noTransaction?: boolean;
+  /** Its placeholders are none: they stand as they are. */
+  readonly literal?: boolean;
 }
 
 /** What of a file goes up, and what down. */
@@ -42,6 +45,8 @@ export interface Layout {
   readonly find: (folder: Folder) => readonly FoundMigration[];
   /** Absent: the whole file goes up. Throws FileRefused. */
   readonly divide?: (source: SourceText, found: FoundMigration) => Parts;
+  /** Whose placeholders its files have. @default psql's, where values are given */
+  readonly placeholders?: (source: SourceText, found: FoundMigration) => PlaceholderStyle | 'none';
   /** Absent: its table holds nothing that the text tells. */
   readonly record?: (found: FoundMigration, folder: Folder) => ToolRecord;
 }

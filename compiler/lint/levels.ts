@@ -9,7 +9,9 @@ export type Level = Severity | 'off';
 export type Levels = Readonly<Record<string, Level>>;
 
 /** A level for an unknown rule would otherwise be silently ignored. */
-export class UnknownRule extends MigrationError {}
+export class UnknownRule extends MigrationError {
+  override readonly name = 'UnknownRule';
+}
 
 /** @throws UnknownRule */
 export function checkLevels(levels: Levels): void {

@@ -55,17 +55,17 @@ export type FolderLintOptions = LintOptions & CompileOptions;
  */
 export function lintMigrations(
   directory: string,
-  { layout, ...options }: FolderLintOptions = {},
+  { layout, placeholders, ...options }: FolderLintOptions = {},
 ): readonly Finding[] {
-  return lintParsed(parseMigrations(directory, { layout }), options).findings;
+  return lintParsed(parseMigrations(directory, { layout, placeholders }), options).findings;
 }
 
 /** A compiled folder with the checks that the linter leaves to the deploy. Throws as lintMigrations does. */
 export function compileLinted(
   directory: string,
-  { layout, ...options }: FolderLintOptions = {},
+  { layout, placeholders, ...options }: FolderLintOptions = {},
 ): CompiledMigrations {
-  return compiledFrom(lintParsed(parseMigrations(directory, { layout }), options).migrations);
+  return compiledFrom(lintParsed(parseMigrations(directory, { layout, placeholders }), options).migrations);
 }
 
 /** As compileLinted, of a folder that is compiled when it is asked what a file does. */

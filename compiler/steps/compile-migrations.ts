@@ -6,6 +6,7 @@ import type { Folder } from '../layout/folder.ts';
 import type { FoundMigration, Layout, Parts } from '../layout/layout.ts';
 import { readFolder } from '../layout/read-folder.ts';
 import { readFileName, readFolderName } from '../syntax/file-name.ts';
+import { fillPlaceholders, type Placeholders } from '../syntax/placeholders.ts';
 import { CompileError } from '../syntax/problem.ts';
 import type { SourceText } from '../syntax/source-text.ts';
 import { type FolderFacts, gatherFacts } from '../touches/folder-facts.ts';
@@ -20,6 +21,8 @@ export type { ParsedMigration } from './parsed-migration.ts';
 export interface CompileOptions {
   /** How the folder is laid out. @default - found out from what lies in it */
   readonly layout?: LayoutName | undefined;
+  /** Values of the placeholders in the files. @default none */
+  readonly placeholders?: Placeholders | undefined;
 }
 
 /**
@@ -53,10 +56,10 @@ export function compiledFrom(parsed: readonly ParsedMigration[]): CompiledMigrat
  */
 export function parseMigrations(
   directory: string,
-  { layout: given }: CompileOptions = {},
+  { layout: given, placeholders = {} }: CompileOptions = {},
 ): readonly ParsedMigration[] {
   const { folder, layout, files } = readFolder(directory, given);
-  const read = files.flatMap((file) => readBoth(folder, layout, file) ?? []);
+  const read = files.flatMap((file) => readBoth({ folder, layout, placeholders }, file) ?? []);
   const facts = gatherFacts(read.flatMap(({ up, undo }) => [...up.statements, ...(undo?.statements ?? [])]));
   const migrations = read.flatMap(
     (each) => folder.attempt(() => compileOne(each, { facts, folder, layout })) ?? [],
@@ -71,22 +74,44 @@ interface ReadMigration {
   readonly undo: ParsedMigrationFile | undefined;
 }
 
-/** The part to apply, and the part to undo where it is in the same file. */
-export function partsOf(folder: Folder, layout: Layout, found: FoundMigration): Parts | undefined {
+/** What a file is read with. */
+export interface Reading {
+  readonly folder: Folder;
+  readonly layout: Layout;
+  readonly placeholders: Placeholders;
+}
+
+/** The part to apply, and the part to undo where it is in the same file, with their placeholders filled. */
+export function partsOf(reading: Reading, found: FoundMigration): Parts | undefined {
+  const { folder, layout } = reading;
   return folder.attempt((): Parts => {
     const source = folder.source(found.file);
-    return layout.divide?.(source, found) ?? { up: source };
+    const parts = layout.divide?.(source, found) ?? { up: source };
+    const down = parts.down && filled(parts.down, reading, found);
+    return { ...parts, up: filled(parts.up, reading, found), down };
   });
 }
 
+function filled(
+  source: SourceText,
+  { folder, layout, placeholders }: Reading,
+  found: FoundMigration,
+): SourceText {
+  const style = layout.placeholders?.(folder.source(found.file), found) ?? 'psql';
+  // Without a value, the parser's own error says what psql's placeholder is.
+  if (style === 'none' || (style === 'psql' && Object.keys(placeholders).length === 0)) return source;
+  return fillPlaceholders(source, style, placeholders);
+}
+
 /** The part to apply, and the part to undo from the same file or another. */
-function readBoth(folder: Folder, layout: Layout, found: FoundMigration): ReadMigration | undefined {
-  const parts = partsOf(folder, layout, found);
+function readBoth(reading: Reading, found: FoundMigration): ReadMigration | undefined {
+  const { folder, layout } = reading;
+  const parts = partsOf(reading, found);
   if (parts === undefined) return undefined;
   const noTransaction = parts.noTransaction || found.noTransaction;
   const up = folder.attempt(() => parsePart({ source: parts.up, role: 'up', layout, noTransaction }));
   const undo = folder.attempt(() => {
-    const source = found.undo === undefined ? parts.down : undoOf(folder, layout, found);
+    const source = found.undo === undefined ? parts.down : undoOf(reading, found);
     return source === undefined
       ? undefined
       : parsePart({ source, role: 'down', layout, noTransaction: parts.downNoTransaction });
@@ -94,15 +119,16 @@ function readBoth(folder: Folder, layout: Layout, found: FoundMigration): ReadMi
   return up === undefined ? undefined : { file: found, up, undo };
 }
 
-export function undoOf(
-  folder: Folder,
-  { divide, name }: Layout,
-  found: FoundMigration,
-): SourceText | undefined {
+export function undoOf(reading: Reading, found: FoundMigration): SourceText | undefined {
+  const {
+    folder,
+    layout: { divide, name },
+  } = reading;
   if (found.undo === undefined) return undefined;
   const source = folder.source(found.undo);
   // sqlx's directive has to be looked for in both; only its text counts here.
-  return name === 'sqlx' || name === 'golang-migrate' ? (divide?.(source, found).up ?? source) : source;
+  const own = name === 'sqlx' || name === 'golang-migrate' ? (divide?.(source, found).up ?? source) : source;
+  return filled(own, reading, found);
 }
 
 interface InFolder {

@@ -1,15 +1,22 @@
 import type { TransactionStmt } from 'libpg-query';
 import type { TransactionOptions } from '../../lambda/migration/migration.ts';
-import type { Directives } from '../syntax/directives.ts';
+import type { Directives, PlacedBackfill } from '../syntax/directives.ts';
 import type { ParsedFile, ParsedStatement } from '../syntax/parse-file.ts';
 import { type Finding, problemAt } from '../syntax/problem.ts';
 import { as } from '../syntax/syntax-tree.ts';
 import type { FolderFacts } from '../touches/folder-facts.ts';
 import { changesStrings } from '../touches/session-settings.ts';
+import { longStatementOf } from './long-statement.ts';
 import {
+  backfillOfNothing,
+  backfillTwice,
+  backfillWithin,
+  handOffInTransaction,
   insideTransaction,
   lateSetTransaction,
   nestedBegin,
+  notHandedOff,
+  nothingToHandOff,
   otherStrings,
   preparedTransaction,
   refusedClientCopy,
@@ -18,6 +25,7 @@ import {
 } from './misplaced-statement.ts';
 import { type Placement, placementOf } from './placement.ts';
 import type { StepDraft } from './steps.ts';
+import { NoBackfill, takeApart } from './take-apart.ts';
 import { setTransaction, transactionOptions } from './transaction-options.ts';
 
 /** A transaction step that still gathers statements. `begin` is the author's own BEGIN, or COMMIT AND CHAIN. */
@@ -38,24 +46,47 @@ export function divideFile(
   facts: FolderFacts,
 ): readonly StepDraft[] {
   const division = new Division(file, directives);
-  for (const statement of file.statements) division.add(statement, placementOf(statement, facts));
+  const handedOff = statementsAfter(file, directives.handOff);
+  for (const statement of file.statements) {
+    const placement = placementOf(statement, facts);
+    if (handedOff.has(statement)) division.handOff(statement, placement);
+    else division.add(statement, placement);
+  }
   return division.end();
+}
+
+/** Each directive means the statement that follows it. */
+function statementsAfter(file: ParsedFile, places: readonly number[]): Set<ParsedStatement> {
+  return new Set(
+    places.map((index) => {
+      const next = file.statements.find((statement) => statement.index > index);
+      if (next === undefined) throw problemAt(file.source, nothingToHandOff(index));
+      return next;
+    }),
+  );
 }
 
 class Division {
   readonly #file: ParsedFile;
   readonly #autocommit: boolean;
+  readonly #backfills: PlacedBackfill[];
   readonly #drafts: StepDraft[] = [];
   #open: OpenTransaction | undefined;
 
   constructor(file: ParsedFile, directives: Directives) {
     this.#file = file;
     this.#autocommit = directives.noTransaction;
+    this.#backfills = [...directives.backfills];
   }
 
   add(statement: ParsedStatement, placement: Placement): void {
     if (changesStrings(statement.tree)) throw this.#refuse(otherStrings(statement));
     if (isClientCopy(statement)) throw this.#refuse(refusedClientCopy(statement));
+    const backfill = this.#backfillOf(statement);
+    if (backfill !== undefined) {
+      this.#backfill(statement, backfill);
+      return;
+    }
     switch (placement.kind) {
       case 'control':
         this.#control(statement, placement.control);
@@ -77,13 +108,53 @@ class Division {
     }
   }
 
+  /** `-- migrate: hand-off` stands before it. */
+  handOff(statement: ParsedStatement, placement: Placement): void {
+    const long = longStatementOf(statement.tree);
+    const transactional = placement.kind === 'transaction' || placement.kind === 'own-transaction';
+    if (long === undefined && !transactional) throw this.#refuse(notHandedOff(statement));
+    if (this.#open?.begin !== undefined)
+      throw this.#refuse(handOffInTransaction(statement, this.#open.begin));
+    if (changesStrings(statement.tree)) throw this.#refuse(otherStrings(statement));
+    this.#close();
+    this.#drafts.push(
+      transactional
+        ? { kind: 'transaction', transaction: {}, statements: [statement], handOff: true }
+        : { kind: 'autocommit', statement, handOff: true },
+    );
+  }
+
   end(): readonly StepDraft[] {
     if (this.#open?.begin !== undefined) throw this.#refuse(unended(this.#open.begin));
+    const [left] = this.#backfills;
+    if (left !== undefined) throw this.#refuse(backfillOfNothing(left));
     this.#close();
     // An empty file is recorded as well.
     return this.#drafts.length > 0
       ? this.#drafts
       : [{ kind: 'transaction', transaction: {}, statements: [] }];
+  }
+
+  /** The directive that stands before this statement and after the one before it. */
+  #backfillOf(statement: ParsedStatement): PlacedBackfill | undefined {
+    const [next, second] = this.#backfills;
+    if (next === undefined || next.index > statement.index + statement.text.length) return undefined;
+    if (next.index > statement.index) throw this.#refuse(backfillWithin(next));
+    if (second !== undefined && second.index < statement.index) throw this.#refuse(backfillTwice(second));
+    this.#backfills.shift();
+    return next;
+  }
+
+  #backfill(statement: ParsedStatement, { directive }: PlacedBackfill): void {
+    const begin = this.#open?.begin;
+    if (begin !== undefined) throw this.#refuse(insideTransaction(statement, { what: 'A backfill', begin }));
+    this.#close();
+    try {
+      this.#drafts.push({ kind: 'backfill', statement, backfill: takeApart(statement, directive) });
+    } catch (error) {
+      if (error instanceof NoBackfill) throw this.#refuse(error.finding);
+      throw error;
+    }
   }
 
   #control(statement: ParsedStatement, { kind, options, chain }: TransactionStmt): void {
@@ -145,7 +216,12 @@ class Division {
     const open = this.#open;
     this.#open = undefined;
     if (open === undefined || open.statements.length === 0) return;
-    this.#drafts.push({ kind: 'transaction', transaction: open.options, statements: open.statements });
+    this.#drafts.push({
+      kind: 'transaction',
+      transaction: open.options,
+      statements: open.statements,
+      authored: open.begin !== undefined,
+    });
   }
 
   #refuse(finding: Finding): Error {

@@ -25,14 +25,13 @@ interface ReadFile {
  */
 export function lazyMigrations(
   directory: string,
-  { layout: given, compile }: LazyOptions,
+  { layout: given, placeholders = {}, compile }: LazyOptions,
 ): CompiledMigrations {
   const { folder, layout, files } = readFolder(directory, given);
+  const reading = { folder, layout, placeholders };
   const read = files.flatMap((found): ReadFile[] => {
-    const parts = partsOf(folder, layout, found);
-    const undo = folder.attempt(() =>
-      found.undo === undefined ? parts?.down : undoOf(folder, layout, found),
-    );
+    const parts = partsOf(reading, found);
+    const undo = folder.attempt(() => (found.undo === undefined ? parts?.down : undoOf(reading, found)));
     return parts === undefined ? [] : [{ found, checksum: parts.up.checksum, undo }];
   });
   if (folder.problems.length > 0) {

@@ -1,3 +1,4 @@
+import { BACKFILL_USAGE } from '../syntax/backfill-directive.ts';
 import type { ParsedStatement } from '../syntax/parse-file.ts';
 import type { Finding } from '../syntax/problem.ts';
 import { isCopyFromStdin, refusedCopy } from '../syntax/syntax-fault.ts';
@@ -69,5 +70,48 @@ export function insideTransaction(
     index,
     sentence: `${what} cannot run inside a transaction, and line ${begin.position.line} began one.`,
     advice: 'COMMIT before it, or remove BEGIN and COMMIT: it then gets a step of its own.',
+  };
+}
+
+const BACKFILL_PLACE = `Put it on a line of its own right before the statement: ${BACKFILL_USAGE}`;
+
+export function backfillOfNothing({ index }: { readonly index: number }): Finding {
+  return { index, sentence: 'No statement follows the directive "backfill".', advice: BACKFILL_PLACE };
+}
+
+export function backfillWithin({ index }: { readonly index: number }): Finding {
+  return { index, sentence: 'The directive "backfill" stands inside a statement.', advice: BACKFILL_PLACE };
+}
+
+export function backfillTwice({ index }: { readonly index: number }): Finding {
+  return {
+    index,
+    sentence: 'This directive "backfill" is the second one before the same statement.',
+    advice: 'Keep one of them.',
+  };
+}
+
+export function nothingToHandOff(index: number): Finding {
+  return {
+    index,
+    sentence: 'No statement follows this "hand-off".',
+    advice: 'Write it before the statement that the loop is to run.',
+  };
+}
+
+export function handOffInTransaction({ index }: ParsedStatement, begin: ParsedStatement): Finding {
+  return {
+    index,
+    sentence: `The loop can't run a statement of the transaction that line ${begin.position.line} began.`,
+    advice: 'COMMIT before it: handed off, it runs in a transaction of its own.',
+  };
+}
+
+export function notHandedOff({ index }: ParsedStatement): Finding {
+  return {
+    index,
+    sentence: "This statement can't be handed off.",
+    advice:
+      'Remove the directive: CREATE, DROP and REINDEX INDEX CONCURRENTLY are handed off by themselves; what commits on its own, or concerns the whole server, runs within the deploy.',
   };
 }

@@ -3,6 +3,7 @@ import type { ParsedStatement } from '../syntax/parse-file.ts';
 import { as, booleanOption } from '../syntax/syntax-tree.ts';
 import type { FolderFacts } from '../touches/folder-facts.ts';
 import { calledProcedure, procedureBody } from '../touches/procedure-body.ts';
+import { standsAlone } from './long-statement.ts';
 
 /** In what kind of step a statement runs. */
 export type Placement =
@@ -27,6 +28,7 @@ export function placementOf(statement: ParsedStatement, facts: FolderFacts): Pla
   if (control !== undefined) return placeControl(control);
   if (as('AlterEnumStmt', tree)?.oldVal === undefined && 'AlterEnumStmt' in tree)
     return { kind: 'own-transaction' };
+  if (standsAlone(tree)) return { kind: 'own-transaction' };
   return (
     indexOperation(statement) ??
     wholeServer(statement) ??

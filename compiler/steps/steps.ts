@@ -1,4 +1,5 @@
-import type { Statement, Step, TransactionOptions } from '../../lambda/migration/migration.ts';
+import type { Backfill } from '../../lambda/migration/backfill.ts';
+import type { LongStatement, Statement, Step, TransactionOptions } from '../../lambda/migration/migration.ts';
 import type { RelationName } from '../../lambda/migration/relation-name.ts';
 import { fingerprint, fingerprints } from '../syntax/fingerprint.ts';
 import type { ParsedStatement } from '../syntax/parse-file.ts';
@@ -9,6 +10,7 @@ import type { Kinship } from '../touches/kinship.ts';
 import { changesSettings, isSetting, leavesSettings, withSetting } from '../touches/session-settings.ts';
 import { touchesOf } from '../touches/touches.ts';
 import { indexOperationOf } from './index-operation.ts';
+import { longStatementOf } from './long-statement.ts';
 import { recoveryOf } from './recovery.ts';
 
 /** A step before it knows its place among the others. */
@@ -17,8 +19,17 @@ export type StepDraft =
       readonly kind: 'transaction';
       readonly transaction: TransactionOptions;
       readonly statements: readonly ParsedStatement[];
+      /** Its BEGIN is the author's own. */
+      readonly authored?: boolean;
+      /** `-- migrate: hand-off` */
+      readonly handOff?: boolean;
     }
-  | { readonly kind: 'autocommit' | 'index-operation'; readonly statement: ParsedStatement };
+  | {
+      readonly kind: 'autocommit' | 'index-operation';
+      readonly statement: ParsedStatement;
+      readonly handOff?: boolean;
+    }
+  | { readonly kind: 'backfill'; readonly statement: ParsedStatement; readonly backfill: Backfill };
 
 /** Numbers the steps of a file and gives each the settings that those before it left behind. */
 export function finishSteps(drafts: readonly StepDraft[], { kinship }: FolderFacts): readonly Step[] {
@@ -61,6 +72,7 @@ function finish(draft: StepDraft, base: StepBase, kinship: Kinship): Step {
         transaction: draft.transaction,
         ...beginningsOf(draft.statements, draft.transaction),
         statements: draft.statements.map((each) => toStatement(each, kinship)),
+        ...longOf(draft, kinship),
       };
     case 'autocommit': {
       const { statement } = draft;
@@ -69,7 +81,12 @@ function finish(draft: StepDraft, base: StepBase, kinship: Kinship): Step {
         kind: 'autocommit',
         statement: toStatement(statement, kinship),
         recovery: recoveryOf(statement.tree),
+        ...longOf(draft, kinship),
       };
+    }
+    case 'backfill': {
+      const { statement, backfill } = draft;
+      return { ...base, kind: 'backfill', statement: toStatement(statement, kinship), backfill };
     }
     case 'index-operation': {
       const { statement } = draft;
@@ -77,6 +94,19 @@ function finish(draft: StepDraft, base: StepBase, kinship: Kinship): Step {
       return { ...base, kind: 'index-operation', statement: toStatement(statement, kinship), operation };
     }
   }
+}
+
+/** What the loop may carry: one statement, outside of a transaction of the author's own. */
+function longOf(draft: StepDraft, kinship: Kinship): { readonly long?: LongStatement } {
+  if (draft.kind === 'index-operation' || draft.kind === 'backfill') return {};
+  if (draft.kind === 'transaction' && draft.authored) return {};
+  const [statement, ...others] = draft.kind === 'transaction' ? draft.statements : [draft.statement];
+  if (statement === undefined || others.length > 0) return {};
+  const long = longStatementOf(statement.tree);
+  if (!draft.handOff) return long === undefined ? {} : { long };
+  const { touches } = toStatement(statement, kinship);
+  const [relation] = [...touches.changes, ...touches.writes];
+  return { long: { ...(long ?? { operation: 'statement', relation, names: [] }), handOff: true } };
 }
 
 function toStatement({ tree, text, position }: ParsedStatement, kinship: Kinship): Statement {

@@ -48,6 +48,7 @@ const SHOWN = 20;
 
 /** All that is wrong with a folder of migrations. Its message shows each place with its source line and a caret. */
 export class CompileError extends MigrationError {
+  override readonly name = 'CompileError';
   /** At most one per file; those of names and folders come first. */
   readonly problems: readonly Problem[];
 

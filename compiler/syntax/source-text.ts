@@ -4,6 +4,40 @@ import type { Position } from '../../lambda/migration/migration.ts';
 /** Bytes between two entries of the table that maps bytes to characters. */
 const STRIDE = 1024;
 
+/** Other text from one index to another; they stand in order, and none within another. */
+export interface Edit {
+  readonly from: number;
+  readonly to: number;
+  readonly text: string;
+}
+
+interface Origin {
+  readonly source: SourceText;
+  readonly edits: readonly Edit[];
+}
+
+/** From the edited text back to the author's: what stands within other text is where that began. */
+function indexBefore(edits: readonly Edit[], index: number): number {
+  let shift = 0;
+  for (const { from, to, text } of edits) {
+    const begins = from + shift;
+    if (index < begins) break;
+    if (index < begins + text.length) return from;
+    shift += text.length - (to - from);
+  }
+  return index - shift;
+}
+
+function indexAfter(edits: readonly Edit[], index: number): number {
+  let shift = 0;
+  for (const { from, to, text } of edits) {
+    if (index <= from) break;
+    if (index < to) return from + shift;
+    shift += text.length - (to - from);
+  }
+  return index + shift;
+}
+
 /**
  * One SQL file as text, without BOM and with LF. The parser counts bytes, or code points in its errors; JavaScript
  * counts UTF-16 units, here called an index; a person counts lines and columns. This class converts between them.
@@ -17,11 +51,14 @@ export class SourceText {
   readonly #bytes: Buffer;
   /** Lines of the file before the text, where it is a part of one. */
   readonly #linesBefore: number;
+  /** What the author wrote, where other text stands for parts of it. */
+  readonly #origin: Origin | undefined;
   #indexes: Uint32Array | undefined;
   #lineStarts: number[] | undefined;
 
-  constructor(file: string, text: string, linesBefore = 0) {
+  constructor(file: string, text: string, linesBefore = 0, origin?: Origin) {
     this.#linesBefore = linesBefore;
+    this.#origin = origin;
     this.file = file;
     this.text = text;
     this.#bytes = Buffer.from(text, 'utf8');
@@ -50,7 +87,22 @@ export class SourceText {
     return index;
   }
 
+  /** The same with other text in some places; positions stay those of what the author wrote. */
+  edited(edits: readonly Edit[]): SourceText {
+    let text = '';
+    let end = 0;
+    for (const edit of edits) {
+      text += this.text.slice(end, edit.from) + edit.text;
+      end = edit.to;
+    }
+    text += this.text.slice(end);
+    return new SourceText(this.file, text, this.#linesBefore, { source: this, edits });
+  }
+
   positionOf(index: number): Position {
+    if (this.#origin !== undefined) {
+      return this.#origin.source.positionOf(indexBefore(this.#origin.edits, index));
+    }
     const line = this.#lineOf(index);
     const before = this.text.slice(this.#starts()[line], index);
     return { line: this.#linesBefore + line + 1, column: [...before].length + 1 };
@@ -58,6 +110,9 @@ export class SourceText {
 
   /** The inverse of positionOf. */
   indexOf({ line, column }: Position): number {
+    if (this.#origin !== undefined) {
+      return indexAfter(this.#origin.edits, this.#origin.source.indexOf({ line, column }));
+    }
     const start = this.#starts()[line - 1 - this.#linesBefore] ?? 0;
     return start + [...this.lineAround(start).text].slice(0, column - 1).join('').length;
   }

@@ -41,8 +41,6 @@ export function bundleFunctions(root: string, outdir: string): FunctionBundle {
     platform: 'node',
     target: 'node20',
     minify: true,
-    // An error's name is its class's name, and people read it.
-    keepNames: true,
     // The runtime carries the SDK; pg-native, and what makes ws faster, are optional and not used.
     external: ['@aws-sdk/*', 'pg-native', 'bufferutil', 'utf-8-validate'],
     // pg is CommonJS and requires Node's own modules.

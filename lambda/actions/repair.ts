@@ -127,7 +127,7 @@ async function repairLedger(session: Session, action: Repair, context: ActionCon
     if (open !== undefined) throw buildUnderWay(open);
     await must(
       session,
-      `begin; delete from ${s}.index_build where ${ofVersion}; delete from ${s}.step where ${ofVersion}; commit`,
+      `begin; delete from ${s}.work where ${ofVersion}; delete from ${s}.step where ${ofVersion}; commit`,
     );
     return { changed: [`${rows[0]?.name ?? action.version} is forgotten: the next run applies it again`] };
   }

@@ -4,7 +4,8 @@ import { COMPILED_MIGRATIONS_FILE, environment } from '../environment.ts';
 import type { CompiledMigrations } from '../migration/migration.ts';
 import { MigrationError } from '../migration/migration-error.ts';
 import { defaultOptions, type MigrationOptions, type OptionRow, optionRows } from '../migration/options.ts';
-import type { ConnectionTarget } from '../postgres/session/connection-target.ts';
+import { type ConnectionTarget, parseConnectionUrl } from '../postgres/session/connection-target.ts';
+import { withIamToken } from './iam-token.ts';
 import { readSecret } from './secret.ts';
 
 /** What every entry needs, read where it enters. */
@@ -21,9 +22,18 @@ const MARGIN_MILLISECONDS = 10_000;
 
 export async function functionContext(remainingMilliseconds: number): Promise<FunctionContext> {
   const deadline = Date.now() + remainingMilliseconds - MARGIN_MILLISECONDS;
-  const secretArn = required(environment.secretArn);
-  const [migrations, target] = await Promise.all([readCompiledMigrations(), readSecret(secretArn)]);
+  const [migrations, target] = await Promise.all([readCompiledMigrations(), readTarget()]);
   return { migrations, target, options: readOptions(), deadline };
+}
+
+/** Without a secret the connection has no password: the functions' own role is let in. */
+async function readTarget(): Promise<ConnectionTarget> {
+  const { databaseHost, databasePort, databaseName, databaseUser, secretArn } = environment;
+  if (!process.env[databaseHost]) return readSecret(required(secretArn));
+  const [host, port, database, user] = [databaseHost, databasePort, databaseName, databaseUser].map(required);
+  const address = `${host}:${port}/${encodeURIComponent(database ?? '')}`;
+  const url = `postgres://${encodeURIComponent(user ?? '')}@${address}?sslmode=verify-full`;
+  return withIamToken(parseConnectionUrl(url, 'The connection in the environment variables'), {});
 }
 
 let compiled: Promise<CompiledMigrations> | undefined;

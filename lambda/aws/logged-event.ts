@@ -60,7 +60,15 @@ export type LoggedEvent =
     })
   /** A log line has a message already: the event's kind. */
   | (Omit<Of<'notice'>, 'message'> & { readonly text: string })
-  | Of<'adopted' | 'waiting-for-run' | 'locked' | 'reconnecting' | 'waiting-for-builds' | 'undoing'>;
+  | Of<
+      | 'adopted'
+      | 'waiting-for-run'
+      | 'locked'
+      | 'reconnecting'
+      | 'waiting-for-builds'
+      | 'backfilling'
+      | 'undoing'
+    >;
 
 /** What the functions log of an event, and what a person who watches is shown of it. */
 export function logged(event: Event): LoggedEvent {
@@ -91,8 +99,10 @@ export function logged(event: Event): LoggedEvent {
       };
     case 'turn':
       return { kind: 'turn', ...named(event.build), turn: event.turn, decision: event.decision };
-    case 'started':
-      return { kind: 'started', ...named(event.build), attempt: event.attempt, session: event.session };
+    case 'started': {
+      const { build, ...rest } = event;
+      return { ...rest, ...named(build) };
+    }
     case 'progress':
       return { kind: 'progress', ...named(event.build), ...event.progress };
     case 'ended': {
@@ -108,6 +118,7 @@ export function logged(event: Event): LoggedEvent {
     case 'locked':
     case 'reconnecting':
     case 'waiting-for-builds':
+    case 'backfilling':
     case 'undoing':
       return event;
     default:

@@ -1,6 +1,6 @@
 import { Logger } from '@aws-lambda-powertools/logger';
 import { Metrics, MetricUnit } from '@aws-lambda-powertools/metrics';
-import { isOpen, nameOf } from '../migration/build.ts';
+import { isOpen, kindOf, nameOf } from '../migration/build.ts';
 import { MigrationError } from '../migration/migration-error.ts';
 import type { RunCause, RunEnd, RunEvent } from '../run/run.ts';
 import type { DeployProgress } from '../status/deploy-progress.ts';
@@ -50,6 +50,7 @@ function reportBuildEnd({ build, outcome, fault }: Extract<TurnEvent, { kind: 'e
     type: 'Index Build Ended',
     detail: {
       outcome,
+      kind: kindOf(build.operation),
       operation: build.operation,
       table: `${build.schema}.${build.table}`,
       index: build.index,

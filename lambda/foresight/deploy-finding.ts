@@ -22,6 +22,7 @@ export const PLAIN_INDEX_RULE = 'plain-create-index';
 
 /** The run stopped before it touched anything. */
 export class DeployRefused extends MigrationError {
+  override readonly name = 'DeployRefused';
   constructor(findings: readonly [DeployFinding, ...DeployFinding[]]) {
     const [first, ...others] = findings;
     super({

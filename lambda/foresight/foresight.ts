@@ -1,9 +1,16 @@
 import { nameOf, type RecordedBuild } from '../migration/build.ts';
-import { type IndexOperation, type Migration, type Step, statementsOf } from '../migration/migration.ts';
+import {
+  type IndexOperation,
+  type IndexOperationStep,
+  type Migration,
+  type Step,
+  statementsOf,
+} from '../migration/migration.ts';
 import type { MigrationOptions } from '../migration/options.ts';
 import type { PendingStep } from '../migration/plan.ts';
+import { routeOfLong } from '../migration/route.ts';
 import { buildStage, type PlannedBuild, type Stage } from '../migration/stage.ts';
-import { waitOf } from '../migration/waiting.ts';
+import { queuesUp, waitOf } from '../migration/waiting.ts';
 import { type TablePlan, type TablesKnown, tablePlans } from './planned-tables.ts';
 import { relationsOf, routeOfStep } from './table-knowledge.ts';
 
@@ -11,7 +18,7 @@ export interface StepPlan {
   /** From 1, as every message counts it. */
   readonly step: number;
   readonly line: number;
-  readonly how: 'transaction' | 'autocommit' | 'inline' | 'hand-off';
+  readonly how: 'transaction' | 'autocommit' | 'inline' | 'hand-off' | 'backfill';
   /** Why it waits for builds; absent where it runs at once. */
   readonly waits: string | undefined;
   /** Its statements, each by its kind. */
@@ -19,7 +26,12 @@ export interface StepPlan {
   readonly tables: readonly TablePlan[];
   /** Of an index build, from this database's own history; absent where there is none, or nothing is built. */
   readonly estimatedSeconds: number | undefined;
+  /** The file's own settings of memory and workers, which its build has instead of those of the loop. */
+  readonly resources?: readonly string[];
 }
+
+/** What the loop would decide otherwise. */
+const RESOURCES = /\b(?:maintenance_work_mem|max_parallel_maintenance_workers)\b/i;
 
 interface Known extends TablesKnown {
   readonly options: MigrationOptions;
@@ -61,11 +73,12 @@ export class Foresight {
     const estimatedSeconds = builds ? this.#seconds(tables) : undefined;
     if (how === 'hand-off' && step.kind === 'index-operation') {
       this.#handOff(step.operation, { migration, step, estimatedSeconds });
-    }
+    } else if (how === 'hand-off') this.#handOffLong({ migration, step });
     this.#applied.files.add(migration.file);
     this.#applied.steps += 1;
     this.#known.knowledge.followCreation(step);
     const [first] = statementsOf(step);
+    const resources = builds ? step.settings.filter((text) => RESOURCES.test(text)) : [];
     return {
       step: step.number + 1,
       line: first?.position.line ?? 1,
@@ -74,6 +87,7 @@ export class Foresight {
       statements: statementsOf(step).map(({ kind }) => kind),
       tables,
       estimatedSeconds,
+      ...(resources.length > 0 && { resources }),
     };
   }
 
@@ -98,8 +112,8 @@ export class Foresight {
   }
 
   #route(step: Step): StepPlan['how'] {
-    if (step.kind !== 'index-operation') return step.kind;
     const { knowledge, options } = this.#known;
+    if (step.kind !== 'index-operation') return this.#handsOff(step) ? 'hand-off' : step.kind;
     return routeOfStep(step, { knowledge, options, builds: this.#builds });
   }
 
@@ -119,6 +133,7 @@ export class Foresight {
         id: '',
         version: migration.version,
         step: step.number,
+        operation: OPERATIONS[operation.kind],
         schema: table.schema,
         table: table.table,
         index,
@@ -129,6 +144,50 @@ export class Foresight {
       const seconds = operation.kind === 'drop-index' ? 0 : estimatedSeconds;
       this.#enqueue(`${table.schema}.${table.table}`, { index, state: 'new', estimatedSeconds: seconds });
     }
+  }
+
+  /** As far as the text and the tables' sizes tell: what lies under a view, the run looks up when its turn comes. */
+  #handsOff(step: Exclude<Step, IndexOperationStep>): boolean {
+    if (step.long === undefined) return false;
+    const { long, settings } = step;
+    const { knowledge, options } = this.#known;
+    const { relation } = long;
+    if (relation !== undefined && !long.handOff && knowledge.isNew(relation)) return false;
+    const facts = relation === undefined ? undefined : knowledge.of(relation, settings);
+    const rows = facts?.kind === 'present' ? facts.rows : undefined;
+    const { indexStrategy: strategy, smallTableRows } = options;
+    const route = routeOfLong(long, {
+      strategy,
+      smallTableRows,
+      queuesUp: queuesUp(step, this.#builds),
+      rows,
+    });
+    return route === 'hand-off';
+  }
+
+  #handOffLong({ migration, step }: { migration: Migration; step: Step }): void {
+    if (step.kind === 'index-operation' || step.long === undefined) return;
+    const { relation, operation, names } = step.long;
+    const facts = relation === undefined ? undefined : this.#known.knowledge.of(relation, step.settings);
+    const named =
+      relation === undefined ? undefined : { schema: relation.schema ?? 'public', table: relation.name };
+    const { schema, table } = (facts?.kind === 'present' ? facts : named) ?? { schema: '', table: '' };
+    const line = statementsOf(step)[0]?.position.line ?? 1;
+    const index = operation === 'statement' ? `${migration.file}:${line}` : names.join(', ');
+    const { version } = migration;
+    const { number } = step;
+    this.#builds.push({
+      id: '',
+      version,
+      step: number,
+      operation,
+      schema,
+      table,
+      index,
+      unique: false,
+      state: 'pending',
+    });
+    this.#enqueue(`${schema}.${table}`, { index, state: 'new', estimatedSeconds: undefined });
   }
 
   #enqueue(table: string, build: PlannedBuild): void {
@@ -143,6 +202,8 @@ export class Foresight {
     return rate === undefined || bytes === 0 ? undefined : bytes / rate;
   }
 }
+
+const OPERATIONS = { 'create-index': 'create', 'drop-index': 'drop', reindex: 'reindex' } as const;
 
 function indexOf(operation: IndexOperation, name: string): string {
   if (operation.kind === 'create-index') return operation.index ?? operation.suggestedName;

@@ -7,6 +7,7 @@ import type { MigrationOptions } from '../migration/options.ts';
 import { type PendingStep, plan } from '../migration/plan.ts';
 import type { Stage } from '../migration/stage.ts';
 import { buildRate } from '../postgres/ledger/build-history.ts';
+import { unwritableError } from '../postgres/ledger/ledger.ts';
 import { withSession } from '../postgres/session/connect.ts';
 import type { ConnectionTarget } from '../postgres/session/connection-target.ts';
 import type { DeployFinding } from './deploy-finding.ts';
@@ -61,7 +62,7 @@ interface Asked {
 export async function planRun(target: ConnectionTarget, { options, migrations }: Asked): Promise<RunPlan> {
   return withSession(target, async (session) => {
     const { history, ...read } = await readLedgerAndHistory(session, { migrations, options });
-    const { exists } = read;
+    const { exists, format } = read;
     const adoption = adopt(history, migrations, read);
     const ledger = withAdopted(read.ledger, adoption);
     const planned = plan(migrations.migrations, ledger, migrations.order);
@@ -74,7 +75,7 @@ export async function planRun(target: ConnectionTarget, { options, migrations }:
       builds: planned.builds,
       largeIndexes: 'included',
     });
-    const rate = exists ? await buildRate(session, options.ledgerSchema) : undefined;
+    const rate = exists ? await buildRate(session, options.ledgerSchema, format) : undefined;
     const foresight = new Foresight({
       knowledge,
       options,
@@ -89,6 +90,7 @@ export async function planRun(target: ConnectionTarget, { options, migrations }:
       adopted: adoption.applied.map(({ file }) => file),
       edited: adoption.edited.map(({ file }) => file),
       refused:
+        (read.unwritable && unwritableError(read.unwritable, options.ledgerSchema, target.user).message) ??
         doubtful(history, adoption)?.message ??
         refusal(findings) ??
         folderFaults(planned, options)[0]?.message,

@@ -1,4 +1,4 @@
-import { type LockMode, type LockWork, strongestLocks } from '../migration/lock-modes.ts';
+import { type LockMode, type LockWork, strongerMode, strongestLocks } from '../migration/lock-modes.ts';
 import { type Step, statementsOf } from '../migration/migration.ts';
 import { type RelationName, relationKey } from '../migration/relation-name.ts';
 
@@ -25,6 +25,20 @@ export function locksOf(step: Step, inline: boolean): PlannedLock[] {
     }
   }
   return taken;
+}
+
+/**
+ * Whether nobody who reads or writes a table queues behind the step: it writes rows, or locks them, and each of its
+ * statements is one that can be seen into. What calls a function counts by what it says itself.
+ */
+export function locksOnlyRows(step: Step): boolean {
+  if (step.kind !== 'transaction') return false;
+  if (step.statements.some(({ touches }) => touches.opaque)) return false;
+  const locks = locksOf(step, true);
+  return (
+    locks.some(({ mode }) => mode !== 'access share') &&
+    locks.every(({ mode }) => mode !== undefined && strongerMode(mode, 'row exclusive') === 'row exclusive')
+  );
 }
 
 function plainMode(step: Step, relation: RelationName): LockMode | undefined {

@@ -185,10 +185,12 @@ function bySettings(
 
 function relationsForRoutes(step: Step): RelationName[] {
   if (step.kind === 'index-operation') return [...relationsOf(step.operation), ...newNames(step.operation)];
-  return plainIndexes(step).flatMap(({ touches, unlessExists }) => [
+  const long = step.long?.relation === undefined ? [] : [step.long.relation];
+  const plain = plainIndexes(step).flatMap(({ touches, unlessExists }) => [
     ...touches.changes,
     ...(unlessExists === undefined ? [] : [unlessExists]),
   ]);
+  return [...long, ...plain];
 }
 
 function relationsJudged(step: Step): RelationName[] {

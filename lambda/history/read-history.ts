@@ -3,7 +3,7 @@ import type { LayoutName } from '../migration/layout.ts';
 import type { CompiledMigrations } from '../migration/migration.ts';
 import { MigrationError } from '../migration/migration-error.ts';
 import type { MigrationOptions } from '../migration/options.ts';
-import { type LedgerRead, ledgerQuery, parseLedger } from '../postgres/ledger/ledger.ts';
+import { isOlder, type LedgerRead, ledgerQuery, parseLedger, readLedger } from '../postgres/ledger/ledger.ts';
 import { quoteLiteral } from '../postgres/session/quote.ts';
 import type { Session } from '../postgres/session/session.ts';
 import { HISTORY_TABLES, type HistoryTable, toolsOf } from './history-tables.ts';
@@ -55,7 +55,8 @@ export async function readLedgerAndHistory(
         });
   const text = [...tables.map(({ query }) => query), ledgerQuery(ledgerSchema)].join(';\n');
   const outcome = await session.script(text);
-  const read = parseLedger(outcome, ledgerSchema, 2 * tables.length);
+  const parsed = parseLedger(outcome, ledgerSchema, 2 * tables.length);
+  const read = isOlder(parsed) ? await readLedger(session, ledgerSchema) : parsed;
   const histories = tables.flatMap(({ tool }, at) => {
     const found = outcome.rows[2 * at + 1]?.[0]?.history;
     return found ? [parseHistory(tool, found)] : [];

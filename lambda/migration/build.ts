@@ -36,6 +36,53 @@ export function isLost({ state }: InState): boolean {
   return BUILD_STATES[state].lost;
 }
 
+/**
+ * What the loop carries: each operation, the kind of work that it is, and how a person says that it is done. `patient`:
+ * it waits for its locks as long as it has to, since nobody who reads or writes queues up behind it meanwhile.
+ */
+const OPERATIONS = {
+  create: { kind: 'index build', success: 'valid', patient: true },
+  drop: { kind: 'index build', success: 'dropped', patient: true },
+  reindex: { kind: 'index build', success: 'reindexed', patient: true },
+  validate: { kind: 'validation', success: 'validated', patient: true },
+  'validate-domain': { kind: 'validation', success: 'validated', patient: true },
+  refresh: { kind: 'refresh', success: 'refreshed', patient: false },
+  'refresh-concurrently': { kind: 'refresh', success: 'refreshed', patient: true },
+  vacuum: { kind: 'upkeep', success: 'vacuumed', patient: true },
+  'vacuum-full': { kind: 'upkeep', success: 'vacuumed', patient: false },
+  analyze: { kind: 'upkeep', success: 'analyzed', patient: true },
+  cluster: { kind: 'upkeep', success: 'clustered', patient: false },
+  detach: { kind: 'upkeep', success: 'detached', patient: true },
+  /** Any statement that says `-- migrate: hand-off`. */
+  statement: { kind: 'upkeep', success: 'done', patient: false },
+} as const satisfies Record<
+  string,
+  { readonly kind: string; readonly success: string; readonly patient: boolean }
+>;
+
+export type Operation = keyof typeof OPERATIONS;
+export type WorkKind = (typeof OPERATIONS)[Operation]['kind'];
+/** Operations that are no index build: their statement is sent as the author wrote it. */
+export type LongOperation = Exclude<Operation, 'create' | 'drop' | 'reindex'>;
+
+export const operations = Object.keys(OPERATIONS) as [Operation, ...Operation[]];
+
+export function kindOf(operation: Operation): WorkKind {
+  return OPERATIONS[operation].kind;
+}
+
+export function successOf(operation: Operation): string {
+  return OPERATIONS[operation].success;
+}
+
+export function isPatient(operation: Operation): boolean {
+  return OPERATIONS[operation].patient;
+}
+
+export function isIndexBuild({ operation }: { readonly operation: Operation }): boolean {
+  return kindOf(operation) === 'index build';
+}
+
 /** What plan() needs to know of a build; `work/index-build.ts` has the whole of it. */
 export interface RecordedBuild {
   readonly id: string;
@@ -43,26 +90,32 @@ export interface RecordedBuild {
   readonly step: number;
   readonly schema: string;
   readonly table: string;
-  /** Empty for REINDEX TABLE. */
+  readonly operation: Operation;
+  /**
+   * What of the table it is about: the index, the constraints, the partition, for a statement its file and line. Empty
+   * where it is the whole of it.
+   */
   readonly index: string;
   readonly unique: boolean;
   readonly state: BuildState;
 }
 
-type Named = Pick<RecordedBuild, 'schema' | 'table' | 'index'>;
+type Named = Pick<RecordedBuild, 'schema' | 'table' | 'index' | 'operation'>;
 
 /** `messages_user_id on public.messages`, as every message calls a build. */
-export function describeBuild({ schema, table, index }: Named): string {
-  return index === '' ? `REINDEX of ${schema}.${table}` : `${index} on ${schema}.${table}`;
+export function describeBuild({ schema, table, index, operation }: Named): string {
+  if (table === '') return index;
+  if (index !== '') return `${index} on ${schema}.${table}`;
+  return `${operation.toUpperCase().replaceAll('-', ' ')} of ${schema}.${table}`;
 }
 
-/** In a word: its index; for REINDEX TABLE its table. */
+/** In a word: what of the table it is about; else its table. */
 export function nameOf({ table, index }: Pick<Named, 'table' | 'index'>): string {
   return index === '' ? table : index;
 }
 
 /** What an operator may call a build: its index, with or without the schema; a REINDEX by its table. */
-export function namesOf(build: Named): string[] {
+export function namesOf(build: Pick<Named, 'schema' | 'table' | 'index'>): string[] {
   const name = nameOf(build);
   return [name, `${build.schema}.${name}`];
 }

@@ -3,7 +3,9 @@ import type { MigrationOptions } from './options.ts';
 import type { Plan } from './plan.ts';
 
 /** The folder and the ledger differ in a way that the options refuse. */
-export class FolderRefused extends MigrationError {}
+export class FolderRefused extends MigrationError {
+  override readonly name = 'FolderRefused';
+}
 
 type Policy = Pick<MigrationOptions, 'lateMigrations' | 'missingMigrations'>;
 

@@ -10,6 +10,10 @@ export interface LockLimits {
 export interface Asking extends LockLimits {
   /** Since its first attempt found them taken. */
   readonly elapsedMilliseconds: number;
+  /** How much of that it has waited: all but the work of its attempts. It is what the budget counts. */
+  readonly waitedMilliseconds: number;
+  /** Its strongest lock on a table is ROW EXCLUSIVE: no reader or writer of the table queues behind it. */
+  readonly onlyRows: boolean;
   /** It may hold one lock while it waits for the next, so that a deadlock is possible. */
   readonly severalLocks: boolean;
 }
@@ -44,24 +48,26 @@ const IDLE_MILLISECONDS = 1_000;
  */
 const BELOW_DEADLOCK_MILLISECONDS = 800;
 
-export function firstWait({ lockTimeoutSeconds }: LockLimits): number {
-  return Math.min(FIRST_WAIT_MILLISECONDS, lockTimeoutSeconds * 1000);
+export function firstWait({ lockTimeoutSeconds }: LockLimits, onlyRows: boolean): number {
+  const longest = lockTimeoutSeconds * 1000;
+  return onlyRows ? longest : Math.min(FIRST_WAIT_MILLISECONDS, longest);
 }
 
 /**
  * Whether to queue for the locks, and for how long. The wait grows with the time that the step has been at it, to half
  * of it: so nobody who was there from the beginning is ever queued behind again, and yet, where short transactions
  * overlap without end, there comes the wait that outlasts all of them. In the second half of the budget the step is
- * less polite: better a short stop than a deploy that fails.
+ * less polite: better a short stop than a deploy that fails. A step that locks only rows waits as long as it may from
+ * the beginning: in its statement there may be hours of work, which a short wait for one row would throw away.
  */
 export function nextMove<Blocker extends PossibleBlocker>(
   blockers: readonly Blocker[],
   asking: Asking,
 ): LockMove<Blocker> {
-  const { elapsedMilliseconds, severalLocks } = asking;
-  const first = firstWait(asking);
+  const { elapsedMilliseconds, waitedMilliseconds, severalLocks, onlyRows } = asking;
+  const first = firstWait(asking, onlyRows);
   const longest = asking.lockTimeoutSeconds * 1000;
-  const polite = elapsedMilliseconds < asking.lockBudgetSeconds * 500;
+  const polite = waitedMilliseconds < asking.lockBudgetSeconds * 500;
   const grown = Math.max(first, elapsedMilliseconds / 2);
   const old = Math.min(grown, Math.max(longest, IDLE_MILLISECONDS));
   const staying = blockers.filter(
@@ -73,12 +79,14 @@ export function nextMove<Blocker extends PossibleBlocker>(
   if (blockers.some(({ yields }) => yields)) return { kind: 'try', waitMilliseconds: longest };
   // Nobody can tell whose rows they are, so an attempt has to: a short one.
   if (staying.length > 0 && polite) return { kind: 'try', waitMilliseconds: first };
-  const most = severalLocks && polite ? Math.min(longest, BELOW_DEADLOCK_MILLISECONDS) : longest;
+  const most = severalLocks && polite && !onlyRows ? Math.min(longest, BELOW_DEADLOCK_MILLISECONDS) : longest;
   return { kind: 'try', waitMilliseconds: Math.round(Math.min(grown, most)) };
 }
 
 const FIRST_PAUSE_MILLISECONDS = 250;
 const LONGEST_PAUSE_MILLISECONDS = 2_000;
+/** After a long attempt. The run's session is idle meanwhile, and ends when it has been so for a minute. */
+const LONGEST_REST_MILLISECONDS = 30_000;
 
 /**
  * Milliseconds until the next look, the `number`th of this step. After an attempt that the application waited behind,
@@ -86,7 +94,8 @@ const LONGEST_PAUSE_MILLISECONDS = 2_000;
  */
 export function pauseBeforeLook(number: number, waitedMilliseconds: number, random: number): number {
   const pause = Math.min(FIRST_PAUSE_MILLISECONDS * 2 ** (number - 1), LONGEST_PAUSE_MILLISECONDS);
-  return Math.round(Math.max(pause, 1.5 * waitedMilliseconds) * (0.5 + random));
+  const rest = Math.max(pause, 1.5 * waitedMilliseconds) * (0.5 + random);
+  return Math.round(Math.min(rest, LONGEST_REST_MILLISECONDS));
 }
 
 /** What a step that needs the one mode may have to wait for where another session has the others. */

@@ -44,11 +44,11 @@ export interface ErrorDetails {
  * survives CloudFormation's limit.
  */
 export class MigrationError extends Error {
+  override readonly name: string = 'MigrationError';
   readonly details: ErrorDetails;
 
   constructor(details: ErrorDetails) {
     super(format(details), details.cause === undefined ? undefined : { cause: details.cause });
-    this.name = new.target.name;
     this.details = details;
   }
 

@@ -1,3 +1,5 @@
+import type { Backfill } from './backfill.ts';
+import type { LongOperation } from './build.ts';
 import type { DeployCheck } from './deploy-check.ts';
 import type { LayoutName, LayoutOrder, ToolRecord } from './layout.ts';
 import type { RelationLock } from './lock-modes.ts';
@@ -114,7 +116,18 @@ export interface Touches {
 }
 
 /** A maximal part of a migration that runs, and is recorded, as one. */
-export type Step = TransactionStep | AutocommitStep | IndexOperationStep;
+export type Step = TransactionStep | AutocommitStep | IndexOperationStep | BackfillStep;
+
+/** A statement that may take longer than a function lives, and what it is about. */
+export interface LongStatement {
+  readonly operation: LongOperation;
+  /** The table, view or domain; absent where a statement has to do with none, or nobody can tell. */
+  readonly relation: RelationName | undefined;
+  /** The constraints that it validates, the partition that it detaches. */
+  readonly names: readonly string[];
+  /** Its file says `-- migrate: hand-off`: whatever its table's size. */
+  readonly handOff?: true;
+}
 
 interface StepBase {
   /** 0-based within its file. */
@@ -128,6 +141,8 @@ interface StepBase {
   readonly settings: readonly string[];
   /** Something in it may outlast it in the session (SET, set_config, temporary tables, PREPARE, DO, …). */
   readonly leavesSettings: boolean;
+  /** It is one statement, which the loop carries where it would take too long for the run. */
+  readonly long?: LongStatement;
 }
 
 export interface TransactionStep extends StepBase {
@@ -174,6 +189,13 @@ export interface IndexOperationStep extends StepBase {
   readonly kind: 'index-operation';
   readonly statement: Statement;
   readonly operation: IndexOperation;
+}
+
+/** One statement that is done in batches, each a transaction of its own. */
+export interface BackfillStep extends StepBase {
+  readonly kind: 'backfill';
+  readonly statement: Statement;
+  readonly backfill: Backfill;
 }
 
 /** The statement taken apart, so that its concurrent and its plain form can both be written from it. */

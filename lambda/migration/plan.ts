@@ -46,7 +46,9 @@ export interface UnknownMigration {
 }
 
 /** An applied file was changed. */
-export class DriftError extends MigrationError {}
+export class DriftError extends MigrationError {
+  override readonly name = 'DriftError';
+}
 
 /**
  * Compares the folder with the ledger. Throws DriftError where what was applied is not what the file says now. `order` is
@@ -220,6 +222,9 @@ function pendingSteps(migration: Migration, { rows, moved, dropped, begun }: Ali
       return [{ migration, step, record: rewritten ? 'rewritten' : 'none' }];
     }
     if (row.state === 'started') return [{ migration, step, record: 'interrupted' }];
+    // Unlike a failed build, which the loop has in its care, a failed backfill goes on with the next run.
+    if (row.state === 'failed' && step.kind === 'backfill')
+      return [{ migration, step, record: 'interrupted' }];
     const part = begun.get(step.number);
     if (part === undefined || step.kind !== 'transaction') return [];
     return [

@@ -1,4 +1,4 @@
-import type { IndexOperation } from './migration.ts';
+import type { IndexOperation, LongStatement } from './migration.ts';
 import type { IndexStrategy } from './options.ts';
 
 /** What the database says of one relation at the moment when it matters. */
@@ -81,6 +81,25 @@ export function routeOf(operation: IndexOperation, facts: RouteFacts): Route {
     default:
       return facts.strategy satisfies never;
   }
+}
+
+/** What is known when a long statement's turn comes. */
+export interface LongFacts {
+  readonly strategy: IndexStrategy;
+  readonly smallTableRows: number;
+  /** Other work of the same table is pending: what comes after it must keep its place. */
+  readonly queuesUp: boolean;
+  /** Of the largest table that it reads; undefined where there is none. */
+  readonly rows: number | undefined;
+}
+
+/** The same for a statement that is no index operation, on a table that the run did not create. */
+export function routeOfLong({ handOff }: LongStatement, facts: LongFacts): Route {
+  if (facts.strategy === 'inline') return 'inline';
+  if (facts.queuesUp || handOff) return 'hand-off';
+  // Postgres itself says that it is missing.
+  if (facts.rows === undefined) return 'inline';
+  return facts.strategy === 'concurrent' || facts.rows > facts.smallTableRows ? 'hand-off' : 'inline';
 }
 
 /** REINDEX of a schema or a database: it is taken apart into its tables, and no transaction could hold the whole. */

@@ -1,11 +1,5 @@
 import { isLost, type RecordedBuild } from './build.ts';
-import {
-  type IndexOperationStep,
-  type Migration,
-  type Statement,
-  type Step,
-  statementsOf,
-} from './migration.ts';
+import { type Migration, type Statement, type Step, statementsOf } from './migration.ts';
 import type { PendingStep } from './plan.ts';
 import type { RelationName } from './relation-name.ts';
 
@@ -50,8 +44,8 @@ export function waitsOf(
     for (const build of builds)
       if (build.version !== migration.version) wait(build, 'the file says `-- migrate: wait`');
   }
-  // An index operation queues up behind the builds of its table instead of waiting.
-  if (step.kind !== 'index-operation') {
+  // What the loop carries queues up behind the work of its table instead of waiting. Who knows what a statement does.
+  if (step.kind !== 'index-operation' && step.long === undefined) {
     for (const statement of statementsOf(step)) {
       for (const build of builds) {
         const because = whyItWaits(statement, build);
@@ -63,9 +57,12 @@ export function waitsOf(
 }
 
 function whyItWaits({ touches, kind }: Statement, build: RecordedBuild): string | undefined {
+  if (build.operation === 'statement') return `it comes after a statement that was handed off`;
   if (touches.opaque) return `nobody can see into ${opaqueName(kind)}`;
   if (touches.changes.some((relation) => isTable(relation, build)))
     return `it changes the table ${build.table}`;
+  if (build.operation === 'detach' && touches.changes.some((relation) => isIndex(relation, build)))
+    return `it changes the partition ${build.index}`;
   if (touches.indexes.some((relation) => isIndex(relation, build)))
     return `it names the index ${build.index}`;
   if (build.unique && touches.upserts.some((relation) => isTable(relation, build)))
@@ -74,8 +71,10 @@ function whyItWaits({ touches, kind }: Statement, build: RecordedBuild): string 
 }
 
 /** A build of the same table, or of the index that is to be dropped, has not had its turn yet: this one comes after. */
-export function queuesUp({ statement }: IndexOperationStep, builds: readonly RecordedBuild[]): boolean {
-  const { changes, indexes } = statement.touches;
+export function queuesUp(step: Step, builds: readonly RecordedBuild[]): boolean {
+  const statements = statementsOf(step);
+  const changes = statements.flatMap(({ touches }) => touches.changes);
+  const indexes = statements.flatMap(({ touches }) => touches.indexes);
   return builds.some(
     (build) =>
       build.state !== 'done' &&

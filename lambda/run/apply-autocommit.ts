@@ -8,8 +8,13 @@ import { cleanSession } from '../postgres/session/author-settings.ts';
 import type { StatementFault } from '../postgres/session/fault.ts';
 import { quoteIdentifier, quoteLiteral } from '../postgres/session/quote.ts';
 import type { Session } from '../postgres/session/session.ts';
-import { limitsAgain, type StepLimits, setLockTimeout } from '../postgres/session/statement-limits.ts';
-import { type BatchContext, LedgerMoved, TimeUp } from './apply-batch.ts';
+import {
+  endedByDeadline,
+  limitsAgain,
+  type StepLimits,
+  setLockTimeout,
+} from '../postgres/session/statement-limits.ts';
+import { type BatchContext, LedgerMoved, TimeUp, TOO_LONG } from './apply-batch.ts';
 import { LockWait } from './lock-wait.ts';
 import { speakerAt } from './notices.ts';
 import { statementFailed } from './statement-failed.ts';
@@ -52,7 +57,8 @@ export async function applyAutocommit(
       throw statementFailed({ ...piece, ...setting }, fault, { applied: context.appliedSoFar() });
     }
     if (!triesAgain || !inTheWay.has(fault.fault.sqlstate)) {
-      throw statementFailed(piece, fault, { applied: context.appliedSoFar() });
+      const next = endedByDeadline(fault, context.deadline) ? { next: TOO_LONG } : {};
+      throw statementFailed(piece, fault, { applied: context.appliedSoFar(), ...next });
     }
     await locks.untilNextTry(piece, fault);
   }

@@ -82,5 +82,6 @@ async function passOrThrow(failed: Piece, { fault, context, locks, wholeBudget }
   await locks.untilNextTry(failed, fault);
 }
 
-const TOO_LONG =
-  'the step needs longer than one invocation has: split it into smaller steps (a file each), or apply it from the command line, which has no time limit: npx cdk-postgres-migrations up.';
+/** What to do about a step that was ended with the function's time. */
+export const TOO_LONG =
+  'the step needs longer than one invocation has: write "-- migrate: hand-off" before the statement that takes so long, and the loop runs it to its end (docs/long-work.md); or split it into smaller steps (a file each); or apply it from the command line, which has no time limit: npx cdk-postgres-migrations up.';

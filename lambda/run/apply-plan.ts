@@ -2,19 +2,23 @@ import { refuse } from '../foresight/deploy-finding.ts';
 import { lintAtDeploy } from '../foresight/deploy-lint.ts';
 import { asksOfTables, factsFor, routeOfStep, TableKnowledge } from '../foresight/table-knowledge.ts';
 import type { Mirror } from '../history/mirror.ts';
-import { nameOf, type RecordedBuild } from '../migration/build.ts';
+import { kindOf, nameOf, type RecordedBuild } from '../migration/build.ts';
+import type { LongStatement } from '../migration/migration.ts';
 import { MigrationError } from '../migration/migration-error.ts';
 import type { PendingStep, Plan } from '../migration/plan.ts';
+import { routeOfLong } from '../migration/route.ts';
 import { sqlstate } from '../migration/sqlstate.ts';
-import { waitOf } from '../migration/waiting.ts';
+import { queuesUp, waitOf } from '../migration/waiting.ts';
+import { workTarget } from '../postgres/catalog/work-target.ts';
 import { must } from '../postgres/ledger/ledger-write.ts';
-import { asRecorded, insertBuild } from '../postgres/ledger/new-build.ts';
+import { asRecorded, insertBuild, newWork } from '../postgres/ledger/new-build.ts';
 import { releaseRunLock } from '../postgres/ledger/run-lock.ts';
 import { finishRun, type RunSummary } from '../postgres/ledger/run-rows.ts';
 import { SessionLost } from '../postgres/session/fault.ts';
 import type { Session } from '../postgres/session/session.ts';
 import { watched } from '../postgres/session/watchdog.ts';
 import { applyAutocommit } from './apply-autocommit.ts';
+import { applyBackfill } from './apply-backfill.ts';
 import { applyBatch, type BatchContext, LedgerMoved, TimeUp } from './apply-batch.ts';
 import { cancelledBySignal } from './cancelled-by-signal.ts';
 import { buildsOf } from './hand-off-step.ts';
@@ -85,6 +89,7 @@ class PlanInProgress {
   readonly #knowledge: TableKnowledge;
   readonly #context: BatchContext;
   readonly #builds: RecordedBuild[];
+  #inBackfill = false;
   #batch: ScriptStep[] = [];
   #batchCharacters = 0;
   #sent: Promise<void> | undefined;
@@ -127,7 +132,8 @@ class PlanInProgress {
       }
       await this.#flush();
     } catch (error) {
-      if (error instanceof TimeUp) return this.#result('unfinished');
+      if (error instanceof TimeUp)
+        return { ...this.#result('unfinished'), ...(this.#inBackfill ? { inBackfill: true } : {}) };
       throw error;
     }
     return this.#result('done');
@@ -150,6 +156,7 @@ class PlanInProgress {
 
   async #apply(next: PendingStep, rest: readonly PendingStep[]): Promise<void> {
     const { step } = next;
+    if (await this.#handsOff(next)) return;
     switch (step.kind) {
       case 'transaction':
         return this.#enqueue({ pending: next, handOff: undefined });
@@ -161,11 +168,49 @@ class PlanInProgress {
         this.#knowledge.follow(step);
         return;
       }
+      case 'backfill': {
+        await this.#flush();
+        const begun = Date.now();
+        this.#inBackfill = true;
+        await applyBackfill(this.#session, { pending: next, step }, this.#context);
+        this.#inBackfill = false;
+        this.#took([{ pending: next, handOff: undefined }], Date.now() - begun);
+        return;
+      }
       case 'index-operation':
         return this.#applyIndexOperation(next, rest);
       default:
         return step satisfies never;
     }
+  }
+
+  /** A long statement, which the loop carries unless its table is new or small; true where it was handed off. */
+  async #handsOff(next: PendingStep): Promise<boolean> {
+    const { step } = next;
+    if (step.kind === 'index-operation' || step.long === undefined) return false;
+    const { long, settings } = step;
+    const { options, runId } = { ...this.#run.request, runId: this.#run.runId };
+    if (options.indexStrategy === 'inline' || this.#isNew(long)) return false;
+    // What it is about may be made, or filled, by a step that is on its way.
+    await this.#flush();
+    const target = await workTarget(this.#session, long, { limit: options.smallTableRows, settings });
+    const facts = {
+      strategy: options.indexStrategy,
+      smallTableRows: options.smallTableRows,
+      queuesUp: queuesUp(step, this.#builds),
+      rows: target?.rows,
+    };
+    if (routeOfLong(long, facts) === 'inline') return false;
+    const work = newWork(next, { long, target, runId });
+    await this.#enqueue({ pending: next, handOff: [insertBuild(options.ledgerSchema, work)] });
+    this.#builds.push(asRecorded(work));
+    return true;
+  }
+
+  /** Of a view that is new the tables under it may be old. */
+  #isNew({ relation, handOff, operation }: LongStatement): boolean {
+    if (relation === undefined || handOff || kindOf(operation) === 'refresh') return false;
+    return this.#knowledge.isNew(relation);
   }
 
   async #applyIndexOperation(next: PendingStep, rest: readonly PendingStep[]): Promise<void> {

@@ -2,7 +2,14 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { MigrationError } from '../migration/migration-error.ts';
 import type { MigrationOptions } from '../migration/options.ts';
 import { describeBlocker, lockHolders } from '../postgres/catalog/blockers.ts';
-import { isOlder, type LedgerRead, ledgerQuery, parseLedger, readLedger } from '../postgres/ledger/ledger.ts';
+import {
+  isOlder,
+  type LedgerRead,
+  ledgerQuery,
+  parseLedger,
+  readLedger,
+  unwritableError,
+} from '../postgres/ledger/ledger.ts';
 import { createLedger, LEDGER_FORMAT } from '../postgres/ledger/ledger-format.ts';
 import { must, tryUpgrade } from '../postgres/ledger/ledger-write.ts';
 import { releaseRunLock, runLockHolder, tryRunLock } from '../postgres/ledger/run-lock.ts';
@@ -127,6 +134,8 @@ export async function withRecordedAction<T extends object>(
   const { ledgerSchema } = request.options;
   return withSession(request.target, async (session) => {
     const read = await takeRunLock(session, request);
+    if (read.unwritable !== undefined)
+      throw unwritableError(read.unwritable, ledgerSchema, request.target.user);
     const settings = sessionSettingsOf(request.options).join(';\n');
     const create = read.exists ? '' : `${createLedger(ledgerSchema, read)};`;
     await must(session, `${settings};\nbegin;\n${create}\n${insertRun(ledgerSchema, row)};\ncommit`);

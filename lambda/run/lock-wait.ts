@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { locksOnlyRows } from '../foresight/planned-locks.ts';
 import { firstWait, type LockLimits, nextMove, pauseBeforeLook } from '../migration/lock-patience.ts';
 import type { MigrationError } from '../migration/migration-error.ts';
 import type { PendingStep } from '../migration/plan.ts';
@@ -38,7 +39,7 @@ export class LockWait {
 
   /** For how long the attempt of a step that is sent now may wait for each of its locks. */
   waitOf(step: PendingStep): number {
-    return this.#locked?.step === step ? this.#locked.waitMilliseconds : firstWait(this.#context);
+    return this.#locked?.step === step ? this.#locked.waitMilliseconds : this.#firstWait(step);
   }
 
   /** Waits until the failed step is worth another attempt. Throws MigrationError when its budget is spent. */
@@ -46,28 +47,29 @@ export class LockWait {
     const locked = await this.#after(failed);
     let seen = await locked.look(this.#session);
     for (let waited = locked.waitMilliseconds; ; waited = 0) {
-      const left = this.#context.lockBudgetSeconds * 1000 - locked.elapsedMilliseconds;
+      const left = this.#context.lockBudgetSeconds * 1000 - locked.waitedMilliseconds;
       if (left <= 0 || locked.lastTry) {
         // Not those who only pass by.
         const move = this.#move(locked, seen, 0);
         const blockers = blockersAmong(move.kind === 'hold-back' ? move.behind : seen);
         throw lockTimeout(failed, { fault, blockers, context: this.#context });
       }
-      const beforeLastTry = left - firstWait(this.#context);
+      const lastWait = this.#firstWait(locked.step);
+      const beforeLastTry = left - lastWait;
       if (beforeLastTry <= 0) {
         locked.lastTry = true;
-        locked.waitMilliseconds = firstWait(this.#context);
+        locked.triesFor(lastWait);
         return;
       }
       locked.looks += 1;
       const pause = Math.min(beforeLastTry, pauseBeforeLook(locked.looks, waited, Math.random()));
       this.#report(locked, seen, pause);
-      if (await this.#timeEndsWithin(pause)) return;
+      if (await this.#timeEndsWithin(pause)) return locked.triesFor(lastWait);
       seen = await locked.look(this.#session);
       const move = this.#move(locked, seen, 0);
       if (move.kind === 'try') {
         if (seen.some(({ yields }) => yields)) locked.asksAutovacuum();
-        locked.waitMilliseconds = move.waitMilliseconds;
+        locked.triesFor(move.waitMilliseconds);
         return;
       }
     }
@@ -80,10 +82,14 @@ export class LockWait {
 
   async #after(failed: Piece): Promise<LockedStep> {
     if (this.#locked?.step !== failed.step) {
-      this.#locked = await LockedStep.after(this.#session, failed, firstWait(this.#context));
+      this.#locked = await LockedStep.after(this.#session, failed, this.#firstWait(failed.step));
     }
-    this.#locked.attempt += 1;
+    this.#locked.failedAgain();
     return this.#locked;
+  }
+
+  #firstWait({ step }: PendingStep): number {
+    return firstWait(this.#context, locksOnlyRows(step));
   }
 
   /** Pauses. True where the run's time is up before that: whoever sends the step will see it. */
@@ -101,7 +107,9 @@ export class LockWait {
       lockTimeoutSeconds,
       lockBudgetSeconds,
       elapsedMilliseconds: locked.elapsedMilliseconds + inMilliseconds,
+      waitedMilliseconds: locked.waitedMilliseconds + inMilliseconds,
       severalLocks: locked.severalLocks,
+      onlyRows: locksOnlyRows(locked.step.step),
     });
   }
 

@@ -36,6 +36,8 @@ export class LockedStep {
   readonly #needs: readonly Need[];
   readonly #seenSince = new Map<string, number>();
   #autovacuumAsked: number | undefined;
+  #sentAt: number | undefined;
+  #workedMilliseconds = 0;
 
   static async after(session: Session, failed: Piece, waitMilliseconds: number): Promise<LockedStep> {
     const needs = locksOf(failed.step.step, true).map(
@@ -55,6 +57,25 @@ export class LockedStep {
 
   get elapsedMilliseconds(): number {
     return Date.now() - this.since;
+  }
+
+  /** All but the work of its attempts: the step would have had to do that in any case. */
+  get waitedMilliseconds(): number {
+    return this.elapsedMilliseconds - this.#workedMilliseconds;
+  }
+
+  /** It is sent again, and may wait so long for each of its locks. */
+  triesFor(milliseconds: number): void {
+    this.waitMilliseconds = milliseconds;
+    this.#sentAt = Date.now();
+  }
+
+  /** An attempt is over, which ended with a wait for a lock. */
+  failedAgain(): void {
+    this.attempt += 1;
+    if (this.#sentAt === undefined) return;
+    this.#workedMilliseconds += Math.max(0, Date.now() - this.#sentAt - this.waitMilliseconds);
+    this.#sentAt = undefined;
   }
 
   /** The next attempt is long enough for Postgres to end an autovacuum that is in its way. */

@@ -7,6 +7,7 @@ const OF_THE_WAY = new Set([
   'database-unreachable',
   'connection-lost',
   'secret-unreadable',
+  'iam-token',
   'hand-off-failed',
   'other-run',
 ]);

@@ -11,7 +11,13 @@ import { type Amendment, type Plan, plan } from '../migration/plan.ts';
 import { sqlstate } from '../migration/sqlstate.ts';
 import { amendSteps } from '../postgres/ledger/amend-steps.ts';
 import { requeueBuilds } from '../postgres/ledger/index-build-rows.ts';
-import { insertStep, type LedgerRead, refuseDigits, renameMigrations } from '../postgres/ledger/ledger.ts';
+import {
+  insertStep,
+  type LedgerRead,
+  refuseDigits,
+  renameMigrations,
+  unwritableError,
+} from '../postgres/ledger/ledger.ts';
 import { createLedger } from '../postgres/ledger/ledger-format.ts';
 import { must } from '../postgres/ledger/ledger-write.ts';
 import { finishRun, insertFinishedRun, insertRun } from '../postgres/ledger/run-rows.ts';
@@ -60,6 +66,8 @@ async function runOnce(session: Session, request: RunRequest, run: RunLog): Prom
   const found = await readLedgerAndHistory(session, request);
   const { history } = found;
   if (!found.direct) await refuseTransactionPooler(session, request.target);
+  if (found.unwritable !== undefined)
+    throw unwritableError(found.unwritable, options.ledgerSchema, request.target.user);
   const read = await upToDate(session, found, request);
   const before = adopt(history, migrations, read);
   const first = await planOrRecord(session, { read, history, adoption: before }, run);

@@ -120,7 +120,7 @@ function* statementsAround(
 ): Generator<Line, void> {
   const { pending, handOff } = scriptStep;
   const { step, migration } = pending;
-  if (step.kind === 'autocommit')
+  if (step.kind === 'backfill' || (step.kind === 'autocommit' && handOff === undefined))
     throw new TypeError(`step ${step.number} of ${migration.file} can't be in a script`);
   yield { text: beginOf(step) };
   // Commits become durable in order, so only the last of a message needs to wait for the disk.
@@ -140,7 +140,7 @@ function* statementsAround(
   for (const text of context.mirror?.rowsFor(migration, step) ?? []) yield { text };
   if (handOff !== undefined) {
     for (const text of handOff) yield { text };
-  } else {
+  } else if (step.kind !== 'autocommit') {
     // For the steps after it too, if this one commits: nearly all have the same, and one SET less is a SET less.
     if (now !== before) yield { text: setLockTimeout(now) };
     if (statementsOf(step).some(createsDblink)) yield { text: makeRoomForDblink(context.ledgerSchema) };
@@ -219,7 +219,7 @@ export function statementOfSetting(
 function* forgetStep(ledgerSchema: string, { migration, step }: PendingStep): Generator<Line, void> {
   const s = quoteIdentifier(ledgerSchema);
   const where = `version operator(pg_catalog.=) ${quoteLiteral(migration.version)} and step operator(pg_catalog.=) ${step.number}`;
-  yield { text: `delete from ${s}.index_build where ${where}` };
+  yield { text: `delete from ${s}.work where ${where}` };
   yield { text: `delete from ${s}.step where ${where}` };
 }
 
@@ -234,7 +234,7 @@ function forgetBeginning(ledgerSchema: string, { migration, step, begunAs = '' }
 export function forgetMigration(ledgerSchema: string, { migration }: PendingStep): string[] {
   const s = quoteIdentifier(ledgerSchema);
   const where = `version operator(pg_catalog.=) ${quoteLiteral(migration.version)}`;
-  return [`delete from ${s}.index_build where ${where}`, `delete from ${s}.step where ${where}`];
+  return [`delete from ${s}.work where ${where}`, `delete from ${s}.step where ${where}`];
 }
 
 export function stepRow({ migration, step }: PendingStep) {

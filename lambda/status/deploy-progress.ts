@@ -1,4 +1,4 @@
-import { describeBuild, isLost, type RecordedBuild } from '../migration/build.ts';
+import { describeBuild, isLost, isOpen, type RecordedBuild } from '../migration/build.ts';
 import type { CompiledMigrations } from '../migration/migration.ts';
 import { MigrationError } from '../migration/migration-error.ts';
 import type { MigrationOptions } from '../migration/options.ts';
@@ -16,7 +16,9 @@ import { describeLost } from '../work/turn/settle.ts';
 
 /** `idle`: steps are pending that wait for nobody, so a run has to go on with them. */
 export type DeployProgress =
-  | { readonly kind: 'complete' | 'idle' }
+  | { readonly kind: 'idle' }
+  /** `open`: there are builds that the deploy does not wait for, but the loop has to be there for. */
+  | { readonly kind: 'complete'; readonly open: boolean }
   | {
       readonly kind: 'in-progress';
       readonly builds: readonly string[];
@@ -37,12 +39,12 @@ export async function deployProgress(
   { options, migrations }: Asked,
 ): Promise<DeployProgress> {
   const look = async (session: Session): Promise<DeployProgress> => {
-    const { ledger } = await readLedger(session, options.ledgerSchema);
+    const { ledger, format } = await readLedger(session, options.ledgerSchema);
     const { pending, builds } = plan(migrations.migrations, ledger);
     const [next] = pending;
     const held = next !== undefined && waitsOf(next, builds).length > 0;
     // It waits for no build; what waits for none either is applied all the same.
-    if (options.waitFor === 'nothing' && held) return { kind: 'complete' };
+    if (options.waitFor === 'nothing' && held) return { kind: 'complete', open: builds.some(isOpen) };
     const needed = new Set(
       held ? pending.flatMap((step) => waitsOf(step, builds).map(({ build }) => build)) : [],
     );
@@ -52,10 +54,10 @@ export async function deployProgress(
     const lost = [...needed].filter(isLost);
     if (lost.length > 0) throw failed(lost, await describeLost(session, options.ledgerSchema, lost));
     if (next !== undefined && !held) return { kind: 'idle' };
-    if (needed.size === 0) return { kind: 'complete' };
+    if (needed.size === 0) return { kind: 'complete', open: builds.some(isOpen) };
     return {
       kind: 'in-progress',
-      builds: await describeAll(session, options.ledgerSchema, [...needed]),
+      builds: await describeAll(session, { ledgerSchema: options.ledgerSchema, format }, [...needed]),
       waiting: next?.migration.file,
     };
   };
@@ -65,11 +67,11 @@ export async function deployProgress(
 /** `i on public.messages: building index: scanning table, 31 %, 40 s left`, or whom it waits for. */
 async function describeAll(
   session: Session,
-  ledgerSchema: string,
+  { ledgerSchema, format }: { readonly ledgerSchema: string; readonly format: number },
   needed: readonly RecordedBuild[],
 ): Promise<string[]> {
   const ids = new Set(needed.map(({ id }) => id));
-  const builds = (await readAllBuilds(session, ledgerSchema)).filter(({ id }) => ids.has(id));
+  const builds = (await readAllBuilds(session, ledgerSchema, format)).filter(({ id }) => ids.has(id));
   const lines: string[] = [];
   for (const build of builds) {
     const seen = build.state === 'building' ? progressOf(build, await seeBuilder(session, build)) : undefined;

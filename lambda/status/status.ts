@@ -70,7 +70,7 @@ export async function readStatus(
       };
     const abandoned = new Set(abandonedBuilds(migrations.migrations, ledger).map(({ id }) => id));
     const builds: BuildStatus[] = [];
-    for (const build of await readAllBuilds(session, options.ledgerSchema)) {
+    for (const build of await readAllBuilds(session, options.ledgerSchema, found.format)) {
       const progress =
         build.state === 'building' ? progressOf(build, await seeBuilder(session, build)) : undefined;
       builds.push({ ...build, progress, abandoned: abandoned.has(build.id) });

@@ -9,7 +9,6 @@ export interface IndexBuild extends RecordedBuild {
   readonly runId: string;
   readonly file: string;
   readonly line: number;
-  readonly operation: Operation;
   /** The concurrent statement, with every name resolved. */
   readonly statement: string;
   /** CREATE INDEX's text after the table name: compared with what stands in the catalog. */
@@ -45,9 +44,6 @@ export interface Waiting {
   /** For how long it has waited, for whomever. */
   readonly seconds: number;
 }
-
-export const operations = ['create', 'drop', 'reindex'] as const;
-export type Operation = (typeof operations)[number];
 
 /** Where the build's statement lives; docs/index-builds.md tells them apart. */
 export const sessionKinds = ['loopback', 'orphan', 'attached'] as const;

@@ -34,7 +34,10 @@ const PHASES: readonly { readonly starts: string; readonly share: number }[] = [
 export function fractionDone(progress: BuildProgress): number | undefined {
   const index = PHASES.findIndex(({ starts }) => progress.phase.startsWith(starts));
   const phase = PHASES[index];
-  if (phase === undefined) return undefined;
+  // VACUUM, ANALYZE and CLUSTER: the pass over the table is most of it.
+  if (phase === undefined) {
+    return progress.blocksTotal > 0 ? Math.min(0.95, progress.blocksDone / progress.blocksTotal) : undefined;
+  }
   const before = PHASES.slice(0, index).reduce((sum, { share }) => sum + share, 0);
   return Math.min(1, (before + phase.share * fractionOfPhase(progress)) / 100);
 }

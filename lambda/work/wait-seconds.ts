@@ -1,3 +1,5 @@
+import type { PostgresFault } from '../migration/migration-error.ts';
+
 /** A table is looked at again after so long at the latest: a build that died is noticed by then. */
 export const LONGEST_WAIT_SECONDS = 900;
 const SHORTEST_SECONDS = 1;
@@ -16,4 +18,15 @@ export function waitSeconds(elapsedSeconds: number, secondsLeft: number | undefi
 /** A turn stays with a build that will end within so many seconds, instead of waiting and coming again. */
 export function isNearEnd(secondsLeft: number | undefined, attachSeconds: number): boolean {
   return secondsLeft !== undefined && secondsLeft <= attachSeconds * 0.8;
+}
+
+/** After the first attempt, the second, and any later one. */
+const PAUSES = [10, 120, 600] as const;
+/** Out of disk, memory or connections: what frees them takes longer, and another try fills them again. */
+const PAUSES_WITHOUT_RESOURCES = [60, 600, 1_800] as const;
+
+/** How long a build is left alone between a failed attempt, the so-manieth, and the next one. */
+export function pauseSeconds(attempts: number, fault: PostgresFault | undefined): number {
+  const pauses = fault?.sqlstate.startsWith('53') ? PAUSES_WITHOUT_RESOURCES : PAUSES;
+  return pauses[Math.min(attempts, pauses.length) - 1] ?? 0;
 }

@@ -1,6 +1,12 @@
 import type { LoggedEvent } from '../../lambda/aws/logged-event.ts';
 import { duration } from '../../lambda/migration/amounts.ts';
-import { type BuildState, isLost } from '../../lambda/migration/build.ts';
+import {
+  type BuildState,
+  describeBuild,
+  isIndexBuild,
+  isLost,
+  successOf,
+} from '../../lambda/migration/build.ts';
 import { faultLines, type PostgresFault } from '../../lambda/migration/migration-error.ts';
 import { describeBlocker } from '../../lambda/postgres/catalog/blockers.ts';
 import type { BuildRow } from '../../lambda/postgres/ledger/index-build-rows.ts';
@@ -58,10 +64,8 @@ export function buildDocument(build: BuildStatus): BuildDocument {
 export function describeOutcome(build: Pick<BuildRow, 'state' | 'adopted' | 'operation'>): string {
   const outcome = outcomeOf(build);
   if (outcome !== 'valid') return outcome;
-  return SUCCESSES[build.operation];
+  return successOf(build.operation);
 }
-
-const SUCCESSES = { create: 'valid', drop: 'dropped', reindex: 'reindexed' } as const;
 
 /** It needs a person. */
 export function needsPerson(build: Pick<BuildStatus, 'state' | 'abandoned'>): boolean {
@@ -82,6 +86,7 @@ export function nameOfBuild({
   readonly operation: BuildStatus['operation'];
 }): string {
   const on = schema === undefined ? table : `${schema}.${table}`;
+  if (!isIndexBuild({ operation })) return describeBuild({ index, schema: schema ?? '', table, operation });
   if (operation === 'create') return `${index} on ${on}`;
   return `${operation} of ${index === '' ? 'all indexes' : index} on ${on}`;
 }

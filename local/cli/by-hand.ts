@@ -53,7 +53,7 @@ export async function findByHand(
   const { history, exists, ...read } = await readLedgerAndHistory(session, { migrations, options });
   const ledger = withAdopted(read.ledger, adopt(history, migrations, read));
   const { pending } = plan(migrations.migrations, ledger, migrations.order);
-  const builds = exists ? await readAllBuilds(session, options.ledgerSchema) : [];
+  const builds = exists ? await readAllBuilds(session, options.ledgerSchema, read.format) : [];
   const found: (HandOperation | LeftOut)[] = builds.filter((build) => build.state !== 'done').map(ofBuild);
   for (const [position, { migration, step }] of pending.entries()) {
     if (step.kind !== 'index-operation') continue;
@@ -79,6 +79,8 @@ export async function findByHand(
 
 function ofBuild(build: BuildRow): HandOperation | LeftOut {
   const { operation, file, line, schema, table, index, statement, settings, rows, bytes } = build;
+  if (operation !== 'create' && operation !== 'drop' && operation !== 'reindex')
+    return { file, line, because: 'it is handed off, and up carries it to its end' };
   if (build.partitioned) return { file, line, because: PARTITIONED };
   return { operation, file, line, schema, table, index, statement, settings, rows, bytes };
 }

@@ -2,6 +2,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import * as v from 'valibot';
 import { type Levels, lazilyLinted } from '../../compiler/lint/lint-migrations.ts';
+import { withIamToken } from '../../lambda/aws/iam-token.ts';
 import { type LayoutName, layoutNames } from '../../lambda/migration/layout.ts';
 import type { CompiledMigrations } from '../../lambda/migration/migration.ts';
 import { MigrationError } from '../../lambda/migration/migration-error.ts';
@@ -26,7 +27,9 @@ import { whoAsks } from './who-asks.ts';
 export interface DatabaseFlags {
   readonly dir?: string;
   readonly layout?: LayoutName;
+  readonly placeholder?: Readonly<Record<string, string>>;
   readonly databaseUrl?: string;
+  readonly iam?: boolean;
   readonly schema: string;
   readonly json?: boolean;
   readonly level?: Levels;
@@ -83,8 +86,24 @@ const commandLineOptions: MigrationOptions = { ...defaultOptions, attachSeconds:
 export function withDatabaseFlags(command: Command): Command {
   return withDirectory(command)
     .addOption(layoutOption())
+    .addOption(placeholderOption())
     .option('--database-url <url>', 'postgres://user:password@host:5432/database (else DATABASE_URL)')
+    .option('--iam', 'RDS IAM authentication: a token for each connection instead of a password')
+    .option('--profile <name>', "of AWS's configuration, for --iam, --stack and --function")
+    .option('--region <name>', 'the same')
     .option('--schema <name>', 'schema of the ledger', schemaName, defaultOptions.ledgerSchema);
+}
+
+/** `--placeholder NAME=value`, as often as there are names. */
+export function placeholderOption(): Option {
+  return new Option(
+    '--placeholder <name=value>',
+    'value of a placeholder in the files; may be repeated',
+  ).argParser((text: string, before: Readonly<Record<string, string>> | undefined) => {
+    const at = text.indexOf('=');
+    if (at < 1) throw new InvalidArgumentError('It has to be NAME=value.');
+    return { ...before, [text.slice(0, at)]: text.slice(at + 1) };
+  });
 }
 
 /** How the folder is laid out. */
@@ -117,6 +136,7 @@ function flagOf(flag: string, name: OptionName, row: OptionRow): Option {
 export function withDeployedFlags(command: Command): Command {
   const ofDatabase = [
     'databaseUrl',
+    'iam',
     'dir',
     'schema',
     'level',
@@ -131,9 +151,7 @@ export function withDeployedFlags(command: Command): Command {
     )
     .addOption(
       new Option('--function <name>', 'the same, by the name or ARN of its function').conflicts(ofDatabase),
-    )
-    .option('--profile <name>', "of AWS's configuration, for --stack and --function")
-    .option('--region <name>', 'the same');
+    );
 }
 
 export const DATABASE_HELP = `
@@ -152,13 +170,24 @@ export async function ask(flags: DatabaseFlags): Promise<Asked> {
       next: 'give --database-url postgres://user:password@host:5432/database, or set DATABASE_URL; or --stack NAME for what is deployed.',
     });
   }
-  const target = parseConnectionUrl(url, flags.databaseUrl === undefined ? 'DATABASE_URL' : '--database-url');
+  const named = parseConnectionUrl(url, flags.databaseUrl === undefined ? 'DATABASE_URL' : '--database-url');
+  const target = flags.iam === true ? withIam(named, flags) : named;
   return {
-    migrations: lazilyLinted(directoryOf(flags), { levels: flags.level ?? {}, layout: flags.layout }),
+    migrations: lazilyLinted(directoryOf(flags), {
+      levels: flags.level ?? {},
+      layout: flags.layout,
+      placeholders: flags.placeholder,
+    }),
     target,
     options: optionsOf(flags),
     cause: { kind: 'command line', actor: whoAsks() },
   };
+}
+
+function withIam(target: ConnectionTarget, flags: DatabaseFlags): ConnectionTarget {
+  // What the SDK has to say of Node's versions is nothing for whoever runs a migration.
+  process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED ??= 'true';
+  return withIamToken(target, flags);
 }
 
 function optionsOf(flags: DatabaseFlags): MigrationOptions {

@@ -9,10 +9,12 @@ import type { RunRequest } from '../../lambda/run/run.ts';
 import type { BuildTable, SettleResult } from '../../lambda/work/loop-task.ts';
 import { settle } from '../../lambda/work/turn/settle.ts';
 import { takeTurn } from '../../lambda/work/turn/turn.ts';
-import type { TurnEvent } from '../../lambda/work/turn/turn-request.ts';
+import type { TurnEvent, TurnRequest } from '../../lambda/work/turn/turn-request.ts';
 
 export interface InProcessLoop extends Omit<RunRequest, 'report'> {
   readonly report: (event: Parameters<RunRequest['report']>[0] | TurnEvent) => void;
+  /** Between two attempts of a build, instead of what the deployed loop waits. */
+  readonly pauseSeconds?: TurnRequest['pauseSeconds'];
   /** Ends the loop at once; builds under way go on in the database, as far as their sessions allow. */
   readonly signal?: AbortSignal;
 }
@@ -45,12 +47,12 @@ export async function runLoop(loop: InProcessLoop): Promise<SettleResult> {
 
 async function buildTable(
   table: BuildTable,
-  { target, options, deadline, report, signal }: InProcessLoop,
+  { target, options, deadline, report, signal, pauseSeconds }: InProcessLoop,
 ): Promise<void> {
   for (let turn = 1; ; turn += 1) {
     signal?.throwIfAborted();
     const { outcome, waitSeconds } = await retried(signal, () =>
-      leftAtSignal(signal, takeTurn({ table, turn, target, options, deadline, report })),
+      leftAtSignal(signal, takeTurn({ table, turn, target, options, deadline, report, pauseSeconds })),
     );
     if (outcome === 'done') return;
     await pause(waitSeconds * 1000, signal);

@@ -3,7 +3,14 @@ import { type Finding, type Levels, lintMigrations } from '../../compiler/lint/l
 import { countFindings, showFinding } from '../../compiler/lint/show-finding.ts';
 import type { LayoutName } from '../../lambda/migration/layout.ts';
 import type { Version } from '../../lambda/migration/version.ts';
-import { directoryOf, exitCodeOf, layoutOption, withDirectory, withJson } from './database-options.ts';
+import {
+  directoryOf,
+  exitCodeOf,
+  layoutOption,
+  placeholderOption,
+  withDirectory,
+  withJson,
+} from './database-options.ts';
 import { type ExitCode, exitCode } from './exit-code.ts';
 import { showFailure } from './failure.ts';
 import { levelOption } from './lint-level.ts';
@@ -12,6 +19,7 @@ import { Terminal } from './terminal.ts';
 interface LintFlags {
   readonly dir?: string | undefined;
   readonly layout?: LayoutName;
+  readonly placeholder?: Readonly<Record<string, string>>;
   readonly since?: Version;
   readonly level: Levels;
   readonly strict?: boolean;
@@ -22,6 +30,7 @@ export function addLint(program: Command): void {
   withJson(withDirectory(program.command('lint')))
     .description('say what in the migrations blocks others, loses data or breaks code that runs')
     .addOption(layoutOption())
+    .addOption(placeholderOption())
     .option('--since <version>', 'take files up to this version as they are', version)
     .addOption(levelOption())
     .option('--strict', 'fail on warnings too')
@@ -45,10 +54,15 @@ Examples:
     });
 }
 
-function lint({ dir, layout, since, level: levels, strict, json }: LintFlags): ExitCode {
+function lint({ dir, layout, placeholder, since, level: levels, strict, json }: LintFlags): ExitCode {
   const terminal = new Terminal({ json: json === true });
   try {
-    const findings = lintMigrations(directoryOf({ dir }), { levels, since, layout });
+    const findings = lintMigrations(directoryOf({ dir }), {
+      levels,
+      since,
+      layout,
+      placeholders: placeholder,
+    });
     const code = verdict(findings, strict === true);
     if (terminal.json) terminal.document({ ok: code === exitCode.done, ...lintDocument(findings) });
     else show(terminal, findings);

@@ -30,13 +30,15 @@ const HOW: Readonly<Record<StepPlan['how'], string>> = {
   transaction: 'in one transaction',
   autocommit: 'by itself, in no transaction',
   inline: 'at once, in its plain form: the table is small or new',
+  backfill: 'in batches, each its own transaction',
   'hand-off': 'handed off: built concurrently by the loop',
 };
 
-export function howOf({ how, estimatedSeconds, statements }: StepPlan): string {
+export function howOf({ how, estimatedSeconds, statements, resources = [] }: StepPlan): string {
   const time = about(estimatedSeconds);
   const count = statements.length === 1 ? '' : ` (${statements.length} statements)`;
-  return `${HOW[how]}${count}${time}`;
+  const own = resources.length === 0 ? '' : `; with ${resources.join(', ')} of the file`;
+  return `${HOW[how]}${count}${time}${own}`;
 }
 
 function tableLine(table: TablePlan, colors: Terminal['colors']): string {

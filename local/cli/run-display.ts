@@ -94,6 +94,9 @@ export class RunDisplay {
       case 'waiting-for-builds':
         this.verb('yellow', 'waits', `${event.file}: ${event.because}`);
         break;
+      case 'backfilling':
+        this.verb('dim', 'backfill', describeBackfill(event));
+        break;
       case 'undoing':
         this.verb('dim', 'undoing', `${event.file}, step ${event.step} of ${event.steps}`);
         break;
@@ -102,7 +105,7 @@ export class RunDisplay {
         this.verb(
           'green',
           'building',
-          `${nameOfBuild(event)} (attempt ${event.attempt}, ${event.session} session)`,
+          `${nameOfBuild(event)} (attempt ${event.attempt}, ${event.session} session${event.because === undefined ? '' : `: ${event.because}`})`,
         );
         break;
       case 'progress':
@@ -213,6 +216,13 @@ export class RunDisplay {
 
   /** A line of the caller's that begins with what happened, as all others do. */
   verb(colour: Colour, verb: string, text: string): void {
-    this.line(`${this.#terminal.colors[colour](verb.padEnd(VERB_CHARACTERS))}${text}`);
+    this.line(`${this.#terminal.colors[colour](`${verb} `.padEnd(VERB_CHARACTERS))}${text}`);
   }
+}
+
+function describeBackfill(event: Shown<'backfilling'>): string {
+  const { table, written, walked, estimated, secondsLeft, pause } = event;
+  const share = estimated > 0 ? `, ${Math.min(99, Math.floor((100 * walked) / estimated))} %` : '';
+  const left = secondsLeft === undefined ? '' : `, about ${Math.round(secondsLeft)} s left`;
+  return `${table}: ${written.toLocaleString('en')} rows${share}${pause === undefined ? left : `, rests: ${pause}`}`;
 }

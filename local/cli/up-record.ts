@@ -31,6 +31,7 @@ export class UpRecord {
       case 'locked':
       case 'reconnecting':
       case 'notice':
+      case 'backfilling':
       case 'undoing':
         return;
       default:

@@ -48,7 +48,7 @@ export async function dumpCatalog(client: pg.Client): Promise<string[]> {
      union all
      select 'build ' || operation || ' ' || schema_name || '.' || table_name || ' ' || index_name || ' ' || state
             || coalesce(' ' || (fault ->> 'sqlstate'), '')
-       from migrations.index_build
+       from migrations.work
      order by line`,
   );
   return rows.map(({ line }) => line);

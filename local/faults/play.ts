@@ -1,7 +1,6 @@
 import type { CompiledMigrations } from '../../lambda/migration/migration.ts';
 import { defaultOptions, type MigrationOptions } from '../../lambda/migration/options.ts';
 import { parseConnectionUrl } from '../../lambda/postgres/session/connection-target.ts';
-
 import { runMigrations } from '../../lambda/run/run-migrations.ts';
 import { type InProcessLoop, runLoop } from '../cli/in-process-loop.ts';
 
@@ -22,6 +21,8 @@ export function requestOf({ url, migrations, patienceSeconds }: Play): InProcess
     options: faultOptions,
     cause: { kind: 'cloudformation', actor: 'Update of stack faults' },
     deadline: undefined,
+    // Whoever waits for thousands of faults does not wait for each build's next attempt.
+    pauseSeconds: () => 0,
     report: () => {},
     ...(patienceSeconds === undefined ? {} : { patienceSeconds }),
   };

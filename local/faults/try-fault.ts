@@ -173,7 +173,15 @@ async function playTwice(given: Play, afterMilliseconds: number): Promise<void> 
     const branch = async (table: (typeof tables)[number]) => {
       for (let turn = 1; ; turn += 1) {
         const { outcome, waitSeconds } = await twice(() =>
-          takeTurn({ table, turn, target, options, deadline: undefined, report: () => {} }),
+          takeTurn({
+            table,
+            turn,
+            target,
+            options,
+            deadline: undefined,
+            report: () => {},
+            pauseSeconds: () => 0,
+          }),
         );
         if (outcome === 'done') return;
         await sleep(waitSeconds * 1000);

@@ -60,7 +60,7 @@ export class PostgresServer {
       // Asked before the log is read: what it said last is there by then.
       const ended = child.exitCode !== null || child.signalCode !== null || child.pid === undefined;
       const log = await readFrom(logFile, logged);
-      if (log.includes('database system is ready to accept connections')) return true;
+      if (/database system is ready to accept (?:read-only )?connections/.test(log)) return true;
       const late = Date.now() > deadline;
       if (ended && !late && log.includes('pre-existing shared memory block')) return false;
       if (ended || late) {

@@ -110,7 +110,10 @@ function does(indexBuild: IndexBuildFunction, task: LoopTask): unknown {
         tables: task.tables,
         turn: task.turn,
         turnOf: async (table) => indexBuild.turn(table, task.turn),
-        resume: async () => indexBuild.resumeSoon?.(),
+        resume: async () => {
+          await indexBuild.resumeSoon?.();
+          return 'done';
+        },
         unattended: async () => indexBuild.unattended?.() ?? [],
         isLate: () => false,
       });

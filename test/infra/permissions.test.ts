@@ -88,8 +88,11 @@ describe('permissions', () => {
   const tracing = ['xray:PutTelemetryRecords', 'xray:PutTraceSegments'];
 
   it.each([
-    ['MigratorRole', [...ownLogAndSecret, 'states:StartExecution', ...tracing]],
-    ['MigrationsIsCompleteRole', [...ownLogAndSecret, 'states:StartExecution', ...tracing]],
+    ['MigratorRole', [...ownLogAndSecret, 'states:ListExecutions', 'states:StartExecution', ...tracing]],
+    [
+      'MigrationsIsCompleteRole',
+      [...ownLogAndSecret, 'states:ListExecutions', 'states:StartExecution', ...tracing],
+    ],
     ['IndexBuildRole', [...ownLogAndSecret, ...tracing]],
     ['PreflightRole', [...ownLogAndSecret, 's3:GetObject', ...tracing].sort()],
     ['PreflightHookExecutionRole', ['lambda:InvokeFunction']],

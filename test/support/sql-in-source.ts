@@ -27,8 +27,8 @@ const FOR_PEOPLE =
 /** What these are given is sent under OWN_PATH. */
 const SENDERS = /^(?:(?:session|client|second)\.(?:query|script)|must|asLoginRole|sendOwn)$/;
 
-/** Everything that is SQL in the sources below these folders. */
-export function sqlInSources(folders: readonly string[]): SqlInSource[] {
+/** Everything that is SQL in the sources below these folders; `own` begin the names that are known to be under OWN_PATH. */
+export function sqlInSources(folders: readonly string[], own: readonly string[] = []): SqlInSource[] {
   const root = join(import.meta.dirname, '../..');
   const files = folders.flatMap((folder) =>
     readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
@@ -36,7 +36,8 @@ export function sqlInSources(folders: readonly string[]): SqlInSource[] {
       .sort()
       .map((name) => `${folder}/${name}`),
   );
-  return sqlIn(Object.fromEntries(files.map((file) => [file, readFileSync(join(root, file), 'utf8')])));
+  const sources = files.map((file) => [file, readFileSync(join(root, file), 'utf8')]);
+  return sqlIn(Object.fromEntries(sources), own);
 }
 
 interface Node {
@@ -65,12 +66,19 @@ type Found = Pick<Context, 'own'> & Omit<SqlInSource, 'underOwnPath'>;
 type Use = Pick<Context, 'within' | 'own'> & { readonly name: string };
 
 /** The same of given sources, by their path. */
-export function sqlIn(sources: Readonly<Record<string, string>>): SqlInSource[] {
+export function sqlIn(
+  sources: Readonly<Record<string, string>>,
+  known: readonly string[] = [],
+): SqlInSource[] {
   const found: Found[] = [];
   const uses: Use[] = [];
   for (const [file, source] of Object.entries(sources)) readSource(file, source, { found, uses });
-  const own = sentUnderOwnPath(uses);
-  return found.map(({ own: here, ...sql }) => ({ ...sql, underOwnPath: here || own.has(sql.within) }));
+  const isKnown = (name: string) => known.some((beginning) => name.startsWith(beginning));
+  const own = sentUnderOwnPath(uses.filter(({ within, name }) => !isKnown(within) && !isKnown(name)));
+  return found.map(({ own: here, ...sql }) => ({
+    ...sql,
+    underOwnPath: here || own.has(sql.within) || isKnown(sql.within),
+  }));
 }
 
 /**

@@ -1,7 +1,7 @@
+import { NoBackfill, takeApart } from '../../steps/take-apart.ts';
 import { as, relationOf } from '../../syntax/syntax-tree.ts';
 import type { Rule } from '../rule.ts';
 import type { StatementContext } from '../statement-context.ts';
-import { written } from '../written-name.ts';
 
 /** Existing relations that a statement locks against everybody. */
 function closed({ locks }: StatementContext): readonly string[] {
@@ -74,20 +74,17 @@ export const unboundedWrite: Rule = {
     const { tree } = context;
     const statement = as('UpdateStmt', tree) ?? as('DeleteStmt', tree);
     if (statement?.relation === undefined || !isEverywhereTrue(statement.whereClause)) return;
+    // In batches it holds no lock for long.
+    if (context.file.stepKind(context.number) === 'backfill') return;
     const table = relationOf(statement.relation);
     if (!context.isExisting(table)) return;
     const word = 'UpdateStmt' in tree ? 'UPDATE' : 'DELETE';
-    const key = primaryKey(context);
-    const bounded =
-      statement.whereClause === undefined &&
-      !context.tokens.some(({ text }) => text.toLowerCase() === 'returning');
     yield {
       what: `${word} without WHERE holds a lock on every row of ${context.show(table)} until it ends, and leaves as many dead rows behind.`,
-      instead:
-        key === undefined || !bounded
-          ? context.allowing(this.name, `${table.name} has few rows`)
-          : `${context.text} where ${key} between 1 and 10000;`,
-      note: 'Go on in batches of that size, each in a transaction of its own, from a script rather than from a migration, which has to end within minutes.',
+      instead: goesInBatches(context)
+        ? `-- migrate: backfill\n${context.text};`
+        : context.allowing(this.name, `${table.name} has few rows`),
+      note: 'In batches, each a transaction of its own, nobody waits for long, and what was cut off goes on where it stopped.',
       relation: table,
       blocks: 'writes',
     };
@@ -99,15 +96,14 @@ function isEverywhereTrue(where: Parameters<typeof as>[1]): boolean {
   return as('A_Const', where)?.boolval?.boolval === true;
 }
 
-/** The row count, where it is an integer literal. */
-function primaryKey({ schema, tree }: StatementContext): string | undefined {
-  const relation = (as('UpdateStmt', tree) ?? as('DeleteStmt', tree))?.relation;
-  const table = relation === undefined ? undefined : schema.relation(relationOf(relation));
-  const key = [...(table?.constraints.values() ?? [])].find(({ kind }) => kind === 'primary key');
-  const [column, ...more] = key?.columns ?? [];
-  if (column === undefined || more.length > 0) return undefined;
-  const type = table?.columns.get(column)?.type?.name ?? '';
-  return /^(int[248]|(big|small)?serial[248]?)$/.test(type) ? written(column) : undefined;
+function goesInBatches({ statement }: StatementContext): boolean {
+  try {
+    takeApart(statement, {});
+    return true;
+  } catch (error) {
+    if (error instanceof NoBackfill) return false;
+    throw error;
+  }
 }
 
 export const opaqueStatement: Rule = {

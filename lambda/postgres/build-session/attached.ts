@@ -9,6 +9,7 @@ import { quoteLiteral } from '../session/quote.ts';
 import type { Session } from '../session/session.ts';
 import { watched } from '../session/watchdog.ts';
 import { LIFT_LIMITS, settingOfFile } from './build-settings.ts';
+import { lockLimit, textOf } from './work-statement.ts';
 
 /** A build whose statement runs in a session of this process: it ends when the session does. */
 export interface AttachedBuild {
@@ -23,6 +24,9 @@ export interface AttachedBuild {
 export interface AttachedStart {
   readonly target: ConnectionTarget;
   readonly build: IndexBuild;
+  /** The attempt that was just recorded, from 1. */
+  readonly attempt: number;
+  readonly lockTimeoutSeconds: number;
   /** Ours, which those of the file follow: memory, workers. */
   readonly settings: Readonly<Record<string, string>>;
   /** Called before the statement is sent: what it throws keeps it from being sent. */
@@ -31,7 +35,7 @@ export interface AttachedStart {
 
 /** `connected` must prove that we still hold the table lock, or another turn's builder may be at work. */
 export async function startAttached(start: AttachedStart): Promise<AttachedBuild> {
-  const { target, build, settings, connected } = start;
+  const { target, build, connected } = start;
   const session = await connect(target, { applicationName: builderNames(build)[1] });
   try {
     const [row] = await session.query('select pg_catalog.pg_backend_pid() as pid');
@@ -39,7 +43,7 @@ export async function startAttached(start: AttachedStart): Promise<AttachedBuild
     await connected(pid);
     return {
       pid,
-      ended: watched(session, { target, backend: pid }, () => run(session, build, settings)),
+      ended: watched(session, { target, backend: pid }, () => run(session, start)),
       letGo: () => session.abandon(),
     };
   } catch (error) {
@@ -50,21 +54,27 @@ export async function startAttached(start: AttachedStart): Promise<AttachedBuild
 
 async function run(
   session: Session,
-  build: IndexBuild,
-  settings: Readonly<Record<string, string>>,
+  { build, attempt, settings, lockTimeoutSeconds }: AttachedStart,
 ): Promise<PostgresFault | undefined> {
   try {
     const ours = Object.entries(settings).map(([name, value]) => `set ${name} = ${quoteLiteral(value)}`);
     const before = [...ours, ...build.settings];
     const prepared = await session.execute(
-      [...before, ...LIFT_LIMITS, "set client_encoding = 'UTF8'"].join('\n;\n'),
+      [
+        ...before,
+        ...LIFT_LIMITS,
+        ...lockLimit(build, lockTimeoutSeconds),
+        "set client_encoding = 'UTF8'",
+      ].join('\n;\n'),
     );
     if (prepared.fault !== undefined) {
       const { fault } = prepared.fault;
       const setting = before[prepared.completed];
       return setting === undefined ? fault : { ...fault, detail: fault.detail ?? settingOfFile(setting) };
     }
-    return (await session.execute(build.statement)).fault?.fault;
+    const text = textOf(build, attempt);
+    const outcome = build.operation === 'statement' ? session.script(text) : session.execute(text);
+    return (await outcome).fault?.fault;
   } catch (error) {
     if (error instanceof StatementFault) return error.fault;
     const message = error instanceof SessionLost ? error.message : String(error);

@@ -1,5 +1,6 @@
 import * as v from 'valibot';
 import type { Statement } from '../../migration/migration.ts';
+import type { PostgresFault } from '../../migration/migration-error.ts';
 import { StatementFault } from '../session/fault.ts';
 import { quoteLiteral } from '../session/quote.ts';
 import type { Session } from '../session/session.ts';
@@ -7,6 +8,8 @@ import type { Session } from '../session/session.ts';
 /** Why a loopback session can't be had here. */
 export interface LoopbackRefused {
   readonly because: string;
+  /** It is of the moment: another attempt may have it. */
+  readonly passing?: PostgresFault | undefined;
 }
 
 /** The extension, in a schema where our role may use all of it that a build needs. */

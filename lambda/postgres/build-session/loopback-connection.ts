@@ -19,6 +19,16 @@ export interface LoopbackConnection {
   readonly settings?: Readonly<Record<string, string>>;
 }
 
+/**
+ * A token is good for one connection of the moment, by the name that it was signed for; the server would connect by its
+ * address, and a supervisor when it likes.
+ */
+export function refusesLoopback({ token }: ConnectionTarget): LoopbackRefused | undefined {
+  return token === undefined
+    ? undefined
+    : { because: 'with IAM authentication there is no password by which the server could connect to itself' };
+}
+
 /** Opens a session from the server to itself, held by `session` over dblink. */
 export async function openLoopback(
   session: Session,
@@ -26,7 +36,17 @@ export async function openLoopback(
 ): Promise<LoopbackRefused | undefined> {
   const text = await loopbackConninfo(session, { target, applicationName, settings: settings ?? {} });
   const fault = await connectSecretly(session, { dblinkSchema, link, text });
-  return fault === undefined ? undefined : { because: describe(fault) };
+  if (fault === undefined) return undefined;
+  return { because: describe(fault), passing: mayPass(fault) ? fault.fault : undefined };
+}
+
+/** What the server says to a connection that it would take a moment later. dblink has one SQLSTATE for all of them. */
+const PASSING =
+  /too many (?:clients|connections)|connection slots|starting up|shutting down|recovery mode|password authentication failed/;
+
+/** The password has just been good for our own session: it is being rotated. */
+function mayPass({ fault }: StatementFault): boolean {
+  return fault.sqlstate === '08001' && PASSING.test(`${fault.message} ${fault.detail ?? ''}`);
 }
 
 /** The connection string for a session from the server to itself. Holds the password. */

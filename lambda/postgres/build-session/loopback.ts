@@ -5,8 +5,9 @@ import { quoteIdentifier, quoteLiteral } from '../session/quote.ts';
 import type { Session } from '../session/session.ts';
 import { LIFT_LIMITS } from './build-settings.ts';
 import { findDblink, type LoopbackRefused, unlessRefused } from './dblink.ts';
-import { loopbackConninfo, openLoopback } from './loopback-connection.ts';
+import { loopbackConninfo, openLoopback, refusesLoopback } from './loopback-connection.ts';
 import { ensureSupervisor, LOOPBACK_SETTING, SUPERVISOR_SETTINGS } from './supervisor.ts';
+import { lockLimit, textOf } from './work-statement.ts';
 
 export interface LoopbackStart {
   readonly build: IndexBuild;
@@ -16,6 +17,8 @@ export interface LoopbackStart {
   readonly ledgerSchema: string;
   /** Settings of ours that the build session begins with: memory, workers. */
   readonly settings: Readonly<Record<string, string>>;
+  /** The longest wait for a lock of a statement that closes its table. */
+  readonly lockTimeoutSeconds: number;
 }
 
 /**
@@ -25,9 +28,9 @@ export interface LoopbackStart {
  */
 export async function startLoopback(
   session: Session,
-  { build, attempt, target, ledgerSchema, settings }: LoopbackStart,
+  { build, attempt, target, ledgerSchema, settings, lockTimeoutSeconds }: LoopbackStart,
 ): Promise<LoopbackRefused | undefined> {
-  const dblink = await findDblink(session);
+  const dblink = refusesLoopback(target) ?? (await findDblink(session));
   if ('because' in dblink) return dblink;
   const d = quoteIdentifier(dblink.schema);
   const unprepared = await unlessRefused(async () => {
@@ -51,8 +54,8 @@ export async function startLoopback(
     },
   });
   if (refused !== undefined) return refused;
-  const own = LIFT_LIMITS.map(quoteLiteral).join(', ');
-  const call = `call ${quoteIdentifier(ledgerSchema)}.supervise_build(${build.id}::pg_catalog.int8, ${attempt}::pg_catalog.int4, array[${own}]::pg_catalog.text[])`;
+  const own = [...LIFT_LIMITS, ...lockLimit(build, lockTimeoutSeconds)].map(quoteLiteral).join(', ');
+  const call = `call ${quoteIdentifier(ledgerSchema)}.supervise_build(${build.id}::pg_catalog.int8, ${attempt}::pg_catalog.int4, array[${own}]::pg_catalog.text[], ${quoteLiteral(textOf(build, attempt))}::pg_catalog.text)`;
   return unlessRefused(() =>
     session.query(`select ${d}.dblink_send_query($1::pg_catalog.text, $2::pg_catalog.text)`, [link, call]),
   );

@@ -34,19 +34,19 @@ export function supervisorDefinition(ledgerSchema: string, dblinkSchema: string)
   const body = `
 declare
   claimed bigint;
-  wanted ${s}.index_build;
+  wanted ${s}.work;
   setting pg_catalog.text; doing pg_catalog.text;
   pause pg_catalog.float8 := 0.02;
   said_sqlstate pg_catalog.text; said_message pg_catalog.text; said_detail pg_catalog.text;
   said_hint pg_catalog.text; said_context pg_catalog.text;
 begin
-  update ${s}.index_build set supervisor_pid = pg_catalog.pg_backend_pid()
+  update ${s}.work set supervisor_pid = pg_catalog.pg_backend_pid()
    where id = build and attempts = attempt and state = 'building' and supervisor_pid is null
   returning id into claimed;
   if claimed is null then return; end if;
   commit;
   begin
-    select * into wanted from ${s}.index_build where id = build;
+    select * into wanted from ${s}.work where id = build;
     perform ${d}.dblink_connect(${BUILD_CONNECTION}, pg_catalog.current_setting('${LOOPBACK_SETTING}'));
     perform pg_catalog.set_config('${LOOPBACK_SETTING}', '', false);
     -- In a block, since dblink_exec() takes no statement that has rows, as a SELECT of set_config() has.
@@ -59,15 +59,15 @@ begin
     foreach setting in array settings loop
       perform ${d}.dblink_exec(${BUILD_CONNECTION}, setting);
     end loop;
-    update ${s}.index_build b set builder_pid = r.pid
+    update ${s}.work b set builder_pid = r.pid
       from ${d}.dblink(${BUILD_CONNECTION}, 'select pg_catalog.pg_backend_pid()'::pg_catalog.text) as r (pid int) where b.id = build;
-    if ${d}.dblink_send_query(${BUILD_CONNECTION}, wanted.statement) <> 1 then
+    if ${d}.dblink_send_query(${BUILD_CONNECTION}, statement) <> 1 then
       raise exception 'the statement could not be sent: %', ${d}.dblink_error_message(${BUILD_CONNECTION});
     end if;
   exception when query_canceled or others then
     get stacked diagnostics said_sqlstate = returned_sqlstate, said_message = message_text,
       said_detail = pg_exception_detail, said_hint = pg_exception_hint, said_context = pg_exception_context;
-    update ${s}.index_build set attempt_outcome = pg_catalog.jsonb_build_object('kind', 'failed', 'fault',
+    update ${s}.work set attempt_outcome = pg_catalog.jsonb_build_object('kind', 'failed', 'fault',
       pg_catalog.jsonb_build_object('sqlstate', said_sqlstate, 'message', said_message,
         'detail', case when doing is null then said_detail else pg_catalog.concat('${SETTING_OF_FILE}', doing) end,
         'hint', said_hint, 'context', ${context}))
@@ -84,20 +84,23 @@ begin
   end loop;
   commit;
   begin
-    perform status from ${d}.dblink_get_result(${BUILD_CONNECTION}) as result (status pg_catalog.text);
-    update ${s}.index_build set attempt_outcome = '{"kind": "succeeded"}' where id = build and attempts = attempt;
+    -- What was sent as several statements has a result for each.
+    for result in 1 .. case when wanted.operation = 'statement' then 5 else 1 end loop
+      perform status from ${d}.dblink_get_result(${BUILD_CONNECTION}) as result (status pg_catalog.text);
+    end loop;
+    update ${s}.work set attempt_outcome = '{"kind": "succeeded"}' where id = build and attempts = attempt;
   exception when query_canceled or others then
     get stacked diagnostics said_sqlstate = returned_sqlstate, said_message = message_text,
       said_detail = pg_exception_detail, said_hint = pg_exception_hint, said_context = pg_exception_context;
-    update ${s}.index_build set attempt_outcome = pg_catalog.jsonb_build_object('kind', 'failed', 'fault',
+    update ${s}.work set attempt_outcome = pg_catalog.jsonb_build_object('kind', 'failed', 'fault',
       pg_catalog.jsonb_build_object('sqlstate', said_sqlstate, 'message', said_message, 'detail', said_detail,
         'hint', said_hint, 'context', ${context}))
-     where id = build and attempts = attempt;
+     where id = build and attempts = attempt and attempt_outcome is null;
   end;
   commit;
   perform ${d}.dblink_disconnect(${BUILD_CONNECTION});
 end`;
-  return `create or replace procedure ${s}.supervise_build(build bigint, attempt int, settings pg_catalog.text[])
+  return `create or replace procedure ${s}.supervise_build(build bigint, attempt int, settings pg_catalog.text[], statement pg_catalog.text)
 language plpgsql as ${quoteLiteral(body)}`;
 }
 

@@ -9,7 +9,7 @@ import { quoteIdentifier, quoteLiteral } from '../session/quote.ts';
 import type { Session } from '../session/session.ts';
 import { LIFT_LIMITS } from './build-settings.ts';
 import { findDblink } from './dblink.ts';
-import { openLoopback } from './loopback-connection.ts';
+import { openLoopback, refusesLoopback } from './loopback-connection.ts';
 
 /** Kinds of session that may outlive their client; an attached one by definition does not. */
 export type LastingKind = 'loopback' | 'orphan';
@@ -18,6 +18,8 @@ export type LastingKind = 'loopback' | 'orphan';
 export interface Survival {
   readonly survives: boolean;
   readonly because: string;
+  /** It is of the moment, and not to be remembered. */
+  readonly passing?: boolean;
 }
 
 /** A result is believed for so long: proxies and poolers change without telling. */
@@ -42,6 +44,7 @@ export async function survivalOf(
   const remembered = await recall(session, ledgerSchema, kind);
   if (remembered !== undefined) return remembered;
   const found = await probe(session, { kind, target });
+  if (found.passing === true) return found;
   await session.query(
     `insert into ${quoteIdentifier(ledgerSchema)}.session_probe (kind, survives, because) values ($1, $2, $3)
      on conflict (kind) do update
@@ -76,7 +79,7 @@ async function probe(session: Session, { kind, target }: Probe): Promise<Surviva
   const client = await connect(target, kind === 'orphan' ? { applicationName: name } : {});
   try {
     if (kind === 'loopback') {
-      const dblink = await findDblink(client);
+      const dblink = refusesLoopback(target) ?? (await findDblink(client));
       if ('because' in dblink) return { survives: false, because: dblink.because };
       const refused = await openLoopback(client, {
         target,
@@ -84,7 +87,8 @@ async function probe(session: Session, { kind, target }: Probe): Promise<Surviva
         link: 'probe',
         applicationName: name,
       });
-      if (refused !== undefined) return { survives: false, because: refused.because };
+      if (refused !== undefined)
+        return { survives: false, because: refused.because, passing: refused.passing !== undefined };
       await client.query(
         `select ${quoteIdentifier(dblink.schema)}.dblink_send_query($1::pg_catalog.text, $2::pg_catalog.text)`,
         ['probe', PROBE],
@@ -95,7 +99,8 @@ async function probe(session: Session, { kind, target }: Probe): Promise<Surviva
         if (!(error instanceof SessionLost)) throw error;
       });
     }
-    await untilSeen(session, name);
+    if (!(await untilSeen(session, name)))
+      return { survives: false, because: 'a probe was not seen to begin', passing: true };
   } finally {
     client.abandon();
   }
@@ -112,11 +117,12 @@ async function probe(session: Session, { kind, target }: Probe): Promise<Surviva
   };
 }
 
-async function untilSeen(session: Session, name: string): Promise<void> {
+async function untilSeen(session: Session, name: string): Promise<boolean> {
   for (let look = 0; look < 50; look += 1) {
-    if (await isRunning(session, name)) return;
+    if (await isRunning(session, name)) return true;
     await sleep(20);
   }
+  return false;
 }
 
 async function isRunning(session: Session, name: string): Promise<boolean> {

@@ -1,5 +1,16 @@
 import { createHash } from 'node:crypto';
 import type { IndexBuild } from '../../work/index-build.ts';
+import type { BuildProgress } from '../../work/progress.ts';
+import type { Blocker } from './blockers.ts';
+
+/** What is seen of whoever may be building on the table. */
+export interface SeenBuilder {
+  readonly alive: boolean;
+  readonly pid: number | undefined;
+  readonly progress: BuildProgress | undefined;
+  /** Whom the build waits for, where it waits for somebody; or who has the table before any build of ours begins. */
+  readonly blocker: Blocker | undefined;
+}
 
 /**
  * Application names of the sessions that carry one build, so that each can be found whoever looks: with the default

@@ -34,7 +34,8 @@ export async function onEmptyCopy(
   if (temporary.fault === undefined || !isPermanent(temporary.fault.fault)) return temporary;
   const stored = await ask(ledger, [
     // The ledger is our own role's, not the file's.
-    'set local role none',
+    'reset session authorization',
+    'reset role',
     `create materialized view ${ledger}.${name} as select * from ${from} with no data`,
   ]);
   return stored.fault === undefined ? stored : temporary;

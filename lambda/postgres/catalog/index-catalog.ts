@@ -1,9 +1,11 @@
 import * as v from 'valibot';
+import { isIndexBuild } from '../../migration/build.ts';
 import type { SeenIndex } from '../../work/decide.ts';
 import type { IndexBuild } from '../../work/index-build.ts';
 import type { Session } from '../session/session.ts';
 import { compareDefinitions } from './index-definition.ts';
 import { relationOid } from './relation-oid.ts';
+import { seeWork } from './seen-work.ts';
 
 const catalogRow = v.object({
   table_oid: v.nullable(v.number()),
@@ -14,8 +16,9 @@ const catalogRow = v.object({
   replaced: v.number(),
 });
 
-/** What the catalog says of the build's index; one more round trip where a definition or REINDEX is looked into. */
+/** What the catalog says of the build's index, or of other work; one more round trip where a definition or REINDEX is looked into. */
 export async function seeIndex(session: Session, build: IndexBuild): Promise<SeenIndex> {
+  if (!isIndexBuild(build)) return seeWork(session, build);
   const [row] = await session.query(
     `select t.oid::bigint::float8 as table_oid, x.oid::bigint::float8 as index_oid,
             i.indrelid = t.oid as same_table, i.indisvalid and i.indisready and i.indislive as valid,
@@ -44,7 +47,7 @@ export async function seeIndex(session: Session, build: IndexBuild): Promise<See
         ? { kind: 'valid' }
         : { kind: 'absent' };
     default:
-      return build.operation satisfies never;
+      return { kind: 'absent' };
   }
 }
 
@@ -93,6 +96,7 @@ export interface LeftOver {
  * Postgres appends to the index's name, cut to fit. Those of the TOAST table only where our role could drop them.
  */
 export async function leftOvers(session: Session, build: IndexBuild): Promise<LeftOver[]> {
+  if (!isIndexBuild(build)) return [];
   const rows = await session.query(
     `select n.nspname as schema, c.relname as name
        from pg_catalog.pg_class t

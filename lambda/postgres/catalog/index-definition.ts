@@ -47,7 +47,10 @@ export async function compareDefinitions(
 function headOf(index: string): string {
   return `(select pg_catalog.format('CREATE %sINDEX %I ON %s%I.%I', case when i.indisunique then 'UNIQUE ' else '' end,
          x.relname, case when t.relkind = 'p' then 'ONLY ' else '' end,
-         case when n.oid = pg_catalog.pg_my_temp_schema() then 'pg_temp' else n.nspname end, t.relname)
+         -- PostgreSQL 14 writes the temporary schema's own name.
+         case when n.oid = pg_catalog.pg_my_temp_schema()
+               and pg_catalog.current_setting('server_version_num')::pg_catalog.int4 >= 150000
+              then 'pg_temp' else n.nspname end, t.relname)
      from pg_catalog.pg_index i
      join pg_catalog.pg_class x on x.oid = i.indexrelid
      join pg_catalog.pg_class t on t.oid = i.indrelid

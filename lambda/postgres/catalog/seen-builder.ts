@@ -1,21 +1,15 @@
 import * as v from 'valibot';
+import { isIndexBuild } from '../../migration/build.ts';
 import type { IndexBuild } from '../../work/index-build.ts';
-import type { BuildProgress } from '../../work/progress.ts';
 import { asLoginRole } from '../session/as-login-role.ts';
 import { quoteLiteral, quoteRelation } from '../session/quote.ts';
 import type { Session } from '../session/session.ts';
-import { type Blocker, blockerColumn } from './blockers.ts';
-import { builderNames } from './builder-names.ts';
+import { blockerColumn } from './blockers.ts';
+import { builderNames, type SeenBuilder } from './builder-names.ts';
 import { relationOid } from './relation-oid.ts';
+import { seeWorker } from './seen-work.ts';
 
-/** What is seen of whoever may be building on the table. */
-export interface SeenBuilder {
-  readonly alive: boolean;
-  readonly pid: number | undefined;
-  readonly progress: BuildProgress | undefined;
-  /** Whom the build waits for, where it waits for somebody; or who has the table before any build of ours begins. */
-  readonly blocker: Blocker | undefined;
-}
+export type { SeenBuilder } from './builder-names.ts';
 
 const builderRow = v.object({
   pid: v.number(),
@@ -51,6 +45,7 @@ function sessionAsBlocker(session: string, lock: string, relation: string): stri
  * their outcome is recorded; not once they are idle, which only a supervisor is that was itself cancelled.
  */
 export async function seeBuilder(session: Session, build: IndexBuild): Promise<SeenBuilder> {
+  if (!isIndexBuild(build)) return seeWorker(session, build);
   const table = `${quoteLiteral(quoteRelation({ schema: build.schema, name: build.table }))}::pg_catalog.text`;
   const names = builderNames(build);
   const rows = await asLoginRole(

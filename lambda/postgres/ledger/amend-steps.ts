@@ -16,13 +16,13 @@ export function amendSteps(
   const kept = begun.length === 0 ? '' : ` and step not in (${begun.join(', ')})`;
   return [
     ...gone.flatMap((where) => [
-      `delete from ${s}.index_build where ${where}`,
+      `delete from ${s}.work where ${where}`,
       `delete from ${s}.step where ${where}`,
     ]),
     ...(moved.length === 0
       ? []
       : [
-          `update ${s}.index_build set step = case step ${number} else step end where ${version}`,
+          `update ${s}.work set step = case step ${number} else step end where ${version}`,
           // By way of numbers that no step has: two rows may change places.
           `update ${s}.step set step = -1 - case step ${number} else step end where ${version}`,
           `update ${s}.step set step = -1 - step where ${version} and step < 0`,

@@ -14,7 +14,7 @@ export async function beginAttempt(
   { build, kind }: { build: IndexBuild; kind: SessionKind },
 ): Promise<boolean> {
   const rows = await session.query(
-    `update ${quoteIdentifier(ledgerSchema)}.index_build
+    `update ${quoteIdentifier(ledgerSchema)}.work
         set state = 'building', attempts = attempts + 1, session = $3, started_at = pg_catalog.clock_timestamp(),
             first_started_at = coalesce(first_started_at, pg_catalog.clock_timestamp()),
             blocker = null, blocker_since = null, waits_since = null,
@@ -26,6 +26,20 @@ export async function beginAttempt(
   return rows.length === 1;
 }
 
+/** The pause before the next attempt begins now; how the last one ended is kept. */
+export async function pauseAttempts(
+  session: Session,
+  ledgerSchema: string,
+  build: IndexBuild,
+): Promise<void> {
+  await session.query(
+    `update ${quoteIdentifier(ledgerSchema)}.work
+        set state = 'pending', started_at = pg_catalog.clock_timestamp()
+      where id = $1 and attempts = $2 and state = 'building'`,
+    [build.id, build.attempts],
+  );
+}
+
 /** The attempt goes on in another kind of session than was tried first. */
 export async function setSessionKind(
   session: Session,
@@ -33,7 +47,7 @@ export async function setSessionKind(
   { id, kind, pid }: { id: string; kind: SessionKind; pid: number },
 ): Promise<void> {
   await session.query(
-    `update ${quoteIdentifier(ledgerSchema)}.index_build set session = $2, builder_pid = $3 where id = $1`,
+    `update ${quoteIdentifier(ledgerSchema)}.work set session = $2, builder_pid = $3 where id = $1`,
     [id, kind, pid],
   );
 }
@@ -46,7 +60,7 @@ export async function recordAttemptOutcome(
 ): Promise<void> {
   const outcome = fault === undefined ? { kind: 'succeeded' } : { kind: 'failed', fault };
   await session.query(
-    `update ${quoteIdentifier(ledgerSchema)}.index_build set attempt_outcome = $3
+    `update ${quoteIdentifier(ledgerSchema)}.work set attempt_outcome = $3
       where id = $1 and attempts = $2 and state = 'building'`,
     [id, attempts, JSON.stringify(outcome)],
   );
@@ -61,14 +75,14 @@ export async function endBuild(session: Session, ledgerSchema: string, build: In
   const s = quoteIdentifier(ledgerSchema);
   await session.query(
     `with ended as (
-       update ${s}.index_build
+       update ${s}.work
           set state = $2, fault = $3::jsonb, adopted = $4, finished_at = pg_catalog.clock_timestamp()
         where id = $1 and ${stateIs('open')}
     returning version, step
      ), others as (
        select pg_catalog.count(*) filter (where ${stateIs('open', 'b')}) as unfinished,
               pg_catalog.count(*) filter (where ${stateIs('lost', 'b')}) as failed
-         from ended join ${s}.index_build b on b.version = ended.version and b.step = ended.step and b.id <> $1
+         from ended join ${s}.work b on b.version = ended.version and b.step = ended.step and b.id <> $1
      )
      update ${s}.step
         set state = case when others.unfinished > 0 then 'pending'

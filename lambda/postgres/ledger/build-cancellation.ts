@@ -10,7 +10,7 @@ export async function markCancelled(session: Session, ledgerSchema: string, id: 
   const s = quoteIdentifier(ledgerSchema);
   const rows = await session.query(
     `with marked as (
-       update ${s}.index_build set state = 'cancelled', finished_at = pg_catalog.clock_timestamp()
+       update ${s}.work set state = 'cancelled', finished_at = pg_catalog.clock_timestamp()
         where (id = $1 or parent_build = $1) and ${stateIs('open')}
     returning id, version, step
      ), steps as (

@@ -5,26 +5,27 @@ import { quoteIdentifier } from '../session/quote.ts';
 import type { Session } from '../session/session.ts';
 import { stateIs } from './columns.ts';
 import { buildColumns, parseBuild } from './index-build-rows.ts';
+import { workTableNow } from './ledger.ts';
+import { workTable } from './ledger-format.ts';
 
 /**
  * The first build of each table that is not over, unless it is a partitioned table's that waits for its partitions:
  * those are builds of other tables, and it has its turn when they are over.
  */
-function firstBuilds(ledgerSchema: string): string {
-  const s = quoteIdentifier(ledgerSchema);
+function firstBuilds(table: string): string {
   return `select b.id, b.schema_name, b.table_name
             from (select distinct on (schema_name, table_name) id, schema_name, table_name
-                    from ${s}.index_build
+                    from ${table}
                    where ${stateIs('open')}
                    order by schema_name, table_name, id) as b
-           where not exists (select from ${s}.index_build part
+           where not exists (select from ${table} part
                               where part.parent_build = b.id and ${stateIs('open', 'part')})`;
 }
 
 /** Tables that have a build whose turn it is, in the order in which the builds were handed off. */
 export async function tablesWithBuilds(session: Session, ledgerSchema: string): Promise<BuildTable[]> {
   const rows = await session.query(
-    `select schema_name as schema, table_name as table from (${firstBuilds(ledgerSchema)}) as first order by id`,
+    `select schema_name as schema, table_name as table from (${firstBuilds(await workTableNow(session, ledgerSchema))}) as first order by id`,
   );
   return v.parse(v.array(v.object({ schema: v.string(), table: v.string() })), rows);
 }
@@ -41,9 +42,9 @@ export async function nextBuild(
 ): Promise<IndexBuild | undefined> {
   const s = quoteIdentifier(ledgerSchema);
   const rows = await session.query(
-    `update ${s}.index_build
+    `update ${s}.work
         set turns = turns + case when id = any($3::bigint[]) then 0 else 1 end
-      where id = (select id from (${firstBuilds(ledgerSchema)}) as first
+      where id = (select id from (${firstBuilds(workTable(ledgerSchema))}) as first
                    where schema_name = $1 and table_name = $2)
   returning ${buildColumns}`,
     [schema, table, [...counted]],
@@ -55,7 +56,7 @@ export async function nextBuild(
 export async function tablesToBuild(session: Session, ledgerSchema: string): Promise<number> {
   const [row] = await session.query(
     `select pg_catalog.count(distinct (schema_name, table_name))::int as tables
-       from ${quoteIdentifier(ledgerSchema)}.index_build where ${stateIs('open')}`,
+       from ${quoteIdentifier(ledgerSchema)}.work where ${stateIs('open')}`,
   );
   return Number(row?.tables ?? 1);
 }
@@ -63,7 +64,7 @@ export async function tablesToBuild(session: Session, ledgerSchema: string): Pro
 /** The newest build that was handed off; 0 where there is none. */
 export async function newestBuild(session: Session, ledgerSchema: string): Promise<string> {
   const [row] = await session.query(
-    `select coalesce(pg_catalog.max(id), 0::bigint)::text as newest from ${quoteIdentifier(ledgerSchema)}.index_build`,
+    `select coalesce(pg_catalog.max(id), 0::bigint)::text as newest from ${await workTableNow(session, ledgerSchema)}`,
   );
   return String(row?.newest ?? '0');
 }
@@ -77,12 +78,12 @@ export async function unattendedTables(
   ledgerSchema: string,
   newest: string,
 ): Promise<{ readonly table: BuildTable; readonly needsSlot: boolean }[]> {
-  const s = quoteIdentifier(ledgerSchema);
+  const work = await workTableNow(session, ledgerSchema);
   const rows = await session.query(
     `select b.schema_name as schema, b.table_name as table, not b.partitioned as needs_slot
-       from (${firstBuilds(ledgerSchema)}) as first join ${s}.index_build b on b.id = first.id
+       from (${firstBuilds(work)}) as first join ${work} b on b.id = first.id
       where (b.state = 'pending' and b.id > $1::bigint)
-         or (b.partitioned and exists (select from ${s}.index_build part where part.parent_build = b.id))
+         or (b.partitioned and exists (select from ${work} part where part.parent_build = b.id))
       order by b.id`,
     [newest],
   );

@@ -15,7 +15,7 @@ export async function noteWaiting(
 ): Promise<void> {
   if (blocker === waiting?.blocker) return;
   await session.query(
-    `update ${quoteIdentifier(ledgerSchema)}.index_build
+    `update ${quoteIdentifier(ledgerSchema)}.work
         set blocker = $2::text,
             blocker_since = case when $2::text is not null then pg_catalog.clock_timestamp() end,
             waits_since = case when $2::text is not null then coalesce(waits_since, pg_catalog.clock_timestamp()) end

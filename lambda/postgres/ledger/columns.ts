@@ -1,8 +1,8 @@
 import * as v from 'valibot';
-import { buildStates, statesThatAre } from '../../migration/build.ts';
+import { buildStates, operations, statesThatAre } from '../../migration/build.ts';
 import type { PostgresFault } from '../../migration/migration-error.ts';
 import type { Version } from '../../migration/version.ts';
-import { operations, sessionKinds } from '../../work/index-build.ts';
+import { sessionKinds } from '../../work/index-build.ts';
 import { quoteLiteral } from '../session/quote.ts';
 
 export const versionColumn = v.pipe(

@@ -4,6 +4,7 @@ import type { IndexBuild } from '../../work/index-build.ts';
 import { quoteIdentifier, quoteLiteral } from '../session/quote.ts';
 import type { Session } from '../session/session.ts';
 import { buildRow, faultColumn, stateIs, toFault } from './columns.ts';
+import { workTable } from './ledger-format.ts';
 
 /** A build with what became of it, for people. */
 export interface BuildRow extends IndexBuild {
@@ -17,11 +18,15 @@ export interface BuildRow extends IndexBuild {
 }
 
 /** Every build, in the order in which they were handed off. */
-export async function readAllBuilds(session: Session, ledgerSchema: string): Promise<BuildRow[]> {
+export async function readAllBuilds(
+  session: Session,
+  ledgerSchema: string,
+  format?: number,
+): Promise<BuildRow[]> {
   const rows = await session.query(
     `select ${buildColumns}, adopted, fault, table_rows::float8 as rows, table_bytes::float8 as bytes,
             extract(epoch from coalesce(finished_at, pg_catalog.clock_timestamp()) - first_started_at)::float8 as seconds
-       from ${quoteIdentifier(ledgerSchema)}.index_build order by index_build.id`,
+       from ${workTable(ledgerSchema, format)} as work order by work.id`,
   );
   return rows.map((row) => {
     const { adopted, fault, rows: count, bytes, seconds } = v.parse(endColumns, row);
@@ -47,15 +52,15 @@ const endColumns = v.object({
 /** A column of an upgrade, which a ledger that only was read may not have. */
 const since = (column: string) =>
   `extract(epoch from pg_catalog.clock_timestamp()
-                      - (pg_catalog.to_jsonb(index_build) ->> '${column}')::timestamptz)::float8`;
+                      - (pg_catalog.to_jsonb(work) ->> '${column}')::timestamptz)::float8`;
 
-const WAITING = `case when pg_catalog.to_jsonb(index_build) ->> 'blocker' is not null then pg_catalog.json_build_object(
-         'blocker', pg_catalog.to_jsonb(index_build) ->> 'blocker',
+const WAITING = `case when pg_catalog.to_jsonb(work) ->> 'blocker' is not null then pg_catalog.json_build_object(
+         'blocker', pg_catalog.to_jsonb(work) ->> 'blocker',
          'blockerSeconds', ${since('blocker_since')}, 'seconds', ${since('waits_since')}) end`;
 
 /** For `select` and `returning`; read by parseBuild(). */
 export const buildColumns = `id::text, (select n.nspname from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
-         where c.oid = index_build.tableoid) as ledger,
+         where c.oid = work.tableoid) as ledger,
        version, step, run_id::text as "runId", file, line, operation, schema_name as schema, table_name as table,
        index_name as index, is_unique as unique, statement, definition, settings,
        pg_catalog.to_json(replaces::bigint[]) as replaces, partitioned, state, attempts, turns, session,
@@ -71,7 +76,7 @@ export async function readBuild(
   id: string,
 ): Promise<IndexBuild | undefined> {
   const rows = await session.query(
-    `select ${buildColumns} from ${quoteIdentifier(ledgerSchema)}.index_build where id = $1`,
+    `select ${buildColumns} from ${quoteIdentifier(ledgerSchema)}.work where id = $1`,
     [id],
   );
   return rows[0] === undefined ? undefined : parseBuild(rows[0]);
@@ -97,7 +102,7 @@ export function parseBuild(row: unknown): IndexBuild {
 export function requeueBuilds(ledgerSchema: string, ids: readonly string[]): string {
   const s = quoteIdentifier(ledgerSchema);
   return `with again as (
-  update ${s}.index_build
+  update ${s}.work
      set state = 'pending', attempts = 0, fault = null, attempt_outcome = null, finished_at = null, session = null,
          started_at = null, first_started_at = null, blocker = null, blocker_since = null, waits_since = null
    where ${stateIs('lost')} and id in (${ids.map((id) => quoteLiteral(id)).join(', ')})

@@ -46,11 +46,54 @@ const UPGRADES: readonly LedgerUpgrade[] = [
     statements: (s) => `alter table ${s}.index_build add column waits_since timestamptz,
   add column blocker text, add column blocker_since timestamptz`,
   },
+  {
+    what: 'work of every kind in one table, index builds among it; older code goes on with those alone',
+    statements: (s) => `alter table ${s}.index_build drop constraint if exists index_build_operation_check;
+alter table ${s}.index_build rename to work;
+alter index ${s}.index_build_unfinished rename to work_unfinished;
+create view ${s}.index_build as
+  select work.*, work.tableoid from ${s}.work where operation in ('create', 'drop', 'reindex')
+  with local check option`,
+  },
+  {
+    what: 'how far a backfill came: a row for each table, or part of one, that it walks',
+    statements: (s) => `create table ${s}.backfill (
+  version text not null,
+  step int not null,
+  part int not null,
+  table_name text not null,
+  oid oid not null,
+  key text[] not null,
+  kind text not null check (kind in ('key', 'blocks')),
+  walk int not null default 1,
+  cursor text[],
+  until text[],
+  done boolean not null default false,
+  estimated_rows bigint not null,
+  walked bigint not null default 0,
+  written bigint not null default 0,
+  batches bigint not null default 0,
+  milliseconds bigint not null default 0,
+  pause text,
+  started_at timestamptz not null default pg_catalog.clock_timestamp(),
+  noted_at timestamptz not null default pg_catalog.clock_timestamp(),
+  primary key (version, step, part)
+)`,
+  },
 ];
 
 /** The first format whose code knows migrations by other names than digits. */
 export const FORMAT_OF_NAMES =
   FIRST_FORMAT + UPGRADES.findIndex(({ statements }) => statements('s').includes('position')) + 1;
+
+/** From this format on the table of builds is that of all work, and has its name. */
+const WORK_FORMAT =
+  FIRST_FORMAT + UPGRADES.findIndex(({ statements }) => statements('s').includes('rename to work')) + 1;
+
+/** The table of what was handed off, in a ledger of that format. */
+export function workTable(schema: string, format: number = LEDGER_FORMAT): string {
+  return `${quoteIdentifier(schema)}.${format < WORK_FORMAT ? 'index_build' : 'work'}`;
+}
 
 /** What this code writes. */
 export const LEDGER_FORMAT = FIRST_FORMAT + UPGRADES.length;

@@ -6,7 +6,7 @@ import { sqlstate } from '../../migration/sqlstate.ts';
 import { quoteIdentifier, quoteLiteral } from '../session/quote.ts';
 import type { ScriptOutcome, Session, TextRow } from '../session/session.ts';
 import { buildRow, versionColumn } from './columns.ts';
-import { FIRST_FORMAT, FORMAT_OF_NAMES, LEDGER_FORMAT } from './ledger-format.ts';
+import { FIRST_FORMAT, FORMAT_OF_NAMES, LEDGER_FORMAT, workTable } from './ledger-format.ts';
 
 export interface LedgerRead {
   /** Its tables are there. */
@@ -21,9 +21,40 @@ export interface LedgerRead {
   readonly ledger: Ledger;
   /** What an operator said was never applied, where another tool's history leaves it open. */
   readonly notApplied: readonly string[];
+  /** Why no run can write here. */
+  readonly unwritable: Unwritable | undefined;
   /** Our connection's own startup setting arrived at the server: no pooler stands between. */
   readonly direct: boolean;
 }
+
+/** A hot standby; a session, role or database that is read-only; a schema that our role may not create. */
+export type Unwritable = 'replica' | 'read-only' | 'no-schema';
+
+/** Said before anything is tried, by a plan too: what Postgres would say of our first statement is of no help. */
+export function unwritableError(why: Unwritable, schema: string, user: string): MigrationError {
+  const { code, what, next } = UNWRITABLE[why](schema, user);
+  return new MigrationError({ code, what, applied: 'nothing by this run.', next });
+}
+
+const UNWRITABLE: Readonly<
+  Record<Unwritable, (schema: string, user: string) => { code: string; what: string; next: string }>
+> = {
+  replica: () => ({
+    code: 'read-only',
+    what: 'The server is a replica (hot standby), which takes no changes.',
+    next: "put the primary's address into the secret or the URL (of a cluster, the writer's endpoint); then run again.",
+  }),
+  'read-only': (_, user) => ({
+    code: 'read-only',
+    what: `Sessions of ${user} are read-only here (default_transaction_read_only is on).`,
+    next: `take it off where it was set (alter role ${user} reset default_transaction_read_only; alter database … reset …; the server's settings; the connection's options). Some providers set it where the disk is full: give it more first. Then run again.`,
+  }),
+  'no-schema': (schema, user) => ({
+    code: 'ledger-refused',
+    what: `There is no ledger yet, and ${user} may not create the schema '${schema}' for it.`,
+    next: `make the schema as a superuser or the database's owner (create schema ${quoteIdentifier(schema)} authorization ${quoteIdentifier(user)}), or let the role make it (grant create on database … to ${quoteIdentifier(user)}); then run again.`,
+  }),
+};
 
 /** It is there, and code of before wrote it. */
 export function isOlder({ exists, format }: LedgerRead): boolean {
@@ -35,15 +66,29 @@ const OLDEST_SERVER = 140_000;
 
 /** One round trip; writes nothing, and needs nothing to exist. */
 export async function readLedger(session: Session, schema: string): Promise<LedgerRead> {
-  return parseLedger(await session.script(ledgerQuery(schema)), schema, 0);
+  const read = parseLedger(await session.script(ledgerQuery(schema)), schema, 0);
+  // Its table of builds may have an older name.
+  if (!isOlder(read)) return read;
+  return parseLedger(await session.script(ledgerQuery(schema, read.format)), schema, 0);
+}
+
+/** The table of what was handed off, whatever the ledger's format; for readers that have not read the ledger. */
+export async function workTableNow(session: Session, schema: string): Promise<string> {
+  const [row] = await session.query('select pg_catalog.to_regclass($1) is not null as present', [
+    workTable(schema),
+  ]);
+  return row?.present === true ? workTable(schema) : workTable(schema, FIRST_FORMAT);
 }
 
 /** The query behind readLedger(), to be sent in one message with others. It is four statements. */
-export function ledgerQuery(schema: string): string {
+export function ledgerQuery(schema: string, format?: number): string {
   const s = quoteIdentifier(schema);
   return `
 select pg_catalog.current_setting('migrations.direct', true) as direct,
        pg_catalog.current_setting('server_version_num') as version,
+       pg_catalog.pg_is_in_recovery() as replica,
+       pg_catalog.current_setting('transaction_read_only') as read_only,
+       pg_catalog.has_database_privilege(pg_catalog.current_database(), 'create') as may_create,
        exists (select from pg_catalog.pg_namespace where nspname = ${quoteLiteral(schema)}) as schema_is_there;
 ${formatQuery(schema)};
 select pg_catalog.json_agg(pg_catalog.json_build_object(
@@ -52,17 +97,21 @@ select pg_catalog.json_agg(pg_catalog.json_build_object(
   from ${s}.step;
 select pg_catalog.json_agg(pg_catalog.json_build_object(
          'id', id::text, 'version', version, 'step', step, 'schema', schema_name, 'table', table_name,
-         'index', index_name, 'unique', is_unique, 'state', state) order by id) as builds
-  from ${s}.index_build
+         'operation', operation, 'index', index_name, 'unique', is_unique, 'state', state) order by id) as builds
+  from ${workTable(schema, format)} as work
  where state <> 'done';`;
 }
 
-/** `first` is the position of ledgerQuery() among the statements of the message. */
+/**
+ * `first` is the position of ledgerQuery() among the statements of the message. Where the ledger is older than the
+ * query was for, only the format counts.
+ */
 export function parseLedger(outcome: ScriptOutcome, schema: string, first: number): LedgerRead {
   const { fault, rows } = outcome;
   const server = rows[first]?.[0];
   const direct = server?.direct === '1';
   const schemaExists = server?.schema_is_there === 't';
+  const readOnly = server?.replica === 't' ? 'replica' : server?.read_only === 'on' ? 'read-only' : undefined;
   if (Number(server?.version) < OLDEST_SERVER) throw tooOld(String(server?.version));
   const formats = parseFormats(rows[first + 1]?.[0]);
   if (formats !== undefined && formats.format > LEDGER_FORMAT) {
@@ -75,8 +124,28 @@ export function parseLedger(outcome: ScriptOutcome, schema: string, first: numbe
   if (fault !== undefined) {
     const code = fault.fault.sqlstate;
     const missing = code === sqlstate.undefinedTable || code === sqlstate.undefinedSchema;
-    if (missing && formats === undefined)
-      return { exists: false, schemaExists, format: 0, ledger: emptyLedger, notApplied: [], direct };
+    if (missing && formats === undefined) {
+      const unwritable = readOnly ?? (schemaExists || server?.may_create === 't' ? undefined : 'no-schema');
+      return {
+        exists: false,
+        schemaExists,
+        format: 0,
+        ledger: emptyLedger,
+        notApplied: [],
+        unwritable,
+        direct,
+      };
+    }
+    if (missing && formats !== undefined && formats.upgradedTo < LEDGER_FORMAT)
+      return {
+        exists: true,
+        schemaExists,
+        format: formats.upgradedTo,
+        ledger: emptyLedger,
+        notApplied: [],
+        unwritable: readOnly,
+        direct,
+      };
     throw new MigrationError({
       code: 'ledger-unreadable',
       what: `The ledger in schema '${schema}' can't be read.`,
@@ -90,6 +159,7 @@ export function parseLedger(outcome: ScriptOutcome, schema: string, first: numbe
     schemaExists,
     format: formats?.upgradedTo ?? FIRST_FORMAT,
     notApplied: formats?.notApplied ?? [],
+    unwritable: readOnly,
     direct,
     ledger: {
       steps: v.parse(stepRows, JSON.parse(rows[first + 2]?.[0]?.steps ?? '[]')),
@@ -151,7 +221,7 @@ const stepRows = v.array(
 );
 
 const buildRows = v.array(
-  v.pick(buildRow, ['id', 'version', 'step', 'schema', 'table', 'index', 'unique', 'state']),
+  v.pick(buildRow, ['id', 'version', 'step', 'operation', 'schema', 'table', 'index', 'unique', 'state']),
 );
 
 export interface StepRow {
@@ -199,7 +269,7 @@ export function renameMigrations(
   const s = quoteIdentifier(schema);
   return renames.flatMap(({ from, to, name }) => [
     `update ${s}.step set version = ${quoteLiteral(to)} where version = ${quoteLiteral(from)} and name = ${quoteLiteral(name)}`,
-    `update ${s}.index_build set version = ${quoteLiteral(to)} where version = ${quoteLiteral(from)}`,
+    `update ${s}.work set version = ${quoteLiteral(to)} where version = ${quoteLiteral(from)}`,
     `update ${s}.undo_progress set version = ${quoteLiteral(to)} where version = ${quoteLiteral(from)}`,
   ]);
 }

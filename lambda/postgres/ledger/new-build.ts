@@ -1,4 +1,6 @@
 import type { RecordedBuild } from '../../migration/build.ts';
+import { type LongStatement, statementsOf } from '../../migration/migration.ts';
+import type { PendingStep } from '../../migration/plan.ts';
 import type { IndexBuild } from '../../work/index-build.ts';
 import { quoteIdentifier, quoteLiteral } from '../session/quote.ts';
 
@@ -29,10 +31,13 @@ export interface NewBuild
 
 export function insertBuild(ledgerSchema: string, build: NewBuild): string {
   const replaced =
-    build.index === '' ? '' : ` and c.relname operator(pg_catalog.=) ${quoteLiteral(build.index)}`;
+    build.index === ''
+      ? ' and not i.indisexclusion and i.indisvalid'
+      : ` and c.relname operator(pg_catalog.=) ${quoteLiteral(build.index)}`;
   const replaces =
     build.operation === 'reindex'
-      ? // It may be sent under a file's search path.
+      ? // It may be sent under a file's search path. Of a whole table, Postgres skips the indexes of exclusion constraints
+        // and the INVALID ones.
         `array(select i.indexrelid from pg_catalog.pg_index i
                  join pg_catalog.pg_class c on c.oid operator(pg_catalog.=) i.indexrelid
                  join pg_catalog.pg_class t on t.oid operator(pg_catalog.=) i.indrelid
@@ -60,11 +65,42 @@ export function insertBuild(ledgerSchema: string, build: NewBuild): string {
     build.rows ?? 'null',
     build.bytes ?? 'null',
   ].join(', ');
-  return `insert into ${quoteIdentifier(ledgerSchema)}.index_build (version, step, run_id, file, line, operation, schema_name, table_name, index_name, is_unique, statement, definition, settings, replaces, partitioned, parent_build, table_rows, table_bytes) values (${values})`;
+  return `insert into ${quoteIdentifier(ledgerSchema)}.work (version, step, run_id, file, line, operation, schema_name, table_name, index_name, is_unique, statement, definition, settings, replaces, partitioned, parent_build, table_rows, table_bytes) values (${values})`;
 }
+
+/** Work that is no index build: its statement is sent as it was written, under the settings of its file. */
+export function newWork(
+  pending: PendingStep,
+  { long, target, runId }: { long: LongStatement; target: WorkTarget | undefined; runId: string },
+): NewBuild {
+  const { migration, step } = pending;
+  const [statement] = statementsOf(step);
+  const line = statement?.position.line ?? 1;
+  return {
+    version: migration.version,
+    step: step.number,
+    runId,
+    file: migration.file,
+    line,
+    operation: long.operation,
+    schema: target?.schema ?? '',
+    table: target?.table ?? '',
+    index: long.operation === 'statement' ? `${migration.file}:${line}` : long.names.join(', '),
+    unique: false,
+    statement: statement?.text ?? '',
+    definition: '',
+    settings: step.settings,
+    partitioned: false,
+    rows: target?.rows,
+    bytes: target?.bytes,
+  };
+}
+
+/** What a long statement is about, as it was measured. */
+type WorkTarget = Readonly<Record<'schema' | 'table', string> & Record<'rows' | 'bytes', number>>;
 
 /** As the ledger has it from then on, but for its id. */
 export function asRecorded(build: NewBuild): RecordedBuild {
-  const { version, step, schema, table, index, unique } = build;
-  return { id: '', version, step, schema, table, index, unique, state: 'pending' };
+  const { version, step, operation, schema, table, index, unique } = build;
+  return { id: '', version, step, operation, schema, table, index, unique, state: 'pending' };
 }

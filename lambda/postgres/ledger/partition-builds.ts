@@ -22,7 +22,7 @@ export async function partitionBuilds(
     `select schema_name as schema, table_name as table, index_name as index, state, fault,
             exists (select from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
                      where n.nspname = schema_name::pg_catalog.name and c.relname = index_name::pg_catalog.name) as present
-       from ${quoteIdentifier(ledgerSchema)}.index_build where parent_build = $1 order by id`,
+       from ${quoteIdentifier(ledgerSchema)}.work where parent_build = $1 order by id`,
     [parent],
   );
   const columns = v.object({

@@ -1,5 +1,6 @@
 import { quoteIdentifier, quoteLiteral } from '../session/quote.ts';
 import type { Session } from '../session/session.ts';
+import { workTableNow } from './ledger.ts';
 
 /** A run as the ledger keeps it. */
 export interface RunRow {
@@ -53,7 +54,7 @@ export async function failedSinceLastBuild(session: Session, ledgerSchema: strin
   const rows = await session.query(
     `select from ${s}.run
       where action in ('run', 'resume') and outcome = 'failed'
-        and finished_at >= coalesce((select pg_catalog.max(finished_at) from ${s}.index_build where state = 'done'),
+        and finished_at >= coalesce((select pg_catalog.max(finished_at) from ${await workTableNow(session, ledgerSchema)} where state = 'done'),
                                     '-infinity'::timestamptz)
       limit 1`,
   );

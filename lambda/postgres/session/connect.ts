@@ -124,7 +124,8 @@ interface Startup {
 }
 
 async function newClient(target: ConnectionTarget, startup: Startup): Promise<DriverClient> {
-  const { host, port, database, user, password } = target;
+  const { host, port, database, user } = target;
+  const password = target.token === undefined ? target.password : await target.token();
   const config = {
     host,
     port,

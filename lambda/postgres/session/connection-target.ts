@@ -8,6 +8,8 @@ export interface ConnectionTarget {
   readonly database: string;
   readonly user: string;
   readonly password: string | undefined;
+  /** Makes the password of one connection, which is good for that moment alone. `password` is not used then. */
+  readonly token?: () => Promise<string>;
   readonly tls: Tls;
   /** What sessions begin with, by the connection's own words: `search_path`, `role`, … */
   readonly settings?: Readonly<Record<string, string>>;

@@ -16,6 +16,8 @@ const NEXT = {
     "give the root certificate of the server's authority: the prop rootCertificate, or on the command line sslrootcert=FILE in the URL; and connect by the name that the certificate has; then run again.",
   password:
     'check user and password of the connection (the secret or the URL; after a rotation, the new one); then run again.',
+  token:
+    "grant rds_iam to the user (grant rds_iam to …), turn IAM authentication on at the database, and see that whoever signs may rds-db:connect as this user, in the database's own region; then run again.",
   database:
     "check the database's name in the connection (the secret or the URL), or create it; then run again.",
   allowed:
@@ -135,13 +137,19 @@ export function refusesOptions(said: Refusal): boolean {
 }
 
 export function unreachable(target: ConnectionTarget, said: Refusal): MigrationError {
+  const { next } = known(said);
   const where = `${target.host}:${target.port}, database '${target.database}', user '${target.user}'`;
   return new MigrationError({
     code: 'database-unreachable',
     what: `Can't connect to Postgres at ${where}${said instanceof SessionLost ? `: ${reasonOf(said.cause)}.` : '.'}`,
     fault: said instanceof SessionLost ? undefined : said.fault,
     applied: 'nothing by this run.',
-    next: NEXT[known(said).next],
+    next: NEXT[target.token !== undefined && (next === 'password' || isRefusedByPam(said)) ? 'token' : next],
     cause: said,
   });
+}
+
+/** So RDS refuses a token, by its PAM module. */
+function isRefusedByPam(said: Refusal): boolean {
+  return !(said instanceof SessionLost) && /^PAM authentication failed/.test(said.fault.message);
 }

@@ -31,6 +31,15 @@ export interface Session {
    * RAISE is heard.
    */
   execute(text: string, heard?: NoticeListener): Promise<Omit<ScriptOutcome, 'rows'>>;
+  /**
+   * The same, with how many rows each statement wrote, and the rows of those among them that are our own questions,
+   * named by their position.
+   */
+  executeAround(
+    text: string,
+    own: ReadonlySet<number>,
+    heard?: NoticeListener,
+  ): Promise<ScriptOutcome & { readonly written: readonly number[] }>;
   /** Sends lines into `copy … from stdin`: the one way of passing a value that no server logs. */
   copyIn(text: string, data: string): Promise<void>;
   /** Milliseconds since 1970 at which the message under way was sent, or last heard of; undefined where none is. */
@@ -86,7 +95,7 @@ export function sessionOver(client: DriverClient): Session {
   const speaks = () => {
     heardAt = Date.now();
   };
-  function sendScript(text: string, options: ScriptOptions): Promise<ScriptOutcome> {
+  function sendScript(text: string, options: ScriptOptions): Promise<CountedOutcome> {
     return send(
       () =>
         new Promise((resolve, reject) => {
@@ -139,6 +148,7 @@ export function sessionOver(client: DriverClient): Session {
       return before === '' ? outcome : withoutFirst(outcome, before.length);
     },
     execute: (text, heard) => sendScript(text, { keepsRows: false, heard }),
+    executeAround: (text, own, heard) => sendScript(text, { keepsRows: own, heard }),
     copyIn: (text, data) =>
       send(() => new Promise((resolve, reject) => client.query(new CopyIn(text, data, resolve, reject)))),
     silentSince: () => (waiting > 0 ? heardAt : undefined),
@@ -188,14 +198,19 @@ interface RowDescription {
 }
 
 interface ScriptOptions {
-  readonly keepsRows: boolean;
+  /** Of all statements, of none, or of those at these positions. */
+  readonly keepsRows: boolean | ReadonlySet<number>;
   readonly heard: NoticeListener | undefined;
+}
+
+interface CountedOutcome extends ScriptOutcome {
+  readonly written: readonly number[];
 }
 
 interface ScriptEnd {
   /** The server has said something. */
   readonly speaks: () => void;
-  readonly resolve: (outcome: ScriptOutcome) => void;
+  readonly resolve: (outcome: CountedOutcome) => void;
   readonly reject: (error: Error) => void;
 }
 
@@ -207,6 +222,7 @@ class Script {
   #completed = 0;
   #columns: string[] = [];
   #rows: TextRow[][] = [[]];
+  #written: number[] = [];
   readonly #text: string;
   readonly #options: ScriptOptions & ScriptEnd;
 
@@ -230,16 +246,19 @@ class Script {
 
   handleDataRow(message: { readonly fields: readonly (string | null)[] }): void {
     this.#options.speaks();
-    if (!this.#options.keepsRows) return;
+    const { keepsRows } = this.#options;
+    if (typeof keepsRows === 'boolean' ? !keepsRows : !keepsRows.has(this.#completed)) return;
     const row: Record<string, string | null> = {};
     for (const [index, column] of this.#columns.entries()) row[column] = message.fields[index] ?? null;
     this.#rows[this.#completed]?.push(row);
   }
 
-  handleCommandComplete(): void {
+  /** The tag ends in the number of rows: `UPDATE 12`, `INSERT 0 12`. */
+  handleCommandComplete(message: { readonly text?: string }): void {
     this.#options.speaks();
     this.#completed += 1;
     this.#rows.push([]);
+    this.#written.push(Number(/(\d+)$/.exec(message.text ?? '')?.[1] ?? 0));
   }
 
   handleEmptyQuery(): void {}
@@ -253,13 +272,17 @@ class Script {
   handlePortalSuspended(): void {}
 
   handleReadyForQuery(): void {
-    this.#options.resolve({ completed: this.#completed, rows: this.#rows, fault: undefined });
+    this.#resolve(undefined);
   }
 
   handleError(error: unknown): void {
     const said = fromDriver(error);
     if (said instanceof SessionLost) this.#options.reject(said);
-    else this.#options.resolve({ completed: this.#completed, rows: this.#rows, fault: said });
+    else this.#resolve(said);
+  }
+
+  #resolve(fault: StatementFault | undefined): void {
+    this.#options.resolve({ completed: this.#completed, rows: this.#rows, written: this.#written, fault });
   }
 }
 

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import * as v from 'valibot';
 import { isBuilderOf } from '../../postgres/catalog/builder-names.ts';
-import { quoteIdentifier } from '../../postgres/session/quote.ts';
+import { workTableNow } from '../../postgres/ledger/ledger.ts';
 import type { Session } from '../../postgres/session/session.ts';
 import type { BuildTable } from '../loop-task.ts';
 
@@ -14,9 +14,8 @@ export async function tablesBuilding(
   ledgerSchema: string,
   except: BuildTable = { schema: '', table: '' },
 ): Promise<number> {
-  const s = quoteIdentifier(ledgerSchema);
   const rows = await session.query(
-    `select (select pg_catalog.count(distinct (schema_name, table_name)) from ${s}.index_build
+    `select (select pg_catalog.count(distinct (schema_name, table_name)) from ${await workTableNow(session, ledgerSchema)}
               where state = 'building' and not partitioned and (schema_name <> $1 or table_name <> $2))::int as own,
             array(select application_name from pg_catalog.pg_stat_activity
                    where datname = pg_catalog.current_database() and application_name ~ ' build [0-9]+$') as others`,

@@ -82,10 +82,15 @@ export class HeldBuild {
 }
 
 function neverInTime(because: string): PostgresFault {
+  const mend = because.includes('IAM authentication')
+    ? 'Give the migrations a user with a password (the prop secret)'
+    : because.includes('extension dblink')
+      ? 'Create the extension dblink (create extension dblink)'
+      : 'Let the server connect to itself by dblink (the reason above says what keeps it from that: pg_hba.conf, a right, a password)';
   return {
     // feature_not_supported: no retry can succeed.
     sqlstate: sqlstate.featureNotSupported,
     message: `the build needs longer than one invocation, and nothing here keeps it alive without us: ${because}`,
-    hint: 'Create the extension dblink (create extension dblink) and retry, or build it from the command line, which may hold its session as long as it takes: npx cdk-postgres-migrations up.',
+    hint: `${mend} and retry, or build it from the command line, which may hold its session as long as it takes: npx cdk-postgres-migrations up.`,
   };
 }

@@ -166,7 +166,7 @@ async function makeRoot(
   if (root === undefined || root.attachedIndex !== undefined) return undefined;
   const s = quoteIdentifier(ledgerSchema);
   const before = [
-    `update ${s}.index_build set state = 'building', attempts = attempts + 1,
+    `update ${s}.work set state = 'building', attempts = attempts + 1,
             started_at = coalesce(started_at, pg_catalog.clock_timestamp()),
             first_started_at = coalesce(first_started_at, pg_catalog.clock_timestamp())
       where id = ${quoteLiteral(build.id)}`,

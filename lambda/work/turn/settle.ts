@@ -1,7 +1,8 @@
 import * as v from 'valibot';
-import { describeBuild } from '../../migration/build.ts';
+import { describeBuild, operations } from '../../migration/build.ts';
 import { adviceForBuild } from '../../migration/fault-advice.ts';
 import { stateIs } from '../../postgres/ledger/columns.ts';
+import { workTableNow } from '../../postgres/ledger/ledger.ts';
 import { quoteIdentifier } from '../../postgres/session/quote.ts';
 import type { Session } from '../../postgres/session/session.ts';
 import type { SettleResult } from '../loop-task.ts';
@@ -9,6 +10,7 @@ import type { SettleResult } from '../loop-task.ts';
 const failedBuild = v.object({
   index: v.string(),
   table: v.string(),
+  operation: v.picklist(operations),
   schema: v.string(),
   file: v.string(),
   line: v.number(),
@@ -41,7 +43,7 @@ export async function settle(
   // By how long ago it began: the server's clock is another than ours.
   const secondsAgo = (Date.now() - startedAt.getTime()) / 1000;
   const rows = await session.query(
-    `select ${buildColumns} from ${s}.index_build
+    `select ${buildColumns} from ${await workTableNow(session, ledgerSchema)}
       where ${stateIs('open')}
          or (${stateIs('lost')}
              and finished_at >= pg_catalog.clock_timestamp() - pg_catalog.make_interval(secs => $1::float8))
@@ -79,7 +81,7 @@ export async function describeLost(
   builds: readonly { readonly id: string }[],
 ): Promise<string> {
   const rows = await session.query(
-    `select ${buildColumns} from ${quoteIdentifier(ledgerSchema)}.index_build
+    `select ${buildColumns} from ${await workTableNow(session, ledgerSchema)}
       where id = any($1::bigint[]) order by id`,
     [builds.map(({ id }) => id)],
   );
@@ -87,7 +89,7 @@ export async function describeLost(
 }
 
 const buildColumns =
-  'index_name as index, table_name as table, schema_name as schema, file, line, state, attempts, fault';
+  'index_name as index, table_name as table, schema_name as schema, operation, file, line, state, attempts, fault';
 
 /** Step Functions takes 32,768 characters of cause. */
 const MOST_LINES = 20;
@@ -99,6 +101,7 @@ function limited(lines: readonly string[]): string {
 }
 
 function describe({
+  operation,
   index,
   table,
   schema,
@@ -108,7 +111,7 @@ function describe({
   attempts,
   fault,
 }: v.InferOutput<typeof failedBuild>): string {
-  const name = describeBuild({ schema, table, index });
+  const name = describeBuild({ schema, table, index, operation });
   if (state === 'cancelled')
     return `${name} (${file}:${line}) was cancelled. Next: run the action retry to build it.`;
   if (state !== 'failed' || fault === null)

@@ -46,7 +46,13 @@ export async function stayWith(
       }
       return secondsUntilNextLook(session, request, build);
     case 'attached':
-      return hold(session, request, { build, attached: holding.attached, attachUntil, lastMoment });
+      try {
+        return await hold(session, request, { build, attached: holding.attached, attachUntil, lastMoment });
+      } catch (error) {
+        // Nobody would be left to end its session, which would stay open in a process that is frozen.
+        holding.attached.session.letGo();
+        throw error;
+      }
     default:
       return holding satisfies never;
   }

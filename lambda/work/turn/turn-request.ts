@@ -15,6 +15,8 @@ export interface TurnRequest {
   /** When to have stopped, in milliseconds since 1970; absent where nothing ends the process. */
   readonly deadline: number | undefined;
   readonly report: (event: TurnEvent) => void;
+  /** Between two attempts. @default pauseSeconds of lambda/work/wait-seconds.ts */
+  readonly pauseSeconds?: ((attempts: number, fault: PostgresFault | undefined) => number) | undefined;
 }
 
 export type TurnEvent =
@@ -29,6 +31,8 @@ export type TurnEvent =
       readonly build: IndexBuild;
       readonly attempt: number;
       readonly session: SessionKind;
+      /** Why it is no loopback session, which would outlive us. */
+      readonly because?: string;
     }
   | { readonly kind: 'progress'; readonly build: IndexBuild; readonly progress: ProgressSeen }
   | {

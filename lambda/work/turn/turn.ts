@@ -1,9 +1,11 @@
+import { isIndexBuild } from '../../migration/build.ts';
 import type { PostgresFault } from '../../migration/migration-error.ts';
 import type { MigrationOptions } from '../../migration/options.ts';
+import { sqlstate } from '../../migration/sqlstate.ts';
 import { blockerKey } from '../../postgres/catalog/blockers.ts';
 import { seeIndex } from '../../postgres/catalog/index-catalog.ts';
 import { type SeenBuilder, seeBuilder } from '../../postgres/catalog/seen-builder.ts';
-import { beginAttempt, endBuild } from '../../postgres/ledger/build-attempt-rows.ts';
+import { beginAttempt, endBuild, pauseAttempts } from '../../postgres/ledger/build-attempt-rows.ts';
 import { nextBuild } from '../../postgres/ledger/build-queue.ts';
 import { noteWaiting } from '../../postgres/ledger/build-waiting.ts';
 import { readBuild } from '../../postgres/ledger/index-build-rows.ts';
@@ -17,7 +19,7 @@ import { sessionLimits } from '../../postgres/session/statement-limits.ts';
 import { decide } from '../decide.ts';
 import type { IndexBuild } from '../index-build.ts';
 import type { TurnResult } from '../loop-task.ts';
-import { isNearEnd, waitSeconds } from '../wait-seconds.ts';
+import { isNearEnd, pauseSeconds, waitSeconds } from '../wait-seconds.ts';
 import { startBuild } from './build-attempt.ts';
 import { elapsedOf, progressOf } from './build-progress.ts';
 import { withSlot } from './build-slots.ts';
@@ -26,6 +28,7 @@ import { duplicatesFault } from './duplicates-fault.ts';
 import { advancePartitioned } from './partitioned-build.ts';
 import { stayWith, type Underway } from './stay-with-build.ts';
 import type { TurnRequest } from './turn-request.ts';
+import { withViolations } from './violations.ts';
 
 /** An attempt that nobody can see yet may be about to connect; after so long it never did. */
 const GRACE_SECONDS = 10;
@@ -102,12 +105,18 @@ async function actOnce(session: Session, request: TurnRequest, counted: Set<stri
   const builder = await seeBuilder(session, first);
   await noteWaiting(session, options.ledgerSchema, first, builder.blocker && blockerKey(builder.blocker));
   const build = builder.alive ? first : await withOutcome(session, options, first);
+  const fault = build.attemptOutcome?.kind === 'failed' ? build.attemptOutcome.fault : undefined;
+  // One that asked for its lock in vain has done nothing: no number of attempts is too many, but each has its time.
+  const locked = !isIndexBuild(build) && fault?.sqlstate === sqlstate.lockNotAvailable;
+  if (locked && (build.secondsSinceStart ?? 0) < options.lockTimeoutSeconds + soon(build)) {
+    return { kind: 'come-back', seconds: soon(build) };
+  }
   const decision = decide({
     index: await seeIndex(session, build),
     builderAlive: builder.alive || isAboutToAppear(build),
-    fault: build.attemptOutcome?.kind === 'failed' ? build.attemptOutcome.fault : undefined,
+    fault,
     attempts: build.attempts,
-    maxAttempts: options.maxAttempts,
+    maxAttempts: locked ? Infinity : options.maxAttempts,
   });
   report({ kind: 'turn', build, turn, decision: decision.kind });
   switch (decision.kind) {
@@ -134,6 +143,10 @@ async function actOnce(session: Session, request: TurnRequest, counted: Set<stri
           return fail(session, request, { build, fault: leftStanding(dropped, undefined) });
         }
       }
+      if (build.attempts > 0) {
+        const seconds = await pauseBefore(session, request, build);
+        if (seconds > 0) return { kind: 'come-back', seconds };
+      }
       if (build.attempts === 0) {
         const fault = await duplicatesFault(session, build, options.dataCheckSeconds);
         if (fault !== undefined) return fail(session, request, { build, fault });
@@ -142,6 +155,20 @@ async function actOnce(session: Session, request: TurnRequest, counted: Set<stri
     default:
       return decision satisfies never;
   }
+}
+
+/**
+ * Seconds until the next attempt: what an attempt failed of may need a while to pass. The pause begins when a turn has
+ * seen the failure and has dropped what it left; from then on the build is pending, and its place is free for others.
+ */
+async function pauseBefore(session: Session, request: TurnRequest, build: IndexBuild): Promise<number> {
+  const { attempts, attemptOutcome, secondsSinceStart = Infinity } = build;
+  const fault = attemptOutcome?.kind === 'failed' ? attemptOutcome.fault : undefined;
+  const pause = (request.pauseSeconds ?? pauseSeconds)(attempts, fault);
+  if (pause === 0) return 0;
+  if (build.state === 'pending') return Math.max(0, Math.ceil(pause - secondsSinceStart));
+  await pauseAttempts(session, request.options.ledgerSchema, build);
+  return pause;
 }
 
 /** So many tables build side by side, over all loops on one database: each has its share of the server's memory. */
@@ -173,8 +200,9 @@ async function fail(
   { options, report }: TurnRequest,
   { build, fault }: { build: IndexBuild; fault: PostgresFault },
 ): Promise<Next> {
-  await endBuild(session, options.ledgerSchema, build, { state: 'failed', fault });
-  report({ kind: 'ended', build, outcome: 'failed', fault });
+  const told = await withViolations(session, { build, fault, seconds: options.dataCheckSeconds });
+  await endBuild(session, options.ledgerSchema, build, { state: 'failed', fault: told });
+  report({ kind: 'ended', build, outcome: 'failed', fault: told });
   return { kind: 'build-over' };
 }
 

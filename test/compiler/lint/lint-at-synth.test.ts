@@ -50,7 +50,7 @@ it('takes levels, and a version up to which files stay as they are', () => {
   );
   expect(lint(FILES, { since: '0002' })).toEqual([]);
   expect(() => lint(FILES, { since: 'two' })).toThrow(
-    'lint.since is "two", but must be a version: digits, such as 0042',
+    'No migration of this folder is called two.\nNext: name the newest one that the linter should take as it is, such as 2.',
   );
 });
 

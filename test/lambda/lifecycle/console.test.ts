@@ -66,7 +66,7 @@ describe('an operator in the console', () => {
     expect(failed.exchanges[0]?.reason.split('\n').slice(0, 3)).toEqual([
       expect.stringMatching(/^(Error: )?The index-build loop could not be started: not authorized/),
       'Applied: every step up to the index builds, which are recorded as pending.',
-      'Next: see why the function may not start the state machine (its role, its network); then run again: {} or another deploy hands the builds off.',
+      'Next: see why the function may not start the state machine (its role); then run again: {} or another deploy hands the builds off.',
     ]);
     expect(life.aws.events.events.at(-2)?.detail).toMatchObject({
       outcome: 'failed',

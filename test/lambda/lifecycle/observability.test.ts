@@ -65,6 +65,7 @@ describe('events', () => {
         {
           service: SERVICE,
           outcome: 'done',
+          kind: 'index build',
           operation: 'create',
           table: 'public.large',
           index: 'i',

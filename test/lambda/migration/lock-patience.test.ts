@@ -13,6 +13,8 @@ const asking = (seconds: number, more: Partial<Asking> = {}): Asking => ({
   lockTimeoutSeconds: 5,
   lockBudgetSeconds: 120,
   elapsedMilliseconds: seconds * 1000,
+  waitedMilliseconds: seconds * 1000,
+  onlyRows: false,
   severalLocks: false,
   ...more,
 });
@@ -87,15 +89,39 @@ describe('a step that found its locks taken', () => {
 
   it('never waits for longer than a short lockTimeout, and still tries where that may do', () => {
     const short = { lockTimeoutSeconds: 0.05 };
-    expect(firstWait({ lockTimeoutSeconds: 0.05, lockBudgetSeconds: 1 })).toBe(50);
-    expect(firstWait({ lockTimeoutSeconds: 5, lockBudgetSeconds: 120 })).toBe(100);
+    expect(firstWait({ lockTimeoutSeconds: 0.05, lockBudgetSeconds: 1 }, false)).toBe(50);
+    expect(firstWait({ lockTimeoutSeconds: 5, lockBudgetSeconds: 120 }, false)).toBe(100);
     expect(nextMove([], asking(20, short))).toEqual(wait(50));
     expect(nextMove([blocker(0.4)], asking(2, short))).toEqual(wait(50));
     expect(nextMove([blocker(1)], asking(20, short))).toEqual(holdBack);
   });
 });
 
+describe('a step that locks only rows', () => {
+  const rows = (seconds: number, more: Partial<Asking> = {}) => asking(seconds, { onlyRows: true, ...more });
+
+  it('waits for lockTimeout from its first attempt on, behind old transactions too', () => {
+    expect(firstWait(asking(0), true)).toBe(5_000);
+    expect(nextMove([], rows(0.3))).toEqual(wait(5_000));
+    expect(nextMove([blocker(30, { over: 'rows' })], rows(20))).toEqual(wait(5_000));
+    expect(nextMove([blocker(0.1)], rows(1, { severalLocks: true }))).toEqual(wait(5_000));
+    expect(nextMove([blocker(30)], rows(20))).toEqual(holdBack);
+  });
+
+  it('is in the polite half of its budget by what it has waited, not by what it has worked', () => {
+    expect(nextMove([idle(3)], asking(600, { waitedMilliseconds: 59_000 }))).toEqual(holdBack);
+    expect(nextMove([idle(3)], asking(600, { waitedMilliseconds: 61_000 }))).toEqual(wait(5_000));
+  });
+});
+
 describe('the pause before the next look', () => {
+  it('never lasts until the idle session is ended, however long lockTimeout is', () => {
+    const idleLimit = 60_000;
+    for (let seconds = 1; seconds <= 600; seconds += 1) {
+      expect(pauseBeforeLook(1, seconds * 1000, 0.999)).toBeLessThan(idleLimit / 1.5);
+    }
+  });
+
   it.each([
     [1, 0, 0, 125],
     [1, 0, 0.999, 375],

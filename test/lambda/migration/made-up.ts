@@ -93,6 +93,7 @@ export function build(of: {
   return {
     id: '1',
     step: 0,
+    operation: 'create',
     schema: 'public',
     unique: false,
     state: 'pending',

@@ -88,10 +88,12 @@ create table public.parted_b partition of public.parted for values from (1000) t
 insert into public.parted select i, i from pg_catalog.generate_series(1, 1500) i;
 create table public.other (a int, b int, primary key (a, b));
 create type public.mood as enum ('glad');
+create domain public.whole as int;
+alter domain public.whole add constraint there check (value is not null) not valid;
 create function public.slow(x int) returns int immutable language plpgsql
-  as 'begin perform pg_catalog.pg_sleep(0.003); return x; end';`,
+  as 'begin perform pg_catalog.pg_sleep(0.01); return x; end';`,
   '1_tables.down.sql':
-    'drop table public.parted; drop table public.other; drop table public.small; drop table public.big; drop type public.mood; drop function public.slow;',
+    'drop table public.parted; drop table public.other; drop table public.small; drop table public.big; drop domain public.whole; drop type public.mood; drop function public.slow;',
 };
 const steps: Files = {
   ...tables,
@@ -122,8 +124,20 @@ reindex index concurrently public.big_pkey;
 reindex table concurrently public.big;`,
   '4_indexes.down.sql':
     'drop index public.parted_x; drop index concurrently public.big_u; drop index concurrently public.big_x;',
-  '5_waits.sql': 'alter table public.big add column z int;',
-  '5_waits.down.sql': 'alter table public.big drop column z;',
+  '5_waits.sql': `alter table public.big add column z int;
+-- migrate: backfill
+update public.big set z = 0 where z is null;
+alter table public.big add constraint big_z check (z is not null) not valid;
+alter table public.big validate constraint big_z;
+alter table public.big add constraint big_parent foreign key (x) references public.big not valid;
+alter table public.big validate constraint big_parent;
+create materialized view public.copy as select id, x from public.big;
+alter domain public.whole validate constraint there;
+alter table public.parted detach partition public.parted_b concurrently;`,
+  '6_refresh.sql': 'refresh materialized view public.copy;',
+  '6_refresh.down.sql': 'drop materialized view public.copy; drop table public.parted_b;',
+  '5_waits.down.sql':
+    'alter table public.big drop constraint big_parent; alter table public.big drop column z;',
 };
 /** Each is refused for its data. */
 const refused: readonly string[] = [
@@ -139,8 +153,8 @@ async function wholeStory({ database }: Hostile, sessions: Variant['sessions']):
     url,
     lockBudgetSeconds: 1,
     lockTimeoutSeconds: 0.3,
-    // It lets go of a build at once, where it may.
-    ...(sessions === 'attached' ? {} : { attachSeconds: 0 }),
+    // It lets go of a build soon, where it may.
+    ...(sessions === 'attached' ? {} : { attachSeconds: 1 }),
   });
   const target = parseConnectionUrl(url, 'The URL');
   const request = async (files: Files) => ({
@@ -165,7 +179,7 @@ async function wholeStory({ database }: Hostile, sessions: Variant['sessions']):
     return performAction(action as Parameters<typeof performAction>[0], await request(files));
   };
   const sessionsOfBuilds = () =>
-    database.adminQuery(`select distinct session from migrations.index_build where session is not null`);
+    database.adminQuery(`select distinct session from migrations.work where session is not null`);
 
   for (const files of [tables, steps, builds]) {
     await look(files);
@@ -180,16 +194,16 @@ async function wholeStory({ database }: Hostile, sessions: Variant['sessions']):
 
   // What is refused, waits, or is called off.
   for (const sql of refused) {
-    await look({ ...builds, '6_refused.sql': sql });
-    expect((await scenario.failure({ ...builds, '6_refused.sql': sql })).message).toContain(
-      '6_refused.sql:1',
+    await look({ ...builds, '7_refused.sql': sql });
+    expect((await scenario.failure({ ...builds, '7_refused.sql': sql })).message).toContain(
+      '7_refused.sql:1',
     );
   }
   const other = new pg.Client({ connectionString: database.adminUrl, application_name: 'test' });
   other.on('error', () => undefined);
   await other.connect();
   onTestFinished(() => other.end());
-  const locked = { ...builds, '6_locked.sql': 'alter table public.small add column z int;' };
+  const locked = { ...builds, '7_locked.sql': 'alter table public.small add column z int;' };
   await other.query('begin; lock table public.small in access exclusive mode');
   expect((await scenario.failure(locked)).message).toContain('AccessExclusiveLock on small');
   await other.query('rollback');
@@ -198,7 +212,7 @@ async function wholeStory({ database }: Hostile, sessions: Variant['sessions']):
   expect(late.message).toMatch(/Another run holds the run lock \(pid \d+\)/);
   await other.query('select pg_advisory_unlock_all()');
   const signal = AbortSignal.timeout(1_000);
-  const slow = { ...builds, '6_slow.sql': 'select pg_catalog.pg_sleep(30);' };
+  const slow = { ...builds, '7_slow.sql': 'select pg_catalog.pg_sleep(30);' };
   await expect(scenario.run(slow, { signal })).rejects.toThrow();
 
   // A unique index that fails: found before it is built, and by the build itself.

@@ -204,6 +204,49 @@ it('a table on which transactions overlap without end is had in the end: by one 
   expect(Math.max(0, ...attempts)).toBeLessThanOrEqual(5);
 });
 
+describe('a step that locks only rows', () => {
+  it('works for longer than its budget, and is not thrown away for a row that somebody has for half a second', async () => {
+    await blocker.query('commit');
+    await scenario.query('insert into busy select i, i from generate_series(2, 20) i');
+    // Each row takes 0.1 s, and each is locked by an application for a moment when its turn comes.
+    let over = false;
+    const application = (async () => {
+      while (!over) {
+        await blocker.query('begin; update busy set x = x where id in (5, 10, 15, 20)');
+        await sleep(500);
+        await blocker.query('commit');
+        await sleep(50);
+      }
+    })();
+    const sql = `update busy set x = -id where (select true from pg_sleep(0.1 + busy.id * 0));`;
+    const { outcome } = await scenario.run(
+      { '1_long.sql': sql },
+      { lockTimeoutSeconds: 2, lockBudgetSeconds: 2 },
+    );
+    over = true;
+    await application;
+    expect(outcome).toBe('done');
+    expect(locked()).toEqual([]);
+    expect(await scenario.query('select count(*)::int as n from busy where x < 0')).toEqual([{ n: 20 }]);
+  });
+
+  it('has a budget that counts its waiting, and not the work of its attempts', async () => {
+    await blocker.query('commit; begin; update busy set x = 9');
+    const begun = Date.now();
+    const running = scenario.run(
+      { '1_long.sql': 'select pg_sleep(1.5); update busy set x = 2;' },
+      { lockTimeoutSeconds: 0.2, lockBudgetSeconds: 2 },
+    );
+    await expectEventually(() => locked().some(({ attempt }) => attempt >= 3), {
+      withinMilliseconds: 30_000,
+    });
+    expect(Date.now() - begun).toBeGreaterThan(4_500);
+    await blocker.query('commit');
+    expect((await running).outcome).toBe('done');
+    expect(await scenario.query('select x from busy')).toEqual([{ x: 2 }]);
+  });
+});
+
 it('a deadlock is no failure: the step that lost is tried again', async () => {
   await scenario.query('create table other (x int); insert into other values (1)');
   await blocker.query('commit; begin; update other set x = 2');
@@ -264,7 +307,7 @@ describe('a run whose time is nearly up', () => {
         'Postgres: canceling statement due to statement timeout (SQLSTATE 57014)',
         'Statement: select pg_sleep(60)',
         'Applied: nothing by this run before it; nothing of 1_sleeps.sql.',
-        'Next: the step needs longer than one invocation has: split it into smaller steps (a file each), or apply it from the command line, which has no time limit: npx cdk-postgres-migrations up.',
+        'Next: the step needs longer than one invocation has: write "-- migrate: hand-off" before the statement that takes so long, and the loop runs it to its end (docs/long-work.md); or split it into smaller steps (a file each); or apply it from the command line, which has no time limit: npx cdk-postgres-migrations up.',
       ].join('\n'),
     );
     expect(await scenario.steps()).toEqual([]);

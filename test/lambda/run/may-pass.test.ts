@@ -20,6 +20,7 @@ describe('a fault on the way', () => {
     ['a password that is being rotated', ours('database-unreachable', '28P01')],
     ['connections that are lost again and again', ours('connection-lost')],
     ['a throttled secret', ours('secret-unreadable')],
+    ['credentials that are not there yet', ours('iam-token')],
     ['a loop that can not be started', ours('hand-off-failed')],
     ['another run', ours('other-run')],
     ['a session that is lost', new SessionLost(new Error('read ECONNRESET'))],

@@ -83,6 +83,7 @@ export function scenarioOn(database: FreshDatabase, given: ScenarioOptions = {})
       cause: { kind: 'cloudformation', actor: 'Update of stack test' },
       deadline,
       ...(signal && { signal }),
+      pauseSeconds: () => 0,
       ...(silentSeconds !== undefined && { silentSeconds }),
       report: (event) => {
         events.push(event);

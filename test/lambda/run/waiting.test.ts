@@ -105,7 +105,7 @@ describe('a later step', () => {
     ['writes to the table', 'update large set x = x where id = 1'],
     ['writes with ON CONFLICT to another table', 'insert into other values (1, 1) on conflict do nothing'],
     ['creates a view over the table', 'create view seen as select x from large'],
-    ['is an autocommit step on another table', 'vacuum other'],
+    ['is an autocommit step on another table', 'vacuum log'],
     ['creates a function', 'create function f() returns int language sql as $$ select 1 $$'],
   ])('does not wait where it %s', async (_, sql) => {
     const { outcome, builds } = await scenario.run(after(`${sql};`));

@@ -4,7 +4,7 @@ import { defaultOptions, type MigrationOptions } from '../../../../lambda/migrat
 import { parseConnectionUrl } from '../../../../lambda/postgres/session/connection-target.ts';
 import type { TurnResult } from '../../../../lambda/work/loop-task.ts';
 import { takeTurn } from '../../../../lambda/work/turn/turn.ts';
-import type { TurnEvent } from '../../../../lambda/work/turn/turn-request.ts';
+import type { TurnEvent, TurnRequest } from '../../../../lambda/work/turn/turn-request.ts';
 import { closeServer, listen } from '../../../../local/aws/listen.ts';
 import type { FreshDatabase } from '../../../support/fresh-database.ts';
 
@@ -22,21 +22,34 @@ insert into big select i, i / 2 from generate_series(1, ${rows}) i;`;
 export interface OneTurn extends Partial<MigrationOptions> {
   /** By way of a proxy. */
   readonly url?: string;
+  /** Instead of the URL's password. */
+  readonly token?: () => Promise<string>;
   readonly deadline?: number;
   readonly table?: string;
   readonly events?: TurnEvent[];
+  /** @default none */
+  readonly pauseSeconds?: TurnRequest['pauseSeconds'];
 }
 
 /** One turn of a table, as one invocation of the loop's function takes it. */
 export function turnOf(database: FreshDatabase, given: OneTurn = {}): Promise<TurnResult> {
-  const { url = database.url, deadline, table = 'big', events, ...options } = given;
+  const {
+    url = database.url,
+    token,
+    deadline,
+    table = 'big',
+    events,
+    pauseSeconds = () => 0,
+    ...options
+  } = given;
   return takeTurn({
     table: { schema: 'public', table },
     turn: 1,
-    target: parseConnectionUrl(url, 'The URL'),
+    target: { ...parseConnectionUrl(url, 'The URL'), ...(token && { token, password: undefined }) },
     options: { ...defaultOptions, smallTableRows: 100, ...options },
     deadline,
     report: (event) => void events?.push(event),
+    pauseSeconds,
   });
 }
 

@@ -55,7 +55,7 @@ class SimulatedTables {
           tables: task.tables,
           turn: task.turn,
           turnOf: async ({ table }) => ({ ...(await this.#turn(table)), turn: task.turn }),
-          resume: async () => {},
+          resume: async () => 'done',
           unattended: async () => [],
           isLate: () => false,
         });

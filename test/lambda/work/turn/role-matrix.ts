@@ -66,6 +66,7 @@ class Cast {
       options: { ...defaultOptions, smallTableRows: SMALL_TABLE_ROWS, dataCheckSeconds: 0, ...options },
       deadline: Date.now() + 100_000,
       report: () => {},
+      pauseSeconds: () => 0,
     });
   }
 

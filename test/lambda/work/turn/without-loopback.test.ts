@@ -168,3 +168,30 @@ it('a role that may use neither dblink nor temporary tables: the error says so',
     'our role may not use dblink or temporary tables: permission denied to create temporary tables',
   );
 });
+
+describe('where a token for each connection stands for the password', () => {
+  it('a build is in a session of ours though dblink is there, says why, and goes on after the turn is gone', async () => {
+    const database = await freshDatabase();
+    await database.adminQuery('create extension dblink');
+    await handedOff(database);
+    const deadline = Date.now() + 100_000;
+    const events: TurnEvent[] = [];
+    let tokens = 0;
+    const token = async () => {
+      tokens += 1;
+      return decodeURIComponent(new URL(database.url).password);
+    };
+    expect(await turnOf(database, { token, events, attachSeconds: 0, deadline })).toMatchObject({
+      outcome: 'wait',
+    });
+    expect(events.find(({ kind }) => kind === 'started')).toMatchObject({
+      session: 'attached',
+      because: 'with IAM authentication there is no password by which the server could connect to itself',
+    });
+    expect(await probes(database)).toEqual([{ probe: 'orphan survives' }]);
+    expect(tokens, 'the turn, the build and the probe').toBe(3);
+    expect(await theBuild(database)).toMatchObject({ state: 'building', session: 'orphan' });
+    await expectEventually(async () => (await sessionsOf(database)).length === 0);
+    expect(await turnOf(database, { token, deadline })).toMatchObject({ outcome: 'done' });
+  });
+});

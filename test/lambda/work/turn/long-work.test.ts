@@ -1,0 +1,335 @@
+import { beforeEach, describe, expect, it } from 'vitest';
+import { defaultOptions } from '../../../../lambda/migration/options.ts';
+import { tablesWithBuilds } from '../../../../lambda/postgres/ledger/build-queue.ts';
+import { withSession } from '../../../../lambda/postgres/session/connect.ts';
+import { parseConnectionUrl } from '../../../../lambda/postgres/session/connection-target.ts';
+import { resume } from '../../../../lambda/run/resume.ts';
+import { takeTurn } from '../../../../lambda/work/turn/turn.ts';
+import {
+  compile,
+  type Files,
+  freshScenario,
+  largeTable,
+  type Scenario,
+  SMALL_TABLE_ROWS,
+} from '../../run/scenario.ts';
+
+let scenario: Scenario;
+beforeEach(async () => {
+  scenario = await freshScenario({ dblink: true });
+});
+
+const messages = { '1_messages.sql': largeTable('messages') };
+
+/** What was handed off: operation, table, what of it, and state, in order. */
+async function work(): Promise<string[]> {
+  const rows = await scenario.query<{ line: string }>(
+    `select format('%s %s %s %s', operation, table_name, index_name, state) as line from migrations.work order by id`,
+  );
+  return rows.map(({ line }) => line);
+}
+
+const isValidated = async (name: string): Promise<boolean> => {
+  const [row] = await scenario.query<{ convalidated: boolean }>(
+    'select convalidated from pg_constraint where conname = $1',
+    [name],
+  );
+  return row?.convalidated ?? false;
+};
+
+describe('VALIDATE CONSTRAINT', () => {
+  const check = {
+    ...messages,
+    '2_positive.sql': `alter table messages add constraint positive check (x > 0) not valid;
+alter table messages validate constraint positive;
+create table after_it (id int);`,
+  };
+
+  it('of a large table is handed off, in a step of its own, and holds up nobody who does not need it', async () => {
+    await scenario.deploy(messages);
+    await scenario.run(check);
+    expect(await scenario.steps()).toEqual(['1.0 applied', '2.0 applied', '2.1 pending', '2.2 applied']);
+    expect(await work()).toEqual(['validate messages positive pending']);
+    expect(await scenario.loop(check)).toEqual({ outcome: 'valid', message: '' });
+    expect(await scenario.steps()).toEqual(['1.0 applied', '2.0 applied', '2.1 applied', '2.2 applied']);
+    expect(await isValidated('positive')).toBe(true);
+  });
+
+  it('of a new or a small table, or within BEGIN and COMMIT, runs in its place', async () => {
+    await scenario.run(check);
+    expect(await work()).toEqual([]);
+    await scenario.run({
+      ...check,
+      '3_small.sql':
+        'create table small (x int); alter table small add constraint c check (x > 0) not valid;',
+    });
+    await scenario.run({
+      ...check,
+      '3_small.sql':
+        'create table small (x int); alter table small add constraint c check (x > 0) not valid;',
+      '4_small.sql': 'alter table small validate constraint c;',
+      '5_own.sql': `begin; alter table messages add constraint own check (x > 0) not valid;
+alter table messages validate constraint own; commit;`,
+    });
+    expect(await work()).toEqual([]);
+    expect([await isValidated('c'), await isValidated('own')]).toEqual([true, true]);
+  });
+
+  it('that somebody has done meanwhile is found done', async () => {
+    await scenario.deploy(messages);
+    await scenario.run(check);
+    await scenario.query('alter table messages validate constraint positive');
+    await scenario.loop(check);
+    const { builds } = await scenario.status(check);
+    expect(builds).toMatchObject([{ operation: 'validate', state: 'done', adopted: true, attempts: 0 }]);
+  });
+
+  it('waits for what changes the table to come after it: SET NOT NULL', async () => {
+    await scenario.deploy(messages);
+    const files = {
+      ...messages,
+      '2_x.sql': `alter table messages add constraint x_there check (x is not null) not valid;
+alter table messages validate constraint x_there;
+alter table messages alter column x set not null;
+alter table messages drop constraint x_there;`,
+    };
+    const { outcome, waiting } = await scenario.run(files);
+    expect(outcome).toBe('waiting');
+    expect(waiting?.because).toContain('it changes the table messages');
+    await scenario.loop(files);
+    expect((await scenario.steps()).every((line) => line.endsWith('applied'))).toBe(true);
+  });
+
+  it('that meets rows which violate the constraint fails at once, counts and names them, and leaves it NOT VALID', async () => {
+    await scenario.deploy(messages);
+    const files = {
+      ...messages,
+      '2_small.sql': `-- migrate: allow check-violations tried here
+alter table messages add constraint small check (x <= 497) not valid;
+alter table messages validate constraint small;`,
+    };
+    await scenario.run(files, { dataCheckSeconds: 0 });
+    const settled = await scenario.loop(files);
+    expect(settled.outcome).toBe('failed');
+    expect(settled.message).toContain(
+      'small on public.messages (2_small.sql:3) failed after 1 attempt: check constraint "small" of relation "messages" is violated by some row (SQLSTATE 23514); 3 rows of public.messages violate it, such as (id) = (498), (499), (500). The constraint stays NOT VALID',
+    );
+    expect(await isValidated('small')).toBe(false);
+    await expect(scenario.query('insert into messages values (900, 900)')).rejects.toThrow('violates check');
+  });
+
+  it('of a foreign key names the rows without their other', async () => {
+    const tables = { ...messages, '2_authors.sql': largeTable('authors') };
+    await scenario.deploy(tables);
+    await scenario.query('delete from authors where id in (7, 9)');
+    const files = {
+      ...tables,
+      '3_key.sql': `alter table messages add constraint by_author foreign key (x) references authors (id) not valid;
+alter table messages validate constraint by_author;`,
+    };
+    await scenario.run(files, { dataCheckSeconds: 0 });
+    expect((await scenario.loop(files)).message).toContain(
+      '2 rows of public.messages violate it, such as (id) = (7), (9).',
+    );
+    await scenario.query('insert into authors values (7, 7), (9, 9)');
+    await scenario.deploy(files);
+    expect(await isValidated('by_author')).toBe(true);
+  });
+
+  it('of a domain is done by the tables that have a column of it', async () => {
+    const files = {
+      ...messages,
+      '2_domain.sql': 'create domain positive as int; alter table messages add y positive default 1;',
+    };
+    await scenario.deploy(files);
+    const all = {
+      ...files,
+      '3_check.sql': `alter domain positive add constraint above_zero check (value > 0) not valid;
+alter domain positive validate constraint above_zero;`,
+    };
+    await scenario.run(all);
+    expect(await work()).toEqual(['validate-domain positive above_zero pending']);
+    await scenario.loop(all);
+    expect(await isValidated('above_zero')).toBe(true);
+  });
+});
+
+describe('REFRESH MATERIALIZED VIEW', () => {
+  const views = {
+    ...messages,
+    '2_views.sql': `create materialized view totals as select sum(x) as total, 1 as one from messages with no data;
+create unique index on totals (one);`,
+  };
+
+  it('is handed off by the tables under the view, however small the view itself', async () => {
+    await scenario.deploy(messages);
+    const files = { ...views, '3_fill.sql': 'refresh materialized view totals;' };
+    await scenario.run(files);
+    expect(await work()).toEqual(['refresh totals  pending']);
+    await scenario.loop(files);
+    expect(await scenario.query('select total::int from totals')).toEqual([{ total: 125_250 }]);
+    const again = { ...files, '4_again.sql': 'refresh materialized view concurrently totals;' };
+    await scenario.query('update messages set x = 0');
+    await scenario.deploy(again);
+    expect(await work()).toEqual(['refresh totals  done', 'refresh-concurrently totals  done']);
+    expect(await scenario.query('select total::int from totals')).toEqual([{ total: 0 }]);
+  });
+
+  it('of a view over small tables runs in its place', async () => {
+    const files = {
+      '1_few.sql': `create table few (x int); insert into few values (1);
+create materialized view seen as select x from few with no data;`,
+    };
+    await scenario.deploy(files);
+    await scenario.run({ ...files, '2_fill.sql': 'refresh materialized view seen;' });
+    expect(await work()).toEqual([]);
+    expect(await scenario.query('select x from seen')).toEqual([{ x: 1 }]);
+  });
+});
+
+describe('upkeep', () => {
+  it.each([
+    ['vacuum', 'vacuum messages;', 'vacuum messages  done'],
+    ['VACUUM FULL', 'vacuum full messages;', 'vacuum-full messages  done'],
+    ['ANALYZE', 'analyze messages;', 'analyze messages  done'],
+    ['CLUSTER', 'cluster messages using messages_pkey;', 'cluster messages  done'],
+  ])('%s of a large table is handed off', async (_, sql, expected) => {
+    await scenario.deploy(messages);
+    const files = {
+      ...messages,
+      '2_upkeep.sql': `-- migrate: allow vacuum-full tried here\n-- migrate: allow cluster tried here\n${sql}`,
+    };
+    const { builds } = await scenario.run(files);
+    expect(builds).toHaveLength(1);
+    expect(await scenario.loop(files)).toEqual({ outcome: 'valid', message: '' });
+    expect(await work()).toEqual([expected]);
+  });
+
+  const parted = {
+    '1_parted.sql': `create table parted (id int) partition by range (id);
+create table low partition of parted for values from (0) to (1000);
+insert into parted select i from generate_series(1, 500) i;`,
+  };
+  const detached = { ...parted, '2_detach.sql': 'alter table parted detach partition low concurrently;' };
+
+  it('DETACH PARTITION CONCURRENTLY is handed off', async () => {
+    await scenario.deploy(parted);
+    await scenario.deploy(detached);
+    expect(await work()).toEqual(['detach parted low done']);
+    expect(await scenario.query('select count(*)::int from parted')).toEqual([{ count: 0 }]);
+  });
+});
+
+describe('a statement under hand-off', () => {
+  const files = {
+    ...messages,
+    '2_fill.sql': `-- migrate: allow unbounded-write tried here
+-- migrate: hand-off
+update messages set x = x + 1;`,
+    '3_after.sql': 'create table after_it (id int);',
+  };
+
+  it('runs once in the loop, and what comes after it waits', async () => {
+    await scenario.deploy(messages);
+    const { waiting } = await scenario.run(files);
+    expect(waiting).toMatchObject({ file: '3_after.sql' });
+    await scenario.loop(files);
+    expect(await work()).toEqual(['statement messages 2_fill.sql:3 done']);
+    expect(await scenario.query('select sum(x)::int from messages')).toEqual([{ sum: 125_750 }]);
+    expect((await scenario.steps()).every((line) => line.endsWith('applied'))).toBe(true);
+  });
+
+  it('that fails says so in Postgres’s words, and has changed nothing', async () => {
+    await scenario.deploy(messages);
+    const bad = {
+      ...messages,
+      '2_bad.sql': "-- migrate: hand-off\ndo $$ begin update messages set x = 0; raise 'not today'; end $$;",
+    };
+    await scenario.run(bad);
+    expect((await scenario.loop(bad)).message).toContain('not today (SQLSTATE P0001)');
+    expect(await scenario.query('select sum(x)::int from messages')).toEqual([{ sum: 125_250 }]);
+  });
+
+  it('that selects rows, from no table, is done all the same', async () => {
+    await scenario.deploy(messages);
+    const select = { ...messages, '2_select.sql': '-- migrate: hand-off\nselect pg_sleep(0.1);' };
+    await scenario.deploy(select);
+    expect(await work()).toEqual(['statement  2_select.sql:2 done']);
+  });
+});
+
+/** The function that runs all of it lives so long; each of its invocations ends in time. */
+const LIFE_MILLISECONDS = 6_000;
+
+/** A deploy, as a function does it that ends after that time, again and again. */
+async function deployInShortLives(files: Files): Promise<void> {
+  const asked = {
+    migrations: await compile(files),
+    target: parseConnectionUrl(scenario.database.url, 'The URL'),
+    options: { ...defaultOptions, smallTableRows: SMALL_TABLE_ROWS, attachSeconds: 1 },
+    report: () => {},
+  };
+  const deadline = (): number => Date.now() + LIFE_MILLISECONDS;
+  await scenario.run(files, { deadline: deadline() });
+  for (;;) {
+    const tables = await withSession(asked.target, (session) => tablesWithBuilds(session, 'migrations'));
+    for (const table of tables) {
+      for (let turn = 1; ; turn += 1) {
+        const begun = Date.now();
+        const { outcome, waitSeconds } = await takeTurn({ ...asked, table, turn, deadline: deadline() });
+        expect(Date.now() - begun).toBeLessThan(LIFE_MILLISECONDS);
+        if (outcome === 'done') break;
+        await new Promise((resolve) => setTimeout(resolve, Math.min(waitSeconds, 2) * 1000));
+      }
+    }
+    const resumed = await resume({
+      ...asked,
+      deadline: deadline(),
+      cause: { kind: 'loop', actor: 'test' },
+    });
+    if (resumed.outcome === 'settled') return;
+  }
+}
+
+describe('what takes longer than the function lives', () => {
+  /** 500 rows, 20 ms each: ten seconds. */
+  const slow = {
+    ...messages,
+    '2_slow.sql': `create function slow(x int) returns int language plpgsql immutable as
+  $$ begin perform pg_sleep(0.02); return x; end $$;`,
+  };
+
+  it.each<[string, string, string]>([
+    [
+      'a validation',
+      `alter table messages add constraint slow check (slow(x) > 0) not valid;
+alter table messages validate constraint slow;`,
+      'validate messages slow done',
+    ],
+    [
+      'a refresh',
+      `create materialized view seen as select slow(x) as x from messages with no data;
+refresh materialized view seen;`,
+      'refresh seen  done',
+    ],
+    [
+      'upkeep',
+      `create statistics slowly on (slow(x)), id from messages;
+commit;
+analyze messages;`,
+      'analyze messages  done',
+    ],
+    [
+      'any statement',
+      `-- migrate: allow unbounded-write tried here
+-- migrate: hand-off
+update messages set x = slow(x);`,
+      'statement messages 3_long.sql:3 done',
+    ],
+  ])('deploys: %s', async (_, sql, expected) => {
+    await scenario.deploy(slow);
+    await deployInShortLives({ ...slow, '3_long.sql': sql });
+    expect((await work()).at(-1)).toBe(expected);
+    expect((await scenario.steps()).every((line) => line.endsWith('applied'))).toBe(true);
+  });
+});
