@@ -1,5 +1,7 @@
 import type { Attending } from './attend-tables.ts';
-import { plan } from './migration/plan.ts';
+import type { Ledger } from './migration/ledger.ts';
+import type { CompiledMigrations } from './migration/migration.ts';
+import { DriftError, type Plan, plan } from './migration/plan.ts';
 import { waitsOf } from './migration/waiting.ts';
 import { unattendedTables } from './postgres/ledger/build-queue.ts';
 import { readLedger } from './postgres/ledger/ledger.ts';
@@ -69,6 +71,16 @@ export function branchOf(
   };
 }
 
+/** Undefined where the ledger is of newer code, as after a rollback: what to make of that is for the end of the loop. */
+function planOf({ migrations, order }: CompiledMigrations, ledger: Ledger): Plan | undefined {
+  try {
+    return plan(migrations, ledger, order);
+  } catch (error) {
+    if (error instanceof DriftError) return undefined;
+    throw error;
+  }
+}
+
 /**
  * Whether the next step waits for nobody. A run that failed since the last build became valid would fail again: it is
  * tried once more when all is over.
@@ -76,9 +88,9 @@ export function branchOf(
 async function isResumable({ target, options, migrations }: BranchRequest): Promise<boolean> {
   return withSession(target, async (session) => {
     const { ledger } = await readLedger(session, options.ledgerSchema);
-    const { pending, builds } = plan(migrations.migrations, ledger, migrations.order);
-    const [next] = pending;
-    if (next === undefined || waitsOf(next, builds).length > 0) return false;
+    const planned = planOf(migrations, ledger);
+    const [next] = planned?.pending ?? [];
+    if (planned === undefined || next === undefined || waitsOf(next, planned.builds).length > 0) return false;
     return !(await failedSinceLastBuild(session, options.ledgerSchema));
   });
 }

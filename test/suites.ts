@@ -25,6 +25,14 @@ const EXHAUSTIVE: readonly string[] = [
   'test/lambda/lifecycle/secret.test.ts',
   'test/lambda/lifecycle/tracing.test.ts',
   'test/lambda/work/turn/days-in-simulated-time.test.ts',
+  // Each format of an older ledger, each state of a mended file, each form of a setting: lambda/run has the stories.
+  'test/lambda/postgres/ledger/older-ledgers.test.ts',
+  'test/lambda/run/mended-files.test.ts',
+  'test/lambda/work/turn/file-settings.test.ts',
+  'test/lambda/run/rows-nobody-reads.test.ts',
+  // AWS and Neon that answer late, oddly or never.
+  'test/lambda/lifecycle/silent-services.test.ts',
+  'test/lambda/postgres/session/neon-startup.test.ts',
   // Ways to connect beyond the plain one.
   'test/lambda/postgres/session/pooler.test.ts',
   'test/lambda/postgres/session/tls.test.ts',

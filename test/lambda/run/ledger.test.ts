@@ -25,12 +25,14 @@ async function asStranger(): Promise<string> {
 
 describe('a ledger', () => {
   it('that the role may not create: what it lacks', async () => {
-    const error = await scenario.failure(files, { url: await asStranger() });
+    const url = await asStranger();
+    const role = new URL(url).username;
+    const error = await scenario.failure(files, { url });
     expect(error.message).toBe(
       [
-        'Postgres refused to let the ledger be written.',
-        `Postgres: permission denied for database ${scenario.database.name} (SQLSTATE 42501)`,
-        'Next: let the role of the secret create and write the ledger schema (grant create on database … to …); then run again.',
+        `There is no ledger yet, and ${role} may not create the schema 'migrations' for it.`,
+        'Applied: nothing by this run.',
+        `Next: make the schema as a superuser or the database's owner (create schema "migrations" authorization "${role}"), or let the role make it (grant create on database … to "${role}"); then run again.`,
       ].join('\n'),
     );
   });

@@ -29,6 +29,7 @@ it.each([
   const build = {
     ledger: 'migrations',
     id: '1',
+    operation: 'create',
     schema: 'public',
     table: 't',
     index: 'i',
