@@ -2,7 +2,7 @@ import * as v from 'valibot';
 import { sqlstate } from '../../migration/sqlstate.ts';
 import type { ConnectionTarget } from '../session/connection-target.ts';
 import { conninfo, startupOptions } from '../session/conninfo.ts';
-import type { StatementFault } from '../session/fault.ts';
+import { StatementFault } from '../session/fault.ts';
 import { quoteIdentifier, quoteLiteral } from '../session/quote.ts';
 import type { Session } from '../session/session.ts';
 import { LIMIT_NAMES } from './build-settings.ts';
@@ -93,7 +93,8 @@ const addressRow = v.object({ host: v.string(), port: v.string(), limits: v.arra
 
 /**
  * dblink_connect with a password that appears in no query text and no log, not even with log_statement = all, which
- * logs bind parameters too: the connection string travels as COPY data into a temporary table.
+ * logs bind parameters too: the connection string travels as COPY data into a temporary table. In the binary format,
+ * since an error of COPY's text format is logged with the line that it met.
  */
 async function connectSecretly(
   session: Session,
@@ -105,7 +106,8 @@ async function connectSecretly(
 create temporary table loopback_connection (conninfo pg_catalog.text)`,
   );
   if (refused !== undefined) return refused;
-  await session.copyIn('copy pg_temp.loopback_connection (conninfo) from stdin', `${copyText(text)}\n`);
+  const copied = await copySecretly(session, text);
+  if (copied !== undefined) return copied;
   const { fault } = await session.script(
     `select ${d}.dblink_connect(${quoteLiteral(link)}::pg_catalog.text, conninfo) from pg_temp.loopback_connection;
 drop table pg_temp.loopback_connection`,
@@ -114,13 +116,27 @@ drop table pg_temp.loopback_connection`,
   return fault;
 }
 
-/** Escapes of COPY's text format. */
-function copyText(value: string): string {
-  return value
-    .replaceAll('\\', '\\\\')
-    .replaceAll('\t', '\\t')
-    .replaceAll('\n', '\\n')
-    .replaceAll('\r', '\\r');
+async function copySecretly(session: Session, text: string): Promise<StatementFault | undefined> {
+  try {
+    const copy = 'copy pg_temp.loopback_connection (conninfo) from stdin with (format binary)';
+    await session.copyIn(copy, binaryRow(text));
+    return undefined;
+  } catch (error) {
+    if (error instanceof StatementFault) return error;
+    throw error;
+  }
+}
+
+const SIGNATURE = Buffer.from('PGCOPY\n\xff\r\n\0', 'latin1');
+
+/** One row of one column in COPY's binary format: a header without flags and extension, the row, an end of the data. */
+function binaryRow(value: string): Buffer {
+  const field = Buffer.from(value, 'utf8');
+  const [header, row, end] = [Buffer.alloc(8), Buffer.alloc(6), Buffer.alloc(2)];
+  row.writeInt16BE(1, 0);
+  row.writeInt32BE(field.length, 2);
+  end.writeInt16BE(-1, 0);
+  return Buffer.concat([SIGNATURE, header, row, field, end]);
 }
 
 function describe({ fault }: StatementFault): string {

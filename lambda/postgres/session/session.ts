@@ -40,8 +40,8 @@ export interface Session {
     own: ReadonlySet<number>,
     heard?: NoticeListener,
   ): Promise<ScriptOutcome & { readonly written: readonly number[] }>;
-  /** Sends lines into `copy … from stdin`: the one way of passing a value that no server logs. */
-  copyIn(text: string, data: string): Promise<void>;
+  /** Sends data into `copy … from stdin`: the one way of passing a value that no server logs. */
+  copyIn(text: string, data: Buffer): Promise<void>;
   /** Milliseconds since 1970 at which the message under way was sent, or last heard of; undefined where none is. */
   silentSince(): number | undefined;
   /** Says goodbye and closes. Never throws. */
@@ -288,11 +288,11 @@ class Script {
 
 class CopyIn {
   #text: string;
-  #data: string;
+  #data: Buffer;
   #resolve: () => void;
   #reject: (error: Error) => void;
 
-  constructor(text: string, data: string, resolve: () => void, reject: (error: Error) => void) {
+  constructor(text: string, data: Buffer, resolve: () => void, reject: (error: Error) => void) {
     this.#text = text;
     this.#data = data;
     this.#resolve = resolve;
@@ -304,7 +304,7 @@ class CopyIn {
   }
 
   handleCopyInResponse(connection: DriverConnection): void {
-    connection.sendCopyFromChunk(Buffer.from(this.#data, 'utf8'));
+    connection.sendCopyFromChunk(this.#data);
     connection.endCopyFrom();
   }
 

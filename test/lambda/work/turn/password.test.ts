@@ -115,6 +115,35 @@ it('the password is in no query text, no log, no error, no row and no file of th
   }
 });
 
+it('nor where the COPY that carries it fails', async () => {
+  const server = await startServer({
+    settings: { log_error_verbosity: 'verbose' },
+  });
+  const database = await freshDatabase(server);
+  // As where the disk is full: COPY has read the row, and can't store it.
+  await database.adminQuery(`create extension dblink;
+create schema hurdle; grant usage on schema hurdle to public;
+create function hurdle.refuse() returns trigger language plpgsql as
+  'begin raise exception using errcode = ''53100'', message = ''could not extend file''; end';
+create function hurdle.set_up() returns event_trigger language plpgsql as $$
+begin
+  if to_regclass('pg_temp.loopback_connection') is not null then
+    create trigger refuse before insert on pg_temp.loopback_connection for each row execute function hurdle.refuse();
+  end if;
+end $$;
+create event trigger hurdle on ddl_command_end when tag in ('CREATE TABLE') execute function hurdle.set_up()`);
+  const scenario = scenarioOn(database);
+  const table = { '1_big.sql': slowTable({ seconds: 0.5 }) };
+  await scenario.run(table);
+  const index = { ...table, '2_a.sql': 'create index concurrently big_slow on big (slow(x));' };
+  expect(await scenario.deploy(index)).toEqual({ outcome: 'valid', message: '' });
+  const log = await server.log();
+  expect(log).toContain('COPY loopback_connection, line 1');
+  // Of a line that it shows, Postgres shows the first 100 characters.
+  expect(log).not.toMatch(/host='|user='|password='/);
+  expect(JSON.stringify(scenario.events)).not.toContain(database.password);
+});
+
 it('a wrong password is in no error either', async () => {
   const database = await createDatabase();
   try {
