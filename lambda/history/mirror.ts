@@ -2,7 +2,10 @@ import { type Migration, type Step, statementsOf } from '../migration/migration.
 import { quoteIdentifier, quoteLiteral } from '../postgres/session/quote.ts';
 import type { History } from './read-history.ts';
 
-/** Writes the tool's own table as the tool would, so that it finds nothing to do and nothing wrong. */
+/**
+ * Writes the tool's own table as the tool would, so that it finds nothing to do and nothing wrong. Its statements stand in
+ * a step's own transaction, where the search path is the role's.
+ */
 export class Mirror {
   readonly #history: History;
   readonly #migrations: readonly Migration[];
@@ -27,8 +30,8 @@ export class Mirror {
     switch (this.#history.tool) {
       case 'prisma':
         return [
-          `update ${t} set rolled_back_at = pg_catalog.now() where migration_name = ${id} and finished_at is null and rolled_back_at is null`,
-          `insert into ${t} (id, checksum, finished_at, migration_name, started_at, applied_steps_count) values (pg_catalog.gen_random_uuid()::text, ${checksum}, pg_catalog.clock_timestamp(), ${id}, pg_catalog.now(), 1)`,
+          `update ${t} set rolled_back_at = pg_catalog.now() where migration_name operator(pg_catalog.=) ${id} and finished_at is null and rolled_back_at is null`,
+          `insert into ${t} (id, checksum, finished_at, migration_name, started_at, applied_steps_count) values (pg_catalog.gen_random_uuid()::pg_catalog.text, ${checksum}, pg_catalog.clock_timestamp(), ${id}, pg_catalog.now(), 1)`,
         ];
       case 'drizzle':
         return [
@@ -46,11 +49,11 @@ export class Mirror {
       case 'golang-migrate':
         return [
           `insert into ${t} (version, dirty) select ${version}, false where not exists (select from ${t})`,
-          `update ${t} set version = ${version}, dirty = false where version <= ${version}`,
+          `update ${t} set version = ${version}, dirty = false where version operator(pg_catalog.<=) ${version}`,
         ];
       case 'sqlx':
         return [
-          `delete from ${t} where version = ${version} and not success`,
+          `delete from ${t} where version operator(pg_catalog.=) ${version} and not success`,
           `insert into ${t} (version, description, success, checksum, execution_time) values (${version}, ${quoteLiteral(record.description ?? '')}, true, pg_catalog.decode(${checksum}, 'hex'), 0) on conflict do nothing`,
         ];
       case 'supabase': {
@@ -59,7 +62,7 @@ export class Mirror {
           this.#insert({
             version: id,
             name: quoteLiteral(name.slice(version.length + 1)),
-            statements: `array[${texts.join(', ')}]::text[]`,
+            statements: `array[${texts.join(', ')}]::pg_catalog.text[]`,
           }),
         ];
       }
@@ -68,7 +71,7 @@ export class Mirror {
       case 'flyway': {
         const type = kind === 'checkpoint' ? 'SQL_BASELINE' : 'SQL';
         return [
-          `delete from ${t} where not success and script = ${quoteLiteral(record.script ?? '')}`,
+          `delete from ${t} where not success and script operator(pg_catalog.=) ${quoteLiteral(record.script ?? '')}`,
           this.#flywayRow(migration, type, record.script ?? ''),
         ];
       }
@@ -81,7 +84,7 @@ export class Mirror {
       case 'atlas': {
         const total = steps.flatMap(statementsOf).length;
         return [
-          `delete from ${t} where version = ${id}`,
+          `delete from ${t} where version operator(pg_catalog.=) ${id}`,
           this.#insert({
             version: id,
             description: quoteLiteral(record.description ?? ''),
@@ -97,9 +100,9 @@ export class Mirror {
       }
       case 'liquibase': {
         const [file = '', change = '', author = ''] = version.split('::');
-        const order = `(select coalesce(pg_catalog.max(orderexecuted), 0) + 1 from ${t})`;
+        const order = `(select coalesce(pg_catalog.max(orderexecuted), 0) operator(pg_catalog.+) 1 from ${t})`;
         return [
-          `delete from ${t} where id = ${quoteLiteral(change)} and author = ${quoteLiteral(author)} and filename = ${quoteLiteral(file)}`,
+          `delete from ${t} where id operator(pg_catalog.=) ${quoteLiteral(change)} and author operator(pg_catalog.=) ${quoteLiteral(author)} and filename operator(pg_catalog.=) ${quoteLiteral(file)}`,
           `insert into ${t} (id, author, filename, dateexecuted, orderexecuted, exectype) values (${quoteLiteral(change)}, ${quoteLiteral(author)}, ${quoteLiteral(file)}, pg_catalog.now(), ${order}, 'EXECUTED')`,
         ];
       }
@@ -117,39 +120,39 @@ export class Mirror {
     switch (this.#history.tool) {
       case 'prisma':
         return [
-          `update ${t} set rolled_back_at = pg_catalog.now() where migration_name = ${id} and rolled_back_at is null`,
+          `update ${t} set rolled_back_at = pg_catalog.now() where migration_name operator(pg_catalog.=) ${id} and rolled_back_at is null`,
         ];
       case 'drizzle':
         return this.#history.columns.includes('name')
-          ? [`delete from ${t} where name = ${id}`]
-          : [`delete from ${t} where created_at = ${record.when ?? 0}`];
+          ? [`delete from ${t} where name operator(pg_catalog.=) ${id}`]
+          : [`delete from ${t} where created_at operator(pg_catalog.=) ${record.when ?? 0}`];
       case 'dbmate':
       case 'supabase':
       case 'atlas':
-        return [`delete from ${t} where version = ${id}`];
+        return [`delete from ${t} where version operator(pg_catalog.=) ${id}`];
       case 'goose':
-        return [`delete from ${t} where version_id = ${version}`];
+        return [`delete from ${t} where version_id operator(pg_catalog.=) ${version}`];
       case 'golang-migrate': {
         const place = this.#migrations.findIndex((each) => each.version === version);
         const before = this.#migrations[place - 1]?.version;
         return [
           before === undefined
             ? `delete from ${t}`
-            : `update ${t} set version = ${before}, dirty = false where version = ${version}`,
+            : `update ${t} set version = ${before}, dirty = false where version operator(pg_catalog.=) ${version}`,
         ];
       }
       case 'sqlx':
-        return [`delete from ${t} where version = ${version}`];
+        return [`delete from ${t} where version operator(pg_catalog.=) ${version}`];
       case 'node-pg-migrate':
-        return [`delete from ${t} where name = ${id}`];
+        return [`delete from ${t} where name operator(pg_catalog.=) ${id}`];
       case 'flyway':
         return undo === undefined ? [] : [this.#flywayRow(migration, 'UNDO_SQL', undo.file)];
       case 'graphile-migrate':
-        return [`delete from ${t} where filename = ${id}`];
+        return [`delete from ${t} where filename operator(pg_catalog.=) ${id}`];
       case 'liquibase': {
         const [file = '', change = '', author = ''] = version.split('::');
         return [
-          `delete from ${t} where id = ${quoteLiteral(change)} and author = ${quoteLiteral(author)} and filename = ${quoteLiteral(file)}`,
+          `delete from ${t} where id operator(pg_catalog.=) ${quoteLiteral(change)} and author operator(pg_catalog.=) ${quoteLiteral(author)} and filename operator(pg_catalog.=) ${quoteLiteral(file)}`,
         ];
       }
       default:
@@ -161,13 +164,13 @@ export class Mirror {
   notApplied(migration: Migration): readonly string[] {
     if (this.#history.tool !== 'flyway') return this.undone(migration);
     const script = quoteLiteral(migration.record?.script ?? '');
-    return [`delete from ${this.#t} where not success and script = ${script}`];
+    return [`delete from ${this.#t} where not success and script operator(pg_catalog.=) ${script}`];
   }
 
   #flywayRow({ version, record = {}, kind }: Migration, type: string, script: string): string {
     const own = kind === 'repeatable' ? 'null' : quoteLiteral(version.replace(/^B/, ''));
     return this.#insert({
-      installed_rank: `(select coalesce(pg_catalog.max(installed_rank), 0) + 1 from ${this.#t})`,
+      installed_rank: `(select coalesce(pg_catalog.max(installed_rank), 0) operator(pg_catalog.+) 1 from ${this.#t})`,
       version: own,
       description: quoteLiteral(record.description ?? ''),
       type: quoteLiteral(type),

@@ -506,7 +506,10 @@ function asText(column: string): string {
 
 function endOf({ table, oid, way }: Walk): string {
   if (way.kind === 'blocks')
-    return `select nullif(pg_catalog.json_build_array((pg_catalog.pg_relation_size(${oid}::pg_catalog.regclass) operator(pg_catalog./) pg_catalog.current_setting('block_size')::pg_catalog.int8)::pg_catalog.text)::pg_catalog.text, '["0"]') as until`;
+    return `select case when file.blocks operator(pg_catalog.>) 0::pg_catalog.int8
+            then pg_catalog.json_build_array(file.blocks::pg_catalog.text)::pg_catalog.text end as until
+  from (select pg_catalog.pg_relation_size(${oid}::pg_catalog.regclass)
+                 operator(pg_catalog./) pg_catalog.current_setting('block_size')::pg_catalog.int8 as blocks) as file`;
   const columns = way.columns.map(({ name }) => `w.${quoteIdentifier(name)}`);
   return `select pg_catalog.json_build_array(${columns.map(asText).join(', ')})::pg_catalog.text as until
   from only ${table} as w order by ${columns.map((column) => `${column} desc`).join(', ')} limit 1`;

@@ -226,13 +226,14 @@ function* forgetStep(ledgerSchema: string, { migration, step }: PendingStep): Ge
 /** The row of its first statements; where another run was first, it is that of the whole, and claims the step. */
 function forgetBeginning(ledgerSchema: string, { migration, step, begunAs = '' }: PendingStep): string {
   return `delete from ${quoteIdentifier(ledgerSchema)}.step
- where version = ${quoteLiteral(migration.version)} and step = ${step.number} and fingerprint = ${quoteLiteral(begunAs)}`;
+ where version operator(pg_catalog.=) ${quoteLiteral(migration.version)} and step operator(pg_catalog.=) ${step.number}
+   and fingerprint operator(pg_catalog.=) ${quoteLiteral(begunAs)}`;
 }
 
 /** All that is recorded of a migration. */
 export function forgetMigration(ledgerSchema: string, { migration }: PendingStep): string[] {
   const s = quoteIdentifier(ledgerSchema);
-  const where = `version = ${quoteLiteral(migration.version)}`;
+  const where = `version operator(pg_catalog.=) ${quoteLiteral(migration.version)}`;
   return [`delete from ${s}.work where ${where}`, `delete from ${s}.step where ${where}`];
 }
 

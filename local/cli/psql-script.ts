@@ -69,15 +69,17 @@ function createPart({ schema, table, index, statement }: HandOperation): string[
   const indexName = quoteLiteral(relation);
   const tableName = quoteLiteral(quoteRelation({ schema, name: table }));
   return [
-    `select coalesce(bool_or(i.indisvalid), false) as ${VALID},
-       coalesce(bool_or(not i.indisvalid and not exists (
+    `select coalesce(pg_catalog.bool_or(i.indisvalid), false) as ${VALID},
+       coalesce(pg_catalog.bool_or(not i.indisvalid and not exists (
          select from pg_catalog.pg_locks l
-          where l.locktype = 'relation' and l.relation = i.indrelid
-            and l.database = (select oid from pg_catalog.pg_database where datname = current_database())
-            and l.mode in ('ShareUpdateExclusiveLock', 'ShareLock') and l.pid <> pg_backend_pid()
+          where l.locktype operator(pg_catalog.=) 'relation' and l.relation operator(pg_catalog.=) i.indrelid
+            and l.database operator(pg_catalog.=) (select oid from pg_catalog.pg_database where datname operator(pg_catalog.=) pg_catalog.current_database())
+            and l.mode operator(pg_catalog.=) any (array['ShareUpdateExclusiveLock', 'ShareLock']::pg_catalog.text[])
+            and l.pid operator(pg_catalog.<>) pg_catalog.pg_backend_pid()
        )), false) as ${LEFT}
   from pg_catalog.pg_index i
- where i.indexrelid = to_regclass(${indexName}) and i.indrelid = to_regclass(${tableName}) \\gset`,
+ where i.indexrelid operator(pg_catalog.=) pg_catalog.to_regclass(${indexName})
+   and i.indrelid operator(pg_catalog.=) pg_catalog.to_regclass(${tableName}) \\gset`,
     `\\if :${VALID}`,
     `\\echo ${echoed('  it is valid already')}`,
     '\\else',
@@ -102,20 +104,20 @@ function checkPart(operation: HandOperation): string {
   switch (operation.operation) {
     case 'create':
       return check(
-        `exists (select from pg_catalog.pg_index where indexrelid = to_regclass(${indexName})
-              and indrelid = to_regclass(${tableName}) and indisvalid and indisready)`,
+        `exists (select from pg_catalog.pg_index where indexrelid operator(pg_catalog.=) pg_catalog.to_regclass(${indexName})
+              and indrelid operator(pg_catalog.=) pg_catalog.to_regclass(${tableName}) and indisvalid and indisready)`,
         `${schema}.${index} is not valid: run this script again, it drops and rebuilds what is INVALID`,
       );
     case 'drop':
       return check(
-        `to_regclass(${indexName}) is null`,
+        `pg_catalog.to_regclass(${indexName}) is null`,
         `${schema}.${index} is still there: run this script again`,
       );
     case 'reindex':
       return check(
-        `not exists (select from pg_catalog.pg_index i join pg_catalog.pg_class c on c.oid = i.indexrelid
-              where i.indrelid = to_regclass(${tableName}) and not i.indisvalid
-                and c.relname ~ '_cc(new|old)[0-9]*$')`,
+        `not exists (select from pg_catalog.pg_index i join pg_catalog.pg_class c on c.oid operator(pg_catalog.=) i.indexrelid
+              where i.indrelid operator(pg_catalog.=) pg_catalog.to_regclass(${tableName}) and not i.indisvalid
+                and c.relname operator(pg_catalog.~) '_cc(new|old)[0-9]*$')`,
         `an INVALID index that REINDEX left is on ${schema}.${table}: drop it (its name ends in _ccnew or _ccold), then run this script again`,
       );
     default:

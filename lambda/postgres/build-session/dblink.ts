@@ -36,7 +36,12 @@ const NEEDED = [
   'dblink_send_query(text, text)',
 ];
 
-const foundRow = v.object({ schema: v.string(), usable: v.boolean(), callable: v.number() });
+const foundRow = v.object({
+  schema: v.string(),
+  usable: v.boolean(),
+  callable: v.number(),
+  genuine: v.number(),
+});
 
 /** Looks for the extension, and creates it where it is missing and our role may. */
 export async function findDblink(session: Session): Promise<Dblink | LoopbackRefused> {
@@ -49,19 +54,28 @@ export async function findDblink(session: Session): Promise<Dblink | LoopbackRef
 async function find(session: Session): Promise<Dblink | LoopbackRefused | undefined> {
   const [row] = await session.query(
     `select n.nspname as schema, pg_catalog.has_schema_privilege(n.oid, 'usage') as usable,
-            (select pg_catalog.count(*)::pg_catalog.int4 from pg_catalog.pg_proc p
-              where p.pronamespace = n.oid and pg_catalog.has_function_privilege(p.oid, 'execute')
-                and pg_catalog.format('%s(%s)', p.proname, pg_catalog.oidvectortypes(p.proargtypes))
-                    = any ($1::pg_catalog.text[])) as callable
+            needed.callable, needed.genuine
        from pg_catalog.pg_extension e
-       join pg_catalog.pg_namespace n on n.oid = e.extnamespace where e.extname = 'dblink'`,
+       join pg_catalog.pg_namespace n on n.oid = e.extnamespace
+      cross join lateral (
+        select (pg_catalog.count(*) filter (where pg_catalog.has_function_privilege(p.oid, 'execute')))::int as callable,
+               (pg_catalog.count(*) filter (where l.lanname = 'c'))::int as genuine
+          from pg_catalog.pg_proc p join pg_catalog.pg_language l on l.oid = p.prolang
+         where p.pronamespace = n.oid
+           and pg_catalog.format('%s(%s)', p.proname, pg_catalog.oidvectortypes(p.proargtypes))
+               = any ($1::pg_catalog.text[])) as needed
+      where e.extname = 'dblink'`,
     [NEEDED],
   );
   if (row === undefined) return undefined;
-  const { schema, usable, callable } = v.parse(foundRow, row);
+  const { schema, usable, callable, genuine } = v.parse(foundRow, row);
   if (!usable) return { because: `our role may not use the schema ${schema}, in which dblink lies` };
   if (callable < NEEDED.length)
     return { because: `our role may not call the functions of dblink in ${schema}` };
+  // Whoever owns the schema can drop a function of the extension and make one of that name, which would be given the
+  // connection string. In C nobody but a superuser can.
+  if (genuine < NEEDED.length)
+    return { because: `the functions of dblink in ${schema} are not those of the extension` };
   return { schema };
 }
 
@@ -85,13 +99,14 @@ export function createsDblink({ kind, text }: Statement): boolean {
 
 /**
  * To be sent before it: an extension that only our builds have needed is not in the way of a migration that wants it
- * for itself. A build under way goes on; should it fail, its fault is found out by another attempt.
+ * for itself. It stands in the step's own transaction, under the role's search path. A build under way goes on; should it fail, its fault is found out by another attempt.
  */
 export function makeRoomForDblink(ledgerSchema: string): string {
   const schemas = [OWN_SCHEMA, ledgerSchema].map((schema) => `${quoteLiteral(schema)}::pg_catalog.name`);
   return `do ${quoteLiteral(`begin
-  if exists (select from pg_catalog.pg_extension e join pg_catalog.pg_namespace n on n.oid = e.extnamespace
-              where e.extname = 'dblink' and n.nspname in (${schemas.join(', ')})) then
+  if exists (select from pg_catalog.pg_extension e join pg_catalog.pg_namespace n on n.oid operator(pg_catalog.=) e.extnamespace
+              where e.extname operator(pg_catalog.=) 'dblink'::pg_catalog.name
+                and n.nspname operator(pg_catalog.=) any (array[${schemas.join(', ')}])) then
     drop extension dblink;
     drop schema if exists ${OWN_SCHEMA};
   end if;

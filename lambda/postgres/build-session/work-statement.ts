@@ -7,7 +7,8 @@ const SEPARATOR = '\n;\n';
 
 /**
  * What is sent to the build session. A statement that was handed off is one transaction with its outcome in the ledger:
- * so it happens once, whatever dies when. The statements that follow it are in force only within that transaction.
+ * so it happens once, whatever dies when. The statements that follow it are in force only within that transaction,
+ * and run under the author's search path.
  */
 export function textOf(build: IndexBuild, attempt: number): string {
   if (build.operation !== 'statement') return build.statement;
@@ -17,7 +18,7 @@ export function textOf(build: IndexBuild, attempt: number): string {
     'reset role',
     'set constraints all immediate',
     `update ${quoteIdentifier(build.ledger)}.work set attempt_outcome = '{"kind": "succeeded"}'
- where id = ${build.id} and attempts = ${attempt}`,
+ where id operator(pg_catalog.=) ${build.id} and attempts operator(pg_catalog.=) ${attempt}`,
   ].join(SEPARATOR);
 }
 

@@ -142,7 +142,7 @@ function duplicatesBy(
     .map(({ by, at }) => `coalesce(k${at} ${by.equals} l${at}, k${at} is null and l${at} is null)`)
     .join(' and ');
   return `select pg_catalog.concat(pg_catalog.min(shown), ' in ', pg_catalog.count(*), ' rows') as key
-  from (select shown, ${groups.map((group) => `${group}, `).join('')}pg_catalog.count(*) filter (where place = 1 or not (${same})) over (
+  from (select shown, ${groups.map((group) => `${group}, `).join('')}pg_catalog.count(*) filter (where place operator(pg_catalog.=) 1 or not (${same})) over (
                  ${window((at) => `k${at}`, groups).slice(1, -1)} rows unbounded preceding) as number
           from (select row(${key.parts.join(', ')})::pg_catalog.text as shown, pg_catalog.row_number() over keys as place,
                        ${[
@@ -154,7 +154,7 @@ function duplicatesBy(
                   from ${from}${keyedRows(key)}
                 window keys as ${own}) as neighbours) as numbered
  group by ${[...groups, 'number'].join(', ')}
-having pg_catalog.count(*) > 1
+having pg_catalog.count(*) operator(pg_catalog.>) 1
  limit ${MOST_COUNTED + 1}`;
 }
 

@@ -1,5 +1,6 @@
 import { isPermanent } from '../../migration/sqlstate.ts';
 import type { IndexBuild } from '../../work/index-build.ts';
+import { OWN_PATH } from '../session/own-path.ts';
 import { quoteLiteral, quoteRelation } from '../session/quote.ts';
 import type { Session } from '../session/session.ts';
 import { onEmptyCopy } from './empty-copy.ts';
@@ -11,8 +12,8 @@ export type ComparedDefinitions =
   | { readonly kind: 'unknown'; readonly because: string };
 
 /**
- * Compares the wanted definition with the index that stands, in Postgres's own words. The search path is emptied before
- * they are read, since it decides how functions and types are written. Where Postgres can't be asked, two texts that are
+ * Compares the wanted definition with the index that stands, in Postgres's own words. They are read under OWN_PATH,
+ * since the search path decides how functions and types are written. Where Postgres can't be asked, two texts that are
  * the same mean the same.
  *
  * @throws StatementFault where that can't be said now, such as a lock that is not to be had.
@@ -24,7 +25,7 @@ export async function compareDefinitions(
 ): Promise<ComparedDefinitions> {
   const index = `${quoteLiteral(quoteRelation({ schema: build.schema, name: build.index }))}::pg_catalog.regclass`;
   const { row, fault } = await onEmptyCopy(session, build, (wanted) => [
-    "set local search_path = ''",
+    OWN_PATH,
     `select ${bodyOf(wanted)} as wanted, ${bodyOf(index)} as body, ${headOf(index)} as head,
        i.indisunique as is_unique, pg_catalog.pg_get_indexdef(i.indexrelid) as found
   from pg_catalog.pg_index i where i.indexrelid = ${index}`,

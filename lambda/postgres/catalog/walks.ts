@@ -63,7 +63,7 @@ family as (
   select n.oid from named n where n.oid is not null
   union
   select i.inhrelid from family f join pg_catalog.pg_inherits i on i.inhparent operator(pg_catalog.=) f.oid
-   where ${only ? `exists (select from pg_catalog.pg_class p where p.oid operator(pg_catalog.=) f.oid and p.relkind operator(pg_catalog.=) 'p'::"char")` : 'true'}
+   where ${only ? `exists (select from pg_catalog.pg_class p where p.oid operator(pg_catalog.=) f.oid and p.relkind operator(pg_catalog.=) 'p'::pg_catalog."char")` : 'true'}
 ),
 members as (
   select c.oid, c.relkind, c.reltuples, pg_catalog.format('%I.%I', n.nspname, c.relname) as name
@@ -110,7 +110,7 @@ select (select pg_catalog.json_build_object(
         ) k
        where pg_catalog.json_array_length(k.columns) operator(pg_catalog.=) k.indnkeyatts::pg_catalog.int4), '[]'))
       order by m.name)
-      from members m where m.relkind operator(pg_catalog.<>) 'p'::"char"), '[]'))
+      from members m where m.relkind operator(pg_catalog.<>) 'p'::pg_catalog."char"), '[]'))
   from named n join pg_catalog.pg_class c on c.oid operator(pg_catalog.=) n.oid) as walked`;
 }
 

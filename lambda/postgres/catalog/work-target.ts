@@ -1,7 +1,8 @@
 import * as v from 'valibot';
 import type { LongStatement } from '../../migration/migration.ts';
-import { quoteLiteral, quoteRelation } from '../session/quote.ts';
-import { rolledBack } from '../session/rolled-back.ts';
+import { OWN_PATH } from '../session/own-path.ts';
+import { quoteLiteral } from '../session/quote.ts';
+import { ASKED, findDomain, findRelations, rolledBack } from '../session/rolled-back.ts';
 import type { Session } from '../session/session.ts';
 import { measureTables } from './table-facts.ts';
 
@@ -33,11 +34,12 @@ export async function workTarget(
   { limit, settings }: { readonly limit: number; readonly settings: readonly string[] },
 ): Promise<WorkTarget | undefined> {
   if (relation === undefined) return undefined;
-  const name = quoteLiteral(quoteRelation(relation));
   const constraints = `array[${names.map(quoteLiteral).join(', ')}]::pg_catalog.text[]`;
   const { row, fault } = await rolledBack(session, [
     ...settings,
-    operation === 'validate-domain' ? domainQuery(name) : relationQuery(name, constraints),
+    ...(operation === 'validate-domain'
+      ? [findDomain(relation), OWN_PATH, domainQuery()]
+      : [findRelations([relation]), OWN_PATH, relationQuery(constraints)]),
   ]);
   if (fault !== undefined) throw fault;
   if (row?.found == null) return undefined;
@@ -52,13 +54,13 @@ export async function workTarget(
   };
 }
 
-function relationQuery(name: string, constraints: string): string {
-  return `with recursive asked as (
-  select c.oid, c.relname, n.nspname from pg_catalog.pg_class c
+function relationQuery(constraints: string): string {
+  return `with recursive named as (
+  select c.oid, c.relname, n.nspname from ${ASKED}
+    join pg_catalog.pg_class c on c.oid = asked.oid
     join pg_catalog.pg_namespace n on n.oid = c.relnamespace
-   where c.oid = pg_catalog.to_regclass(${name})
 ), under (oid) as (
-  select oid from asked
+  select oid from named
   union
   select d.refobjid from under
     join pg_catalog.pg_rewrite r on r.ev_class = under.oid
@@ -67,22 +69,23 @@ function relationQuery(name: string, constraints: string): string {
 ), read as (
   select oid from under
   union
-  select k.confrelid from pg_catalog.pg_constraint k join asked on k.conrelid = asked.oid
+  select k.confrelid from pg_catalog.pg_constraint k join named on k.conrelid = named.oid
    where k.confrelid <> 0 and k.conname = any (${constraints})
 )
-select (select pg_catalog.json_build_object('schema', asked.nspname, 'table', asked.relname, 'reads', (
+select (select pg_catalog.json_build_object('schema', named.nspname, 'table', named.relname, 'reads', (
           select pg_catalog.json_agg(pg_catalog.json_build_object('schema', n.nspname, 'name', c.relname))
             from read join pg_catalog.pg_class c on c.oid = read.oid
             join pg_catalog.pg_namespace n on n.oid = c.relnamespace
-           where c.relkind in ('r', 'm', 'p') and n.nspname <> 'pg_catalog')) from asked) as found`;
+           where c.relkind in ('r', 'm', 'p') and n.nspname <> 'pg_catalog')) from named) as found`;
 }
 
-function domainQuery(name: string): string {
+function domainQuery(): string {
   return `select pg_catalog.json_build_object('schema', n.nspname, 'table', t.typname, 'reads', (
          select pg_catalog.json_agg(pg_catalog.json_build_object('schema', within.nspname, 'name', c.relname))
            from pg_catalog.pg_class c join pg_catalog.pg_namespace within on within.oid = c.relnamespace
           where c.relkind in ('r', 'm', 'p')
             and c.oid in (select a.attrelid from pg_catalog.pg_attribute a where a.atttypid = t.oid))) as found
-  from pg_catalog.pg_type t join pg_catalog.pg_namespace n on n.oid = t.typnamespace
- where t.oid = pg_catalog.to_regtype(${name})`;
+  from ${ASKED}
+  join pg_catalog.pg_type t on t.oid = asked.oid
+  join pg_catalog.pg_namespace n on n.oid = t.typnamespace`;
 }

@@ -80,8 +80,8 @@ export async function endBuild(session: Session, ledgerSchema: string, build: In
         where id = $1 and ${stateIs('open')}
     returning version, step
      ), others as (
-       select count(*) filter (where ${stateIs('open', 'b')}) as unfinished,
-              count(*) filter (where ${stateIs('lost', 'b')}) as failed
+       select pg_catalog.count(*) filter (where ${stateIs('open', 'b')}) as unfinished,
+              pg_catalog.count(*) filter (where ${stateIs('lost', 'b')}) as failed
          from ended join ${s}.work b on b.version = ended.version and b.step = ended.step and b.id <> $1
      )
      update ${s}.step

@@ -29,9 +29,17 @@ export async function rolledBack(session: Session, statements: readonly string[]
  * with its oid, null where there is none, and its number from 1.
  */
 export function findRelations(relations: readonly RelationName[]): string {
-  const found = relations.map(oidOf);
+  return found(relations.map(oidOf));
+}
+
+/** The same for a domain. */
+export function findDomain(name: RelationName): string {
+  return found([`pg_catalog.to_regtype(${quoteLiteral(quoteRelation(name))})`]);
+}
+
+function found(oids: readonly string[]): string {
   return `select pg_catalog.set_config('migrations.asked',
-         array[${found.join(', ')}]::pg_catalog.oid[]::pg_catalog.text, true)`;
+         array[${oids.join(', ')}]::pg_catalog.oid[]::pg_catalog.text, true)`;
 }
 
 /**

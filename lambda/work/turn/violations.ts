@@ -2,6 +2,7 @@ import * as v from 'valibot';
 import type { PostgresFault } from '../../migration/migration-error.ts';
 import { sqlstate } from '../../migration/sqlstate.ts';
 import { relationOid } from '../../postgres/catalog/relation-oid.ts';
+import { OWN_PATH } from '../../postgres/session/own-path.ts';
 import { quoteLiteral } from '../../postgres/session/quote.ts';
 import { rolledBack } from '../../postgres/session/rolled-back.ts';
 import type { Session } from '../../postgres/session/session.ts';
@@ -73,8 +74,16 @@ async function findViolations(
                    from pg_catalog.unnest(k.conkey) as n (number)
                    join pg_catalog.pg_attribute a on a.attrelid = k.conrelid and a.attnum = n.number),
                 k.confrelid::pg_catalog.regclass,
-                (select pg_catalog.string_agg(pg_catalog.format('other.%I = r.%I', f.attname, a.attname), ' and ')
+                -- By the constraint's own operator: by its name alone it could be another one.
+                (select pg_catalog.string_agg(pg_catalog.format('other.%I%s operator(%I.%s) r.%I%s',
+                          f.attname, '::' || pg_catalog.format_type(lt.oid, null), op.nspname, o.oprname,
+                          a.attname, '::' || pg_catalog.format_type(rt.oid, null)), ' and ')
                    from pg_catalog.generate_subscripts(k.conkey, 1) as n (place)
+                   join pg_catalog.pg_operator o on o.oid = k.conpfeqop[n.place]
+                   join pg_catalog.pg_namespace op on op.oid = o.oprnamespace
+                   -- Not of an operator for any enum, array, range or row: there is no such type to cast to.
+                   left join pg_catalog.pg_type lt on lt.oid = o.oprleft and lt.typtype <> 'p'
+                   left join pg_catalog.pg_type rt on rt.oid = o.oprright and rt.typtype <> 'p'
                    join pg_catalog.pg_attribute a on a.attrelid = k.conrelid and a.attnum = k.conkey[n.place]
                    join pg_catalog.pg_attribute f on f.attrelid = k.confrelid and f.attnum = k.confkey[n.place]))
               else (select pg_catalog.format('r.%I is null', a.attname) from pg_catalog.pg_attribute a
@@ -94,8 +103,10 @@ async function findViolations(
   const shown = key.length === 0 ? 'r.ctid' : key.map((column) => `r.${column}`).join(', ');
   const counted = await rolledBack(session, [
     `set local statement_timeout = ${Math.round(seconds * 1000)}`,
-    `select count(*)::text as count, to_json((array_agg(key))[1:${MOST_NAMED}])::text as keys
-       from (select concat_ws(', ', ${shown}) as key from ${from} as r where ${violated} limit ${MOST_COUNTED + 1}) as rows`,
+    // What was read above names its schemas for it.
+    OWN_PATH,
+    `select pg_catalog.count(*)::text as count, pg_catalog.to_json((pg_catalog.array_agg(key))[1:${MOST_NAMED}])::text as keys
+       from (select pg_catalog.concat_ws(', ', ${shown}) as key from ${from} as r where ${violated} limit ${MOST_COUNTED + 1}) as rows`,
   ]);
   if (counted.fault !== undefined || counted.row === undefined) return undefined;
   const { count, keys } = counted.row;
