@@ -27,9 +27,6 @@ interface Branch {
 /** What begins later in an invocation has a fresh one: an attached build needs all the time there is. */
 const LATE_MILLISECONDS = 120_000;
 
-/** An invocation that is older may have code that a rollback has replaced since. */
-const FRESH_MILLISECONDS = 5_000;
-
 /** A branch of the loop, on a real database. */
 export function branchOf(
   request: BranchRequest,
@@ -38,7 +35,8 @@ export function branchOf(
 ): Attending {
   const { target, options, deadline, report } = request;
   const { ledgerSchema } = options;
-  const begun = Date.now();
+  // Later in this invocation a rollback may have replaced the code that it has.
+  let isFirstLook = true;
   return {
     tables,
     turn,
@@ -55,8 +53,10 @@ export function branchOf(
         },
       }),
     resume: async () => {
+      const first = isFirstLook;
+      isFirstLook = false;
       if (!(await isResumable(request))) return 'done';
-      if (Date.now() - begun > FRESH_MILLISECONDS) return 'later';
+      if (!first) return 'later';
       await resume(request, heard);
       return 'done';
     },

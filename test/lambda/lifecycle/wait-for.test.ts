@@ -125,14 +125,14 @@ describe("waitFor 'nothing'", () => {
     const slow = Object.fromEntries(
       ['a', 'b', 'c'].map((name, at) => [
         `${at + 2}_${name}.sql`,
-        `select pg_sleep(1.2);\ncreate table ${name} ();`,
+        `select pg_sleep(3.5);\ncreate table ${name} ();`,
       ]),
     );
     await life.deploy(tables);
     const { status, exchanges } = await life.deploy(
       { ...tables, ...slow },
       // Ten seconds of it are kept for the answer.
-      { props: { waitFor: 'nothing' }, timeoutSeconds: 12 },
+      { props: { waitFor: 'nothing' }, timeoutSeconds: 16 },
     );
     expect(exchanges.map(({ data }) => data.Outcome)).toEqual(['unfinished']);
     expect(status).toBe('UPDATE_COMPLETE');

@@ -28,7 +28,7 @@ const untouched = () => ({
   schema: 'public',
   work_mem: '4MB',
   // A first attempt's wait: the step's own, not the session's.
-  lock_timeout: '100ms',
+  lock_timeout: '5s',
   statement_timeout: '0',
 });
 
