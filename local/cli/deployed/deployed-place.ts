@@ -8,6 +8,7 @@ import { MigrationError } from '../../../lambda/migration/migration-error.ts';
 import type { Status } from '../../../lambda/status/status.ts';
 import { describeLoss, needsPerson } from '../build-lines.ts';
 import { asMigrationError } from '../failure.ts';
+import { loggedSteps } from '../logged-steps.ts';
 import { endOf, type UpEnd } from '../migrate-up.ts';
 import type { Place, Watched, WatchedUp } from '../place.ts';
 import type { RunDisplay } from '../run-display.ts';
@@ -30,15 +31,7 @@ const list = v.array(v.unknown());
 const statusAnswer = v.looseObject({ migrations: list, builds: list, runs: list });
 const planAnswer = v.looseObject({ files: list, stages: list, findings: list, builds: list });
 const runAnswer = v.looseObject({
-  steps: v.array(
-    v.object({
-      migration: v.string(),
-      step: v.number(),
-      of: v.number(),
-      how: v.picklist(['transaction', 'autocommit', 'inline', 'handed off']),
-      operation: v.exactOptional(v.string()),
-    }),
-  ),
+  steps: loggedSteps,
   waiting: v.nullish(v.object({ file: v.string(), because: v.string() })),
 });
 
