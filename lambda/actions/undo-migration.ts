@@ -40,7 +40,7 @@ const LEAST_MILLISECONDS = 5_000;
 /** Runs what is left of one migration's undo file; with its last step, the ledger forgets the migration. */
 export async function undoMigration(session: Session, migration: Migration, context: UndoOne): Promise<void> {
   const { ledgerSchema, sessionSettings, deadline, undone } = context;
-  const steps = (migration.undo?.steps ?? []).map(asOneStatement);
+  const steps = migration.undo?.steps ?? [];
   const file = migration.undo?.file ?? migration.name;
   const notices = new Notices(context.report);
   const [progress] = await session.query(
@@ -95,13 +95,6 @@ async function blockersOf(session: Session, step: Step, { fault }: StepFailure):
  * An index is dropped in the plain form: that takes its table's lock for a moment, within lock_timeout, and in
  * exchange it happens together with its note, or not at all.
  */
-/** An undo is one statement even where its file asks for batches: what it takes back is seldom large by then. */
-function asOneStatement(step: Step): Exclude<Step, { kind: 'backfill' }> {
-  if (step.kind !== 'backfill') return step;
-  const { backfill: _, statement, ...base } = step;
-  return { ...base, kind: 'transaction', transaction: {}, statements: [statement] };
-}
-
 function isAtomic(step: Step): step is AtomicStep {
   return (
     step.kind === 'transaction' || (step.kind === 'index-operation' && step.operation.kind === 'drop-index')

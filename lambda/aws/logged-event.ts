@@ -60,15 +60,7 @@ export type LoggedEvent =
     })
   /** A log line has a message already: the event's kind. */
   | (Omit<Of<'notice'>, 'message'> & { readonly text: string })
-  | Of<
-      | 'adopted'
-      | 'waiting-for-run'
-      | 'locked'
-      | 'reconnecting'
-      | 'waiting-for-builds'
-      | 'backfilling'
-      | 'undoing'
-    >;
+  | Of<'adopted' | 'waiting-for-run' | 'locked' | 'reconnecting' | 'waiting-for-builds' | 'undoing'>;
 
 /** What the functions log of an event, and what a person who watches is shown of it. */
 export function logged(event: Event): LoggedEvent {
@@ -118,7 +110,6 @@ export function logged(event: Event): LoggedEvent {
     case 'locked':
     case 'reconnecting':
     case 'waiting-for-builds':
-    case 'backfilling':
     case 'undoing':
       return event;
     default:

@@ -31,7 +31,6 @@ export class UpRecord {
       case 'locked':
       case 'reconnecting':
       case 'notice':
-      case 'backfilling':
       case 'undoing':
         return;
       default:
