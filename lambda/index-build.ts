@@ -1,9 +1,9 @@
 import * as v from 'valibot';
-import { attendTables } from './attend-tables.ts';
 import { functionContext } from './aws/function-context.ts';
 import { flushTelemetry, report, reportRunEnd } from './aws/telemetry.ts';
 import { traced } from './aws/tracing.ts';
-import { branchOf } from './branch.ts';
+import { attendTables } from './loop/attend-tables.ts';
+import { branchOf } from './loop/branch.ts';
 import { MigrationError } from './migration/migration-error.ts';
 import { newestBuild, tablesWithBuilds } from './postgres/ledger/build-queue.ts';
 import { withSession } from './postgres/session/connect.ts';

@@ -68,6 +68,10 @@ export const rooms: Readonly<Record<string, Room>> = {
     holds: 'the ledger as people see it; how far a deploy is',
     imports: ['lambda/history', 'lambda/actions', 'lambda/run', 'lambda/work/turn', ...BELOW_RUN],
   },
+  'lambda/loop': {
+    holds: 'one branch of the loop: the turns of its tables side by side, and what comes of their builds',
+    imports: ['lambda/run', 'lambda/work/turn', ...BELOW_RUN],
+  },
   'lambda/aws': {
     holds: 'secret, hand-off, CloudFormation request, hook, log, metrics, events, traces',
     imports: [

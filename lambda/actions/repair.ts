@@ -5,7 +5,7 @@ import type { RecordedStep } from '../migration/ledger.ts';
 import type { CompiledMigrations, Migration } from '../migration/migration.ts';
 import { MigrationError } from '../migration/migration-error.ts';
 import type { Version } from '../migration/version.ts';
-import { insertStep, setStepState } from '../postgres/ledger/ledger.ts';
+import { forgetRows, insertStep, setStepState } from '../postgres/ledger/ledger.ts';
 import { must } from '../postgres/ledger/ledger-write.ts';
 import { quoteIdentifier, quoteLiteral } from '../postgres/session/quote.ts';
 import type { Session } from '../postgres/session/session.ts';
@@ -120,14 +120,12 @@ async function repairLedger(session: Session, action: Repair, context: ActionCon
     return settleMigration(session, action, { ...context, rows });
   }
   if (rows.length === 0) throw notRecorded(action.version);
-  const s = quoteIdentifier(ledgerSchema);
-  const ofVersion = `version = ${quoteLiteral(action.version)}`;
   if (action.forget === true) {
     const open = read.ledger.builds.find((build) => build.version === action.version && isOpen(build));
     if (open !== undefined) throw buildUnderWay(open);
     await must(
       session,
-      `begin; delete from ${s}.work where ${ofVersion}; delete from ${s}.step where ${ofVersion}; commit`,
+      ['begin', ...forgetRows(ledgerSchema, { version: action.version }), 'commit'].join(';\n'),
     );
     return { changed: [`${rows[0]?.name ?? action.version} is forgotten: the next run applies it again`] };
   }

@@ -10,6 +10,7 @@ import {
 import { sqlstate } from '../migration/sqlstate.ts';
 import { type Blocker, lockHolders } from '../postgres/catalog/blockers.ts';
 import { plainStatement } from '../postgres/catalog/index-statement.ts';
+import { forgetRows } from '../postgres/ledger/ledger.ts';
 import { cleanSession } from '../postgres/session/author-settings.ts';
 import { quoteIdentifier, quoteLiteral } from '../postgres/session/quote.ts';
 import type { Session } from '../postgres/session/session.ts';
@@ -156,8 +157,8 @@ function noteProgress(
 }
 
 function forgetMigration(ledgerSchema: string, version: string): string[] {
-  return ['undo_progress', 'work', 'step'].map(
-    (table) =>
-      `delete from ${quoteIdentifier(ledgerSchema)}.${table} where version operator(pg_catalog.=) ${quoteLiteral(version)}`,
-  );
+  return [
+    `delete from ${quoteIdentifier(ledgerSchema)}.undo_progress where version operator(pg_catalog.=) ${quoteLiteral(version)}`,
+    ...forgetRows(ledgerSchema, { version }),
+  ];
 }

@@ -3,7 +3,7 @@ import { MigrationError } from '../migration/migration-error.ts';
 import type { PendingStep } from '../migration/plan.ts';
 import { inTheWay, sqlstate } from '../migration/sqlstate.ts';
 import { createsDblink, makeRoomForDblink } from '../postgres/build-session/dblink.ts';
-import { insertStep, setStepState } from '../postgres/ledger/ledger.ts';
+import { forgetRows, insertStep, setStepState } from '../postgres/ledger/ledger.ts';
 import { cleanSession } from '../postgres/session/author-settings.ts';
 import type { StatementFault } from '../postgres/session/fault.ts';
 import { quoteIdentifier, quoteLiteral } from '../postgres/session/quote.ts';
@@ -18,7 +18,7 @@ import { type BatchContext, LedgerMoved, TimeUp, TOO_LONG } from './apply-batch.
 import { LockWait } from './lock-wait.ts';
 import { speakerAt } from './notices.ts';
 import { statementFailed } from './statement-failed.ts';
-import { forgetMigration, type Piece, statementOfSetting, stepRow } from './step-script.ts';
+import { type Piece, statementOfSetting, stepRow } from './step-script.ts';
 
 /** Seconds that must be left to begin a statement that no transaction can undo. */
 const LEAST_SECONDS = 5;
@@ -94,7 +94,10 @@ async function attempt(
       ].join(';\n'),
     );
   if (pending.record === 'repeated') {
-    await sendOwn(session, ['begin', ...forgetMigration(ledgerSchema, pending), 'commit'].join(';\n'));
+    await sendOwn(
+      session,
+      ['begin', ...forgetRows(ledgerSchema, { version: pending.migration.version }), 'commit'].join(';\n'),
+    );
   }
   if (!interrupted) {
     await sendOwn(session, insertStep(ledgerSchema, stepRow(pending), { state: 'started', runId }));

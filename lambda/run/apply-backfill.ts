@@ -15,7 +15,7 @@ import {
   type WalkRow,
   walkAgain,
 } from '../postgres/ledger/backfill-rows.ts';
-import { insertStep, setStepState } from '../postgres/ledger/ledger.ts';
+import { forgetRows, insertStep, setStepState } from '../postgres/ledger/ledger.ts';
 import { must } from '../postgres/ledger/ledger-write.ts';
 import { cleanSession } from '../postgres/session/author-settings.ts';
 import type { StatementFault } from '../postgres/session/fault.ts';
@@ -27,7 +27,7 @@ import { type BatchContext, LedgerMoved, TimeUp } from './apply-batch.ts';
 import { restBecause } from './backfill-rest.ts';
 import { speakerAt } from './notices.ts';
 import { statementFailed } from './statement-failed.ts';
-import { forgetMigration, type Piece, stepRow } from './step-script.ts';
+import { type Piece, stepRow } from './step-script.ts';
 
 const SEPARATOR = '\n;\n';
 /** A batch that takes so many times what it is to take runs into statement_timeout, and is tried again with half its rows. */
@@ -61,11 +61,6 @@ export async function applyBackfill(
   }
 }
 
-/** A batch that was sent and not yet committed: what the next message commits. */
-interface OpenBatch extends BatchDone {
-  readonly rows: number;
-}
-
 class BackfillInProgress {
   readonly #session: Session;
   readonly #pending: PendingStep;
@@ -73,7 +68,8 @@ class BackfillInProgress {
   readonly #context: BatchContext;
   readonly #key: StepKey;
   #walks: readonly Walk[] = [];
-  #open: OpenBatch | undefined;
+  /** Was sent and is not committed: the next message commits it. */
+  #open: BatchDone | undefined;
   #lookedAt = 0;
   #othersActive = false;
   #reportedAt = Date.now();
@@ -95,7 +91,8 @@ class BackfillInProgress {
   async apply(): Promise<void> {
     const { ledgerSchema } = this.#context;
     this.#walks = await this.#findWalks();
-    if (this.#pending.record === 'repeated') await this.#own(forgetMigration(ledgerSchema, this.#pending));
+    const { version } = this.#key;
+    if (this.#pending.record === 'repeated') await this.#own(forgetRows(ledgerSchema, { version }));
     if (this.#pending.record !== 'interrupted') await this.#begin();
     for (;;) {
       const rows = await readWalks(this.#session, ledgerSchema, this.#key);
@@ -142,7 +139,7 @@ class BackfillInProgress {
     const { fault } = await this.#session.script(
       [
         'begin',
-        ...(this.#pending.record === 'rewritten' ? [this.#forgetStep()] : []),
+        ...(this.#pending.record === 'rewritten' ? forgetRows(ledgerSchema, this.#key) : []),
         insertStep(ledgerSchema, stepRow(this.#pending), { state: 'started', runId }),
         ...insertWalks(ledgerSchema, this.#key, walks),
         'commit',
@@ -150,12 +147,6 @@ class BackfillInProgress {
     );
     if (fault?.fault.sqlstate === sqlstate.uniqueViolation) throw new LedgerMoved();
     if (fault !== undefined) throw fault;
-  }
-
-  #forgetStep(): string {
-    const { version, step } = this.#key;
-    return `delete from ${quoteIdentifier(this.#context.ledgerSchema)}.step
- where version operator(pg_catalog.=) ${quoteLiteral(version)}::pg_catalog.text and step operator(pg_catalog.=) ${step}::pg_catalog.int4`;
   }
 
   /** Where each walk ends: at the highest key, or the last block, that is there now. */
@@ -168,6 +159,9 @@ class BackfillInProgress {
   /** The walk that was begun, if its table can still be walked in that way. */
   #walkOf(row: WalkRow): Walk {
     const walk = this.#walks.find(({ oid }) => oid === row.oid);
+    const blocks = row.kind === 'blocks' ? [...(row.cursor ?? []), ...(row.until ?? [])] : [];
+    if (blocks.some((block) => !/^\d+$/.test(block)))
+      throw this.#refused(`what the ledger says of how far it came is no block of ${row.table}`);
     const key = walk?.way.kind === 'key' ? walk.way.columns.map(({ name }) => name) : [];
     if (walk !== undefined && key.join('\0') === row.key.join('\0')) return walk;
     throw this.#refused(
@@ -184,30 +178,24 @@ class BackfillInProgress {
     let attempts = 0;
     let narrowing = false;
     for (;;) {
-      await this.#makeRoom(row, walk, pause);
-      const committing = this.#open;
-      const sent = await this.#send(walk, { from: cursor, until, rows: size.rows });
+      const bounds = { part: row.part, from: cursor, until, rows: size.rows };
+      const sent = (await this.#makeRoom(row, walk, pause)) ?? (await this.#send(walk, bounds));
       if (sent.kind === 'done') {
         const { batch } = sent;
-        this.#open = { ...batch, part: row.part, rows: size.rows };
         cursor = batch.to;
         attempts = 0;
         if (!narrowing) size.took(size.rows, batch.milliseconds);
         this.#report(walk, undefined);
-        if (!batch.done) continue;
-        await this.#commit();
-        return;
+        if (batch.done) return;
+        continue;
       }
-      // The batch before it failed at its COMMIT: it is the one to be done again.
-      if (sent.kind === 'uncommitted') cursor = committing?.from;
       const { fault } = sent;
+      cursor = sent.from;
       const { sqlstate: code } = fault.fault;
       const passes = inTheWay.has(code) || code === sqlstate.queryCanceled;
       const alone = size.rows === 1;
-      if (!passes && (alone || code.startsWith('42')))
-        throw await this.#failedAt(walk, { fault, cursor, until });
-      if (passes && alone && attempts >= MOST_ATTEMPTS)
-        throw await this.#failedAt(walk, { fault, cursor, until });
+      const forGood = passes ? alone && attempts >= MOST_ATTEMPTS : alone || code.startsWith('42');
+      if (forGood) throw await this.#failedAt(walk, { fault, cursor, until });
       narrowing ||= !passes;
       size.halve();
       if (passes) {
@@ -217,24 +205,30 @@ class BackfillInProgress {
     }
   }
 
-  /** Before a batch: is there time, and does anybody need the server more? */
-  async #makeRoom(row: WalkRow, walk: Walk, pause: number | undefined): Promise<void> {
+  /**
+   * Before a batch: is there time, and does anybody need the server more? Where somebody does, the batch before is
+   * committed first; if that fails, it is the one to be done again.
+   */
+  async #makeRoom(row: WalkRow, walk: Walk, pause: number | undefined): Promise<FailedBatch | undefined> {
     const { signal, deadline } = this.#context;
     const longest = (this.#step.backfill.batchMilliseconds ?? DEFAULT_BATCH_MILLISECONDS) * 4;
     if (signal?.aborted === true || (deadline !== undefined && deadline - Date.now() < longest)) {
-      await this.#commit();
+      const failed = await this.#commit();
       signal?.throwIfAborted();
-      throw new TimeUp();
+      if (failed === undefined) throw new TimeUp();
+      return failed;
     }
     const last = this.#open?.milliseconds ?? 0;
     if (Date.now() - this.#lookedAt >= LOOK_EVERY_MILLISECONDS) {
-      await this.#commit();
+      const failed = await this.#commit();
+      if (failed !== undefined) return failed;
       await this.#restWhileNeeded(row, walk);
     }
     const times = pause ?? (this.#othersActive ? 1 : 0);
-    if (times * last < 1) return;
-    await this.#commit();
-    await this.#sleep(times * last);
+    if (times * last < 1) return undefined;
+    const failed = await this.#commit();
+    if (failed === undefined) await this.#sleep(times * last);
+    return failed;
   }
 
   async #restWhileNeeded(row: WalkRow, walk: Walk): Promise<void> {
@@ -268,19 +262,20 @@ class BackfillInProgress {
     return [...own, noteBatch(ledgerSchema, this.#key, this.#open), 'commit'];
   }
 
-  async #commit(): Promise<void> {
+  async #commit(): Promise<FailedBatch | undefined> {
     const open = this.#open;
-    if (open === undefined) return;
+    if (open === undefined) return undefined;
     const pieces = this.#commitPieces();
-    const outcome = await this.#session.executeAround(pieces.join(SEPARATOR), NONE);
-    if (outcome.fault !== undefined) {
+    const { fault, written } = await this.#session.executeAround(pieces.join(SEPARATOR), NONE);
+    if (fault !== undefined) {
       await this.#rollback();
-      throw this.#failed(outcome.fault);
+      return { kind: 'failed', from: open.from, fault };
     }
-    this.#committed(open, outcome.written[pieces.length - 2]);
+    this.#committed(open, written[pieces.length - 2]);
+    return undefined;
   }
 
-  #committed(open: OpenBatch, noted: number | undefined): void {
+  #committed(open: BatchDone, noted: number | undefined): void {
     if (noted !== 1) throw new LedgerMoved();
     this.#open = undefined;
     this.#totals.written += open.written;
@@ -292,11 +287,8 @@ class BackfillInProgress {
     await this.#session.script('rollback');
   }
 
-  /** Commits the batch before, and does the next one, in one message. */
-  async #send(
-    walk: Walk,
-    { from, until, rows }: { from: readonly string[] | undefined; until: readonly string[]; rows: number },
-  ): Promise<Sent> {
+  /** Commits the batch before, and does the next one, in one message. The last of a walk is committed at once. */
+  async #send(walk: Walk, { part: number, from, until, rows }: Bounds): Promise<Sent> {
     const committing = this.#open;
     const { lockTimeoutSeconds, notices } = this.#context;
     const { backfill, settings, statement } = this.#step;
@@ -333,27 +325,25 @@ class BackfillInProgress {
       this.#committed(committing, outcome.written[commit.length - 2]);
     if (outcome.fault !== undefined) {
       await this.#rollback();
-      return {
-        kind: outcome.completed < commit.length ? 'uncommitted' : 'failed',
-        fault: outcome.fault,
-      };
+      // Where COMMIT failed, it was the batch before.
+      const redo = outcome.completed < commit.length ? committing?.from : from;
+      return { kind: 'failed', from: redo, fault: outcome.fault };
     }
     const bound = outcome.rows[question]?.[0];
     const to = parseKey(bound?.until ?? null) ?? until;
     const last = bound?.last === 't';
-    return {
-      kind: 'done',
-      batch: {
-        part: 0,
-        from,
-        to,
-        done: last,
-        walked:
-          walk.way.kind === 'blocks' ? Math.round(this.#rowsPerBlock(walk, until) * rows) : last ? 0 : rows,
-        written: outcome.written[before.length] ?? 0,
-        milliseconds: Date.now() - begun,
-      },
+    const batch: BatchDone = {
+      part: number,
+      from,
+      to,
+      done: last,
+      walked:
+        walk.way.kind === 'blocks' ? Math.round(this.#rowsPerBlock(walk, until) * rows) : last ? 0 : rows,
+      written: outcome.written[before.length] ?? 0,
+      milliseconds: Date.now() - begun,
     };
+    this.#open = batch;
+    return (last ? await this.#commit() : undefined) ?? { kind: 'done', batch };
   }
 
   #rowsPerBlock(walk: Walk, until: readonly string[]): number {
@@ -485,10 +475,14 @@ class BackfillInProgress {
 
 const NONE: ReadonlySet<number> = new Set();
 
-type Sent =
-  | { readonly kind: 'done'; readonly batch: BatchDone }
-  /** `uncommitted`: it was the batch before. */
-  | { readonly kind: 'failed' | 'uncommitted'; readonly fault: StatementFault };
+/** Nothing of it is left; what begins behind `from` is to be done again. */
+interface FailedBatch {
+  readonly kind: 'failed';
+  readonly from: readonly string[] | undefined;
+  readonly fault: StatementFault;
+}
+
+type Sent = FailedBatch | { readonly kind: 'done'; readonly batch: BatchDone };
 
 function sum(rows: readonly WalkRow[], field: 'written' | 'walked' | 'estimatedRows'): number {
   return rows.reduce((total, row) => total + row[field], 0);
@@ -516,9 +510,14 @@ function endOf({ table, oid, way }: Walk): string {
 }
 
 interface Batch {
+  /** Key of the last row before it, or its first block; undefined at the beginning. */
   readonly from: readonly string[] | undefined;
   readonly until: readonly string[];
   readonly rows: number;
+}
+
+interface Bounds extends Batch {
+  readonly part: number;
 }
 
 /** Finds where the batch ends, and leaves it in a setting for the statement that comes in the same message. */
@@ -553,7 +552,7 @@ function boundsOf({ way }: Walk, alias: string, from: readonly string[] | undefi
   const setting = `pg_catalog.current_setting('${UNTIL}')::pg_catalog.json`;
   const value = (at: number) => `(${setting} operator(pg_catalog.->>) ${at})`;
   if (way.kind === 'blocks') {
-    const first = `'(${from?.[0] ?? 0},0)'::pg_catalog.tid`;
+    const first = `'(${Number(from?.[0] ?? 0)},0)'::pg_catalog.tid`;
     const behind = `('(' operator(pg_catalog.||) ${value(0)} operator(pg_catalog.||) ',0)')::pg_catalog.tid`;
     return `${alias}.ctid operator(pg_catalog.>=) ${first} and ${alias}.ctid operator(pg_catalog.<) ${behind}`;
   }

@@ -62,10 +62,13 @@ export type RunEnd =
   | { readonly kind: 'kept'; readonly runId: string }
   | { readonly kind: 'failed'; readonly error: unknown };
 
+/** How a step was applied. */
+export const appliedHow = ['transaction', 'autocommit', 'inline', 'handed off', 'backfill'] as const;
+
 export interface AppliedStep {
   readonly migration: Migration;
   readonly step: number;
-  readonly how: 'transaction' | 'autocommit' | 'inline' | 'handed off' | 'backfill';
+  readonly how: (typeof appliedHow)[number];
 }
 
 export type RunEvent =

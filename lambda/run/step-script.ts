@@ -10,7 +10,7 @@ import {
 import type { PendingStep } from '../migration/plan.ts';
 import { createsDblink, makeRoomForDblink } from '../postgres/build-session/dblink.ts';
 import { plainStatement } from '../postgres/catalog/index-statement.ts';
-import { insertStep } from '../postgres/ledger/ledger.ts';
+import { forgetRows, insertStep } from '../postgres/ledger/ledger.ts';
 import { cleanSession } from '../postgres/session/author-settings.ts';
 import { quoteIdentifier, quoteLiteral } from '../postgres/session/quote.ts';
 import {
@@ -126,10 +126,12 @@ function* statementsAround(
   // Commits become durable in order, so only the last of a message needs to wait for the disk.
   if (!last) yield { text: 'set local synchronous_commit = off' };
   if (context.budgetMilliseconds !== undefined) yield { text: statementTimeout(context.budgetMilliseconds) };
-  if (pending.record === 'rewritten') yield* forgetStep(context.ledgerSchema, pending);
+  const key = { version: migration.version, step: step.number };
+  if (pending.record === 'rewritten')
+    for (const text of forgetRows(context.ledgerSchema, key)) yield { text };
   if (pending.begunAs !== undefined) yield { text: forgetBeginning(context.ledgerSchema, pending) };
   if (pending.record === 'repeated') {
-    for (const text of forgetMigration(context.ledgerSchema, pending)) yield { text };
+    for (const text of forgetRows(context.ledgerSchema, { version: migration.version })) yield { text };
   }
   const state = handOff === undefined ? 'applied' : 'pending';
   yield {
@@ -216,25 +218,11 @@ export function statementOfSetting(
     .findLast((statement) => statement.text === text);
 }
 
-function* forgetStep(ledgerSchema: string, { migration, step }: PendingStep): Generator<Line, void> {
-  const s = quoteIdentifier(ledgerSchema);
-  const where = `version operator(pg_catalog.=) ${quoteLiteral(migration.version)} and step operator(pg_catalog.=) ${step.number}`;
-  yield { text: `delete from ${s}.work where ${where}` };
-  yield { text: `delete from ${s}.step where ${where}` };
-}
-
 /** The row of its first statements; where another run was first, it is that of the whole, and claims the step. */
 function forgetBeginning(ledgerSchema: string, { migration, step, begunAs = '' }: PendingStep): string {
   return `delete from ${quoteIdentifier(ledgerSchema)}.step
  where version operator(pg_catalog.=) ${quoteLiteral(migration.version)} and step operator(pg_catalog.=) ${step.number}
    and fingerprint operator(pg_catalog.=) ${quoteLiteral(begunAs)}`;
-}
-
-/** All that is recorded of a migration. */
-export function forgetMigration(ledgerSchema: string, { migration }: PendingStep): string[] {
-  const s = quoteIdentifier(ledgerSchema);
-  const where = `version operator(pg_catalog.=) ${quoteLiteral(migration.version)}`;
-  return [`delete from ${s}.work where ${where}`, `delete from ${s}.step where ${where}`];
 }
 
 export function stepRow({ migration, step }: PendingStep) {

@@ -1,5 +1,7 @@
 import * as v from 'valibot';
 import type { LoggedEvent } from '../../lambda/aws/logged-event.ts';
+import { operations } from '../../lambda/migration/build.ts';
+import { loggedSteps } from '../cli/logged-steps.ts';
 
 const fault = v.object({
   sqlstate: v.string(),
@@ -17,7 +19,7 @@ const blocker = v.object({
   relation: v.string(),
 });
 const build = {
-  operation: v.picklist(['create', 'drop', 'reindex']),
+  operation: v.picklist(operations),
   table: v.string(),
   index: v.string(),
 };
@@ -36,15 +38,7 @@ const line = v.variant('message', [
   }),
   v.object({
     message: v.literal('applied'),
-    steps: v.array(
-      v.object({
-        migration: v.string(),
-        step: v.number(),
-        of: v.number(),
-        how: v.picklist(['transaction', 'autocommit', 'inline', 'handed off']),
-        operation: v.exactOptional(v.string()),
-      }),
-    ),
+    steps: loggedSteps,
     milliseconds: v.number(),
   }),
   v.object({
@@ -56,6 +50,7 @@ const line = v.variant('message', [
     ...build,
     attempt: v.number(),
     session: v.picklist(['loopback', 'orphan', 'attached']),
+    because: v.exactOptional(v.string()),
   }),
   v.object({
     message: v.literal('progress'),
@@ -73,7 +68,26 @@ const line = v.variant('message', [
     seconds: v.optional(v.number()),
     fault: v.optional(fault),
   }),
+  v.object({
+    message: v.literal('adopted'),
+    tool: v.string(),
+    table: v.string(),
+    files: texts,
+    edited: texts,
+    missing: texts,
+  }),
   v.object({ message: v.literal('waiting-for-run') }),
+  v.object({ message: v.literal('ledger-exposed'), because: v.string() }),
+  v.object({
+    message: v.literal('backfilling'),
+    file: v.string(),
+    table: v.string(),
+    written: v.number(),
+    walked: v.number(),
+    estimated: v.number(),
+    secondsLeft: v.optional(v.number()),
+    pause: v.optional(v.string()),
+  }),
   v.object({
     message: v.literal('locked'),
     file: v.string(),
@@ -96,6 +110,10 @@ const line = v.variant('message', [
   v.object({ message: v.literal('waiting-for-builds'), file: v.string(), because: v.string() }),
   v.object({ message: v.literal('undoing'), file: v.string(), step: v.number(), steps: v.number() }),
 ]);
+
+/** Kinds that are shown and have no form above. A turn is no news by itself. */
+type Unread = Exclude<LoggedEvent['kind'], v.InferOutput<typeof line>['message'] | 'turn'>;
+({}) satisfies Record<Unread, never>;
 
 /** Undefined for what is no event that is shown: another line, or a metric. */
 export function parseLogLine(text: string): LoggedEvent | undefined {

@@ -4,7 +4,7 @@ import * as lambda from 'aws-cdk-lib/aws-lambda';
 import * as logs from 'aws-cdk-lib/aws-logs';
 import { ExecutionError, StateMachine, type StateMachineDefinition } from 'aws-local-stepfunctions';
 import { IndexBuildLoop } from '../../infra/index-build-loop.ts';
-import { attendTables } from '../../lambda/attend-tables.ts';
+import { attendTables } from '../../lambda/loop/attend-tables.ts';
 import type {
   BuildTable,
   LoopTask,

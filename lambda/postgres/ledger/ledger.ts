@@ -300,6 +300,14 @@ export function insertStep(schema: string, row: StepRow, into: { state: string; 
   return `insert into ${quoteIdentifier(schema)}.step (version, step, steps, name, checksum, fingerprint, state, run_id, position) values (${values})`;
 }
 
+/** All that is recorded of a migration, or of one of its steps. Two statements, for one transaction. */
+export function forgetRows(schema: string, of: { version: string; step?: number }): string[] {
+  const s = quoteIdentifier(schema);
+  const step = of.step === undefined ? '' : ` and step operator(pg_catalog.=) ${of.step}`;
+  const where = `version operator(pg_catalog.=) ${quoteLiteral(of.version)}${step}`;
+  return [`delete from ${s}.work where ${where}`, `delete from ${s}.step where ${where}`];
+}
+
 export function setStepState(schema: string, key: { version: string; step: number }, state: string): string {
   return `update ${quoteIdentifier(schema)}.step
    set state = ${quoteLiteral(state)}, finished_at = pg_catalog.clock_timestamp()

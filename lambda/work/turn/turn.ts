@@ -199,7 +199,9 @@ async function withOutcome(
   build: IndexBuild,
 ): Promise<IndexBuild> {
   if (build.state !== 'building' || build.attemptOutcome !== undefined) return build;
-  return (await readBuild(session, ledgerSchema, build.id)) ?? build;
+  const { attemptOutcome } = (await readBuild(session, ledgerSchema, build.id)) ?? build;
+  // Nothing else of it: what is to be executed was compared with the code before.
+  return { ...build, attemptOutcome };
 }
 
 async function fail(

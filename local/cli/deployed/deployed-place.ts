@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import * as v from 'valibot';
-import type { ChangingAction } from '../../../lambda/actions/action.ts';
+import { type ChangingAction, recordOf } from '../../../lambda/actions/action.ts';
 import type { LoggedStep } from '../../../lambda/aws/logged-event.ts';
 import type { RunPlan } from '../../../lambda/foresight/plan-run.ts';
 import { isOpen } from '../../../lambda/migration/build.ts';
@@ -8,6 +8,7 @@ import { MigrationError } from '../../../lambda/migration/migration-error.ts';
 import type { Status } from '../../../lambda/status/status.ts';
 import { describeLoss, needsPerson } from '../build-lines.ts';
 import { asMigrationError } from '../failure.ts';
+import { loggedSteps } from '../logged-steps.ts';
 import { endOf, type UpEnd } from '../migrate-up.ts';
 import type { Place, Watched, WatchedUp } from '../place.ts';
 import type { RunDisplay } from '../run-display.ts';
@@ -30,15 +31,7 @@ const list = v.array(v.unknown());
 const statusAnswer = v.looseObject({ migrations: list, builds: list, runs: list });
 const planAnswer = v.looseObject({ files: list, stages: list, findings: list, builds: list });
 const runAnswer = v.looseObject({
-  steps: v.array(
-    v.object({
-      migration: v.string(),
-      step: v.number(),
-      of: v.number(),
-      how: v.picklist(['transaction', 'autocommit', 'inline', 'handed off']),
-      operation: v.exactOptional(v.string()),
-    }),
-  ),
+  steps: loggedSteps,
   waiting: v.nullish(v.object({ file: v.string(), because: v.string() })),
 });
 
@@ -46,6 +39,8 @@ class DeployedPlace implements Place {
   readonly here = false;
   readonly description: string;
   readonly #migrator: DeployedMigrator;
+  /** How the builds were before an action handed some off. */
+  #before: Status | undefined;
 
   constructor(migrator: DeployedMigrator) {
     this.#migrator = migrator;
@@ -60,7 +55,9 @@ class DeployedPlace implements Place {
     return (await this.#ask({ action: 'plan' }, planAnswer)) as unknown as RunPlan;
   }
 
-  act(action: ChangingAction): Promise<object> {
+  async act(action: ChangingAction): Promise<object> {
+    // What it hands off may be over before the next look.
+    if (recordOf(action.action).handsOff === true) this.#before = await this.status();
     return this.#ask({ ...action, by: whoAsks() }, v.looseObject({}));
   }
 
@@ -97,6 +94,7 @@ class DeployedPlace implements Place {
 
   async build({ display, signal }: Watched): Promise<string | undefined> {
     const watch = new BuildWatch(display);
+    if (this.#before !== undefined) watch.look(this.#before);
     const status = await this.status();
     watch.look(status);
     const over = await this.#untilOver({ display, signal, status, watch });

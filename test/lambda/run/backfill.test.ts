@@ -201,6 +201,24 @@ describe('a row that can not be done', () => {
     ]);
   });
 
+  it.each(['pause 0', 'pause 1'])('is found where only COMMIT looks at it, with %s', async (pause) => {
+    const scenario = await prepared(KEYS[0]?.[1] ?? '');
+    await scenario.query(
+      'alter table t add foreign key (m) references factor (n) deferrable initially deferred; update t set n = 99 where id = 7 * 1234',
+    );
+    const files = file('update t set m = n where m is null', `batch 4ms, ${pause}`);
+
+    const error = await scenario.failure(files);
+
+    expect(error.message).toContain('This backfill failed at the row of public.t with id = 8638.');
+    expect(error.message).toContain('violates foreign key constraint');
+    expect(await scenario.query('select count(m)::int as done from t')).toEqual([{ done: 1233 }]);
+    expect(await scenario.steps()).toEqual(['1.0 failed']);
+
+    await scenario.query('update t set n = 9 where id = 7 * 1234');
+    expect((await scenario.run(files)).outcome).toBe('done');
+  });
+
   it('is begun anew by another statement', async () => {
     const scenario = await prepared(KEYS[0]?.[1] ?? '');
     await scenario.failure(file('update t set m = 1 / (n - 5) where m is null'));

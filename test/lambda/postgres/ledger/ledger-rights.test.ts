@@ -1,8 +1,12 @@
 import { beforeEach, describe, expect, it, onTestFinished } from 'vitest';
+import { preflight } from '../../../../lambda/foresight/preflight.ts';
+import { defaultOptions } from '../../../../lambda/migration/options.ts';
 import { LEDGER_FORMAT } from '../../../../lambda/postgres/ledger/ledger-format.ts';
 import { LEDGER_RELATIONS } from '../../../../lambda/postgres/ledger/ledger-rights.ts';
+import { parseConnectionUrl } from '../../../../lambda/postgres/session/connection-target.ts';
+import { remarks } from '../../../../local/cli/plan-view.ts';
 import { queryOnce } from '../../../support/query-once.ts';
-import { freshScenario, largeTable, type Scenario } from '../../run/scenario.ts';
+import { compile, freshScenario, largeTable, type Scenario } from '../../run/scenario.ts';
 
 const files = { '1_a.sql': 'create table a (id int);' };
 
@@ -125,6 +129,16 @@ describe('a ledger in public', () => {
       { kind: 'ledger-exposed', because },
     ]);
     expect((await scenario.status(files, inPublic)).exposure).toBe(because);
+    expect((await scenario.plan(files, inPublic)).exposure).toBe(because);
+    expect(remarks(await scenario.plan(files, inPublic))[0]).toMatch(
+      /^The ledger lies in the schema 'public'/,
+    );
+    const looked = await preflight({
+      target: parseConnectionUrl(scenario.database.url, 'The URL'),
+      options: { ...defaultOptions, ...inPublic },
+      migrations: await compile(files),
+    });
+    expect(looked).toEqual({ findings: [], warnings: [because], unseen: [] });
   });
 });
 

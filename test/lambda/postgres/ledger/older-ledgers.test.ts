@@ -153,7 +153,7 @@ describe.each(older)('a ledger of format %i', (format) => {
     expect(runs).toHaveLength(7);
     const asked = await request({ ...files, '7_users.sql': 'create table users (id int);' });
     expect((await planRun(asked.target, asked)).files.map(({ file }) => file)).toEqual(['7_users.sql']);
-    expect(await preflight(asked)).toEqual({ findings: [], unseen: [] });
+    expect(await preflight(asked)).toEqual({ findings: [], warnings: [], unseen: [] });
     expect(await withSession(asked.target, (session) => settle(session, 'migrations'))).toMatchObject({
       outcome: 'failed',
     });

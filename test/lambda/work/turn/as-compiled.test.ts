@@ -7,7 +7,11 @@ create table parted (id int, x int) partition by range (id);
 create table parted_a partition of parted for values from (0) to (1000);
 insert into parted select i, i from generate_series(1, 500) i;
 create index large_old on large (x);
-alter table large add constraint positive check (x > 0) not valid;`,
+alter table large add constraint positive check (x > 0) not valid;
+create materialized view seen as select x from large;
+create table lines (id int, x int) partition by range (id);
+create table lines_a partition of lines for values from (0) to (1000);
+insert into lines select i, i from generate_series(1, 500) i;`,
 };
 const files = {
   ...table,
@@ -17,7 +21,14 @@ create unique index concurrently u on large (id);
 create index concurrently p on parted (x);
 drop index concurrently large_old;
 reindex index concurrently large_pkey;
-alter table large validate constraint positive;`,
+alter table large validate constraint positive;
+refresh materialized view seen;
+vacuum large;
+-- migrate: hand-off
+analyze large;
+alter table lines detach partition lines_a concurrently;
+-- migrate: hand-off
+comment on table large is 'done';`,
 };
 
 /** What the ledger is made to say, of which builds. */
@@ -72,6 +83,11 @@ describe('what the ledger has of a build that this code knows', () => {
       'drop large_old done',
       'reindex large_pkey done',
       'validate positive done',
+      'refresh  done',
+      'vacuum  done',
+      'analyze  done',
+      'detach lines_a done',
+      'statement 2_work.sql:14 done',
     ]);
   });
 
@@ -131,4 +147,22 @@ describe('what the ledger has of a build that this code does not know', () => {
     await scenario.run(files);
     expect(await scenario.loop(files)).toEqual({ outcome: 'valid', message: '' });
   });
+});
+
+it('how far a backfill came is never executed, whatever the ledger is made to say', async () => {
+  await scenario.loop(files);
+  const filled = {
+    ...files,
+    '3_fill.sql': `create table heap (x int, y int check (y < 2500));
+insert into heap select i from generate_series(1, 3000) i;
+-- migrate: backfill
+update heap set y = x where y is null;`,
+  };
+  expect((await scenario.failure(filled)).message).toContain('This backfill failed at');
+  await scenario.database.adminQuery(
+    `update migrations.backfill set cursor = array['0,0)''::pg_catalog.tid and public.hack() > 0 --']`,
+  );
+  expect((await scenario.failure(filled)).message).toContain(
+    "This statement can't be done in batches: what the ledger says of how far it came is no block of",
+  );
 });

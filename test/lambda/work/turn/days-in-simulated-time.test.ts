@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { attendTables } from '../../../../lambda/attend-tables.ts';
+import { attendTables } from '../../../../lambda/loop/attend-tables.ts';
 import type { LoopTask } from '../../../../lambda/work/loop-task.ts';
 import { isNearEnd, waitSeconds } from '../../../../lambda/work/wait-seconds.ts';
 import { MOST_EVENTS } from '../../../../local/step-functions/execution-history.ts';

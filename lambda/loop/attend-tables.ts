@@ -1,4 +1,4 @@
-import type { BranchResult, BuildTable, TurnResult } from './work/loop-task.ts';
+import type { BranchResult, BuildTable, TurnResult } from '../work/loop-task.ts';
 
 export interface Attending {
   /** A branch's own table, and those that it has taken. */

@@ -1,18 +1,18 @@
+import type { Ledger } from '../migration/ledger.ts';
+import type { CompiledMigrations } from '../migration/migration.ts';
+import { DriftError, type Plan, plan } from '../migration/plan.ts';
+import { waitsOf } from '../migration/waiting.ts';
+import { unattendedTables } from '../postgres/ledger/build-queue.ts';
+import { readLedger } from '../postgres/ledger/ledger.ts';
+import { failedSinceLastBuild } from '../postgres/ledger/run-rows.ts';
+import { withSession } from '../postgres/session/connect.ts';
+import { resume } from '../run/resume.ts';
+import type { RunEnd, RunRequest } from '../run/run.ts';
+import type { BuildTable } from '../work/loop-task.ts';
+import { tablesBuilding } from '../work/turn/build-slots.ts';
+import { takeTurn } from '../work/turn/turn.ts';
+import type { TurnEvent } from '../work/turn/turn-request.ts';
 import type { Attending } from './attend-tables.ts';
-import type { Ledger } from './migration/ledger.ts';
-import type { CompiledMigrations } from './migration/migration.ts';
-import { DriftError, type Plan, plan } from './migration/plan.ts';
-import { waitsOf } from './migration/waiting.ts';
-import { unattendedTables } from './postgres/ledger/build-queue.ts';
-import { readLedger } from './postgres/ledger/ledger.ts';
-import { failedSinceLastBuild } from './postgres/ledger/run-rows.ts';
-import { withSession } from './postgres/session/connect.ts';
-import { resume } from './run/resume.ts';
-import type { RunEnd, RunRequest } from './run/run.ts';
-import type { BuildTable } from './work/loop-task.ts';
-import { tablesBuilding } from './work/turn/build-slots.ts';
-import { takeTurn } from './work/turn/turn.ts';
-import type { TurnEvent } from './work/turn/turn-request.ts';
 
 interface BranchRequest extends Omit<RunRequest, 'report'> {
   readonly report: (event: Parameters<RunRequest['report']>[0] | TurnEvent) => void;
