@@ -71,19 +71,16 @@ export async function runLoop(loop: InProcessLoop): Promise<SettleResult> {
 }
 
 /** Turn by turn until no build of the table is left. */
-async function buildTable(
-  table: BuildTable,
-  { target, options, deadline, report, signal, pauseSeconds }: InProcessLoop,
-  ended: () => void,
-): Promise<TurnResult> {
-  const heard = (event: TurnEvent): void => {
-    report(event);
+async function buildTable(table: BuildTable, loop: InProcessLoop, ended: () => void): Promise<TurnResult> {
+  const { signal } = loop;
+  const report = (event: TurnEvent): void => {
+    loop.report(event);
     if (event.kind === 'ended') ended();
   };
   for (let turn = 1; ; turn += 1) {
     signal?.throwIfAborted();
     const result = await retried(signal, () =>
-      leftAtSignal(signal, takeTurn({ table, turn, target, options, deadline, report: heard, pauseSeconds })),
+      leftAtSignal(signal, takeTurn({ ...loop, table, turn, report })),
     );
     if (result.outcome === 'done') return result;
     await pause(result.waitSeconds * 1000, signal);
