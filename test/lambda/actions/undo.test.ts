@@ -85,7 +85,8 @@ Next: correct the undo file, deploy, and undo again: it continues with this step
     const dying = operator.act(undoTo('2'), counted).catch((error: unknown) => error);
     await expectEventually(async () => {
       const ended = await operator.adminQuery(
-        `select pg_terminate_backend(pid) from pg_locks where locktype = 'advisory' and not granted`,
+        `select pg_terminate_backend(pid) from pg_locks where locktype = 'advisory' and not granted
+            and database = (select oid from pg_database where datname = current_database())`,
       );
       return ended.length > 0;
     });
@@ -111,7 +112,8 @@ Next: correct the undo file, deploy, and undo again: it continues with this step
     const dying = operator.act(undoTo('2'), dropping).catch((error: unknown) => error);
     await expectEventually(async () => {
       const ended = await operator.adminQuery(
-        `select pg_terminate_backend(pid) from pg_stat_progress_create_index where phase like 'waiting%'`,
+        `select pg_terminate_backend(pid) from pg_stat_progress_create_index
+          where phase like 'waiting%' and datname = current_database()`,
       );
       return ended.length > 0;
     });

@@ -80,7 +80,8 @@ describe('a Create', () => {
     });
     await eventually(async () => {
       const waiting = await life.database.query(
-        "select 1 from pg_locks where locktype = 'advisory' and not granted",
+        `select 1 from pg_locks where locktype = 'advisory' and not granted
+          and database = (select oid from pg_database where datname = current_database())`,
       );
       return waiting.length === 1;
     });
@@ -98,7 +99,8 @@ describe('a Create', () => {
     const deploying = life.deploy({ ...users, '2_gate.sql': 'select pg_advisory_xact_lock(7);' });
     await eventually(async () => {
       const waiting = await life.database.query(
-        "select 1 from pg_locks where locktype = 'advisory' and not granted",
+        `select 1 from pg_locks where locktype = 'advisory' and not granted
+          and database = (select oid from pg_database where datname = current_database())`,
       );
       return waiting.length === 1;
     });

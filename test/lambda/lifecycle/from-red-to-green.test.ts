@@ -149,7 +149,8 @@ do $$ begin insert into users values (1); commit; perform pg_advisory_xact_lock(
     const deploying = life.deploy(files);
     await eventually(async () => {
       const waiting = await life.database.query(
-        "select 1 from pg_locks where locktype = 'advisory' and not granted",
+        `select 1 from pg_locks where locktype = 'advisory' and not granted
+          and database = (select oid from pg_database where datname = current_database())`,
       );
       return waiting.length === 1;
     });

@@ -144,8 +144,10 @@ describe('a step whose lock is taken', () => {
     );
     await expectEventually(
       async () =>
-        (await scenario.query(`select from pg_locks where not granted and relation = 'busy'::regclass`))
-          .length === 1,
+        (
+          await scenario.query(`select from pg_locks where not granted and relation = 'busy'::regclass
+            and database = (select oid from pg_database where datname = current_database())`)
+        ).length === 1,
     );
     // For longer than an attempt of ours would.
     await sleep(500);
@@ -256,8 +258,10 @@ it('a deadlock is no failure: the step that lost is tried again', async () => {
   );
   await expectEventually(
     async () =>
-      (await scenario.query(`select from pg_locks where not granted and locktype = 'transactionid'`))
-        .length === 1,
+      (
+        await scenario.query(`select from pg_locks join pg_stat_activity using (pid)
+          where not granted and locktype = 'transactionid' and datname = current_database()`)
+      ).length === 1,
   );
   // Whoever of the two is ended, the run gets through.
   await blocker.query('update busy set x = 4').catch(() => blocker.query('rollback'));
