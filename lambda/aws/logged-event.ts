@@ -63,6 +63,7 @@ export type LoggedEvent =
   | Of<
       | 'adopted'
       | 'waiting-for-run'
+      | 'ledger-exposed'
       | 'locked'
       | 'reconnecting'
       | 'waiting-for-builds'
@@ -115,6 +116,7 @@ export function logged(event: Event): LoggedEvent {
     }
     case 'adopted':
     case 'waiting-for-run':
+    case 'ledger-exposed':
     case 'locked':
     case 'reconnecting':
     case 'waiting-for-builds':

@@ -33,7 +33,7 @@ export function branchOf(
   { tables, newest, turn }: Branch,
   heard: (end: RunEnd) => void,
 ): Attending {
-  const { target, options, deadline, report } = request;
+  const { migrations, target, options, deadline, report } = request;
   const { ledgerSchema } = options;
   // Later in this invocation a rollback may have replaced the code that it has.
   let isFirstLook = true;
@@ -44,6 +44,7 @@ export function branchOf(
       takeTurn({
         table,
         turn,
+        migrations,
         target,
         options,
         deadline,

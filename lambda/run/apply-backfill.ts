@@ -159,6 +159,9 @@ class BackfillInProgress {
   /** The walk that was begun, if its table can still be walked in that way. */
   #walkOf(row: WalkRow): Walk {
     const walk = this.#walks.find(({ oid }) => oid === row.oid);
+    const blocks = row.kind === 'blocks' ? [...(row.cursor ?? []), ...(row.until ?? [])] : [];
+    if (blocks.some((block) => !/^\d+$/.test(block)))
+      throw this.#refused(`what the ledger says of how far it came is no block of ${row.table}`);
     const key = walk?.way.kind === 'key' ? walk.way.columns.map(({ name }) => name) : [];
     if (walk !== undefined && key.join('\0') === row.key.join('\0')) return walk;
     throw this.#refused(
@@ -549,7 +552,7 @@ function boundsOf({ way }: Walk, alias: string, from: readonly string[] | undefi
   const setting = `pg_catalog.current_setting('${UNTIL}')::pg_catalog.json`;
   const value = (at: number) => `(${setting} operator(pg_catalog.->>) ${at})`;
   if (way.kind === 'blocks') {
-    const first = `'(${from?.[0] ?? 0},0)'::pg_catalog.tid`;
+    const first = `'(${Number(from?.[0] ?? 0)},0)'::pg_catalog.tid`;
     const behind = `('(' operator(pg_catalog.||) ${value(0)} operator(pg_catalog.||) ',0)')::pg_catalog.tid`;
     return `${alias}.ctid operator(pg_catalog.>=) ${first} and ${alias}.ctid operator(pg_catalog.<) ${behind}`;
   }

@@ -7,6 +7,7 @@ import type { MigrationOptions } from '../migration/options.ts';
 import { abandonedBuilds, withoutCheckpoints } from '../migration/plan.ts';
 import { seeBuilder } from '../postgres/catalog/seen-builder.ts';
 import { type BuildRow, readAllBuilds } from '../postgres/ledger/index-build-rows.ts';
+import { exposureOf } from '../postgres/ledger/ledger.ts';
 import { withSession } from '../postgres/session/connect.ts';
 import type { ConnectionTarget } from '../postgres/session/connection-target.ts';
 import type { Session } from '../postgres/session/session.ts';
@@ -19,6 +20,8 @@ export interface Status {
   readonly builds: readonly BuildStatus[];
   /** The role from which Postgres hides how old the transactions are that builds wait for. */
   readonly blindRole?: string | undefined;
+  /** Why others could change what the ledger says, and with it what is executed. */
+  readonly exposure?: string | undefined;
   /** The latest runs and actions, the newest first. */
   readonly runs: readonly RunStatus[];
   /** The newest of them. */
@@ -81,6 +84,7 @@ export async function readStatus(
       migrations: migrationStates(migrations.migrations, ledger),
       builds,
       blindRole: blind ? await loginRole(session) : undefined,
+      exposure: exposureOf({ exists, ...found }, options.ledgerSchema),
       runs,
       lastRun: runs[0],
     };

@@ -47,12 +47,15 @@ export async function runLoop(loop: InProcessLoop): Promise<SettleResult> {
 
 async function buildTable(
   table: BuildTable,
-  { target, options, deadline, report, signal, pauseSeconds }: InProcessLoop,
+  { migrations, target, options, deadline, report, signal, pauseSeconds }: InProcessLoop,
 ): Promise<void> {
   for (let turn = 1; ; turn += 1) {
     signal?.throwIfAborted();
     const { outcome, waitSeconds } = await retried(signal, () =>
-      leftAtSignal(signal, takeTurn({ table, turn, target, options, deadline, report, pauseSeconds })),
+      leftAtSignal(
+        signal,
+        takeTurn({ table, turn, migrations, target, options, deadline, report, pauseSeconds }),
+      ),
     );
     if (outcome === 'done') return;
     await pause(waitSeconds * 1000, signal);

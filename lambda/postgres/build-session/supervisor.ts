@@ -9,6 +9,8 @@ export const LOOPBACK_SETTING = 'migrations.loopback';
 export const SUPERVISOR_SETTINGS = { search_path: 'pg_catalog' };
 /** Name of the supervisor's connection to the build session: a word that no author's text contains. */
 const CONNECTION_NAME = 'cdk_postgres_migrations_build';
+/** Of the procedure, by which it is told from those of other versions. */
+const SIGNATURE = `(${['int8', 'int4', 'text[]', 'text[]', 'text'].map((type) => `pg_catalog.${type}`).join(', ')})`;
 const BUILD_CONNECTION = `'${CONNECTION_NAME}'::pg_catalog.text`;
 
 /**
@@ -23,7 +25,8 @@ const BUILD_CONNECTION = `'${CONNECTION_NAME}'::pg_catalog.text`;
  * or an operator of his own. And the string is taken out of the setting as soon as it was used.
  *
  * Step by step: claim the attempt (a second supervisor of the same attempt finds it claimed and leaves); open the
- * build session and give it the file's settings; send the statement; look, commit, sleep; store the outcome.
+ * build session and give it the file's settings; send the statement; look, commit, sleep; store the outcome. What it
+ * executes it is given, and does not read: the ledger may have been changed since it was compared with the code.
  */
 export function supervisorDefinition(ledgerSchema: string, dblinkSchema: string): string {
   const s = quoteIdentifier(ledgerSchema);
@@ -50,7 +53,7 @@ begin
     perform ${d}.dblink_connect(${BUILD_CONNECTION}, pg_catalog.current_setting('${LOOPBACK_SETTING}'));
     perform pg_catalog.set_config('${LOOPBACK_SETTING}', '', false);
     -- In a block, since dblink_exec() takes no statement that has rows, as a SELECT of set_config() has.
-    foreach setting in array wanted.settings loop
+    foreach setting in array authored loop
       doing := setting;
       perform ${d}.dblink_exec(${BUILD_CONNECTION}, pg_catalog.format('do %L', pg_catalog.format('begin execute %L; end', setting)));
     end loop;
@@ -100,7 +103,7 @@ begin
   commit;
   perform ${d}.dblink_disconnect(${BUILD_CONNECTION});
 end`;
-  return `create or replace procedure ${s}.supervise_build(build bigint, attempt int, settings pg_catalog.text[], statement pg_catalog.text)
+  return `create or replace procedure ${s}.supervise_build(build bigint, attempt int, authored pg_catalog.text[], settings pg_catalog.text[], statement pg_catalog.text)
 language plpgsql as ${quoteLiteral(body)}`;
 }
 
@@ -116,9 +119,11 @@ export async function ensureSupervisor(
       `do ${quoteLiteral(`begin
   if not exists (select from pg_catalog.pg_proc p join pg_catalog.pg_namespace n on n.oid = p.pronamespace
                   where n.nspname = ${quoteLiteral(ledgerSchema)} and p.proname = 'supervise_build'
+                    and p.proowner = (select c.relowner from pg_catalog.pg_class c where c.relnamespace = n.oid and c.relname = 'ledger')
                     and pg_catalog.obj_description(p.oid, 'pg_proc') = ${quoteLiteral(fingerprint(definition))}) then
     execute ${quoteLiteral(definition)};
-    execute ${quoteLiteral(`comment on procedure ${quoteIdentifier(ledgerSchema)}.supervise_build is ${quoteLiteral(fingerprint(definition))}`)};
+    execute ${quoteLiteral(`revoke all on procedure ${quoteIdentifier(ledgerSchema)}.supervise_build${SIGNATURE} from public`)};
+    execute ${quoteLiteral(`comment on procedure ${quoteIdentifier(ledgerSchema)}.supervise_build${SIGNATURE} is ${quoteLiteral(fingerprint(definition))}`)};
   end if;
 end`)}`,
     );

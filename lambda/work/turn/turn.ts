@@ -32,6 +32,7 @@ import { decide } from '../decide.ts';
 import type { IndexBuild } from '../index-build.ts';
 import type { TurnResult } from '../loop-task.ts';
 import { isNearEnd, pauseSeconds, waitSeconds } from '../wait-seconds.ts';
+import { notAsCompiled } from './as-compiled.ts';
 import { elapsedOf, progressOf } from './build-progress.ts';
 import { withSlot } from './build-slots.ts';
 import { dropLeftOvers, leftStanding } from './drop-left-overs.ts';
@@ -111,8 +112,14 @@ async function actOnce(session: Session, request: TurnRequest, counted: Set<stri
   const first = await nextBuild(session, options.ledgerSchema, request.table, counted);
   if (first === undefined) return { kind: 'table-done' };
   counted.add(first.id);
-  if (first.partitioned) return actOnPartitioned(session, request, first);
   const builder = await seeBuilder(session, first);
+  const refused = await notAsCompiled(session, first, { ...options, migrations: request.migrations });
+  if (refused !== undefined) {
+    // What is under way was begun when the ledger still said what the code does.
+    if (builder.alive) return { kind: 'come-back', seconds: soon(first) };
+    return fail(session, request, { build: first, fault: refused });
+  }
+  if (first.partitioned) return actOnPartitioned(session, request, first);
   await noteWaiting(session, options.ledgerSchema, first, builder.blocker && blockerKey(builder.blocker));
   const build = builder.alive ? first : await withOutcome(session, options, first);
   const fault = build.attemptOutcome?.kind === 'failed' ? build.attemptOutcome.fault : undefined;
@@ -202,7 +209,9 @@ async function withOutcome(
   build: IndexBuild,
 ): Promise<IndexBuild> {
   if (build.state !== 'building' || build.attemptOutcome !== undefined) return build;
-  return (await readBuild(session, ledgerSchema, build.id)) ?? build;
+  const { attemptOutcome } = (await readBuild(session, ledgerSchema, build.id)) ?? build;
+  // Nothing else of it: what is to be executed was compared with the code before.
+  return { ...build, attemptOutcome };
 }
 
 async function fail(
