@@ -178,7 +178,7 @@ it('is not disturbed by limits that the role or the file sets', async () => {
   await limited.adminQuery(`alter table big owner to ${limited.owner}`);
   await scenario.run({
     '2_index.sql':
-      "set lock_timeout = '10ms'; set statement_timeout = '10ms'; create index concurrently big_slow on big (slow(x));",
+      "set lock_timeout = '10ms'; set statement_timeout = '500ms'; create index concurrently big_slow on big (slow(x));",
   });
   await remember(limited);
   expect(await turnOf(limited, { attachSeconds: 0 })).toMatchObject({ outcome: 'wait' });
