@@ -60,7 +60,15 @@ export type LoggedEvent =
     })
   /** A log line has a message already: the event's kind. */
   | (Omit<Of<'notice'>, 'message'> & { readonly text: string })
-  | Of<'adopted' | 'waiting-for-run' | 'locked' | 'reconnecting' | 'waiting-for-builds' | 'undoing'>;
+  | Of<
+      | 'adopted'
+      | 'waiting-for-run'
+      | 'ledger-exposed'
+      | 'locked'
+      | 'reconnecting'
+      | 'waiting-for-builds'
+      | 'undoing'
+    >;
 
 /** What the functions log of an event, and what a person who watches is shown of it. */
 export function logged(event: Event): LoggedEvent {
@@ -107,6 +115,7 @@ export function logged(event: Event): LoggedEvent {
     }
     case 'adopted':
     case 'waiting-for-run':
+    case 'ledger-exposed':
     case 'locked':
     case 'reconnecting':
     case 'waiting-for-builds':

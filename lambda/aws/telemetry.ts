@@ -53,6 +53,7 @@ function reportFill(single: Metrics, { rowsWritten, rowsPerSecond, pause }: Fill
 
 /** SQLSTATEs of class 01 are warnings, whatever the server's language calls them. */
 function levelOf(event: RunEvent | TurnEvent): 'info' | 'warn' {
+  if (event.kind === 'ledger-exposed') return 'warn';
   return event.kind === 'notice' && event.sqlstate.startsWith('01') ? 'warn' : 'info';
 }
 

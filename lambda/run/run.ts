@@ -83,6 +83,8 @@ export type RunEvent =
       readonly edited: readonly string[];
       readonly missing: readonly string[];
     }
+  /** Others could change what the ledger says, and with it what is executed. */
+  | { readonly kind: 'ledger-exposed'; readonly because: string }
   | { readonly kind: 'waiting-for-run' }
   | {
       readonly kind: 'locked';

@@ -6,6 +6,7 @@ import type { CompiledMigrations, Migration } from '../migration/migration.ts';
 import type { MigrationOptions } from '../migration/options.ts';
 import { abandonedBuilds, withoutCheckpoints } from '../migration/plan.ts';
 import { type BuildRow, readAllBuilds } from '../postgres/ledger/index-build-rows.ts';
+import { exposureOf } from '../postgres/ledger/ledger.ts';
 import { withSession } from '../postgres/session/connect.ts';
 import type { ConnectionTarget } from '../postgres/session/connection-target.ts';
 import type { Session } from '../postgres/session/session.ts';
@@ -18,6 +19,8 @@ export interface Status {
   readonly builds: readonly BuildStatus[];
   /** The role from which Postgres hides how old the transactions are that builds wait for. */
   readonly blindRole?: string | undefined;
+  /** Why others could change what the ledger says, and with it what is executed. */
+  readonly exposure?: string | undefined;
   /** The latest runs and actions, the newest first. */
   readonly runs: readonly RunStatus[];
   /** The newest of them. */
@@ -79,6 +82,7 @@ export async function readStatus(
       migrations: migrationStates(migrations.migrations, ledger),
       builds,
       blindRole: blind ? await loginRole(session) : undefined,
+      exposure: exposureOf({ exists, ...found }, options.ledgerSchema),
       runs,
       lastRun: runs[0],
     };

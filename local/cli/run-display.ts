@@ -68,6 +68,9 @@ export class RunDisplay {
           this.verb('yellow', 'missing', `${id}: applied by ${tool}, and not in this folder`);
         break;
       }
+      case 'ledger-exposed':
+        this.verb('yellow', 'exposed', event.because);
+        break;
       case 'waiting-for-run':
         if (!this.#saidWaiting)
           this.verb('yellow', 'waiting', 'another run is under way on this database; this one follows it');

@@ -28,6 +28,7 @@ export class UpRecord {
       case 'linted':
       case 'adopted':
       case 'waiting-for-run':
+      case 'ledger-exposed':
       case 'locked':
       case 'reconnecting':
       case 'notice':

@@ -77,6 +77,7 @@ const line = v.variant('message', [
     missing: texts,
   }),
   v.object({ message: v.literal('waiting-for-run') }),
+  v.object({ message: v.literal('ledger-exposed'), because: v.string() }),
   v.object({
     message: v.literal('locked'),
     file: v.string(),

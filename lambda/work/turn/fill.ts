@@ -7,6 +7,7 @@ import {
   batchStatement,
   DEFAULT_BATCH_MILLISECONDS,
 } from '../../migration/backfill.ts';
+import { type CompiledMigrations, statementsOf } from '../../migration/migration.ts';
 import type { PostgresFault } from '../../migration/migration-error.ts';
 import { inTheWay, isPermanent, sqlstate } from '../../migration/sqlstate.ts';
 import { blockerKey, lockHolders } from '../../postgres/catalog/blockers.ts';
@@ -97,6 +98,19 @@ const definition = v.looseObject({
   text: v.object({ before: v.string(), table: v.string(), between: v.string(), after: v.string() }),
 });
 
+function asRecorded(build: IndexBuild): Backfill {
+  const written: unknown = JSON.parse(build.definition);
+  v.assert(definition, written);
+  return written as unknown as Backfill;
+}
+
+/** Undefined where the code that is deployed does not know the file as it was handed off. */
+function asCompiled({ migrations }: CompiledMigrations, build: IndexBuild): Backfill | undefined {
+  const step = migrations.find(({ version }) => version === build.version)?.steps[build.step];
+  const isSame = step !== undefined && statementsOf(step)[0]?.text === build.statement;
+  return isSame ? step.long?.backfill : undefined;
+}
+
 class Filling {
   readonly #session: Session;
   readonly #request: TurnRequest;
@@ -122,9 +136,7 @@ class Filling {
     this.#request = request;
     this.#build = build;
     this.#own = own;
-    const written: unknown = JSON.parse(build.definition);
-    v.assert(definition, written);
-    this.#backfill = written as unknown as Backfill;
+    this.#backfill = asCompiled(request.migrations, build) ?? asRecorded(build);
     this.#longestBatch = (this.#backfill.batchMilliseconds ?? DEFAULT_BATCH_MILLISECONDS) * LONGEST_BATCH;
   }
 
@@ -179,6 +191,9 @@ class Filling {
   /** The walk that was begun, if its table can still be walked in that way. */
   #walkOf(row: WalkRow): Walk {
     const walk = this.#walks.find(({ oid }) => oid === row.oid);
+    const blocks = row.kind === 'blocks' ? [...(row.cursor ?? []), ...(row.until ?? [])] : [];
+    if (blocks.some((block) => !/^\d+$/.test(block)))
+      throw impossible(`what the ledger says of how far it came is no block of ${row.table}`);
     const key = walk?.way.kind === 'key' ? walk.way.columns.map(({ name }) => name) : [];
     if (walk !== undefined && key.join('\0') === row.key.join('\0')) return walk;
     throw impossible(
@@ -569,7 +584,7 @@ function boundsOf({ way }: Walk, alias: string, from: readonly string[] | undefi
   const setting = `pg_catalog.current_setting('${UNTIL}')::pg_catalog.json`;
   const value = (at: number) => `(${setting} operator(pg_catalog.->>) ${at})`;
   if (way.kind === 'blocks') {
-    const first = `'(${from?.[0] ?? 0},0)'::pg_catalog.tid`;
+    const first = `'(${Number(from?.[0] ?? 0)},0)'::pg_catalog.tid`;
     const behind = `('(' operator(pg_catalog.||) ${value(0)} operator(pg_catalog.||) ',0)')::pg_catalog.tid`;
     return `${alias}.ctid operator(pg_catalog.>=) ${first} and ${alias}.ctid operator(pg_catalog.<) ${behind}`;
   }

@@ -7,6 +7,7 @@ import { takeTurn } from '../../../../lambda/work/turn/turn.ts';
 import type { TurnEvent, TurnRequest } from '../../../../lambda/work/turn/turn-request.ts';
 import { closeServer, listen } from '../../../../local/aws/listen.ts';
 import type { FreshDatabase } from '../../../support/fresh-database.ts';
+import { emptyFolder } from '../../migration/made-up.ts';
 
 /**
  * A table of `rows` rows with a function that takes its time, so that an index over `slow(x)` takes `seconds` to
@@ -45,6 +46,7 @@ export function turnOf(database: FreshDatabase, given: OneTurn = {}): Promise<Tu
   return takeTurn({
     table: { schema: 'public', table },
     turn: 1,
+    migrations: emptyFolder,
     target: { ...parseConnectionUrl(url, 'The URL'), ...(token && { token, password: undefined }) },
     options: { ...defaultOptions, smallTableRows: 100, ...options },
     deadline,
