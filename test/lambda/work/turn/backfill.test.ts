@@ -1,6 +1,7 @@
+import pg from 'pg';
 import { describe, expect, it } from 'vitest';
 import { freshScenario, largeTable, type Scenario } from '../../run/scenario.ts';
-import { turnOf } from './building.ts';
+import { after, turnOf } from './building.ts';
 
 const ROWS = 3_000;
 
@@ -84,6 +85,7 @@ const STATEMENTS: readonly (readonly [name: string, sql: string])[] = [
 const OTHERS = `create table factor (n int primary key, m int); insert into factor select g, g * g from generate_series(0, 10) g;
 create table copy (n int, m int); create table best (n int primary key, m int)`;
 
+/** Where a statement may have left something. */
 const RESULT = `select md5(string_agg(line, ';' order by line)) as result, count(*)::int as rows from (
   select t::text as line from t union all select copy::text from copy union all select best::text from best) all_rows`;
 
@@ -97,19 +99,34 @@ const file = (sql: string, options = 'batch 4ms'): Record<string, string> => ({
   '1_fill.sql': `-- migrate: backfill ${options}\n${sql};`,
 });
 
+/** What the one statement would make; nothing of it is left. */
+async function made({ database }: Scenario, sql: string): Promise<object | undefined> {
+  const client = new pg.Client({ connectionString: database.url });
+  await client.connect();
+  try {
+    await client.query(`begin; ${sql}`);
+    return (await client.query<object>(RESULT)).rows[0];
+  } finally {
+    await client.end();
+  }
+}
+
 describe('a backfill makes the rows that the one statement makes', () => {
   it.each(KEYS)('walking by %s', async (_, table) => {
-    for (const [name, sql] of table === KEYS[0]?.[1] ? STATEMENTS : STATEMENTS.slice(0, 4)) {
-      const plain = await prepared(table);
-      await plain.query(sql);
-      const [wanted] = await plain.query(RESULT);
-      const scenario = await prepared(table);
+    const scenario = await prepared(table);
+    let files: Record<string, string> = {};
+    for (const [at, [name, sql]] of (table === KEYS[0]?.[1]
+      ? STATEMENTS
+      : STATEMENTS.slice(0, 4)
+    ).entries()) {
+      const wanted = await made(scenario, sql);
+      files = { ...files, [`${at + 1}_fill.sql`]: `-- migrate: backfill batch 4ms\n${sql};` };
 
-      await scenario.deploy(file(sql));
+      expect(await scenario.deploy(files), name).toEqual({ outcome: 'valid', message: '' });
 
       expect(await scenario.query(RESULT), name).toEqual([wanted]);
       const [{ batches = 0 } = {}] = await scenario.query<{ batches: number }>(
-        'select sum(batches)::int as batches from migrations.backfill',
+        `select sum(batches)::int as batches from migrations.backfill where version = '${at + 1}'`,
       );
       expect(batches, name).toBeGreaterThan(1);
     }
@@ -141,10 +158,10 @@ describe('a backfill makes the rows that the one statement makes', () => {
   });
 });
 
-/** Turns of the table, as short as given, until there is nothing left to do. */
-async function turns(scenario: Scenario, milliseconds: number, table = 't'): Promise<number> {
+/** Turns of the table, each of so many batches, until there is nothing left to do. */
+async function turns(scenario: Scenario, batches: number, table = 't'): Promise<number> {
   for (let turn = 1; ; turn += 1) {
-    const { outcome } = await turnOf(scenario.database, { table, deadline: Date.now() + milliseconds });
+    const { outcome } = await turnOf(scenario.database, { table, yields: after(batches) });
     if (outcome === 'done') return turn;
     if (turn > 500) throw new Error('it does not come to an end');
   }
@@ -157,7 +174,7 @@ describe('a backfill that is cut off', () => {
   it('by the end of its turn, goes on behind the last batch with the next, so that each row is done once', async () => {
     const scenario = await prepared(KEYS[0]?.[1] ?? '');
     await scenario.run(file('update t set n = n + 1', 'batch 1ms, pause 1'));
-    expect(await turns(scenario, 60)).toBeGreaterThan(2);
+    expect(await turns(scenario, 2)).toBeGreaterThan(2);
     expect(await wrong(scenario)).toEqual([{ wrong: 0 }]);
     const { builds } = await scenario.status({});
     expect(builds).toMatchObject([
@@ -185,7 +202,7 @@ describe('a backfill that is cut off', () => {
   it('and whose turn is delivered twice, does no batch twice', async () => {
     const scenario = await prepared(KEYS[0]?.[1] ?? '');
     await scenario.run(file('update t set n = n + 1', 'batch 2ms'));
-    await Promise.all([turns(scenario, 60_000), turns(scenario, 60_000), turns(scenario, 60_000)]);
+    await Promise.all([turns(scenario, 5), turns(scenario, 5), turns(scenario, 5)]);
     expect(await wrong(scenario)).toEqual([{ wrong: 0 }]);
   });
 
@@ -193,7 +210,7 @@ describe('a backfill that is cut off', () => {
     const scenario = await prepared(KEYS[0]?.[1] ?? '');
     const files = file('update t set n = n + 1', 'batch 1ms, pause 1');
     await scenario.run(files);
-    await turnOf(scenario.database, { table: 't', deadline: Date.now() + 60 });
+    await turnOf(scenario.database, { table: 't', yields: after(2) });
     const [begun] = await scenario.query('select walked > 0 and not done as begun from migrations.backfill');
     expect(begun).toEqual({ begun: true });
     // As it was when the run did the batches by itself.
