@@ -19,7 +19,7 @@ export async function beginAttempt(
             first_started_at = coalesce(first_started_at, pg_catalog.clock_timestamp()),
             blocker = null, blocker_since = null, waits_since = null,
             attempt_outcome = null, supervisor_pid = null, builder_pid = null
-      where id = $1 and attempts = $2 and ${stateIs('open')}
+      where id = $1 and attempts = $2 and ${stateIs('open')} and state <> 'paused'
   returning id`,
     [build.id, build.attempts, kind],
   );
