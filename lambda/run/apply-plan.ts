@@ -144,6 +144,10 @@ class PlanInProgress {
     const { pending } = this.#planned;
     if (!pending.some(({ step }) => asksOfTables(step))) return;
     await this.#knowledge.measureFirst(pending.map(({ step }) => step));
+    await this.#lint(pending);
+  }
+
+  async #lint(pending: readonly PendingStep[], applied?: string): Promise<void> {
     const findings = await lintAtDeploy(this.#session, pending, {
       knowledge: this.#knowledge,
       options: this.#run.request.options,
@@ -151,11 +155,20 @@ class PlanInProgress {
       largeIndexes: 'left to the loop',
     });
     if (findings.length > 0) this.#run.request.report({ kind: 'linted', findings });
-    refuse(findings);
+    refuse(findings, applied);
+  }
+
+  /** A file before it may have made what it takes to look: a role, a right, a setting. */
+  async #lintWhatWasUnknown(next: PendingStep): Promise<void> {
+    if (!this.#knowledge.wasUnknown(next.step)) return;
+    await this.#flush();
+    await this.#knowledge.measureUnknown(next.step);
+    await this.#lint([next], this.#run.appliedText());
   }
 
   async #apply(next: PendingStep, rest: readonly PendingStep[]): Promise<void> {
     const { step } = next;
+    await this.#lintWhatWasUnknown(next);
     if (await this.#handsOff(next)) return;
     switch (step.kind) {
       case 'transaction':
