@@ -44,7 +44,10 @@ export function howOf({ how, estimatedSeconds, statements, resources = [], backf
 
 function backfillText({ rows, batches, seconds, key, walks, refused }: BackfillPlan): string {
   if (refused !== undefined) return `would be refused: ${refused}`;
-  const many = batches === undefined ? 'batches' : `about ${batches.toLocaleString('en')} ${batches === 1 ? 'batch' : 'batches'}`;
+  const many =
+    batches === undefined
+      ? 'batches'
+      : `about ${batches.toLocaleString('en')} ${batches === 1 ? 'batch' : 'batches'}`;
   const parts = walks === 1 ? '' : ` of each of its ${walks} parts`;
   return `handed off: about ${count(rows, 'row')} in ${many}, by ${key}${parts}${about(seconds)}`;
 }
