@@ -1,4 +1,4 @@
-import { CustomResource, Duration } from 'aws-cdk-lib';
+import { Annotations, CustomResource, Duration } from 'aws-cdk-lib';
 import type * as ec2 from 'aws-cdk-lib/aws-ec2';
 import * as events from 'aws-cdk-lib/aws-events';
 import type * as iam from 'aws-cdk-lib/aws-iam';
@@ -136,6 +136,12 @@ export class PostgresMigrations extends Construct implements ec2.IConnectable {
       stuckAfter: props.stuckAfter ?? Duration.minutes(15),
       dashboard: props.dashboard ?? true,
     });
+    if (options.ledgerSchema === 'public') {
+      Annotations.of(this).addWarningV2(
+        'postgres-migrations:ledger-in-public',
+        "The ledger is to lie in the schema 'public', where others may create, and what it says is executed: no new one is made there. Move an old one into a schema of its own; docs/security.md tells how.",
+      );
+    }
     this.migrator = migrator;
     this.stateMachine = loop.stateMachine;
     this.connections = access.connections;

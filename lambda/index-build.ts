@@ -92,7 +92,7 @@ async function perform(
       const { turn, table, tables, newest } = task;
       if (tables === undefined || newest === undefined) {
         if (table === undefined) return { outcome: 'done', waitSeconds: 0, turn };
-        return takeTurn({ table, turn, target, options, deadline, report });
+        return takeTurn({ table, turn, migrations, target, options, deadline, report });
       }
       const request = { migrations, target, options, deadline, cause: LOOP, report };
       return attendTables(branchOf(request, { tables, newest, turn }, (end) => reportRunEnd(LOOP, end)));

@@ -51,23 +51,26 @@ export async function handler(event: unknown, context: LambdaContext): Promise<H
 async function check(event: HookEvent, context: LambdaContext): Promise<HookAnswer> {
   const { target, options, migrations: deployed } = await functionContext(context.getRemainingTimeInMillis());
   const { migrations, note } = await comingOr(event, deployed);
-  const { findings, unseen } = await preflight({ target, options, migrations });
+  const { findings, warnings, unseen } = await preflight({ target, options, migrations });
   const { clientRequestToken } = event;
   const notChecked = unseen.map((reason) => `Not everything could be checked: ${reason}`);
+  const besides = [...warnings.map((warning) => `Besides: ${warning}.`), ...notChecked];
   if (findings.length === 0)
     return {
       hookStatus: 'SUCCESS',
-      message: (unseen.length === 0
-        ? `Nothing stands in the way of the migrations.${note}`
-        : notChecked.join('\n\n')
-      ).slice(0, MOST_MESSAGE_CHARACTERS),
+      message: [
+        ...(unseen.length === 0 ? [`Nothing stands in the way of the migrations.${note}`] : []),
+        ...besides,
+      ]
+        .join('\n\n')
+        .slice(0, MOST_MESSAGE_CHARACTERS),
       clientRequestToken,
     };
   const things = findings.length === 1 ? 'One thing' : `${findings.length} things`;
   return {
     hookStatus: 'FAILED',
     errorCode: 'NonCompliant',
-    message: [`${things} would make the migrations of this deploy fail.${note}`, ...findings, ...notChecked]
+    message: [`${things} would make the migrations of this deploy fail.${note}`, ...findings, ...besides]
       .join('\n\n')
       .slice(0, MOST_MESSAGE_CHARACTERS),
     clientRequestToken,

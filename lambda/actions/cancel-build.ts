@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import * as v from 'valibot';
 import { describeBuild, isOpen, namesOf } from '../migration/build.ts';
-import { MigrationError } from '../migration/migration-error.ts';
+import { MigrationError, type PostgresFault } from '../migration/migration-error.ts';
 import { describeBlocker, lockHolders } from '../postgres/catalog/blockers.ts';
 import { builderNames } from '../postgres/catalog/builder-names.ts';
 import { seeIndex } from '../postgres/catalog/index-catalog.ts';
@@ -13,6 +13,7 @@ import { releaseTableLock, tryTableLock } from '../postgres/ledger/run-lock.ts';
 import { asLoginRole } from '../postgres/session/as-login-role.ts';
 import { quoteLiteral } from '../postgres/session/quote.ts';
 import type { Session } from '../postgres/session/session.ts';
+import { notAsCompiled } from '../work/turn/as-compiled.ts';
 import { type Dropped, dropLeftOvers } from '../work/turn/drop-left-overs.ts';
 import { type ActionContext, by, changingAction } from './define-action.ts';
 import { noSuchBuild } from './retry-builds.ts';
@@ -36,7 +37,7 @@ export const cancel = changingAction({
 async function cancelBuild(
   session: Session,
   index: string,
-  { ledgerSchema, sessionSettings: own }: ActionContext,
+  { ledgerSchema, migrations, sessionSettings: own }: ActionContext,
 ): Promise<{ readonly cancelled: string }> {
   const builds = await readAllBuilds(session, ledgerSchema);
   const named = builds.filter((row) => namesOf(row).includes(index));
@@ -46,10 +47,14 @@ async function cancelBuild(
   const until = Date.now() + PATIENCE_MILLISECONDS;
   // A partitioned table's build comes last: its INVALID index goes when no partition is building any more.
   for (const each of builds.filter(({ id }) => marked.has(id)).reverse()) {
+    // Its turn finds the mark before it commits another batch, and nothing is left of it.
+    if (each.operation === 'backfill') continue;
     while (await stillRuns(session, each)) {
       if (Date.now() > until) throw await stubborn(session, each);
       await sleep(200);
     }
+    const changed = await notAsCompiled(session, each, { ledgerSchema, migrations });
+    if (changed !== undefined) throw leftAlone(each, changed);
     await clearUp(session, each, { until, own });
   }
   return { cancelled: describeBuild(build) };
@@ -93,6 +98,16 @@ async function clearUp(
   } finally {
     await releaseTableLock(session, build);
   }
+}
+
+/** To look at what it left we would carry out what the ledger says of it. */
+function leftAlone(build: BuildRow, { message, hint }: PostgresFault): MigrationError {
+  return new MigrationError({
+    code: 'cancel-incomplete',
+    what: `${describeBuild(build)} is cancelled, but what it left was not looked for: ${message}.`,
+    applied: 'the mark: no turn starts this build again.',
+    next: `${hint} Drop an INVALID index that it may have left by hand.`,
+  });
 }
 
 async function stubborn(session: Session, build: BuildRow): Promise<MigrationError> {

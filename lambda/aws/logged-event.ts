@@ -63,10 +63,10 @@ export type LoggedEvent =
   | Of<
       | 'adopted'
       | 'waiting-for-run'
+      | 'ledger-exposed'
       | 'locked'
       | 'reconnecting'
       | 'waiting-for-builds'
-      | 'backfilling'
       | 'undoing'
     >;
 
@@ -115,10 +115,10 @@ export function logged(event: Event): LoggedEvent {
     }
     case 'adopted':
     case 'waiting-for-run':
+    case 'ledger-exposed':
     case 'locked':
     case 'reconnecting':
     case 'waiting-for-builds':
-    case 'backfilling':
     case 'undoing':
       return event;
     default:

@@ -7,7 +7,7 @@ import type { MigrationOptions } from '../migration/options.ts';
 import { type PendingStep, plan } from '../migration/plan.ts';
 import type { Stage } from '../migration/stage.ts';
 import { buildRate } from '../postgres/ledger/build-history.ts';
-import { unwritableError } from '../postgres/ledger/ledger.ts';
+import { exposureOf, unwritableError } from '../postgres/ledger/ledger.ts';
 import { withSession } from '../postgres/session/connect.ts';
 import type { ConnectionTarget } from '../postgres/session/connection-target.ts';
 import type { DeployFinding } from './deploy-finding.ts';
@@ -25,6 +25,8 @@ export interface RunPlan {
   readonly findings: readonly PlanFinding[];
   /** Why the run would stop before it touched anything. */
   readonly refused: string | undefined;
+  /** Why others could change what the ledger says, and with it what is executed. */
+  readonly exposure?: string | undefined;
   /** Builds that are under way or failed. */
   readonly builds: readonly RecordedBuild[];
   /** What another tool's history says is applied, and a run takes over. */
@@ -94,6 +96,7 @@ export async function planRun(target: ConnectionTarget, { options, migrations }:
         doubtful(history, adoption)?.message ??
         refusal(findings) ??
         folderFaults(planned, options)[0]?.message,
+      exposure: exposureOf(read, options.ledgerSchema),
       builds: planned.builds,
       late: planned.late.map(({ file }) => file),
       reformatted: planned.reformatted.map(({ file }) => file),

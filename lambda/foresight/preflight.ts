@@ -10,6 +10,7 @@ import { DriftError, type PendingStep, type Plan, plan } from '../migration/plan
 import type { RelationName } from '../migration/relation-name.ts';
 import { waitOf } from '../migration/waiting.ts';
 import { type Blocker, describeBlocker, type LockHolder, lockHolders } from '../postgres/catalog/blockers.ts';
+import { exposureOf, unwritableError } from '../postgres/ledger/ledger.ts';
 import { APPLICATION_NAME, withSession } from '../postgres/session/connect.ts';
 import type { ConnectionTarget } from '../postgres/session/connection-target.ts';
 import type { Session } from '../postgres/session/session.ts';
@@ -43,6 +44,8 @@ const HIDDEN_SECONDS = 5;
 export interface PreflightResult {
   /** What would make the deploy fail. */
   readonly findings: readonly string[];
+  /** What is no reason to refuse a deploy, and should be mended all the same. */
+  readonly warnings: readonly string[];
   /** What could not be looked at: it says nothing about the deploy, which may be the one that mends the way. */
   readonly unseen: readonly string[];
 }
@@ -55,19 +58,18 @@ export async function preflight({
   patienceSeconds = PATIENCE_SECONDS,
 }: PreflightRequest): Promise<PreflightResult> {
   try {
-    return await withSession(target, (session) => look(session, options, migrations), {
+    return await withSession(target, (session) => look(session, { target, options, migrations }), {
       patienceSeconds,
       answerSeconds: ANSWER_SECONDS,
     });
   } catch (error) {
-    return { findings: [], unseen: [textOf(error)] };
+    return { findings: [], warnings: [], unseen: [textOf(error)] };
   }
 }
 
 async function look(
   session: Session,
-  options: MigrationOptions,
-  compiled: CompiledMigrations,
+  { target, options, migrations: compiled }: PreflightRequest,
 ): Promise<PreflightResult> {
   await session.script(
     `set default_transaction_read_only = on; set statement_timeout = '${STATEMENT_SECONDS}s'; set lock_timeout = '2s'`,
@@ -93,6 +95,9 @@ async function look(
     }
   };
   const findings = [
+    ...(read.unwritable === undefined
+      ? []
+      : [unwritableError(read.unwritable, options.ledgerSchema, target.user).message]),
     ...(doubt === undefined ? [] : [doubt.message]),
     ...changed.map(({ message }) => message),
     ...folderFaults(planned, options).map(({ message }) => message),
@@ -100,7 +105,8 @@ async function look(
     ...waitsFor(planned, options),
     ...(await seen(blockers(session, planned.pending))),
   ];
-  return { findings, unseen };
+  const exposure = exposureOf(read, options.ledgerSchema);
+  return { findings, warnings: exposure === undefined ? [] : [exposure], unseen };
 }
 
 function textOf(error: unknown): string {

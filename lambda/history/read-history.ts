@@ -4,7 +4,9 @@ import type { CompiledMigrations } from '../migration/migration.ts';
 import { MigrationError } from '../migration/migration-error.ts';
 import type { MigrationOptions } from '../migration/options.ts';
 import { isOlder, type LedgerRead, ledgerQuery, parseLedger, readLedger } from '../postgres/ledger/ledger.ts';
-import { quoteLiteral } from '../postgres/session/quote.ts';
+import { isStranger } from '../postgres/ledger/ledger-rights.ts';
+import { OWN_PATH, ROLE_PATH } from '../postgres/session/own-path.ts';
+import { quoteIdentifier, quoteLiteral } from '../postgres/session/quote.ts';
 import type { Session } from '../postgres/session/session.ts';
 import { HISTORY_TABLES, type HistoryTable, toolsOf } from './history-tables.ts';
 
@@ -33,6 +35,7 @@ const found = v.object({
   columns: v.array(v.string()),
   rows: v.nullish(v.array(historyRow)),
   unreadable: v.nullish(v.string()),
+  stranger: v.nullish(v.string()),
 });
 
 export interface LedgerAndHistory extends LedgerRead {
@@ -53,16 +56,24 @@ export async function readLedgerAndHistory(
           const table = HISTORY_TABLES[tool];
           return table === undefined ? [] : [{ tool, query: historyQuery(table) }];
         });
-  const text = [...tables.map(({ query }) => query), ledgerQuery(ledgerSchema)].join(';\n');
+  const before = tables.length === 0 ? [] : SCHEMAS_OF_ROLE;
+  const text = [...before, ...tables.map(({ query }) => query), ledgerQuery(ledgerSchema)].join(';\n');
   const outcome = await session.script(text);
-  const parsed = parseLedger(outcome, ledgerSchema, 2 * tables.length);
+  const parsed = parseLedger(outcome, ledgerSchema, before.length + 2 * tables.length);
   const read = isOlder(parsed) ? await readLedger(session, ledgerSchema) : parsed;
   const histories = tables.flatMap(({ tool }, at) => {
-    const found = outcome.rows[2 * at + 1]?.[0]?.history;
+    const found = outcome.rows[before.length + 2 * at + 1]?.[0]?.history;
     return found ? [parseHistory(tool, found)] : [];
   });
   return { ...read, history: histories[0] };
 }
+
+/** Of several tables by the name, the one that our role's search path finds is the tool's. */
+const SCHEMAS_OF_ROLE = [
+  ROLE_PATH,
+  `select pg_catalog.set_config('migrations.schemas', pg_catalog.current_schemas(false)::pg_catalog.text, true)`,
+  OWN_PATH,
+];
 
 /**
  * Two statements. A table that may be missing can't be named in a query, so a block looks for it first, and leaves what it
@@ -78,7 +89,8 @@ begin
   perform pg_catalog.set_config('migrations.history', '', true);
   select n.nspname, c.relname,
          (select pg_catalog.json_agg(a.attname) from pg_catalog.pg_attribute as a
-           where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped) as columns
+           where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped) as columns,
+         case when ${isStranger('c.relowner')} then pg_catalog.pg_get_userbyid(c.relowner) end as stranger
     into found
     from pg_catalog.pg_class as c join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
    where c.relname = ${quoteLiteral(table)} and c.relkind in ('r', 'p')
@@ -86,12 +98,15 @@ begin
      and n.nspname not in ('pg_catalog', 'information_schema') and not pg_catalog.starts_with(n.nspname::text, 'pg_temp')
      and (select pg_catalog.count(*) from pg_catalog.pg_attribute as a
            where a.attrelid = c.oid and a.attname = any (${named}) and not a.attisdropped) = ${columns.length}
-   order by pg_catalog.array_position(pg_catalog.current_schemas(false), n.nspname), n.nspname <> 'public', n.nspname
+   order by pg_catalog.array_position(pg_catalog.current_setting('migrations.schemas')::name[], n.nspname), n.nspname <> 'public', n.nspname
    limit 1;
   if found.nspname is null then
     return;
   end if;
   begin
+    if found.stranger is not null then
+      raise insufficient_privilege;
+    end if;
     execute pg_catalog.format(${quoteLiteral(
       `select pg_catalog.json_agg(r) from (select ${rows('%1$I.%2$I').replaceAll('%', '%%').replaceAll('%%1$I.%%2$I', '%1$I.%2$I')}) as r`,
     )}, found.nspname, found.relname) into content;
@@ -99,14 +114,22 @@ begin
     problem := sqlerrm;
   end;
   perform pg_catalog.set_config('migrations.history', pg_catalog.json_build_object('schema', found.nspname,
-    'table', found.relname, 'columns', found.columns, 'rows', content, 'unreadable', problem)::text, true);
+    'table', found.relname, 'columns', found.columns, 'rows', content, 'unreadable', problem, 'stranger', found.stranger)::text, true);
 end`;
   return `do ${quoteLiteral(body)};
 select pg_catalog.current_setting('migrations.history', true) as history`;
 }
 
 function parseHistory(tool: LayoutName, text: string): History {
-  const { schema, table, columns, rows, unreadable } = v.parse(found, JSON.parse(text));
+  const { schema, table, columns, rows, unreadable, stranger } = v.parse(found, JSON.parse(text));
+  if (stranger != null) {
+    throw new MigrationError({
+      code: 'history-of-stranger',
+      what: `The history of ${tool} is in ${schema}.${table}, which belongs to ${stranger}, and our role is not a member of that role: by a trigger or a policy its owner could have us execute anything.`,
+      applied: 'nothing by this run.',
+      next: `if ${stranger} may, make our role a member of it (grant ${quoteIdentifier(stranger)} to …), or give the table to our role (alter table ${schema}.${table} owner to …); or leave it alone: history: 'ignore' (on the command line --history ignore), after baseline.`,
+    });
+  }
   if (unreadable != null) {
     throw new MigrationError({
       code: 'history-unreadable',

@@ -12,6 +12,7 @@ import { sqlstate } from '../migration/sqlstate.ts';
 import { amendSteps } from '../postgres/ledger/amend-steps.ts';
 import { requeueBuilds } from '../postgres/ledger/index-build-rows.ts';
 import {
+  exposureOf,
   insertStep,
   type LedgerRead,
   refuseDigits,
@@ -69,6 +70,8 @@ async function runOnce(session: Session, request: RunRequest, run: RunLog): Prom
   if (found.unwritable !== undefined)
     throw unwritableError(found.unwritable, options.ledgerSchema, request.target.user);
   const read = await upToDate(session, found, request);
+  const exposure = exposureOf(read, options.ledgerSchema);
+  if (exposure !== undefined) request.report({ kind: 'ledger-exposed', because: exposure });
   const before = adopt(history, migrations, read);
   const first = await planOrRecord(session, { read, history, adoption: before }, run);
   const settled =

@@ -14,6 +14,7 @@ import { concurrentCreate, concurrentDrop } from '../../lambda/postgres/catalog/
 import { measureTables } from '../../lambda/postgres/catalog/table-facts.ts';
 import { type BuildRow, readAllBuilds } from '../../lambda/postgres/ledger/index-build-rows.ts';
 import type { Session } from '../../lambda/postgres/session/session.ts';
+import { notAsCompiled } from '../../lambda/work/turn/as-compiled.ts';
 
 /** A pending index operation that a person can do by hand, so that the next run finds it done. */
 export interface HandOperation {
@@ -54,7 +55,13 @@ export async function findByHand(
   const ledger = withAdopted(read.ledger, adopt(history, migrations, read));
   const { pending } = plan(migrations.migrations, ledger, migrations.order);
   const builds = exists ? await readAllBuilds(session, options.ledgerSchema, read.format) : [];
-  const found: (HandOperation | LeftOut)[] = builds.filter((build) => build.state !== 'done').map(ofBuild);
+  const found: (HandOperation | LeftOut)[] = [];
+  for (const build of builds.filter(({ state }) => state !== 'done')) {
+    const { ledgerSchema } = options;
+    const refused = await notAsCompiled(session, build, { ledgerSchema, migrations });
+    const { file, line } = build;
+    found.push(refused === undefined ? ofBuild(build) : { file, line, because: refused.message });
+  }
   for (const [position, { migration, step }] of pending.entries()) {
     if (step.kind !== 'index-operation') continue;
     const tables = await measureTables(session, relationsOf(step.operation), {

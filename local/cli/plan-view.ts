@@ -30,7 +30,6 @@ const HOW: Readonly<Record<StepPlan['how'], string>> = {
   transaction: 'in one transaction',
   autocommit: 'by itself, in no transaction',
   inline: 'at once, in its plain form: the table is small or new',
-  backfill: 'in batches, each its own transaction',
   'hand-off': 'handed off: built concurrently by the loop',
 };
 
@@ -124,8 +123,17 @@ export function findingText(finding: PlanFinding): string {
 }
 
 /** What a person should hear beside the steps. */
-export function remarks({ builds, late, reformatted, unknown, adopted, edited }: RunPlan): string[] {
+export function remarks({
+  builds,
+  late,
+  reformatted,
+  unknown,
+  adopted,
+  edited,
+  exposure,
+}: RunPlan): string[] {
   return [
+    ...(exposure === undefined ? [] : [`${exposure.charAt(0).toUpperCase()}${exposure.slice(1)}.`]),
     ...builds.map(
       ({ index, table, state }) => `The build of ${index || 'all indexes'} on ${table} is ${state}.`,
     ),

@@ -93,7 +93,7 @@ function buildCounts(builds: Status['builds']): string {
 }
 
 /** What to do, where something is to be done. */
-function nextPart({ migrations, builds, lastRun, blindRole }: Status, { colors }: View): string {
+function nextPart({ migrations, builds, lastRun, blindRole, exposure }: Status, { colors }: View): string {
   const has = (...states: State[]) => migrations.some(({ state }) => states.includes(state));
   const next: string[] = [];
   const lost = builds.filter(needsPerson);
@@ -101,6 +101,7 @@ function nextPart({ migrations, builds, lastRun, blindRole }: Status, { colors }
     next.push('mend the cause of the failed build, then run up: it is tried again.');
   if (lost.some(({ state }) => state === 'cancelled'))
     next.push('a cancelled build is begun again by the action retry.');
+  if (exposure !== undefined) next.push(`${exposure}.`);
   if (blindRole !== undefined)
     next.push(
       `grant pg_read_all_stats to ${quoteIdentifier(blindRole)}, to see what other roles do that hold a build up, and for how long: until then their transactions are as old as the migrator has known them.`,

@@ -28,10 +28,10 @@ export class UpRecord {
       case 'linted':
       case 'adopted':
       case 'waiting-for-run':
+      case 'ledger-exposed':
       case 'locked':
       case 'reconnecting':
       case 'notice':
-      case 'backfilling':
       case 'undoing':
         return;
       default:

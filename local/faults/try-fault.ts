@@ -176,6 +176,7 @@ async function playTwice(given: Play, afterMilliseconds: number): Promise<void> 
           takeTurn({
             table,
             turn,
+            migrations: request.migrations,
             target,
             options,
             deadline: undefined,

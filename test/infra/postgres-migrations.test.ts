@@ -1,5 +1,5 @@
 import { CfnParameter, Duration } from 'aws-cdk-lib';
-import { Match, Template } from 'aws-cdk-lib/assertions';
+import { Annotations, Match, Template } from 'aws-cdk-lib/assertions';
 import * as iam from 'aws-cdk-lib/aws-iam';
 import * as logs from 'aws-cdk-lib/aws-logs';
 import * as sns from 'aws-cdk-lib/aws-sns';
@@ -14,6 +14,23 @@ import {
   runProperties,
   synthesized,
 } from './synthesized.ts';
+
+it('a ledger in public is warned of at synth', () => {
+  const warnings = (ledgerSchema?: string) => {
+    const { stack, secret } = newStack();
+    new PostgresMigrations(stack, 'Migrations', {
+      migrations: migrationsFolder(exampleFiles),
+      secret,
+      ...(ledgerSchema && { ledgerSchema }),
+    });
+    return Annotations.fromStack(stack)
+      .findWarning('*', Match.stringLikeRegexp("ledger is to lie in the schema 'public'"))
+      .map(({ id }) => id);
+  };
+  expect(warnings('public')).toEqual(['/Stack/Migrations']);
+  expect(warnings('migrations')).toEqual([]);
+  expect(warnings()).toEqual([]);
+});
 
 describe('the functions', () => {
   it('run on nodejs24.x and arm64, each with its own log and role', () => {

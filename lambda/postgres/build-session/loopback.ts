@@ -54,8 +54,10 @@ export async function startLoopback(
     },
   });
   if (refused !== undefined) return refused;
-  const own = [...LIFT_LIMITS, ...lockLimit(build, lockTimeoutSeconds)].map(quoteLiteral).join(', ');
-  const call = `call ${quoteIdentifier(ledgerSchema)}.supervise_build(${build.id}::pg_catalog.int8, ${attempt}::pg_catalog.int4, array[${own}]::pg_catalog.text[], ${quoteLiteral(textOf(build, attempt))}::pg_catalog.text)`;
+  const [authored, own] = [build.settings, [...LIFT_LIMITS, ...lockLimit(build, lockTimeoutSeconds)]].map(
+    (settings) => `array[${settings.map(quoteLiteral).join(', ')}]::pg_catalog.text[]`,
+  );
+  const call = `call ${quoteIdentifier(ledgerSchema)}.supervise_build(${build.id}::pg_catalog.int8, ${attempt}::pg_catalog.int4, ${authored}, ${own}, ${quoteLiteral(textOf(build, attempt))}::pg_catalog.text)`;
   return unlessRefused(() =>
     session.query(`select ${d}.dblink_send_query($1::pg_catalog.text, $2::pg_catalog.text)`, [link, call]),
   );

@@ -2,6 +2,7 @@ import { sqlstate } from '../../migration/sqlstate.ts';
 import { quoteIdentifier, quoteLiteral } from '../session/quote.ts';
 import type { Session } from '../session/session.ts';
 import { SETTING_OF_FILE } from './build-settings.ts';
+import { SUCCEEDED } from './work-statement.ts';
 
 /** Custom setting that carries the connection string into the supervisor's session; never part of a query text. */
 export const LOOPBACK_SETTING = 'migrations.loopback';
@@ -9,6 +10,8 @@ export const LOOPBACK_SETTING = 'migrations.loopback';
 export const SUPERVISOR_SETTINGS = { search_path: 'pg_catalog' };
 /** Name of the supervisor's connection to the build session: a word that no author's text contains. */
 const CONNECTION_NAME = 'cdk_postgres_migrations_build';
+/** Of the procedure, by which it is told from those of other versions. */
+const SIGNATURE = `(${['int8', 'int4', 'text[]', 'text[]', 'text'].map((type) => `pg_catalog.${type}`).join(', ')})`;
 const BUILD_CONNECTION = `'${CONNECTION_NAME}'::pg_catalog.text`;
 
 /**
@@ -23,7 +26,8 @@ const BUILD_CONNECTION = `'${CONNECTION_NAME}'::pg_catalog.text`;
  * or an operator of his own. And the string is taken out of the setting as soon as it was used.
  *
  * Step by step: claim the attempt (a second supervisor of the same attempt finds it claimed and leaves); open the
- * build session and give it the file's settings; send the statement; look, commit, sleep; store the outcome.
+ * build session and give it the file's settings; send the statement; look, commit, sleep; store the outcome. What it
+ * executes it is given, and does not read: the ledger may have been changed since it was compared with the code.
  */
 export function supervisorDefinition(ledgerSchema: string, dblinkSchema: string): string {
   const s = quoteIdentifier(ledgerSchema);
@@ -50,7 +54,7 @@ begin
     perform ${d}.dblink_connect(${BUILD_CONNECTION}, pg_catalog.current_setting('${LOOPBACK_SETTING}'));
     perform pg_catalog.set_config('${LOOPBACK_SETTING}', '', false);
     -- In a block, since dblink_exec() takes no statement that has rows, as a SELECT of set_config() has.
-    foreach setting in array wanted.settings loop
+    foreach setting in array authored loop
       doing := setting;
       perform ${d}.dblink_exec(${BUILD_CONNECTION}, pg_catalog.format('do %L', pg_catalog.format('begin execute %L; end', setting)));
     end loop;
@@ -67,7 +71,7 @@ begin
   exception when query_canceled or others then
     get stacked diagnostics said_sqlstate = returned_sqlstate, said_message = message_text,
       said_detail = pg_exception_detail, said_hint = pg_exception_hint, said_context = pg_exception_context;
-    update ${s}.work set attempt_outcome = pg_catalog.jsonb_build_object('kind', 'failed', 'fault',
+    update ${s}.work set attempt_outcome = pg_catalog.jsonb_build_object('kind', 'failed', 'endedAt', pg_catalog.clock_timestamp(), 'fault',
       pg_catalog.jsonb_build_object('sqlstate', said_sqlstate, 'message', said_message,
         'detail', case when doing is null then said_detail else pg_catalog.concat('${SETTING_OF_FILE}', doing) end,
         'hint', said_hint, 'context', ${context}))
@@ -88,11 +92,11 @@ begin
     for result in 1 .. case when wanted.operation = 'statement' then 5 else 1 end loop
       perform status from ${d}.dblink_get_result(${BUILD_CONNECTION}) as result (status pg_catalog.text);
     end loop;
-    update ${s}.work set attempt_outcome = '{"kind": "succeeded"}' where id = build and attempts = attempt;
+    update ${s}.work set attempt_outcome = ${SUCCEEDED} where id = build and attempts = attempt and attempt_outcome is null;
   exception when query_canceled or others then
     get stacked diagnostics said_sqlstate = returned_sqlstate, said_message = message_text,
       said_detail = pg_exception_detail, said_hint = pg_exception_hint, said_context = pg_exception_context;
-    update ${s}.work set attempt_outcome = pg_catalog.jsonb_build_object('kind', 'failed', 'fault',
+    update ${s}.work set attempt_outcome = pg_catalog.jsonb_build_object('kind', 'failed', 'endedAt', pg_catalog.clock_timestamp(), 'fault',
       pg_catalog.jsonb_build_object('sqlstate', said_sqlstate, 'message', said_message, 'detail', said_detail,
         'hint', said_hint, 'context', ${context}))
      where id = build and attempts = attempt and attempt_outcome is null;
@@ -100,7 +104,7 @@ begin
   commit;
   perform ${d}.dblink_disconnect(${BUILD_CONNECTION});
 end`;
-  return `create or replace procedure ${s}.supervise_build(build bigint, attempt int, settings pg_catalog.text[], statement pg_catalog.text)
+  return `create or replace procedure ${s}.supervise_build(build bigint, attempt int, authored pg_catalog.text[], settings pg_catalog.text[], statement pg_catalog.text)
 language plpgsql as ${quoteLiteral(body)}`;
 }
 
@@ -116,9 +120,11 @@ export async function ensureSupervisor(
       `do ${quoteLiteral(`begin
   if not exists (select from pg_catalog.pg_proc p join pg_catalog.pg_namespace n on n.oid = p.pronamespace
                   where n.nspname = ${quoteLiteral(ledgerSchema)} and p.proname = 'supervise_build'
+                    and p.proowner = (select c.relowner from pg_catalog.pg_class c where c.relnamespace = n.oid and c.relname = 'ledger')
                     and pg_catalog.obj_description(p.oid, 'pg_proc') = ${quoteLiteral(fingerprint(definition))}) then
     execute ${quoteLiteral(definition)};
-    execute ${quoteLiteral(`comment on procedure ${quoteIdentifier(ledgerSchema)}.supervise_build is ${quoteLiteral(fingerprint(definition))}`)};
+    execute ${quoteLiteral(`revoke all on procedure ${quoteIdentifier(ledgerSchema)}.supervise_build${SIGNATURE} from public`)};
+    execute ${quoteLiteral(`comment on procedure ${quoteIdentifier(ledgerSchema)}.supervise_build${SIGNATURE} is ${quoteLiteral(fingerprint(definition))}`)};
   end if;
 end`)}`,
     );

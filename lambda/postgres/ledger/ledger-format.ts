@@ -1,4 +1,5 @@
 import { quoteIdentifier } from '../session/quote.ts';
+import { closeLedger } from './ledger-rights.ts';
 
 /** What ledgers had before they had upgrades. */
 export const FIRST_FORMAT = 1;
@@ -80,6 +81,20 @@ create view ${s}.index_build as
   primary key (version, step, part)
 )`,
   },
+  {
+    what: 'nobody but the owner of the ledger reads or writes it, as from then on after each upgrade',
+    statements: (s) =>
+      `comment on table ${s}.work is 'What is executed as the role of the migrations: whoever can write this could have it execute anything.'`,
+  },
+  {
+    what: 'a backfill is work like any other: how far it came goes with its row there; what has not begun can be paused',
+    statements: (s) => `alter table ${s}.backfill drop constraint backfill_pkey,
+  add column work_id bigint references ${s}.work (id) on delete cascade, add unique (work_id, part);
+alter table ${s}.work drop constraint if exists index_build_state_check;
+drop index ${s}.work_unfinished;
+create index work_unfinished on ${s}.work (schema_name, table_name, id)
+  where state in ('pending', 'building', 'paused')`,
+  },
 ];
 
 /** The first format whose code knows migrations by other names than digits. */
@@ -112,6 +127,7 @@ export function bringLedgerUp(schema: string, from: number, to: number = LEDGER_
     ...(from === 0 ? [firstTables(s)] : []),
     ...upgrades.map(({ statements }) => statements(s)),
     ...(upgrades.length === 0 ? [] : [`update ${s}.ledger set upgraded_to = ${to}${format}`]),
+    closeLedger(schema),
   ].join(';\n');
 }
 

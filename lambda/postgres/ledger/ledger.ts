@@ -7,6 +7,7 @@ import { quoteIdentifier, quoteLiteral } from '../session/quote.ts';
 import type { ScriptOutcome, Session, TextRow } from '../session/session.ts';
 import { buildRow, versionColumn } from './columns.ts';
 import { FIRST_FORMAT, FORMAT_OF_NAMES, LEDGER_FORMAT, workTable } from './ledger-format.ts';
+import { rightsColumns } from './ledger-rights.ts';
 
 export interface LedgerRead {
   /** Its tables are there. */
@@ -23,22 +24,41 @@ export interface LedgerRead {
   readonly notApplied: readonly string[];
   /** Why no run can write here. */
   readonly unwritable: Unwritable | undefined;
+  /** Roles besides its owner that can write it, and so could have us execute anything. */
+  readonly openTo: readonly string[];
   /** Our connection's own startup setting arrived at the server: no pooler stands between. */
   readonly direct: boolean;
 }
 
-/** A hot standby; a session, role or database that is read-only; a schema that our role may not create. */
-export type Unwritable = 'replica' | 'read-only' | 'no-schema';
+/**
+ * A hot standby; a session, role or database that is read-only; a schema that our role may not create, or where others
+ * may create as well; a ledger or a schema that belongs to a stranger.
+ */
+export type Unwritable = 'replica' | 'read-only' | 'no-schema' | 'in-public' | { readonly stranger: string };
 
 /** Said before anything is tried, by a plan too: what Postgres would say of our first statement is of no help. */
 export function unwritableError(why: Unwritable, schema: string, user: string): MigrationError {
-  const { code, what, next } = UNWRITABLE[why](schema, user);
+  const { code, what, next } =
+    typeof why === 'string' ? UNWRITABLE[why](schema, user) : ofStranger(why.stranger, schema, user);
   return new MigrationError({ code, what, applied: 'nothing by this run.', next });
 }
 
-const UNWRITABLE: Readonly<
-  Record<Unwritable, (schema: string, user: string) => { code: string; what: string; next: string }>
-> = {
+interface Said {
+  readonly code: string;
+  readonly what: string;
+  readonly next: string;
+}
+
+function ofStranger(stranger: string, schema: string, user: string): Said {
+  const [s, owner, us] = [schema, stranger, user].map(quoteIdentifier);
+  return {
+    code: 'ledger-of-stranger',
+    what: `The ledger's schema '${schema}', or the ledger in it, belongs to ${stranger}, and ${user} is not a member of that role. Whoever owns it could have ${user} execute anything.`,
+    next: `if ${stranger} may, make ${user} a member (grant ${owner} to ${us}); or give the schema and its tables to ${user} (alter schema ${s} owner to ${us}; alter table … owner to …); or give another ledger schema; then run again.`,
+  };
+}
+
+const UNWRITABLE: Readonly<Record<string & Unwritable, (schema: string, user: string) => Said>> = {
   replica: () => ({
     code: 'read-only',
     what: 'The server is a replica (hot standby), which takes no changes.',
@@ -49,12 +69,29 @@ const UNWRITABLE: Readonly<
     what: `Sessions of ${user} are read-only here (default_transaction_read_only is on).`,
     next: `take it off where it was set (alter role ${user} reset default_transaction_read_only; alter database … reset …; the server's settings; the connection's options). Some providers set it where the disk is full: give it more first. Then run again.`,
   }),
+  'in-public': () => ({
+    code: 'ledger-in-public',
+    what: "There is no ledger yet, and it is not made in the schema 'public': others may create in it, or have rights on what is created there, and what the ledger says is executed as the migrations' role.",
+    next: "give the ledger a schema of its own (the prop ledgerSchema, on the command line --schema; 'migrations' without it); then run again.",
+  }),
   'no-schema': (schema, user) => ({
     code: 'ledger-refused',
     what: `There is no ledger yet, and ${user} may not create the schema '${schema}' for it.`,
     next: `make the schema as a superuser or the database's owner (create schema ${quoteIdentifier(schema)} authorization ${quoteIdentifier(user)}), or let the role make it (grant create on database … to ${quoteIdentifier(user)}); then run again.`,
   }),
 };
+
+/** Why somebody else could have us execute what he likes, and what to do about it; undefined where nobody can. */
+export function exposureOf({ exists, openTo }: LedgerRead, schema: string): string | undefined {
+  if (!exists) return undefined;
+  if (openTo.length > 0) {
+    const roles = openTo.map((role) => (role === 'public' ? role : quoteIdentifier(role))).join(', ');
+    return `${openTo.join(', ')} can write the ledger's tables, of which the migrations execute what they say: revoke all on all tables in schema ${quoteIdentifier(schema)} from ${roles}`;
+  }
+  return schema === 'public'
+    ? "the ledger lies in the schema 'public', where others may create: move it into one of its own (docs/security.md tells how)"
+    : undefined;
+}
 
 /** It is there, and code of before wrote it. */
 export function isOlder({ exists, format }: LedgerRead): boolean {
@@ -87,9 +124,12 @@ export function ledgerQuery(schema: string, format?: number): string {
 select pg_catalog.current_setting('migrations.direct', true) as direct,
        pg_catalog.current_setting('server_version_num') as version,
        pg_catalog.pg_is_in_recovery() as replica,
-       pg_catalog.current_setting('transaction_read_only') as read_only,
+       -- As the session began: a preflight makes it read-only itself.
+       case when pg_catalog.current_setting('transaction_read_only') = 'on'
+            then (select reset_val from pg_catalog.pg_settings where name = 'default_transaction_read_only') end as read_only,
        pg_catalog.has_database_privilege(pg_catalog.current_database(), 'create') as may_create,
-       exists (select from pg_catalog.pg_namespace where nspname = ${quoteLiteral(schema)}) as schema_is_there;
+       exists (select from pg_catalog.pg_namespace where nspname = ${quoteLiteral(schema)}) as schema_is_there,
+       ${rightsColumns(schema)};
 ${formatQuery(schema)};
 select pg_catalog.json_agg(pg_catalog.json_build_object(
          'version', version, 'step', step, 'steps', steps, 'name', name,
@@ -111,6 +151,8 @@ export function parseLedger(outcome: ScriptOutcome, schema: string, first: numbe
   const server = rows[first]?.[0];
   const direct = server?.direct === '1';
   const schemaExists = server?.schema_is_there === 't';
+  const stranger = server?.stranger == null ? undefined : { stranger: server.stranger };
+  const openTo = v.parse(v.array(v.string()), JSON.parse(server?.writers ?? '[]'));
   const readOnly = server?.replica === 't' ? 'replica' : server?.read_only === 'on' ? 'read-only' : undefined;
   if (Number(server?.version) < OLDEST_SERVER) throw tooOld(String(server?.version));
   const formats = parseFormats(rows[first + 1]?.[0]);
@@ -125,7 +167,9 @@ export function parseLedger(outcome: ScriptOutcome, schema: string, first: numbe
     const code = fault.fault.sqlstate;
     const missing = code === sqlstate.undefinedTable || code === sqlstate.undefinedSchema;
     if (missing && formats === undefined) {
-      const unwritable = readOnly ?? (schemaExists || server?.may_create === 't' ? undefined : 'no-schema');
+      const missingSchema = schemaExists || server?.may_create === 't' ? undefined : 'no-schema';
+      const inPublic = schema === 'public' ? 'in-public' : undefined;
+      const unwritable = readOnly ?? stranger ?? inPublic ?? missingSchema;
       return {
         exists: false,
         schemaExists,
@@ -134,6 +178,7 @@ export function parseLedger(outcome: ScriptOutcome, schema: string, first: numbe
         notApplied: [],
         unwritable,
         direct,
+        openTo: [],
       };
     }
     if (missing && formats !== undefined && formats.upgradedTo < LEDGER_FORMAT)
@@ -143,8 +188,9 @@ export function parseLedger(outcome: ScriptOutcome, schema: string, first: numbe
         format: formats.upgradedTo,
         ledger: emptyLedger,
         notApplied: [],
-        unwritable: readOnly,
+        unwritable: readOnly ?? stranger,
         direct,
+        openTo,
       };
     throw new MigrationError({
       code: 'ledger-unreadable',
@@ -159,8 +205,9 @@ export function parseLedger(outcome: ScriptOutcome, schema: string, first: numbe
     schemaExists,
     format: formats?.upgradedTo ?? FIRST_FORMAT,
     notApplied: formats?.notApplied ?? [],
-    unwritable: readOnly,
+    unwritable: readOnly ?? stranger,
     direct,
+    openTo,
     ledger: {
       steps: v.parse(stepRows, JSON.parse(rows[first + 2]?.[0]?.steps ?? '[]')),
       builds: v.parse(buildRows, JSON.parse(rows[first + 3]?.[0]?.builds ?? '[]')),

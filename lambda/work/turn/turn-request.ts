@@ -1,3 +1,4 @@
+import type { CompiledMigrations } from '../../migration/migration.ts';
 import type { PostgresFault } from '../../migration/migration-error.ts';
 import type { MigrationOptions } from '../../migration/options.ts';
 import type { ConnectionTarget } from '../../postgres/session/connection-target.ts';
@@ -12,9 +13,13 @@ export interface TurnRequest {
   readonly turn: number;
   readonly target: ConnectionTarget;
   readonly options: MigrationOptions;
+  /** Of the code that runs now, with which the ledger is compared. */
+  readonly migrations: CompiledMigrations;
   /** When to have stopped, in milliseconds since 1970; absent where nothing ends the process. */
   readonly deadline: number | undefined;
   readonly report: (event: TurnEvent) => void;
+  /** Something else waits for the end of this invocation: a backfill, which would use up its time, ends its turn. */
+  readonly yields?: () => boolean;
   /** Between two attempts. @default pauseSeconds of lambda/work/wait-seconds.ts */
   readonly pauseSeconds?: ((attempts: number, fault: PostgresFault | undefined) => number) | undefined;
 }

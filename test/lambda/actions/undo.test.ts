@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { expectEventually } from '../../support/expect-eventually.ts';
+import { HERE } from '../../support/here.ts';
 import { largeTable } from '../run/scenario.ts';
 import { freshOperator, type Operator } from './operator.ts';
 
@@ -85,7 +86,8 @@ Next: correct the undo file, deploy, and undo again: it continues with this step
     const dying = operator.act(undoTo('2'), counted).catch((error: unknown) => error);
     await expectEventually(async () => {
       const ended = await operator.adminQuery(
-        `select pg_terminate_backend(pid) from pg_locks where locktype = 'advisory' and not granted`,
+        `select pg_terminate_backend(pid) from pg_locks
+          where locktype = 'advisory' and not granted and database = ${HERE}`,
       );
       return ended.length > 0;
     });
@@ -111,7 +113,8 @@ Next: correct the undo file, deploy, and undo again: it continues with this step
     const dying = operator.act(undoTo('2'), dropping).catch((error: unknown) => error);
     await expectEventually(async () => {
       const ended = await operator.adminQuery(
-        `select pg_terminate_backend(pid) from pg_stat_progress_create_index where phase like 'waiting%'`,
+        `select pg_terminate_backend(pid) from pg_stat_progress_create_index
+          where phase like 'waiting%' and datid = ${HERE}`,
       );
       return ended.length > 0;
     });

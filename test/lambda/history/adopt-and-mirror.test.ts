@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished } from 'vitest';
 import { performAction } from '../../../lambda/actions/perform-action.ts';
 import { planRun } from '../../../lambda/foresight/plan-run.ts';
 import { defaultOptions } from '../../../lambda/migration/options.ts';
@@ -372,6 +372,47 @@ describe('a history that passed something over', () => {
     );
     expect(await says(scenario, `select version || ' ' || dirty from schema_migrations`)).toEqual([
       '1 false',
+    ]);
+  });
+});
+
+describe('a table by the name of a tool’s', () => {
+  const tool = TOOLS[2] as Tool;
+
+  it('of a stranger is not read: a policy of it would be executed as our role', async () => {
+    const scenario = await freshScenario();
+    const { owner } = scenario.database;
+    const evil = owner.replace('owner', 'evil');
+    await scenario.database.adminQuery(`create role ${evil}; grant create on schema public to ${evil}; set role ${evil};
+${tool.made};
+create function public.spy() returns boolean language plpgsql as 'begin raise exception ''as %'', current_user; end';
+alter table schema_migrations enable row level security;
+create policy spy on schema_migrations using (public.spy());
+grant all on schema_migrations to public`);
+    onTestFinished(async () => {
+      await scenario.database.adminQuery(`drop owned by ${evil}; drop role ${evil}`);
+    });
+    const error = await scenario.failure(tool.files);
+    expect(error.code).toBe('history-of-stranger');
+    expect(error.message).toContain(`public.schema_migrations, which belongs to ${evil}`);
+    await scenario.database.adminQuery(
+      `grant ${evil} to ${owner}; alter table public.schema_migrations disable row level security`,
+    );
+    expect((await scenario.run(tool.files)).outcome).toBe('done');
+  });
+
+  it('is looked for first where our role’s search path leads', async () => {
+    const scenario = await freshScenario();
+    const { owner, name } = scenario.database;
+    await scenario.query(`create schema app; create table app.schema_migrations (version varchar primary key);
+insert into app.schema_migrations values ('0001'); create table public.schema_migrations (version varchar primary key)`);
+    await scenario.database.adminQuery(
+      `alter role ${owner} in database ${name} set search_path = app, public`,
+    );
+    await scenario.query('create table a (id int)');
+    expect((await scenario.run(tool.files)).applied.map(({ migration }) => migration.version)).toEqual([
+      '0002',
+      '0003',
     ]);
   });
 });

@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { cloudFormationFailure } from '../../../lambda/aws/cloudformation-failure.ts';
+import { HERE } from '../../support/here.ts';
 import { eventually, type LifeCycle, largeTable, newLifeCycle } from './life-cycle.ts';
 
 let life: LifeCycle;
@@ -80,7 +81,7 @@ describe('a Create', () => {
     });
     await eventually(async () => {
       const waiting = await life.database.query(
-        "select 1 from pg_locks where locktype = 'advisory' and not granted",
+        `select 1 from pg_locks where locktype = 'advisory' and not granted and database = ${HERE}`,
       );
       return waiting.length === 1;
     });
@@ -98,7 +99,7 @@ describe('a Create', () => {
     const deploying = life.deploy({ ...users, '2_gate.sql': 'select pg_advisory_xact_lock(7);' });
     await eventually(async () => {
       const waiting = await life.database.query(
-        "select 1 from pg_locks where locktype = 'advisory' and not granted",
+        `select 1 from pg_locks where locktype = 'advisory' and not granted and database = ${HERE}`,
       );
       return waiting.length === 1;
     });

@@ -5,6 +5,7 @@ import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 import { beforeEach, describe, expect, it } from 'vitest';
 import type { Status } from '../../../lambda/status/status.ts';
+import { HERE } from '../../support/here.ts';
 import { temporaryFolder } from '../../support/temporary-folder.ts';
 import { eventually, type Files, type LifeCycle, largeTable, newLifeCycle } from './life-cycle.ts';
 
@@ -149,7 +150,7 @@ do $$ begin insert into users values (1); commit; perform pg_advisory_xact_lock(
     const deploying = life.deploy(files);
     await eventually(async () => {
       const waiting = await life.database.query(
-        "select 1 from pg_locks where locktype = 'advisory' and not granted",
+        `select 1 from pg_locks where locktype = 'advisory' and not granted and database = ${HERE}`,
       );
       return waiting.length === 1;
     });

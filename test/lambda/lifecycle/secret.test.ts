@@ -1,4 +1,5 @@
 import { beforeEach, describe, expect, it } from 'vitest';
+import { HERE } from '../../support/here.ts';
 import { eventually, type LifeCycle, largeTable, newLifeCycle } from './life-cycle.ts';
 
 let life: LifeCycle;
@@ -33,7 +34,9 @@ describe('a secret that is rotated', () => {
     await blocker.query('begin; insert into large values (501, 501)');
     await life.deploy({ ...table, '2_index.sql': 'create index concurrently i on large (x);' });
     await eventually(async () => {
-      const building = await life.database.adminQuery('select 1 from pg_stat_progress_create_index');
+      const building = await life.database.adminQuery(
+        `select 1 from pg_stat_progress_create_index where datid = ${HERE}`,
+      );
       return building.length > 0;
     });
     await rotate();

@@ -1,6 +1,12 @@
 import type { BuildState, RecordedBuild } from '../../../lambda/migration/build.ts';
 import type { RecordedStep, StepState } from '../../../lambda/migration/ledger.ts';
-import type { Migration, Statement, Step, Touches } from '../../../lambda/migration/migration.ts';
+import type {
+  CompiledMigrations,
+  Migration,
+  Statement,
+  Step,
+  Touches,
+} from '../../../lambda/migration/migration.ts';
 import type { RelationName } from '../../../lambda/migration/relation-name.ts';
 import { parseVersion, type Version } from '../../../lambda/migration/version.ts';
 
@@ -10,6 +16,9 @@ export function version(text: string): Version {
   if (parsed === undefined) throw new Error(`${text} is no version`);
   return parsed;
 }
+
+/** Code that knows no file: what was handed off is of other code. */
+export const emptyFolder: CompiledMigrations = { format: 1, checksum: '', migrations: [] };
 
 const NO_TOUCHES: Touches = { creates: [], changes: [], writes: [], upserts: [], indexes: [], opaque: false };
 

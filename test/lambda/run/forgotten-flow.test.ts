@@ -31,7 +31,8 @@ it.each(['TCP', 'WebSocket'] as const)(
     const asleep = async (text: string) =>
       (
         await scenario.query(
-          `select 1 from pg_stat_activity where state = 'active' and wait_event = 'PgSleep' and query like $1`,
+          `select 1 from pg_stat_activity
+            where datname = current_database() and state = 'active' and wait_event = 'PgSleep' and query like $1`,
           [`%${text}%`],
         )
       ).length > 0;

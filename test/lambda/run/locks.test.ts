@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import { beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import { expectEventually } from '../../support/expect-eventually.ts';
+import { HERE } from '../../support/here.ts';
 import { freshScenario, type Scenario } from './scenario.ts';
 
 const SECONDS = { lockTimeoutSeconds: 0.1, lockBudgetSeconds: 1 };
@@ -256,8 +257,10 @@ it('a deadlock is no failure: the step that lost is tried again', async () => {
   );
   await expectEventually(
     async () =>
-      (await scenario.query(`select from pg_locks where not granted and locktype = 'transactionid'`))
-        .length === 1,
+      (
+        await scenario.query(`select from pg_locks join pg_stat_activity using (pid)
+          where datid = ${HERE} and not granted and locktype = 'transactionid'`)
+      ).length === 1,
   );
   // Whoever of the two is ended, the run gets through.
   await blocker.query('update busy set x = 4').catch(() => blocker.query('rollback'));

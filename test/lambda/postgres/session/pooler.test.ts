@@ -4,6 +4,7 @@ import { defaultOptions } from '../../../../lambda/migration/options.ts';
 import { parseConnectionUrl } from '../../../../lambda/postgres/session/connection-target.ts';
 import { takeTurn } from '../../../../lambda/work/turn/turn.ts';
 import { freshDatabase } from '../../../support/fresh-database.ts';
+import { HERE } from '../../../support/here.ts';
 import { type PoolerOptions, startPooler } from '../../../support/pooler.ts';
 import { startServer } from '../../../support/start-server.ts';
 import { compile, largeTable, scenarioOn } from '../../run/scenario.ts';
@@ -61,7 +62,9 @@ it('nor does an action or a turn of the loop go through a transaction-mode poole
   await expect(performAction({ action: 'retry' }, request)).rejects.toThrow('is a transaction-mode pooler');
   const turn = takeTurn({ ...request, table: { schema: 'public', table: 'large' }, turn: 1 });
   await expect(turn).rejects.toThrow('is a transaction-mode pooler');
-  const locks = await database.query("select 1 from pg_locks where locktype = 'advisory'");
+  const locks = await database.query(
+    `select 1 from pg_locks where locktype = 'advisory' and database = ${HERE}`,
+  );
   expect(locks).toEqual([]);
   expect(await scenario.loop(large, direct)).toEqual({ outcome: 'valid', message: '' });
 });

@@ -7,6 +7,7 @@ import { takeTurn } from '../../../../lambda/work/turn/turn.ts';
 import type { TurnEvent, TurnRequest } from '../../../../lambda/work/turn/turn-request.ts';
 import { closeServer, listen } from '../../../../local/aws/listen.ts';
 import type { FreshDatabase } from '../../../support/fresh-database.ts';
+import { emptyFolder } from '../../migration/made-up.ts';
 
 /**
  * A table of `rows` rows with a function that takes its time, so that an index over `slow(x)` takes `seconds` to
@@ -29,6 +30,7 @@ export interface OneTurn extends Partial<MigrationOptions> {
   readonly events?: TurnEvent[];
   /** @default none */
   readonly pauseSeconds?: TurnRequest['pauseSeconds'];
+  readonly yields?: TurnRequest['yields'];
 }
 
 /** One turn of a table, as one invocation of the loop's function takes it. */
@@ -40,17 +42,26 @@ export function turnOf(database: FreshDatabase, given: OneTurn = {}): Promise<Tu
     table = 'big',
     events,
     pauseSeconds = () => 0,
+    yields = () => false,
     ...options
   } = given;
   return takeTurn({
     table: { schema: 'public', table },
     turn: 1,
+    migrations: emptyFolder,
     target: { ...parseConnectionUrl(url, 'The URL'), ...(token && { token, password: undefined }) },
     options: { ...defaultOptions, smallTableRows: 100, ...options },
     deadline,
     report: (event) => void events?.push(event),
     pauseSeconds,
+    yields,
   });
+}
+
+/** The end of a turn's time after so many batches, for `yields`. */
+export function after(batches: number): () => boolean {
+  let begun = 0;
+  return () => ++begun > batches;
 }
 
 export interface SeenBuild {

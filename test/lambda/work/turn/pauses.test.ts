@@ -4,6 +4,7 @@ import { parseConnectionUrl } from '../../../../lambda/postgres/session/connecti
 import { takeTurn } from '../../../../lambda/work/turn/turn.ts';
 import { pauseSeconds } from '../../../../lambda/work/wait-seconds.ts';
 import type { FreshDatabase } from '../../../support/fresh-database.ts';
+import { emptyFolder } from '../../migration/made-up.ts';
 import { type Files, freshScenario, largeTable } from '../../run/scenario.ts';
 
 const tables: Files = { '1_t.sql': largeTable('t') };
@@ -20,6 +21,7 @@ const turn = (database: FreshDatabase) =>
   takeTurn({
     table: { schema: 'public', table: 't' },
     turn: 1,
+    migrations: emptyFolder,
     target: parseConnectionUrl(database.url, 'The URL'),
     options: { ...defaultOptions, attachSeconds: 5 },
     deadline: Date.now() + 100_000,

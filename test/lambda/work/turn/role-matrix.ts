@@ -5,6 +5,7 @@ import { takeTurn } from '../../../../lambda/work/turn/turn.ts';
 import { expectEventually } from '../../../support/expect-eventually.ts';
 import { type RoleKind, type RoleWorld, roleKinds, roleWorld } from '../../../support/role-world.ts';
 import { type Operator, operatorOf } from '../../actions/operator.ts';
+import { emptyFolder } from '../../migration/made-up.ts';
 import { type Files, SMALL_TABLE_ROWS, scenarioOn } from '../../run/scenario.ts';
 import { sessionsOf } from './building.ts';
 
@@ -62,6 +63,7 @@ class Cast {
     return takeTurn({
       table: { schema: 'fin', table },
       turn: 1,
+      migrations: emptyFolder,
       target: parseConnectionUrl(this.world.database.url, 'The URL'),
       options: { ...defaultOptions, smallTableRows: SMALL_TABLE_ROWS, dataCheckSeconds: 0, ...options },
       deadline: Date.now() + 100_000,

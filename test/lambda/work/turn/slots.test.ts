@@ -4,6 +4,7 @@ import { defaultOptions } from '../../../../lambda/migration/options.ts';
 import { builderNames, isBuilderOf } from '../../../../lambda/postgres/catalog/builder-names.ts';
 import { parseConnectionUrl } from '../../../../lambda/postgres/session/connection-target.ts';
 import { takeTurn } from '../../../../lambda/work/turn/turn.ts';
+import { emptyFolder } from '../../migration/made-up.ts';
 import { type Files, freshScenario, largeTable } from '../../run/scenario.ts';
 
 it('no more tables build side by side than one loop may, whichever loop asks, and whichever ledger it has', async () => {
@@ -25,6 +26,7 @@ it('no more tables build side by side than one loop may, whichever loop asks, an
     takeTurn({
       table: { schema: 'public', table },
       turn: 1,
+      migrations: emptyFolder,
       target: parseConnectionUrl(scenario.database.url, 'The URL'),
       options: { ...defaultOptions, ledgerSchema, maxConcurrentTables: 1, attachSeconds: 1 },
       deadline: undefined,

@@ -1,0 +1,169 @@
+import { beforeEach, describe, expect, it, onTestFinished } from 'vitest';
+import { freshScenario, largeTable, type Scenario } from '../../run/scenario.ts';
+
+const table = {
+  '1_large.sql': `${largeTable('large')}
+create table parted (id int, x int) partition by range (id);
+create table parted_a partition of parted for values from (0) to (1000);
+insert into parted select i, i from generate_series(1, 500) i;
+create index large_old on large (x);
+alter table large add constraint positive check (x > 0) not valid;
+create materialized view seen as select x from large;
+create table lines (id int, x int) partition by range (id);
+create table lines_a partition of lines for values from (0) to (1000);
+insert into lines select i, i from generate_series(1, 500) i;`,
+};
+const files = {
+  ...table,
+  '2_work.sql': `set statement_timeout = '1h';
+create index concurrently i on large (x);
+create unique index concurrently u on large (id);
+create index concurrently p on parted (x);
+drop index concurrently large_old;
+reindex index concurrently large_pkey;
+alter table large validate constraint positive;
+refresh materialized view seen;
+vacuum large;
+-- migrate: hand-off
+analyze large;
+alter table lines detach partition lines_a concurrently;
+-- migrate: hand-off
+comment on table large is 'done';`,
+};
+
+/** What the ledger is made to say, of which builds. */
+const CHANGES: Readonly<Record<string, { readonly set: string; readonly where?: string }>> = {
+  'another statement': { set: `statement = 'create table hacked ()'` },
+  'another definition': {
+    set: `definition = '((hack() + 1))', statement = replace(statement, '(x)', '((hack() + 1))')`,
+    where: `operation = 'create'`,
+  },
+  'another setting': { set: `settings = settings || 'create table hacked ()'::text` },
+  'fewer settings': { set: `settings = '{}'` },
+  'another operation': { set: `operation = 'statement', statement = 'create table hacked ()'` },
+  'another index to drop': {
+    set: `index_name = 'large_pkey', statement = 'drop index concurrently if exists "public"."large_pkey"'`,
+    where: `operation = 'drop'`,
+  },
+};
+
+let scenario: Scenario;
+beforeEach(async () => {
+  scenario = await freshScenario({ dblink: true });
+  await scenario.run(table);
+  await scenario.run(files);
+  await scenario.database.adminQuery(
+    `create function hack() returns int immutable language plpgsql as 'begin raise exception ''hacked''; end'`,
+  );
+});
+
+/** The builds that it says it of. */
+async function makeItSay({ set, where = 'true' }: { set: string; where?: string }): Promise<Set<string>> {
+  const rows = await scenario.database.adminQuery<{ id: string }>(
+    `update migrations.work set ${set} where ${where} returning id`,
+  );
+  return new Set(rows.map(({ id }) => id));
+}
+
+const states = async () => {
+  const rows = await scenario.query<{ line: string }>(
+    `select operation || ' ' || index_name || ' ' || state || coalesce(' ' || (fault ->> 'message'), '') as line
+       from migrations.work where parent_build is null order by id`,
+  );
+  return rows.map(({ line }) => line);
+};
+
+describe('what the ledger has of a build that this code knows', () => {
+  it('is executed as the code has compiled it', async () => {
+    expect(await scenario.loop(files)).toEqual({ outcome: 'valid', message: '' });
+    expect(await states()).toEqual([
+      'create i done',
+      'create u done',
+      'create p done',
+      'drop large_old done',
+      'reindex large_pkey done',
+      'validate positive done',
+      'refresh  done',
+      'vacuum  done',
+      'analyze  done',
+      'detach lines_a done',
+      'statement 2_work.sql:14 done',
+    ]);
+  });
+
+  it.each(Object.entries(CHANGES))('is not executed where it is changed: %s', async (_, change) => {
+    const changed = await makeItSay(change);
+    expect((await scenario.loop(files)).outcome).toBe('failed');
+    const ended = await scenario.query<{ id: string; state: string; fault: { message: string } | null }>(
+      'select id, state, fault from migrations.work where parent_build is null order by id',
+    );
+    for (const { id, state, fault } of ended) {
+      if (changed.has(id))
+        expect([state, fault?.message]).toEqual([
+          'failed',
+          'what the ledger has of this build is not what 2_work.sql says, so it was not executed',
+        ]);
+      else expect(state).toBe('done');
+    }
+    expect(
+      await scenario.query(
+        "select to_regclass('hacked')::text as hacked, to_regclass('large_pkey')::text as pkey",
+      ),
+    ).toEqual([{ hacked: null, pkey: 'large_pkey' }]);
+  });
+
+  it('is handed off anew once the ledger has forgotten it', async () => {
+    await makeItSay({ set: `statement = 'create table hacked ()'` });
+    await scenario.loop(files);
+    await scenario.database.adminQuery(
+      `delete from migrations.work where version = '2'; delete from migrations.step where version = '2'`,
+    );
+    expect(await scenario.deploy(files)).toEqual({ outcome: 'valid', message: '' });
+  });
+});
+
+describe('what the ledger has of a build that this code does not know', () => {
+  it('is gone on with where nobody but its owner can write the ledger', async () => {
+    expect(await scenario.loop(table)).toEqual({ outcome: 'valid', message: '' });
+    expect((await states()).every((line) => line.endsWith(' done'))).toBe(true);
+  });
+
+  it('is not where somebody can, and the fault says who', async () => {
+    const app = scenario.database.owner.replace('owner', 'app');
+    await scenario.database.adminQuery(
+      `create role ${app}; grant update (statement) on migrations.work to ${app}`,
+    );
+    onTestFinished(async () => {
+      await scenario.database.adminQuery(`drop owned by ${app}; drop role ${app}`);
+    });
+    expect((await scenario.loop(table)).message).toContain(
+      `i on public.large (2_work.sql:2) failed before it was begun: the code that is deployed does not know 2_work.sql as it was handed off, and others may have changed it in the ledger, so it was not executed`,
+    );
+    const [{ fault } = {}] = await scenario.query<{ fault: { hint: string } }>(
+      'select fault from migrations.work order by id limit 1',
+    );
+    expect(fault?.hint).toContain(`Take the right to write the ledger's tables from ${app}`);
+    // Code that knows it goes on with it all the same.
+    await scenario.run(files);
+    expect(await scenario.loop(files)).toEqual({ outcome: 'valid', message: '' });
+  });
+});
+
+it('how far a backfill came is never executed, whatever the ledger is made to say', async () => {
+  await scenario.loop(files);
+  const filled = {
+    ...files,
+    '3_heap.sql': `create table heap (x int, y int check (y < 2500));
+insert into heap select i from generate_series(1, 3000) i;`,
+    '4_fill.sql': `-- migrate: backfill
+update heap set y = x where y is null;`,
+  };
+  await scenario.run({ ...files, '3_heap.sql': filled['3_heap.sql'] });
+  expect((await scenario.deploy(filled)).message).toContain('It failed at a row in block');
+  await scenario.database.adminQuery(
+    `update migrations.backfill set cursor = array['0,0)''::pg_catalog.tid and public.hack() > 0 --']`,
+  );
+  expect((await scenario.deploy(filled)).message).toContain(
+    "this statement can't be done in batches: what the ledger says of how far it came is no block of",
+  );
+});
