@@ -443,12 +443,20 @@ class BackfillInProgress {
     if (fault.fault.sqlstate.startsWith('42')) return this.#failed(fault);
     const { rows } = await this.#ask([boundQuery(walk, { from: cursor, until, rows: 1 })]);
     const key = parseKey(rows[0]?.until ?? null) ?? until;
-    const at =
-      walk.way.kind === 'key'
-        ? `the row of ${walk.table.replaceAll('"', '')} with ${walk.way.columns.map(({ name }, part) => `${name} = ${key[part]}`).join(', ')}`
-        : `a row in block ${Number(key[0]) - 1} of ${walk.table.replaceAll('"', '')}`;
+    const table = walk.table.replaceAll('"', '');
+    const { way } = walk;
+    const named =
+      way.kind === 'key'
+        ? ` with ${way.columns.map(({ name }, part) => `${name} = ${key[part]}`).join(', ')}`
+        : undefined;
     return statementFailed(this.#piece(), fault, {
-      what: `This backfill failed at ${at}.`,
+      what:
+        named === undefined
+          ? `This backfill failed at a row in block ${Number(key[0]) - 1} of ${table}.`
+          : (rows) =>
+              rows === 'shown'
+                ? `This backfill failed at the row of ${table}${named}.`
+                : `This backfill failed at a row of ${table}.`,
       applied: this.#doneSoFar(),
       next: 'correct the row and run again, which goes on with it; or correct the statement and run again, which begins it anew.',
     });

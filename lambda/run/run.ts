@@ -110,6 +110,8 @@ export type RunEvent =
       readonly message: string;
       readonly detail?: string;
       readonly hint?: string;
+      /** The function that said it. */
+      readonly context?: string;
     }
   | { readonly kind: 'waiting-for-builds'; readonly file: string; readonly because: string }
   /** How far a backfill is; said every few seconds. */

@@ -41,7 +41,7 @@ export async function runLoop(loop: InProcessLoop): Promise<SettleResult> {
     if (resumed.outcome === 'settled') break;
   }
   return retried(signal, () =>
-    withSession(target, (session) => settle(session, options.ledgerSchema, startedAt)),
+    withSession(target, (session) => settle(session, options.ledgerSchema, { startedAt, rows: 'shown' })),
   );
 }
 

@@ -32,7 +32,9 @@ export async function compareDefinitions(
   ]);
   if (fault !== undefined) {
     if (!isPermanent(fault.fault)) throw fault;
-    return isWrittenAlike(build, standing) ? { kind: 'same' } : { kind: 'unknown', because: fault.message };
+    return isWrittenAlike(build, standing)
+      ? { kind: 'same' }
+      : { kind: 'unknown', because: fault.plainMessage };
   }
   const { wanted, body, head, is_unique, found } = row ?? {};
   if (wanted == null || body == null || head == null || found == null) {

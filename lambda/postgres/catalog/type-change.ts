@@ -1,5 +1,7 @@
 import * as v from 'valibot';
 import type { RelationName } from '../../migration/relation-name.ts';
+import type { Text } from '../../migration/row-values.ts';
+import { textOfError } from '../session/fault.ts';
 import { OWN_PATH } from '../session/own-path.ts';
 import { quoteIdentifier, quoteLiteral, quoteRelation } from '../session/quote.ts';
 import { rolledBack } from '../session/rolled-back.ts';
@@ -10,7 +12,7 @@ import { questionLimits } from '../session/statement-limits.ts';
 export type TypeChangeWork =
   | { readonly kind: 'nothing' }
   | { readonly kind: 'scan' | 'build' | 'rewrite' }
-  | { readonly kind: 'unknown'; readonly because: string };
+  | { readonly kind: 'unknown'; readonly because: Text };
 
 const works = v.picklist(['nothing', 'scan', 'build', 'rewrite']);
 const FILES_BEFORE = 'migrations.files_before';
@@ -76,7 +78,7 @@ async function tryOnCopy(
        from (select pg_catalog.current_setting('${FILES_BEFORE}') as before, ${files} as after) as compared`,
   ]);
   if (fault !== undefined) {
-    return { kind: 'unknown', because: `${fault.fault.message}, SQLSTATE ${fault.fault.sqlstate}` };
+    return { kind: 'unknown', because: (rows) => textOfError(fault, rows) };
   }
   return { kind: v.parse(works, row?.work) };
 }

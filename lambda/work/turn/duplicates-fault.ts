@@ -1,4 +1,4 @@
-import type { PostgresFault } from '../../migration/migration-error.ts';
+import type { PostgresFault } from '../../migration/postgres-fault.ts';
 import { sqlstate } from '../../migration/sqlstate.ts';
 import { keyOfBuild } from '../../postgres/catalog/build-key.ts';
 import { describeBroken, findDuplicates, fromOf } from '../../postgres/catalog/data-check.ts';

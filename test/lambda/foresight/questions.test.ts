@@ -547,7 +547,7 @@ create event trigger closed on ddl_command_start when tag in ('CREATE TABLE', 'A
     );
     const files = { '1_type.sql': 'alter table people alter column name type text;' };
     const plan = await scenario.plan(files);
-    expect(plan.findings[0]?.what).toContain("Postgres can't be asked now: closed, SQLSTATE P0001.");
+    expect(plan.findings[0]?.what).toContain("Postgres can't be asked now: closed (SQLSTATE P0001).");
   });
 
   it('an INVALID index that CREATE INDEX IF NOT EXISTS would pass over stops the run, and plan says so', async () => {
