@@ -1,25 +1,30 @@
 import type { Mirror } from '../history/mirror.ts';
 import {
+  type AutocommitStep,
   type DropIndexes,
   type IndexOperationStep,
   type Migration,
+  type Statement,
   type Step,
   statementsOf,
   type TransactionStep,
 } from '../migration/migration.ts';
+import { MigrationError } from '../migration/migration-error.ts';
 import { sqlstate } from '../migration/sqlstate.ts';
-import { type Blocker, lockHolders } from '../postgres/catalog/blockers.ts';
+import { type Blocker, describeBlockers, lockHolders } from '../postgres/catalog/blockers.ts';
 import { plainStatement } from '../postgres/catalog/index-statement.ts';
 import { forgetRows } from '../postgres/ledger/ledger.ts';
+import { must } from '../postgres/ledger/ledger-write.ts';
 import { cleanSession } from '../postgres/session/author-settings.ts';
-import { quoteIdentifier, quoteLiteral } from '../postgres/session/quote.ts';
-import type { Session } from '../postgres/session/session.ts';
-import { endedByDeadline, statementTimeout } from '../postgres/session/statement-limits.ts';
+import { SessionLost, StatementFault } from '../postgres/session/fault.ts';
+import { OWN_PATH } from '../postgres/session/own-path.ts';
+import { quoteIdentifier, quoteLiteral, quoteRelation } from '../postgres/session/quote.ts';
+import { ASKED, findRelations, rolledBack } from '../postgres/session/rolled-back.ts';
+import type { NoticeListener, Session } from '../postgres/session/session.ts';
+import { endedByDeadline, limitsAgain, statementTimeout } from '../postgres/session/statement-limits.ts';
 import { isSaidOnPurpose, Notices, speakerAt } from '../run/notices.ts';
 import type { RunEvent } from '../run/run.ts';
 import { authored, beginOf } from '../run/step-script.ts';
-import { undoFailed, undoUnfinished } from './undo-failed.ts';
-import { type LoneRun, runLoneStep, type StepFailure } from './undo-lone-step.ts';
 
 export interface UndoOne {
   readonly ledgerSchema: string;
@@ -40,7 +45,7 @@ const LEAST_MILLISECONDS = 5_000;
 /** Runs what is left of one migration's undo file; with its last step, the ledger forgets the migration. */
 export async function undoMigration(session: Session, migration: Migration, context: UndoOne): Promise<void> {
   const { ledgerSchema, sessionSettings, deadline, undone } = context;
-  const steps = (migration.undo?.steps ?? []).map(asOneStatement);
+  const steps = migration.undo?.steps ?? [];
   const file = migration.undo?.file ?? migration.name;
   const notices = new Notices(context.report);
   const [progress] = await session.query(
@@ -95,13 +100,6 @@ async function blockersOf(session: Session, step: Step, { fault }: StepFailure):
  * An index is dropped in the plain form: that takes its table's lock for a moment, within lock_timeout, and in
  * exchange it happens together with its note, or not at all.
  */
-/** An undo is one statement even where its file asks for batches: what it takes back is seldom large by then. */
-function asOneStatement(step: Step): Exclude<Step, { kind: 'backfill' }> {
-  if (step.kind !== 'backfill') return step;
-  const { backfill: _, statement, ...base } = step;
-  return { ...base, kind: 'transaction', transaction: {}, statements: [statement] };
-}
-
 function isAtomic(step: Step): step is AtomicStep {
   return (
     step.kind === 'transaction' || (step.kind === 'index-operation' && step.operation.kind === 'drop-index')
@@ -161,4 +159,158 @@ function forgetMigration(ledgerSchema: string, version: string): string[] {
     `delete from ${quoteIdentifier(ledgerSchema)}.undo_progress where version operator(pg_catalog.=) ${quoteLiteral(version)}`,
     ...forgetRows(ledgerSchema, { version }),
   ];
+}
+
+export interface StepFailure {
+  readonly fault: StatementFault;
+  readonly statement: Statement | undefined;
+}
+
+type LoneStep = AutocommitStep | IndexOperationStep;
+
+export interface LoneRun {
+  readonly started: string;
+  readonly note: readonly string[];
+  /** Milliseconds that are left; absent for no limit. */
+  readonly budget: number | undefined;
+  /** A former undo began this step, and nobody wrote down how it ended. */
+  readonly interrupted: boolean;
+  /** The longest that a statement waits for a lock. */
+  readonly lockMilliseconds: number;
+  /** Settings that the session began with. */
+  readonly own: readonly string[];
+  readonly heard: NoticeListener;
+}
+
+/** A statement that no transaction takes: noted before, and after. */
+export async function runLoneStep(
+  session: Session,
+  step: LoneStep,
+  { started, note, own, ...run }: LoneRun,
+): Promise<StepFailure | undefined> {
+  await must(session, started);
+  const failure = await attempt(session, step, run);
+  // The ledger is ours, and not the role's that the file has taken on.
+  await session.script(cleanSession(own).join(';\n'));
+  if (failure === undefined) await must(session, ['begin', ...note, 'commit'].join(';\n'));
+  return failure;
+}
+
+/** Under the file's settings, which are still there afterwards. */
+async function attempt(
+  session: Session,
+  step: LoneStep,
+  { budget, interrupted, lockMilliseconds, heard }: Omit<LoneRun, 'started' | 'note' | 'own'>,
+): Promise<StepFailure | undefined> {
+  const { statement } = step;
+  const wait = { wait: lockMilliseconds, longestWait: lockMilliseconds };
+  const limits = [
+    limitsAgain({ ...wait, budget, until: 'session' }),
+    // An index that is built concurrently waits in nobody's way; whatever else is alone may stop an application.
+    ...(step.kind === 'index-operation' ? ['set lock_timeout = 0'] : []),
+  ];
+  const prepared = await session.execute([...step.settings, ...limits].join('\n;\n'));
+  if (prepared.fault !== undefined) return { fault: prepared.fault, statement };
+  const standing = interrupted ? await stands(session, step) : false;
+  if (standing instanceof StatementFault) return { fault: standing, statement };
+  if (!standing) {
+    const { fault } = await session.execute(statement.text, heard);
+    const happened = interrupted && fault !== undefined && HAPPENED.has(fault.fault.sqlstate);
+    if (fault !== undefined && !happened) {
+      await dropInvalid(session, step, fault);
+      return { fault, statement };
+    }
+  }
+  return undefined;
+}
+
+/** What an interrupted statement makes is there, or what it drops is gone. */
+const HAPPENED: ReadonlySet<string> = new Set([
+  sqlstate.duplicateTable,
+  sqlstate.undefinedObject,
+  sqlstate.undefinedTable,
+  sqlstate.duplicateObject,
+  sqlstate.duplicateDatabase,
+  sqlstate.undefinedDatabase,
+]);
+
+/**
+ * A build that failed or was ended leaves an INVALID index, which costs every write. One that can't be dropped now is
+ * dropped by the next undo; where the name was taken, the index is not ours.
+ */
+async function dropInvalid(session: Session, step: LoneStep, { fault }: StatementFault): Promise<void> {
+  if (fault.sqlstate === sqlstate.duplicateTable) return;
+  await session.script("set statement_timeout = '5s'");
+  await stands(session, step).catch((error: unknown) => {
+    if (error instanceof SessionLost) throw error;
+  });
+}
+
+/** An index that an interrupted CREATE INDEX CONCURRENTLY has finished; one that it left INVALID is dropped. */
+async function stands(session: Session, step: LoneStep): Promise<boolean | StatementFault> {
+  if (step.kind !== 'index-operation' || step.operation.kind !== 'create-index') return false;
+  const { index, suggestedName, table } = step.operation;
+  const relation = { schema: table.schema, name: index ?? suggestedName };
+  const { row } = await rolledBack(session, [
+    ...step.settings,
+    findRelations([relation]),
+    OWN_PATH,
+    `select i.indisvalid as valid from ${ASKED} join pg_catalog.pg_index i on i.indexrelid = asked.oid`,
+  ]);
+  // The dead undo's session is gone: it would still hold the run lock. So nobody is building it.
+  if (row?.valid === 'f') {
+    const { fault } = await session.execute(`drop index concurrently if exists ${quoteRelation(relation)}`);
+    if (fault !== undefined) return fault;
+  }
+  return row?.valid === 't';
+}
+
+export interface UndoFailure {
+  readonly fault: StatementFault;
+  readonly statement: Statement | undefined;
+  /** Names of those that were undone before. */
+  readonly undone: readonly string[];
+  /** The statement was ended because the function's time was up. */
+  readonly tooLong: boolean;
+  /** Who holds the locks that it asked for, where that was the reason. */
+  readonly blockers: readonly Blocker[];
+}
+
+export function undoFailed(migration: Migration, step: Step, failure: UndoFailure): MigrationError {
+  const { fault, statement, undone, blockers } = failure;
+  return new MigrationError({
+    code: 'undo-failed',
+    what: `The undo of ${migration.name} failed in step ${step.number + 1}.${describeBlockers(blockers)}`,
+    place: {
+      file: fileOf(migration),
+      position: statement?.position ?? { line: 1, column: 1 },
+      statement: statement?.text,
+    },
+    fault: fault.fault,
+    applied: undone.length === 0 ? 'nothing was undone before it.' : `undone: ${undone.join(', ')}.`,
+    next: next(failure),
+    cause: fault,
+  });
+}
+
+function next({ fault, tooLong }: UndoFailure): string {
+  if (tooLong)
+    return 'the statement needs longer than one invocation has: undo from the command line, which has no time limit: npx cdk-postgres-migrations undo --to … --confirm. It continues with this step.';
+  return fault.fault.sqlstate === sqlstate.lockNotAvailable
+    ? 'end the transaction that holds the lock (select pg_terminate_backend(pid)), or wait for it, and undo again: it continues with this step.'
+    : 'correct the undo file, deploy, and undo again: it continues with this step.';
+}
+
+/** Between two steps: nothing is left half done, and the same action goes on. */
+export function undoUnfinished(migration: Migration, step: Step, undone: readonly string[]): MigrationError {
+  return new MigrationError({
+    code: 'undo-unfinished',
+    what: `The function's time was over before step ${step.number + 1} of ${fileOf(migration)}.`,
+    applied: `${undone.length === 0 ? 'nothing' : undone.join(', ')} is undone${step.number === 0 ? '' : `, and of ${migration.name} the first ${step.number} steps`}.`,
+    next: 'send the same action again: it continues with this step. The command line has no time limit: npx cdk-postgres-migrations undo --to … --confirm.',
+  });
+}
+
+function fileOf({ undo, name }: Migration): string {
+  return undo?.file ?? name;
 }

@@ -69,7 +69,6 @@ export type LoggedEvent =
       | 'locked'
       | 'reconnecting'
       | 'waiting-for-builds'
-      | 'backfilling'
       | 'undoing'
     >;
 
@@ -133,7 +132,6 @@ export function logged(event: Event, rows: RowValues): LoggedEvent {
     case 'locked':
     case 'reconnecting':
     case 'waiting-for-builds':
-    case 'backfilling':
     case 'undoing':
       return event;
     default:

@@ -1,3 +1,5 @@
+import type { Text } from './row-values.ts';
+
 /** What Postgres said, in its own words. */
 export interface PostgresFault {
   readonly sqlstate: string;
@@ -65,6 +67,14 @@ export function withoutRowValues(fault: PostgresFault): PostgresFault {
     ...(plain !== undefined && { detail: plain }),
     ...(shown && hint !== undefined && { hint }),
     ...names,
+  };
+}
+
+/** `division by zero, SQLSTATE 22012`, within a sentence. */
+export function wordsOf(fault: PostgresFault): Text {
+  return (rows) => {
+    const { message, sqlstate } = rows === 'hidden' ? withoutRowValues(fault) : fault;
+    return `${message}, SQLSTATE ${sqlstate}`;
   };
 }
 

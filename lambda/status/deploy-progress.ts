@@ -6,14 +6,13 @@ import { plan } from '../migration/plan.ts';
 import { type RowValues, textOf } from '../migration/row-values.ts';
 import { waitsOf } from '../migration/waiting.ts';
 import { describeBlocker } from '../postgres/catalog/blockers.ts';
-import { seeBuilder } from '../postgres/catalog/seen-builder.ts';
 import { readAllBuilds } from '../postgres/ledger/index-build-rows.ts';
 import { readLedger } from '../postgres/ledger/ledger.ts';
 import { withSession } from '../postgres/session/connect.ts';
 import type { ConnectionTarget } from '../postgres/session/connection-target.ts';
 import { textOfError } from '../postgres/session/fault.ts';
 import type { Session } from '../postgres/session/session.ts';
-import { type ProgressSeen, progressOf } from '../work/turn/build-progress.ts';
+import { type ProgressSeen, seeProgress } from '../work/turn/build-progress.ts';
 import { describeLost } from '../work/turn/settle.ts';
 
 /** `idle`: steps are pending that wait for nobody, so a run has to go on with them. */
@@ -76,8 +75,9 @@ async function describeAll(
   const builds = (await readAllBuilds(session, ledgerSchema, format)).filter(({ id }) => ids.has(id));
   const lines: string[] = [];
   for (const build of builds) {
-    const seen = build.state === 'building' ? progressOf(build, await seeBuilder(session, build)) : undefined;
-    lines.push(`${describeBuild(build)}: ${seen === undefined ? build.state : describeSeen(seen)}`);
+    const seen = await seeProgress(session, ledgerSchema, build);
+    const state = seen === undefined || build.state === 'paused' ? [build.state] : [];
+    lines.push(`${describeBuild(build)}: ${[...state, ...(seen ? [describeSeen(seen)] : [])].join(', ')}`);
   }
   return lines;
 }

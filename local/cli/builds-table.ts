@@ -13,6 +13,7 @@ const COLOURS: Readonly<Record<BuildOutcome, 'green' | 'red' | 'yellow'>> = {
   cancelled: 'red',
   pending: 'yellow',
   building: 'yellow',
+  paused: 'yellow',
 };
 
 /**

@@ -1,13 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import {
-  existsSync,
-  lstatSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  symlinkSync,
-  writeFileSync,
-} from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { inject } from 'vitest';
@@ -57,18 +49,27 @@ export function link(app: string, name: string): void {
   symlinkSync(join(nodeModules, name), target);
 }
 
-/** Links all that is installed here, commands included, and the package's own commands. */
-export function linkEverything(app: string): void {
-  for (const entry of readdirSync(nodeModules)) {
-    if (entry === '.bin' || entry === '.cache' || entry === 'cdk-postgres-migrations') continue;
-    symlinkSync(join(nodeModules, entry), join(app, 'node_modules', entry));
-  }
-  const commands = join(app, 'node_modules', '.bin');
-  mkdirSync(commands);
-  for (const command of readdirSync(join(nodeModules, '.bin'))) {
-    if (lstatSync(join(nodeModules, '.bin', command)).isSymbolicLink())
-      symlinkSync(join(nodeModules, '.bin', command), join(commands, command));
-  }
-  for (const command of ['cdk-postgres-migrations', 'pgmig'])
-    symlinkSync('../cdk-postgres-migrations/dist/cli.mjs', join(commands, command));
+/**
+ * `npm install` of the tarball, and of all that the app's package.json asks for: from the copies that are installed
+ * here, since a test has no network, so npm makes links of these.
+ */
+export function install(app: string, tarball: string, env: NodeJS.ProcessEnv): void {
+  const file = join(app, 'package.json');
+  const asked = JSON.parse(readFileSync(file, 'utf8'));
+  const fromHere = (names: Iterable<string>): Record<string, string> =>
+    Object.fromEntries([...names].map((name) => [name, `file:${join(nodeModules, name)}`]));
+  const { dependencies } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
+  const offline = {
+    ...asked,
+    dependencies: fromHere(Object.keys(asked.dependencies)),
+    devDependencies: fromHere(Object.keys(asked.devDependencies)),
+    overrides: fromHere(Object.keys(dependencies)),
+  };
+  writeFileSync(file, JSON.stringify(offline));
+  const cache = join(app, '..', 'npm-cache');
+  execFileSync('npm', ['install', '--offline', '--no-audit', '--no-fund', '--cache', cache, tarball], {
+    cwd: app,
+    env,
+    stdio: 'pipe',
+  });
 }

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { freshDatabase } from '../support/fresh-database.ts';
 import { temporaryFolder } from '../support/temporary-folder.ts';
-import { linkEverything, tarball, unpackInto } from './packed.ts';
+import { install, tarball } from './packed.ts';
 
 const stack = `import * as cdk from 'aws-cdk-lib/core';
 import { Secret } from 'aws-cdk-lib/aws-secretsmanager';
@@ -59,8 +59,7 @@ it('the stock app of cdk init takes it in: jest, tsc, synth, and the command lin
   const cdk = join(import.meta.dirname, '../../node_modules/aws-cdk/bin/cdk');
 
   succeeds(process.execPath, cdk, 'init', 'app', '--language', 'typescript', '--generate-only');
-  unpackInto(app, await tarball());
-  linkEverything(app);
+  install(app, await tarball(), env);
   writeFileSync(join(app, 'lib/shop-stack.ts'), stack);
   writeFileSync(join(app, 'test/shop.test.ts'), jestTest);
 

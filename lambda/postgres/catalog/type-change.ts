@@ -1,7 +1,7 @@
 import * as v from 'valibot';
+import { wordsOf } from '../../migration/postgres-fault.ts';
 import type { RelationName } from '../../migration/relation-name.ts';
 import type { Text } from '../../migration/row-values.ts';
-import { textOfError } from '../session/fault.ts';
 import { OWN_PATH } from '../session/own-path.ts';
 import { quoteIdentifier, quoteLiteral, quoteRelation } from '../session/quote.ts';
 import { rolledBack } from '../session/rolled-back.ts';
@@ -78,7 +78,7 @@ async function tryOnCopy(
        from (select pg_catalog.current_setting('${FILES_BEFORE}') as before, ${files} as after) as compared`,
   ]);
   if (fault !== undefined) {
-    return { kind: 'unknown', because: (rows) => textOfError(fault, rows) };
+    return { kind: 'unknown', because: wordsOf(fault.fault) };
   }
   return { kind: v.parse(works, row?.work) };
 }

@@ -1,13 +1,21 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { PostgresFault } from '../../migration/postgres-fault.ts';
+import { sqlstate } from '../../migration/sqlstate.ts';
+import type { AttachedBuild } from '../../postgres/build-session/attached.ts';
 import { survivalOf } from '../../postgres/build-session/survival-probe.ts';
-import { seeBuilder } from '../../postgres/catalog/seen-builder.ts';
+import { blockerKey } from '../../postgres/catalog/blockers.ts';
+import { builderNames } from '../../postgres/catalog/builder-names.ts';
+import { type SeenBuilder, seeBuilder } from '../../postgres/catalog/seen-builder.ts';
+import { recordAttemptOutcome, setSessionKind } from '../../postgres/ledger/build-attempt-rows.ts';
+import { noteWaiting } from '../../postgres/ledger/build-waiting.ts';
 import { readBuild } from '../../postgres/ledger/index-build-rows.ts';
+import { asLoginRole } from '../../postgres/session/as-login-role.ts';
+import { quoteLiteral } from '../../postgres/session/quote.ts';
 import type { Session } from '../../postgres/session/session.ts';
 import type { IndexBuild } from '../index-build.ts';
 import { waitSeconds } from '../wait-seconds.ts';
 import { elapsedOf, progressOf } from './build-progress.ts';
-import { type Attached, HeldBuild } from './held-build.ts';
 import type { TurnRequest } from './turn-request.ts';
-import { watchBuild } from './watch-build.ts';
 
 /** A build that runs, and what of it ends with this turn, as far as we know. */
 export interface Underway {
@@ -114,4 +122,132 @@ async function secondsUntilNextLook(
 ): Promise<number> {
   const fresh = (await readBuild(session, options.ledgerSchema, build.id)) ?? build;
   return waitSeconds(elapsedOf(fresh), progressOf(fresh, await seeBuilder(session, fresh))?.secondsLeft);
+}
+
+export interface Watch {
+  readonly build: IndexBuild;
+  /** Milliseconds since 1970. */
+  readonly until: number;
+  /** Its statement is in a session of ours: the end is recorded by us, and a moment between two statements is none. */
+  readonly held: boolean;
+  readonly seen: (build: IndexBuild, builder: SeenBuilder) => void;
+}
+
+const FIRST_PAUSE_MILLISECONDS = 50;
+const LONGEST_PAUSE_MILLISECONDS = 1_000;
+/** Each pause is a twentieth of the time so far: the end is seen with no more delay than that. */
+const GROWTH = 1.05;
+/** The catalog is asked, and progress shown, less often. */
+const SHOWN_GROWTH = 1.3;
+/** How long an attempt may take to show its first sign of life. */
+const GRACE_MILLISECONDS = 10_000;
+
+/** Looks at a build until its attempt is over (true) or the time is up (false). Holds nothing open between looks. */
+export async function watchBuild(session: Session, ledgerSchema: string, watch: Watch): Promise<boolean> {
+  const begun = Date.now();
+  let appeared = false;
+  let shownPause = FIRST_PAUSE_MILLISECONDS;
+  let shownAt = begun + shownPause;
+  for (let pause = FIRST_PAUSE_MILLISECONDS; ; pause = Math.min(pause * GROWTH, LONGEST_PAUSE_MILLISECONDS)) {
+    await sleep(Math.max(0, Math.min(pause, watch.until - Date.now())));
+    const build = await readBuild(session, ledgerSchema, watch.build.id);
+    if (build === undefined || build.state !== 'building' || build.attemptOutcome !== undefined) return true;
+    if (Date.now() < Math.min(shownAt, watch.until)) continue;
+    shownPause = Math.min(shownPause * SHOWN_GROWTH, LONGEST_PAUSE_MILLISECONDS);
+    shownAt = Date.now() + shownPause;
+    const builder = await seeBuilder(session, build);
+    await noteWaiting(session, ledgerSchema, build, builder.blocker && blockerKey(builder.blocker));
+    if (builder.alive) watch.seen(build, builder);
+    else if (!watch.held && (appeared || build.builderAppeared || Date.now() - begun > GRACE_MILLISECONDS)) {
+      return true;
+    }
+    appeared = builder.alive;
+    if (Date.now() >= watch.until) return false;
+  }
+}
+
+export interface Attached {
+  readonly session: AttachedBuild;
+  /** Why it could not be a loopback session. */
+  readonly because: string;
+}
+
+/** Our build session's end follows the build's so soon, unless the connection is half open. */
+const PATIENCE_MILLISECONDS = 5_000;
+
+/** A build whose statement runs in a session of ours: its end is ours to record. */
+export class HeldBuild {
+  #let = false;
+  readonly #session: Session;
+  readonly #ledgerSchema: string;
+  readonly #build: IndexBuild;
+  readonly #attached: Attached;
+  readonly #recorded: Promise<void>;
+
+  constructor(
+    session: Session,
+    ledgerSchema: string,
+    { build, attached }: { build: IndexBuild; attached: Attached },
+  ) {
+    this.#session = session;
+    this.#ledgerSchema = ledgerSchema;
+    this.#build = build;
+    this.#attached = attached;
+    this.#recorded = attached.session.ended.then((fault) => (this.#let ? undefined : this.#record(fault)));
+    // Awaited where it matters; the watch sees what was recorded.
+    this.#recorded.catch(() => undefined);
+  }
+
+  /** Resolves when the outcome was recorded: once nobody is seen building any more, that is near. */
+  async recorded(): Promise<void> {
+    const late = new AbortController();
+    await Promise.race([
+      this.#recorded,
+      sleep(PATIENCE_MILLISECONDS, undefined, { signal: late.signal }).catch(() => undefined),
+    ]);
+    late.abort();
+  }
+
+  /** The statement goes on without us. */
+  async letGo(): Promise<void> {
+    this.#let = true;
+    await setSessionKind(this.#session, this.#ledgerSchema, {
+      id: this.#build.id,
+      kind: 'orphan',
+      pid: this.#attached.session.pid,
+    });
+    this.#attached.session.letGo();
+  }
+
+  /** Nothing here can keep the build alive for as long as it needs: end it cleanly, and say so. */
+  async giveUp(because: string): Promise<void> {
+    this.#let = true;
+    await asLoginRole(
+      this.#session,
+      `select pg_catalog.pg_cancel_backend(pid) as cancelled from pg_catalog.pg_stat_activity
+        where application_name = ${quoteLiteral(builderNames(this.#build)[1])}
+          and datname = pg_catalog.current_database() and usename = session_user`,
+    );
+    await this.#attached.session.ended;
+    await this.#record(neverInTime(`${this.#attached.because}; ${because}`));
+  }
+
+  async #record(fault: PostgresFault | undefined): Promise<void> {
+    const { id, attempts } = this.#build;
+    await recordAttemptOutcome(this.#session, this.#ledgerSchema, { id, attempts: attempts + 1, fault });
+  }
+}
+
+function neverInTime(because: string): PostgresFault {
+  const mend = because.includes('IAM authentication')
+    ? 'Give the migrations a user with a password (the prop secret)'
+    : because.includes('extension dblink')
+      ? 'Create the extension dblink (create extension dblink)'
+      : 'Let the server connect to itself by dblink (the reason above says what keeps it from that: pg_hba.conf, a right, a password)';
+  return {
+    // feature_not_supported: no retry can succeed.
+    sqlstate: sqlstate.featureNotSupported,
+    message: `the build needs longer than one invocation, and nothing here keeps it alive without us: ${because}`,
+    hint: `${mend} and retry, or build it from the command line, which may hold its session as long as it takes: npx cdk-postgres-migrations up.`,
+  };
 }

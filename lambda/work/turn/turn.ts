@@ -2,11 +2,21 @@ import { isIndexBuild } from '../../migration/build.ts';
 import type { MigrationOptions } from '../../migration/options.ts';
 import type { PostgresFault } from '../../migration/postgres-fault.ts';
 import { sqlstate } from '../../migration/sqlstate.ts';
+import { startAttached } from '../../postgres/build-session/attached.ts';
+import { startLoopback } from '../../postgres/build-session/loopback.ts';
 import { blockerKey } from '../../postgres/catalog/blockers.ts';
 import { seeIndex } from '../../postgres/catalog/index-catalog.ts';
 import { type SeenBuilder, seeBuilder } from '../../postgres/catalog/seen-builder.ts';
-import { beginAttempt, endBuild, pauseAttempts } from '../../postgres/ledger/build-attempt-rows.ts';
-import { nextBuild } from '../../postgres/ledger/build-queue.ts';
+import { isHalfDetached } from '../../postgres/catalog/seen-work.ts';
+import { memorySettings, serverCapacity } from '../../postgres/catalog/server-capacity.ts';
+import {
+  beginAttempt,
+  endBuild,
+  pauseAttempts,
+  recordAttemptOutcome,
+  setSessionKind,
+} from '../../postgres/ledger/build-attempt-rows.ts';
+import { nextBuild, tablesToBuild } from '../../postgres/ledger/build-queue.ts';
 import { noteWaiting } from '../../postgres/ledger/build-waiting.ts';
 import { readBuild } from '../../postgres/ledger/index-build-rows.ts';
 import { formatQuery, isOlderRow } from '../../postgres/ledger/ledger.ts';
@@ -14,22 +24,23 @@ import { upgradeIfFree } from '../../postgres/ledger/ledger-write.ts';
 import { releaseTableLock, tryTableLock } from '../../postgres/ledger/run-lock.ts';
 import { withSession } from '../../postgres/session/connect.ts';
 import { refuseTransactionPooler } from '../../postgres/session/pooler.ts';
+import { quoteIdentifier, quoteRelation } from '../../postgres/session/quote.ts';
 import type { Session } from '../../postgres/session/session.ts';
 import { sessionLimits } from '../../postgres/session/statement-limits.ts';
+import { buildMemory } from '../build-memory.ts';
 import { decide } from '../decide.ts';
-import type { IndexBuild } from '../index-build.ts';
+import type { IndexBuild, SessionKind } from '../index-build.ts';
 import type { TurnResult } from '../loop-task.ts';
 import { isNearEnd, pauseSeconds, waitSeconds } from '../wait-seconds.ts';
 import { notAsCompiled } from './as-compiled.ts';
-import { startBuild } from './build-attempt.ts';
 import { elapsedOf, progressOf } from './build-progress.ts';
 import { withSlot } from './build-slots.ts';
 import { dropLeftOvers, leftStanding } from './drop-left-overs.ts';
-import { duplicatesFault } from './duplicates-fault.ts';
+import { fill } from './fill.ts';
 import { advancePartitioned } from './partitioned-build.ts';
 import { stayWith, type Underway } from './stay-with-build.ts';
 import type { TurnRequest } from './turn-request.ts';
-import { withViolations } from './violations.ts';
+import { duplicatesFault, withViolations } from './violations.ts';
 
 /** An attempt that nobody can see yet may be about to connect; after so long it never did. */
 const GRACE_SECONDS = 10;
@@ -102,6 +113,10 @@ async function actOnce(session: Session, request: TurnRequest, counted: Set<stri
   const first = await nextBuild(session, options.ledgerSchema, request.table, counted);
   if (first === undefined) return { kind: 'table-done' };
   counted.add(first.id);
+  if (first.state === 'paused') {
+    report({ kind: 'turn', build: first, turn, decision: 'wait' });
+    return { kind: 'come-back', seconds: soon(first) };
+  }
   const builder = await seeBuilder(session, first);
   const refused = await notAsCompiled(session, first, { ...options, migrations: request.migrations });
   if (refused !== undefined) {
@@ -110,6 +125,7 @@ async function actOnce(session: Session, request: TurnRequest, counted: Set<stri
     return fail(session, request, { build: first, fault: refused });
   }
   if (first.partitioned) return actOnPartitioned(session, request, first);
+  if (first.operation === 'backfill') return actOnBackfill(session, request, first);
   await noteWaiting(session, options.ledgerSchema, first, builder.blocker && blockerKey(builder.blocker));
   const build = builder.alive ? first : await withOutcome(session, options, first);
   const fault = build.attemptOutcome?.kind === 'failed' ? build.attemptOutcome.fault : undefined;
@@ -158,7 +174,10 @@ async function actOnce(session: Session, request: TurnRequest, counted: Set<stri
         const fault = await duplicatesFault(session, build, options.dataCheckSeconds);
         if (fault !== undefined) return fail(session, request, { build, fault });
       }
-      return startWhereFree(session, request, build);
+      return (
+        (await beginWhereFree(session, request, { build, kind: 'loopback' })) ??
+        startBuild(session, request, build)
+      );
     default:
       return decision satisfies never;
   }
@@ -179,14 +198,43 @@ async function pauseBefore(session: Session, request: TurnRequest, build: IndexB
 }
 
 /** So many tables build side by side, over all loops on one database: each has its share of the server's memory. */
-async function startWhereFree(session: Session, request: TurnRequest, build: IndexBuild): Promise<Next> {
+async function beginWhereFree(
+  session: Session,
+  request: TurnRequest,
+  { build, kind }: { readonly build: IndexBuild; readonly kind: SessionKind },
+): Promise<Next | undefined> {
   const { ledgerSchema, maxConcurrentTables: most } = request.options;
   const begun = await withSlot(session, { ledgerSchema, table: build, most }, () =>
-    beginAttempt(session, ledgerSchema, { build, kind: 'loopback' }),
+    beginAttempt(session, ledgerSchema, { build, kind }),
   );
   if (begun === undefined) return { kind: 'come-back', seconds: soon(build) };
-  if (!begun) return { kind: 'come-back', seconds: SOON_SECONDS };
-  return startBuild(session, request, build);
+  return begun ? undefined : { kind: 'come-back', seconds: SOON_SECONDS };
+}
+
+/** The turn itself does its batches, until they or its time are over. */
+async function actOnBackfill(session: Session, request: TurnRequest, first: IndexBuild): Promise<Next> {
+  const { options, report, turn } = request;
+  const begins = first.state === 'pending';
+  report({ kind: 'turn', build: first, turn, decision: begins ? 'start' : 'wait' });
+  if (begins) {
+    const busy = await beginWhereFree(session, request, { build: first, kind: 'attached' });
+    if (busy !== undefined) return busy;
+    report({ kind: 'started', build: first, attempt: first.attempts + 1, session: 'attached' });
+  }
+  const build = (await readBuild(session, options.ledgerSchema, first.id)) ?? first;
+  const end = await fill(session, request, { build, own: TURN_SETTINGS });
+  switch (end.kind) {
+    case 'come-back':
+      return end;
+    case 'failed':
+      return fail(session, request, { build, fault: end.fault });
+    case 'filled':
+      await endBuild(session, options.ledgerSchema, build, { state: 'done', adopted: false });
+      report({ kind: 'ended', build, outcome: 'done', fault: undefined });
+      return { kind: 'build-over' };
+    default:
+      return end satisfies never;
+  }
 }
 
 /**
@@ -262,4 +310,51 @@ function waitFor({ options, report }: TurnRequest, build: IndexBuild, builder: S
   if (isAboutToAppear(build) || isNearEnd(seen?.secondsLeft, options.attachSeconds))
     return { kind: 'watch', build, holding: { kind: 'nothing' } };
   return { kind: 'come-back', seconds: waitSeconds(elapsedOf(build), seen?.secondsLeft) };
+}
+
+/** DETACH PARTITION CONCURRENTLY that was cut off in its middle is ended in a form of its own. */
+async function asItStands(session: Session, build: IndexBuild): Promise<IndexBuild> {
+  if (build.operation !== 'detach' || build.attempts === 0 || !(await isHalfDetached(session, build)))
+    return build;
+  const table = quoteRelation({ schema: build.schema, name: build.table });
+  const statement = `alter table ${table} detach partition ${quoteIdentifier(build.index)} finalize`;
+  return { ...build, statement };
+}
+
+/** Begins the attempt that was just recorded, in the first kind of session that can be had here. */
+export async function startBuild(
+  session: Session,
+  { target, options, report }: TurnRequest,
+  build: IndexBuild,
+): Promise<({ readonly kind: 'watch' } & Underway) | { readonly kind: 'build-over' }> {
+  const { ledgerSchema } = options;
+  const attempt = build.attempts + 1;
+  const sideBySide = Math.min(options.maxConcurrentTables, await tablesToBuild(session, ledgerSchema));
+  const settings = memorySettings(buildMemory(await serverCapacity(session), sideBySide, options));
+  const { lockTimeoutSeconds } = options;
+  const start = { build: await asItStands(session, build), attempt, target, settings, lockTimeoutSeconds };
+  const refused = await startLoopback(session, { ...start, ledgerSchema });
+  if (refused === undefined) {
+    report({ kind: 'started', build, attempt, session: 'loopback' });
+    return { kind: 'watch', build, holding: { kind: 'loopback' } };
+  }
+  if (refused.passing !== undefined) {
+    // It is no reason to build in a session that does not outlive us: the attempt has failed, and another follows.
+    await recordAttemptOutcome(session, ledgerSchema, {
+      id: build.id,
+      attempts: attempt,
+      fault: refused.passing,
+    });
+    return { kind: 'build-over' };
+  }
+  const attached = await startAttached({
+    ...start,
+    connected: (pid) => setSessionKind(session, ledgerSchema, { id: build.id, kind: 'attached', pid }),
+  });
+  report({ kind: 'started', build, attempt, session: 'attached', because: refused.because });
+  return {
+    kind: 'watch',
+    build,
+    holding: { kind: 'attached', attached: { session: attached, because: refused.because } },
+  };
 }

@@ -2,6 +2,8 @@ import * as v from 'valibot';
 import type { PostgresFault } from '../../migration/postgres-fault.ts';
 import { withDetail } from '../../migration/postgres-fault.ts';
 import { sqlstate } from '../../migration/sqlstate.ts';
+import { keyOfBuild } from '../../postgres/catalog/build-key.ts';
+import { describeBroken, findDuplicates, fromOf } from '../../postgres/catalog/data-check.ts';
 import { relationOid } from '../../postgres/catalog/relation-oid.ts';
 import { OWN_PATH } from '../../postgres/session/own-path.ts';
 import { quoteLiteral } from '../../postgres/session/quote.ts';
@@ -103,6 +105,8 @@ async function findViolations(
   const shown = key.length === 0 ? 'r.ctid' : key.map((column) => `r.${column}`).join(', ');
   const counted = await rolledBack(session, [
     `set local statement_timeout = ${Math.round(seconds * 1000)}`,
+    // Better no count than one of the rows that we are shown.
+    'set local row_security = off',
     // What was read above names its schemas for it.
     OWN_PATH,
     `select pg_catalog.count(*)::text as count, pg_catalog.to_json((pg_catalog.array_agg(key))[1:${MOST_NAMED}])::text as keys
@@ -114,5 +118,35 @@ async function findViolations(
     count: Number(count),
     key: key.length === 0 ? 'ctid' : key.join(', '),
     examples: v.parse(v.array(v.string()), JSON.parse(keys ?? '[]')).map((each) => `(${each})`),
+  };
+}
+
+/**
+ * Looks for what would make a unique build fail after hours, for `seconds` at the most, before it begins; 0 does not
+ * look. Undefined where nothing was found, or the time was over: the build itself will tell.
+ */
+export async function duplicatesFault(
+  session: Session,
+  build: IndexBuild,
+  seconds: number,
+): Promise<PostgresFault | undefined> {
+  if (!build.unique || build.operation !== 'create' || seconds <= 0) return undefined;
+  const found = await keyOfBuild(session, build);
+  if (found === undefined) return undefined;
+  const { key } = found;
+  const table = { schema: build.schema, name: build.table };
+  const from = fromOf(table, { partitioned: build.partitioned, alone: true });
+  const broken = await findDuplicates(
+    session,
+    { ...found, from },
+    { settings: build.settings, milliseconds: seconds * 1000 },
+  );
+  if (broken === undefined || 'because' in broken || broken.count === 0) return undefined;
+  return {
+    // What the build would end with.
+    sqlstate: sqlstate.uniqueViolation,
+    message: `could not create unique index "${build.index}": ${describeBroken(broken, 'value')} of (${key.parts.join(', ')}) in more than one row`,
+    detail: `Such as ${broken.examples.join(', ')}.`,
+    hint: 'Leave one row of each, then retry. Nothing was built.',
   };
 }

@@ -45,7 +45,7 @@ create function told(email text) returns text immutable language plpgsql as $$ b
   if email = '${MAIL}' then raise exception 'not %', email using errcode = '42P01'; end if; return email; end $$;
 create table filled_too as select * from people;
 create table filled (key text primary key, n int);
-insert into filled select case when i = 50 then '${MAIL}' else 'k' || i end, i from generate_series(1, 90) i;`;
+insert into filled select case when i = 50 then '${MAIL}' else 'k' || i end, i from generate_series(1, 400) i;`;
 
 /** Statements that fail in a run, and with which SQLSTATE; an empty one where we refuse them ourselves. */
 const FAULTS: Readonly<Record<string, readonly [sqlstate: string, sql: string]>> = {
@@ -61,6 +61,7 @@ const FAULTS: Readonly<Record<string, readonly [sqlstate: string, sql: string]>>
   'orphans found': ['', 'alter table posts add foreign key (author) references people'],
   'a row against a check': ['23514', `insert into people values ('c', 201, '${MAIL}')`],
   'a row against a check that is new': ['', `alter table twins add constraint few check (n < 10)`],
+  'a check that fails itself': ['22P02', 'alter table twins add constraint num check (a::int > 0)'],
   'a null': ['23502', `insert into people select email || '2', 1, null from people`],
   'a row against a view': ['44000', `insert into young select email || '2', 150, 'x' from people limit 1`],
   'an exclusion': ['23P01', `insert into rooms select room, '[2,3)' from rooms`],
@@ -216,12 +217,13 @@ create table if not exists people (x int);`,
       '2_fill.sql': `-- migrate: backfill
 update filled set n = case when key like 'canary%' then key::int else n + 1 end;`,
     };
-    const error = await scenario.failure(files);
-    expect(error.message).toContain(`This backfill failed at the row of public.filled with key = ${MAIL}.`);
-    const told = await outside(error);
+    const { message } = await scenario.deploy(files);
+    expect(message).toContain(`It failed at the row of public.filled with key = ${MAIL}; `);
+    const told = await outside();
     expect(quoted(told) ? told : '').toBe('');
-    expect(told).toContain('This backfill failed at a row of public.filled.');
+    expect(told).toContain('It failed at a row of public.filled; ');
     expect(told).toContain('SQLSTATE 22P02');
+    expect(await inside(files)).toContain(`with key = ${MAIL}`);
   });
 
   it('are in nothing that the hook says before a deploy', async () => {

@@ -1,4 +1,5 @@
 import { beforeEach, describe, expect, it, onTestFinished } from 'vitest';
+import type { TurnEvent } from '../../../../lambda/work/turn/turn-request.ts';
 import { startNeonProxy } from '../../../../local/wire/neon-proxy.ts';
 import { expectEventually } from '../../../support/expect-eventually.ts';
 import { type FreshDatabase, freshDatabase } from '../../../support/fresh-database.ts';
@@ -88,6 +89,26 @@ describe.each([
   });
 });
 
+it('counts the time of a build to its own end, however much later a turn or a person looks', async () => {
+  await handOff();
+  await turnOf(database, { attachSeconds: 0 });
+  await ended();
+  await database.query('select pg_sleep(2)');
+  const secondsOf = async () => (await scenarioOn(database).status(files)).builds[0]?.seconds ?? Infinity;
+  const own = await database.query<{ seconds: number }>(
+    `select extract(epoch from (attempt_outcome ->> 'endedAt')::timestamptz - first_started_at)::float8 as seconds,
+            extract(epoch from clock_timestamp() - first_started_at)::float8 as until_now from migrations.index_build`,
+  );
+  expect(own[0]).toEqual({ seconds: expect.any(Number), until_now: expect.any(Number) });
+  const { seconds = 0, until_now = 0 } = own[0] as { seconds: number; until_now?: number };
+  expect(until_now - seconds).toBeGreaterThan(2);
+  expect(await secondsOf()).toBe(seconds);
+  const events: TurnEvent[] = [];
+  await turnOf(database, { events });
+  expect(events.find(({ kind }) => kind === 'ended')?.build.secondsSinceFirstStart).toBe(seconds);
+  expect(await secondsOf()).toBe(seconds);
+});
+
 it('records a build that was cancelled, and the next turn builds it again', async () => {
   await handOff();
   await turnOf(database, { attachSeconds: 0 });
@@ -157,7 +178,7 @@ it('is not disturbed by limits that the role or the file sets', async () => {
   await limited.adminQuery(`alter table big owner to ${limited.owner}`);
   await scenario.run({
     '2_index.sql':
-      "set lock_timeout = '10ms'; set statement_timeout = '10ms'; create index concurrently big_slow on big (slow(x));",
+      "set lock_timeout = '10ms'; set statement_timeout = '500ms'; create index concurrently big_slow on big (slow(x));",
   });
   await remember(limited);
   expect(await turnOf(limited, { attachSeconds: 0 })).toMatchObject({ outcome: 'wait' });
