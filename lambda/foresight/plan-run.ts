@@ -15,6 +15,7 @@ import type { DeployFinding } from './deploy-finding.ts';
 import { DeployRefused } from './deploy-finding.ts';
 import { lintAtDeploy } from './deploy-lint.ts';
 import { Foresight, type StepPlan } from './foresight.ts';
+import { plannedBackfills } from './planned-backfills.ts';
 import { TableKnowledge } from './table-knowledge.ts';
 
 /** What a run would do, step by step; nothing is written to find out. */
@@ -85,6 +86,10 @@ export async function planRun(target: ConnectionTarget, { options, migrations }:
       smallTableRows: options.smallTableRows,
       rate,
       builds: planned.builds,
+      backfills: await plannedBackfills(session, pending, {
+        schema: options.ledgerSchema,
+        format: exists ? format : 0,
+      }),
     });
     return {
       files: byFile(pending, foresight),

@@ -76,8 +76,7 @@ async function describeAll(
   const lines: string[] = [];
   for (const build of builds) {
     const seen = await seeProgress(session, ledgerSchema, build);
-    const state = seen === undefined || build.state === 'paused' ? [build.state] : [];
-    lines.push(`${describeBuild(build)}: ${[...state, ...(seen ? [describeSeen(seen)] : [])].join(', ')}`);
+    lines.push(`${describeBuild(build)}: ${seen === undefined ? build.state : describeSeen(seen)}`);
   }
   return lines;
 }

@@ -35,9 +35,21 @@ export async function seeProgress(
   ledgerSchema: string,
   build: IndexBuild,
 ): Promise<ProgressSeen | undefined> {
-  if (build.operation === 'backfill')
-    return isOpen(build) ? fillProgress(build, await readWalks(session, ledgerSchema, build.id)) : undefined;
-  return build.state === 'building' ? progressOf(build, await seeBuilder(session, build)) : undefined;
+  const { operation, state } = build;
+  const filled =
+    operation === 'backfill' && isOpen(build)
+      ? fillProgress(build, await readWalks(session, ledgerSchema, build.id))
+      : undefined;
+  if (state === 'paused') return paused(filled);
+  if (operation === 'backfill' || state !== 'building') return filled;
+  return progressOf(build, await seeBuilder(session, build));
+}
+
+/** By an operator. */
+function paused(before: ProgressSeen | undefined): ProgressSeen {
+  const nothing = { fraction: undefined, secondsElapsed: 0, blocker: undefined, blockedSeconds: 0 };
+  const phase = before === undefined ? 'paused' : `paused, ${before.phase}`;
+  return { ...nothing, ...before, phase, secondsLeft: undefined };
 }
 
 /** Undefined where it has not begun. */

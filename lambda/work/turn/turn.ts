@@ -33,7 +33,7 @@ import type { IndexBuild, SessionKind } from '../index-build.ts';
 import type { TurnResult } from '../loop-task.ts';
 import { isNearEnd, pauseSeconds, waitSeconds } from '../wait-seconds.ts';
 import { notAsCompiled } from './as-compiled.ts';
-import { elapsedOf, progressOf } from './build-progress.ts';
+import { elapsedOf, progressOf, seeProgress } from './build-progress.ts';
 import { withSlot } from './build-slots.ts';
 import { dropLeftOvers, leftStanding } from './drop-left-overs.ts';
 import { fill } from './fill.ts';
@@ -115,6 +115,8 @@ async function actOnce(session: Session, request: TurnRequest, counted: Set<stri
   counted.add(first.id);
   if (first.state === 'paused') {
     report({ kind: 'turn', build: first, turn, decision: 'wait' });
+    const progress = await seeProgress(session, options.ledgerSchema, first);
+    if (progress !== undefined) report({ kind: 'progress', build: first, progress });
     return { kind: 'come-back', seconds: soon(first) };
   }
   const builder = await seeBuilder(session, first);
