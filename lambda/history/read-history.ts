@@ -174,7 +174,8 @@ function parseHistory(tool: LayoutName, text: string): History {
   if (unreadable != null) {
     throw new MigrationError({
       code: 'history-unreadable',
-      what: `The history of ${tool} is in ${schema}.${table}, and can't be read: ${unreadable}.`,
+      what: (values) =>
+        `The history of ${tool} is in ${schema}.${table}, and can't be read${values === 'shown' ? `: ${unreadable}` : ''}.`,
       applied: 'nothing by this run.',
       next: `let the role of the secret read and write it (grant select, insert, update, delete on ${schema}.${table} to …); or leave it alone: history: 'ignore' (on the command line --history ignore), after baseline.`,
     });

@@ -108,6 +108,8 @@ export type RunEvent =
       readonly message: string;
       readonly detail?: string;
       readonly hint?: string;
+      /** The function that said it. */
+      readonly context?: string;
     }
   | { readonly kind: 'waiting-for-builds'; readonly file: string; readonly because: string }
   | { readonly kind: 'undoing'; readonly file: string; readonly step: number; readonly steps: number };
