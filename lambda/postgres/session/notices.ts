@@ -13,6 +13,8 @@ export interface NoticeEvent {
   readonly message: string;
   readonly detail?: string;
   readonly hint?: string;
+  /** The function that said it. */
+  readonly context?: string;
 }
 
 /** Whose words a notice is. */
@@ -48,7 +50,7 @@ export class Notices {
   }
 
   #tell({ file, line }: Speaker, notice: Notice): void {
-    const { severity, sqlstate, detail, hint } = notice;
+    const { severity, sqlstate, detail, hint, context } = notice;
     const ofStatement = `${file}:${line} ${severity}`;
     const count = this.#counts.get(ofStatement) ?? 0;
     if (count > MOST_OF_A_STATEMENT || this.#told > MOST_OF_A_RUN) return;
@@ -70,7 +72,12 @@ export class Notices {
       sqlstate,
       ...(full
         ? { message: '(more of these follow, and are not shown)' }
-        : { message, ...(detail && { detail: cut(detail) }), ...(hint && { hint: cut(hint) }) }),
+        : {
+            message,
+            ...(detail && { detail: cut(detail) }),
+            ...(hint && { hint: cut(hint) }),
+            ...(context && { context: cut(context) }),
+          }),
     });
   }
 }

@@ -1,6 +1,6 @@
 import type { CompiledMigrations } from '../../migration/migration.ts';
-import type { PostgresFault } from '../../migration/migration-error.ts';
 import type { MigrationOptions } from '../../migration/options.ts';
+import type { PostgresFault } from '../../migration/postgres-fault.ts';
 import type { ConnectionTarget } from '../../postgres/session/connection-target.ts';
 import type { NoticeEvent } from '../../postgres/session/notices.ts';
 import type { Decision } from '../decide.ts';

@@ -1,6 +1,6 @@
 import { isIndexBuild } from '../../migration/build.ts';
-import type { PostgresFault } from '../../migration/migration-error.ts';
 import type { MigrationOptions } from '../../migration/options.ts';
+import type { PostgresFault } from '../../migration/postgres-fault.ts';
 import { sqlstate } from '../../migration/sqlstate.ts';
 import { startAttached } from '../../postgres/build-session/attached.ts';
 import { startLoopback } from '../../postgres/build-session/loopback.ts';
