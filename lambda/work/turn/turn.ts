@@ -351,6 +351,7 @@ export async function startBuild(
   }
   const attached = await startAttached({
     ...start,
+    report,
     connected: (pid) => setSessionKind(session, ledgerSchema, { id: build.id, kind: 'attached', pid }),
   });
   report({ kind: 'started', build, attempt, session: 'attached', because: refused.because });
