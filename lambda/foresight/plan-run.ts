@@ -5,6 +5,7 @@ import { folderFaults } from '../migration/folder-policy.ts';
 import type { CompiledMigrations, Migration } from '../migration/migration.ts';
 import type { MigrationOptions } from '../migration/options.ts';
 import { type PendingStep, plan } from '../migration/plan.ts';
+import { textOf } from '../migration/row-values.ts';
 import type { Stage } from '../migration/stage.ts';
 import { buildRate } from '../postgres/ledger/build-history.ts';
 import { exposureOf, unwritableError } from '../postgres/ledger/ledger.ts';
@@ -121,7 +122,7 @@ function byFile(pending: readonly PendingStep[], foresight: Foresight): FilePlan
 }
 
 function toPlanFinding({ rule, verdict, migration, statement, what, next }: DeployFinding): PlanFinding {
-  return { rule, verdict, file: migration.file, ...statement.position, what, next };
+  return { rule, verdict, file: migration.file, ...statement.position, what: textOf(what, 'shown'), next };
 }
 
 function refusal(findings: readonly DeployFinding[]): string | undefined {

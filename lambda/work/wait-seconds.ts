@@ -1,4 +1,4 @@
-import type { PostgresFault } from '../migration/migration-error.ts';
+import type { PostgresFault } from '../migration/postgres-fault.ts';
 
 /** A table is looked at again after so long at the latest: a build that died is noticed by then. */
 export const LONGEST_WAIT_SECONDS = 900;
