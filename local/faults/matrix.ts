@@ -28,6 +28,7 @@ export const PHASES = [
   'waiting for writers before validation',
   'index validation: scanning table',
   'waiting for old snapshots',
+  'a batch of a backfill',
 ] as const;
 export type Phase = (typeof PHASES)[number];
 
@@ -73,8 +74,9 @@ export function allFaults(counts: MessageCounts): FaultCase[] {
 }
 
 function isThere(strike: Strike, stage: StageKind, phase: Phase): boolean {
-  if (strike.endsWith('supervisor')) return stage === 'loopback' && phase !== 'a transaction step';
-  return !strike.endsWith('builder') || phase !== 'a transaction step';
+  if (phase === 'a transaction step' || phase === 'a batch of a backfill')
+    return !strike.endsWith('supervisor') && !strike.endsWith('builder');
+  return stage === 'loopback' || !strike.endsWith('supervisor');
 }
 
 /** A fault's name, by which it can be tried again: `loopback/message/to-server/12/cut-before`. */
