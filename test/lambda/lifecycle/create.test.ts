@@ -2,6 +2,7 @@ import { beforeEach, describe, expect, it } from 'vitest';
 import { cloudFormationFailure } from '../../../lambda/aws/cloudformation-failure.ts';
 import { HERE } from '../../support/here.ts';
 import { eventually, type LifeCycle, largeTable, newLifeCycle } from './life-cycle.ts';
+import { failAtLength } from './long-failure.ts';
 
 let life: LifeCycle;
 beforeEach(async () => {
@@ -134,26 +135,5 @@ describe('what CloudFormation is told of an error', () => {
   });
 });
 
-describe('a failure', () => {
-  const longError = (text: string) => ({
-    '1_long.sql': `do $$ begin raise exception using message = 'first words ' || repeat('${text}', 100000 / ${text.length}), hint = 'look here'; end $$;`,
-  });
-
-  it.each([
-    ['letters', 'x'],
-    ['quotes, which take two bytes as JSON', '"'],
-    ['line ends', 'a\n'],
-    ['wide characters', '世'],
-  ])(
-    'with 100 KB of %s fits into the 4,096 bytes, with what happened first and what to do next',
-    async (_, text) => {
-      const { exchanges } = await life.deploy(longError(text));
-      const [failed] = exchanges;
-      expect(failed?.bytes).toBeLessThan(4_096);
-      const lines = failed?.reason.split('\n') ?? [];
-      expect(lines[0]).toMatch(/^(Error: )?1_long\.sql:1:1: /);
-      expect(lines[1]).toMatch(/^Postgres: first words/);
-      if (text !== 'a\n') expect(failed?.reason).toMatch(/\nNext: /);
-    },
-  );
-});
+it('a failure of 100 KB fits into the 4,096 bytes, with what happened first and what to do next', () =>
+  failAtLength(life, '世'));

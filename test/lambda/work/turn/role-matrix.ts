@@ -185,10 +185,13 @@ export const roleCases: readonly RoleCase[] = roleKinds.flatMap((role) =>
   ),
 );
 
-/** Every second operation of each role in one kind of session, so that each pair is met once. */
+/** Each operation once, each role twice, each kind of session. */
 export const roleSample: readonly RoleCase[] = roleCases.filter(({ role, operation, session }) => {
-  const numbers = [roleKinds.indexOf(role), Object.keys(operations).indexOf(operation)];
-  return sessions.indexOf(session) === numbers.reduce((sum, one) => sum + one, 0) % sessions.length;
+  const number = Object.keys(operations).indexOf(operation);
+  return (
+    roleKinds.indexOf(role) === number % roleKinds.length &&
+    sessions.indexOf(session) === number % sessions.length
+  );
 });
 
 export async function playRoleCase({ role, operation, session }: RoleCase): Promise<void> {
