@@ -36,6 +36,8 @@ const EXHAUSTIVE: readonly string[] = [
   'test/lambda/lifecycle/events.test.ts',
   'test/lambda/lifecycle/from-red-to-green.test.ts',
   'test/lambda/lifecycle/long-failures.test.ts',
+  'test/lambda/lifecycle/more-creates.test.ts',
+  'test/lambda/lifecycle/more-updates.test.ts',
   'test/lambda/lifecycle/secret.test.ts',
   'test/lambda/lifecycle/tracing.test.ts',
   'test/lambda/lifecycle/waiting-deploys.test.ts',
@@ -55,6 +57,8 @@ const EXHAUSTIVE: readonly string[] = [
   'test/infra/npm-package-types.test.ts',
   'test/infra/stock-app.test.ts',
   'test/infra/cdk-synth.test.ts',
+  // Each verb by way of what is deployed: local/cli/deployed.test.ts has run, cancel and retry.
+  'test/local/cli/deployed-verbs.test.ts',
   // npm start interrupted, on a terminal and as JSON: local/demo/start-output.test.ts has the story.
   'test/local/demo/start.test.ts',
   // The template, by tools that judge it.

@@ -135,3 +135,23 @@ describe('a deploy that outlasts its hour', () => {
     expect(await life.steps()).toEqual(['1.0 applied', '2.0 applied', '3.0 applied']);
   });
 });
+
+describe("waitFor 'nothing'", () => {
+  it('applies what waits for nobody, also where the time of the first run was over', async () => {
+    const slow = Object.fromEntries(
+      ['a', 'b', 'c'].map((name, at) => [
+        `${at + 2}_${name}.sql`,
+        `select pg_sleep(3.5);\ncreate table ${name} ();`,
+      ]),
+    );
+    await life.deploy(tables);
+    const { status, exchanges } = await life.deploy(
+      { ...tables, ...slow },
+      // Ten seconds of it are kept for the answer.
+      { props: { waitFor: 'nothing' }, timeoutSeconds: 16 },
+    );
+    expect(exchanges.map(({ data }) => data.Outcome)).toEqual(['unfinished']);
+    expect(status).toBe('UPDATE_COMPLETE');
+    expect(await life.steps()).toEqual(['1.0 applied', '2.0 applied', '3.0 applied', '4.0 applied']);
+  });
+});

@@ -37,7 +37,7 @@ describe('a backfill that is cut off', () => {
     const files = file('update t set n = n + 1', 'batch 1ms, pause 1');
     let runs = 0;
     for (let outcome = ''; outcome !== 'done'; runs += 1) {
-      outcome = (await scenario.run(files, { deadline: Date.now() + 60 })).outcome;
+      outcome = (await scenario.run(files, { deadline: Date.now() + 60 + 10 * runs })).outcome;
       if (runs > 500) throw new Error('it does not come to an end');
     }
     expect(runs).toBeGreaterThan(1);

@@ -149,7 +149,7 @@ describe('what Neon’s proxy says at startup', () => {
     ['something that nobody has seen yet', 'passes', 'check the connection'],
   ])('%s', async (text, fate, next) => {
     const target = await behind('WebSocket', { refuse: () => text });
-    const error = await failure(target, fate === 'for good' ? HOUR : { patienceSeconds: 0.3 });
+    const error = await failure(target, fate === 'for good' ? HOUR : { patienceSeconds: 1.5 });
     expect(error.message).toContain(`Postgres: ${text} (SQLSTATE XX000)`);
     expect(error.details.next).toContain(next);
     const { cause } = error.details;
