@@ -122,7 +122,8 @@ async function mayGoOn(request: CloudFormationEvent, context: LambdaContext): Pr
   }
   if (progress.kind === 'idle') {
     const cause: RunCause = { kind: 'cloudformation', actor: `${describeEvent(request)}, continued` };
-    const until = patienceEnds(request) + LAST_RUN_MILLISECONDS;
+    const until =
+      patienceEnds(request) + Math.min(LAST_RUN_MILLISECONDS, longestWaitMilliseconds() * LAST_RUN_SHARE);
     const { builds } = await runAndHandOff(context, cause, { until });
     if (builds.some(isOpen)) handedOffNow(request.RequestId);
   }
@@ -131,8 +132,12 @@ async function mayGoOn(request: CloudFormationEvent, context: LambdaContext): Pr
 
 const DEFAULT_LONGEST_WAIT_SECONDS = 50 * 60;
 
-/** What is begun at the last moment has so long: CloudFormation's hour has to be kept. */
+/**
+ * What is begun at the last moment has so long: CloudFormation's hour has to be kept, or the shorter one that the
+ * construct was given.
+ */
 const LAST_RUN_MILLISECONDS = 120_000;
+const LAST_RUN_SHARE = 2 / 3;
 
 function waitedTooLong(request: CloudFormationEvent): boolean {
   return Date.now() > patienceEnds(request);
@@ -140,8 +145,11 @@ function waitedTooLong(request: CloudFormationEvent): boolean {
 
 /** In milliseconds since 1970. */
 function patienceEnds({ Data }: CloudFormationEvent): number {
-  const longest = Number(process.env[environment.longestWait] ?? DEFAULT_LONGEST_WAIT_SECONDS);
-  return Data.StartedAt === undefined ? Infinity : Date.parse(Data.StartedAt) + longest * 1000;
+  return Data.StartedAt === undefined ? Infinity : Date.parse(Data.StartedAt) + longestWaitMilliseconds();
+}
+
+function longestWaitMilliseconds(): number {
+  return Number(process.env[environment.longestWait] ?? DEFAULT_LONGEST_WAIT_SECONDS) * 1000;
 }
 
 /** A run's result for a person who looks at the console. */
@@ -218,8 +226,7 @@ async function runAndHandOff(
       cause,
       report,
     });
-    // What the time of one run was too short for, the loop goes on with: a backfill may take hours.
-    if (result.builds.some(isOpen) || result.inBackfill === true)
+    if (result.builds.some(isOpen))
       await startLoop(required(environment.stateMachineArn), `hand-off-${name}`);
     reportRunEnd(cause, { kind: 'ended', result });
     return result;

@@ -20,8 +20,6 @@ const EXHAUSTIVE: readonly string[] = [
   'test/lambda/foresight/questions.test.ts',
   // A deploy beside traffic, statement by statement: lambda/run/locks.test.ts has the story.
   'test/lambda/run/locks-beside-traffic.test.ts',
-  // Each kind of key that a backfill walks by: backfill.test.ts has an integer and partitions.
-  'test/lambda/run/backfill-keys.test.ts',
   // Every name of our SQL as a trap, by each kind of session: lambda/postgres/our-sql.test.ts reads all SQL, and
   // lambda/work/turn/hostile-operators.test.ts has the story.
   'test/lambda/run/hostile-objects.test.ts',

@@ -120,15 +120,10 @@ function readBoth(reading: Reading, found: FoundMigration): ReadMigration | unde
 }
 
 export function undoOf(reading: Reading, found: FoundMigration): SourceText | undefined {
-  const {
-    folder,
-    layout: { divide, name },
-  } = reading;
+  const { folder, layout } = reading;
   if (found.undo === undefined) return undefined;
   const source = folder.source(found.undo);
-  // sqlx's directive has to be looked for in both; only its text counts here.
-  const own = name === 'sqlx' || name === 'golang-migrate' ? (divide?.(source, found).up ?? source) : source;
-  return filled(own, reading, found);
+  return filled(layout.undo?.(source, found) ?? source, reading, found);
 }
 
 interface InFolder {

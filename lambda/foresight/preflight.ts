@@ -10,7 +10,7 @@ import { DriftError, type PendingStep, type Plan, plan } from '../migration/plan
 import type { RelationName } from '../migration/relation-name.ts';
 import { waitOf } from '../migration/waiting.ts';
 import { type Blocker, describeBlocker, type LockHolder, lockHolders } from '../postgres/catalog/blockers.ts';
-import { exposureOf } from '../postgres/ledger/ledger.ts';
+import { exposureOf, unwritableError } from '../postgres/ledger/ledger.ts';
 import { APPLICATION_NAME, withSession } from '../postgres/session/connect.ts';
 import type { ConnectionTarget } from '../postgres/session/connection-target.ts';
 import type { Session } from '../postgres/session/session.ts';
@@ -58,7 +58,7 @@ export async function preflight({
   patienceSeconds = PATIENCE_SECONDS,
 }: PreflightRequest): Promise<PreflightResult> {
   try {
-    return await withSession(target, (session) => look(session, options, migrations), {
+    return await withSession(target, (session) => look(session, { target, options, migrations }), {
       patienceSeconds,
       answerSeconds: ANSWER_SECONDS,
     });
@@ -69,8 +69,7 @@ export async function preflight({
 
 async function look(
   session: Session,
-  options: MigrationOptions,
-  compiled: CompiledMigrations,
+  { target, options, migrations: compiled }: PreflightRequest,
 ): Promise<PreflightResult> {
   await session.script(
     `set default_transaction_read_only = on; set statement_timeout = '${STATEMENT_SECONDS}s'; set lock_timeout = '2s'`,
@@ -96,6 +95,9 @@ async function look(
     }
   };
   const findings = [
+    ...(read.unwritable === undefined
+      ? []
+      : [unwritableError(read.unwritable, options.ledgerSchema, target.user).message]),
     ...(doubt === undefined ? [] : [doubt.message]),
     ...changed.map(({ message }) => message),
     ...folderFaults(planned, options).map(({ message }) => message),

@@ -2,7 +2,7 @@ import type { Ledger } from '../migration/ledger.ts';
 import type { CompiledMigrations } from '../migration/migration.ts';
 import { DriftError, type Plan, plan } from '../migration/plan.ts';
 import { waitsOf } from '../migration/waiting.ts';
-import { unattendedTables } from '../postgres/ledger/build-queue.ts';
+import { type UnattendedTable, unattendedTables } from '../postgres/ledger/build-queue.ts';
 import { readLedger } from '../postgres/ledger/ledger.ts';
 import { failedSinceLastBuild } from '../postgres/ledger/run-rows.ts';
 import { withSession } from '../postgres/session/connect.ts';
@@ -14,7 +14,7 @@ import { takeTurn } from '../work/turn/turn.ts';
 import type { TurnEvent } from '../work/turn/turn-request.ts';
 import type { Attending } from './attend-tables.ts';
 
-interface BranchRequest extends Omit<RunRequest, 'report'> {
+export interface BranchRequest extends Omit<RunRequest, 'report'> {
   readonly report: (event: Parameters<RunRequest['report']>[0] | TurnEvent) => void;
 }
 
@@ -34,15 +34,15 @@ export function branchOf(
   heard: (end: RunEnd) => void,
 ): Attending {
   const { migrations, target, options, deadline, report } = request;
-  const { ledgerSchema } = options;
   // Later in this invocation a rollback may have replaced the code that it has.
   let isFirstLook = true;
   return {
     tables,
     turn,
-    turnOf: (table, ended) =>
+    turnOf: (table, { ended, yields }) =>
       takeTurn({
         table,
+        yields,
         turn,
         migrations,
         target,
@@ -61,15 +61,23 @@ export function branchOf(
       await resume(request, heard);
       return 'done';
     },
-    unattended: () =>
-      withSession(target, async (session) => {
-        const found = await unattendedTables(session, ledgerSchema, newest);
-        if (found.length === 0) return [];
-        let free = options.maxConcurrentTables - (await tablesBuilding(session, ledgerSchema));
-        return found.flatMap(({ table, needsSlot }) => (!needsSlot || free-- > 0 ? [table] : []));
-      }),
+    unattended: async () => (await unattendedNow(request, newest)).map(({ table }) => table),
     isLate: () => deadline !== undefined && deadline - Date.now() < LATE_MILLISECONDS,
   };
+}
+
+/** Tables that nobody attends to, and that have a slot to build in or need none. */
+export async function unattendedNow(
+  { target, options }: BranchRequest,
+  newest: string,
+): Promise<UnattendedTable[]> {
+  const { ledgerSchema, maxConcurrentTables } = options;
+  return withSession(target, async (session) => {
+    const found = await unattendedTables(session, ledgerSchema, newest);
+    if (found.length === 0) return [];
+    let free = maxConcurrentTables - (await tablesBuilding(session, ledgerSchema));
+    return found.filter(({ needsSlot }) => !needsSlot || free-- > 0);
+  });
 }
 
 /** Undefined where the ledger is of newer code, as after a rollback: what to make of that is for the end of the loop. */
@@ -86,7 +94,7 @@ function planOf({ migrations, order }: CompiledMigrations, ledger: Ledger): Plan
  * Whether the next step waits for nobody. A run that failed since the last build became valid would fail again: it is
  * tried once more when all is over.
  */
-async function isResumable({ target, options, migrations }: BranchRequest): Promise<boolean> {
+export async function isResumable({ target, options, migrations }: BranchRequest): Promise<boolean> {
   return withSession(target, async (session) => {
     const { ledger } = await readLedger(session, options.ledgerSchema);
     const planned = planOf(migrations, ledger);

@@ -1,12 +1,14 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import pLimit from 'p-limit';
+import { attendTables } from '../../lambda/loop/attend-tables.ts';
+import { type BranchRequest, isResumable, unattendedNow } from '../../lambda/loop/branch.ts';
 import { isPermanent } from '../../lambda/migration/sqlstate.ts';
-import { tablesWithBuilds } from '../../lambda/postgres/ledger/build-queue.ts';
+import { newestBuild, tablesWithBuilds } from '../../lambda/postgres/ledger/build-queue.ts';
 import { withSession } from '../../lambda/postgres/session/connect.ts';
 import { SessionLost, StatementFault } from '../../lambda/postgres/session/fault.ts';
 import { resume } from '../../lambda/run/resume.ts';
 import type { RunRequest } from '../../lambda/run/run.ts';
-import type { BuildTable, SettleResult } from '../../lambda/work/loop-task.ts';
+import type { BuildTable, SettleResult, TurnResult } from '../../lambda/work/loop-task.ts';
 import { settle } from '../../lambda/work/turn/settle.ts';
 import { takeTurn } from '../../lambda/work/turn/turn.ts';
 import type { TurnEvent, TurnRequest } from '../../lambda/work/turn/turn-request.ts';
@@ -24,41 +26,65 @@ export interface InProcessLoop extends Omit<RunRequest, 'report'> {
 const MOST_FAULTS = 6;
 const FIRST_PAUSE_MILLISECONDS = 500;
 
-/** The index-build loop without Step Functions: the same tasks, in the same order, in this process. */
+/**
+ * The index-build loop without Step Functions: the same tasks, in this process. All tables are one branch, which never
+ * has to end before its work does: what comes of a build begins when that build is over, whatever else goes on.
+ */
 export async function runLoop(loop: InProcessLoop): Promise<SettleResult> {
   const { target, options, signal } = loop;
+  const { ledgerSchema } = options;
   const startedAt = new Date();
-  const limit = pLimit(options.maxConcurrentTables);
+  const asLoop: BranchRequest = { ...loop, cause: { ...loop.cause, kind: 'loop' } };
+  const inTurn = pLimit(options.maxConcurrentTables);
+  const needNoSlot = new WeakSet<BuildTable>();
   for (;;) {
     signal?.throwIfAborted();
-    const tables = await retried(signal, () =>
-      withSession(target, (session) => tablesWithBuilds(session, options.ledgerSchema)),
+    const { tables, newest } = await retried(signal, () =>
+      withSession(target, async (session) => ({
+        newest: await newestBuild(session, ledgerSchema),
+        tables: await tablesWithBuilds(session, ledgerSchema),
+      })),
     );
-    // Neighbours go on where one table meets a lasting fault.
-    const branches = await Promise.allSettled(tables.map((table) => limit(() => buildTable(table, loop))));
-    const fault = branches.find((branch) => branch.status === 'rejected');
-    if (fault !== undefined) throw fault.reason;
-    const resumed = await retried(signal, () => resume({ ...loop, cause: { ...loop.cause, kind: 'loop' } }));
+    await attendTables({
+      tables,
+      turn: 1,
+      turnOf: (table, { ended }) => {
+        const build = () => buildTable(table, loop, ended);
+        return needNoSlot.has(table) ? build() : inTurn(build);
+      },
+      resume: async () => {
+        await retried(signal, async () => {
+          if (await isResumable(asLoop)) await resume(asLoop);
+        });
+        return 'done';
+      },
+      unattended: async () => {
+        const found = await retried(signal, () => unattendedNow(asLoop, newest));
+        for (const { table, needsSlot } of found) if (!needsSlot) needNoSlot.add(table);
+        return found.map(({ table }) => table);
+      },
+      isLate: () => false,
+    });
+    const resumed = await retried(signal, () => resume(asLoop));
     if (resumed.outcome === 'settled') break;
   }
-  return retried(signal, () =>
-    withSession(target, (session) => settle(session, options.ledgerSchema, startedAt)),
-  );
+  return retried(signal, () => withSession(target, (session) => settle(session, ledgerSchema, startedAt)));
 }
 
-async function buildTable(
-  table: BuildTable,
-  { migrations, target, options, deadline, report, signal, pauseSeconds }: InProcessLoop,
-): Promise<void> {
+/** Turn by turn until no build of the table is left. */
+async function buildTable(table: BuildTable, loop: InProcessLoop, ended: () => void): Promise<TurnResult> {
+  const { signal } = loop;
+  const report = (event: TurnEvent): void => {
+    loop.report(event);
+    if (event.kind === 'ended') ended();
+  };
   for (let turn = 1; ; turn += 1) {
     signal?.throwIfAborted();
-    const { outcome, waitSeconds } = await retried(signal, () =>
-      leftAtSignal(signal, () =>
-        takeTurn({ table, turn, migrations, target, options, deadline, report, pauseSeconds }),
-      ),
+    const result = await retried(signal, () =>
+      leftAtSignal(signal, () => takeTurn({ ...loop, table, turn, report })),
     );
-    if (outcome === 'done') return;
-    await pause(waitSeconds * 1000, signal);
+    if (result.outcome === 'done') return result;
+    await pause(result.waitSeconds * 1000, signal);
   }
 }
 

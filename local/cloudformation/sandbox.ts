@@ -54,6 +54,12 @@ export class Sandbox {
     });
   }
 
+  /** So much time passes at once for the function, as between two events of a deploy that waits. */
+  passTime(milliseconds: number): void {
+    this.#worker ??= this.#start();
+    this.#worker.postMessage({ passed: milliseconds });
+  }
+
   /** Ends it wherever it stands, as a crash or Lambda's timeout does. The next event gets a new one. */
   async kill(): Promise<void> {
     const worker = this.#worker;

@@ -2,6 +2,7 @@ import { sqlstate } from '../../migration/sqlstate.ts';
 import { quoteIdentifier, quoteLiteral } from '../session/quote.ts';
 import type { Session } from '../session/session.ts';
 import { SETTING_OF_FILE } from './build-settings.ts';
+import { SUCCEEDED } from './work-statement.ts';
 
 /** Custom setting that carries the connection string into the supervisor's session; never part of a query text. */
 export const LOOPBACK_SETTING = 'migrations.loopback';
@@ -70,7 +71,7 @@ begin
   exception when query_canceled or others then
     get stacked diagnostics said_sqlstate = returned_sqlstate, said_message = message_text,
       said_detail = pg_exception_detail, said_hint = pg_exception_hint, said_context = pg_exception_context;
-    update ${s}.work set attempt_outcome = pg_catalog.jsonb_build_object('kind', 'failed', 'fault',
+    update ${s}.work set attempt_outcome = pg_catalog.jsonb_build_object('kind', 'failed', 'endedAt', pg_catalog.clock_timestamp(), 'fault',
       pg_catalog.jsonb_build_object('sqlstate', said_sqlstate, 'message', said_message,
         'detail', case when doing is null then said_detail else pg_catalog.concat('${SETTING_OF_FILE}', doing) end,
         'hint', said_hint, 'context', ${context}))
@@ -91,11 +92,11 @@ begin
     for result in 1 .. case when wanted.operation = 'statement' then 5 else 1 end loop
       perform status from ${d}.dblink_get_result(${BUILD_CONNECTION}) as result (status pg_catalog.text);
     end loop;
-    update ${s}.work set attempt_outcome = '{"kind": "succeeded"}' where id = build and attempts = attempt;
+    update ${s}.work set attempt_outcome = ${SUCCEEDED} where id = build and attempts = attempt and attempt_outcome is null;
   exception when query_canceled or others then
     get stacked diagnostics said_sqlstate = returned_sqlstate, said_message = message_text,
       said_detail = pg_exception_detail, said_hint = pg_exception_hint, said_context = pg_exception_context;
-    update ${s}.work set attempt_outcome = pg_catalog.jsonb_build_object('kind', 'failed', 'fault',
+    update ${s}.work set attempt_outcome = pg_catalog.jsonb_build_object('kind', 'failed', 'endedAt', pg_catalog.clock_timestamp(), 'fault',
       pg_catalog.jsonb_build_object('sqlstate', said_sqlstate, 'message', said_message, 'detail', said_detail,
         'hint', said_hint, 'context', ${context}))
      where id = build and attempts = attempt and attempt_outcome is null;

@@ -2,6 +2,10 @@ import { isIndexBuild, isPatient } from '../../migration/build.ts';
 import type { IndexBuild } from '../../work/index-build.ts';
 import { quoteIdentifier } from '../session/quote.ts';
 
+/** The outcome of an attempt, for the ledger: a turn that looks later knows from it how long the build took. */
+export const SUCCEEDED =
+  "pg_catalog.jsonb_build_object('kind', 'succeeded', 'endedAt', pg_catalog.clock_timestamp())";
+
 /** Not within the author's text, whatever it ends with. */
 const SEPARATOR = '\n;\n';
 
@@ -17,7 +21,7 @@ export function textOf(build: IndexBuild, attempt: number): string {
     'reset session authorization',
     'reset role',
     'set constraints all immediate',
-    `update ${quoteIdentifier(build.ledger)}.work set attempt_outcome = '{"kind": "succeeded"}'
+    `update ${quoteIdentifier(build.ledger)}.work set attempt_outcome = ${SUCCEEDED}
  where id operator(pg_catalog.=) ${build.id} and attempts operator(pg_catalog.=) ${attempt}`,
   ].join(SEPARATOR);
 }

@@ -2,7 +2,7 @@ import type { PostgresFault } from '../../migration/migration-error.ts';
 import type { IndexBuild, SessionKind } from '../../work/index-build.ts';
 import { quoteIdentifier } from '../session/quote.ts';
 import type { Session } from '../session/session.ts';
-import { stateIs } from './columns.ts';
+import { ENDED_AT, stateIs } from './columns.ts';
 
 /**
  * Records that an attempt begins, before anything is sent: should we die right after, the next turn knows that a
@@ -19,9 +19,9 @@ export async function beginAttempt(
             first_started_at = coalesce(first_started_at, pg_catalog.clock_timestamp()),
             blocker = null, blocker_since = null, waits_since = null,
             attempt_outcome = null, supervisor_pid = null, builder_pid = null
-      where id = $1 and attempts = $2 and ${stateIs('open')}
+      where id = $1 and attempts = $2 and state = $4
   returning id`,
-    [build.id, build.attempts, kind],
+    [build.id, build.attempts, kind, build.state],
   );
   return rows.length === 1;
 }
@@ -60,7 +60,7 @@ export async function recordAttemptOutcome(
 ): Promise<void> {
   const outcome = fault === undefined ? { kind: 'succeeded' } : { kind: 'failed', fault };
   await session.query(
-    `update ${quoteIdentifier(ledgerSchema)}.work set attempt_outcome = $3
+    `update ${quoteIdentifier(ledgerSchema)}.work set attempt_outcome = $3::jsonb || pg_catalog.jsonb_build_object('endedAt', pg_catalog.clock_timestamp())
       where id = $1 and attempts = $2 and state = 'building'`,
     [id, attempts, JSON.stringify(outcome)],
   );
@@ -76,7 +76,8 @@ export async function endBuild(session: Session, ledgerSchema: string, build: In
   await session.query(
     `with ended as (
        update ${s}.work
-          set state = $2, fault = $3::jsonb, adopted = $4, finished_at = pg_catalog.clock_timestamp()
+          set state = $2, fault = $3::jsonb, adopted = $4,
+                 finished_at = coalesce(${ENDED_AT}, pg_catalog.clock_timestamp())
         where id = $1 and ${stateIs('open')}
     returning version, step
      ), others as (

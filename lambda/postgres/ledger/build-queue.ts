@@ -69,6 +69,11 @@ export async function newestBuild(session: Session, ledgerSchema: string): Promi
   return String(row?.newest ?? '0');
 }
 
+export interface UnattendedTable {
+  readonly table: BuildTable;
+  readonly needsSlot: boolean;
+}
+
 /**
  * Tables whose next build nobody attends to yet: it was handed off after `newest`, so `pending` ones; and partitioned
  * tables whose partitions are all over. The first have to have a slot, the others take none.
@@ -77,7 +82,7 @@ export async function unattendedTables(
   session: Session,
   ledgerSchema: string,
   newest: string,
-): Promise<{ readonly table: BuildTable; readonly needsSlot: boolean }[]> {
+): Promise<UnattendedTable[]> {
   const work = await workTableNow(session, ledgerSchema);
   const rows = await session.query(
     `select b.schema_name as schema, b.table_name as table, not b.partitioned as needs_slot

@@ -69,6 +69,9 @@ export function toFault(fault: v.InferOutput<typeof faultColumn>): PostgresFault
   return { sqlstate, message, ...Object.fromEntries(said) };
 }
 
+/** When the newest attempt ended, where somebody was there to see it; whoever looks at the build may come much later. */
+export const ENDED_AT = "(attempt_outcome ->> 'endedAt')::timestamptz";
+
 /** The condition that a build is in such a state, `of` being the name of its table in the query. */
 export function stateIs(quality: 'open' | 'lost', of?: string): string {
   const column = of === undefined ? 'state' : `${of}.state`;

@@ -3,7 +3,7 @@ import type { PostgresFault } from '../../migration/migration-error.ts';
 import type { IndexBuild } from '../../work/index-build.ts';
 import { quoteIdentifier, quoteLiteral } from '../session/quote.ts';
 import type { Session } from '../session/session.ts';
-import { buildRow, faultColumn, stateIs, toFault } from './columns.ts';
+import { buildRow, ENDED_AT, faultColumn, stateIs, toFault } from './columns.ts';
 import { workTable } from './ledger-format.ts';
 
 /** A build with what became of it, for people. */
@@ -25,7 +25,7 @@ export async function readAllBuilds(
 ): Promise<BuildRow[]> {
   const rows = await session.query(
     `select ${buildColumns}, adopted, fault, table_rows::float8 as rows, table_bytes::float8 as bytes,
-            extract(epoch from coalesce(finished_at, pg_catalog.clock_timestamp()) - first_started_at)::float8 as seconds
+            extract(epoch from coalesce(finished_at, ${ENDED_AT}, pg_catalog.clock_timestamp()) - first_started_at)::float8 as seconds
        from ${workTable(ledgerSchema, format)} as work order by work.id`,
   );
   return rows.map((row) => {
@@ -66,7 +66,7 @@ export const buildColumns = `id::text, (select n.nspname from pg_catalog.pg_clas
        pg_catalog.to_json(replaces::bigint[]) as replaces, partitioned, state, attempts, turns, session,
        builder_pid is not null as "builderAppeared",
        extract(epoch from pg_catalog.clock_timestamp() - started_at)::float8 as seconds_since_start,
-       extract(epoch from pg_catalog.clock_timestamp() - first_started_at)::float8 as seconds_since_first_start,
+       extract(epoch from coalesce(${ENDED_AT}, pg_catalog.clock_timestamp()) - first_started_at)::float8 as seconds_since_first_start,
        ${WAITING} as waiting, attempt_outcome`;
 
 /** The same build again, to see whether an outcome was written meanwhile. */

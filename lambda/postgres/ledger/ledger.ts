@@ -124,7 +124,9 @@ export function ledgerQuery(schema: string, format?: number): string {
 select pg_catalog.current_setting('migrations.direct', true) as direct,
        pg_catalog.current_setting('server_version_num') as version,
        pg_catalog.pg_is_in_recovery() as replica,
-       pg_catalog.current_setting('transaction_read_only') as read_only,
+       -- As the session began: a preflight makes it read-only itself.
+       case when pg_catalog.current_setting('transaction_read_only') = 'on'
+            then (select reset_val from pg_catalog.pg_settings where name = 'default_transaction_read_only') end as read_only,
        pg_catalog.has_database_privilege(pg_catalog.current_database(), 'create') as may_create,
        exists (select from pg_catalog.pg_namespace where nspname = ${quoteLiteral(schema)}) as schema_is_there,
        ${rightsColumns(schema)};

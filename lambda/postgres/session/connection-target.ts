@@ -155,7 +155,9 @@ function parseTls(
   host: string,
   refuse: (problem: string) => MigrationError,
 ): Tls {
-  const rootCertificateFile = parameters.get('sslrootcert') ?? undefined;
+  const root = parameters.get('sslrootcert');
+  // A word of libpq's for the certificates that this machine trusts anyway.
+  const rootCertificateFile = root === null || root === 'system' ? undefined : root;
   const details = parseTlsDetails(parameters, refuse);
   const unverified: Tls = { kind: 'unverified', ...details };
   const verified: Tls =

@@ -187,6 +187,8 @@ export function readConnectionWords(
         settings[word.setting] = word.value === undefined ? value : word.value(value);
         break;
       default:
+        if (!AS_READ.test(name))
+          throw refuseWord(name, `write it as ${name.toLowerCase().replace('nname', 'n_name')}`);
         if (name !== 'options') break;
         for (const option of switchesOf(value)) {
           if (option.kind === 'setting') begin(option.name, option.value);
@@ -197,6 +199,9 @@ export function readConnectionWords(
   }
   return { settings, proxyOptions };
 }
+
+/** The spelling by which it is looked for. */
+const AS_READ = /^(?:[a-z_]+|ApplicationName|connectTimeout|loginTimeout)$/;
 
 /** A name with a dot is a setting of an extension, or of the author's own: `app.tenant`. */
 function wordOf(name: string): Word | undefined {

@@ -84,3 +84,17 @@ create function writes(y int) returns boolean language plpgsql as 'begin insert 
   ).toEqual([]);
   expect(await scenario.query('select count(*)::int as count from noted')).toEqual([{ count: 0 }]);
 });
+
+it('finds that nobody can write here: a read-only database, or a role that may not make the ledger', async () => {
+  const { name, owner, adminQuery } = scenario.database;
+  const files = { '1_t.sql': 'create table t2 (x int);' };
+  await adminQuery(`alter role ${owner} set default_transaction_read_only = on`);
+  expect((await findings(files)).map((text) => text.split('\n')[0])).toEqual([
+    `Sessions of ${owner} are read-only here (default_transaction_read_only is on).`,
+  ]);
+  await adminQuery(`alter role ${owner} reset default_transaction_read_only;
+    alter database ${name} owner to current_user; revoke create on database ${name} from ${owner}`);
+  expect((await findings(files)).map((text) => text.split('\n')[0])).toEqual([
+    `There is no ledger yet, and ${owner} may not create the schema 'migrations' for it.`,
+  ]);
+});

@@ -211,12 +211,7 @@ const TOOLS: readonly Tool[] = [
       '2 1.1 b SQL V1_1__b.sql true',
       '3 2 c SQL V2__c.sql true',
     ],
-    undone: [
-      '1 1 first a SQL V1__first_a.sql true',
-      '2 1.1 b SQL V1_1__b.sql true',
-      '3 2 c SQL V2__c.sql true',
-      '4 2 c UNDO_SQL U2__c.sql true',
-    ],
+    undone: ['1 1 first a SQL V1__first_a.sql true', '2 1.1 b SQL V1_1__b.sql true'],
     names: ['1', '1.1', '2'],
   },
 ];

@@ -60,3 +60,25 @@ it('an update back to earlier code starts a loop for the builds that lie there w
   expect(loops()).toHaveLength(2);
   expect(await life.indexes()).toEqual(['i', 'large_pkey']);
 });
+
+it('a deploy whose loop is stopped in the middle of a build starts another one, and is completed', {
+  timeout: 120_000,
+}, async () => {
+  const blocker = await life.session();
+  await blocker.query('begin; insert into large values (501, 501)');
+  const deploying = life.deploy(withWaiting);
+  await eventually(async () => {
+    const [build] = await life.database.query('select state from migrations.index_build');
+    return build?.state === 'building';
+  });
+  loops()[0]?.running.abort();
+  await eventually(() => loops()[0]?.ended !== undefined);
+  // Five minutes after the first loop, the next one may be started.
+  life.cloudFormation.stack?.sandbox('MigrationsIsComplete').passTime(6 * 60_000);
+  await eventually(() => loops().length === 2);
+  await blocker.query('rollback');
+  expect(await deploying).toMatchObject({ status: 'UPDATE_COMPLETE' });
+  await life.aws.stepFunctions.settled();
+  expect(loops().map(({ ended }) => ended?.outcome.status)).toEqual(['ABORTED', 'SUCCEEDED']);
+  expect(await life.steps()).toEqual(['1.0 applied', '2.0 applied', '3.0 applied']);
+});

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { eventually, type LifeCycle, largeTable, newLifeCycle } from './life-cycle.ts';
 
@@ -112,4 +113,49 @@ it('a fault that passes, while a deploy waits, rolls nothing back', async () => 
   await life.database.adminQuery(`alter role ${life.database.owner} connection limit -1`);
   await open.end();
   expect(await deploying).toMatchObject({ status: 'UPDATE_COMPLETE' });
+});
+
+describe('a run that is begun while a deploy waits', () => {
+  const slow = Object.fromEntries(
+    Array.from({ length: 40 }, (_, file) => [
+      `${file + 1}_slow.sql`,
+      `select pg_sleep(seconds) from pace; create table t${file} (x int);`,
+    ]),
+  );
+
+  it('ends within what is left of the hour, though its function has more time', async () => {
+    await life.database.query('create table pace (seconds float8)');
+    await life.deploy(slow, { environment: { LONGEST_WAIT_SECONDS: '12' } });
+    // All is pending again, as where the first run's time was over, and goes slowly.
+    const tables = Object.keys(slow).map((_, file) => `t${file}`);
+    await life.database.query(`drop schema migrations cascade; drop table ${tables.join(', ')};
+      insert into pace values (1)`);
+    const isComplete = life.cloudFormation.stack?.sandbox('MigrationsIsComplete');
+    const StartedAt = new Date(Date.now() - 10_000).toISOString();
+    const event = {
+      RequestType: 'Update',
+      RequestId: randomUUID(),
+      StackId: 'arn:aws:cloudformation:eu-central-1:123456789012:stack/Stack/1',
+      LogicalResourceId: 'Run',
+      PhysicalResourceId: 'migrations',
+      ResourceProperties: {},
+      Data: { StartedAt, Outcome: 'unfinished' },
+    };
+    expect(await isComplete?.invoke(event)).toEqual({ IsComplete: false });
+    // Patience for 12 s of an hour that has 24.
+    const ran = await life.database.query(
+      `select outcome, finished_at < $1::timestamptz + interval '24 s' as in_time,
+              (select count(*)::int from migrations.step where state = 'applied') < 30 as cut_off
+         from migrations.run`,
+      [StartedAt],
+    );
+    expect(ran).toEqual([{ outcome: 'unfinished', in_time: true, cut_off: true }]);
+    const late = {
+      ...event,
+      Data: { ...event.Data, StartedAt: new Date(Date.now() - 12_001).toISOString() },
+    };
+    await expect(isComplete?.invoke(late)).rejects.toThrow(
+      /^This deploy waited as long as CloudFormation allows/,
+    );
+  });
 });

@@ -1,9 +1,12 @@
 import { writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { expect, it } from 'vitest';
+import { preflight } from '../../../lambda/foresight/preflight.ts';
+import { defaultOptions } from '../../../lambda/migration/options.ts';
+import { parseConnectionUrl } from '../../../lambda/postgres/session/connection-target.ts';
 import { createDatabase, freshDatabase } from '../../support/fresh-database.ts';
 import { startServer } from '../../support/start-server.ts';
-import { scenarioOn } from './scenario.ts';
+import { compile, scenarioOn } from './scenario.ts';
 
 const files = { '1_t.sql': 'create table t (a int);' };
 
@@ -63,4 +66,7 @@ Applied: nothing by this run.
 Next: put the primary's address into the secret or the URL (of a cluster, the writer's endpoint); then run again.`;
   expect((await scenario.plan(files)).refused).toBe(said);
   expect((await scenario.failure(files)).message).toBe(said);
+  const target = parseConnectionUrl(database.url, 'The URL');
+  const { findings } = await preflight({ target, options: defaultOptions, migrations: await compile(files) });
+  expect(findings).toEqual([said]);
 });

@@ -1,4 +1,5 @@
 import { beforeEach, describe, expect, it, onTestFinished } from 'vitest';
+import type { TurnEvent } from '../../../../lambda/work/turn/turn-request.ts';
 import { startNeonProxy } from '../../../../local/wire/neon-proxy.ts';
 import { expectEventually } from '../../../support/expect-eventually.ts';
 import { type FreshDatabase, freshDatabase } from '../../../support/fresh-database.ts';
@@ -86,6 +87,26 @@ describe.each([
     });
     expect(await scenarioOn(database).indexes()).toEqual(['big_pkey']);
   });
+});
+
+it('counts the time of a build to its own end, however much later a turn or a person looks', async () => {
+  await handOff();
+  await turnOf(database, { attachSeconds: 0 });
+  await ended();
+  await database.query('select pg_sleep(2)');
+  const secondsOf = async () => (await scenarioOn(database).status(files)).builds[0]?.seconds ?? Infinity;
+  const own = await database.query<{ seconds: number }>(
+    `select extract(epoch from (attempt_outcome ->> 'endedAt')::timestamptz - first_started_at)::float8 as seconds,
+            extract(epoch from clock_timestamp() - first_started_at)::float8 as until_now from migrations.index_build`,
+  );
+  expect(own[0]).toEqual({ seconds: expect.any(Number), until_now: expect.any(Number) });
+  const { seconds = 0, until_now = 0 } = own[0] as { seconds: number; until_now?: number };
+  expect(until_now - seconds).toBeGreaterThan(2);
+  expect(await secondsOf()).toBe(seconds);
+  const events: TurnEvent[] = [];
+  await turnOf(database, { events });
+  expect(events.find(({ kind }) => kind === 'ended')?.build.secondsSinceFirstStart).toBe(seconds);
+  expect(await secondsOf()).toBe(seconds);
 });
 
 it('records a build that was cancelled, and the next turn builds it again', async () => {

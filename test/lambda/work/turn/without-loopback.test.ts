@@ -1,6 +1,7 @@
 import { writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
+import { SessionLost } from '../../../../lambda/postgres/session/fault.ts';
 import type { TurnEvent } from '../../../../lambda/work/turn/turn-request.ts';
 import { startNeonProxy } from '../../../../local/wire/neon-proxy.ts';
 import { expectEventually } from '../../../support/expect-eventually.ts';
@@ -104,6 +105,24 @@ describe('where dblink is missing and can not be created', () => {
           hint: 'Create the extension dblink (create extension dblink) and retry, or build it from the command line, which may hold its session as long as it takes: npx cdk-postgres-migrations up.',
         },
       });
+    });
+
+    it('a turn whose own session is lost lets the build’s session go: nobody would be left to end it', async () => {
+      const { database, url, scenario } = await proxied();
+      const lost = expect(turnOf(database, { url })).rejects.toBeInstanceOf(SessionLost);
+      await expectEventually(async () => (await theBuild(database)).session === 'attached');
+      await expectEventually(async () => {
+        const ended = await database.query(
+          `select pg_terminate_backend(pid) from pg_stat_activity
+            where application_name = 'cdk-postgres-migrations' and datname = current_database() and state = 'idle'`,
+        );
+        return ended.length === 1;
+      });
+      await lost;
+      await expectEventually(async () => (await sessionsOf(database)).length === 0);
+      expect(await scenario.indexes()).toEqual(['big_pkey', 'big_slow INVALID']);
+      expect(await turnOf(database, { url })).toMatchObject({ outcome: 'done' });
+      expect(await theBuild(database)).toMatchObject({ state: 'done', attempts: 2 });
     });
 
     it('a process without a deadline, as the command line, holds it as long as it takes', async () => {
