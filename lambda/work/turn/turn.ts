@@ -38,12 +38,10 @@ import { withSlot } from './build-slots.ts';
 import { dropLeftOvers, leftStanding } from './drop-left-overs.ts';
 import { fill } from './fill.ts';
 import { advancePartitioned } from './partitioned-build.ts';
-import { stayWith, type Underway } from './stay-with-build.ts';
+import { GRACE_SECONDS, stayWith, type Underway } from './stay-with-build.ts';
 import type { TurnRequest } from './turn-request.ts';
 import { duplicatesFault, withViolations } from './violations.ts';
 
-/** An attempt that nobody can see yet may be about to connect; after so long it never did. */
-const GRACE_SECONDS = 10;
 /** Another turn has the table, or an INVALID index could not be dropped at once. */
 const SOON_SECONDS = 2;
 const LATEST_SECONDS = 600;
@@ -310,7 +308,7 @@ function waitFor({ options, report }: TurnRequest, build: IndexBuild, builder: S
   const seen = progressOf(build, builder);
   if (seen !== undefined) report({ kind: 'progress', build, progress: seen });
   if (isAboutToAppear(build) || isNearEnd(seen?.secondsLeft, options.attachSeconds))
-    return { kind: 'watch', build, holding: { kind: 'nothing' } };
+    return { kind: 'watch', build, session: { kind: 'of-another-turn' } };
   return { kind: 'come-back', seconds: waitSeconds(elapsedOf(build), seen?.secondsLeft) };
 }
 
@@ -338,7 +336,7 @@ export async function startBuild(
   const refused = await startLoopback(session, { ...start, ledgerSchema });
   if (refused === undefined) {
     report({ kind: 'started', build, attempt, session: 'loopback' });
-    return { kind: 'watch', build, holding: { kind: 'loopback' } };
+    return { kind: 'watch', build, session: { kind: 'loopback' } };
   }
   if (refused.passing !== undefined) {
     // It is no reason to build in a session that does not outlive us: the attempt has failed, and another follows.
@@ -357,6 +355,6 @@ export async function startBuild(
   return {
     kind: 'watch',
     build,
-    holding: { kind: 'attached', attached: { session: attached, because: refused.because } },
+    session: { kind: 'attached', attached: { session: attached, because: refused.because } },
   };
 }
