@@ -54,7 +54,7 @@ export function takeApart(statement: ParsedStatement, directive: BackfillDirecti
   };
   if (!readsTheSame(statement, backfill)) {
     throw refuse(
-      'This statement can not be divided into batches: its parts could not be told apart.',
+      'This statement cannot be divided into batches: its parts could not be told apart.',
       'Write it in a plainer form, with the table first and WHERE at its end.',
     );
   }

@@ -34,12 +34,12 @@ export interface LockContext extends LockLimits {
   readonly appliedSoFar: () => string;
 }
 
-/** While nothing changes, it is said again so often. */
+/** How often it is reported again while nothing changes. */
 const REPORT_EVERY_MILLISECONDS = 10_000;
 
 /**
- * How steps come by their locks: a short wait; then looks at who has them, and further waits where these are not in
- * vain. See docs/locks.md.
+ * How steps acquire their locks: a short wait; then looks at who has them, and further waits only when they can
+ * succeed. See docs/locks.md.
  */
 export class LockWait {
   readonly #session: Session;
@@ -221,7 +221,7 @@ export class LockedStep {
     return this.elapsedMilliseconds - this.#workedMilliseconds;
   }
 
-  /** It is sent again, and may wait so long for each of its locks. */
+  /** It is sent again, and may wait this long for each of its locks. */
   triesFor(milliseconds: number): void {
     this.waitMilliseconds = milliseconds;
     this.#sentAt = Date.now();

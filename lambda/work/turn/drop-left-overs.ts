@@ -48,10 +48,10 @@ export function leftStanding(
   if (failedWith === undefined) {
     return {
       ...fault,
-      message: `the INVALID index ${index}, which an attempt has left, can not be dropped: ${fault.message}`,
+      message: `the INVALID index ${index}, which an attempt has left, cannot be dropped: ${fault.message}`,
       hint,
     };
   }
-  const detail = [failedWith.detail, `The INVALID index ${index} is left, and can not be dropped: ${drop}.`];
+  const detail = [failedWith.detail, `The INVALID index ${index} is left, and cannot be dropped: ${drop}.`];
   return { ...failedWith, detail: detail.filter((part) => part).join(' '), hint };
 }

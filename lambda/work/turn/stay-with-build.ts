@@ -28,7 +28,7 @@ export interface Underway {
     | { readonly kind: 'attached'; readonly attached: Attached };
 }
 
-/** A turn stops so long before its process ends; an attached build is cancelled then. */
+/** How long before its process ends a turn stops; an attached build is cancelled then. */
 const MARGIN_MILLISECONDS = 30_000;
 
 /**

@@ -70,7 +70,7 @@ describe('the command itself', () => {
   });
 });
 
-describe('a database that can not be had', () => {
+describe('a database that cannot be had', () => {
   it.concurrent('is said to be down, without its password, where nothing listens', async () => {
     const port = await freePort();
     const up = await migrate(['up', ...dir(), '--json'], {

@@ -256,7 +256,7 @@ describe('a small or a new table', () => {
   });
 });
 
-describe('a row that can not be done', () => {
+describe('a row that cannot be done', () => {
   it('is found by halving, named with what Postgres says, and gone on with once it is mended', async () => {
     const scenario = await prepared(KEYS[0]?.[1] ?? '');
     await scenario.query(
@@ -311,7 +311,7 @@ describe('a row that can not be done', () => {
   });
 });
 
-describe('a statement that can not be walked', () => {
+describe('a statement that cannot be walked', () => {
   it.each([
     [
       'create table t (id int, n int)',
