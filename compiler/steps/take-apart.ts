@@ -222,7 +222,7 @@ function modifyingWith(target: Target): Refusal | undefined {
     : undefined;
 }
 
-/** Volatile functions of Postgres: each batch, and each attempt, would decide anew. */
+/** Volatile functions of Postgres: each batch, and each attempt, would decide again. */
 const VOLATILE = new Set(
   'random random_normal gen_random_uuid uuidv4 uuidv7 uuid_generate_v4 uuid_generate_v1 clock_timestamp timeofday nextval setval currval lastval pg_sleep setseed txid_current pg_current_xact_id'.split(
     ' ',
@@ -240,7 +240,7 @@ function volatileWhere({ where }: Target): Refusal | undefined {
   return name === undefined
     ? undefined
     : [
-        `${name}() in WHERE decides anew for each batch and each attempt which rows are meant.`,
+        `${name}() in WHERE decides again for each batch and each attempt which rows are meant.`,
         'Say in WHERE by the rows themselves which are meant.',
       ];
 }

@@ -161,7 +161,7 @@ interface GivenUp {
 function lockTimeout(failed: Piece, { fault, blockers, context }: GivenUp): MigrationError {
   return statementFailed(failed, fault, {
     applied: context.appliedSoFar(),
-    what: `The step's locks could not be had within ${context.lockBudgetSeconds} s.${describeBlockers(blockers)}`,
+    what: `The step did not get its locks within ${context.lockBudgetSeconds} s.${describeBlockers(blockers)}`,
     next: 'end the blocking transaction (select pg_terminate_backend(pid)) or wait for it, then run again; the run continues with this step.',
   });
 }

@@ -480,7 +480,7 @@ class Filling {
     return failed({
       ...fault,
       detail: join(fault.detail, `It failed at ${at}; ${done}`),
-      hint: 'Correct the row and retry, which goes on with it; or correct the statement and deploy, which begins it anew.',
+      hint: 'Correct the row and retry, which goes on with it; or correct the statement and deploy, which begins it again.',
     });
   }
 }

@@ -99,7 +99,7 @@ Next: correct the undo file, deploy, and undo again: it continues with this step
     expect(await operator.query('select n from times order by n')).toEqual([{ n: 1 }, { n: 2 }]);
   });
 
-  it('that died while it built an index again finds the INVALID one, and builds it anew', async () => {
+  it('that died while it built an index again finds the INVALID one, and builds it again', async () => {
     const dropping = {
       ...files,
       '3_column.sql': 'drop index concurrently u;',

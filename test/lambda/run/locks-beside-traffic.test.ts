@@ -173,7 +173,7 @@ create trigger fires before insert on orders for each row execute function fire(
       'alter table orders add column x int; alter table orders alter x type bigint',
     ],
     ['DROP COLUMN', 'alter table orders drop column remark'],
-    ['ALTER COLUMN TYPE, which writes the table anew', 'alter table orders alter column total type bigint'],
+    ['ALTER COLUMN TYPE, which rewrites the table', 'alter table orders alter column total type bigint'],
     [
       'a foreign key between two tables',
       'alter table orders add foreign key (customer_id) references customers',

@@ -71,7 +71,7 @@ describe('a step whose lock is taken', () => {
     const error = await scenario.failure(files);
     expect(error.message.replace(/for \d+ s/, 'for N s')).toBe(
       [
-        `2_alters.sql:2:1: The step's locks could not be had within 1 s. Blocked by pid ${pid} (${scenario.database.owner}, "web", idle in transaction for N s, AccessShareLock on busy).`,
+        `2_alters.sql:2:1: The step did not get its locks within 1 s. Blocked by pid ${pid} (${scenario.database.owner}, "web", idle in transaction for N s, AccessShareLock on busy).`,
         'Postgres: canceling statement due to lock timeout (SQLSTATE 55P03)',
         'Statement: alter table busy add column y int',
         'Applied: 1_before by this run; nothing of 2_alters.sql.',

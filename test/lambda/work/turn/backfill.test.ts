@@ -301,7 +301,7 @@ describe('a row that cannot be done', () => {
     expect((await scenario.deploy(files)).outcome).toBe('valid');
   });
 
-  it('is begun anew by another statement', async () => {
+  it('is begun again by another statement', async () => {
     const scenario = await prepared(KEYS[0]?.[1] ?? '');
     await scenario.deploy(file('update t set m = 1 / (n - 5) where m is null'));
     expect(await scenario.steps()).toEqual(['1.0 failed']);
