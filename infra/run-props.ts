@@ -1,5 +1,6 @@
 import type { Duration, Size } from 'aws-cdk-lib';
 import type { IndexStrategy, WaitFor } from '../lambda/migration/options.ts';
+import type { RowValues } from '../lambda/migration/row-values.ts';
 
 /** How runs and index builds behave: MigrationOptions, in the CDK's types. */
 export interface RunProps {
@@ -124,4 +125,14 @@ export interface RunProps {
    * @default 'migrations'
    */
   readonly waitFor?: WaitFor;
+
+  /**
+   * Values of rows in what more people read than the database: CloudFormation's events, Step Functions' history,
+   * EventBridge, the functions' log, traces. An error or a notice of Postgres may quote them. `hidden`: there are names,
+   * counts and SQLSTATEs; the values are in the ledger, in the action `status` and in a terminal. `shown`: everywhere.
+   * docs/security.md.
+   *
+   * @default 'hidden'
+   */
+  readonly rowValuesInLogs?: RowValues;
 }

@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import * as v from 'valibot';
 import { describeBuild, isOpen, namesOf } from '../migration/build.ts';
-import { MigrationError, type PostgresFault } from '../migration/migration-error.ts';
+import { MigrationError } from '../migration/migration-error.ts';
+import type { PostgresFault } from '../migration/postgres-fault.ts';
 import { describeBlocker, lockHolders } from '../postgres/catalog/blockers.ts';
 import { builderNames } from '../postgres/catalog/builder-names.ts';
 import { seeIndex } from '../postgres/catalog/index-catalog.ts';

@@ -11,6 +11,7 @@ import type { PendingStep } from '../migration/plan.ts';
 import { routeOfLong } from '../migration/route.ts';
 import { buildStage, type PlannedBuild, type Stage } from '../migration/stage.ts';
 import { queuesUp, waitOf } from '../migration/waiting.ts';
+import type { BackfillPlan } from './planned-backfills.ts';
 import { type TablePlan, type TablesKnown, tablePlans } from './planned-tables.ts';
 import { relationsOf, routeOfStep } from './table-knowledge.ts';
 
@@ -24,8 +25,10 @@ export interface StepPlan {
   /** Its statements, each by its kind. */
   readonly statements: readonly string[];
   readonly tables: readonly TablePlan[];
-  /** Of an index build, from this database's own history; absent where there is none, or nothing is built. */
+  /** Of an index build, or a backfill, from this database's own history; absent where there is none, or nothing is built. */
   readonly estimatedSeconds: number | undefined;
+  /** Of a backfill that is handed off. */
+  readonly backfill?: BackfillPlan;
   /** The file's own settings of memory and workers, which its build has instead of those of the loop. */
   readonly resources?: readonly string[];
 }
@@ -36,6 +39,7 @@ const RESOURCES = /\b(?:maintenance_work_mem|max_parallel_maintenance_workers)\b
 interface Known extends TablesKnown {
   readonly options: MigrationOptions;
   readonly builds: readonly RecordedBuild[];
+  readonly backfills: ReadonlyMap<Step, BackfillPlan>;
 }
 
 /** Goes through the steps as a run would, and remembers what each would have changed for the next. */
@@ -70,10 +74,11 @@ export class Foresight {
     const tables = tablePlans(step, how === 'inline', this.#known);
     const builds =
       how === 'hand-off' && step.kind === 'index-operation' && step.operation.kind !== 'drop-index';
-    const estimatedSeconds = builds ? this.#seconds(tables) : undefined;
+    const backfill = how === 'hand-off' ? this.#known.backfills.get(step) : undefined;
+    const estimatedSeconds = builds ? this.#seconds(tables) : backfill?.seconds;
     if (how === 'hand-off' && step.kind === 'index-operation') {
       this.#handOff(step.operation, { migration, step, estimatedSeconds });
-    } else if (how === 'hand-off') this.#handOffLong({ migration, step });
+    } else if (how === 'hand-off') this.#handOffLong({ migration, step, estimatedSeconds });
     this.#applied.files.add(migration.file);
     this.#applied.steps += 1;
     this.#known.knowledge.followCreation(step);
@@ -87,6 +92,7 @@ export class Foresight {
       statements: statementsOf(step).map(({ kind }) => kind),
       tables,
       estimatedSeconds,
+      ...(backfill && { backfill }),
       ...(resources.length > 0 && { resources }),
     };
   }
@@ -165,7 +171,15 @@ export class Foresight {
     return route === 'hand-off';
   }
 
-  #handOffLong({ migration, step }: { migration: Migration; step: Step }): void {
+  #handOffLong({
+    migration,
+    step,
+    estimatedSeconds,
+  }: {
+    migration: Migration;
+    step: Step;
+    estimatedSeconds: number | undefined;
+  }): void {
     if (step.kind === 'index-operation' || step.long === undefined) return;
     const { relation, operation, names } = step.long;
     const facts = relation === undefined ? undefined : this.#known.knowledge.of(relation, step.settings);
@@ -187,7 +201,7 @@ export class Foresight {
       unique: false,
       state: 'pending',
     });
-    this.#enqueue(`${schema}.${table}`, { index, state: 'new', estimatedSeconds: undefined });
+    this.#enqueue(`${schema}.${table}`, { index, state: 'new', estimatedSeconds });
   }
 
   #enqueue(table: string, build: PlannedBuild): void {

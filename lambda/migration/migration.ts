@@ -113,6 +113,15 @@ export interface Touches {
   readonly indexes: readonly RelationName[];
   /** It can't be seen into: DO, CALL, EXECUTE. */
   readonly opaque: boolean;
+  /** Absent where it reads and changes no rows that are there. */
+  readonly rows?: TouchedRows;
+}
+
+/** Rows that a statement reads or changes; not those that it adds. */
+export interface TouchedRows {
+  readonly relations: readonly RelationName[];
+  /** Every name that may be one of a column of theirs; `*` where it is whole rows. */
+  readonly columns: readonly string[];
 }
 
 /** A maximal part of a migration that runs, and is recorded, as one. */

@@ -132,6 +132,13 @@ export const optionTable = {
     prop: 'waitFor',
     default: 'migrations',
   },
+  /** Whether logs, events and histories have the values of rows that errors and notices quote. @default 'hidden' */
+  rowValuesInLogs: {
+    kind: 'choice',
+    of: ['hidden', 'shown'],
+    prop: 'rowValuesInLogs',
+    default: 'hidden',
+  },
 } as const satisfies Readonly<Record<string, OptionRow>>;
 
 /** One option: its values, its name among the construct's props, and, where the command line has it, its flag. */

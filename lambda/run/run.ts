@@ -7,6 +7,7 @@ import type { MigrationOptions } from '../migration/options.ts';
 import type { Plan } from '../migration/plan.ts';
 import type { Blocker } from '../postgres/catalog/blockers.ts';
 import type { ConnectionTarget } from '../postgres/session/connection-target.ts';
+import type { NoticeEvent } from '../postgres/session/notices.ts';
 
 /** One pass of the migrator, whoever asked. */
 export interface RunRequest {
@@ -97,17 +98,6 @@ export type RunEvent =
       readonly blockers: readonly Blocker[];
     }
   | { readonly kind: 'reconnecting'; readonly because: string }
-  /** What a migration says by RAISE, or Postgres about it: of any severity that its client_min_messages lets through. */
-  | {
-      readonly kind: 'notice';
-      readonly file: string;
-      readonly line: number;
-      /** `WARNING`, `NOTICE`, …; in the server's language. */
-      readonly severity: string;
-      readonly sqlstate: string;
-      readonly message: string;
-      readonly detail?: string;
-      readonly hint?: string;
-    }
+  | NoticeEvent
   | { readonly kind: 'waiting-for-builds'; readonly file: string; readonly because: string }
   | { readonly kind: 'undoing'; readonly file: string; readonly step: number; readonly steps: number };

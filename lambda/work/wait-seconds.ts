@@ -1,4 +1,4 @@
-import type { PostgresFault } from '../migration/migration-error.ts';
+import type { PostgresFault } from '../migration/postgres-fault.ts';
 
 /** The longest wait until a table is looked at again: a build that died is noticed by then. */
 export const LONGEST_WAIT_SECONDS = 900;

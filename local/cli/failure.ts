@@ -1,5 +1,6 @@
 import colors from 'picocolors';
 import { MigrationError } from '../../lambda/migration/migration-error.ts';
+import { textOf } from '../../lambda/migration/row-values.ts';
 import { SessionLost, StatementFault } from '../../lambda/postgres/session/fault.ts';
 import { type ExitCode, exitCode } from './exit-code.ts';
 import { Interrupted } from './interruption.ts';
@@ -17,7 +18,14 @@ export interface ErrorDocument {
 
 export function errorDocument(error: MigrationError): ErrorDocument {
   const { code, what, place, fault, applied, next } = error.details;
-  return { code, what, place: place ?? null, fault: fault ?? null, applied: applied ?? null, next };
+  return {
+    code,
+    what: textOf(what, 'shown'),
+    place: place ?? null,
+    fault: fault ?? null,
+    applied: applied ?? null,
+    next: textOf(next, 'shown'),
+  };
 }
 
 /** Whatever was thrown, as an error that says what to do. */
@@ -90,7 +98,8 @@ const LABEL = /^(Postgres|Detail|Hint|Query|Context|Object|Statement|Applied|Nex
 /** The message itself is left as it is; colours only help the eye to its parts. */
 function coloured({ message, details }: MigrationError): string {
   const { bold, red, green } = colors.createColors(isColoured(process.stderr));
-  const end = message.indexOf(details.what) + details.what.length;
+  const what = textOf(details.what, 'shown');
+  const end = message.indexOf(what) + what.length;
   const rest = message
     .slice(end)
     .split('\n')

@@ -68,7 +68,9 @@ export async function runLoop(loop: InProcessLoop): Promise<SettleResult> {
     const resumed = await retried(signal, () => resume(asLoop));
     if (resumed.outcome === 'settled') break;
   }
-  return retried(signal, () => withSession(target, (session) => settle(session, ledgerSchema, startedAt)));
+  return retried(signal, () =>
+    withSession(target, (session) => settle(session, ledgerSchema, { startedAt, rows: 'shown' })),
+  );
 }
 
 /** Turn by turn until no build of the table is left. */

@@ -192,7 +192,9 @@ async function deployTwice(given: FaultDeploy, afterMilliseconds: number): Promi
     const { outcome } = await twice(() => resume({ ...request, cause: { kind: 'loop', actor: 'twice' } }));
     if (outcome === 'settled') break;
   }
-  await twice(() => withSession(target, (session) => settle(session, options.ledgerSchema, startedAt)));
+  await twice(() =>
+    withSession(target, (session) => settle(session, options.ledgerSchema, { startedAt, rows: 'shown' })),
+  );
 }
 
 /** A disturbed deploy may fail: what counts is what the next one makes of it. */

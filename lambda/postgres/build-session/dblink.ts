@@ -1,6 +1,6 @@
 import * as v from 'valibot';
 import type { Statement } from '../../migration/migration.ts';
-import type { PostgresFault } from '../../migration/migration-error.ts';
+import type { PostgresFault } from '../../migration/postgres-fault.ts';
 import { StatementFault } from '../session/fault.ts';
 import { quoteLiteral } from '../session/quote.ts';
 import type { Session } from '../session/session.ts';

@@ -39,7 +39,7 @@ export async function compareDefinitions(
       `select pg_catalog.pg_get_indexdef(${index}) as found`,
     ]);
     const alike = [standing, own?.found ?? ''].some((text) => isWrittenAlike(build, text));
-    return alike ? { kind: 'same' } : { kind: 'unknown', because: fault.message };
+    return alike ? { kind: 'same' } : { kind: 'unknown', because: fault.plainMessage };
   }
   const { wanted, body, head, is_unique, found } = row ?? {};
   if (wanted == null || body == null || head == null || found == null) {

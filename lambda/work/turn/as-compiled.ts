@@ -1,7 +1,7 @@
 import { isIndexBuild } from '../../migration/build.ts';
 import type { CompiledMigrations, IndexOperation, Step } from '../../migration/migration.ts';
 import { statementsOf } from '../../migration/migration.ts';
-import type { PostgresFault } from '../../migration/migration-error.ts';
+import type { PostgresFault } from '../../migration/postgres-fault.ts';
 import { sqlstate } from '../../migration/sqlstate.ts';
 import {
   concurrentCreate,

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { PostgresFault } from '../../migration/migration-error.ts';
+import type { PostgresFault } from '../../migration/postgres-fault.ts';
 import { sqlstate } from '../../migration/sqlstate.ts';
 import type { AttachedBuild } from '../../postgres/build-session/attached.ts';
 import { survivalOf } from '../../postgres/build-session/survival-probe.ts';

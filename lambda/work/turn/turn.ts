@@ -1,6 +1,6 @@
 import { isIndexBuild } from '../../migration/build.ts';
-import type { PostgresFault } from '../../migration/migration-error.ts';
 import type { MigrationOptions } from '../../migration/options.ts';
+import type { PostgresFault } from '../../migration/postgres-fault.ts';
 import { sqlstate } from '../../migration/sqlstate.ts';
 import { startAttached } from '../../postgres/build-session/attached.ts';
 import { startLoopback } from '../../postgres/build-session/loopback.ts';
@@ -349,6 +349,7 @@ export async function startBuild(
   }
   const attached = await startAttached({
     ...start,
+    report,
     connected: (pid) => setSessionKind(session, ledgerSchema, { id: build.id, kind: 'attached', pid }),
   });
   report({ kind: 'started', build, attempt, session: 'attached', because: refused.because });

@@ -14,7 +14,7 @@ import { endOf, type UpEnd } from '../migrate-up.ts';
 import type { Place, Watched, WatchedUp } from '../place.ts';
 import type { RunDisplay } from '../run-display.ts';
 import { whoAsks } from '../who-asks.ts';
-import { type DeployedFlags, DeployedMigrator } from './deployed-migrator.ts';
+import { type DeployedFlags, DeployedMigrator, failureInWords } from './deployed-migrator.ts';
 import { BuildWatch } from './watch-builds.ts';
 
 /** How often a person who watches asks how far the builds are. */
@@ -84,6 +84,7 @@ class DeployedPlace implements Place {
       if (failure.code === 'deployed-unreachable') throw failure;
     }
     let status = await this.status();
+    failure &&= wholeFailure(failure, before, status);
     record.builds(status.builds.filter(isOpen));
     if (wait && status.builds.some(isOpen)) {
       if (failure !== undefined) failedEarly(failure);
@@ -140,4 +141,11 @@ class DeployedPlace implements Place {
       next: 'see that it is the migrator, and use the command line of the version that is deployed.',
     });
   }
+}
+
+/** What a function throws goes through logs, and may leave out values of rows: the ledger has the run's error whole. */
+function wholeFailure(failure: MigrationError, before: Status, { runs }: Status): MigrationError {
+  const known = new Set(before.runs.map(({ id }) => id));
+  const run = runs.find(({ id, action }) => action === 'run' && !known.has(id));
+  return failureInWords(run?.error ?? '') ?? failure;
 }

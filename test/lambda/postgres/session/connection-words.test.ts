@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { MigrationError } from '../../../../lambda/migration/migration-error.ts';
+import { textOf } from '../../../../lambda/migration/row-values.ts';
 import { connect, withSession } from '../../../../lambda/postgres/session/connect.ts';
 import { parseConnectionUrl } from '../../../../lambda/postgres/session/connection-target.ts';
 import { serverCertificate } from '../../../support/certificates.ts';
@@ -14,7 +15,7 @@ function problem(words: string, host?: string): string {
   try {
     target(words, host);
   } catch (error) {
-    if (error instanceof MigrationError) return error.details.what;
+    if (error instanceof MigrationError) return textOf(error.details.what, 'shown');
     throw error;
   }
   throw new Error(`${words} was to be refused.`);

@@ -227,6 +227,16 @@ update messages set x = x + 1;`,
     expect((await scenario.steps()).every((line) => line.endsWith('applied'))).toBe(true);
   });
 
+  it('in a session of ours, without dblink, means the tables of its author’s search path', async () => {
+    scenario = await freshScenario();
+    await scenario.deploy(messages);
+    expect(await scenario.deploy(files)).toEqual({ outcome: 'valid', message: '' });
+    expect(await scenario.query('select sum(x)::int from messages')).toEqual([{ sum: 125_750 }]);
+    expect(await scenario.query('select distinct session from migrations.work')).toEqual([
+      { session: 'attached' },
+    ]);
+  });
+
   it('that fails says so in Postgres’s words, and has changed nothing', async () => {
     await scenario.deploy(messages);
     const bad = {

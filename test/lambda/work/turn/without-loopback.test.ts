@@ -71,6 +71,35 @@ describe('where dblink is missing and cannot be created', () => {
     expect(await scenario.indexes()).toEqual(['big_pkey']);
   });
 
+  it('what a build’s function says by RAISE is reported with the file, while a turn holds the build', async () => {
+    const database = await withoutDblink();
+    const scenario = scenarioOn(database);
+    const large = {
+      '1_big.sql': `create table big (x int); insert into big select generate_series(1, 200);
+create function noisy(x int) returns int immutable language plpgsql as $$
+begin if x in (7, 8) then raise warning 'odd: %', x using hint = 'Look.'; end if; return x; end $$;`,
+    };
+    const noisy = { ...large, '2_index.sql': '\ncreate index concurrently big_noisy on big (noisy(x));' };
+    await scenario.run(large);
+    await scenario.run(noisy);
+    const events: TurnEvent[] = [];
+    await turnOf(database, { events });
+    expect(events.filter(({ kind }) => kind === 'notice')).toEqual(
+      expect.arrayContaining(
+        [7, 8].map((x) => ({
+          kind: 'notice',
+          file: '2_index.sql',
+          line: 2,
+          severity: 'WARNING',
+          sqlstate: '01000',
+          message: `odd: ${x}`,
+          hint: 'Look.',
+          context: expect.stringContaining('function noisy(integer) line 2 at RAISE'),
+        })),
+      ),
+    );
+  });
+
   describe("behind a proxy that cancels as Neon's does", () => {
     const proxied = async () => {
       const database = await withoutDblink();
