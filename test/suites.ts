@@ -44,6 +44,8 @@ const EXHAUSTIVE: readonly string[] = [
   'test/lambda/postgres/ledger/older-ledgers.test.ts',
   'test/lambda/run/mended-files.test.ts',
   'test/lambda/work/turn/file-settings.test.ts',
+  // Each reason for which a backfill rests, on servers of their own: lambda/work/turn/backfill.test.ts has the story.
+  'test/lambda/work/turn/throttle.test.ts',
   'test/lambda/run/rows-nobody-reads.test.ts',
   // AWS and Neon that answer late, oddly or never.
   'test/lambda/lifecycle/silent-services.test.ts',

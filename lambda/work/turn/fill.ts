@@ -350,7 +350,8 @@ class Filling {
     const backfill = this.#backfill;
     const { settings } = this.#build;
     const longest = this.#longestBatch;
-    const wait = Math.min(this.#request.options.lockTimeoutSeconds * 1000, 1_000);
+    // Shorter than the statement's own, so that what is only locked is told from what takes too long.
+    const wait = Math.round(Math.min(this.#request.options.lockTimeoutSeconds * 1000, 1_000, longest / 2));
     const commit = this.#commitPieces();
     const part = walk.isPart
       ? { table: walk.table, quotedAlias: quoteIdentifier(backfill.alias) }

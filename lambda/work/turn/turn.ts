@@ -221,11 +221,11 @@ async function actOnBackfill(session: Session, request: TurnRequest, first: Inde
     if (busy !== undefined) return busy;
     report({ kind: 'started', build: first, attempt: first.attempts + 1, session: 'attached' });
   }
-  const build = (await readBuild(session, options.ledgerSchema, first.id)) ?? first;
-  const end = await fill(session, request, { build, own: TURN_SETTINGS });
+  const again = async () => (await readBuild(session, options.ledgerSchema, first.id)) ?? first;
+  const end = await fill(session, request, { build: await again(), own: TURN_SETTINGS });
+  if (end.kind === 'come-back') return end;
+  const build = await again();
   switch (end.kind) {
-    case 'come-back':
-      return end;
     case 'failed':
       return fail(session, request, { build, fault: end.fault });
     case 'filled':

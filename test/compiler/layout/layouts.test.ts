@@ -187,6 +187,18 @@ describe('golang-migrate and sqlx', () => {
     expect(reading(compiled)).toEqual(['1: transaction: create table a () / drop table a']);
   });
 
+  it('an undo file that its tool has never read may be broken: then there is none, and it is known why', () => {
+    const [migration] = compileFiles({
+      '1_a.up.sql': 'create table a ();',
+      '1_a.down.sql': '\ndrop tabl a;',
+    }).migrations;
+    expect(migration).toMatchObject({
+      undo: undefined,
+      undoProblem: '1_a.down.sql:2:6: syntax error at or near "tabl".',
+    });
+    expect(migration?.steps).toHaveLength(1);
+  });
+
   it('-- no-transaction as the first bytes is honoured, and nowhere else', () => {
     const compiled = compileFiles({
       '1_first_thing.sql': '-- no-transaction\nvacuum;\nselect 1;',

@@ -94,7 +94,7 @@ begin if x in (7, 8) then raise warning 'odd: %', x using hint = 'Look.'; end if
           sqlstate: '01000',
           message: `odd: ${x}`,
           hint: 'Look.',
-          context: expect.stringContaining('function noisy(integer) line 2 at RAISE'),
+          context: expect.stringMatching(/^PL\/pgSQL function (?:public\.)?noisy\(integer\) line 2 at RAISE/),
         })),
       ),
     );
