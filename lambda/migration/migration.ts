@@ -47,6 +47,8 @@ export interface Migration {
   readonly steps: readonly Step[];
   /** The undo file's steps, where there is one. */
   readonly undo: UndoFile | undefined;
+  /** Why the undo file that another tool's folder has can't be used: where, and what is wrong. */
+  readonly undoProblem?: string | undefined;
   /** `-- migrate: wait`: every index build before this file must be valid before it begins. */
   readonly waitsForBuilds: boolean;
   /** `-- migrate: allow RULE reason`, in the order written. */

@@ -350,7 +350,8 @@ class Filling {
     const backfill = this.#backfill;
     const { settings } = this.#build;
     const longest = this.#longestBatch;
-    const wait = Math.min(this.#request.options.lockTimeoutSeconds * 1000, 1_000);
+    // Shorter than the statement's own, so that what is only locked is told from what takes too long.
+    const wait = Math.round(Math.min(this.#request.options.lockTimeoutSeconds * 1000, 1_000, longest / 2));
     const commit = this.#commitPieces();
     const part = walk.isPart
       ? { table: walk.table, quotedAlias: quoteIdentifier(backfill.alias) }
@@ -484,7 +485,7 @@ class Filling {
         : [`a row in block ${Number(key[0]) - 1} of ${table}`, undefined];
     return failed({
       ...withDetail(fault, said(shown), said(plain ?? shown)),
-      hint: 'Correct the row and retry, which goes on with it; or correct the statement and deploy, which begins it anew.',
+      hint: 'Correct the row and retry, which goes on with it; or correct the statement and deploy, which begins it again.',
     });
   }
 }

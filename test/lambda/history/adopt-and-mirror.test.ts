@@ -430,3 +430,12 @@ describe('the history prop', () => {
     expect(await says(other, tool.says)).toEqual(['0001']);
   });
 });
+
+it('an undo file that can not be read stops the undo that needs it, and nothing else', async () => {
+  const scenario = await freshScenario();
+  const files = { '1_a.up.sql': A, '2_b.up.sql': B, '2_b.down.sql': 'drop tabl b;' };
+  await scenario.run(files);
+  await expect(
+    performAction({ action: 'undo', to: '1' as never, confirm: true }, await requestOf(scenario, files)),
+  ).rejects.toThrow('The undo file of 2_b can\'t be read: 2_b.down.sql:1:6: syntax error at or near "tabl".');
+});

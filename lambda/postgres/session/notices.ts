@@ -1,7 +1,21 @@
-import type { Statement, Step } from '../migration/migration.ts';
-import type { Notice } from '../postgres/session/fault.ts';
-import type { NoticeListener } from '../postgres/session/session.ts';
-import type { RunEvent } from './run.ts';
+import type { Statement, Step } from '../../migration/migration.ts';
+import type { Notice } from './fault.ts';
+import type { NoticeListener } from './session.ts';
+
+/** What a migration says by RAISE, or Postgres about it: of any severity that its client_min_messages lets through. */
+export interface NoticeEvent {
+  readonly kind: 'notice';
+  readonly file: string;
+  readonly line: number;
+  /** `WARNING`, `NOTICE`, …; in the server's language. */
+  readonly severity: string;
+  readonly sqlstate: string;
+  readonly message: string;
+  readonly detail?: string;
+  readonly hint?: string;
+  /** The function that said it. */
+  readonly context?: string;
+}
 
 /** Whose words a notice is. */
 export interface Speaker {
@@ -16,13 +30,13 @@ const MOST_CHARACTERS = 2_000;
 
 /** What migrations say by RAISE, and Postgres's own warnings, told as they come, with the file that caused them. */
 export class Notices {
-  readonly #report: (event: RunEvent) => void;
+  readonly #report: (event: NoticeEvent) => void;
   /** How often the same was said by the same statement: so far, and by the attempt under way. */
   readonly #said = new Map<string, { told: number; inAttempt: number }>();
   readonly #counts = new Map<string, number>();
   #told = 0;
 
-  constructor(report: (event: RunEvent) => void) {
+  constructor(report: (event: NoticeEvent) => void) {
     this.#report = report;
   }
 
