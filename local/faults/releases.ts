@@ -50,16 +50,16 @@ select pg_sleep(0.3);
 insert into log values ('after');`,
   '3_slow.sql': 'create index concurrently orders_slow on orders (slowly(customer));',
   '4_fill.sql': `-- migrate: backfill
-update items set code = slowly(code) + 1;`,
+update items set code = slowly(code) + 1 where id <= 100;`,
 };
 
-export interface Scene {
+export interface Releases {
   readonly first: CompiledMigrations;
   readonly second: CompiledMigrations;
   readonly slow: CompiledMigrations;
 }
 
-export async function compileScene(): Promise<Scene> {
+export async function compileReleases(): Promise<Releases> {
   return {
     first: await compile(FIRST_DEPLOY),
     second: await compile({ ...FIRST_DEPLOY, ...SECOND_DEPLOY }),
