@@ -1,10 +1,13 @@
-import { beforeEach, describe, expect, it } from 'vitest';
+import pg from 'pg';
+import { beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import { defaultOptions } from '../../../../lambda/migration/options.ts';
 import { tablesWithBuilds } from '../../../../lambda/postgres/ledger/build-queue.ts';
 import { withSession } from '../../../../lambda/postgres/session/connect.ts';
 import { parseConnectionUrl } from '../../../../lambda/postgres/session/connection-target.ts';
 import { resume } from '../../../../lambda/run/resume.ts';
 import { takeTurn } from '../../../../lambda/work/turn/turn.ts';
+import { expectEventually } from '../../../support/expect-eventually.ts';
+import { serverMajor } from '../../../support/server-major.ts';
 import {
   compile,
   type Files,
@@ -136,6 +139,33 @@ alter table messages validate constraint by_author;`,
     expect(await isValidated('by_author')).toBe(true);
   });
 
+  it.runIf(serverMajor >= 18)(
+    'of a NOT NULL constraint is handed off, and names the rows that are null',
+    async () => {
+      await scenario.deploy(messages);
+      await scenario.query('update messages set x = null where id in (3, 4)');
+      const files = {
+        ...messages,
+        '2_x.sql': `-- migrate: allow not-null-violations tried here
+alter table messages add constraint x_there not null x not valid;
+alter table messages validate constraint x_there;
+create table after_it (id int);`,
+      };
+      await scenario.run(files, { dataCheckSeconds: 0 });
+      expect(await work()).toEqual(['validate messages x_there pending']);
+      expect((await scenario.loop(files)).message).toContain(
+        'column "x" of relation "messages" contains null values (SQLSTATE 23502); 2 rows of public.messages violate it, such as (id) = (3), (4). The constraint stays NOT VALID',
+      );
+      expect(await isValidated('x_there')).toBe(false);
+      await expect(scenario.query('insert into messages (id) values (900)')).rejects.toThrow(
+        'null value in column "x"',
+      );
+      await scenario.query('update messages set x = 0 where x is null');
+      await scenario.deploy(files);
+      expect(await isValidated('x_there')).toBe(true);
+    },
+  );
+
   it('of a domain is done by the tables that have a column of it', async () => {
     const files = {
       ...messages,
@@ -220,6 +250,60 @@ insert into parted select i from generate_series(1, 500) i;`,
   });
 });
 
+describe('DETACH PARTITION CONCURRENTLY that was cut off after its first half', () => {
+  const parted = {
+    '1_parted.sql': `create table parted (id int) partition by range (id);
+create table low partition of parted for values from (0) to (1000);
+insert into parted select i from generate_series(1, 500) i;`,
+  };
+  const files = { ...parted, '2_detach.sql': 'alter table parted detach partition low concurrently;' };
+
+  const pending = async (): Promise<boolean | undefined> => {
+    const [row] = await scenario.query<{ pending: boolean }>(
+      "select inhdetachpending as pending from pg_inherits where inhrelid = 'low'::regclass",
+    );
+    return row?.pending;
+  };
+
+  it('is ended by FINALIZE', async () => {
+    await scenario.deploy(parted);
+    const reader = new pg.Client({ connectionString: scenario.database.url });
+    await reader.connect();
+    onTestFinished(() => reader.end());
+    // The second half waits for whoever has seen the partition.
+    await reader.query('begin; select count(*) from parted');
+    await scenario.run(files);
+    const asked = await turnOn(files);
+    expect(await takeTurn({ ...asked, table: { schema: 'public', table: 'parted' }, turn: 1, deadline: undefined })).toMatchObject(
+      {
+        outcome: 'wait',
+      },
+    );
+    await expectEventually(pending, { what: 'the first half to be done' });
+    await scenario.database.adminQuery(
+      `select pg_terminate_backend(pid) from pg_stat_activity
+        where datname = current_database() and application_name like 'migrations build %'`,
+    );
+    await expectEventually(
+      async () =>
+        (
+          await scenario.query(
+            "select from migrations.work where attempt_outcome #>> '{fault,sqlstate}' is not null",
+          )
+        ).length === 1,
+      { what: 'the cut to be recorded' },
+    );
+    await reader.query('commit');
+    expect(await pending()).toBe(true);
+
+    expect(await scenario.loop(files)).toEqual({ outcome: 'valid', message: '' });
+    expect(await work()).toEqual(['detach parted low done']);
+    expect(await scenario.query('select attempts from migrations.work')).toEqual([{ attempts: 2 }]);
+    expect(await pending()).toBeUndefined();
+    expect(await scenario.query('select count(*)::int from low')).toEqual([{ count: 500 }]);
+  });
+});
+
 describe('a statement under hand-off', () => {
   const files = {
     ...messages,
@@ -261,14 +345,19 @@ update messages set x = x + 1;`,
 /** The function that runs all of it lives so long; each of its invocations ends in time. */
 const LIFE_MILLISECONDS = 6_000;
 
-/** A deploy, as a function does it that ends after that time, again and again. */
-async function deployInShortLives(files: Files): Promise<void> {
-  const asked = {
+/** For a turn that soon lets go. */
+async function turnOn(files: Files) {
+  return {
     migrations: await compile(files),
     target: parseConnectionUrl(scenario.database.url, 'The URL'),
     options: { ...defaultOptions, smallTableRows: SMALL_TABLE_ROWS, attachSeconds: 1 },
     report: () => {},
   };
+}
+
+/** A deploy, as a function does it that ends after that time, again and again. */
+async function deployInShortLives(files: Files): Promise<void> {
+  const asked = await turnOn(files);
   const deadline = (): number => Date.now() + LIFE_MILLISECONDS;
   await scenario.run(files, { deadline: deadline() });
   for (;;) {
