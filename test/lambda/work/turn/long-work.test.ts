@@ -217,6 +217,85 @@ create materialized view seen as select x from few with no data;`,
   });
 });
 
+describe('a plan says of a refresh what the run does', () => {
+  const how = async (files: Files): Promise<string[]> =>
+    (await scenario.plan(files)).files.flatMap(({ steps }) =>
+      steps.filter(({ statements }) => statements[0] === 'RefreshMatViewStmt').map((step) => step.how),
+    );
+  const over = (table: string): Files => ({
+    '2_view.sql': `create materialized view seen as with all_of_it as (select x from ${table}) select * from all_of_it with no data;
+refresh materialized view seen;`,
+  });
+  const small = { '1_small.sql': 'create table small (x int); insert into small values (1);' };
+
+  it.each([
+    ['a large table', messages, over('messages'), 'hand-off', 'refresh seen  pending'],
+    ['a small one', small, over('small'), 'transaction', undefined],
+  ])('over %s: of a new view, and of one that is there', async (_, table, view, expected, handedOff) => {
+    await scenario.deploy(table);
+    expect(await how({ ...table, ...view })).toEqual([expected]);
+    await scenario.run({ ...table, ...view });
+    expect(await work()).toEqual(handedOff === undefined ? [] : [handedOff]);
+    await scenario.loop({ ...table, ...view });
+    const again = { ...table, ...view, '3_again.sql': 'refresh materialized view seen;' };
+    expect(await how(again)).toEqual([expected]);
+  });
+
+  it('and, where CREATE runs the query, how it would not hold up the deploy', async () => {
+    await scenario.deploy(messages);
+    const { findings } = await scenario.plan(
+      {
+        ...messages,
+        '2_view.sql':
+          'create materialized view seen as select m.x from messages m join messages n using (id);',
+      },
+      { longestBlockSeconds: 0 },
+    );
+    expect(findings).toEqual([
+      {
+        rule: 'view-filled-at-once',
+        verdict: 'show',
+        file: '2_view.sql',
+        line: 1,
+        column: 1,
+        what: expect.stringMatching(
+          /^The query of seen runs within the deploy, which waits for it\. public\.messages holds more than 100 rows \(\d+ kB\): that would take about 0\.0 s\.$/,
+        ),
+        next: `write instead:
+    create materialized view seen as select m.x from messages m join messages n using (id)
+    with no data;
+    refresh materialized view seen;
+or, if the deploy may wait, put "-- migrate: allow view-filled-at-once <reason>" into the file.`,
+      },
+    ]);
+  });
+});
+
+describe('progress that Postgres does not tell', () => {
+  it('is the time so far, and the size of what is gone through', async () => {
+    const slow = {
+      ...messages,
+      '2_slow.sql': `create function slow(x int) returns int language plpgsql immutable as
+  $$ begin perform pg_sleep(0.02); return x; end $$;
+alter table messages add constraint slow check (slow(x) > 0) not valid;`,
+    };
+    await scenario.deploy(slow);
+    const files = { ...slow, '3_validate.sql': 'alter table messages validate constraint slow;' };
+    await scenario.run(files);
+    const asked = await turnOn(files);
+    const table = { schema: 'public', table: 'messages' };
+    await takeTurn({ ...asked, table, turn: 1, deadline: undefined });
+    const { builds } = await scenario.status(files);
+    expect(builds[0]?.progress).toMatchObject({
+      phase: expect.stringMatching(/^validate of \d+ kB is under way$/),
+      fraction: undefined,
+    });
+    expect(builds[0]?.progress?.secondsElapsed).toBeGreaterThan(0);
+    await scenario.loop(files);
+    expect(await isValidated('slow')).toBe(true);
+  });
+});
+
 describe('upkeep', () => {
   it.each([
     ['vacuum', 'vacuum messages;', 'vacuum messages  done'],
@@ -274,11 +353,16 @@ insert into parted select i from generate_series(1, 500) i;`,
     await reader.query('begin; select count(*) from parted');
     await scenario.run(files);
     const asked = await turnOn(files);
-    expect(await takeTurn({ ...asked, table: { schema: 'public', table: 'parted' }, turn: 1, deadline: undefined })).toMatchObject(
-      {
-        outcome: 'wait',
-      },
-    );
+    expect(
+      await takeTurn({
+        ...asked,
+        table: { schema: 'public', table: 'parted' },
+        turn: 1,
+        deadline: undefined,
+      }),
+    ).toMatchObject({
+      outcome: 'wait',
+    });
     await expectEventually(pending, { what: 'the first half to be done' });
     await scenario.database.adminQuery(
       `select pg_terminate_backend(pid) from pg_stat_activity
