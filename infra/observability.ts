@@ -82,20 +82,29 @@ export class Observability extends Construct {
     service: string,
     own: (name: string, statistic: string) => cloudwatch.Metric,
   ): cloudwatch.Dashboard {
-    // The dimension `index` has a value for each build, and no template knows them.
-    const search = `SEARCH('{${METRIC_NAMESPACE},index,service} service="${service}" MetricName="${metric.buildProgress}"', 'Maximum', 60)`;
+    // The dimension has a value for each build, or reason, and no template knows them.
+    const each = (name: string, dimension: 'index' | 'reason', statistic: string) =>
+      new cloudwatch.MathExpression({
+        expression: `SEARCH('{${METRIC_NAMESPACE},${dimension},service} service="${service}" MetricName="${name}"', '${statistic}', 60)`,
+        label: '',
+        usingMetrics: {},
+        period: Duration.minutes(1),
+      });
     const progress = new cloudwatch.GraphWidget({
-      title: 'Progress of each index build (percent)',
+      title: 'Progress of each index build, and of other long work (percent)',
       width: 24,
-      left: [
-        new cloudwatch.MathExpression({
-          expression: search,
-          label: '',
-          usingMetrics: {},
-          period: Duration.minutes(1),
-        }),
-      ],
+      left: [each(metric.buildProgress, 'index', 'Maximum')],
       leftYAxis: { min: 0, max: 100 },
+    });
+    const rates = new cloudwatch.GraphWidget({
+      title: 'Rows a second of each backfill',
+      width: 12,
+      left: [each(metric.buildRowsPerSecond, 'index', 'Average')],
+    });
+    const rests = new cloudwatch.GraphWidget({
+      title: 'Backfills that rest, by reason',
+      width: 12,
+      left: [each(metric.buildResting, 'reason', 'Sum')],
     });
     const counts = new cloudwatch.GraphWidget({
       title: 'Builds and runs',
@@ -116,7 +125,7 @@ export class Observability extends Construct {
       alarms: [...this.alarms],
     });
     return new cloudwatch.Dashboard(this, 'Dashboard', {
-      widgets: [[alarms], [progress], [counts, blocked]],
+      widgets: [[alarms], [progress], [counts, blocked], [rates, rests]],
     });
   }
 

@@ -226,8 +226,7 @@ async function runAndHandOff(
       cause,
       report,
     });
-    // What the time of one run was too short for, the loop goes on with: a backfill may take hours.
-    if (result.builds.some(isOpen) || result.inBackfill === true)
+    if (result.builds.some(isOpen))
       await startLoop(required(environment.stateMachineArn), `hand-off-${name}`);
     reportRunEnd(cause, { kind: 'ended', result });
     return result;

@@ -150,7 +150,8 @@ class Division {
     if (begin !== undefined) throw this.#refuse(insideTransaction(statement, { what: 'A backfill', begin }));
     this.#close();
     try {
-      this.#drafts.push({ kind: 'backfill', statement, backfill: takeApart(statement, directive) });
+      const backfill = takeApart(statement, directive);
+      this.#drafts.push({ kind: 'transaction', transaction: {}, statements: [statement], backfill });
     } catch (error) {
       if (error instanceof NoBackfill) throw this.#refuse(error.finding);
       throw error;

@@ -23,13 +23,14 @@ export type StepDraft =
       readonly authored?: boolean;
       /** `-- migrate: hand-off` */
       readonly handOff?: boolean;
+      /** `-- migrate: backfill` */
+      readonly backfill?: Backfill;
     }
   | {
       readonly kind: 'autocommit' | 'index-operation';
       readonly statement: ParsedStatement;
       readonly handOff?: boolean;
-    }
-  | { readonly kind: 'backfill'; readonly statement: ParsedStatement; readonly backfill: Backfill };
+    };
 
 /** Numbers the steps of a file and gives each the settings that those before it left behind. */
 export function finishSteps(drafts: readonly StepDraft[], { kinship }: FolderFacts): readonly Step[] {
@@ -37,9 +38,11 @@ export function finishSteps(drafts: readonly StepDraft[], { kinship }: FolderFac
   return drafts.map((draft, number) => {
     const statements = draft.kind === 'transaction' ? draft.statements : [draft.statement];
     const options = draft.kind === 'transaction' ? draft.transaction : {};
+    // Another way of doing the same statement is another step.
+    const kind = draft.kind === 'transaction' && draft.backfill !== undefined ? 'backfill' : draft.kind;
     const base = {
       number,
-      fingerprint: fingerprint([{ kind: draft.kind, options }, ...statements.map(({ tree }) => tree)]),
+      fingerprint: fingerprint([{ kind, options }, ...statements.map(({ tree }) => tree)]),
       settings: settings.map(({ text }) => text),
       leavesSettings: statements.some(({ tree }) => leavesSettings(tree)),
     };
@@ -84,10 +87,6 @@ function finish(draft: StepDraft, base: StepBase, kinship: Kinship): Step {
         ...longOf(draft, kinship),
       };
     }
-    case 'backfill': {
-      const { statement, backfill } = draft;
-      return { ...base, kind: 'backfill', statement: toStatement(statement, kinship), backfill };
-    }
     case 'index-operation': {
       const { statement } = draft;
       const operation = indexOperationOf(statement);
@@ -98,8 +97,11 @@ function finish(draft: StepDraft, base: StepBase, kinship: Kinship): Step {
 
 /** What the loop may carry: one statement, outside of a transaction of the author's own. */
 function longOf(draft: StepDraft, kinship: Kinship): { readonly long?: LongStatement } {
-  if (draft.kind === 'index-operation' || draft.kind === 'backfill') return {};
-  if (draft.kind === 'transaction' && draft.authored) return {};
+  if (draft.kind === 'index-operation') return {};
+  if (draft.kind === 'transaction') {
+    if (draft.authored) return {};
+    if (draft.backfill !== undefined) return { long: backfillAsLong(draft.backfill) };
+  }
   const [statement, ...others] = draft.kind === 'transaction' ? draft.statements : [draft.statement];
   if (statement === undefined || others.length > 0) return {};
   const long = longStatementOf(statement.tree);
@@ -107,6 +109,13 @@ function longOf(draft: StepDraft, kinship: Kinship): { readonly long?: LongState
   const { touches } = toStatement(statement, kinship);
   const [relation] = [...touches.changes, ...touches.writes];
   return { long: { ...(long ?? { operation: 'statement', relation, names: [] }), handOff: true } };
+}
+
+/** Named by what it fills: the columns that an UPDATE sets, the table that an INSERT adds rows to. */
+function backfillAsLong(backfill: Backfill): LongStatement {
+  const { table, sets, insertsInto } = backfill;
+  const names = insertsInto === undefined ? [...new Set(sets)] : [insertsInto.name];
+  return { operation: 'backfill', relation: table, names, backfill };
 }
 
 function toStatement({ tree, text, position }: ParsedStatement, kinship: Kinship): Statement {

@@ -14,20 +14,30 @@ function isTransactionScoped(name: string | undefined): boolean {
   return name === 'TRANSACTION' || name === 'TRANSACTION SNAPSHOT';
 }
 
-/** Selects calls of set_config(…, false) and nothing else, so that it may be sent again. */
+/** Calls set_config(…, false), and reads and calls nothing that could differ, so that it may be sent again. */
 function setsOnly(select: SelectStmt): boolean {
-  const { targetList = [], limitOption: _limit, op, ...rest } = select;
-  if (op !== 'SETOP_NONE' || Object.keys(rest).length > 0 || targetList.length === 0) return false;
-  return targetList.every((target) => {
-    const call = calledBy(as('ResTarget', target)?.val);
-    return call !== undefined && isSetConfig(call) && isLocal(call) === false;
+  let sets = false;
+  let more = select.intoClause !== undefined;
+  walk(select, (object) => {
+    if ('funcname' in object) {
+      const call = object as FuncCall;
+      if (isSetConfig(call) && isLocal(call) === false) sets = true;
+      else more ||= isSetConfig(call) || !isRepeatable(call);
+    }
+    more ||= 'relname' in object && !isOfWith(select, object.relname);
+    return !more;
   });
+  return sets && !more;
 }
 
-/** The call of `f(…)` or `f(…)::text`. */
-function calledBy(node: Node | undefined): FuncCall | undefined {
-  const cast = as('TypeCast', node);
-  return cast === undefined ? as('FuncCall', node) : calledBy(cast.arg);
+/** A name that WITH gives to a part of the statement itself. */
+function isOfWith({ withClause }: SelectStmt, name: unknown): boolean {
+  return (withClause?.ctes ?? []).some((cte) => as('CommonTableExpr', cte)?.ctename === name);
+}
+
+function isRepeatable({ funcname }: FuncCall): boolean {
+  const name = strings(funcname).at(-1) ?? '';
+  return HARMLESS.has(name) && !/^(?:nextval|setval|currval|lastval)$/.test(name);
 }
 
 function isSetConfig({ funcname }: FuncCall): boolean {
@@ -165,7 +175,7 @@ const CURSOR_OPT_HOLD = 0x20;
 export function leavesSettings(tree: Node): boolean {
   if ('VariableSetStmt' in tree) return isSetting(tree);
   const kind = kindOf(tree);
-  if (LASTING.has(kind)) return true;
+  if (LASTING.has(kind) || updatesSettings(tree)) return true;
   if (((as('DeclareCursorStmt', tree)?.options ?? 0) & CURSOR_OPT_HOLD) !== 0) return true;
   const evaluates = EVALUATING.has(kind);
   let leaves = false;
@@ -175,6 +185,11 @@ export function leavesSettings(tree: Node): boolean {
     return !leaves;
   });
   return leaves;
+}
+
+/** UPDATE of pg_settings, whose rule calls set_config(…, false). */
+function updatesSettings(tree: Node): boolean {
+  return as('UpdateStmt', tree)?.relation?.relname === 'pg_settings';
 }
 
 function callMayLast(call: FuncCall): boolean {
@@ -198,7 +213,7 @@ const CHANGING: ReadonlySet<string> = new Set([
 export function changesSettings(tree: Node): boolean {
   const kind = kindOf(tree);
   if (kind === 'VariableSetStmt') return !isTransactionScoped(as('VariableSetStmt', tree)?.name);
-  if (CHANGING.has(kind)) return true;
+  if (CHANGING.has(kind) || updatesSettings(tree)) return true;
   let changes = false;
   walk(tree, (object) => {
     const call = 'funcname' in object ? (object as FuncCall) : undefined;

@@ -2,12 +2,13 @@ import * as v from 'valibot';
 import { MigrationError } from '../migration/migration-error.ts';
 import { cancel } from './cancel-build.ts';
 import { type ActionExample, by } from './define-action.ts';
+import { pause, resume } from './pause-work.ts';
 import { baseline, repair } from './repair.ts';
 import { retry } from './retry-builds.ts';
 import { undo } from './undo.ts';
 
 /** All that change the ledger or the schema by themselves, other than a run. */
-const changing = [retry, cancel, baseline, repair, undo] as const;
+const changing = [retry, cancel, pause, resume, baseline, repair, undo] as const;
 
 const run = {
   name: 'run',

@@ -47,6 +47,8 @@ async function cancelBuild(
   const until = Date.now() + PATIENCE_MILLISECONDS;
   // A partitioned table's build comes last: its INVALID index goes when no partition is building any more.
   for (const each of builds.filter(({ id }) => marked.has(id)).reverse()) {
+    // Its turn finds the mark before it commits another batch, and nothing is left of it.
+    if (each.operation === 'backfill') continue;
     while (await stillRuns(session, each)) {
       if (Date.now() > until) throw await stubborn(session, each);
       await sleep(200);

@@ -45,7 +45,7 @@ const LEAST_MILLISECONDS = 5_000;
 /** Runs what is left of one migration's undo file; with its last step, the ledger forgets the migration. */
 export async function undoMigration(session: Session, migration: Migration, context: UndoOne): Promise<void> {
   const { ledgerSchema, sessionSettings, deadline, undone } = context;
-  const steps = (migration.undo?.steps ?? []).map(asOneStatement);
+  const steps = migration.undo?.steps ?? [];
   const file = migration.undo?.file ?? migration.name;
   const notices = new Notices(context.report);
   const [progress] = await session.query(
@@ -94,13 +94,6 @@ async function blockersOf(session: Session, step: Step, { fault }: StepFailure):
   if (fault.fault.sqlstate !== sqlstate.lockNotAvailable) return [];
   const touched = statementsOf(step).flatMap(({ touches }) => [...touches.changes, ...touches.writes]);
   return lockHolders(session, touched).catch(() => []);
-}
-
-/** An undo is one statement even where its file asks for batches: what it takes back is seldom large by then. */
-function asOneStatement(step: Step): Exclude<Step, { kind: 'backfill' }> {
-  if (step.kind !== 'backfill') return step;
-  const { backfill: _, statement, ...base } = step;
-  return { ...base, kind: 'transaction', transaction: {}, statements: [statement] };
 }
 
 /**

@@ -67,7 +67,6 @@ export type LoggedEvent =
       | 'locked'
       | 'reconnecting'
       | 'waiting-for-builds'
-      | 'backfilling'
       | 'undoing'
     >;
 
@@ -120,7 +119,6 @@ export function logged(event: Event): LoggedEvent {
     case 'locked':
     case 'reconnecting':
     case 'waiting-for-builds':
-    case 'backfilling':
     case 'undoing':
       return event;
     default:

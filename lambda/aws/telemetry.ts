@@ -22,10 +22,13 @@ export function report(event: RunEvent | TurnEvent): void {
       metrics.addMetric(metric.stepsApplied, MetricUnit.Count, event.steps.length);
       break;
     case 'progress': {
-      const { fraction, blockedSeconds } = event.progress;
+      const { fraction, blockedSeconds, secondsLeft, fill } = event.progress;
       const single = metrics.singleMetric();
       single.addDimension('index', nameOf(event.build));
       if (fraction !== undefined) single.addMetric(metric.buildProgress, MetricUnit.Percent, fraction * 100);
+      if (secondsLeft !== undefined)
+        single.addMetric(metric.buildSecondsLeft, MetricUnit.Seconds, secondsLeft);
+      if (fill !== undefined) reportFill(single, fill);
       metrics.addMetric(metric.buildBlockedSeconds, MetricUnit.Seconds, blockedSeconds);
       break;
     }
@@ -35,6 +38,17 @@ export function report(event: RunEvent | TurnEvent): void {
     default:
       break;
   }
+}
+
+type Fill = NonNullable<Extract<TurnEvent, { kind: 'progress' }>['progress']['fill']>;
+
+function reportFill(single: Metrics, { rowsWritten, rowsPerSecond, pause }: Fill): void {
+  single.addMetric(metric.buildRows, MetricUnit.Count, rowsWritten);
+  single.addMetric(metric.buildRowsPerSecond, MetricUnit.CountPerSecond, rowsPerSecond);
+  if (pause === undefined) return;
+  const resting = metrics.singleMetric();
+  resting.addDimension('reason', pause.split(':')[0] ?? pause);
+  resting.addMetric(metric.buildResting, MetricUnit.Count, 1);
 }
 
 /** SQLSTATEs of class 01 are warnings, whatever the server's language calls them. */

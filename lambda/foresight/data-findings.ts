@@ -8,6 +8,7 @@ import {
   findBroken,
   fromOf,
   type RowsOf,
+  type Untold,
 } from '../postgres/catalog/data-check.ts';
 import { quoteIdentifier, quoteRelation } from '../postgres/session/quote.ts';
 import type { Session } from '../postgres/session/session.ts';
@@ -26,7 +27,7 @@ export interface Search {
 
 /**
  * Looks whether the data lets the statements succeed: nulls, orphans, duplicates and rows against a check are counted
- * before anything is touched. What can't be told is passed over: Postgres looks again when the statement runs.
+ * before anything is touched. What can't be told stops nothing, and is said: Postgres looks again when the statement runs.
  */
 export async function dataFindings(
   session: Session,
@@ -35,16 +36,21 @@ export async function dataFindings(
 ): Promise<readonly DeployFinding[]> {
   const findings: DeployFinding[] = [];
   const until = Date.now() + seconds * 1000 * MOST_SEARCHES;
+  if (seconds <= 0) return findings;
   for (const { pending, statement, check } of asked) {
-    const milliseconds = Math.min(seconds * 1000, until - Date.now());
-    if (milliseconds <= 0) break;
     const { settings } = pending.step;
     const rows = rowsOf(check, (relation) => knowledge.of(relation, settings));
     if (rows === undefined) continue;
-    const broken = await findBroken(session, check, { settings, milliseconds, rows });
-    if (broken === undefined || broken.count === 0) continue;
+    const milliseconds = Math.min(seconds * 1000, until - Date.now());
+    const broken =
+      milliseconds <= 0
+        ? { because: 'the searches before it have taken all of the time' }
+        : await findBroken(session, check, { settings, milliseconds, rows });
+    if (broken === undefined) continue;
     const { rule, verdict } = check;
-    findings.push({ rule, verdict, migration: pending.migration, statement, ...sentences(check, broken) });
+    const of = { rule, migration: pending.migration, statement };
+    if ('because' in broken) findings.push({ ...of, verdict: 'show', ...unanswered(check, broken) });
+    else if (broken.count > 0) findings.push({ ...of, verdict, ...sentences(check, broken) });
   }
   return findings;
 }
@@ -103,6 +109,29 @@ function sentences(check: DataCheck, broken: Broken): Pick<DeployFinding, 'what'
         what: `${rows} of ${table} ${one ? 'is' : 'are'} against the check ${check.constraint}.`,
         next: `correct them, then run again: select * from ${from} where not (${check.expression}).`,
       };
+    default:
+      return check satisfies never;
+  }
+}
+
+function unanswered(check: DataCheck, { because }: Untold): Pick<DeployFinding, 'what' | 'next'> {
+  return {
+    what: `Whether ${questionOf(check)} can't be told beforehand: ${because}.`,
+    next: 'nothing has to be done: Postgres looks when the statement runs, and may refuse it then; or let our role look (a role with BYPASSRLS where row security is in the way, a longer dataCheckSeconds where the time was too short).',
+  };
+}
+
+function questionOf(check: DataCheck): string {
+  const table = nameOf(check.relation);
+  switch (check.kind) {
+    case 'nulls':
+      return `rows of ${table} have no ${check.column}, which is to become NOT NULL,`;
+    case 'orphans':
+      return `rows of ${table} refer by ${check.columns.join(', ')} to what ${nameOf(check.references)} does not have`;
+    case 'duplicates':
+      return `values of (${check.key.parts.join(', ')}) stand in more than one row of ${table}`;
+    case 'violations':
+      return `rows of ${table} are against the check ${check.constraint}`;
     default:
       return check satisfies never;
   }

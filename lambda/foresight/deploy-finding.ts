@@ -23,13 +23,13 @@ export const PLAIN_INDEX_RULE = 'plain-create-index';
 /** The run stopped before it touched anything. */
 export class DeployRefused extends MigrationError {
   override readonly name = 'DeployRefused';
-  constructor(findings: readonly [DeployFinding, ...DeployFinding[]]) {
+  constructor(findings: readonly [DeployFinding, ...DeployFinding[]], applied = 'nothing by this run.') {
     const [first, ...others] = findings;
     super({
       ...(first.rule === PLAIN_INDEX_RULE ? { code: 'plain-create-index' } : { code: 'lint-refused' }),
       what: first.what,
       place: placeOf(first),
-      applied: 'nothing by this run.',
+      applied,
       next: [first.next, ...(others.length === 0 ? [] : ['Found as well:', ...others.map(showFinding)])].join(
         '\n',
       ),
@@ -37,10 +37,13 @@ export class DeployRefused extends MigrationError {
   }
 }
 
-/** @throws DeployRefused with all that are to be refused */
-export function refuse(findings: readonly DeployFinding[]): void {
+/**
+ * @param applied what the run has applied so far, for a person
+ * @throws DeployRefused with all that are to be refused
+ */
+export function refuse(findings: readonly DeployFinding[], applied?: string): void {
   const [first, ...others] = findings.filter(({ verdict }) => verdict === 'refuse');
-  if (first !== undefined) throw new DeployRefused([first, ...others]);
+  if (first !== undefined) throw new DeployRefused([first, ...others], applied);
 }
 
 /** `0003_orders.sql:4:1: 12 rows … Next: …` */

@@ -20,7 +20,7 @@ export interface StepPlan {
   /** From 1, as every message counts it. */
   readonly step: number;
   readonly line: number;
-  readonly how: 'transaction' | 'autocommit' | 'inline' | 'hand-off' | 'backfill';
+  readonly how: 'transaction' | 'autocommit' | 'inline' | 'hand-off';
   /** Why it waits for builds; absent where it runs at once. */
   readonly waits: string | undefined;
   /** Its statements, each by its kind. */

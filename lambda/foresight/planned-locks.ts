@@ -1,5 +1,5 @@
 import { type LockMode, type LockWork, strongerMode, strongestLocks } from '../migration/lock-modes.ts';
-import { type Step, statementsOf } from '../migration/migration.ts';
+import { type Statement, type Step, statementsOf } from '../migration/migration.ts';
 import { type RelationName, relationKey } from '../migration/relation-name.ts';
 
 /** What a step will lock; mode and work are absent where nobody can see into the statement. */
@@ -9,10 +9,24 @@ export interface PlannedLock {
   readonly work: LockWork | undefined;
 }
 
-/** The locks that were compiled for the statement as written; inline, an index operation runs in its plain form. */
-export function locksOf(step: Step, inline: boolean): PlannedLock[] {
+/**
+ * The locks that were compiled for the statement as written; inline, an index operation runs in its plain form.
+ *
+ * @param workOf what Postgres said that a statement really does under its locks
+ */
+export function locksOf(
+  step: Step,
+  inline: boolean,
+  workOf: (statement: Statement) => LockWork | undefined = () => undefined,
+): PlannedLock[] {
   const statements = statementsOf(step);
-  const locks = strongestLocks(statements.flatMap((statement) => statement.locks ?? []));
+  const locks = strongestLocks(
+    statements.flatMap((statement) => {
+      const work = workOf(statement);
+      const compiled = statement.locks ?? [];
+      return work === undefined ? compiled : compiled.map((lock) => ({ ...lock, work }));
+    }),
+  );
   const taken: PlannedLock[] = locks.map((lock) =>
     inline ? { ...lock, mode: plainMode(step, lock.relation) ?? lock.mode } : lock,
   );

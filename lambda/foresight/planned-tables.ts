@@ -43,7 +43,7 @@ export interface TablesKnown {
 export function tablePlans(step: Step, inline: boolean, known: TablesKnown): TablePlan[] {
   const { knowledge, smallTableRows } = known;
   const tables = new Map<string, TablePlan>();
-  for (const { relation, mode, work } of locksOf(step, inline)) {
+  for (const { relation, mode, work } of locksOf(step, inline, (statement) => knowledge.workOf(statement))) {
     const facts = knowledge.of(relation, step.settings);
     const present = facts?.kind === 'present' ? facts : undefined;
     const table =

@@ -38,6 +38,8 @@ export async function sizeFindings(
     )
       continue;
     const work = await workOf(session, asked, { facts, options });
+    if (asked.check.retype !== undefined && work.kind !== 'unknown')
+      knowledge.learnWork(asked.statement, work.kind === 'nothing' ? 'moment' : work.kind);
     if (work.kind === 'nothing' || (work.kind !== 'unknown' && isHarmless(work.kind, facts, options))) {
       continue;
     }

@@ -1,5 +1,6 @@
 import { relationsOf as relationsOfCheck } from '../migration/askable-checks.ts';
 import type { RecordedBuild } from '../migration/build.ts';
+import { type LockWork, longerWork } from '../migration/lock-modes.ts';
 import {
   type CreateIndex,
   type IndexOperation,
@@ -41,6 +42,9 @@ export class TableKnowledge {
   readonly #keys = new Map<string, Set<string>>();
   /** Did not exist when the run began. */
   readonly #absentAtStart = new Set<string>();
+  /** Keys of what could not be looked up when the run began. */
+  readonly #unknownAtStart = new Set<string>();
+  readonly #works = new Map<Statement, readonly LockWork[]>();
   /** By name, since a schema may be written here and left out there. */
   readonly #created = new Map<string, RelationName[]>();
 
@@ -71,7 +75,10 @@ export class TableKnowledge {
       for (const [index, relation] of asked.entries()) {
         const fact: TableFacts = facts[index] ?? { kind: 'absent' };
         // An earlier file may make what it takes to look: its turn comes to be measured again.
-        if (first && fact.kind === 'unknown') continue;
+        if (first && fact.kind === 'unknown') {
+          this.#unknownAtStart.add(key(relation, settings));
+          continue;
+        }
         this.#learn(relation, settings, fact);
         if (first && fact.kind === 'absent') this.#absentAtStart.add(relationKey(relation));
       }
@@ -90,6 +97,28 @@ export class TableKnowledge {
 
   of(relation: RelationName, settings: readonly string[]): TableFacts | undefined {
     return this.#facts.get(key(relation, settings));
+  }
+
+  /** What the linter asks of it could not be answered when the run began. */
+  wasUnknown(step: Step): boolean {
+    return relationsJudged(step).some((relation) => this.#unknownAtStart.has(key(relation, step.settings)));
+  }
+
+  /** Measures what was unknown then, now that the step's turn has come. */
+  measureUnknown(step: Step): Promise<void> {
+    return this.#measure(bySettings([step], relationsJudged), false);
+  }
+
+  /** What a change of type that the statement makes was found to take. */
+  learnWork(statement: Statement, work: LockWork): void {
+    this.#works.set(statement, [...(this.#works.get(statement) ?? []), work]);
+  }
+
+  /** What the statement does under its locks, where it does nothing else than what was found out. */
+  workOf(statement: Statement): LockWork | undefined {
+    const works = this.#works.get(statement);
+    const checks = (statement.checks ?? []).filter((check) => check.kind === 'size');
+    return works?.length === checks.length ? works.reduce(longerWork, 'moment') : undefined;
   }
 
   /** A relation has the new index's name already. */

@@ -4,8 +4,8 @@ export interface Attending {
   /** A branch's own table, and those that it has taken. */
   readonly tables: readonly BuildTable[];
   readonly turn: number;
-  /** One turn of one table. `ended` is to be called when a build is over, though the turn goes on with the next one. */
-  readonly turnOf: (table: BuildTable, ended: () => void) => Promise<TurnResult>;
+  /** One turn of one table. */
+  readonly turnOf: (table: BuildTable, told: Told) => Promise<TurnResult>;
   /**
    * Applies the steps that wait for nobody any more, where there are some. `later`: there are, and they are for a new
    * invocation, which has the code that is deployed by now.
@@ -15,6 +15,13 @@ export interface Attending {
   readonly unattended: () => Promise<readonly BuildTable[]>;
   /** Too late in this invocation to begin anything. */
   readonly isLate: () => boolean;
+}
+
+interface Told {
+  /** To be called when a build is over, though the turn goes on with the next one. */
+  readonly ended: () => void;
+  /** A turn that would use up the invocation's time is to end, since something waits for the next one. */
+  readonly yields: () => boolean;
 }
 
 /** What met a fault while its neighbours did not is looked at again so soon. */
@@ -38,6 +45,8 @@ class Branch {
   readonly #atWork = new Set<string>();
   readonly #left = new Map<string, { readonly table: BuildTable; readonly waitSeconds: number }>();
   readonly #faulted = new Set<string>();
+  /** Looks at what is left, while another table's turn goes on. */
+  readonly #later = new Map<string, NodeJS.Timeout>();
   #fault: unknown;
   #resumesLater = false;
   #looking: 'no' | 'yes' | 'once more' = 'no';
@@ -51,13 +60,20 @@ class Branch {
     if (this.#atWork.has(key)) return;
     this.#atWork.add(key);
     this.#left.delete(key);
+    clearTimeout(this.#later.get(key));
     this.#track(
       this.#attending
-        .turnOf(table, () => this.lookAround())
+        .turnOf(table, { ended: () => this.lookAround(), yields: () => this.#resumesLater })
         .then(
           ({ outcome, waitSeconds }) => {
-            if (outcome === 'wait') this.#left.set(key, { table, waitSeconds });
-            else this.lookAround();
+            if (outcome === 'done') return this.lookAround();
+            this.#left.set(key, { table, waitSeconds });
+            // What waits for no time waits for a new invocation.
+            if (waitSeconds > 0)
+              this.#later.set(
+                key,
+                setTimeout(() => this.#again(table), waitSeconds * 1000),
+              );
           },
           (error: unknown) => {
             this.#fault ??= error;
@@ -67,6 +83,11 @@ class Branch {
         )
         .finally(() => this.#atWork.delete(key)),
     );
+  }
+
+  /** What is left would otherwise wait for a neighbour that uses up the invocation. */
+  #again(table: BuildTable): void {
+    if (this.#atWork.size > 0 && !this.#resumesLater && !this.#attending.isLate()) this.begin(table);
   }
 
   /** One look at a time; whoever asks meanwhile is answered by another one after it. */
@@ -109,6 +130,7 @@ class Branch {
 
   async result(): Promise<BranchResult> {
     while (this.#working.size > 0) await Promise.all(this.#working);
+    for (const timer of this.#later.values()) clearTimeout(timer);
     const { turn, tables } = this.#attending;
     const left = [...this.#left.values()];
     // The state machine asks again, with the tables that this turn began with.

@@ -39,9 +39,10 @@ export function branchOf(
   return {
     tables,
     turn,
-    turnOf: (table, ended) =>
+    turnOf: (table, { ended, yields }) =>
       takeTurn({
         table,
+        yields,
         turn,
         migrations,
         target,

@@ -9,6 +9,8 @@ const BUILD_STATES = {
   pending: { open: true, lost: false },
   /** An attempt was begun; only the catalog knows whether it still runs. */
   building: { open: true, lost: false },
+  /** By an operator, until somebody resumes it. */
+  paused: { open: true, lost: false },
   done: { open: false, lost: false },
   failed: { open: false, lost: true },
   cancelled: { open: false, lost: true },
@@ -53,6 +55,8 @@ const OPERATIONS = {
   analyze: { kind: 'upkeep', success: 'analyzed', patient: true },
   cluster: { kind: 'upkeep', success: 'clustered', patient: false },
   detach: { kind: 'upkeep', success: 'detached', patient: true },
+  /** In batches, by the turns themselves. */
+  backfill: { kind: 'backfill', success: 'filled', patient: true },
   /** Any statement that says `-- migrate: hand-off`. */
   statement: { kind: 'upkeep', success: 'done', patient: false },
 } as const satisfies Record<

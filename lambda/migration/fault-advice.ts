@@ -76,7 +76,7 @@ const ADVICE: readonly Advice[] = [
   {
     sqlstates: ['25006'],
     next: () =>
-      "the session is read-only: connect to the primary and not to a replica, and take default_transaction_read_only off (alter database … reset default_transaction_read_only, or the role's, or the connection's options); then run again; the run continues with this step.",
+      "the session is read-only: connect to the primary and not to a replica, and take default_transaction_read_only off (alter database … reset default_transaction_read_only, or the role's, the connection's options, a SET of the file); then run again; the run continues with this step.",
   },
   {
     sqlstates: ['57014'],

@@ -118,17 +118,22 @@ export interface Touches {
 }
 
 /** A maximal part of a migration that runs, and is recorded, as one. */
-export type Step = TransactionStep | AutocommitStep | IndexOperationStep | BackfillStep;
+export type Step = TransactionStep | AutocommitStep | IndexOperationStep;
 
 /** A statement that may take longer than a function lives, and what it is about. */
 export interface LongStatement {
   readonly operation: LongOperation;
   /** The table, view or domain; absent where a statement has to do with none, or nobody can tell. */
   readonly relation: RelationName | undefined;
-  /** The constraints that it validates, the partition that it detaches. */
+  /**
+   * The constraints that it validates, the partition that it detaches, the columns that it fills, the table that it adds
+   * rows to.
+   */
   readonly names: readonly string[];
   /** Its file says `-- migrate: hand-off`: whatever its table's size. */
   readonly handOff?: true;
+  /** Of a `backfill`: how it is done in batches. */
+  readonly backfill?: Backfill;
 }
 
 interface StepBase {
@@ -191,13 +196,6 @@ export interface IndexOperationStep extends StepBase {
   readonly kind: 'index-operation';
   readonly statement: Statement;
   readonly operation: IndexOperation;
-}
-
-/** One statement that is done in batches, each a transaction of its own. */
-export interface BackfillStep extends StepBase {
-  readonly kind: 'backfill';
-  readonly statement: Statement;
-  readonly backfill: Backfill;
 }
 
 /** The statement taken apart, so that its concurrent and its plain form can both be written from it. */

@@ -31,7 +31,7 @@ export interface PendingStep {
   readonly migration: Migration;
   readonly step: Step;
   /**
-   * `interrupted`: an autocommit step was sent by a run that died. `rewritten`: its failed build's file changed.
+   * `interrupted`: an autocommit step was sent by a run that died, or former code was in a backfill. `rewritten`: its failed build's file changed.
    * `repeated`: the first step of a repeatable migration that changed; what is recorded of it goes.
    * `begun`: its first statements were applied as a step of their own, and these are the others.
    */
@@ -79,7 +79,7 @@ export function plan(
       pending.push(waitingForOldBuilds(migration, aligned));
       continue;
     }
-    const steps = pendingSteps(migration, aligned);
+    const steps = pendingSteps(migration, aligned, ledger.builds);
     const amendment = amendmentOf(migration, aligned, steps);
     const edited = rows.length > 0 && rows.every((row) => row.checksum !== migration.checksum);
     if (amendment !== undefined) amended.push(amendment);
@@ -211,7 +211,11 @@ function short(checksum: string): string {
   return checksum.slice(0, 12);
 }
 
-function pendingSteps(migration: Migration, { rows, moved, dropped, begun }: Alignment): PendingStep[] {
+function pendingSteps(
+  migration: Migration,
+  { rows, moved, dropped, begun }: Alignment,
+  builds: readonly RecordedBuild[],
+): PendingStep[] {
   const freed = new Set(dropped.map(({ step }) => step));
   for (const { to } of moved) freed.delete(to);
   return migration.steps.flatMap((step): PendingStep[] => {
@@ -222,8 +226,9 @@ function pendingSteps(migration: Migration, { rows, moved, dropped, begun }: Ali
       return [{ migration, step, record: rewritten ? 'rewritten' : 'none' }];
     }
     if (row.state === 'started') return [{ migration, step, record: 'interrupted' }];
-    // Unlike a failed build, which the loop has in its care, a failed backfill goes on with the next run.
-    if (row.state === 'failed' && step.kind === 'backfill')
+    // A run of former code failed in this backfill; since then the loop has them in its care, as all work that failed.
+    const isWork = builds.some(({ version, step }) => version === migration.version && step === row.step);
+    if (row.state === 'failed' && step.long?.operation === 'backfill' && !isWork)
       return [{ migration, step, record: 'interrupted' }];
     const part = begun.get(step.number);
     if (part === undefined || step.kind !== 'transaction') return [];

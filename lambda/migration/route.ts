@@ -94,8 +94,9 @@ export interface LongFacts {
 }
 
 /** The same for a statement that is no index operation, on a table that the run did not create. */
-export function routeOfLong({ handOff }: LongStatement, facts: LongFacts): Route {
-  if (facts.strategy === 'inline') return 'inline';
+export function routeOfLong({ handOff, operation }: LongStatement, facts: LongFacts): Route {
+  // Its author wants batches, which only the loop makes.
+  if (facts.strategy === 'inline' && operation !== 'backfill') return 'inline';
   if (facts.queuesUp || handOff) return 'hand-off';
   // Postgres itself says that it is missing.
   if (facts.rows === undefined) return 'inline';

@@ -20,6 +20,8 @@ export const sqlstate = {
   insufficientPrivilege: '42501',
   undefinedObject: '42704',
   duplicateObject: '42710',
+  undefinedColumn: '42703',
+  undefinedFunction: '42883',
   undefinedTable: '42P01',
   duplicateDatabase: '42P04',
   duplicateTable: '42P07',

@@ -2,14 +2,17 @@ import { refuse } from '../foresight/deploy-finding.ts';
 import { lintAtDeploy } from '../foresight/deploy-lint.ts';
 import { asksOfTables, factsFor, routeOfStep, TableKnowledge } from '../foresight/table-knowledge.ts';
 import type { Mirror } from '../history/mirror.ts';
+import type { Backfill } from '../migration/backfill.ts';
 import { kindOf, nameOf, type RecordedBuild } from '../migration/build.ts';
-import type { LongStatement } from '../migration/migration.ts';
+import { type LongStatement, statementsOf } from '../migration/migration.ts';
 import { MigrationError } from '../migration/migration-error.ts';
 import type { PendingStep, Plan } from '../migration/plan.ts';
 import { routeOfLong } from '../migration/route.ts';
 import { sqlstate } from '../migration/sqlstate.ts';
 import { queuesUp, waitOf } from '../migration/waiting.ts';
+import { findWalks } from '../postgres/catalog/walks.ts';
 import { workTarget } from '../postgres/catalog/work-target.ts';
+import { forgetWalks } from '../postgres/ledger/backfill-rows.ts';
 import { must } from '../postgres/ledger/ledger-write.ts';
 import { asRecorded, insertBuild, newWork } from '../postgres/ledger/new-build.ts';
 import { releaseRunLock } from '../postgres/ledger/run-lock.ts';
@@ -18,7 +21,6 @@ import { SessionLost } from '../postgres/session/fault.ts';
 import type { Session } from '../postgres/session/session.ts';
 import { watched } from '../postgres/session/watchdog.ts';
 import { applyAutocommit } from './apply-autocommit.ts';
-import { applyBackfill } from './apply-backfill.ts';
 import { applyBatch, type BatchContext, LedgerMoved, TimeUp } from './apply-batch.ts';
 import { cancelledBySignal } from './cancelled-by-signal.ts';
 import { buildsOf } from './hand-off-step.ts';
@@ -89,7 +91,6 @@ class PlanInProgress {
   readonly #knowledge: TableKnowledge;
   readonly #context: BatchContext;
   readonly #builds: RecordedBuild[];
-  #inBackfill = false;
   #batch: ScriptStep[] = [];
   #batchCharacters = 0;
   #sent: Promise<void> | undefined;
@@ -132,8 +133,7 @@ class PlanInProgress {
       }
       await this.#flush();
     } catch (error) {
-      if (error instanceof TimeUp)
-        return { ...this.#result('unfinished'), ...(this.#inBackfill ? { inBackfill: true } : {}) };
+      if (error instanceof TimeUp) return this.#result('unfinished');
       throw error;
     }
     return this.#result('done');
@@ -144,6 +144,10 @@ class PlanInProgress {
     const { pending } = this.#planned;
     if (!pending.some(({ step }) => asksOfTables(step))) return;
     await this.#knowledge.measureFirst(pending.map(({ step }) => step));
+    await this.#lint(pending);
+  }
+
+  async #lint(pending: readonly PendingStep[], applied?: string): Promise<void> {
     const findings = await lintAtDeploy(this.#session, pending, {
       knowledge: this.#knowledge,
       options: this.#run.request.options,
@@ -151,11 +155,20 @@ class PlanInProgress {
       largeIndexes: 'left to the loop',
     });
     if (findings.length > 0) this.#run.request.report({ kind: 'linted', findings });
-    refuse(findings);
+    refuse(findings, applied);
+  }
+
+  /** A file before it may have made what it takes to look: a role, a right, a setting. */
+  async #lintWhatWasUnknown(next: PendingStep): Promise<void> {
+    if (!this.#knowledge.wasUnknown(next.step)) return;
+    await this.#flush();
+    await this.#knowledge.measureUnknown(next.step);
+    await this.#lint([next], this.#run.appliedText());
   }
 
   async #apply(next: PendingStep, rest: readonly PendingStep[]): Promise<void> {
     const { step } = next;
+    await this.#lintWhatWasUnknown(next);
     if (await this.#handsOff(next)) return;
     switch (step.kind) {
       case 'transaction':
@@ -166,15 +179,6 @@ class PlanInProgress {
         await applyAutocommit(this.#session, { pending: next, step }, this.#context);
         this.#took([{ pending: next, handOff: undefined }], Date.now() - begun);
         this.#knowledge.follow(step);
-        return;
-      }
-      case 'backfill': {
-        await this.#flush();
-        const begun = Date.now();
-        this.#inBackfill = true;
-        await applyBackfill(this.#session, { pending: next, step }, this.#context);
-        this.#inBackfill = false;
-        this.#took([{ pending: next, handOff: undefined }], Date.now() - begun);
         return;
       }
       case 'index-operation':
@@ -190,7 +194,10 @@ class PlanInProgress {
     if (step.kind === 'index-operation' || step.long === undefined) return false;
     const { long, settings } = step;
     const { options, runId } = { ...this.#run.request, runId: this.#run.runId };
-    if (options.indexStrategy === 'inline' || this.#isNew(long)) return false;
+    // A run of former code has done a part of it.
+    const isBegun = next.record === 'interrupted';
+    const inline = options.indexStrategy === 'inline' && long.backfill === undefined;
+    if (!isBegun && (inline || this.#isNew(long))) return false;
     // What it is about may be made, or filled, by a step that is on its way.
     await this.#flush();
     const target = await workTarget(this.#session, long, { limit: options.smallTableRows, settings });
@@ -200,11 +207,28 @@ class PlanInProgress {
       queuesUp: queuesUp(step, this.#builds),
       rows: target?.rows,
     };
-    if (routeOfLong(long, facts) === 'inline') return false;
+    if (!isBegun && routeOfLong(long, facts) === 'inline') return false;
+    if (long.backfill !== undefined) await this.#checkWalks(next, long.backfill);
+    const { ledgerSchema } = options;
     const work = newWork(next, { long, target, runId });
-    await this.#enqueue({ pending: next, handOff: [insertBuild(options.ledgerSchema, work)] });
+    const handOff = [...(isBegun ? [] : [forgetWalks(ledgerSchema, work)]), insertBuild(ledgerSchema, work)];
+    await this.#enqueue({ pending: next, handOff });
     this.#builds.push(asRecorded(work));
     return true;
+  }
+
+  /** What only the database knows is refused before the first row is touched. */
+  async #checkWalks({ migration, step }: PendingStep, backfill: Backfill): Promise<void> {
+    const because = await findWalks(this.#session, { backfill, settings: step.settings });
+    const [statement] = statementsOf(step);
+    if (typeof because !== 'string' || statement === undefined) return;
+    throw new MigrationError({
+      code: 'backfill-refused',
+      what: `This statement can't be done in batches: ${because}.`,
+      place: { file: migration.file, position: statement.position, statement: statement.text },
+      applied: `${this.#run.appliedText()}; nothing of this statement.`,
+      next: 'see docs/backfills.md for what a backfill needs; without the directive it runs as one statement.',
+    });
   }
 
   /** Of a view that is new the tables under it may be old. */

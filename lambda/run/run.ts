@@ -42,8 +42,6 @@ export interface RunResult {
    * up between two steps; the next run goes on.
    */
   readonly outcome: 'done' | 'waiting' | 'unfinished';
-  /** The time was up in a backfill, which the loop goes on with. */
-  readonly inBackfill?: true;
   readonly applied: readonly AppliedStep[];
   /** All builds that are not over, handed off by this run or before it. */
   readonly builds: readonly RecordedBuild[];
@@ -63,7 +61,7 @@ export type RunEnd =
   | { readonly kind: 'failed'; readonly error: unknown };
 
 /** How a step was applied. */
-export const appliedHow = ['transaction', 'autocommit', 'inline', 'handed off', 'backfill'] as const;
+export const appliedHow = ['transaction', 'autocommit', 'inline', 'handed off'] as const;
 
 export interface AppliedStep {
   readonly migration: Migration;
@@ -112,18 +110,4 @@ export type RunEvent =
       readonly hint?: string;
     }
   | { readonly kind: 'waiting-for-builds'; readonly file: string; readonly because: string }
-  /** How far a backfill is; said every few seconds. */
-  | {
-      readonly kind: 'backfilling';
-      readonly file: string;
-      readonly table: string;
-      /** Rows written, and walked, so far; of all the table's rows about so many. */
-      readonly written: number;
-      readonly walked: number;
-      readonly estimated: number;
-      /** Seconds that are left at this pace; undefined at the beginning. */
-      readonly secondsLeft: number | undefined;
-      /** Why it rests; undefined while it works. */
-      readonly pause: string | undefined;
-    }
   | { readonly kind: 'undoing'; readonly file: string; readonly step: number; readonly steps: number };

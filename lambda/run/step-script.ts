@@ -120,14 +120,14 @@ function* statementsAround(
 ): Generator<Line, void> {
   const { pending, handOff } = scriptStep;
   const { step, migration } = pending;
-  if (step.kind === 'backfill' || (step.kind === 'autocommit' && handOff === undefined))
+  if (step.kind === 'autocommit' && handOff === undefined)
     throw new TypeError(`step ${step.number} of ${migration.file} can't be in a script`);
   yield { text: beginOf(step) };
   // Commits become durable in order, so only the last of a message needs to wait for the disk.
   if (!last) yield { text: 'set local synchronous_commit = off' };
   if (context.budgetMilliseconds !== undefined) yield { text: statementTimeout(context.budgetMilliseconds) };
   const key = { version: migration.version, step: step.number };
-  if (pending.record === 'rewritten')
+  if (pending.record === 'rewritten' || pending.record === 'interrupted')
     for (const text of forgetRows(context.ledgerSchema, key)) yield { text };
   if (pending.begunAs !== undefined) yield { text: forgetBeginning(context.ledgerSchema, pending) };
   if (pending.record === 'repeated') {

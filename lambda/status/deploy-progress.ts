@@ -5,13 +5,12 @@ import type { MigrationOptions } from '../migration/options.ts';
 import { plan } from '../migration/plan.ts';
 import { waitsOf } from '../migration/waiting.ts';
 import { describeBlocker } from '../postgres/catalog/blockers.ts';
-import { seeBuilder } from '../postgres/catalog/seen-builder.ts';
 import { readAllBuilds } from '../postgres/ledger/index-build-rows.ts';
 import { readLedger } from '../postgres/ledger/ledger.ts';
 import { withSession } from '../postgres/session/connect.ts';
 import type { ConnectionTarget } from '../postgres/session/connection-target.ts';
 import type { Session } from '../postgres/session/session.ts';
-import { type ProgressSeen, progressOf } from '../work/turn/build-progress.ts';
+import { type ProgressSeen, seeProgress } from '../work/turn/build-progress.ts';
 import { describeLost } from '../work/turn/settle.ts';
 
 /** `idle`: steps are pending that wait for nobody, so a run has to go on with them. */
@@ -74,7 +73,7 @@ async function describeAll(
   const builds = (await readAllBuilds(session, ledgerSchema, format)).filter(({ id }) => ids.has(id));
   const lines: string[] = [];
   for (const build of builds) {
-    const seen = build.state === 'building' ? progressOf(build, await seeBuilder(session, build)) : undefined;
+    const seen = await seeProgress(session, ledgerSchema, build);
     lines.push(`${describeBuild(build)}: ${seen === undefined ? build.state : describeSeen(seen)}`);
   }
   return lines;

@@ -5,13 +5,12 @@ import type { Ledger } from '../migration/ledger.ts';
 import type { CompiledMigrations, Migration } from '../migration/migration.ts';
 import type { MigrationOptions } from '../migration/options.ts';
 import { abandonedBuilds, withoutCheckpoints } from '../migration/plan.ts';
-import { seeBuilder } from '../postgres/catalog/seen-builder.ts';
 import { type BuildRow, readAllBuilds } from '../postgres/ledger/index-build-rows.ts';
 import { exposureOf } from '../postgres/ledger/ledger.ts';
 import { withSession } from '../postgres/session/connect.ts';
 import type { ConnectionTarget } from '../postgres/session/connection-target.ts';
 import type { Session } from '../postgres/session/session.ts';
-import { type ProgressSeen, progressOf } from '../work/turn/build-progress.ts';
+import { type ProgressSeen, seeProgress } from '../work/turn/build-progress.ts';
 import { type RunStatus, recentRuns } from './recent-runs.ts';
 
 /** The ledger and the builds, as they are now. */
@@ -74,8 +73,7 @@ export async function readStatus(
     const abandoned = new Set(abandonedBuilds(migrations.migrations, ledger).map(({ id }) => id));
     const builds: BuildStatus[] = [];
     for (const build of await readAllBuilds(session, options.ledgerSchema, found.format)) {
-      const progress =
-        build.state === 'building' ? progressOf(build, await seeBuilder(session, build)) : undefined;
+      const progress = await seeProgress(session, options.ledgerSchema, build);
       builds.push({ ...build, progress, abandoned: abandoned.has(build.id) });
     }
     const runs = await recentRuns(session, options.ledgerSchema);

@@ -1,3 +1,5 @@
+import { count } from '../migration/amounts.ts';
+
 /** What pg_stat_progress_create_index tells of one build. */
 export interface BuildProgress {
   readonly phase: string;
@@ -59,4 +61,61 @@ export function secondsLeft(fraction: number | undefined, elapsedSeconds: number
 /** It waits for another session's transaction or snapshot, not for the disk. */
 export function isWaiting(phase: string): boolean {
   return phase.startsWith('waiting');
+}
+
+/** How far one walk of a backfill through a table, or a part of one, is. */
+export interface WalkSeen {
+  /** Quoted, with its schema. */
+  readonly table: string;
+  /** Columns of the key by which it goes, in order; none where it goes by blocks. */
+  readonly key: readonly string[];
+  /** Key of the last row that is done, or the next block; undefined at the beginning. */
+  readonly cursor: readonly string[] | undefined;
+  readonly done: boolean;
+  /** By the planner's statistics; 0 where there are none. */
+  readonly estimatedRows: number;
+  readonly walked: number;
+  readonly written: number;
+  /** From its beginning to its latest batch. */
+  readonly seconds: number;
+  /** Why it rests, `reason: more of it`. */
+  readonly pause: string | undefined;
+}
+
+/** How far a backfill is, over all of its walks. */
+export interface Fill {
+  readonly rowsWritten: number;
+  readonly rowsWalked: number;
+  /** About so many; 0 where nobody knows. */
+  readonly rowsEstimated: number;
+  /** Walked, since its beginning. */
+  readonly rowsPerSecond: number;
+  /** `public.messages, id = 4711` */
+  readonly position: string;
+  /** As in WalkSeen. */
+  readonly pause: string | undefined;
+}
+
+/** Undefined before it begins. `seconds`: since its beginning, pauses included. */
+export function fillOf(walks: readonly WalkSeen[], seconds: number): Fill | undefined {
+  const at = walks.find(({ done }) => !done) ?? walks.at(-1);
+  if (at === undefined) return undefined;
+  const sum = (field: 'written' | 'walked' | 'estimatedRows') =>
+    walks.reduce((total, walk) => total + walk[field], 0);
+  const { cursor, key, table, pause } = at;
+  const place = cursor?.map((value, part) => `${key[part] ?? 'block'} = ${value}`) ?? ['its beginning'];
+  return {
+    rowsWritten: sum('written'),
+    rowsWalked: sum('walked'),
+    rowsEstimated: sum('estimatedRows'),
+    rowsPerSecond: Math.round(sum('walked') / Math.max(1, seconds)),
+    position: [table.replaceAll('"', ''), ...place].join(', '),
+    pause,
+  };
+}
+
+/** `1,200 rows written, 240 a second, at public.messages, id = 4711` */
+export function describeFill({ rowsWritten, rowsPerSecond, position, pause }: Fill): string {
+  const now = pause === undefined ? `${rowsPerSecond.toLocaleString('en')} a second` : `rests (${pause})`;
+  return `${count(rowsWritten, 'row')} written, ${now}, at ${position}`;
 }

@@ -86,7 +86,11 @@ export function nameOfBuild({
   readonly operation: BuildStatus['operation'];
 }): string {
   const on = schema === undefined ? table : `${schema}.${table}`;
-  if (!isIndexBuild({ operation })) return describeBuild({ index, schema: schema ?? '', table, operation });
+  if (!isIndexBuild({ operation })) {
+    return schema === undefined && index !== ''
+      ? `${index} on ${on}`
+      : describeBuild({ index, schema: schema ?? '', table, operation });
+  }
   if (operation === 'create') return `${index} on ${on}`;
   return `${operation} of ${index === '' ? 'all indexes' : index} on ${on}`;
 }

@@ -1,19 +1,11 @@
 import Table from 'cli-table3';
 import { duration } from '../../lambda/migration/amounts.ts';
+import { isLost, isOpen } from '../../lambda/migration/build.ts';
 import type { BuildStatus } from '../../lambda/status/status.ts';
-import { type BuildOutcome, describeOutcome, describeProgress, outcomeOf } from './build-lines.ts';
+import { describeOutcome, describeProgress } from './build-lines.ts';
 import type { Terminal } from './terminal.ts';
 
 type Colors = Terminal['colors'];
-
-const COLOURS: Readonly<Record<BuildOutcome, 'green' | 'red' | 'yellow'>> = {
-  valid: 'green',
-  adopted: 'green',
-  failed: 'red',
-  cancelled: 'red',
-  pending: 'yellow',
-  building: 'yellow',
-};
 
 /**
  * Builds side by side, with no lines around them that a narrow terminal would break.
@@ -50,12 +42,11 @@ export function buildsTable(
     ],
   });
   for (const build of builds) {
-    const outcome = outcomeOf(build);
     table.push([
       build.index === '' ? '(all)' : build.index,
       `${build.schema}.${build.table}`,
       ...(rows === undefined ? [] : [rows.get(build.table)?.toLocaleString('en') ?? '']),
-      colors[COLOURS[outcome]](describeOutcome(build)),
+      colors[isOpen(build) ? 'yellow' : isLost(build) ? 'red' : 'green'](describeOutcome(build)),
       build.seconds === undefined ? '' : duration(build.seconds),
       String(build.turns),
       build.session ?? '',

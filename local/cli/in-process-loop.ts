@@ -47,7 +47,7 @@ export async function runLoop(loop: InProcessLoop): Promise<SettleResult> {
     await attendTables({
       tables,
       turn: 1,
-      turnOf: (table, ended) => {
+      turnOf: (table, { ended }) => {
         const build = () => buildTable(table, loop, ended);
         return needNoSlot.has(table) ? build() : inTurn(build);
       },

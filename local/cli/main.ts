@@ -6,6 +6,7 @@ import { exitCode } from './exit-code.ts';
 import { addExport } from './export.ts';
 import { addLint } from './lint.ts';
 import { addNew } from './new.ts';
+import { addPause, addResume } from './pause.ts';
 import { addPlan } from './plan.ts';
 import { addRepair } from './repair.ts';
 import { addRetry } from './retry.ts';
@@ -23,6 +24,8 @@ const verbs = [
   addExport,
   addRetry,
   addCancel,
+  addPause,
+  addResume,
   addBaseline,
   addRepair,
   addUndo,

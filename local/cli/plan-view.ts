@@ -30,7 +30,6 @@ const HOW: Readonly<Record<StepPlan['how'], string>> = {
   transaction: 'in one transaction',
   autocommit: 'by itself, in no transaction',
   inline: 'at once, in its plain form: the table is small or new',
-  backfill: 'in batches, each its own transaction',
   'hand-off': 'handed off: built concurrently by the loop',
 };
 

@@ -97,9 +97,6 @@ export class RunDisplay {
       case 'waiting-for-builds':
         this.verb('yellow', 'waits', `${event.file}: ${event.because}`);
         break;
-      case 'backfilling':
-        this.verb('dim', 'backfill', describeBackfill(event));
-        break;
       case 'undoing':
         this.verb('dim', 'undoing', `${event.file}, step ${event.step} of ${event.steps}`);
         break;
@@ -221,11 +218,4 @@ export class RunDisplay {
   verb(colour: Colour, verb: string, text: string): void {
     this.line(`${this.#terminal.colors[colour](`${verb} `.padEnd(VERB_CHARACTERS))}${text}`);
   }
-}
-
-function describeBackfill(event: Shown<'backfilling'>): string {
-  const { table, written, walked, estimated, secondsLeft, pause } = event;
-  const share = estimated > 0 ? `, ${Math.min(99, Math.floor((100 * walked) / estimated))} %` : '';
-  const left = secondsLeft === undefined ? '' : `, about ${Math.round(secondsLeft)} s left`;
-  return `${table}: ${written.toLocaleString('en')} rows${share}${pause === undefined ? left : `, rests: ${pause}`}`;
 }

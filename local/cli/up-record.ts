@@ -32,7 +32,6 @@ export class UpRecord {
       case 'locked':
       case 'reconnecting':
       case 'notice':
-      case 'backfilling':
       case 'undoing':
         return;
       default:

@@ -79,16 +79,6 @@ const line = v.variant('message', [
   v.object({ message: v.literal('waiting-for-run') }),
   v.object({ message: v.literal('ledger-exposed'), because: v.string() }),
   v.object({
-    message: v.literal('backfilling'),
-    file: v.string(),
-    table: v.string(),
-    written: v.number(),
-    walked: v.number(),
-    estimated: v.number(),
-    secondsLeft: v.optional(v.number()),
-    pause: v.optional(v.string()),
-  }),
-  v.object({
     message: v.literal('locked'),
     file: v.string(),
     attempt: v.number(),

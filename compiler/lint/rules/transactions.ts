@@ -75,7 +75,7 @@ export const unboundedWrite: Rule = {
     const statement = as('UpdateStmt', tree) ?? as('DeleteStmt', tree);
     if (statement?.relation === undefined || !isEverywhereTrue(statement.whereClause)) return;
     // In batches it holds no lock for long.
-    if (context.file.stepKind(context.number) === 'backfill') return;
+    if (context.file.stepOf(context.number)?.long?.operation === 'backfill') return;
     const table = relationOf(statement.relation);
     if (!context.isExisting(table)) return;
     const word = 'UpdateStmt' in tree ? 'UPDATE' : 'DELETE';

@@ -2,6 +2,8 @@ import * as v from 'valibot';
 import { count as counted } from '../../migration/amounts.ts';
 import type { DataCheck, OrphansCheck, UniqueKey } from '../../migration/deploy-check.ts';
 import type { RelationName } from '../../migration/relation-name.ts';
+import { sqlstate } from '../../migration/sqlstate.ts';
+import type { StatementFault } from '../session/fault.ts';
 import { OWN_PATH } from '../session/own-path.ts';
 import { quoteIdentifier, quoteLiteral, quoteRelation } from '../session/quote.ts';
 import { ASKED, findRelations, rolledBack } from '../session/rolled-back.ts';
@@ -15,6 +17,11 @@ export interface Broken {
   readonly more: boolean;
   /** As Postgres writes a row: `(42,abc)`. A few; none for nulls and violations. */
   readonly examples: readonly string[];
+}
+
+/** The question is about what is there, and Postgres has no answer for us. */
+export interface Untold {
+  readonly because: string;
 }
 
 /** `3 rows`, `more than 1,000 rows` */
@@ -49,15 +56,15 @@ export function fromOf(
 }
 
 /**
- * Looks for rows that would make the statement fail; counting ends at MOST_COUNTED. Undefined where it can't be told:
- * the time was over, a table or column is not there yet or not for our role to read, row security hides rows, or
- * whatever else Postgres has to say. Writes nothing.
+ * Looks for rows that would make the statement fail; counting ends at MOST_COUNTED. Undefined where there is nothing to
+ * ask about yet: an earlier file may make the table, the column or the function. Untold where there is: the time was
+ * over, it is not for our role to read, row security hides rows, or whatever else Postgres has to say. Writes nothing.
  */
 export async function findBroken(
   session: Session,
   check: DataCheck,
   { rows, ...bounds }: Bounds & { readonly rows: RowsOf },
-): Promise<Broken | undefined> {
+): Promise<Broken | Untold | undefined> {
   switch (check.kind) {
     case 'nulls':
       return ask(session, rowsWhere(rows, `${quoteIdentifier(check.column)} is null`), bounds);
@@ -90,7 +97,7 @@ export async function findDuplicates(
   session: Session,
   { from, key, comparisons }: Keys,
   bounds: Bounds,
-): Promise<Broken | undefined> {
+): Promise<Broken | Untold | undefined> {
   const compared = comparisons ?? (await comparisonsOf(session, key, bounds.settings));
   if (compared === undefined) return undefined;
   const query = compared.every((each) => each === undefined)
@@ -162,7 +169,7 @@ async function findOrphans(
   session: Session,
   given: OrphansCheck,
   { rows, ...bounds }: Bounds & { readonly rows: RowsOf },
-): Promise<Broken | undefined> {
+): Promise<Broken | Untold | undefined> {
   // `references users` means its primary key.
   const referenced =
     given.referenced.length > 0
@@ -251,7 +258,7 @@ async function ask(
   session: Session,
   query: string,
   { settings, milliseconds }: Bounds,
-): Promise<Broken | undefined> {
+): Promise<Broken | Untold | undefined> {
   const { row, fault } = await rolledBack(session, [
     READ_ONLY,
     ...settings,
@@ -263,7 +270,7 @@ select pg_catalog.count(*) as broken,
        (select pg_catalog.json_agg(key) from (select distinct key from broken where key is not null limit ${MOST_EXAMPLES}) as few) as examples
   from broken`,
   ]);
-  if (fault !== undefined) return undefined;
+  if (fault !== undefined) return untold(fault, milliseconds);
   const count = Number(row?.broken);
   const examples: unknown = JSON.parse(row?.examples ?? '[]');
   return {
@@ -271,6 +278,25 @@ select pg_catalog.count(*) as broken,
     more: count > MOST_COUNTED,
     examples: Array.isArray(examples) ? examples.map(String) : [],
   };
+}
+
+/** What is named is not there, or not yet; or it is a materialized view that was never filled. */
+const NOT_THERE: ReadonlySet<string> = new Set([
+  sqlstate.undefinedTable,
+  sqlstate.undefinedColumn,
+  sqlstate.undefinedFunction,
+  sqlstate.undefinedObject,
+  sqlstate.undefinedSchema,
+  sqlstate.objectNotInPrerequisiteState,
+]);
+
+function untold({ fault }: StatementFault, milliseconds: number): Untold | undefined {
+  if (NOT_THERE.has(fault.sqlstate)) return undefined;
+  const because =
+    fault.sqlstate === sqlstate.queryCanceled
+      ? `looking took more than ${milliseconds / 1000} s`
+      : `${fault.message}, SQLSTATE ${fault.sqlstate}`;
+  return { because };
 }
 
 const comparisonRows = v.array(v.nullable(v.object({ less: v.string(), equals: v.string() })));

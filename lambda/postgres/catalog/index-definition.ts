@@ -2,6 +2,7 @@ import { isPermanent } from '../../migration/sqlstate.ts';
 import type { IndexBuild } from '../../work/index-build.ts';
 import { OWN_PATH } from '../session/own-path.ts';
 import { quoteLiteral, quoteRelation } from '../session/quote.ts';
+import { rolledBack } from '../session/rolled-back.ts';
 import type { Session } from '../session/session.ts';
 import { onEmptyCopy } from './empty-copy.ts';
 
@@ -32,7 +33,13 @@ export async function compareDefinitions(
   ]);
   if (fault !== undefined) {
     if (!isPermanent(fault.fault)) throw fault;
-    return isWrittenAlike(build, standing) ? { kind: 'same' } : { kind: 'unknown', because: fault.message };
+    // Under the file's settings, names are written as the file may write them.
+    const { row: own } = await rolledBack(session, [
+      ...build.settings,
+      `select pg_catalog.pg_get_indexdef(${index}) as found`,
+    ]);
+    const alike = [standing, own?.found ?? ''].some((text) => isWrittenAlike(build, text));
+    return alike ? { kind: 'same' } : { kind: 'unknown', because: fault.message };
   }
   const { wanted, body, head, is_unique, found } = row ?? {};
   if (wanted == null || body == null || head == null || found == null) {
@@ -63,13 +70,20 @@ function bodyOf(index: string): string {
   return `pg_catalog.substr(pg_catalog.pg_get_indexdef(${index}), pg_catalog.length(${headOf(index)}) + 1)`;
 }
 
-/** Where no text is quoted, which blanks and capitals there are makes no difference. */
-function isWrittenAlike({ unique, definition }: IndexBuild, standing: string): boolean {
+/**
+ * Where no text is quoted, which blanks and capitals there are makes no difference. The whole row, for which a copy of
+ * the table is of no use, may be written t, t.* and schema.t.*.
+ */
+function isWrittenAlike({ unique, definition, schema, table }: IndexBuild, standing: string): boolean {
   const body = standing.slice(standing.indexOf(' USING '));
   if (/['"$]|--|\/\*/.test(definition + body)) return false;
+  const wholeRow = /^\w+$/.test(schema + table)
+    ? new RegExp(`\\b(?:${schema}\\.)?${table}\\b(?:\\.\\*)?(?![\\w.])`, 'g')
+    : /(?!)/;
   const normal = (text: string) =>
     text
       .toLowerCase()
+      .replace(wholeRow, table)
       .replace(/^\s*using btree\b/, '')
       .replace(/\s*([(),])\s*/g, '$1')
       .replace(/\s+/g, ' ')

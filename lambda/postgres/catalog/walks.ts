@@ -1,7 +1,8 @@
 import * as v from 'valibot';
 import type { Backfill } from '../../migration/backfill.ts';
 import { quoteLiteral, quoteRelation } from '../session/quote.ts';
-import type { TextRow } from '../session/session.ts';
+import { rolledBack } from '../session/rolled-back.ts';
+import type { Session } from '../session/session.ts';
 
 /** A table, or a part of one, and the way through its rows. */
 export interface Walk {
@@ -49,14 +50,21 @@ const relation = v.object({
 });
 
 /** One relation as the catalog has it, with all that a walk may go by. */
-export type WalkedRelation = v.InferOutput<typeof relation>;
+type WalkedRelation = v.InferOutput<typeof relation>;
 
-export function parseWalked(row: TextRow | undefined): WalkedRelation | undefined {
-  return row?.walked == null ? undefined : v.parse(relation, JSON.parse(row.walked));
+/** The ways through the table's rows as it is now, or in words why there is none. Throws what Postgres says of it. */
+export async function findWalks(
+  session: Session,
+  { backfill, settings }: { readonly backfill: Backfill; readonly settings: readonly string[] },
+): Promise<readonly Walk[] | string> {
+  const { row, fault } = await rolledBack(session, [...settings, walkedRelation(backfill)]);
+  if (fault !== undefined) throw fault;
+  if (row?.walked == null) return `the table ${backfill.table.name} does not exist`;
+  return walksOf(backfill, v.parse(relation, JSON.parse(row.walked)));
 }
 
 /** One statement; its one row has `walked`, null where the relation is not there. Run under the file's settings. */
-export function walkedRelation({ table, only }: Backfill): string {
+function walkedRelation({ table, only }: Backfill): string {
   return `with recursive
 named as (select pg_catalog.to_regclass(${quoteLiteral(quoteRelation(table))})::pg_catalog.oid as oid),
 family as (
@@ -114,8 +122,7 @@ select (select pg_catalog.json_build_object(
   from named n join pg_catalog.pg_class c on c.oid operator(pg_catalog.=) n.oid) as walked`;
 }
 
-/** Why a relation can't be walked by the statement, in words; else its walks. */
-export function walksOf(backfill: Backfill, walked: WalkedRelation): readonly Walk[] | string {
+function walksOf(backfill: Backfill, walked: WalkedRelation): readonly Walk[] | string {
   const { sets, by, only, command, makesItsWhereFalse } = backfill;
   if (walked.kind !== 'r' && walked.kind !== 'p')
     return `${walked.table} is not a table, and only the rows of a table can be walked`;

@@ -1,36 +1,23 @@
 import * as v from 'valibot';
+import type { IndexBuild } from '../../work/index-build.ts';
+import type { WalkSeen } from '../../work/progress.ts';
 import { quoteIdentifier, quoteLiteral } from '../session/quote.ts';
 import type { Session } from '../session/session.ts';
 
 /** How far one walk of a backfill is. */
-export interface WalkRow {
+export interface WalkRow extends WalkSeen {
   readonly part: number;
-  /** Quoted, with its schema. */
-  readonly table: string;
   readonly oid: string;
   readonly kind: 'key' | 'blocks';
-  /** Columns of the key, in order; none for blocks. */
-  readonly key: readonly string[];
   /** From 1; the second looks for rows that were written meanwhile. */
   readonly walk: number;
-  /** Key of the last row that is done, or the next block; undefined at the beginning. */
-  readonly cursor: readonly string[] | undefined;
   /** Key of the last row of the walk, or the block behind the last; undefined where there was none. */
   readonly until: readonly string[] | undefined;
-  readonly done: boolean;
-  readonly estimatedRows: number;
-  readonly walked: number;
-  readonly written: number;
 }
 
-export interface StepKey {
-  readonly version: string;
-  readonly step: number;
-}
+type Work = Pick<IndexBuild, 'id' | 'version' | 'step'>;
 
-function ofStep({ version, step }: StepKey): string {
-  return `version operator(pg_catalog.=) ${quoteLiteral(version)}::pg_catalog.text and step operator(pg_catalog.=) ${step}::pg_catalog.int4`;
-}
+const key = v.nullable(v.array(v.string()));
 
 const rows = v.array(
   v.object({
@@ -40,56 +27,68 @@ const rows = v.array(
     kind: v.picklist(['key', 'blocks']),
     key: v.array(v.string()),
     walk: v.number(),
-    cursor: v.nullable(v.array(v.string())),
-    until: v.nullable(v.array(v.string())),
+    cursor: key,
+    until: key,
     done: v.boolean(),
     estimatedRows: v.number(),
     walked: v.number(),
     written: v.number(),
+    seconds: v.number(),
+    pause: v.nullable(v.string()),
   }),
 );
 
-export async function readWalks(session: Session, schema: string, key: StepKey): Promise<WalkRow[]> {
-  const outcome = await session.script(
-    `select coalesce(pg_catalog.json_agg(pg_catalog.json_build_object(
-       'part', part, 'table', table_name, 'oid', oid::pg_catalog.text, 'kind', kind, 'key', key, 'walk', walk,
-       'cursor', cursor, 'until', until, 'done', done, 'estimatedRows', estimated_rows, 'walked', walked,
-       'written', written) order by part), '[]') as walks
-  from ${quoteIdentifier(schema)}.backfill where ${ofStep(key)}`,
+/** In the order in which they are walked; none before the backfill begins. */
+export async function readWalks(session: Session, schema: string, id: string): Promise<WalkRow[]> {
+  const read = await session.query(
+    `select part, table_name as table, oid::text, kind, key, walk, cursor, until, done,
+            estimated_rows::float8 as "estimatedRows", walked::float8, written::float8, pause,
+            extract(epoch from noted_at - started_at)::float8 as seconds
+       from ${quoteIdentifier(schema)}.backfill where work_id = $1 order by part`,
+    [id],
   );
-  if (outcome.fault !== undefined) throw outcome.fault;
-  return v
-    .parse(rows, JSON.parse(outcome.rows[0]?.[0]?.walks ?? '[]'))
-    .map(({ cursor, until, ...row }) => ({ ...row, cursor: cursor ?? undefined, until: until ?? undefined }));
+  return v.parse(rows, read).map(({ cursor, until, pause, ...row }) => ({
+    ...row,
+    cursor: cursor ?? undefined,
+    until: until ?? undefined,
+    pause: pause ?? undefined,
+  }));
 }
 
 export type NewWalk = Pick<WalkRow, 'part' | 'table' | 'oid' | 'kind' | 'key' | 'until' | 'estimatedRows'>;
 
-/** Rows of an earlier backfill of the step, which was undone or repaired, are replaced. */
-export function insertWalks(schema: string, key: StepKey, walks: readonly NewWalk[]): string[] {
-  const s = quoteIdentifier(schema);
-  return [
-    `delete from ${s}.backfill where ${ofStep(key)}`,
-    ...walks.map(
-      (walk) =>
-        `insert into ${s}.backfill (version, step, part, table_name, oid, kind, key, until, done, estimated_rows)
+export function insertWalk(schema: string, { id, version, step }: Work, walk: NewWalk): string {
+  return `insert into ${quoteIdentifier(schema)}.backfill (work_id, version, step, part, table_name, oid, kind, key, until, done, estimated_rows)
 values (${[
-          quoteLiteral(key.version),
-          key.step,
-          walk.part,
-          quoteLiteral(walk.table),
-          quoteLiteral(walk.oid),
-          quoteLiteral(walk.kind),
-          textArray(walk.key),
-          walk.until === undefined ? 'null' : textArray(walk.until),
-          walk.until === undefined,
-          walk.estimatedRows,
-        ].join(', ')})`,
-    ),
-  ];
+    id,
+    quoteLiteral(version),
+    step,
+    walk.part,
+    quoteLiteral(walk.table),
+    quoteLiteral(walk.oid),
+    quoteLiteral(walk.kind),
+    textArray(walk.key),
+    walk.until === undefined ? 'null' : textArray(walk.until),
+    walk.until === undefined,
+    walk.estimatedRows,
+  ].join(', ')})`;
 }
 
-/** What one batch did, to be sent in its own transaction. It writes no row where another run was there before. */
+/** Where runs did backfills by themselves, no work had these rows. */
+function ofNoWork({ version, step }: Pick<Work, 'version' | 'step'>): string {
+  return `work_id is null and version operator(pg_catalog.=) ${quoteLiteral(version)}::pg_catalog.text and step operator(pg_catalog.=) ${step}::pg_catalog.int4`;
+}
+
+/** Goes on where a run was. */
+export function adoptWalks(schema: string, work: Work): string {
+  return `update ${quoteIdentifier(schema)}.backfill set work_id = ${work.id} where ${ofNoWork(work)}`;
+}
+
+export function forgetWalks(schema: string, work: Pick<Work, 'version' | 'step'>): string {
+  return `delete from ${quoteIdentifier(schema)}.backfill where ${ofNoWork(work)}`;
+}
+
+/** What one batch did, to be sent in its own transaction. */
 export interface BatchDone {
   readonly part: number;
   readonly from: readonly string[] | undefined;
@@ -100,29 +99,37 @@ export interface BatchDone {
   readonly milliseconds: number;
 }
 
-export function noteBatch(schema: string, key: StepKey, batch: BatchDone): string {
+function ofPart(id: string, part: number): string {
+  return `work_id operator(pg_catalog.=) ${id}::pg_catalog.int8 and part operator(pg_catalog.=) ${part}::pg_catalog.int4`;
+}
+
+/** Writes no row where somebody else was there before, or has paused or cancelled it. */
+export function noteBatch(schema: string, id: string, batch: BatchDone): string {
+  const s = quoteIdentifier(schema);
   const before =
     batch.from === undefined ? 'cursor is null' : `cursor operator(pg_catalog.=) ${textArray(batch.from)}`;
-  return `update ${quoteIdentifier(schema)}.backfill
+  return `update ${s}.backfill
    set cursor = ${textArray(batch.to)}, done = ${batch.done}, pause = null,
        walked = walked operator(pg_catalog.+) ${batch.walked}::pg_catalog.int8,
        written = written operator(pg_catalog.+) ${batch.written}::pg_catalog.int8,
        batches = batches operator(pg_catalog.+) 1::pg_catalog.int8,
        milliseconds = milliseconds operator(pg_catalog.+) ${Math.round(batch.milliseconds)}::pg_catalog.int8,
        noted_at = pg_catalog.clock_timestamp()
- where ${ofStep(key)} and part operator(pg_catalog.=) ${batch.part}::pg_catalog.int4 and ${before}`;
+ where ${ofPart(id, batch.part)} and ${before}
+   and exists (select from ${s}.work w where w.id operator(pg_catalog.=) ${id}::pg_catalog.int8
+                  and w.state operator(pg_catalog.=) 'building'::pg_catalog.text)`;
 }
 
 /** A second walk, from the beginning to where the table ends now. */
-export function walkAgain(schema: string, key: StepKey, part: number, until: readonly string[]): string {
+export function walkAgain(schema: string, id: string, part: number, until: readonly string[]): string {
   return `update ${quoteIdentifier(schema)}.backfill
    set walk = walk operator(pg_catalog.+) 1::pg_catalog.int4, cursor = null, until = ${textArray(until)}, done = false
- where ${ofStep(key)} and part operator(pg_catalog.=) ${part}::pg_catalog.int4`;
+ where ${ofPart(id, part)}`;
 }
 
-export function notePause(schema: string, key: StepKey, part: number, why: string): string {
+export function notePause(schema: string, id: string, part: number, why: string): string {
   return `update ${quoteIdentifier(schema)}.backfill set pause = ${quoteLiteral(why)}, noted_at = pg_catalog.clock_timestamp()
- where ${ofStep(key)} and part operator(pg_catalog.=) ${part}::pg_catalog.int4`;
+ where ${ofPart(id, part)}`;
 }
 
 function textArray(values: readonly string[]): string {

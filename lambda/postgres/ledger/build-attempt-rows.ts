@@ -19,9 +19,9 @@ export async function beginAttempt(
             first_started_at = coalesce(first_started_at, pg_catalog.clock_timestamp()),
             blocker = null, blocker_since = null, waits_since = null,
             attempt_outcome = null, supervisor_pid = null, builder_pid = null
-      where id = $1 and attempts = $2 and ${stateIs('open')}
+      where id = $1 and attempts = $2 and state = $4
   returning id`,
-    [build.id, build.attempts, kind],
+    [build.id, build.attempts, kind, build.state],
   );
   return rows.length === 1;
 }

@@ -86,6 +86,15 @@ create view ${s}.index_build as
     statements: (s) =>
       `comment on table ${s}.work is 'What is executed as the role of the migrations: whoever can write this could have it execute anything.'`,
   },
+  {
+    what: 'a backfill is work like any other: how far it came goes with its row there; what has not begun can be paused',
+    statements: (s) => `alter table ${s}.backfill drop constraint backfill_pkey,
+  add column work_id bigint references ${s}.work (id) on delete cascade, add unique (work_id, part);
+alter table ${s}.work drop constraint if exists index_build_state_check;
+drop index ${s}.work_unfinished;
+create index work_unfinished on ${s}.work (schema_name, table_name, id)
+  where state in ('pending', 'building', 'paused')`,
+  },
 ];
 
 /** The first format whose code knows migrations by other names than digits. */

@@ -88,7 +88,7 @@ export function newWork(
     index: long.operation === 'statement' ? `${migration.file}:${line}` : long.names.join(', '),
     unique: false,
     statement: statement?.text ?? '',
-    definition: '',
+    definition: long.backfill === undefined ? '' : JSON.stringify(long.backfill),
     settings: step.settings,
     partitioned: false,
     rows: target?.rows,

@@ -53,7 +53,7 @@ export async function failedSinceLastBuild(session: Session, ledgerSchema: strin
   const s = quoteIdentifier(ledgerSchema);
   const rows = await session.query(
     `select from ${s}.run
-      where action in ('run', 'resume') and outcome = 'failed'
+      where (action = 'run' or cause = 'loop') and outcome = 'failed'
         and finished_at >= coalesce((select pg_catalog.max(finished_at) from ${await workTableNow(session, ledgerSchema)} where state = 'done'),
                                     '-infinity'::timestamptz)
       limit 1`,

@@ -1,7 +1,18 @@
+import { isOpen } from '../../migration/build.ts';
 import { type Blocker, blockerKey } from '../../postgres/catalog/blockers.ts';
-import type { SeenBuilder } from '../../postgres/catalog/seen-builder.ts';
+import { type SeenBuilder, seeBuilder } from '../../postgres/catalog/seen-builder.ts';
+import { readWalks } from '../../postgres/ledger/backfill-rows.ts';
+import type { Session } from '../../postgres/session/session.ts';
 import type { IndexBuild, Waiting } from '../index-build.ts';
-import { fractionDone, isWaiting, secondsLeft } from '../progress.ts';
+import {
+  describeFill,
+  type Fill,
+  fillOf,
+  fractionDone,
+  isWaiting,
+  secondsLeft,
+  type WalkSeen,
+} from '../progress.ts';
 
 /** What a person sees of a build under way. */
 export interface ProgressSeen {
@@ -14,6 +25,53 @@ export interface ProgressSeen {
   readonly blocker: Blocker | undefined;
   /** For how long it has stood still, as far as the looks at it tell; 0 where it does not. */
   readonly blockedSeconds: number;
+  /** Of a backfill. */
+  readonly fill?: Fill;
+}
+
+/** A build as it is now; undefined where it is not under way, or nothing is seen of it. */
+export async function seeProgress(
+  session: Session,
+  ledgerSchema: string,
+  build: IndexBuild,
+): Promise<ProgressSeen | undefined> {
+  const { operation, state } = build;
+  const filled =
+    operation === 'backfill' && isOpen(build)
+      ? fillProgress(build, await readWalks(session, ledgerSchema, build.id))
+      : undefined;
+  if (state === 'paused') return paused(filled);
+  if (operation === 'backfill' || state !== 'building') return filled;
+  return progressOf(build, await seeBuilder(session, build));
+}
+
+/** By an operator. */
+function paused(before: ProgressSeen | undefined): ProgressSeen {
+  const nothing = { fraction: undefined, secondsElapsed: 0, blocker: undefined, blockedSeconds: 0 };
+  const phase = before === undefined ? 'paused' : `paused, ${before.phase}`;
+  return { ...nothing, ...before, phase, secondsLeft: undefined };
+}
+
+/** Undefined where it has not begun. */
+export function fillProgress(
+  build: Pick<IndexBuild, 'secondsSinceFirstStart' | 'waiting'>,
+  walks: readonly WalkSeen[],
+): ProgressSeen | undefined {
+  const secondsElapsed = Math.max(0, ...walks.map(({ seconds }) => seconds));
+  const fill = fillOf(walks, secondsElapsed);
+  if (fill === undefined) return undefined;
+  const { rowsWalked, rowsEstimated, pause } = fill;
+  // Statistics may be old.
+  const fraction = rowsEstimated === 0 ? undefined : Math.min(0.99, rowsWalked / rowsEstimated);
+  return {
+    phase: describeFill(fill),
+    fraction,
+    secondsElapsed,
+    secondsLeft: pause === undefined ? secondsLeft(fraction, secondsElapsed) : undefined,
+    blocker: undefined,
+    blockedSeconds: build.waiting?.seconds ?? 0,
+    fill,
+  };
 }
 
 /** Undefined where nothing is seen: another role's build, or one that has just begun. */

@@ -18,6 +18,8 @@ export interface TurnRequest {
   /** When to have stopped, in milliseconds since 1970; absent where nothing ends the process. */
   readonly deadline: number | undefined;
   readonly report: (event: TurnEvent) => void;
+  /** Something else waits for the end of this invocation: a backfill, which would use up its time, ends its turn. */
+  readonly yields?: () => boolean;
   /** Between two attempts. @default pauseSeconds of lambda/work/wait-seconds.ts */
   readonly pauseSeconds?: ((attempts: number, fault: PostgresFault | undefined) => number) | undefined;
 }

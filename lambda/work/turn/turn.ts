@@ -29,13 +29,14 @@ import type { Session } from '../../postgres/session/session.ts';
 import { sessionLimits } from '../../postgres/session/statement-limits.ts';
 import { buildMemory } from '../build-memory.ts';
 import { decide } from '../decide.ts';
-import type { IndexBuild } from '../index-build.ts';
+import type { IndexBuild, SessionKind } from '../index-build.ts';
 import type { TurnResult } from '../loop-task.ts';
 import { isNearEnd, pauseSeconds, waitSeconds } from '../wait-seconds.ts';
 import { notAsCompiled } from './as-compiled.ts';
-import { elapsedOf, progressOf } from './build-progress.ts';
+import { elapsedOf, progressOf, seeProgress } from './build-progress.ts';
 import { withSlot } from './build-slots.ts';
 import { dropLeftOvers, leftStanding } from './drop-left-overs.ts';
+import { fill } from './fill.ts';
 import { advancePartitioned } from './partitioned-build.ts';
 import { stayWith, type Underway } from './stay-with-build.ts';
 import type { TurnRequest } from './turn-request.ts';
@@ -112,6 +113,12 @@ async function actOnce(session: Session, request: TurnRequest, counted: Set<stri
   const first = await nextBuild(session, options.ledgerSchema, request.table, counted);
   if (first === undefined) return { kind: 'table-done' };
   counted.add(first.id);
+  if (first.state === 'paused') {
+    report({ kind: 'turn', build: first, turn, decision: 'wait' });
+    const progress = await seeProgress(session, options.ledgerSchema, first);
+    if (progress !== undefined) report({ kind: 'progress', build: first, progress });
+    return { kind: 'come-back', seconds: soon(first) };
+  }
   const builder = await seeBuilder(session, first);
   const refused = await notAsCompiled(session, first, { ...options, migrations: request.migrations });
   if (refused !== undefined) {
@@ -120,6 +127,7 @@ async function actOnce(session: Session, request: TurnRequest, counted: Set<stri
     return fail(session, request, { build: first, fault: refused });
   }
   if (first.partitioned) return actOnPartitioned(session, request, first);
+  if (first.operation === 'backfill') return actOnBackfill(session, request, first);
   await noteWaiting(session, options.ledgerSchema, first, builder.blocker && blockerKey(builder.blocker));
   const build = builder.alive ? first : await withOutcome(session, options, first);
   const fault = build.attemptOutcome?.kind === 'failed' ? build.attemptOutcome.fault : undefined;
@@ -168,7 +176,10 @@ async function actOnce(session: Session, request: TurnRequest, counted: Set<stri
         const fault = await duplicatesFault(session, build, options.dataCheckSeconds);
         if (fault !== undefined) return fail(session, request, { build, fault });
       }
-      return startWhereFree(session, request, build);
+      return (
+        (await beginWhereFree(session, request, { build, kind: 'loopback' })) ??
+        startBuild(session, request, build)
+      );
     default:
       return decision satisfies never;
   }
@@ -189,14 +200,43 @@ async function pauseBefore(session: Session, request: TurnRequest, build: IndexB
 }
 
 /** So many tables build side by side, over all loops on one database: each has its share of the server's memory. */
-async function startWhereFree(session: Session, request: TurnRequest, build: IndexBuild): Promise<Next> {
+async function beginWhereFree(
+  session: Session,
+  request: TurnRequest,
+  { build, kind }: { readonly build: IndexBuild; readonly kind: SessionKind },
+): Promise<Next | undefined> {
   const { ledgerSchema, maxConcurrentTables: most } = request.options;
   const begun = await withSlot(session, { ledgerSchema, table: build, most }, () =>
-    beginAttempt(session, ledgerSchema, { build, kind: 'loopback' }),
+    beginAttempt(session, ledgerSchema, { build, kind }),
   );
   if (begun === undefined) return { kind: 'come-back', seconds: soon(build) };
-  if (!begun) return { kind: 'come-back', seconds: SOON_SECONDS };
-  return startBuild(session, request, build);
+  return begun ? undefined : { kind: 'come-back', seconds: SOON_SECONDS };
+}
+
+/** The turn itself does its batches, until they or its time are over. */
+async function actOnBackfill(session: Session, request: TurnRequest, first: IndexBuild): Promise<Next> {
+  const { options, report, turn } = request;
+  const begins = first.state === 'pending';
+  report({ kind: 'turn', build: first, turn, decision: begins ? 'start' : 'wait' });
+  if (begins) {
+    const busy = await beginWhereFree(session, request, { build: first, kind: 'attached' });
+    if (busy !== undefined) return busy;
+    report({ kind: 'started', build: first, attempt: first.attempts + 1, session: 'attached' });
+  }
+  const build = (await readBuild(session, options.ledgerSchema, first.id)) ?? first;
+  const end = await fill(session, request, { build, own: TURN_SETTINGS });
+  switch (end.kind) {
+    case 'come-back':
+      return end;
+    case 'failed':
+      return fail(session, request, { build, fault: end.fault });
+    case 'filled':
+      await endBuild(session, options.ledgerSchema, build, { state: 'done', adopted: false });
+      report({ kind: 'ended', build, outcome: 'done', fault: undefined });
+      return { kind: 'build-over' };
+    default:
+      return end satisfies never;
+  }
 }
 
 /**

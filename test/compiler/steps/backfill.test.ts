@@ -1,13 +1,13 @@
 import { describe, expect, it } from 'vitest';
 import { CompileError } from '../../../compiler/steps/compile-migrations.ts';
-import { batchStatement } from '../../../lambda/migration/backfill.ts';
-import type { BackfillStep } from '../../../lambda/migration/migration.ts';
+import { type Backfill, batchStatement } from '../../../lambda/migration/backfill.ts';
+import type { LongStatement } from '../../../lambda/migration/migration.ts';
 import { compileText } from '../compile-text.ts';
 
-function backfillOf(sql: string): BackfillStep {
-  const step = compileText(sql).steps.find(({ kind }) => kind === 'backfill');
-  if (step?.kind !== 'backfill') throw new Error('no backfill');
-  return step;
+function backfillOf(sql: string): LongStatement & { readonly backfill: Backfill } {
+  const long = compileText(sql).steps.find((step) => step.long?.operation === 'backfill')?.long;
+  if (long?.backfill === undefined) throw new Error('no backfill');
+  return { ...long, backfill: long.backfill };
 }
 
 describe('a statement under the directive', () => {
@@ -48,8 +48,10 @@ describe('a statement under the directive', () => {
     const { steps } = compileText(
       'create table a (id int);\n-- migrate: backfill by (tenant, "Id"), batch 2s, pause 0.5\nupdate t set a = 1;\nselect 1;',
     );
-    expect(steps.map(({ kind }) => kind)).toEqual(['transaction', 'backfill', 'transaction']);
-    expect(steps[1]).toMatchObject({
+    expect(steps.map(({ long }) => long?.operation)).toEqual([undefined, 'backfill', undefined]);
+    expect(steps[1]?.long).toMatchObject({
+      relation: { name: 't' },
+      names: ['a'],
       backfill: { by: ['tenant', 'Id'], batchMilliseconds: 2000, pause: 0.5 },
     });
   });

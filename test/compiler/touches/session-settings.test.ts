@@ -65,9 +65,22 @@ describe('the settings of a step', () => {
         select set_config('a.b', 'c', false), f();
         select set_config('a.b', x, false) from t;
         select set_config('a.b', 'c', local) from t;
+        select set_config('a.b', 'c', false), set_config('a.c', 'd', true);
+        select set_config('a.b', nextval('s')::text, false);
+        select set_config('a.b', 'c', false) into kept;
         vacuum;
       `),
     ).toEqual([[], []]);
+  });
+
+  it.each([
+    "select 1, set_config('a.b', 'c', false) as x, current_user",
+    "select set_config('a.b', 'c', false) where true",
+    "select set_config(name, value, false) from (values ('a.b', 'c'), ('a.c', 'd')) as given (name, value)",
+    "with given as (select 'a.b' as name, 'c' as value) select set_config(name, value, false) from given",
+    "select set_config('a.b', concat('c', upper('d')), 'off') union all select set_config('a.c', 'd', false)",
+  ])('are those of a SELECT that can be sent again: %s', (sql) => {
+    expect(settingsOf(`${sql}; vacuum;`)).toEqual([[], [sql]]);
   });
 
   it('are gone after DISCARD ALL', () => {
@@ -116,6 +129,7 @@ describe('something may stay in the session after', () => {
     'select my_function()',
     'insert into a select my_function()',
     'update a set b = my_function()',
+    "update pg_settings set setting = '5MB' where name = 'work_mem'",
     'with x as (select my_function()) select * from x',
     'create temp table a ()',
     'create temporary view a as select 1',

@@ -39,11 +39,14 @@ describe('an event', () => {
   it.each([
     [null, 'expected a JSON object such as {"action": "status"}, received null'],
     ['run', 'expected a JSON object such as {"action": "status"}, received "run"'],
-    [[], 'action: expected one of run, status, plan, retry, cancel, baseline, repair, undo'],
-    [{ acton: 'run' }, 'action: expected one of run, status, plan, retry, cancel, baseline, repair, undo'],
+    [[], 'action: expected one of run, status, plan, retry, cancel, pause, resume, baseline, repair, undo'],
+    [
+      { acton: 'run' },
+      'action: expected one of run, status, plan, retry, cancel, pause, resume, baseline, repair, undo',
+    ],
     [
       { action: 'destroy' },
-      'action: expected one of run, status, plan, retry, cancel, baseline, repair, undo',
+      'action: expected one of run, status, plan, retry, cancel, pause, resume, baseline, repair, undo',
     ],
     [{ action: 'run', force: true }, '"force" is not known here'],
     [{ action: 'cancel' }, '"index" is missing'],

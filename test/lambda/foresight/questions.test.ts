@@ -1,4 +1,4 @@
-import { beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { serverMajor } from '../../support/server-major.ts';
 import { freshScenario, type Scenario, scenarioOn } from '../run/scenario.ts';
 
@@ -342,6 +342,117 @@ create foreign table f (x int) server files options (program 'echo 1'); alter fo
   });
 });
 
+interface Unanswered {
+  readonly it: string;
+  readonly tables: string;
+  readonly statement: string;
+  readonly seconds?: number;
+  readonly because: string;
+}
+
+const hidden = 'alter table t enable row level security; alter table t force row level security;';
+const policy = 'query would be affected by row-level security policy for table "t", SQLSTATE 42501';
+
+/** Where Postgres has no answer for us, it is said why, and the statement is Postgres's own affair. */
+const unanswered: readonly Unanswered[] = [
+  {
+    it: 'nulls under row security',
+    tables: `create table t (a int); insert into t values (1); ${hidden}`,
+    statement: 'alter table t alter column a set not null;',
+    because: `Whether rows of t have no a, which is to become NOT NULL, can't be told beforehand: ${policy}.`,
+  },
+  {
+    it: 'duplicates under row security',
+    tables: `create table t (a int, b int); insert into t values (1, 1); ${hidden}`,
+    statement: 'alter table t add constraint k unique (a, b);',
+    because: `Whether values of (a, b) stand in more than one row of t can't be told beforehand: ${policy}.`,
+  },
+  {
+    it: 'orphans under row security of the table that is referred to',
+    tables: `create table t (a int primary key); create table kid (t int); ${hidden}`,
+    statement: 'alter table kid add foreign key (t) references t;',
+    because: `Whether rows of kid refer by t to what t does not have can't be told beforehand: ${policy}.`,
+  },
+  {
+    it: 'a check whose function takes longer than there is time',
+    tables: `create table t (a int); insert into t values (1);
+create function slow(a int) returns boolean language plpgsql as $$ begin perform pg_sleep(1); return true; end $$;`,
+    statement: 'alter table t add constraint c check (slow(a));',
+    seconds: 0.1,
+    because:
+      "Whether rows of t are against the check c can't be told beforehand: looking took more than 0.1 s.",
+  },
+  {
+    it: 'a check whose function writes, which a question may not',
+    tables: `create table t (a int); insert into t values (1); create table seen (a int);
+create function sees(a int) returns boolean language plpgsql as $$ begin insert into seen values (a); return true; end $$;`,
+    statement: 'alter table t add constraint c check (sees(a));',
+    because:
+      "Whether rows of t are against the check c can't be told beforehand: cannot execute INSERT in a read-only transaction, SQLSTATE 25006.",
+  },
+  {
+    it: 'an expression that only this session can compute',
+    tables: `create table t (a int); insert into t values (1);
+create function known(a int) returns int language plpgsql immutable as $$ begin if current_setting('transaction_read_only') = 'on' then raise sqlstate 'P0042' using message = 'not now'; end if; return a; end $$;`,
+    statement: 'create unique index on t (known(a));',
+    because:
+      "Whether values of (known(a)) stand in more than one row of t can't be told beforehand: not now, SQLSTATE P0042.",
+  },
+];
+
+describe('a question that has no answer is said to have none, by plan and run, which goes on', () => {
+  it.each(unanswered)('$it', async ({ tables, statement, seconds: dataCheckSeconds = 5, because }) => {
+    scenario = scenarioOn(scenario.database);
+    await scenario.database.query(tables);
+    const files = { '1_test.sql': statement };
+    const { findings, refused } = await scenario.plan(files, { dataCheckSeconds });
+    expect(findings.map(({ verdict, what }) => ({ verdict, what }))).toEqual([
+      { verdict: 'show', what: because },
+    ]);
+    expect(refused).toBeUndefined();
+    expect((await scenario.run(files, { dataCheckSeconds })).outcome).toBe('done');
+    const said = scenario.events.flatMap((event) => (event.kind === 'linted' ? event.findings : []));
+    expect(said.map(({ what }) => what)).toEqual([because]);
+  });
+
+  it('what an earlier file makes is no such question', async () => {
+    scenario = scenarioOn(scenario.database);
+    await scenario.run({
+      '1_t.sql': 'create table t (a int);',
+      '2_later.sql': `create function f(a int) returns int immutable language sql as 'select a'; alter table t add column b int;
+commit; create unique index on t (f(a)); alter table t add check (f(b) > 0);`,
+    });
+    expect(scenario.events.filter(({ kind }) => kind === 'linted')).toEqual([]);
+  });
+});
+
+describe('a table that only a pending file lets us look up is judged when its turn comes', () => {
+  const role = () => `deployer_${scenario.database.name}`;
+  const files = (last: string) => ({
+    '1_role.sql': `create role ${role()}; grant ${role()} to current_user; alter table big owner to ${role()};`,
+    '2_last.sql': `set role ${role()};\ncommit;\n${last}`,
+  });
+  beforeEach(async () => {
+    await scenario.database.query('create table big (x int); insert into big select generate_series(1, 300)');
+    await scenario.database.adminQuery(
+      `alter role ${scenario.database.owner} createrole; grant all on schema public to public`,
+    );
+  });
+  afterEach(async () => {
+    await scenario.database.adminQuery(`drop owned by ${role()} cascade; drop role ${role()}`);
+  });
+
+  it.each([
+    ['a plain CREATE INDEX', 'create index big_x on big (x);', 'plain-create-index'],
+    ['what the data is against', 'alter table big add unique (x), add check (x > 1);', 'lint-refused'],
+  ])('%s', async (_, last, code) => {
+    const error = await scenario.failure(files(last));
+    expect(error.code).toBe(code);
+    expect(error.message).toContain('\nApplied: 1_role … 2_last by this run (2 files)\n');
+    expect((await scenario.steps()).at(-1)).not.toMatch(/^2\.1/);
+  });
+});
+
 /** 300 rows are many here, and no time at all is what others may be kept waiting. */
 const people = (columns: string, values: string, more = '') =>
   `create table people (${columns}); insert into people select ${values} from generate_series(1, 300) g; ${more}`;
@@ -525,6 +636,19 @@ describe('what a statement would really do', () => {
     const files = { '1_test.sql': statement };
     if (answer === 'accepted') expect((await scenario.run(files)).outcome).toBe('done');
     else expect((await scenario.failure(files)).code).toMatch(/^(lint-refused|plain-create-index)$/);
+  });
+
+  it.each([
+    ['varchar(100)', 'moment'],
+    ['varchar(40)', 'rewrite'],
+  ])('a plan shows what it is: type %s takes a %s', async (type, work) => {
+    await scenario.database.query(people('name varchar(50), nick varchar(50)', "'n', 'n'"));
+    const { files } = await scenario.plan({
+      '1_type.sql': `alter table people alter column name type ${type}, alter column nick type varchar(60);`,
+    });
+    expect(files[0]?.steps[0]?.tables.map(({ table, work: planned }) => [table, planned])).toEqual([
+      ['public.people', work],
+    ]);
   });
 
   it('is found out without the right to make temporary tables, in the ledger’s schema', async () => {

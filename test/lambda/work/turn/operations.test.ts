@@ -12,6 +12,7 @@ const LONG = `${'a_name_of_more_than_sixty_three_bytes_'.repeat(2)}end`;
 const base = {
   '1_tables.sql': `create table orders (id int primary key, customer int, note text, at timestamptz, tags text[]);
 insert into orders select i, i % 10, 'note ' || i from generate_series(1, 500) i;
+create function customer_of(o orders) returns int language sql immutable as 'select o.customer';
 create schema "Other Schema"; create table "Other Schema"."Some Table" (id int, "A Column" text);
 insert into "Other Schema"."Some Table" select i, i from generate_series(1, 500) i;
 create materialized view sums as select customer, count(*) from orders group by customer
@@ -508,6 +509,12 @@ describe('an index that is there already', () => {
     ['what is the default', '(customer)', 'using btree (customer asc nulls last)'],
     ['an operator class', '(note text_pattern_ops)', '(note text_pattern_ops)'],
     ['the whole row', '((orders is null))', '((orders.* is null))'],
+    ['a function of the whole row', '(customer_of(orders))', '(customer_of(orders))'],
+    [
+      'a function of the whole row with its schema',
+      '(customer_of(orders), id)',
+      '(customer_of(public.orders.*),  id)',
+    ],
     [
       'columns beside the key, and a fill factor',
       '(customer) include (note) with (fillfactor = 70)',

@@ -1,5 +1,7 @@
+import pg from 'pg';
 import { describe, expect, it } from 'vitest';
-import { freshScenario, type Scenario } from './scenario.ts';
+import { freshScenario, largeTable, type Scenario } from '../../run/scenario.ts';
+import { after, turnOf } from './building.ts';
 
 const ROWS = 3_000;
 
@@ -83,6 +85,7 @@ const STATEMENTS: readonly (readonly [name: string, sql: string])[] = [
 const OTHERS = `create table factor (n int primary key, m int); insert into factor select g, g * g from generate_series(0, 10) g;
 create table copy (n int, m int); create table best (n int primary key, m int)`;
 
+/** Where a statement may have left something. */
 const RESULT = `select md5(string_agg(line, ';' order by line)) as result, count(*)::int as rows from (
   select t::text as line from t union all select copy::text from copy union all select best::text from best) all_rows`;
 
@@ -96,19 +99,34 @@ const file = (sql: string, options = 'batch 4ms'): Record<string, string> => ({
   '1_fill.sql': `-- migrate: backfill ${options}\n${sql};`,
 });
 
+/** What the one statement would make; nothing of it is left. */
+async function made({ database }: Scenario, sql: string): Promise<object | undefined> {
+  const client = new pg.Client({ connectionString: database.url });
+  await client.connect();
+  try {
+    await client.query(`begin; ${sql}`);
+    return (await client.query<object>(RESULT)).rows[0];
+  } finally {
+    await client.end();
+  }
+}
+
 describe('a backfill makes the rows that the one statement makes', () => {
   it.each(KEYS)('walking by %s', async (_, table) => {
-    for (const [name, sql] of table === KEYS[0]?.[1] ? STATEMENTS : STATEMENTS.slice(0, 4)) {
-      const plain = await prepared(table);
-      await plain.query(sql);
-      const [wanted] = await plain.query(RESULT);
-      const scenario = await prepared(table);
+    const scenario = await prepared(table);
+    let files: Record<string, string> = {};
+    for (const [at, [name, sql]] of (table === KEYS[0]?.[1]
+      ? STATEMENTS
+      : STATEMENTS.slice(0, 4)
+    ).entries()) {
+      const wanted = await made(scenario, sql);
+      files = { ...files, [`${at + 1}_fill.sql`]: `-- migrate: backfill batch 4ms\n${sql};` };
 
-      await scenario.run(file(sql));
+      expect(await scenario.deploy(files), name).toEqual({ outcome: 'valid', message: '' });
 
       expect(await scenario.query(RESULT), name).toEqual([wanted]);
       const [{ batches = 0 } = {}] = await scenario.query<{ batches: number }>(
-        'select sum(batches)::int as batches from migrations.backfill',
+        `select sum(batches)::int as batches from migrations.backfill where version = '${at + 1}'`,
       );
       expect(batches, name).toBeGreaterThan(1);
     }
@@ -118,7 +136,7 @@ describe('a backfill makes the rows that the one statement makes', () => {
     const scenario = await prepared(
       'create table t (id int primary key, tenant int not null, number int not null, n int, m int, unique (tenant, number)); insert into t select g, g % 3, g, g % 11 from generate_series(1, ROWS) g',
     );
-    await scenario.run(file('update t set n = n + 1', 'by (tenant, number), batch 4ms'));
+    await scenario.deploy(file('update t set n = n + 1', 'by (tenant, number), batch 4ms'));
     const [row] = await scenario.query('select key, done, written::int from migrations.backfill');
     expect(row).toEqual({ key: ['tenant', 'number'], done: true, written: ROWS });
     expect(await scenario.query('select count(*)::int as wrong from t where n <> id % 11 + 1')).toEqual([
@@ -130,7 +148,7 @@ describe('a backfill makes the rows that the one statement makes', () => {
     const scenario = await prepared(
       "create table t (id int, n int, m int, note text); insert into t select g, g % 11, null, repeat('x', 200) from generate_series(1, ROWS) g",
     );
-    await scenario.run(file('update t set m = n * 2 where m is null'));
+    await scenario.deploy(file('update t set m = n * 2 where m is null'));
     expect(
       await scenario.query('select count(*)::int as wrong from t where m is distinct from n * 2'),
     ).toEqual([{ wrong: 0 }]);
@@ -140,41 +158,101 @@ describe('a backfill makes the rows that the one statement makes', () => {
   });
 });
 
+/** Turns of the table, each of so many batches, until there is nothing left to do. */
+async function turns(scenario: Scenario, batches: number, table = 't'): Promise<number> {
+  for (let turn = 1; ; turn += 1) {
+    const { outcome } = await turnOf(scenario.database, { table, yields: after(batches) });
+    if (outcome === 'done') return turn;
+    if (turn > 500) throw new Error('it does not come to an end');
+  }
+}
+
+const wrong = (scenario: Scenario) =>
+  scenario.query('select count(*)::int as wrong from t where n <> (id / 7) % 11 + 1');
+
 describe('a backfill that is cut off', () => {
-  it('goes on behind the last batch, so that each row is done once', async () => {
+  it('by the end of its turn, goes on behind the last batch with the next, so that each row is done once', async () => {
     const scenario = await prepared(KEYS[0]?.[1] ?? '');
-    const files = file('update t set n = n + 1', 'batch 1ms, pause 1');
-    let runs = 0;
-    for (let outcome = ''; outcome !== 'done'; runs += 1) {
-      outcome = (await scenario.run(files, { deadline: Date.now() + 60 })).outcome;
-      if (runs > 500) throw new Error('it does not come to an end');
-    }
-    expect(runs).toBeGreaterThan(1);
-    expect(await scenario.query('select count(*)::int as wrong from t where n <> (id / 7) % 11 + 1')).toEqual(
-      [{ wrong: 0 }],
-    );
+    await scenario.run(file('update t set n = n + 1', 'batch 1ms, pause 1'));
+    expect(await turns(scenario, 2)).toBeGreaterThan(2);
+    expect(await wrong(scenario)).toEqual([{ wrong: 0 }]);
+    const { builds } = await scenario.status({});
+    expect(builds).toMatchObject([
+      { operation: 'backfill', table: 't', index: 'n', state: 'done', attempts: 1 },
+    ]);
   });
 
   it('by the end of its session, loses the batch under way and nothing else', async () => {
     const scenario = await prepared(KEYS[0]?.[1] ?? '');
-    const running = scenario.run(file('update t set n = n + 1', 'batch 2ms, pause 2'));
-    let struck = 0;
-    while (struck < 3) {
+    const running = scenario.deploy(file('update t set n = n + 1', 'batch 2ms, pause 2'));
+    const over = { yet: false };
+    void running.finally(() => {
+      over.yet = true;
+    });
+    for (let struck = 0; struck < 3 && !over.yet; ) {
       const killed = await scenario.database.adminQuery(
         `select pg_terminate_backend(pid) as struck from pg_stat_activity where query like '%migrations.backfill_until%' and datname = current_database() and pid <> pg_backend_pid()`,
       );
       struck += killed.length;
-      const [{ done } = { done: false }] = await scenario
-        .query<{ done: boolean }>(
-          `select exists (select from pg_tables where tablename = 'backfill' and schemaname = 'migrations') and exists (select from migrations.step where state = 'applied') as done`,
-        )
-        .catch(() => [{ done: false }]);
-      if (done) break;
     }
     await running;
-    expect(await scenario.query('select count(*)::int as wrong from t where n <> (id / 7) % 11 + 1')).toEqual(
-      [{ wrong: 0 }],
+    expect(await wrong(scenario)).toEqual([{ wrong: 0 }]);
+  });
+
+  it('and whose turn is delivered twice, does no batch twice', async () => {
+    const scenario = await prepared(KEYS[0]?.[1] ?? '');
+    await scenario.run(file('update t set n = n + 1', 'batch 2ms'));
+    await Promise.all([turns(scenario, 5), turns(scenario, 5), turns(scenario, 5)]);
+    expect(await wrong(scenario)).toEqual([{ wrong: 0 }]);
+  });
+
+  it('in the middle of a run of former code, goes on behind its last batch', async () => {
+    const scenario = await prepared(KEYS[0]?.[1] ?? '');
+    const files = file('update t set n = n + 1', 'batch 1ms, pause 1');
+    await scenario.run(files);
+    await turnOf(scenario.database, { table: 't', yields: after(2) });
+    const [begun] = await scenario.query('select walked > 0 and not done as begun from migrations.backfill');
+    expect(begun).toEqual({ begun: true });
+    // As it was when the run did the batches by itself.
+    await scenario.query(
+      "update migrations.backfill set work_id = null; delete from migrations.work; update migrations.step set state = 'started'",
     );
+    await scenario.deploy(files);
+    expect(await wrong(scenario)).toEqual([{ wrong: 0 }]);
+  });
+});
+
+describe('a small or a new table', () => {
+  it('is filled in its place, by the one statement', async () => {
+    const scenario = await freshScenario();
+    await scenario.query('create table t (id int primary key, n int); insert into t values (1, 1), (2, 2)');
+    const { applied } = await scenario.run({
+      '1_small.sql': '-- migrate: backfill\nupdate t set n = n + 1;',
+      '2_new.sql': `${largeTable('large')}\n-- migrate: backfill\nupdate large set x = x + 1;`,
+    });
+    expect(applied.map(({ how }) => how)).toEqual(['transaction', 'transaction', 'transaction']);
+    expect(await scenario.query('select * from t order by id')).toEqual([
+      { id: 1, n: 2 },
+      { id: 2, n: 3 },
+    ]);
+  });
+
+  it('is walked like any other where the strategy is concurrent; a large one also where it is inline', async () => {
+    const scenario = await prepared(KEYS[0]?.[1] ?? '');
+    await scenario.query('create table small (id int primary key, n int)');
+    const { builds } = await scenario.run(
+      { '1_small.sql': '-- migrate: backfill\nupdate small set n = n + 1;' },
+      { indexStrategy: 'concurrent' },
+    );
+    expect(builds).toMatchObject([{ operation: 'backfill', table: 'small' }]);
+    const { applied } = await scenario.run(
+      {
+        '1_small.sql': '-- migrate: backfill\nupdate small set n = n + 1;',
+        '2_large.sql': '-- migrate: backfill\nupdate t set n = n + 1;',
+      },
+      { indexStrategy: 'inline' },
+    );
+    expect(applied.map(({ how }) => how)).toEqual(['handed off']);
   });
 });
 
@@ -186,18 +264,22 @@ describe('a row that can not be done', () => {
     );
     const files = file('update t set m = n where m is null');
 
-    const error = await scenario.failure(files);
+    const { outcome, message } = await scenario.deploy(files);
 
-    expect(error.code).toBe('statement-failed');
-    expect(error.message).toContain('This backfill failed at the row of public.t with id = 8638.');
-    expect(error.message).toContain('violates check constraint "small"');
-    expect(error.message).toContain('1,233 rows of this backfill, which stay');
+    expect(outcome).toBe('failed');
+    expect(message).toContain('m on public.t (1_fill.sql:2) failed after 1 attempt: ');
+    expect(message).toContain('violates check constraint "small"');
+    expect(message).toContain(
+      'It failed at the row of public.t with id = 8638; 1,233 rows of this backfill are done, and stay. Correct the row and retry, which goes on with it;',
+    );
     expect(await scenario.steps()).toEqual(['1.0 failed']);
 
     await scenario.query('update t set n = 10 where id = 7 * 1234');
-    expect((await scenario.run(files)).outcome).toBe('done');
-    expect(await scenario.query('select count(*)::int as wrong from t where m is distinct from n')).toEqual([
-      { wrong: 0 },
+    await scenario.query('update t set m = -1 where id = 7');
+    expect((await scenario.deploy(files)).outcome).toBe('valid');
+    // What was done before is not done again.
+    expect(await scenario.query('select count(*)::int as others from t where m is distinct from n')).toEqual([
+      { others: 1 },
     ]);
   });
 
@@ -208,23 +290,23 @@ describe('a row that can not be done', () => {
     );
     const files = file('update t set m = n where m is null', `batch 4ms, ${pause}`);
 
-    const error = await scenario.failure(files);
+    const { message } = await scenario.deploy(files);
 
-    expect(error.message).toContain('This backfill failed at the row of public.t with id = 8638.');
-    expect(error.message).toContain('violates foreign key constraint');
+    expect(message).toContain('It failed at the row of public.t with id = 8638;');
+    expect(message).toContain('violates foreign key constraint');
     expect(await scenario.query('select count(m)::int as done from t')).toEqual([{ done: 1233 }]);
     expect(await scenario.steps()).toEqual(['1.0 failed']);
 
     await scenario.query('update t set n = 9 where id = 7 * 1234');
-    expect((await scenario.run(files)).outcome).toBe('done');
+    expect((await scenario.deploy(files)).outcome).toBe('valid');
   });
 
   it('is begun anew by another statement', async () => {
     const scenario = await prepared(KEYS[0]?.[1] ?? '');
-    await scenario.failure(file('update t set m = 1 / (n - 5) where m is null'));
-    expect((await scenario.run(file('update t set m = n + 1 where m is null or m = 0'))).outcome).toBe(
-      'done',
-    );
+    await scenario.deploy(file('update t set m = 1 / (n - 5) where m is null'));
+    expect(await scenario.steps()).toEqual(['1.0 failed']);
+    const mended = file('update t set m = n + 1 where m is null or m = 0');
+    expect((await scenario.deploy(mended)).outcome).toBe('valid');
     expect(await scenario.steps()).toEqual(['1.0 applied']);
   });
 });
@@ -241,7 +323,6 @@ describe('a statement that can not be walked', () => {
       'update t set id = id + 1',
       'public.t has no key to walk by',
     ],
-    ['create table t (id int primary key, n int)', 'update u set n = 1', 'the table u does not exist'],
     [
       'create table base (id int primary key, n int); create view t as select * from base',
       'update t set n = 1',
@@ -253,7 +334,7 @@ describe('a statement that can not be walked', () => {
       'it sets n, which decides the partition of a row',
     ],
   ])('%s: %s', async (table, sql, because) => {
-    const scenario = await freshScenario();
+    const scenario = await freshScenario({ indexStrategy: 'concurrent' });
     await scenario.query(table);
     const error = await scenario.failure(file(sql));
     expect(error.code).toBe('backfill-refused');

@@ -1,0 +1,68 @@
+import * as v from 'valibot';
+import { type BuildState, describeBuild, namesOf } from '../migration/build.ts';
+import { type BuildRow, readAllBuilds } from '../postgres/ledger/index-build-rows.ts';
+import { quoteIdentifier } from '../postgres/session/quote.ts';
+import type { Session } from '../postgres/session/session.ts';
+import { by, changingAction } from './define-action.ts';
+import { noSuchBuild } from './retry-builds.ts';
+
+const index = v.optional(v.string());
+
+export const pause = changingAction({
+  name: 'pause',
+  schema: v.strictObject({ action: v.literal('pause'), index, by }),
+  examples: [['{"action": "pause"}', 'hold work that has not begun, and backfills; "index": "name" for one']],
+  done: 'paused',
+  perform: async (session, action, { ledgerSchema }) => ({
+    paused: await setState(session, ledgerSchema, { ...action, which: isPausable, to: () => 'paused' }),
+  }),
+});
+
+export const resume = changingAction({
+  name: 'resume',
+  schema: v.strictObject({ action: v.literal('resume'), index, by }),
+  examples: [['{"action": "resume"}', 'go on with all that is paused; "index": "name" for one']],
+  handsOff: true,
+  done: 'resumed',
+  perform: async (session, action, { ledgerSchema }) => ({
+    resumed: await setState(session, ledgerSchema, {
+      ...action,
+      which: ({ state }) => state === 'paused',
+      to: ({ attempts, operation }) => (operation === 'backfill' && attempts > 0 ? 'building' : 'pending'),
+    }),
+  }),
+});
+
+/** A backfill can be held between two batches; nothing else, once it has begun. */
+function isPausable({ state, operation }: BuildRow): boolean {
+  return state === 'pending' || (state === 'building' && operation === 'backfill');
+}
+
+interface Change {
+  /** As people call it; all without it. */
+  readonly index?: string | undefined;
+  readonly which: (build: BuildRow) => boolean;
+  readonly to: (build: BuildRow) => BuildState;
+}
+
+/** Returns what it changed. A turn that begins one of them at the same moment is either before it or after it. */
+async function setState(
+  session: Session,
+  ledgerSchema: string,
+  { index, which, to }: Change,
+): Promise<string[]> {
+  const builds = await readAllBuilds(session, ledgerSchema);
+  const chosen = builds.filter(
+    (build) => which(build) && (index === undefined || namesOf(build).includes(index)),
+  );
+  const changed: string[] = [];
+  for (const build of chosen) {
+    const rows = await session.query(
+      `update ${quoteIdentifier(ledgerSchema)}.work set state = $3 where id = $1 and state = $2 returning id`,
+      [build.id, build.state, to(build)],
+    );
+    if (rows.length > 0) changed.push(describeBuild(build));
+  }
+  if (index !== undefined && changed.length === 0) throw noSuchBuild(index, builds);
+  return changed;
+}

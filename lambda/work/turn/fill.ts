@@ -1,0 +1,599 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import * as v from 'valibot';
+import { count } from '../../migration/amounts.ts';
+import {
+  type Backfill,
+  BatchSize,
+  batchStatement,
+  DEFAULT_BATCH_MILLISECONDS,
+} from '../../migration/backfill.ts';
+import { type CompiledMigrations, statementsOf } from '../../migration/migration.ts';
+import type { PostgresFault } from '../../migration/migration-error.ts';
+import { inTheWay, isPermanent, sqlstate } from '../../migration/sqlstate.ts';
+import { blockerKey, lockHolders } from '../../postgres/catalog/blockers.ts';
+import { isAwaited, othersInNeed } from '../../postgres/catalog/others-in-need.ts';
+import { findWalks, type Walk } from '../../postgres/catalog/walks.ts';
+import {
+  adoptWalks,
+  type BatchDone,
+  insertWalk,
+  noteBatch,
+  notePause,
+  readWalks,
+  type WalkRow,
+  walkAgain,
+} from '../../postgres/ledger/backfill-rows.ts';
+import { noteWaiting } from '../../postgres/ledger/build-waiting.ts';
+import { readBuild } from '../../postgres/ledger/index-build-rows.ts';
+import { must } from '../../postgres/ledger/ledger-write.ts';
+import { cleanSession } from '../../postgres/session/author-settings.ts';
+import type { StatementFault } from '../../postgres/session/fault.ts';
+import { ROLE_PATH } from '../../postgres/session/own-path.ts';
+import { quoteIdentifier, quoteLiteral } from '../../postgres/session/quote.ts';
+import type { Session, TextRow } from '../../postgres/session/session.ts';
+import { limitsAgain } from '../../postgres/session/statement-limits.ts';
+import type { IndexBuild } from '../index-build.ts';
+import { fillProgress } from './build-progress.ts';
+import type { TurnRequest } from './turn-request.ts';
+
+const SEPARATOR = '\n;\n';
+/** A batch that takes so many times what it is to take runs into statement_timeout, and is tried again with half its rows. */
+const LONGEST_BATCH = 20;
+/** Whether others need the server is looked at so often. */
+const LOOK_EVERY_MILLISECONDS = 2_000;
+const REPORT_EVERY_MILLISECONDS = 5_000;
+/** Attempts of a batch of one row that takes too long. */
+const MOST_ATTEMPTS = 12;
+/** One that rests for longer lets go of the function, and comes back. */
+const LONGEST_REST_MILLISECONDS = 20_000;
+const AFTER_REST_SECONDS = 60;
+/** Somebody has paused or cancelled it, or goes on with it. */
+const SOON_SECONDS = 2;
+const FIRST_BLOCKS = 64;
+/** Where the upper bound of a batch is handed from our question to the author's statement in one message. */
+const UNTIL = 'migrations.backfill_until';
+
+/** What a turn makes of a backfill. `come-back`: its time is over, or what it rests for takes longer. */
+export type FillEnd =
+  | { readonly kind: 'filled' }
+  | { readonly kind: 'failed'; readonly fault: PostgresFault }
+  | { readonly kind: 'come-back'; readonly seconds: number };
+
+/**
+ * Does batches of a backfill that has begun, each a transaction of its own: its bounds, the statement, and in the ledger
+ * how far it came; until its end or the turn's. Cut off anywhere, the next turn goes on behind the last batch that was
+ * committed. To be called under the table lock.
+ */
+export async function fill(
+  session: Session,
+  request: TurnRequest,
+  { build, own }: { readonly build: IndexBuild; readonly own: readonly string[] },
+): Promise<FillEnd> {
+  const filling = new Filling(session, request, { build, own });
+  try {
+    return await filling.toTheEnd();
+  } catch (error) {
+    if (error instanceof Ended) return error.end;
+    throw error;
+  } finally {
+    await session.script(['rollback', ...cleanSession(own)].join(';\n')).catch(() => undefined);
+  }
+}
+
+/** Thrown from within, where the turn is over. */
+class Ended extends Error {
+  readonly end: FillEnd;
+
+  constructor(end: FillEnd) {
+    super(end.kind);
+    this.end = end;
+  }
+}
+
+/** Written by insertBuild(). */
+const definition = v.looseObject({
+  command: v.string(),
+  alias: v.string(),
+  table: v.object({ name: v.string() }),
+  text: v.object({ before: v.string(), table: v.string(), between: v.string(), after: v.string() }),
+});
+
+function asRecorded(build: IndexBuild): Backfill {
+  const written: unknown = JSON.parse(build.definition);
+  v.assert(definition, written);
+  return written as unknown as Backfill;
+}
+
+/** Undefined where the code that is deployed does not know the file as it was handed off. */
+function asCompiled({ migrations }: CompiledMigrations, build: IndexBuild): Backfill | undefined {
+  const step = migrations.find(({ version }) => version === build.version)?.steps[build.step];
+  const isSame = step !== undefined && statementsOf(step)[0]?.text === build.statement;
+  return isSame ? step.long?.backfill : undefined;
+}
+
+class Filling {
+  readonly #session: Session;
+  readonly #request: TurnRequest;
+  readonly #build: IndexBuild;
+  /** Settings that the session began with. */
+  readonly #own: readonly string[];
+  readonly #backfill: Backfill;
+  readonly #longestBatch: number;
+  readonly #rows = new Map<number, WalkRow>();
+  #walks: readonly Walk[] = [];
+  /** Was sent and is not committed: the next message commits it. */
+  #open: OpenBatch | undefined;
+  #lookedAt = 0;
+  #othersActive = false;
+  #reportedAt = 0;
+
+  constructor(
+    session: Session,
+    request: TurnRequest,
+    { build, own }: { readonly build: IndexBuild; readonly own: readonly string[] },
+  ) {
+    this.#session = session;
+    this.#request = request;
+    this.#build = build;
+    this.#own = own;
+    this.#backfill = asCompiled(request.migrations, build) ?? asRecorded(build);
+    this.#longestBatch = (this.#backfill.batchMilliseconds ?? DEFAULT_BATCH_MILLISECONDS) * LONGEST_BATCH;
+  }
+
+  get #ledger(): string {
+    return this.#request.options.ledgerSchema;
+  }
+
+  async toTheEnd(): Promise<FillEnd> {
+    const walks = await findWalks(this.#session, {
+      backfill: this.#backfill,
+      settings: this.#build.settings,
+    });
+    if (typeof walks === 'string') throw impossible(walks);
+    this.#walks = walks;
+    await this.#asOurselves([adoptWalks(this.#ledger, this.#build)]);
+    if ((await this.#read()).length === 0) await this.#begin();
+    do {
+      for (const row of await this.#read()) if (!row.done) await this.#walk(row, this.#walkOf(row));
+    } while (await this.#lookAgain());
+    return { kind: 'filled' };
+  }
+
+  async #read(): Promise<WalkRow[]> {
+    const rows = await readWalks(this.#session, this.#ledger, this.#build.id);
+    for (const row of rows) this.#rows.set(row.part, row);
+    return rows;
+  }
+
+  async #begin(): Promise<void> {
+    const ends = await this.#ends(this.#walks);
+    await this.#asOurselves(
+      this.#walks.map((walk, part) =>
+        insertWalk(this.#ledger, this.#build, {
+          part,
+          table: walk.table,
+          oid: walk.oid,
+          kind: walk.way.kind,
+          key: walk.way.kind === 'key' ? walk.way.columns.map(({ name }) => name) : [],
+          until: ends[part],
+          estimatedRows: walk.estimatedRows,
+        }),
+      ),
+    );
+  }
+
+  /** Where each walk ends: at the highest key, or the last block, that is there now. */
+  async #ends(walks: readonly Walk[]): Promise<(readonly string[] | undefined)[]> {
+    const rows = await this.#ask(walks.map(endOf));
+    return rows.map((row) => parseKey(row?.until ?? null));
+  }
+
+  /** The walk that was begun, if its table can still be walked in that way. */
+  #walkOf(row: WalkRow): Walk {
+    const walk = this.#walks.find(({ oid }) => oid === row.oid);
+    const blocks = row.kind === 'blocks' ? [...(row.cursor ?? []), ...(row.until ?? [])] : [];
+    if (blocks.some((block) => !/^\d+$/.test(block)))
+      throw impossible(`what the ledger says of how far it came is no block of ${row.table}`);
+    const key = walk?.way.kind === 'key' ? walk.way.columns.map(({ name }) => name) : [];
+    if (walk !== undefined && key.join('\0') === row.key.join('\0')) return walk;
+    throw impossible(
+      `${row.table} was walked by ${row.kind === 'key' ? row.key.join(', ') : 'its blocks'}, which can't be gone on with: the table or its key is another one now`,
+    );
+  }
+
+  async #walk({ part, until, cursor: begin }: WalkRow, walk: Walk): Promise<void> {
+    const { batchMilliseconds = DEFAULT_BATCH_MILLISECONDS } = this.#backfill;
+    const size = new BatchSize(batchMilliseconds, walk.way.kind === 'blocks' ? FIRST_BLOCKS : undefined);
+    if (until === undefined) return;
+    let cursor = begin;
+    let attempts = 0;
+    let narrowing = false;
+    for (;;) {
+      const bounds = { part, from: cursor, until, rows: size.rows };
+      const sent = (await this.#makeRoom(part, walk)) ?? (await this.#send(walk, bounds));
+      if (sent.kind === 'done') {
+        const { batch } = sent;
+        cursor = batch.to;
+        if (attempts > 0) await this.#noteBlocker(undefined);
+        attempts = 0;
+        if (batch.awaited) size.halve();
+        else if (!narrowing) size.took(size.rows, batch.milliseconds);
+        this.#report(false);
+        if (batch.done) return;
+        continue;
+      }
+      const { fault } = sent.fault;
+      cursor = sent.from;
+      const passes = !isPermanent(fault);
+      const alone = size.rows === 1;
+      // Who waits for a row that somebody has locked has locked no other: no time is too long.
+      const tooOften = alone && attempts >= MOST_ATTEMPTS && !inTheWay.has(fault.sqlstate);
+      if (passes ? tooOften : alone || fault.sqlstate.startsWith('42'))
+        throw await this.#failedAt(walk, { fault, cursor, until });
+      narrowing ||= !passes;
+      size.halve();
+      if (!passes) continue;
+      attempts += 1;
+      if (inTheWay.has(fault.sqlstate) && attempts > 2) await this.#noteBlocker(walk);
+      const why = inTheWay.has(fault.sqlstate)
+        ? 'locked rows: another session has rows of the batch locked'
+        : `failed batch: ${fault.message} (SQLSTATE ${fault.sqlstate})`;
+      await this.#rest(part, why, Math.min(5_000, 50 * 2 ** attempts) * (0.5 + Math.random() / 2));
+    }
+  }
+
+  /**
+   * Before a batch: is there time, and does anybody need the server more? Where somebody does, the batch before is
+   * committed first; if that fails, it is the one to be done again.
+   */
+  async #makeRoom(part: number, walk: Walk): Promise<FailedBatch | undefined> {
+    const { milliseconds: last = 0, awaited = false } = this.#open ?? {};
+    const leaves = this.#isOver(this.#longestBatch / 5);
+    const looks = Date.now() - this.#lookedAt >= LOOK_EVERY_MILLISECONDS;
+    const pause = (this.#backfill.pause ?? (this.#othersActive ? 1 : 0)) * last;
+    if (!leaves && !looks && !awaited && pause < 1) return undefined;
+    const failed = await this.#commit();
+    if (failed !== undefined) return failed;
+    if (leaves) throw new Ended({ kind: 'come-back', seconds: 0 });
+    if (awaited) {
+      const why = 'waiting session: another session waited for a lock that the batch held';
+      await this.#rest(part, why, Math.max(last, 100));
+    }
+    if (looks) await this.#restWhileNeeded(part, walk);
+    if (pause >= 1) await sleep(pause);
+    return undefined;
+  }
+
+  #isOver(milliseconds: number): boolean {
+    const { deadline, yields } = this.#request;
+    return (deadline !== undefined && deadline - Date.now() < milliseconds) || yields?.() === true;
+  }
+
+  async #restWhileNeeded(part: number, walk: Walk): Promise<void> {
+    const since = Date.now();
+    for (;;) {
+      this.#lookedAt = Date.now();
+      const { because, othersActive } = await othersInNeed(this.#session, walk.oid);
+      this.#othersActive = othersActive;
+      if (because === undefined) return;
+      await this.#rest(part, because, LOOK_EVERY_MILLISECONDS);
+      if (this.#isOver(2 * LOOK_EVERY_MILLISECONDS)) throw new Ended({ kind: 'come-back', seconds: 0 });
+      if (this.#request.deadline !== undefined && Date.now() - since > LONGEST_REST_MILLISECONDS)
+        throw new Ended({ kind: 'come-back', seconds: AFTER_REST_SECONDS });
+    }
+  }
+
+  async #rest(part: number, why: string, milliseconds: number): Promise<void> {
+    const build = await readBuild(this.#session, this.#ledger, this.#build.id);
+    if (build?.state !== 'building') throw notOurs();
+    const row = this.#rows.get(part);
+    const isNews = row?.pause?.split(':')[0] !== why.split(':')[0];
+    if (row !== undefined) this.#rows.set(part, { ...row, pause: why });
+    if (isNews) await this.#asOurselves([notePause(this.#ledger, this.#build.id, part, why)]);
+    this.#report(isNews);
+    await sleep(milliseconds);
+  }
+
+  /** Whoever is in the way of a batch of one row, for the alarm of what stands still. */
+  async #noteBlocker(walk: Walk | undefined): Promise<void> {
+    const { id, schema, table } = this.#build;
+    const [holder] = walk === undefined ? [] : await lockHolders(this.#session, [{ schema, name: table }], 1);
+    const build = await readBuild(this.#session, this.#ledger, id);
+    if (build !== undefined)
+      await noteWaiting(this.#session, this.#ledger, build, holder && blockerKey(holder));
+  }
+
+  /** What commits the batch under way. */
+  #commitPieces(): string[] {
+    if (this.#open === undefined) return [];
+    const own =
+      this.#build.settings.length === 0 ? [] : ['reset session authorization', 'reset role', ...this.#own];
+    return [...own, noteBatch(this.#ledger, this.#build.id, this.#open), 'commit'];
+  }
+
+  async #commit(): Promise<FailedBatch | undefined> {
+    const open = this.#open;
+    if (open === undefined) return undefined;
+    const pieces = this.#commitPieces();
+    const { fault, written } = await this.#session.executeAround(pieces.join(SEPARATOR), NONE);
+    if (fault !== undefined) {
+      await this.#rollback();
+      return { kind: 'failed', from: open.from, fault };
+    }
+    this.#committed(open, written[pieces.length - 2]);
+    return undefined;
+  }
+
+  #committed(open: BatchDone, noted: number | undefined): void {
+    if (noted !== 1) throw notOurs();
+    this.#open = undefined;
+    const row = this.#rows.get(open.part);
+    if (row === undefined) return;
+    this.#rows.set(open.part, {
+      ...row,
+      cursor: open.to,
+      done: open.done,
+      walked: row.walked + open.walked,
+      written: row.written + open.written,
+      pause: undefined,
+    });
+  }
+
+  async #rollback(): Promise<void> {
+    this.#open = undefined;
+    await this.#session.script('rollback');
+  }
+
+  /** Commits the batch before, and does the next one, in one message. The last of a walk is committed at once. */
+  async #send(walk: Walk, { part: number, from, until, rows }: Bounds): Promise<Sent> {
+    const committing = this.#open;
+    const backfill = this.#backfill;
+    const { settings } = this.#build;
+    const longest = this.#longestBatch;
+    const wait = Math.min(this.#request.options.lockTimeoutSeconds * 1000, 1_000);
+    const commit = this.#commitPieces();
+    const part = walk.isPart
+      ? { table: walk.table, quotedAlias: quoteIdentifier(backfill.alias) }
+      : undefined;
+    const before = [
+      ...commit,
+      'begin',
+      ...settings,
+      ...(settings.length === 0
+        ? []
+        : [limitsAgain({ wait, longestWait: wait, budget: longest, until: 'transaction' })]),
+      `set local lock_timeout = ${wait}`,
+      `set local statement_timeout = ${longest}`,
+      boundQuery(walk, { from, until, rows }),
+    ];
+    const text = batchStatement(backfill, boundsOf(walk, quoteIdentifier(backfill.alias), from), part);
+    const question = before.length - 1;
+    const begun = Date.now();
+    const outcome = await this.#session.executeAround(
+      [...before, text, isAwaited(walk.oid)].join(SEPARATOR),
+      new Set([question, question + 2]),
+    );
+    if (committing !== undefined && outcome.completed >= commit.length)
+      this.#committed(committing, outcome.written[commit.length - 2]);
+    if (outcome.fault !== undefined) {
+      await this.#rollback();
+      // Where COMMIT failed, it was the batch before.
+      const redo = outcome.completed < commit.length ? committing?.from : from;
+      return { kind: 'failed', from: redo, fault: outcome.fault };
+    }
+    const bound = outcome.rows[question]?.[0];
+    const to = parseKey(bound?.until ?? null) ?? until;
+    const last = bound?.last === 't';
+    const batch = {
+      part: number,
+      from,
+      to,
+      done: last,
+      walked:
+        walk.way.kind === 'blocks' ? Math.round(this.#rowsPerBlock(walk, until) * rows) : last ? 0 : rows,
+      written: outcome.written[before.length] ?? 0,
+      milliseconds: Date.now() - begun,
+      awaited: outcome.rows[question + 2]?.[0]?.awaited === 'true',
+    };
+    this.#open = batch;
+    return (last ? await this.#commit() : undefined) ?? { kind: 'done', batch };
+  }
+
+  #rowsPerBlock(walk: Walk, until: readonly string[]): number {
+    return walk.estimatedRows / Math.max(1, Number(until[0]));
+  }
+
+  /**
+   * Rows that were written meanwhile and still match: their walk begins again, once, where the statement's own WHERE
+   * tells them from those that are done.
+   */
+  async #lookAgain(): Promise<boolean> {
+    const { alias, makesItsWhereFalse, looksElsewhere, text } = this.#backfill;
+    if (!makesItsWhereFalse || looksElsewhere || text.condition === undefined) return false;
+    const first = (await this.#read()).filter(({ walk }) => walk === 1);
+    if (first.length === 0) return false;
+    const left = await this.#ask(
+      first.map(
+        (row) =>
+          `select exists (select from only ${this.#walkOf(row).table} as ${quoteIdentifier(alias)} where ${text.condition}\n)::pg_catalog.text as left`,
+      ),
+    );
+    const again = first.filter((_, at) => left[at]?.left === 'true');
+    const ends = again.length === 0 ? [] : await this.#ends(again.map((row) => this.#walkOf(row)));
+    const begins = again.flatMap((row, at) => {
+      const until = ends[at];
+      return until === undefined ? [] : [walkAgain(this.#ledger, this.#build.id, row.part, until)];
+    });
+    if (begins.length > 0) await this.#asOurselves(begins);
+    return begins.length > 0;
+  }
+
+  /** A row for each of these questions of ours, under the file's settings, in a transaction that leaves nothing behind. */
+  async #ask(questions: readonly string[]): Promise<(TextRow | undefined)[]> {
+    const before = [
+      'begin',
+      ROLE_PATH,
+      ...this.#build.settings,
+      'set local statement_timeout = 0',
+      "set local lock_timeout = '5s'",
+    ];
+    const { rows, fault } = await this.#session.script([...before, ...questions].join(SEPARATOR));
+    await this.#session.script(['rollback', ...cleanSession(this.#own)].join(';\n'));
+    if (fault === undefined) return questions.map((_, at) => rows[before.length + at]?.[0]);
+    if (isPermanent(fault.fault)) throw new Ended({ kind: 'failed', fault: fault.fault });
+    throw fault;
+  }
+
+  /** Statements about the ledger. */
+  async #asOurselves(statements: readonly string[]): Promise<void> {
+    const clean = this.#build.settings.length === 0 ? [] : cleanSession(this.#own);
+    await must(this.#session, ['begin', ...clean, ...statements, 'commit'].join(';\n'));
+  }
+
+  #report(isNews: boolean): void {
+    if (!isNews && Date.now() - this.#reportedAt < REPORT_EVERY_MILLISECONDS) return;
+    this.#reportedAt = Date.now();
+    const build = this.#build;
+    const progress = fillProgress(build, [...this.#rows.values()]);
+    if (progress !== undefined) this.#request.report({ kind: 'progress', build, progress });
+  }
+
+  /** The one row that can't be done, by its key. */
+  async #failedAt(
+    walk: Walk,
+    {
+      fault,
+      cursor,
+      until,
+    }: { fault: PostgresFault; cursor: readonly string[] | undefined; until: readonly string[] },
+  ): Promise<Ended> {
+    const written = [...this.#rows.values()].reduce((sum, row) => sum + row.written, 0);
+    const done = `${count(written, 'row')} of this backfill are done, and stay.`;
+    if (fault.sqlstate.startsWith('42')) return failed({ ...fault, detail: join(fault.detail, done) });
+    const [row] = await this.#ask([boundQuery(walk, { from: cursor, until, rows: 1 })]);
+    const key = parseKey(row?.until ?? null) ?? until;
+    const table = walk.table.replaceAll('"', '');
+    const at =
+      walk.way.kind === 'key'
+        ? `the row of ${table} with ${walk.way.columns.map(({ name }, part) => `${name} = ${key[part]}`).join(', ')}`
+        : `a row in block ${Number(key[0]) - 1} of ${table}`;
+    return failed({
+      ...fault,
+      detail: join(fault.detail, `It failed at ${at}; ${done}`),
+      hint: 'Correct the row and retry, which goes on with it; or correct the statement and deploy, which begins it anew.',
+    });
+  }
+}
+
+function failed(fault: PostgresFault): Ended {
+  return new Ended({ kind: 'failed', fault });
+}
+
+function impossible(because: string): Ended {
+  return failed({
+    sqlstate: sqlstate.featureNotSupported,
+    message: `this statement can't be done in batches: ${because}`,
+  });
+}
+
+function notOurs(): Ended {
+  return new Ended({ kind: 'come-back', seconds: SOON_SECONDS });
+}
+
+function join(...parts: readonly (string | undefined)[]): string {
+  return parts.filter((part) => part).join(' ');
+}
+
+const NONE: ReadonlySet<number> = new Set();
+
+/** Nothing of it is left; what begins behind `from` is to be done again. */
+interface FailedBatch {
+  readonly kind: 'failed';
+  readonly from: readonly string[] | undefined;
+  readonly fault: StatementFault;
+}
+
+type Sent = FailedBatch | { readonly kind: 'done'; readonly batch: OpenBatch };
+
+/** `awaited`: another session waits for a lock that it has. */
+interface OpenBatch extends BatchDone {
+  readonly awaited: boolean;
+}
+
+/** A key travels as a JSON list of texts, so that no number loses digits on the way. */
+function parseKey(text: string | null): readonly string[] | undefined {
+  return text === null ? undefined : (JSON.parse(text) as string[]);
+}
+
+/** A value as text that its type reads back, whatever DateStyle says. */
+function asText(column: string): string {
+  return `(pg_catalog.to_json(${column}) operator(pg_catalog.#>>) '{}'::pg_catalog.text[])`;
+}
+
+function endOf({ table, oid, way }: Walk): string {
+  if (way.kind === 'blocks')
+    return `select case when file.blocks operator(pg_catalog.>) 0::pg_catalog.int8
+            then pg_catalog.json_build_array(file.blocks::pg_catalog.text)::pg_catalog.text end as until
+  from (select pg_catalog.pg_relation_size(${oid}::pg_catalog.regclass)
+                 operator(pg_catalog./) pg_catalog.current_setting('block_size')::pg_catalog.int8 as blocks) as file`;
+  const columns = way.columns.map(({ name }) => `w.${quoteIdentifier(name)}`);
+  return `select pg_catalog.json_build_array(${columns.map(asText).join(', ')})::pg_catalog.text as until
+  from only ${table} as w order by ${columns.map((column) => `${column} desc`).join(', ')} limit 1`;
+}
+
+interface Batch {
+  /** Key of the last row before it, or its first block; undefined at the beginning. */
+  readonly from: readonly string[] | undefined;
+  readonly until: readonly string[];
+  readonly rows: number;
+}
+
+interface Bounds extends Batch {
+  readonly part: number;
+}
+
+/** Finds where the batch ends, and leaves it in a setting for the statement that comes in the same message. */
+function boundQuery(walk: Walk, { from, until, rows }: Batch): string {
+  const end = quoteLiteral(JSON.stringify(until));
+  if (walk.way.kind === 'blocks') {
+    const to = Math.min(Number(until[0]), Number(from?.[0] ?? 0) + rows);
+    const bound = quoteLiteral(JSON.stringify([String(to)]));
+    return `select pg_catalog.set_config('${UNTIL}', ${bound}, true) as until, ${to >= Number(until[0])} as last`;
+  }
+  const { columns } = walk.way;
+  const names = columns.map(({ name }) => `w.${quoteIdentifier(name)}`);
+  const [first] = columns;
+  const operators = quoteIdentifier(first?.operators ?? 'pg_catalog');
+  const key = names.length === 1 ? String(names[0]) : `(${names.join(', ')})`;
+  const after = from === undefined ? '' : `${key} operator(${operators}.>) ${valuesOf(columns, from)} and `;
+  return `select pg_catalog.set_config('${UNTIL}', coalesce(found.bound, ${end}), true) as until,
+       found.bound is null or found.bound operator(pg_catalog.=) ${end}::pg_catalog.text as last
+  from (select (select pg_catalog.json_build_array(${names.map(asText).join(', ')})::pg_catalog.text
+                  from only ${walk.table} as w
+                 where ${after}${key} operator(${operators}.<=) ${valuesOf(columns, until)}
+                 order by ${names.join(', ')} offset ${rows - 1} limit 1) as bound) as found`;
+}
+
+function valuesOf(columns: readonly { readonly type: string }[], values: readonly string[]): string {
+  const typed = columns.map(({ type }, at) => `${quoteLiteral(values[at] ?? '')}::${type}`);
+  return typed.length === 1 ? String(typed[0]) : `(${typed.join(', ')})`;
+}
+
+/** The bounds of a batch, as a condition on the statement's own table. */
+function boundsOf({ way }: Walk, alias: string, from: readonly string[] | undefined): string {
+  const setting = `pg_catalog.current_setting('${UNTIL}')::pg_catalog.json`;
+  const value = (at: number) => `(${setting} operator(pg_catalog.->>) ${at})`;
+  if (way.kind === 'blocks') {
+    const first = `'(${Number(from?.[0] ?? 0)},0)'::pg_catalog.tid`;
+    const behind = `('(' operator(pg_catalog.||) ${value(0)} operator(pg_catalog.||) ',0)')::pg_catalog.tid`;
+    return `${alias}.ctid operator(pg_catalog.>=) ${first} and ${alias}.ctid operator(pg_catalog.<) ${behind}`;
+  }
+  const { columns } = way;
+  const operators = quoteIdentifier(columns[0]?.operators ?? 'pg_catalog');
+  const names = columns.map(({ name }) => `${alias}.${quoteIdentifier(name)}`);
+  const key = names.length === 1 ? String(names[0]) : `(${names.join(', ')})`;
+  const typed = columns.map(({ type }, at) => `${value(at)}::${type}`);
+  const until = typed.length === 1 ? String(typed[0]) : `(${typed.join(', ')})`;
+  const after = from === undefined ? '' : `${key} operator(${operators}.>) ${valuesOf(columns, from)} and `;
+  return `${after}${key} operator(${operators}.<=) ${until}`;
+}
