@@ -1,4 +1,4 @@
-import type { IndexOperation } from '../migration/migration.ts';
+import type { IndexOperation, LongStatement } from '../migration/migration.ts';
 import type { PostgresFault } from '../migration/migration-error.ts';
 import type { AppliedStep, RunEvent } from '../run/run.ts';
 import type { TurnEvent } from '../work/turn/turn-request.ts';
@@ -23,7 +23,7 @@ export interface LoggedStep {
   /** So many steps its migration has. */
   readonly of: number;
   readonly how: AppliedStep['how'];
-  /** `idx_messages_unread on messages`, of an index operation. */
+  /** `idx_messages_unread on messages`, `refresh of totals`: of an index operation, and of what was handed off. */
   readonly operation?: string;
 }
 
@@ -128,7 +128,12 @@ export function logged(event: Event): LoggedEvent {
 
 export function loggedStep({ migration, step, how }: AppliedStep): LoggedStep {
   const found = migration.steps[step];
-  const operation = found?.kind === 'index-operation' ? describeOperation(found.operation) : undefined;
+  const operation =
+    found?.kind === 'index-operation'
+      ? describeOperation(found.operation)
+      : how === 'handed off' && found?.long !== undefined
+        ? describeLong(found.long)
+        : undefined;
   return {
     migration: migration.name,
     step: step + 1,
@@ -149,6 +154,12 @@ function describeOperation(operation: IndexOperation): string {
     default:
       return operation satisfies never;
   }
+}
+
+function describeLong({ operation, relation, names }: LongStatement): string {
+  const what = names.length > 0 ? names.join(', ') : operation.replaceAll('-', ' ');
+  if (relation === undefined) return what;
+  return `${what} ${names.length > 0 ? 'on' : 'of'} ${relation.name}`;
 }
 
 function named({ schema, table, index, operation }: Of<'turn'>['build']): LoggedBuild {

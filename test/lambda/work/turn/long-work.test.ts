@@ -205,6 +205,21 @@ create unique index on totals (one);`,
     expect(await scenario.query('select total::int from totals')).toEqual([{ total: 0 }]);
   });
 
+  it('of a new view is done before an index that its file builds on it', async () => {
+    await scenario.deploy(messages);
+    const files = {
+      ...messages,
+      '2_views.sql': `create materialized view seen as select x from messages with no data;
+refresh materialized view seen;
+create unique index concurrently seen_x on seen (x);`,
+    };
+    await scenario.run(files);
+    expect(await work()).toEqual(['refresh seen  pending', 'create seen seen_x pending']);
+    await scenario.loop(files);
+    expect((await scenario.steps()).every((line) => line.endsWith('applied'))).toBe(true);
+    expect(await scenario.indexes()).toContain('seen_x');
+  });
+
   it('of a view over small tables runs in its place', async () => {
     const files = {
       '1_few.sql': `create table few (x int); insert into few values (1);
