@@ -163,5 +163,5 @@ function describeLong({ operation, relation, names }: LongStatement): string {
 }
 
 function named({ schema, table, index, operation }: Of<'turn'>['build']): LoggedBuild {
-  return { operation, table: `${schema}.${table}`, index };
+  return { operation, table: table === '' ? '' : `${schema}.${table}`, index };
 }

@@ -1,5 +1,5 @@
 import type { LocalCloudFormation } from '../cloudformation/provider-framework.ts';
-import { type ChaosBlow, playChaos } from '../faults/chaos.ts';
+import { type ChaosBlow, playChaos, STRUCK_KINDS } from '../faults/chaos.ts';
 import type { EmbeddedPostgres } from '../postgres/embedded-postgres.ts';
 import type { Stage } from './stage.ts';
 
@@ -21,6 +21,7 @@ export function breakThings({ server, adminUrl, cloudFormation, stage }: Victim)
   const struck = playChaos({
     server,
     adminUrl,
+    kinds: STRUCK_KINDS,
     killHandler: async () => cloudFormation.stack?.sandbox('MigrationsIndexBuild').kill(),
     report: ({ blow, index }) => stage.verb('red', 'CHAOS', `${blow} (building ${index})`),
     signal: controller.signal,

@@ -38,7 +38,7 @@ describe('the example', () => {
         step.kind === 'index-operation' || step.long === undefined ? [] : [kindOf(step.long.operation)],
       ),
     );
-    expect(kinds).toEqual(['backfill', 'refresh', 'refresh', 'validation']);
+    expect(kinds).toEqual(['backfill', 'validation', 'refresh', 'refresh']);
   });
 
   it('locks one table that the application writes at a time, or it could deadlock with the application', () => {

@@ -68,7 +68,9 @@ valid  idx_saved_words_word_lower on public.saved_words after N s
 building  idx_user_activity_user on public.user_activity (attempt 1, loopback session)
 valid  idx_user_activity_user on public.user_activity after N s
 building  idx_popular_words_language_word on public.popular_words (attempt 1, loopback session)
-valid  idx_popular_words_language_word on public.popular_words after N s`.split('\n');
+valid  idx_popular_words_language_word on public.popular_words after N s`
+  .split('\n')
+  .sort();
 
 const AFTER = `
 Index builds
