@@ -1,5 +1,6 @@
 import * as v from 'valibot';
 import { functionContext } from './aws/function-context.ts';
+import { publicError } from './aws/public-error.ts';
 import { flushTelemetry, report, reportRunEnd } from './aws/telemetry.ts';
 import { traced } from './aws/tracing.ts';
 import { attendTables } from './loop/attend-tables.ts';
@@ -67,6 +68,8 @@ export async function handler(
   }
   try {
     return await traced(parsed.output.task, () => perform(parsed.output, context));
+  } catch (error) {
+    throw publicError(error);
   } finally {
     await flushTelemetry(context);
   }
@@ -102,7 +105,9 @@ async function perform(
       return resume(request, (end) => reportRunEnd(LOOP, end));
     }
     case 'settle':
-      return withSession(target, (session) => settle(session, options.ledgerSchema, task.startedAt));
+      return withSession(target, (session) =>
+        settle(session, options.ledgerSchema, { startedAt: task.startedAt, rows: options.rowValuesInLogs }),
+      );
     default:
       return task satisfies never;
   }

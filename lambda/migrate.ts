@@ -12,12 +12,12 @@ import { type FunctionContext, functionContext, required } from './aws/function-
 import { loopRuns, startLoop } from './aws/hand-off.ts';
 import { handedOffNow, handOffAgain, handOffAtTheEnd } from './aws/hand-off-again.ts';
 import { type LoggedStep, loggedStep } from './aws/logged-event.ts';
+import { publicError, publicText } from './aws/public-error.ts';
 import { flushTelemetry, logDeployProgress, report, reportRunEnd } from './aws/telemetry.ts';
 import { traced } from './aws/tracing.ts';
 import { environment } from './environment.ts';
 import { planRun } from './foresight/plan-run.ts';
 import { isOpen } from './migration/build.ts';
-import { MigrationError } from './migration/migration-error.ts';
 import { keepForEarlierCode } from './run/earlier-code.ts';
 import { mayPass } from './run/may-pass.ts';
 import type { RunCause, RunResult } from './run/run.ts';
@@ -48,9 +48,7 @@ export async function handler(event: unknown, context: LambdaContext): Promise<P
       isCloudFormationEvent(event) ? deploy(event, context) : act(event, context),
     );
   } catch (error) {
-    // Lambda shows the trace beside the message. Of an error that is meant for a person, the message is all.
-    if (error instanceof MigrationError) error.stack = '';
-    throw error;
+    throw publicError(error);
   } finally {
     await flushTelemetry(context);
   }
@@ -97,7 +95,7 @@ export async function isComplete(event: unknown, context: LambdaContext): Promis
     if (waitedTooLong(request)) throw cloudFormationFailure(outOfSight(error));
     logDeployProgress({
       kind: 'out-of-sight',
-      because: error instanceof Error ? error.message : String(error),
+      because: publicText(error),
     });
     return { IsComplete: false };
   } finally {
@@ -133,7 +131,7 @@ async function mayGoOn(request: CloudFormationEvent, context: LambdaContext): Pr
 const DEFAULT_LONGEST_WAIT_SECONDS = 50 * 60;
 
 /**
- * What is begun at the last moment has so long: CloudFormation's hour has to be kept, or the shorter one that the
+ * Time for what is begun at the last moment: CloudFormation's hour has to be kept, or the shorter one that the
  * construct was given.
  */
 const LAST_RUN_MILLISECONDS = 120_000;

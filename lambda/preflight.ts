@@ -6,6 +6,7 @@ import {
   MOST_MESSAGE_CHARACTERS,
   parseHookEvent,
 } from './aws/hook-event.ts';
+import { publicText } from './aws/public-error.ts';
 import { traced } from './aws/tracing.ts';
 import { preflight } from './foresight/preflight.ts';
 
@@ -39,7 +40,7 @@ export async function handler(event: unknown, context: LambdaContext): Promise<H
     const checked = traced('preflight', () => check(asked, context));
     return await inTime(checked, milliseconds);
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = publicText(error);
     return {
       hookStatus: 'SUCCESS',
       message: `The migrations could not be checked: ${reason}`.slice(0, MOST_MESSAGE_CHARACTERS),

@@ -1,4 +1,5 @@
 import { FileRefused } from '../syntax/problem.ts';
+import type { SourceText } from '../syntax/source-text.ts';
 import { signIn } from './dbmate.ts';
 import type { Folder } from './folder.ts';
 import type { FoundMigration, Layout } from './layout.ts';
@@ -6,9 +7,12 @@ import { blank, sectionsOf } from './sections.ts';
 
 /** What offline mode writes above each revision; alembic/runtime/migration.py. */
 const RUNNING = /^-- Running upgrade ([^\n]*?)[ \t]*-> ([^\s,]+)(?:[ \t]*\(.*\))?[^\n]*$/gm;
-const DOWNGRADE = /^-- Running downgrade /m;
+const DOWNGRADE = /^-- Running downgrade ([^\s,]+)[ \t]*->[^\n]*$/gm;
 
-/** The script that `alembic upgrade base:head --sql` writes: each revision in it is a migration. */
+/**
+ * The script that `alembic upgrade base:head --sql` writes: each revision in it is a migration. What
+ * `alembic downgrade head:base --sql` writes, as `….down.sql` beside it, undoes them.
+ */
 export const alembic: Layout = {
   name: 'alembic',
   title: 'Alembic',
@@ -21,14 +25,24 @@ export const alembic: Layout = {
     if (script === undefined) return [];
     const source = folder.attempt(() => folder.source(script));
     if (source === undefined) return [];
+    const undo = script.replace(/\.sql$/i, '.down.sql');
+    const down = folder.has(undo) ? folder.attempt(() => folder.source(undo)) : undefined;
+    const undos = new Map(
+      (down === undefined ? [] : sectionsOf(down, DOWNGRADE)).map(({ mark, from, to }) => [
+        mark[1],
+        [from, to] as const,
+      ]),
+    );
     const found = sectionsOf(source, RUNNING).map(({ mark, index, to }, at): FoundMigration => {
       const revision = mark[2] ?? '';
+      const undoRange = undos.get(revision);
       // What stands above the first revision makes Alembic's own table.
       return {
         id: revision,
         name: revision,
         file: script,
-        undo: undefined,
+        undo: undoRange === undefined ? undefined : undo,
+        ...(undoRange !== undefined && { undoRange }),
         range: [at === 0 ? 0 : index, to],
       };
     });
@@ -37,17 +51,15 @@ export const alembic: Layout = {
       folder.problem({
         file: script,
         sentence: downgrade === -1 ? 'The script has no revision.' : 'The script holds a downgrade.',
-        advice: `Write it anew: ${COMMAND}`,
+        advice: `Write it again: ${COMMAND}`,
       });
     }
     return found;
   },
   divide(source, { range }) {
-    const [from, to] = range ?? [0, source.text.length];
-    // One transaction around all, or one to each revision: either way our own steps take its place.
-    const text = source.text.slice(from, to).replace(/^BEGIN;[ \t]*$/gm, blank);
-    return { up: source.part(from, to, text) };
+    return { up: sqlOf(source, range ?? [0, source.text.length]) };
   },
+  undo: (source, { undoRange }) => sqlOf(source, undoRange ?? [0, source.text.length]),
   record({ file, id }, folder) {
     const { text } = folder.source(file);
     const mark = [...text.matchAll(RUNNING)].find((each) => each[2] === id);
@@ -57,6 +69,11 @@ export const alembic: Layout = {
 
 const COMMAND = 'alembic upgrade base:head --sql > migrations/alembic.sql';
 
+/** One transaction around all, or one to each revision: either way our own steps take its place. */
+function sqlOf(source: SourceText, [from, to]: readonly [number, number]): SourceText {
+  return source.part(from, to, source.text.slice(from, to).replace(/^BEGIN;[ \t]*$/gm, blank));
+}
+
 function scriptOf(folder: Folder): string {
   if (folder.has('env.py') && !folder.isScript) {
     throw new FileRefused({
@@ -65,7 +82,7 @@ function scriptOf(folder: Folder): string {
       advice: `Have Alembic write the script before synth, and name it: ${COMMAND}`,
     });
   }
-  const [script, other] = folder.sqlFiles();
+  const [script, other] = folder.sqlFiles().filter((file) => !/\.down\.sql$/i.test(file));
   if (script !== undefined && other === undefined) return script;
   throw new FileRefused({
     file: other ?? folder.directory,

@@ -3,7 +3,7 @@ import { FileRefused, problemAt } from '../syntax/problem.ts';
 import type { SourceText } from '../syntax/source-text.ts';
 import type { Folder } from './folder.ts';
 import type { FoundMigration, Layout } from './layout.ts';
-import { pairFiles } from './version-files.ts';
+import { pairFiles, undoBelow } from './version-files.ts';
 
 const SUM = 'atlas.sum';
 
@@ -22,7 +22,9 @@ export const atlas: Layout = {
     });
     return pairFiles(folder, files).map((found): FoundMigration => {
       const isCheckpoint = directive(folder.text(found.file), 'checkpoint') !== undefined;
-      return isCheckpoint ? { ...found, kind: 'checkpoint' } : found;
+      return isCheckpoint
+        ? { ...found, kind: 'checkpoint' }
+        : { ...found, undo: undoBelow(folder, found.file) };
     });
   },
   divide(source) {
@@ -30,7 +32,7 @@ export const atlas: Layout = {
       throw problemAt(source, {
         index: Math.max(0, source.text.search(/^-- atlas:txtar/m)),
         sentence: "This file is an archive of Atlas's, with parts to check, to apply and to undo.",
-        advice: 'Leave the part to apply here, and move the one to undo into a file that ends in .down.sql.',
+        advice: `Leave the part to apply here, and move the one to undo into down/${source.file}.`,
       });
     }
     const delimiter = directive(source.text, 'delimiter');
@@ -92,7 +94,7 @@ function checkSum(folder: Folder): void {
     new FileRefused({
       file,
       sentence,
-      advice: 'Look what changed; then write atlas.sum anew: atlas migrate hash.',
+      advice: 'Look what changed; then write atlas.sum again: atlas migrate hash.',
     });
   for (const [at, { name, hash }] of hashes.entries()) {
     const [, written, sum] = listed[at] ?? [];

@@ -3,7 +3,7 @@ import { problemAt } from '../syntax/problem.ts';
 import type { SourceText } from '../syntax/source-text.ts';
 import type { Folder } from './folder.ts';
 import type { FoundMigration, Layout } from './layout.ts';
-import { byText } from './version-files.ts';
+import { byText, undoBelow } from './version-files.ts';
 
 const NAME = /^(\d+)(-[-_a-zA-Z0-9]*)?\.sql$/;
 const PREVIOUS = /^--! Previous:/m;
@@ -29,7 +29,7 @@ export const graphileMigrate: Layout = {
           id: `${number}.sql`,
           name: file.slice(0, -'.sql'.length),
           file: pathOf(home, file),
-          undo: undefined,
+          undo: undoBelow(folder, file),
         },
       ];
     });

@@ -13,6 +13,8 @@ export interface FoundMigration {
   readonly undo: string | undefined;
   /** From where to where in the file, where it holds several. */
   readonly range?: readonly [from: number, to: number];
+  /** The same of the file that undoes it. */
+  readonly undoRange?: readonly [from: number, to: number];
   /**
    * `repeatable`: runs again with every change, after all others. `checkpoint`: stands for all before it in a database
    * that has none of them, and is passed over in any other.
@@ -45,6 +47,8 @@ export interface Layout {
   readonly find: (folder: Folder) => readonly FoundMigration[];
   /** Absent: the whole file goes up. Throws FileRefused. */
   readonly divide?: (source: SourceText, found: FoundMigration) => Parts;
+  /** What of the file that undoes it goes down. Absent: all of it. */
+  readonly undo?: (source: SourceText, found: FoundMigration) => SourceText;
   /** Whose placeholders its files have. @default psql's, where values are given */
   readonly placeholders?: (source: SourceText, found: FoundMigration) => PlaceholderStyle | 'none';
   /** Absent: its table holds nothing that the text tells. */

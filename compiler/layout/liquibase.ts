@@ -6,6 +6,7 @@ import { blank, type Section, sectionsOf } from './sections.ts';
 
 const CHANGESET = /^[ \t]*--[ \t]*changeset[ \t]+(\S+?):(\S+)[ \t]*(.*)$/gim;
 const ROLLBACK = /^([ \t]*--[ \t]*rollback)\b(.*)$/gim;
+const COMMENT = /^[ \t]*--[ \t]*comment:?[ \t](.*)$/gim;
 const NO_ROLLBACK = /^[ \t]*(?:empty|not required)?[ \t]*;?[ \t]*$/i;
 
 /** Formatted SQL, each changeset a migration; AbstractFormattedChangeLogParser. */
@@ -32,6 +33,11 @@ export const liquibase: Layout = {
       up: source.part(from, to),
       down: rollbacks.length === 0 ? undefined : source.part(from, to, undoOf(text)),
     };
+  },
+  record({ file, range }, folder) {
+    const text = folder.source(file).text.slice(...(range ?? [0]));
+    const comments = [...text.matchAll(COMMENT)].map(([, comment = '']) => comment.trim());
+    return { description: comments.join('; ') };
   },
 };
 

@@ -13,9 +13,27 @@ export const plain: Layout = {
   sign: () => undefined,
   find(folder) {
     refuseCode(folder, 'its tool');
-    return findNumbered(folder, (entry) => look(folder, entry));
+    const found = findNumbered(folder, (entry) => look(folder, entry));
+    if (found.length === 0 && folder.problems.length === 0) refuseUnread(folder);
+    return found;
   },
 };
+
+/** Where nothing is a migration, and SQL lies in folders below (Sqitch's deploy/ and revert/), something is amiss. */
+function refuseUnread(folder: Folder): void {
+  for (const below of folder.entries()) {
+    if (below.startsWith('.') || !folder.isFolder(below)) continue;
+    const file = folder.entries(below).find((entry) => /\.sql$/i.test(entry));
+    if (file === undefined) continue;
+    folder.problem({
+      file: `${below}/${file}`,
+      sentence: 'No migration is found here, and SQL files lie in folders below, which are not read.',
+      advice:
+        'Give the folder that holds the migrations; each is named VERSION_NAME.sql, in the order in which they are applied.',
+    });
+    return;
+  }
+}
 
 /** What `look` makes of each entry, in order of version. */
 export function findNumbered(

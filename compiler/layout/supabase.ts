@@ -1,5 +1,5 @@
 import type { Layout } from './layout.ts';
-import { pairFiles } from './version-files.ts';
+import { pairFiles, undoBelow } from './version-files.ts';
 
 const NAME = /^(\d+)_(.*)\.sql$/;
 
@@ -19,7 +19,7 @@ export const supabase: Layout = {
       if (at === 0 && name === 'init' && id.length === 14 && id < '20211209000000') return [];
       return [{ id, name: `${id}_${name}`, file, undo: false }];
     });
-    return pairFiles(folder, found);
+    return pairFiles(folder, found).map((each) => ({ ...each, undo: undoBelow(folder, each.file) }));
   },
   divide: (source) => ({
     up: source,

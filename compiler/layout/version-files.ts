@@ -62,6 +62,12 @@ function unique(
   return byId;
 }
 
+/** The undo of a migration whose tool would take a `.down.sql` beside it for another migration, or knows none. */
+export function undoBelow(folder: Folder, file: string): string | undefined {
+  const undo = `down/${file.slice(file.lastIndexOf('/') + 1)}`;
+  return folder.has(undo) ? undo : undefined;
+}
+
 export function byText(a: string, b: string): number {
   return a === b ? 0 : a < b ? -1 : 1;
 }

@@ -7,7 +7,7 @@ import type { FoundMigration, Layout, Parts } from '../layout/layout.ts';
 import { readFolder } from '../layout/read-folder.ts';
 import { readFileName, readFolderName } from '../syntax/file-name.ts';
 import { fillPlaceholders, type Placeholders } from '../syntax/placeholders.ts';
-import { CompileError } from '../syntax/problem.ts';
+import { CompileError, FileRefused } from '../syntax/problem.ts';
 import type { SourceText } from '../syntax/source-text.ts';
 import { type FolderFacts, gatherFacts } from '../touches/folder-facts.ts';
 import { addLocks } from './add-locks.ts';
@@ -72,6 +72,7 @@ interface ReadMigration {
   readonly file: FoundMigration;
   readonly up: ParsedMigrationFile;
   readonly undo: ParsedMigrationFile | undefined;
+  readonly undoProblem: string | undefined;
 }
 
 /** What a file is read with. */
@@ -110,25 +111,39 @@ function readBoth(reading: Reading, found: FoundMigration): ReadMigration | unde
   if (parts === undefined) return undefined;
   const noTransaction = parts.noTransaction || found.noTransaction;
   const up = folder.attempt(() => parsePart({ source: parts.up, role: 'up', layout, noTransaction }));
-  const undo = folder.attempt(() => {
+  const { result: undo, problem: undoProblem } = attemptUndo(reading, found, () => {
     const source = found.undo === undefined ? parts.down : undoOf(reading, found);
     return source === undefined
       ? undefined
       : parsePart({ source, role: 'down', layout, noTransaction: parts.downNoTransaction });
   });
-  return up === undefined ? undefined : { file: found, up, undo };
+  return up === undefined ? undefined : { file: found, up, undo, undoProblem };
+}
+
+/**
+ * Other tools read an undo file only when they are asked to undo, so there are folders that live with broken ones: there
+ * it counts as missing, and undo says why.
+ */
+function attemptUndo<Result>(
+  { folder, layout }: Omit<Reading, 'placeholders'>,
+  { undo }: FoundMigration,
+  read: () => Result,
+): { readonly result?: Result | undefined; readonly problem?: string } {
+  if (layout.name === 'plain' || undo === undefined) return { result: folder.attempt(read) };
+  try {
+    return { result: read() };
+  } catch (error) {
+    if (!(error instanceof FileRefused)) throw error;
+    const { file, position, sentence } = error.problem;
+    return { problem: `${[file, position?.line, position?.column].filter(Boolean).join(':')}: ${sentence}` };
+  }
 }
 
 export function undoOf(reading: Reading, found: FoundMigration): SourceText | undefined {
-  const {
-    folder,
-    layout: { divide, name },
-  } = reading;
+  const { folder, layout } = reading;
   if (found.undo === undefined) return undefined;
   const source = folder.source(found.undo);
-  // sqlx's directive has to be looked for in both; only its text counts here.
-  const own = name === 'sqlx' || name === 'golang-migrate' ? (divide?.(source, found).up ?? source) : source;
-  return filled(own, reading, found);
+  return filled(layout.undo?.(source, found) ?? source, reading, found);
 }
 
 interface InFolder {
@@ -138,20 +153,22 @@ interface InFolder {
 }
 
 function compileOne(
-  { file: found, up, undo }: ReadMigration,
+  { file: found, up, undo, undoProblem }: ReadMigration,
   { facts, folder, layout }: InFolder,
 ): ParsedMigration {
   const { id, name, file } = found;
+  const compiled = attemptUndo({ folder, layout }, found, () => undo && compileUndo(undo, facts));
   const migration: Migration = {
     version: id as Version,
     name,
     file,
     checksum: up.source.checksum,
     steps: finishSteps(divideFile(up, up.directives, facts), facts),
-    undo: undo === undefined ? undefined : compileUndo(undo, facts),
+    undo: compiled.result,
     waitsForBuilds: up.directives.wait,
     allowed: up.directives.allowed,
     ...traitsOf(found, { folder, layout }),
+    ...((undoProblem ?? compiled.problem) !== undefined && { undoProblem: undoProblem ?? compiled.problem }),
   };
   return { layout, migration, up, undo };
 }

@@ -61,6 +61,9 @@ export function lazyMigrations(
       get undo() {
         return whole(id).undo;
       },
+      get undoProblem() {
+        return whole(id).undoProblem;
+      },
       get waitsForBuilds() {
         return whole(id).waitsForBuilds;
       },

@@ -27,26 +27,45 @@ const SIGNATURES: readonly { readonly tool: string; readonly up?: RegExp; readon
   { tool: 'Atlas', down: /^(?:atlas:txtar\b|down\.sql\s*--$)/i },
 ];
 
-/** A whole comment of these words alone; `-- Down migration: removes the table` is a sentence, and divides nothing. */
-const HEADLINES: Readonly<Record<FileRole, ReadonlySet<string>>> = {
-  up: new Set(['up', 'ups', 'up migration', 'migration up', 'migrate up']),
+/**
+ * A headline is a whole comment that has one of these words, and besides it none but those that say nothing about it;
+ * `-- Down migration: removes the table` is a sentence, and divides nothing.
+ */
+const DIRECTIONS: Readonly<Record<FileRole, ReadonlySet<string>>> = {
+  up: new Set(['up', 'ups', 'upgrade', 'forward', 'forwards']),
   down: new Set([
     'down',
     'downs',
-    'down migration',
-    'migration down',
-    'migrate down',
+    'downgrade',
     'undo',
-    'undo migration',
     'rollback',
-    'rollback migration',
     'revert',
-    'revert migration',
+    'reverse',
+    'backward',
+    'backwards',
   ]),
 };
 
-/** `+mig up`, `@tool down`: as a tool would write it that nobody here has met. */
-const UNKNOWN_TOOL = /^[+@!](\w+)\s+(up|down)$/i;
+/** A word on its own that is as often about the data. */
+const NEVER_ALONE: ReadonlySet<string> = new Set(['forward', 'forwards', 'reverse', 'upgrade']);
+
+const BESIDE: ReadonlySet<string> = new Set(
+  'migration migrations migrate script sql section part step steps changes below direction name to the this'.split(
+    ' ',
+  ),
+);
+
+const MOST_WORDS = 5;
+
+function headlineOf(words: readonly string[]): FileRole | undefined {
+  const directions = words.filter((word) => !BESIDE.has(word));
+  if (words.length > MOST_WORDS || directions.length === 0) return undefined;
+  if (words.length === 1 && NEVER_ALONE.has(words[0] ?? '')) return undefined;
+  return (['up', 'down'] as const).find((part) => directions.every((word) => DIRECTIONS[part].has(word)));
+}
+
+/** `+mig up`, `@tool down`, `tool:down`, `@db/rollback`: as a tool would write it that nobody here has met. */
+const UNKNOWN_TOOL = /^(?:[+@!]\w+\s+|[+@!]?\w+[:/]\s*)(up|down|rollback|undo|revert)$/i;
 
 /** The parentheses that may follow: `-- Down Migration (drops people)`. */
 const REMARK = /\s*\(.*\)\s*$/;
@@ -89,14 +108,20 @@ function markOf(file: ParsedFile, comment: Comment): Mark | undefined {
     const part = down.test(content) ? 'down' : up?.test(content) ? 'up' : undefined;
     if (part !== undefined) return { index, tool, part, certain: true };
   }
-  if (!comment.text.startsWith('--') || !standsAlone(file, comment)) return undefined;
+  if (!standsAlone(file, comment)) return undefined;
   const words = content
     .replace(REMARK, '')
     .replace(/[^\p{L}\p{N}]+/gu, ' ')
     .trim()
-    .toLowerCase();
-  const unknown = UNKNOWN_TOOL.exec(content)?.[2]?.toLowerCase();
-  const part = (['up', 'down'] as const).find((each) => HEADLINES[each].has(words) || each === unknown);
+    .toLowerCase()
+    .replace(/\broll back\b/, 'rollback');
+  const unknown = UNKNOWN_TOOL.exec(content)?.[1]?.toLowerCase();
+  const part =
+    unknown === undefined
+      ? headlineOf(words === '' ? [] : words.split(' '))
+      : unknown === 'up'
+        ? 'up'
+        : 'down';
   const tool = /^(?:up|down) migration$/.test(words) ? 'node-pg-migrate' : undefined;
   return part === undefined ? undefined : { index, tool, part, certain: false };
 }

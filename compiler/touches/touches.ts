@@ -1,7 +1,7 @@
 import type { RangeVar } from 'libpg-query';
-import type { Touches } from '../../lambda/migration/migration.ts';
+import type { TouchedRows, Touches } from '../../lambda/migration/migration.ts';
 import type { RelationName } from '../../lambda/migration/relation-name.ts';
-import { kindOf, type Node, relationOf, walk } from '../syntax/syntax-tree.ts';
+import { as, kindOf, type Node, relationOf, strings, walk } from '../syntax/syntax-tree.ts';
 import { ddlTouches, type Gathered } from './ddl-touches.ts';
 import type { Kinship } from './kinship.ts';
 
@@ -19,7 +19,9 @@ export function touchesOf(tree: Node, kinship: Kinship): Touches {
     opaque: false,
   };
   ddlTouches(tree, gathered);
-  if (!STORING.has(kindOf(tree))) walk(tree, (object) => dataTouches(object, gathered));
+  const stores = STORING.has(kindOf(tree));
+  if (!stores) walk(tree, (object) => dataTouches(object, gathered));
+  const rows = stores ? undefined : rowsOf(tree);
   return {
     creates: unique(gathered.creates),
     changes: unique([...gathered.changes, ...kinship.lockedWith(tree, gathered.changes)]),
@@ -27,7 +29,41 @@ export function touchesOf(tree: Node, kinship: Kinship): Touches {
     upserts: unique(gathered.upserts),
     indexes: unique(gathered.indexes),
     opaque: gathered.opaque,
+    ...(rows && { rows }),
   };
+}
+
+/** The tables in FROM and USING, and those whose rows are changed, wherever they occur. */
+function rowsOf(tree: Node): TouchedRows | undefined {
+  const relations: RelationName[] = [];
+  const columns = new Set<string>();
+  const aliases = new Set<string | undefined>();
+  const add = (relation: RangeVar | undefined) => {
+    if (relation === undefined) return;
+    relations.push(relationOf(relation));
+    aliases.add(relation.alias?.aliasname ?? relation.relname);
+  };
+  walk(tree, (object) => {
+    const node = object as unknown as Node;
+    add(as('RangeVar', node));
+    const insert = as('InsertStmt', node);
+    if (insert?.onConflictClause !== undefined) add(insert.relation);
+    add((as('UpdateStmt', node) ?? as('DeleteStmt', node) ?? as('MergeStmt', node))?.relation);
+    const copy = as('CopyStmt', node);
+    if (copy !== undefined && !copy.is_from) add(copy.relation);
+    const last = as('ColumnRef', node)?.fields?.at(-1);
+    if (last !== undefined || copy !== undefined) columns.add(as('String', last)?.sval ?? '*');
+    const set = as('ResTarget', node)?.name;
+    if (set !== undefined) columns.add(set);
+    const join = as('JoinExpr', node);
+    for (const name of strings(join?.usingClause)) columns.add(name);
+    if (join?.isNatural) columns.add('*');
+    return true;
+  });
+  if (relations.length === 0) return undefined;
+  // The name of a table stands for its rows.
+  if ([...columns].some((name) => aliases.has(name))) columns.add('*');
+  return { relations: unique(relations), columns: [...columns] };
 }
 
 /** INSERT and the like, wherever they occur: WITH, EXPLAIN ANALYZE, CREATE TABLE AS, COPY (…) TO. */

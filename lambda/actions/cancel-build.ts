@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import * as v from 'valibot';
 import { describeBuild, isOpen, namesOf } from '../migration/build.ts';
-import { MigrationError, type PostgresFault } from '../migration/migration-error.ts';
+import { MigrationError } from '../migration/migration-error.ts';
+import type { PostgresFault } from '../migration/postgres-fault.ts';
 import { describeBlocker, lockHolders } from '../postgres/catalog/blockers.ts';
 import { builderNames } from '../postgres/catalog/builder-names.ts';
 import { seeIndex } from '../postgres/catalog/index-catalog.ts';
@@ -129,7 +130,7 @@ function refused(
   const index = `${leftOver.schema}.${leftOver.name}`;
   return new MigrationError({
     code: 'cancel-incomplete',
-    what: `${describeBuild(build)} is cancelled, but the INVALID index ${index} that it left can not be dropped.`,
+    what: `${describeBuild(build)} is cancelled, but the INVALID index ${index} that it left cannot be dropped.`,
     fault,
     applied: 'the mark: no turn starts this build again.',
     next: `drop it as the owner of its table: drop index concurrently ${index}; or give the role of the migrations that right, and cancel again.`,

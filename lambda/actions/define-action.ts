@@ -1,4 +1,5 @@
 import * as v from 'valibot';
+import type { Adoption } from '../history/adopt.ts';
 import type { Mirror } from '../history/mirror.ts';
 import type { CompiledMigrations } from '../migration/migration.ts';
 import { versionColumn } from '../postgres/ledger/columns.ts';
@@ -30,6 +31,8 @@ export interface ActionContext {
   readonly lockTimeoutSeconds: number;
   readonly deadline: number | undefined;
   readonly report: (event: RunEvent) => void;
+  /** What the tool's table says of migrations that the ledger does not know. */
+  readonly adoption: Adoption;
   /** Writes the table of the layout's tool, where it is there. */
   readonly mirror: Mirror | undefined;
 }

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
+import { adopt } from '../history/adopt.ts';
 import { Mirror } from '../history/mirror.ts';
-import { readLedgerAndHistory } from '../history/read-history.ts';
+import { type History, readLedgerAndHistory } from '../history/read-history.ts';
 import { identityOf, renamesOf, withToolNames } from '../migration/identity.ts';
 import type { Ledger } from '../migration/ledger.ts';
 import type { Migration } from '../migration/migration.ts';
@@ -27,7 +28,7 @@ export async function performAction(action: ChangingAction, request: RunRequest)
     actor: cause.actor,
     startedAt: new Date(),
   };
-  const mirror = await lookAround(request);
+  const history = await lookAround(request);
   return withRecordedAction(request, row, async (session, found): Promise<object> => {
     const read = await withNames(session, ledgerSchema, { migrations: migrations.migrations, found });
     const context = {
@@ -39,7 +40,11 @@ export async function performAction(action: ChangingAction, request: RunRequest)
       lockTimeoutSeconds: options.lockTimeoutSeconds,
       deadline: request.deadline,
       report: request.report,
-      mirror,
+      adoption: adopt(history, migrations, read),
+      mirror:
+        history !== undefined && options.history === 'mirror'
+          ? new Mirror(history, migrations.migrations)
+          : undefined,
     };
     // Each record takes the action of its own form, by which it was parsed.
     return recordOf(action.action).perform(
@@ -78,16 +83,14 @@ function named(action: ChangingAction, migrations: readonly Migration[], ledger:
  * Before the run lock is tried: through a transaction-mode pooler it would land on somebody else's session, and stay.
  * Finds the table of the layout's tool on the way.
  */
-async function lookAround(request: RunRequest): Promise<Mirror | undefined> {
-  const { target, options, migrations, patienceSeconds } = request;
+async function lookAround(request: RunRequest): Promise<History | undefined> {
+  const { target, patienceSeconds } = request;
   return withSession(
     target,
     async (session) => {
       const { direct, history } = await readLedgerAndHistory(session, request);
       if (!direct) await refuseTransactionPooler(session, target);
-      return history !== undefined && options.history === 'mirror'
-        ? new Mirror(history, migrations.migrations)
-        : undefined;
+      return history;
     },
     { patienceSeconds },
   );

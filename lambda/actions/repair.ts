@@ -9,6 +9,7 @@ import { forgetRows, insertStep, setStepState } from '../postgres/ledger/ledger.
 import { must } from '../postgres/ledger/ledger-write.ts';
 import { quoteIdentifier, quoteLiteral } from '../postgres/session/quote.ts';
 import type { Session } from '../postgres/session/session.ts';
+import { stepRow } from '../run/step-script.ts';
 import { type ActionContext, by, changingAction, confirm, version } from './define-action.ts';
 
 export interface LedgerChange {
@@ -93,19 +94,7 @@ async function takeAsApplied(
   const taken = migrations.migrations.slice(0, last + 1).filter((each) => !recorded.has(each.version));
   const rows = taken.flatMap((migration) =>
     migration.steps.map((step) =>
-      insertStep(
-        ledgerSchema,
-        {
-          version: migration.version,
-          step: step.number,
-          steps: migration.steps.length,
-          name: migration.name,
-          checksum: migration.checksum,
-          fingerprint: step.fingerprint,
-          position: migration.position,
-        },
-        { state: 'baselined', runId },
-      ),
+      insertStep(ledgerSchema, stepRow({ migration, step }), { state: 'baselined', runId }),
     ),
   );
   await must(session, ['begin', ...rows, 'commit'].join(';\n'));
@@ -114,18 +103,25 @@ async function takeAsApplied(
 
 /** Makes the ledger agree with what an operator knows to be true. Touches no table of the user's. */
 async function repairLedger(session: Session, action: Repair, context: ActionContext): Promise<LedgerChange> {
-  const { ledgerSchema, read, migrations } = context;
+  const { ledgerSchema, read, migrations, mirror } = context;
   const rows = read.ledger.steps.filter((row) => row.version === action.version);
   if (action.continueAt !== undefined || (action.as !== undefined && action.step === undefined)) {
     return settleMigration(session, action, { ...context, rows });
   }
   if (rows.length === 0) throw notRecorded(action.version);
   if (action.forget === true) {
+    const forgotten = migrations.migrations.find(({ version }) => version === action.version);
     const open = read.ledger.builds.find((build) => build.version === action.version && isOpen(build));
     if (open !== undefined) throw buildUnderWay(open);
     await must(
       session,
-      ['begin', ...forgetRows(ledgerSchema, { version: action.version }), 'commit'].join(';\n'),
+      [
+        'begin',
+        ...forgetRows(ledgerSchema, { version: action.version }),
+        // Else the next run would take it over again.
+        ...(forgotten === undefined ? [] : (mirror?.undone(forgotten) ?? [])),
+        'commit',
+      ].join(';\n'),
     );
     return { changed: [`${rows[0]?.name ?? action.version} is forgotten: the next run applies it again`] };
   }
@@ -183,7 +179,14 @@ function acceptFile(
 async function settleMigration(
   session: Session,
   { version, as, continueAt }: Repair,
-  { ledgerSchema, migrations, runId, rows, mirror }: ActionContext & { rows: readonly RecordedStep[] },
+  {
+    ledgerSchema,
+    migrations,
+    runId,
+    rows,
+    adoption,
+    mirror,
+  }: ActionContext & { rows: readonly RecordedStep[] },
 ): Promise<LedgerChange> {
   const migration = migrations.migrations.find((each) => each.version === version);
   if (migration === undefined) throw unknownVersion(version, migrations);
@@ -191,16 +194,19 @@ async function settleMigration(
   const last = migration.steps.length;
   if (continueAt !== undefined && continueAt > last) throw noSuchStep(migration, continueAt);
   const applied = as === 'applied' ? last : (continueAt ?? 1) - 1;
-  const texts = baselinedRows(migration)
-    .slice(0, applied)
-    .map((row) =>
-      insertStep(ledgerSchema, { ...row, position: migration.position }, { state: 'baselined', runId }),
-    );
+  const taken = (each: Migration, steps?: number) =>
+    baselinedRows(each)
+      .slice(0, steps)
+      .map((row) =>
+        insertStep(ledgerSchema, { ...row, position: each.position }, { state: 'baselined', runId }),
+      );
+  // With what is not doubtful, since where the tool keeps a mark alone, the ledger's newest tells where it stood.
+  const texts = [...adoption.applied.flatMap((each) => taken(each)), ...taken(migration, applied)];
   const notApplied = `update ${quoteIdentifier(ledgerSchema)}.ledger set not_applied = pg_catalog.array_append(not_applied, ${quoteLiteral(version)})`;
   const there = applied === last ? mirror?.applied(migration) : mirror?.notApplied(migration);
   await must(
     session,
-    ['begin', ...(applied === 0 ? [notApplied] : texts), ...(there ?? []), 'commit'].join(';\n'),
+    ['begin', ...texts, ...(applied === 0 ? [notApplied] : []), ...(there ?? []), 'commit'].join(';\n'),
   );
   const said =
     applied === last

@@ -17,12 +17,12 @@ import { forgetRows } from '../postgres/ledger/ledger.ts';
 import { must } from '../postgres/ledger/ledger-write.ts';
 import { cleanSession } from '../postgres/session/author-settings.ts';
 import { SessionLost, StatementFault } from '../postgres/session/fault.ts';
+import { isSaidOnPurpose, Notices, speakerAt } from '../postgres/session/notices.ts';
 import { OWN_PATH } from '../postgres/session/own-path.ts';
 import { quoteIdentifier, quoteLiteral, quoteRelation } from '../postgres/session/quote.ts';
 import { ASKED, findRelations, rolledBack } from '../postgres/session/rolled-back.ts';
 import type { NoticeListener, Session } from '../postgres/session/session.ts';
 import { endedByDeadline, limitsAgain, statementTimeout } from '../postgres/session/statement-limits.ts';
-import { isSaidOnPurpose, Notices, speakerAt } from '../run/notices.ts';
 import type { RunEvent } from '../run/run.ts';
 import { authored, beginOf } from '../run/step-script.ts';
 

@@ -1,3 +1,5 @@
+import { publicText } from './public-error.ts';
+
 /**
  * CloudFormation takes 4,096 bytes of response, in which the framework puts the message, a link to the log, and the
  * names of the stack and the resource. Counted as JSON, where a quote or a line's end takes two bytes.
@@ -9,8 +11,7 @@ const MOST_BYTES_OF_A_LINE = 700;
 
 /** The error as CloudFormation shows it: cut to what it can carry, and without a trace. */
 export function cloudFormationFailure(error: unknown): Error {
-  const message = error instanceof Error ? error.message : String(error);
-  const failure = new Error(cutToResponse(message), { cause: error });
+  const failure = new Error(cutToResponse(publicText(error)));
   failure.name = error instanceof Error ? error.name : 'Error';
   // The framework appends the trace to the message; the whole error is in the log.
   failure.stack = '';

@@ -94,7 +94,7 @@ export function parseOptions(text: string, source: string): MigrationOptions {
   }
 }
 
-function readOptions(): MigrationOptions {
+export function readOptions(): MigrationOptions {
   return parseOptions(
     process.env[environment.options] ?? '{}',
     `The environment variable ${environment.options}`,

@@ -1,5 +1,7 @@
 import type { IndexOperation, LongStatement } from '../migration/migration.ts';
-import type { PostgresFault } from '../migration/migration-error.ts';
+import type { PostgresFault } from '../migration/postgres-fault.ts';
+import { withoutRowValues } from '../migration/postgres-fault.ts';
+import { type RowValues, textOf } from '../migration/row-values.ts';
 import type { AppliedStep, RunEvent } from '../run/run.ts';
 import type { TurnEvent } from '../work/turn/turn-request.ts';
 
@@ -59,7 +61,7 @@ export type LoggedEvent =
       readonly fault: PostgresFault | undefined;
     })
   /** A log line has a message already: the event's kind. */
-  | (Omit<Of<'notice'>, 'message'> & { readonly text: string })
+  | (Omit<Of<'notice'>, 'message' | 'context'> & { readonly text: string })
   | Of<
       | 'adopted'
       | 'waiting-for-run'
@@ -70,8 +72,8 @@ export type LoggedEvent =
       | 'undoing'
     >;
 
-/** What the functions log of an event, and what a person who watches is shown of it. */
-export function logged(event: Event): LoggedEvent {
+/** What the functions log of an event, with values of rows hidden; and what a person who watches is shown of it. */
+export function logged(event: Event, rows: RowValues): LoggedEvent {
   switch (event.kind) {
     case 'planned': {
       const { pending, builds, late, reformatted, unknown } = event.plan;
@@ -94,7 +96,7 @@ export function logged(event: Event): LoggedEvent {
           rule,
           verdict,
           at: `${migration.file}:${statement.position.line}`,
-          what,
+          what: textOf(what, rows),
         })),
       };
     case 'turn':
@@ -107,11 +109,22 @@ export function logged(event: Event): LoggedEvent {
       return { kind: 'progress', ...named(event.build), ...event.progress };
     case 'ended': {
       const { build, outcome, fault } = event;
-      return { kind: 'ended', ...named(build), outcome, seconds: build.secondsSinceFirstStart, fault };
+      const told = fault !== undefined && rows === 'hidden' ? withoutRowValues(fault) : fault;
+      return { kind: 'ended', ...named(build), outcome, seconds: build.secondsSinceFirstStart, fault: told };
     }
     case 'notice': {
-      const { message: text, ...rest } = event;
-      return { ...rest, text };
+      const { kind, file, line, severity, ...said } = event;
+      const { sqlstate, message: text, detail, hint } = rows === 'hidden' ? withoutRowValues(said) : said;
+      return {
+        kind,
+        file,
+        line,
+        severity,
+        sqlstate,
+        text,
+        ...(detail && { detail }),
+        ...(hint && { hint }),
+      };
     }
     case 'adopted':
     case 'waiting-for-run':

@@ -2,12 +2,14 @@ import { Logger } from '@aws-lambda-powertools/logger';
 import { Metrics, MetricUnit } from '@aws-lambda-powertools/metrics';
 import { isOpen, kindOf, nameOf } from '../migration/build.ts';
 import { MigrationError } from '../migration/migration-error.ts';
+import { withoutRowValues } from '../migration/postgres-fault.ts';
 import type { RunCause, RunEnd, RunEvent } from '../run/run.ts';
 import type { DeployProgress } from '../status/deploy-progress.ts';
 import type { TurnEvent } from '../work/turn/turn-request.ts';
 import { type DomainEvent, sendEvents, UnsentEvents } from './events.ts';
 import { logged } from './logged-event.ts';
 import { METRIC_NAMESPACE, metric } from './metric-names.ts';
+import { publicText, rowValuesInLogs } from './public-error.ts';
 
 const logger = new Logger();
 const metrics = new Metrics({ namespace: METRIC_NAMESPACE });
@@ -15,7 +17,7 @@ let events: DomainEvent[] = [];
 
 /** One event becomes a structured log line, and a metric or an EventBridge event where it is one. */
 export function report(event: RunEvent | TurnEvent): void {
-  const { kind, ...fields } = logged(event);
+  const { kind, ...fields } = logged(event, rowValuesInLogs());
   logger[levelOf(event)](kind, fields);
   switch (event.kind) {
     case 'applied':
@@ -58,6 +60,7 @@ function levelOf(event: RunEvent | TurnEvent): 'info' | 'warn' {
 }
 
 function reportBuildEnd({ build, outcome, fault }: Extract<TurnEvent, { kind: 'ended' }>): void {
+  const told = fault !== undefined && rowValuesInLogs() === 'hidden' ? withoutRowValues(fault) : fault;
   metrics.addMetric(outcome === 'failed' ? metric.buildFailed : metric.buildSucceeded, MetricUnit.Count, 1);
   const seconds = build.secondsSinceFirstStart;
   if (seconds !== undefined) metrics.addMetric(metric.buildSeconds, MetricUnit.Seconds, seconds);
@@ -72,7 +75,7 @@ function reportBuildEnd({ build, outcome, fault }: Extract<TurnEvent, { kind: 'e
       file: build.file,
       seconds,
       attempts: build.attempts,
-      error: fault === undefined ? undefined : `${fault.message} (SQLSTATE ${fault.sqlstate})`,
+      error: told === undefined ? undefined : `${told.message} (SQLSTATE ${told.sqlstate})`,
     },
   });
 }
@@ -99,7 +102,7 @@ function detailOf(end: RunEnd): { readonly outcome: string; readonly [key: strin
       return {
         outcome: 'failed',
         code: end.error instanceof MigrationError ? end.error.code : 'unexpected',
-        error: end.error instanceof Error ? end.error.message : String(end.error),
+        error: publicText(end.error),
       };
     default:
       return end satisfies never;

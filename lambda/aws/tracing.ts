@@ -1,3 +1,5 @@
+import { publicError } from './public-error.ts';
+
 /** Lambda sets it for an invocation that X-Ray follows. */
 const TRACE_ID = '_X_AMZN_TRACE_ID';
 
@@ -16,7 +18,8 @@ export async function traced<T>(name: string, work: () => Promise<T>): Promise<T
   try {
     return await work();
   } catch (error) {
-    tracer.addErrorAsMetadata(error instanceof Error ? error : new Error(String(error)));
+    const told = publicError(error);
+    tracer.addErrorAsMetadata(told instanceof Error ? told : new Error(String(told)));
     throw error;
   } finally {
     segment.close();

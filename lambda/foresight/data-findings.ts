@@ -2,6 +2,7 @@ import type { Askable } from '../migration/askable-checks.ts';
 import type { DataCheck } from '../migration/deploy-check.ts';
 import type { RelationName } from '../migration/relation-name.ts';
 import type { TableFacts } from '../migration/route.ts';
+import { type RowValues, textOf } from '../migration/row-values.ts';
 import {
   type Broken,
   describeBroken,
@@ -95,13 +96,15 @@ function sentences(check: DataCheck, broken: Broken): Pick<DeployFinding, 'what'
     case 'orphans': {
       const columns = check.columns.join(', ');
       return {
-        what: `${rows} of ${table} refer${one ? 's' : ''} by ${columns} to what ${nameOf(check.references)} does not have${examples(broken)}.`,
+        what: (values) =>
+          `${rows} of ${table} refer${one ? 's' : ''} by ${columns} to what ${nameOf(check.references)} does not have${examples(broken, values)}.`,
         next: 'correct or delete them, or add what they refer to; then run again.',
       };
     }
     case 'duplicates':
       return {
-        what: `${describeBroken(broken, 'value')} of (${check.key.parts.join(', ')}) ${one ? 'stands' : 'stand'} in more than one row of ${table}${examples(broken)}.`,
+        what: (values) =>
+          `${describeBroken(broken, 'value')} of (${check.key.parts.join(', ')}) ${one ? 'stands' : 'stand'} in more than one row of ${table}${examples(broken, values)}.`,
         next: 'leave one row of each, then run again.',
       };
     case 'violations':
@@ -116,7 +119,7 @@ function sentences(check: DataCheck, broken: Broken): Pick<DeployFinding, 'what'
 
 function unanswered(check: DataCheck, { because }: Untold): Pick<DeployFinding, 'what' | 'next'> {
   return {
-    what: `Whether ${questionOf(check)} can't be told beforehand: ${because}.`,
+    what: (rows) => `Whether ${questionOf(check)} can't be told beforehand: ${textOf(because, rows)}.`,
     next: 'nothing has to be done: Postgres looks when the statement runs, and may refuse it then; or let our role look (a role with BYPASSRLS where row security is in the way, a longer dataCheckSeconds where the time was too short).',
   };
 }
@@ -138,8 +141,8 @@ function questionOf(check: DataCheck): string {
 }
 
 /** What Postgres would show in the detail of its error, too. */
-function examples({ examples: few }: Broken): string {
-  return few.length === 0 ? '' : `, such as ${few.join(', ')}`;
+function examples({ examples: few }: Broken, values: RowValues): string {
+  return few.length === 0 || values === 'hidden' ? '' : `, such as ${few.join(', ')}`;
 }
 
 function nameOf({ schema, name }: RelationName): string {

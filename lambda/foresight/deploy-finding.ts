@@ -1,5 +1,6 @@
 import type { Migration, Statement } from '../migration/migration.ts';
 import { MigrationError } from '../migration/migration-error.ts';
+import { type RowValues, type Text, textOf } from '../migration/row-values.ts';
 
 /** What the linter finds at deploy, with the real database before it. */
 export interface DeployFinding {
@@ -13,7 +14,7 @@ export interface DeployFinding {
   readonly migration: Migration;
   readonly statement: Statement;
   /** One or two sentences, with what the database has. */
-  readonly what: string;
+  readonly what: Text;
   readonly next: string;
 }
 
@@ -30,9 +31,11 @@ export class DeployRefused extends MigrationError {
       what: first.what,
       place: placeOf(first),
       applied,
-      next: [first.next, ...(others.length === 0 ? [] : ['Found as well:', ...others.map(showFinding)])].join(
-        '\n',
-      ),
+      next:
+        others.length === 0
+          ? first.next
+          : (rows) =>
+              [first.next, 'Found as well:', ...others.map((each) => showFinding(each, rows))].join('\n'),
     });
   }
 }
@@ -47,14 +50,14 @@ export function refuse(findings: readonly DeployFinding[], applied?: string): vo
 }
 
 /** `0003_orders.sql:4:1: 12 rows … Next: …` */
-export function showFinding(finding: DeployFinding): string {
-  return describeFinding(finding).replace('\n', ' ');
+export function showFinding(finding: DeployFinding, rows: RowValues): string {
+  return describeFinding(finding, rows).replace('\n', ' ');
 }
 
 /** The same in the form of an error, for a person: what is found, then what to do. */
-export function describeFinding(finding: DeployFinding): string {
+export function describeFinding(finding: DeployFinding, rows: RowValues): string {
   const { file, position } = placeOf(finding);
-  return `${file}:${position.line}:${position.column}: ${finding.what}\nNext: ${finding.next}`;
+  return `${file}:${position.line}:${position.column}: ${textOf(finding.what, rows)}\nNext: ${finding.next}`;
 }
 
 function placeOf({ migration, statement }: DeployFinding) {

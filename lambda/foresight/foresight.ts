@@ -13,6 +13,7 @@ import { routeOfLong } from '../migration/route.ts';
 import { buildStage, type PlannedBuild, type Stage } from '../migration/stage.ts';
 import { queuesUp, waitOf } from '../migration/waiting.ts';
 import type { WorkTarget } from '../postgres/catalog/work-target.ts';
+import type { BackfillPlan } from './planned-backfills.ts';
 import { type TablePlan, type TablesKnown, tablePlans } from './planned-tables.ts';
 import { relationsOf, routeOfStep } from './table-knowledge.ts';
 
@@ -26,8 +27,10 @@ export interface StepPlan {
   /** Its statements, each by its kind. */
   readonly statements: readonly string[];
   readonly tables: readonly TablePlan[];
-  /** Of an index build, from this database's own history; absent where there is none, or nothing is built. */
+  /** Of an index build, or a backfill, from this database's own history; absent where there is none, or nothing is built. */
   readonly estimatedSeconds: number | undefined;
+  /** Of a backfill that is handed off. */
+  readonly backfill?: BackfillPlan;
   /** The file's own settings of memory and workers, which its build has instead of those of the loop. */
   readonly resources?: readonly string[];
 }
@@ -40,6 +43,7 @@ interface Known extends TablesKnown {
   readonly builds: readonly RecordedBuild[];
   /** What long statements are about, where it is there already. */
   readonly targets: ReadonlyMap<Step, WorkTarget>;
+  readonly backfills: ReadonlyMap<Step, BackfillPlan>;
 }
 
 /** Goes through the steps as a run would, and remembers what each would have changed for the next. */
@@ -76,10 +80,11 @@ export class Foresight {
     const tables = tablePlans(step, how === 'inline', this.#known);
     const builds =
       how === 'hand-off' && step.kind === 'index-operation' && step.operation.kind !== 'drop-index';
-    const estimatedSeconds = builds ? this.#seconds(tables) : undefined;
+    const backfill = how === 'hand-off' ? this.#known.backfills.get(step) : undefined;
+    const estimatedSeconds = builds ? this.#seconds(tables) : backfill?.seconds;
     if (how === 'hand-off' && step.kind === 'index-operation') {
       this.#handOff(step.operation, { migration, step, estimatedSeconds });
-    } else if (how === 'hand-off') this.#handOffLong({ migration, step });
+    } else if (how === 'hand-off') this.#handOffLong({ migration, step, estimatedSeconds });
     this.#applied.files.add(migration.file);
     this.#applied.steps += 1;
     this.#known.knowledge.followCreation(step);
@@ -95,6 +100,7 @@ export class Foresight {
       statements: statementsOf(step).map(({ kind }) => kind),
       tables,
       estimatedSeconds,
+      ...(backfill && { backfill }),
       ...(resources.length > 0 && { resources }),
     };
   }
@@ -189,7 +195,15 @@ export class Foresight {
     return rows.length === 0 ? undefined : Math.max(...rows);
   }
 
-  #handOffLong({ migration, step }: { migration: Migration; step: Step }): void {
+  #handOffLong({
+    migration,
+    step,
+    estimatedSeconds,
+  }: {
+    migration: Migration;
+    step: Step;
+    estimatedSeconds: number | undefined;
+  }): void {
     if (step.kind === 'index-operation' || step.long === undefined) return;
     const { relation, operation, names } = step.long;
     const facts = relation === undefined ? undefined : this.#known.knowledge.of(relation, step.settings);
@@ -211,7 +225,7 @@ export class Foresight {
       unique: false,
       state: 'pending',
     });
-    this.#enqueue(`${schema}.${table}`, { index, state: 'new', estimatedSeconds: undefined });
+    this.#enqueue(`${schema}.${table}`, { index, state: 'new', estimatedSeconds });
   }
 
   #enqueue(table: string, build: PlannedBuild): void {

@@ -5,6 +5,7 @@ import { folderFaults } from '../migration/folder-policy.ts';
 import type { CompiledMigrations, Migration, Step } from '../migration/migration.ts';
 import type { MigrationOptions } from '../migration/options.ts';
 import { type PendingStep, plan } from '../migration/plan.ts';
+import { textOf } from '../migration/row-values.ts';
 import type { Stage } from '../migration/stage.ts';
 import { type WorkTarget, workTarget } from '../postgres/catalog/work-target.ts';
 import { buildRate } from '../postgres/ledger/build-history.ts';
@@ -17,6 +18,7 @@ import type { DeployFinding } from './deploy-finding.ts';
 import { DeployRefused } from './deploy-finding.ts';
 import { lintAtDeploy } from './deploy-lint.ts';
 import { Foresight, type StepPlan } from './foresight.ts';
+import { plannedBackfills } from './planned-backfills.ts';
 import { TableKnowledge } from './table-knowledge.ts';
 
 /** What a run would do, step by step; nothing is written to find out. */
@@ -88,6 +90,10 @@ export async function planRun(target: ConnectionTarget, { options, migrations }:
       rate,
       builds: planned.builds,
       targets: await targetsOf(session, pending, options),
+      backfills: await plannedBackfills(session, pending, {
+        schema: options.ledgerSchema,
+        format: exists ? format : 0,
+      }),
     });
     return {
       files: byFile(pending, foresight),
@@ -139,7 +145,7 @@ function byFile(pending: readonly PendingStep[], foresight: Foresight): FilePlan
 }
 
 function toPlanFinding({ rule, verdict, migration, statement, what, next }: DeployFinding): PlanFinding {
-  return { rule, verdict, file: migration.file, ...statement.position, what, next };
+  return { rule, verdict, file: migration.file, ...statement.position, what: textOf(what, 'shown'), next };
 }
 
 function refusal(findings: readonly DeployFinding[]): string | undefined {

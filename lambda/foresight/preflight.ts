@@ -13,6 +13,7 @@ import { type Blocker, describeBlocker, type LockHolder, lockHolders } from '../
 import { exposureOf, unwritableError } from '../postgres/ledger/ledger.ts';
 import { APPLICATION_NAME, withSession } from '../postgres/session/connect.ts';
 import type { ConnectionTarget } from '../postgres/session/connection-target.ts';
+import { textOfError } from '../postgres/session/fault.ts';
 import type { Session } from '../postgres/session/session.ts';
 import { describeFinding } from './deploy-finding.ts';
 import { lintAtDeploy } from './deploy-lint.ts';
@@ -35,7 +36,7 @@ const ANSWER_SECONDS = 12;
 const STATEMENT_SECONDS = 8;
 const DATA_CHECK_SECONDS = 1;
 
-/** Whoever has held a lock for so long will hold it for longer than a step waits. */
+/** Whoever has held a lock for this long is likely to hold it for longer than a step waits. */
 const OLD_SECONDS = 60;
 /** The same where Postgres hides the age of its transaction: for as long as a hook may wait. */
 const HIDDEN_SECONDS = 5;
@@ -63,7 +64,7 @@ export async function preflight({
       answerSeconds: ANSWER_SECONDS,
     });
   } catch (error) {
-    return { findings: [], warnings: [], unseen: [textOf(error)] };
+    return { findings: [], warnings: [], unseen: [textOfError(error, options.rowValuesInLogs)] };
   }
 }
 
@@ -90,7 +91,7 @@ async function look(
     try {
       return await asking;
     } catch (error) {
-      unseen.push(textOf(error));
+      unseen.push(textOfError(error, options.rowValuesInLogs));
       return [];
     }
   };
@@ -107,10 +108,6 @@ async function look(
   ];
   const exposure = exposureOf(read, options.ledgerSchema);
   return { findings, warnings: exposure === undefined ? [] : [exposure], unseen };
-}
-
-function textOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }
 
 function driftOf(migration: Migration, ledger: Ledger): { version: string; message: string }[] {
@@ -138,7 +135,9 @@ async function lint(
     builds,
     largeIndexes: 'included',
   });
-  return findings.filter(({ verdict }) => verdict !== 'show').map(describeFinding);
+  return findings
+    .filter(({ verdict }) => verdict !== 'show')
+    .map((finding) => describeFinding(finding, options.rowValuesInLogs));
 }
 
 /** A deploy that does not wait is not held up by a build. */

@@ -3,6 +3,7 @@ import type { Askable } from '../migration/askable-checks.ts';
 import type { BlockingWork, SizeCheck } from '../migration/deploy-check.ts';
 import type { MigrationOptions } from '../migration/options.ts';
 import { moreRows, type PresentTable } from '../migration/route.ts';
+import { type RowValues, type Text, textOf } from '../migration/row-values.ts';
 import { workSeconds } from '../migration/work-seconds.ts';
 import { hasColumn } from '../postgres/catalog/table-facts.ts';
 import { typeChangeWork } from '../postgres/catalog/type-change.ts';
@@ -44,7 +45,7 @@ export async function sizeFindings(
       continue;
     }
     const { pending, statement, check } = asked;
-    const unknown = work.kind === 'unknown' ? ` Postgres can't be asked now: ${work.because}.` : '';
+    const unknown = work.kind === 'unknown' ? work.because : undefined;
     const kind = work.kind === 'unknown' ? check.work : work.kind;
     const seconds = workSeconds(kind, facts.bytes);
     const measured = { facts, seconds, unknown, smallTableRows: options.smallTableRows };
@@ -71,13 +72,13 @@ function isHarmless(
 ): boolean {
   // A table that counts as small is done in a moment.
   if (facts.rows <= smallTableRows) return true;
-  // Of a table whose size can't be had nobody can say that it takes a blink.
+  // A table of unknown size may take long.
   return facts.bytes > 0 && workSeconds(work, facts.bytes) <= longestBlockSeconds;
 }
 
 type Work =
   | { readonly kind: 'nothing' | BlockingWork }
-  | { readonly kind: 'unknown'; readonly because: string };
+  | { readonly kind: 'unknown'; readonly because: Text };
 
 async function workOf(
   session: Session,
@@ -98,8 +99,8 @@ async function workOf(
 interface Measured {
   readonly facts: PresentTable;
   readonly seconds: number;
-  /** Why it could not be told what the statement really takes; empty where it could. */
-  readonly unknown: string;
+  /** Why it could not be told what the statement really takes; undefined where it could. */
+  readonly unknown: Text | undefined;
   readonly smallTableRows: number;
 }
 
@@ -109,10 +110,13 @@ function toFinding(
 ): Omit<DeployFinding, 'migration' | 'statement'> {
   const size = facts.bytes === 0 ? '' : ` (${byteSize(facts.bytes)})`;
   const time = facts.bytes === 0 ? '' : ` for about ${duration(seconds)}`;
+  const because = (rows: RowValues) =>
+    unknown === undefined ? '' : ` Postgres can't be asked now: ${textOf(unknown, rows)}.`;
   return {
     rule,
     verdict,
-    what: `${what}${unknown} ${facts.schema}.${facts.table} ${moreRows(facts, smallTableRows)}${size}: that would ${blocks === 'nothing' ? 'take' : `block ${blocks}`}${blocks === 'nothing' ? time.replace(' for', '') : time}.`,
+    what: (rows) =>
+      `${what}${because(rows)} ${facts.schema}.${facts.table} ${moreRows(facts, smallTableRows)}${size}: that would ${blocks === 'nothing' ? 'take' : `block ${blocks}`}${blocks === 'nothing' ? time.replace(' for', '') : time}.`,
     next: `write instead:\n${indented(instead)}\nor, if ${blocks === 'nothing' ? 'the deploy may wait' : 'the table may be blocked'}, put "-- migrate: allow ${rule} <reason>" into the file.`,
   };
 }

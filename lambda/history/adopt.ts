@@ -1,4 +1,5 @@
 import { compareIdentities } from '../migration/identity.ts';
+import type { LayoutName } from '../migration/layout.ts';
 import type { Ledger, RecordedStep } from '../migration/ledger.ts';
 import type { CompiledMigrations, Migration } from '../migration/migration.ts';
 import { MigrationError } from '../migration/migration-error.ts';
@@ -14,6 +15,8 @@ export interface Adoption {
   readonly doubts: readonly Doubt[];
   /** Applied there, and not in the folder. */
   readonly missing: readonly string[];
+  /** The tool's mark of how far it came, where the folder doesn't know it: nothing says then what is applied. */
+  readonly unknownMark?: string | undefined;
 }
 
 /** Nothing tells what is true of it. */
@@ -41,7 +44,7 @@ export function adopt(
 ): Adoption {
   if (history === undefined) return nothingToAdopt;
   const known = new Set<string>(ledger.steps.map(({ version }) => version));
-  const seen = read(history, migrations);
+  const seen = read(history, migrations, known);
   const applied: Migration[] = [];
   const doubts: Doubt[] = [];
   for (const migration of migrations) {
@@ -59,18 +62,27 @@ export function adopt(
     edited: applied.filter(({ version, record }) => isEdited(seen.get(version)?.checksum, record)),
     doubts,
     missing,
+    // With a ledger, that one tells.
+    unknownMark: known.size === 0 && MARKS.includes(history.tool) ? missing[0] : undefined,
   };
 }
+
+/** These keep no list of what is applied. */
+const MARKS: readonly LayoutName[] = ['golang-migrate', 'alembic'];
 
 function isEdited(there: string | null | undefined, record: Migration['record']): boolean {
   if (there == null || record?.checksum === undefined) return false;
   return there !== record.checksum && record.alsoChecksums?.includes(there) !== true;
 }
 
-function read(history: History, migrations: readonly Migration[]): ReadonlyMap<string, Seen> {
+function read(
+  history: History,
+  migrations: readonly Migration[],
+  known: ReadonlySet<string>,
+): ReadonlyMap<string, Seen> {
   switch (history.tool) {
     case 'golang-migrate':
-      return byHighestVersion(history.rows, migrations);
+      return byHighestVersion(history, migrations, known);
     case 'drizzle':
       return byTime(history.rows, migrations);
     case 'flyway':
@@ -103,15 +115,33 @@ function byRows(rows: readonly HistoryRow[]): Map<string, Seen> {
   );
 }
 
-/** golang-migrate keeps the newest version alone, so what came later with a lower one never ran. */
-function byHighestVersion(rows: readonly HistoryRow[], migrations: readonly Migration[]): Map<string, Seen> {
+/**
+ * golang-migrate keeps the newest version alone, and goes on from there: what came later with a lower one never ran. So
+ * above what the ledger has, all up to the mark; without a ledger, what the catalog does not deny.
+ */
+function byHighestVersion(
+  { rows, absent = [] }: History,
+  migrations: readonly Migration[],
+  known: ReadonlySet<string>,
+): Map<string, Seen> {
   const [row] = rows;
   const seen = new Map<string, Seen>();
   // -1: all was taken back.
   if (row?.id == null || row.id.startsWith('-')) return seen;
   const last = migrations.findIndex(({ version }) => version === row.id);
   if (last === -1) return new Map([[row.id, { state: 'applied' }]]);
-  for (const { version } of migrations.slice(0, last + 1)) seen.set(version, { state: 'applied' });
+  const first = migrations.findLastIndex(({ version }, at) => at <= last && known.has(version)) + 1;
+  for (const { version } of migrations.slice(first, last + 1)) {
+    seen.set(
+      version,
+      absent.includes(version)
+        ? {
+            state: 'doubtful',
+            why: 'it is below the version that golang-migrate has come to, and no table that it creates is there: it may have been passed over',
+          }
+        : { state: 'applied' },
+    );
+  }
   if (row.state === 'dirty') {
     seen.set(row.id, {
       state: 'doubtful',
@@ -251,10 +281,22 @@ export function baselinedRows(migration: Migration): RecordedStep[] {
 const SHOWN = 20;
 
 /** Why a run stops before it touches anything; undefined where nothing is doubtful. */
-export function doubtful(history: History | undefined, { doubts }: Adoption): MigrationError | undefined {
+export function doubtful(
+  history: History | undefined,
+  { doubts, unknownMark }: Adoption,
+): MigrationError | undefined {
   const [first] = doubts;
-  if (history === undefined || first === undefined) return undefined;
+  if (history === undefined) return undefined;
   const { tool, schema, table } = history;
+  if (unknownMark !== undefined) {
+    return new MigrationError({
+      code: 'history-doubtful',
+      what: `${tool}'s table ${schema}.${table} has come to ${unknownMark}, which this folder does not have, so nothing tells what of the folder is applied.`,
+      applied: 'nothing by this run.',
+      next: 'bring the folder up to what was applied; or say how far the database is: npx cdk-postgres-migrations baseline VERSION --confirm; then run again.',
+    });
+  }
+  if (first === undefined) return undefined;
   const lines = doubts
     .slice(0, SHOWN)
     .map(

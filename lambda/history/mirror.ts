@@ -72,7 +72,7 @@ export class Mirror {
         const type = kind === 'checkpoint' ? 'SQL_BASELINE' : 'SQL';
         return [
           `delete from ${t} where not success and script operator(pg_catalog.=) ${quoteLiteral(record.script ?? '')}`,
-          this.#flywayRow(migration, type, record.script ?? ''),
+          this.#flywayRow(migration, type),
         ];
       }
       case 'graphile-migrate': {
@@ -93,6 +93,8 @@ export class Mirror {
             total: String(total),
             executed_at: 'pg_catalog.now()',
             execution_time: '0',
+            error: "''",
+            error_stmt: "''",
             hash: checksum,
             operator_version: "'cdk-postgres-migrations'",
           }),
@@ -103,7 +105,16 @@ export class Mirror {
         const order = `(select coalesce(pg_catalog.max(orderexecuted), 0) operator(pg_catalog.+) 1 from ${t})`;
         return [
           `delete from ${t} where id operator(pg_catalog.=) ${quoteLiteral(change)} and author operator(pg_catalog.=) ${quoteLiteral(author)} and filename operator(pg_catalog.=) ${quoteLiteral(file)}`,
-          `insert into ${t} (id, author, filename, dateexecuted, orderexecuted, exectype) values (${quoteLiteral(change)}, ${quoteLiteral(author)}, ${quoteLiteral(file)}, pg_catalog.now(), ${order}, 'EXECUTED')`,
+          this.#insert({
+            id: quoteLiteral(change),
+            author: quoteLiteral(author),
+            filename: quoteLiteral(file),
+            dateexecuted: 'pg_catalog.now()',
+            orderexecuted: order,
+            exectype: "'EXECUTED'",
+            description: "'sql'",
+            comments: quoteLiteral(record.description ?? ''),
+          }),
         ];
       }
       default:
@@ -115,7 +126,7 @@ export class Mirror {
   /** What takes it back: with the last step of an undo, or where it never was applied. */
   undone(migration: Migration): readonly string[] {
     const t = this.#t;
-    const { version, record = {}, undo } = migration;
+    const { version, record = {} } = migration;
     const id = quoteLiteral(version);
     switch (this.#history.tool) {
       case 'prisma':
@@ -146,7 +157,10 @@ export class Mirror {
       case 'node-pg-migrate':
         return [`delete from ${t} where name operator(pg_catalog.=) ${id}`];
       case 'flyway':
-        return undo === undefined ? [] : [this.#flywayRow(migration, 'UNDO_SQL', undo.file)];
+        // The paid Flyway would add a row of type UNDO_SQL, at which the free one can't read its table any more.
+        return [
+          `delete from ${t} where installed_rank operator(pg_catalog.=) (select pg_catalog.max(installed_rank) from ${t} where script operator(pg_catalog.=) ${quoteLiteral(record.script ?? '')})`,
+        ];
       case 'graphile-migrate':
         return [`delete from ${t} where filename operator(pg_catalog.=) ${id}`];
       case 'liquibase': {
@@ -167,15 +181,15 @@ export class Mirror {
     return [`delete from ${this.#t} where not success and script operator(pg_catalog.=) ${script}`];
   }
 
-  #flywayRow({ version, record = {}, kind }: Migration, type: string, script: string): string {
+  #flywayRow({ version, record = {}, kind }: Migration, type: string): string {
     const own = kind === 'repeatable' ? 'null' : quoteLiteral(version.replace(/^B/, ''));
     return this.#insert({
       installed_rank: `(select coalesce(pg_catalog.max(installed_rank), 0) operator(pg_catalog.+) 1 from ${this.#t})`,
       version: own,
       description: quoteLiteral(record.description ?? ''),
       type: quoteLiteral(type),
-      script: quoteLiteral(script),
-      checksum: type === 'UNDO_SQL' ? 'null' : String(record.checksum ?? 'null'),
+      script: quoteLiteral(record.script ?? ''),
+      checksum: String(record.checksum ?? 'null'),
       installed_by: 'current_user',
       execution_time: '0',
       success: 'true',

@@ -1,8 +1,9 @@
 import * as v from 'valibot';
 import type { LayoutName } from '../migration/layout.ts';
-import type { CompiledMigrations } from '../migration/migration.ts';
+import { type CompiledMigrations, statementsOf } from '../migration/migration.ts';
 import { MigrationError } from '../migration/migration-error.ts';
 import type { MigrationOptions } from '../migration/options.ts';
+import { mayBeSame } from '../migration/relation-name.ts';
 import { isOlder, type LedgerRead, ledgerQuery, parseLedger, readLedger } from '../postgres/ledger/ledger.ts';
 import { isStranger } from '../postgres/ledger/ledger-rights.ts';
 import { OWN_PATH, ROLE_PATH } from '../postgres/session/own-path.ts';
@@ -17,6 +18,8 @@ export interface History {
   readonly table: string;
   readonly columns: readonly string[];
   readonly rows: readonly HistoryRow[];
+  /** Of golang-migrate, which keeps no list: versions below its mark none of whose tables is there. */
+  readonly absent?: readonly string[];
 }
 
 const historyRow = v.object({
@@ -65,7 +68,45 @@ export async function readLedgerAndHistory(
     const found = outcome.rows[before.length + 2 * at + 1]?.[0]?.history;
     return found ? [parseHistory(tool, found)] : [];
   });
-  return { ...read, history: histories[0] };
+  const [history] = histories;
+  const first = history?.tool === 'golang-migrate' && read.ledger.steps.length === 0;
+  return { ...read, history: first ? await withAbsent(session, history, migrations) : history };
+}
+
+/** Looks for the tables that files below the mark create and that none drops or renames: one more round trip, once. */
+async function withAbsent(
+  session: Session,
+  history: History,
+  { migrations }: CompiledMigrations,
+): Promise<History> {
+  const last = migrations.findIndex(({ version }) => version === history.rows[0]?.id);
+  const below = migrations.slice(0, Math.max(0, last)).map(({ version, steps }) => ({
+    version,
+    statements: steps.flatMap(statementsOf),
+  }));
+  const gone = below
+    .flatMap(({ statements }) => statements)
+    .filter(({ kind }) => ['DropStmt', 'RenameStmt'].includes(kind))
+    .flatMap(({ touches }) => touches.changes);
+  const made = below.map(({ version, statements }) => ({
+    version,
+    tables: statements
+      .flatMap(({ touches }) => touches.creates)
+      .filter((table) => !gone.some((other) => mayBeSame(table, other)))
+      .map(({ name }) => name),
+  }));
+  const [row] = await session.query(
+    `select coalesce(pg_catalog.json_agg(name), '[]') as present from pg_catalog.unnest($1::pg_catalog.text[]) as name
+      where exists (select from pg_catalog.pg_class where relname::pg_catalog.text operator(pg_catalog.=) name)`,
+    [made.flatMap(({ tables }) => tables)],
+  );
+  const present = v.parse(v.array(v.string()), row?.present);
+  return {
+    ...history,
+    absent: made
+      .filter(({ tables }) => tables.length > 0 && !tables.some((table) => present.includes(table)))
+      .map(({ version }) => version),
+  };
 }
 
 /** Of several tables by the name, the one that our role's search path finds is the tool's. */
@@ -133,7 +174,8 @@ function parseHistory(tool: LayoutName, text: string): History {
   if (unreadable != null) {
     throw new MigrationError({
       code: 'history-unreadable',
-      what: `The history of ${tool} is in ${schema}.${table}, and can't be read: ${unreadable}.`,
+      what: (values) =>
+        `The history of ${tool} is in ${schema}.${table}, and can't be read${values === 'shown' ? `: ${unreadable}` : ''}.`,
       applied: 'nothing by this run.',
       next: `let the role of the secret read and write it (grant select, insert, update, delete on ${schema}.${table} to …); or leave it alone: history: 'ignore' (on the command line --history ignore), after baseline.`,
     });

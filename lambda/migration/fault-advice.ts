@@ -1,4 +1,4 @@
-import type { PostgresFault } from './migration-error.ts';
+import type { PostgresFault } from './postgres-fault.ts';
 
 interface Advice {
   readonly sqlstates: readonly string[];

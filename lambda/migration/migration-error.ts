@@ -1,20 +1,6 @@
 import type { Position } from './migration.ts';
-
-/** What Postgres said, in its own words. */
-export interface PostgresFault {
-  readonly sqlstate: string;
-  readonly message: string;
-  readonly detail?: string | undefined;
-  readonly hint?: string | undefined;
-  readonly context?: string | undefined;
-  /** The statement within a function that failed. */
-  readonly query?: string | undefined;
-  readonly schema?: string | undefined;
-  readonly table?: string | undefined;
-  readonly column?: string | undefined;
-  readonly dataType?: string | undefined;
-  readonly constraint?: string | undefined;
-}
+import { mayQuoteRows, type PostgresFault, withoutRowValues } from './postgres-fault.ts';
+import { hasRowValues, type RowValues, type Text, textOf } from './row-values.ts';
 
 /** Where in the migrations it happened. */
 export interface Place {
@@ -28,13 +14,13 @@ export interface ErrorDetails {
   /** Names the class of error for machines: `statement-failed`, `drift`, … */
   readonly code: string;
   /** One sentence: what happened. */
-  readonly what: string;
+  readonly what: Text;
   readonly place?: Place | undefined;
   readonly fault?: PostgresFault | undefined;
   /** What is already applied and stays; empty where nothing can have been. */
   readonly applied?: string | undefined;
   /** What to do next; several lines are allowed. */
-  readonly next: string;
+  readonly next: Text;
   readonly cause?: unknown;
 }
 
@@ -48,23 +34,35 @@ export class MigrationError extends Error {
   readonly details: ErrorDetails;
 
   constructor(details: ErrorDetails) {
-    super(format(details), details.cause === undefined ? undefined : { cause: details.cause });
+    super(format(details, 'shown'), details.cause === undefined ? undefined : { cause: details.cause });
     this.details = details;
   }
 
   get code(): string {
     return this.details.code;
   }
+
+  /** The message for those who may not read the database: without values of rows, and without SQL, which may hold some. */
+  get plainMessage(): string {
+    return format(this.details, 'hidden');
+  }
 }
 
-function format({ what, place, fault, applied, next }: ErrorDetails): string {
+const HIDDEN = 'Values of rows are not shown here: the action status has the whole text.';
+
+function format({ what, place, fault, applied, next }: ErrorDetails, rows: RowValues): string {
   const lines: string[] = [];
   const where = place === undefined ? '' : `${place.file}:${place.position.line}:${place.position.column}: `;
-  lines.push(`${where}${what}`);
-  if (fault !== undefined) lines.push(`Postgres: ${saidBy(fault)}`, ...faultLines(fault));
-  if (place?.statement !== undefined) lines.push(`Statement: ${excerpt(place.statement)}`);
+  lines.push(`${where}${textOf(what, rows)}`);
+  const said = fault !== undefined && rows === 'hidden' ? withoutRowValues(fault) : fault;
+  if (said !== undefined) lines.push(`Postgres: ${saidBy(said)}`, ...faultLines(said));
+  if (rows === 'shown') {
+    if (place?.statement !== undefined) lines.push(`Statement: ${excerpt(place.statement)}`);
+  } else if ([what, next].some(hasRowValues) || (fault !== undefined && mayQuoteRows(fault))) {
+    lines.push(HIDDEN);
+  }
   if (applied) lines.push(`Applied: ${applied}`);
-  lines.push(`Next: ${next}`);
+  lines.push(`Next: ${textOf(next, rows)}`);
   return lines.join('\n');
 }
 

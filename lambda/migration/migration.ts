@@ -47,6 +47,8 @@ export interface Migration {
   readonly steps: readonly Step[];
   /** The undo file's steps, where there is one. */
   readonly undo: UndoFile | undefined;
+  /** Why the undo file that another tool's folder has can't be used: where, and what is wrong. */
+  readonly undoProblem?: string | undefined;
   /** `-- migrate: wait`: every index build before this file must be valid before it begins. */
   readonly waitsForBuilds: boolean;
   /** `-- migrate: allow RULE reason`, in the order written. */
@@ -115,6 +117,15 @@ export interface Touches {
   readonly indexes: readonly RelationName[];
   /** It can't be seen into: DO, CALL, EXECUTE. */
   readonly opaque: boolean;
+  /** Absent where it reads and changes no rows that are there. */
+  readonly rows?: TouchedRows;
+}
+
+/** Rows that a statement reads or changes; not those that it adds. */
+export interface TouchedRows {
+  readonly relations: readonly RelationName[];
+  /** Every name that may be one of a column of theirs; `*` where it is whole rows. */
+  readonly columns: readonly string[];
 }
 
 /** A maximal part of a migration that runs, and is recorded, as one. */

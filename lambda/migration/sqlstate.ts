@@ -1,4 +1,4 @@
-import type { PostgresFault } from './migration-error.ts';
+import type { PostgresFault } from './postgres-fault.ts';
 
 /** SQLSTATEs by name, so that no code compares message texts. */
 export const sqlstate = {

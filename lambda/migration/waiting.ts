@@ -1,5 +1,12 @@
 import { isLost, type RecordedBuild } from './build.ts';
-import { type Migration, type Statement, type Step, statementsOf } from './migration.ts';
+import {
+  type LongStatement,
+  type Migration,
+  type Statement,
+  type Step,
+  statementsOf,
+  type Touches,
+} from './migration.ts';
 import type { PendingStep } from './plan.ts';
 import type { RelationName } from './relation-name.ts';
 
@@ -44,11 +51,12 @@ export function waitsOf(
     for (const build of builds)
       if (build.version !== migration.version) wait(build, 'the file says `-- migrate: wait`');
   }
-  // What the loop carries queues up behind the work of its table instead of waiting. Who knows what a statement does.
-  if (step.kind !== 'index-operation' && step.long === undefined) {
+  if (step.kind !== 'index-operation') {
     for (const statement of statementsOf(step)) {
       for (const build of builds) {
-        const because = whyItWaits(statement, build);
+        // What the loop carries queues up behind the work of its table instead of waiting.
+        const because =
+          step.long === undefined ? whyItWaits(statement, build) : whyWorkWaits(step.long, statement, build);
         if (because !== undefined) wait(build, because);
       }
     }
@@ -67,7 +75,33 @@ function whyItWaits({ touches, kind }: Statement, build: RecordedBuild): string 
     return `it names the index ${build.index}`;
   if (build.unique && touches.upserts.some((relation) => isTable(relation, build)))
     return `its ON CONFLICT may need the unique index ${build.index}`;
-  return undefined;
+  return build.operation === 'backfill' ? whyItNeedsRows(touches, build) : undefined;
+}
+
+/** Work that needs the rows of a backfill of another table. */
+function whyWorkWaits(
+  { operation, relation }: LongStatement,
+  { touches }: Statement,
+  build: RecordedBuild,
+): string | undefined {
+  if (build.operation !== 'backfill' || (relation !== undefined && isTable(relation, build)))
+    return undefined;
+  if (operation === 'refresh' || operation === 'refresh-concurrently' || operation === 'validate-domain')
+    return `the rows that it reads may be those of ${build.table}`;
+  return whyItNeedsRows(touches, build);
+}
+
+/** A backfill fills these columns, or adds rows to this table; all rows of its table change where there are none. */
+function whyItNeedsRows({ changes, writes, rows }: Touches, build: RecordedBuild): string | undefined {
+  const filled = build.index === '' ? [] : build.index.split(', ');
+  const target = [...changes, ...(rows?.relations ?? [])].find(({ name }) => filled.includes(name));
+  if (target !== undefined) return `it needs the rows of ${target.name}`;
+  if (rows === undefined || !rows.relations.some((relation) => isTable(relation, build))) return undefined;
+  if (writes.some((relation) => isTable(relation, build)))
+    return `it writes rows of the table ${build.table}, too`;
+  const needed = filled.find((column) => rows.columns.includes(column) || rows.columns.includes('*'));
+  if (needed !== undefined) return `it reads ${needed} of the table ${build.table}`;
+  return filled.length === 0 ? `it reads the table ${build.table}` : undefined;
 }
 
 /** A build of the same table, or of the index that is to be dropped, has not had its turn yet: this one comes after. */

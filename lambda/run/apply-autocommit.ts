@@ -6,6 +6,7 @@ import { createsDblink, makeRoomForDblink } from '../postgres/build-session/dbli
 import { forgetRows, insertStep, setStepState } from '../postgres/ledger/ledger.ts';
 import { cleanSession } from '../postgres/session/author-settings.ts';
 import type { StatementFault } from '../postgres/session/fault.ts';
+import { speakerAt } from '../postgres/session/notices.ts';
 import { quoteIdentifier, quoteLiteral } from '../postgres/session/quote.ts';
 import type { Session } from '../postgres/session/session.ts';
 import {
@@ -16,7 +17,6 @@ import {
 } from '../postgres/session/statement-limits.ts';
 import { type BatchContext, LedgerMoved, TimeUp, TOO_LONG } from './apply-batch.ts';
 import { LockWait } from './lock-wait.ts';
-import { speakerAt } from './notices.ts';
 import { statementFailed } from './statement-failed.ts';
 import { type Piece, statementOfSetting, stepRow } from './step-script.ts';
 
@@ -202,7 +202,7 @@ function interrupted({ migration, step }: PendingStep): MigrationError {
   const [statement] = step.kind === 'autocommit' ? [step.statement] : [];
   return new MigrationError({
     code: 'interrupted-step',
-    what: 'A run died while it carried out this statement, which commits by itself; whether it happened can not be told.',
+    what: 'A run died while it carried out this statement, which commits by itself; whether it happened cannot be told.',
     place:
       statement === undefined
         ? undefined

@@ -1,10 +1,10 @@
 import { inTheWay, sqlstate } from '../migration/sqlstate.ts';
 import { cleanSession } from '../postgres/session/author-settings.ts';
 import { SessionLost, type StatementFault } from '../postgres/session/fault.ts';
+import { isSaidOnPurpose, type Notices, speakerAt } from '../postgres/session/notices.ts';
 import type { Session } from '../postgres/session/session.ts';
 import { endedByDeadline } from '../postgres/session/statement-limits.ts';
 import { type LockContext, LockWait } from './lock-wait.ts';
-import { isSaidOnPurpose, type Notices, speakerAt } from './notices.ts';
 import { statementFailed } from './statement-failed.ts';
 import { type Piece, type ScriptContext, type ScriptStep, stepScript } from './step-script.ts';
 

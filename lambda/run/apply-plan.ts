@@ -18,13 +18,13 @@ import { asRecorded, insertBuild, newWork } from '../postgres/ledger/new-build.t
 import { releaseRunLock } from '../postgres/ledger/run-lock.ts';
 import { finishRun, type RunSummary } from '../postgres/ledger/run-rows.ts';
 import { SessionLost } from '../postgres/session/fault.ts';
+import { Notices } from '../postgres/session/notices.ts';
 import type { Session } from '../postgres/session/session.ts';
 import { watched } from '../postgres/session/watchdog.ts';
 import { applyAutocommit } from './apply-autocommit.ts';
 import { applyBatch, type BatchContext, LedgerMoved, TimeUp } from './apply-batch.ts';
 import { cancelledBySignal } from './cancelled-by-signal.ts';
 import { buildsOf } from './hand-off-step.ts';
-import { Notices } from './notices.ts';
 import type { AppliedStep, RunResult } from './run.ts';
 import type { RunLog } from './run-log.ts';
 import type { ScriptStep } from './step-script.ts';

@@ -13,7 +13,7 @@ import {
 import { createLedger, LEDGER_FORMAT } from '../postgres/ledger/ledger-format.ts';
 import { must, tryUpgrade } from '../postgres/ledger/ledger-write.ts';
 import { releaseRunLock, runLockHolder, tryRunLock } from '../postgres/ledger/run-lock.ts';
-import { finishRun, insertRun, type RunRow } from '../postgres/ledger/run-rows.ts';
+import { failureIn, finishRun, insertRun, type RunRow } from '../postgres/ledger/run-rows.ts';
 import { withSession } from '../postgres/session/connect.ts';
 import type { StatementFault } from '../postgres/session/fault.ts';
 import type { Session } from '../postgres/session/session.ts';
@@ -151,9 +151,7 @@ export async function withRecordedAction<T extends object>(
       return result;
     } catch (error) {
       await session.script('rollback').catch(() => undefined);
-      await finish('failed', { error: error instanceof Error ? error.message : String(error) }).catch(
-        () => undefined,
-      );
+      await finish('failed', failureIn(error)).catch(() => undefined);
       throw error;
     }
   });

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import type { RunRow, RunSummary } from '../postgres/ledger/run-rows.ts';
+import { failureIn, type RunRow, type RunSummary } from '../postgres/ledger/run-rows.ts';
 import type { AppliedStep, RunRequest, RunResult } from './run.ts';
 
 /** What one run has done so far, over all of its connections. */
@@ -49,10 +49,9 @@ export class RunLog {
   }
 
   failure(error: unknown): RunSummary {
-    const message = error instanceof Error ? error.message : String(error);
     return {
       outcome: 'failed',
-      summary: { applied: this.#names(), steps: this.applied.length, error: message },
+      summary: { applied: this.#names(), steps: this.applied.length, ...failureIn(error) },
     };
   }
 

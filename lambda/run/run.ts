@@ -7,6 +7,7 @@ import type { MigrationOptions } from '../migration/options.ts';
 import type { Plan } from '../migration/plan.ts';
 import type { Blocker } from '../postgres/catalog/blockers.ts';
 import type { ConnectionTarget } from '../postgres/session/connection-target.ts';
+import type { NoticeEvent } from '../postgres/session/notices.ts';
 
 /** One pass of the migrator, whoever asked. */
 export interface RunRequest {
@@ -24,7 +25,7 @@ export interface RunRequest {
   readonly signal?: AbortSignal;
   /** Seconds after which connecting is given up. @default 30 */
   readonly patienceSeconds?: number;
-  /** A statement that has been silent for so long is looked for from a second session. @default 60 */
+  /** Silence after which the statement is checked from a second session. @default 60 */
   readonly silentSeconds?: number;
 }
 
@@ -91,23 +92,12 @@ export type RunEvent =
       readonly file: string;
       /** So many attempts have found the step's locks taken. */
       readonly attempt: number;
-      /** `hold-back`: another would be in vain, and keep the application waiting; so we only look again. */
+      /** `hold-back`: another attempt would fail and keep the application waiting, so we only look again. */
       readonly next: LockMove['kind'];
       readonly inMilliseconds: number;
       readonly blockers: readonly Blocker[];
     }
   | { readonly kind: 'reconnecting'; readonly because: string }
-  /** What a migration says by RAISE, or Postgres about it: of any severity that its client_min_messages lets through. */
-  | {
-      readonly kind: 'notice';
-      readonly file: string;
-      readonly line: number;
-      /** `WARNING`, `NOTICE`, …; in the server's language. */
-      readonly severity: string;
-      readonly sqlstate: string;
-      readonly message: string;
-      readonly detail?: string;
-      readonly hint?: string;
-    }
+  | NoticeEvent
   | { readonly kind: 'waiting-for-builds'; readonly file: string; readonly because: string }
   | { readonly kind: 'undoing'; readonly file: string; readonly step: number; readonly steps: number };

@@ -1,12 +1,13 @@
 import { adviceFor } from '../migration/fault-advice.ts';
 import { type Position, type Statement, type Step, statementsOf } from '../migration/migration.ts';
 import { MigrationError } from '../migration/migration-error.ts';
+import type { Text } from '../migration/row-values.ts';
 import type { StatementFault } from '../postgres/session/fault.ts';
 import type { Piece } from './step-script.ts';
 
 interface Said {
   readonly applied: string;
-  readonly what?: string;
+  readonly what?: Text;
   readonly next?: string;
 }
 

@@ -3,12 +3,14 @@ import type { CompiledMigrations } from '../migration/migration.ts';
 import { MigrationError } from '../migration/migration-error.ts';
 import type { MigrationOptions } from '../migration/options.ts';
 import { plan } from '../migration/plan.ts';
+import { type RowValues, textOf } from '../migration/row-values.ts';
 import { waitsOf } from '../migration/waiting.ts';
 import { describeBlocker } from '../postgres/catalog/blockers.ts';
 import { readAllBuilds } from '../postgres/ledger/index-build-rows.ts';
 import { readLedger } from '../postgres/ledger/ledger.ts';
 import { withSession } from '../postgres/session/connect.ts';
 import type { ConnectionTarget } from '../postgres/session/connection-target.ts';
+import { textOfError } from '../postgres/session/fault.ts';
 import type { Session } from '../postgres/session/session.ts';
 import { type ProgressSeen, seeProgress } from '../work/turn/build-progress.ts';
 import { describeLost } from '../work/turn/settle.ts';
@@ -106,27 +108,28 @@ export function stillRunning(progress: DeployProgress): MigrationError {
 
 /** For a deploy that has waited as long as it may, and could not even look at the end. */
 export function outOfSight(error: unknown): MigrationError {
-  const { message = String(error) } = error instanceof Error ? error : {};
   const said = error instanceof MigrationError ? error.details : undefined;
+  const what = (rows: RowValues) => (said === undefined ? textOfError(error, rows) : textOf(said.what, rows));
   return new MigrationError({
     code: 'deploy-outlasted',
-    what: `This deploy waited as long as CloudFormation allows, and its last look failed: ${said?.what ?? message}`,
+    what: (rows) =>
+      `This deploy waited as long as CloudFormation allows, and its last look failed: ${what(rows)}`,
     fault: said?.fault,
     applied: 'what the status shows: the first run was through, and index builds go on in the database.',
-    next: `${said?.next ?? 'see why the database could not be asked.'} Then deploy again; what was applied stays.`,
+    next: (rows) =>
+      `${textOf(said?.next ?? 'see why the database could not be asked.', rows)} Then deploy again; what was applied stays.`,
     cause: error,
   });
 }
 
-function failed(lost: readonly RecordedBuild[], message: string): MigrationError {
-  const [first = '', ...rest] = message.split('\n');
+function failed(lost: readonly RecordedBuild[], described: (rows: RowValues) => string): MigrationError {
   const next = lost.some(({ state }) => state === 'failed')
     ? 'mend the cause, then deploy again: the failed builds are tried again.'
     : 'send {"action": "retry"}, then deploy again.';
   return new MigrationError({
     code: 'index-builds-failed',
-    what: first,
+    what: (rows) => described(rows).split('\n')[0] ?? '',
     applied: 'every step before the ones that wait for this build.',
-    next: [...rest, next].join('\n'),
+    next: (rows) => [...described(rows).split('\n').slice(1), next].join('\n'),
   });
 }

@@ -1,4 +1,4 @@
-import type { PostgresFault } from '../migration/migration-error.ts';
+import type { PostgresFault } from '../migration/postgres-fault.ts';
 import { isPermanent, sqlstate } from '../migration/sqlstate.ts';
 
 /** The index as the catalog has it, compared with what the build is to make of it. */

@@ -1,5 +1,5 @@
 import type { RecordedBuild } from '../migration/build.ts';
-import type { PostgresFault } from '../migration/migration-error.ts';
+import type { PostgresFault } from '../migration/postgres-fault.ts';
 
 /** An index operation that was handed off to the loop, as the ledger has it. */
 export interface IndexBuild extends RecordedBuild {

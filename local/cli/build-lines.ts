@@ -7,7 +7,8 @@ import {
   isLost,
   successOf,
 } from '../../lambda/migration/build.ts';
-import { faultLines, type PostgresFault } from '../../lambda/migration/migration-error.ts';
+import { faultLines } from '../../lambda/migration/migration-error.ts';
+import type { PostgresFault } from '../../lambda/migration/postgres-fault.ts';
 import { describeBlocker } from '../../lambda/postgres/catalog/blockers.ts';
 import type { BuildRow } from '../../lambda/postgres/ledger/index-build-rows.ts';
 import type { BuildStatus } from '../../lambda/status/status.ts';

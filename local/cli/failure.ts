@@ -1,6 +1,8 @@
 import colors from 'picocolors';
 import { MigrationError } from '../../lambda/migration/migration-error.ts';
+import { textOf } from '../../lambda/migration/row-values.ts';
 import { SessionLost, StatementFault } from '../../lambda/postgres/session/fault.ts';
+import { type ExitCode, exitCode } from './exit-code.ts';
 import { Interrupted } from './interruption.ts';
 import { isColoured, type Terminal } from './terminal.ts';
 
@@ -16,7 +18,14 @@ export interface ErrorDocument {
 
 export function errorDocument(error: MigrationError): ErrorDocument {
   const { code, what, place, fault, applied, next } = error.details;
-  return { code, what, place: place ?? null, fault: fault ?? null, applied: applied ?? null, next };
+  return {
+    code,
+    what: textOf(what, 'shown'),
+    place: place ?? null,
+    fault: fault ?? null,
+    applied: applied ?? null,
+    next: textOf(next, 'shown'),
+  };
 }
 
 /** Whatever was thrown, as an error that says what to do. */
@@ -62,12 +71,35 @@ export function showFailure(terminal: Terminal, error: unknown, known: object = 
   if (terminal.json) terminal.document({ ok: false, ...known, error: errorDocument(failure) });
 }
 
+/** Errors of the command itself, as opposed to those of the database. */
+export function exitCodeOf(error: unknown): ExitCode {
+  if (error instanceof Interrupted) return error.exitCode;
+  if (
+    error instanceof MigrationError &&
+    ['usage', 'connection-invalid', 'action-invalid', 'unknown-rule'].includes(error.code)
+  ) {
+    return exitCode.usage;
+  }
+  return exitCode.failed;
+}
+
+/** What a verb ends with. An error is shown, and ends it with the code for it. */
+export async function answered(terminal: Terminal, work: () => Promise<ExitCode>): Promise<ExitCode> {
+  try {
+    return await work();
+  } catch (error) {
+    showFailure(terminal, error);
+    return exitCodeOf(error);
+  }
+}
+
 const LABEL = /^(Postgres|Detail|Hint|Query|Context|Object|Statement|Applied|Next):/;
 
 /** The message itself is left as it is; colours only help the eye to its parts. */
 function coloured({ message, details }: MigrationError): string {
   const { bold, red, green } = colors.createColors(isColoured(process.stderr));
-  const end = message.indexOf(details.what) + details.what.length;
+  const what = textOf(details.what, 'shown');
+  const end = message.indexOf(what) + what.length;
   const rest = message
     .slice(end)
     .split('\n')

@@ -1,7 +1,8 @@
 import type { StepPlan } from '../../lambda/foresight/foresight.ts';
 import type { PlanFinding, RunPlan } from '../../lambda/foresight/plan-run.ts';
+import type { BackfillPlan } from '../../lambda/foresight/planned-backfills.ts';
 import type { TablePlan } from '../../lambda/foresight/planned-tables.ts';
-import { byteSize, duration } from '../../lambda/migration/amounts.ts';
+import { byteSize, count, duration } from '../../lambda/migration/amounts.ts';
 import type { LockWork } from '../../lambda/migration/lock-modes.ts';
 import type { BuildStage, PlannedBuild, Stage } from '../../lambda/migration/stage.ts';
 import type { Terminal } from './terminal.ts';
@@ -33,11 +34,22 @@ const HOW: Readonly<Record<StepPlan['how'], string>> = {
   'hand-off': 'handed off: built concurrently by the loop',
 };
 
-export function howOf({ how, estimatedSeconds, statements, resources = [] }: StepPlan): string {
+export function howOf({ how, estimatedSeconds, statements, resources = [], backfill }: StepPlan): string {
+  if (backfill !== undefined) return backfillText(backfill);
   const time = about(estimatedSeconds);
   const count = statements.length === 1 ? '' : ` (${statements.length} statements)`;
   const own = resources.length === 0 ? '' : `; with ${resources.join(', ')} of the file`;
   return `${HOW[how]}${count}${time}${own}`;
+}
+
+function backfillText({ rows, batches, seconds, key, walks, refused }: BackfillPlan): string {
+  if (refused !== undefined) return `would be refused: ${refused}`;
+  const many =
+    batches === undefined
+      ? 'batches'
+      : `about ${batches.toLocaleString('en')} ${batches === 1 ? 'batch' : 'batches'}`;
+  const parts = walks === 1 ? '' : ` of each of its ${walks} parts`;
+  return `handed off: about ${count(rows, 'row')} in ${many}, by ${key}${parts}${about(seconds)}`;
 }
 
 function tableLine(table: TablePlan, colors: Terminal['colors']): string {
@@ -92,7 +104,7 @@ function stageLines(stages: readonly Stage[]): string[] {
   });
 }
 
-/** `apply 0007_activity.sql … 0009_popular_words.sql (4 steps)` */
+/** `apply 0008_activity.sql … 0010_popular_words.sql (4 steps)` */
 export function applyText({ files, steps }: Extract<Stage, { kind: 'apply' }>): string {
   const [first = '', last = first] = [files[0], files.at(-1)];
   const names = first === last ? first : `${first} … ${last}`;

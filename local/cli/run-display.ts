@@ -39,12 +39,12 @@ export class RunDisplay {
 
   readonly report = (event: RunEvent | TurnEvent): void => {
     if (event.kind !== 'linted') {
-      this.show(logged(event));
+      this.show(logged(event, 'shown'));
       return;
     }
     // Those that are refused are the run's error.
     for (const finding of event.findings)
-      if (finding.verdict === 'show') this.verb('yellow', finding.rule, showFinding(finding));
+      if (finding.verdict === 'show') this.verb('yellow', finding.rule, showFinding(finding, 'shown'));
   };
 
   readonly show = (event: LoggedEvent): void => {

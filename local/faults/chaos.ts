@@ -44,7 +44,7 @@ export interface ChaosBlow {
  * Strikes each blow once, each at a build that is being scanned for: a moment in which it has cost something. Resolves
  * with those that were struck; fewer, where the builds were over before.
  */
-export async function playChaos(options: ChaosOptions): Promise<ChaosBlow[]> {
+export async function makeChaos(options: ChaosOptions): Promise<ChaosBlow[]> {
   const besides = (options.kinds ?? []).map((kind) => strikeOnce(kind, options));
   const blows = await strikeBuilds(options);
   const others = await Promise.all(besides);

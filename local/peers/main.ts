@@ -4,48 +4,82 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
-import pg from 'pg';
 import { compileMigrations } from '../../compiler/steps/compile-migrations.ts';
+import { performAction } from '../../lambda/actions/perform-action.ts';
 import { defaultOptions } from '../../lambda/migration/options.ts';
+import type { Version } from '../../lambda/migration/version.ts';
 import { parseConnectionUrl } from '../../lambda/postgres/session/connection-target.ts';
+import type { RunRequest } from '../../lambda/run/run.ts';
 import { runMigrations } from '../../lambda/run/run-migrations.ts';
 import { type EmbeddedPostgres, withEmbeddedPostgres } from '../postgres/embedded-postgres.ts';
-import { type Peer, peers } from './peer.ts';
+import { type Command, type Peer, type Place, peers } from './peer.ts';
+import { query, rowsOf, writeTable } from './table.ts';
 
 /**
  * `npm run test:peers`: each tool makes a history on a real server, we take over in the middle and apply the next, the
- * tool must find nothing to do and nothing wrong; then it applies one by itself, and we have to see it.
+ * tool must find nothing to do and nothing wrong; then it applies one by itself, and we have to see it; what we take back,
+ * it applies again. `--fixtures` has each tool write the histories of test/lambda/history/fixtures, with all three
+ * migrations applied by itself.
  */
 const TOOLS = join(import.meta.dirname, 'tools');
+const FIXTURES = join(import.meta.dirname, '../../test/lambda/history/fixtures');
 const run = promisify(execFile);
 
-async function query(url: string, text: string): Promise<string[]> {
-  const client = new pg.Client({ connectionString: url });
-  await client.connect();
+/** Milliseconds; a tool that takes longer hangs. */
+const PATIENCE = 120_000;
+
+class Missing extends Error {}
+
+/** What it prints, both ways. */
+async function call([file, ...args]: Command, { url }: { readonly url?: string } = {}): Promise<string> {
+  const env = { ...process.env, ...(url !== undefined && { DATABASE_URL: url }) };
   try {
-    return (await client.query<{ row: string }>(text)).rows.map(({ row }) => row);
-  } finally {
-    await client.end();
+    const { stdout, stderr } = await run(file, args, { cwd: TOOLS, env, timeout: PATIENCE });
+    return stdout + stderr;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') throw new Missing(`${file} is not on PATH`);
+    const { stdout = '', stderr = '' } = error as { stdout?: string; stderr?: string };
+    throw new Error(`${[file, ...args].join(' ')}: ${stdout}${stderr}`, { cause: error });
   }
 }
 
-async function lay(folder: string, files: Readonly<Record<string, string>>): Promise<void> {
-  for (const [file, text] of Object.entries(files)) {
-    await mkdir(dirname(join(folder, file)), { recursive: true });
-    await writeFile(join(folder, file), text);
+async function lay(place: Place, peer: Peer, count: number): Promise<void> {
+  for (const [file, text] of Object.entries(peer.files(count))) {
+    await mkdir(dirname(join(place.folder, file)), { recursive: true });
+    await writeFile(join(place.folder, file), text);
+  }
+  for (const {
+    command: [file, ...args],
+    into,
+  } of peer.prepare?.(place) ?? []) {
+    const { stdout } = await run(file, args, {
+      cwd: TOOLS,
+      env: { ...process.env, DATABASE_URL: place.url },
+    });
+    if (into !== undefined) await writeFile(join(place.folder, into), stdout);
   }
 }
 
-async function ours(folder: string, url: string): Promise<number> {
-  const result = await runMigrations({
-    migrations: await compileMigrations(folder),
+async function requestOf(peer: Peer, { folder, url }: Place): Promise<RunRequest> {
+  return {
+    migrations: await compileMigrations(join(folder, peer.ours ?? '.'), { layout: layoutOf(peer) }),
     target: parseConnectionUrl(url, 'The URL'),
     options: defaultOptions,
     cause: { kind: 'command line', actor: 'test:peers' },
     deadline: undefined,
     report: () => undefined,
-  });
-  return result.applied.length;
+  };
+}
+
+function layoutOf({ name }: Peer): 'sqlx' | undefined {
+  // Its reversible files are named as those of golang-migrate, and there the table tells.
+  return name === 'sqlx' ? 'sqlx' : undefined;
+}
+
+async function ours(peer: Peer, place: Place): Promise<readonly string[]> {
+  return (await runMigrations(await requestOf(peer, place))).applied.map(
+    ({ migration }) => migration.version,
+  );
 }
 
 function check(what: string, is: unknown, expected: unknown): void {
@@ -53,57 +87,124 @@ function check(what: string, is: unknown, expected: unknown): void {
   if (a !== b) throw new Error(`${what}: ${a}, expected ${b}`);
 }
 
-async function handOver(server: EmbeddedPostgres, peer: Peer): Promise<void> {
+async function looks(peer: Peer, place: Place): Promise<void> {
+  if (peer.check === undefined) return;
+  const said = await call(peer.check(place), place);
+  if (peer.clean?.test(said) === false) throw new Error(`It finds something wrong: ${said}`);
+}
+
+async function withPlace<Result>(
+  server: EmbeddedPostgres,
+  peer: Peer,
+  work: (place: Place) => Promise<Result>,
+): Promise<Result> {
   const database = `peer_${peer.name.replaceAll('-', '_')}`;
+  await query(server.url, `drop database if exists ${database}`);
   await query(server.url, `create database ${database}`);
-  const url = server.urlOf({ database });
   const folder = await mkdtemp(join(tmpdir(), 'peer-'));
-  const theirs = async () => {
-    const [file, ...args] = peer.command(folder, url);
-    await run(file, args, { cwd: TOOLS, env: { ...process.env, DATABASE_URL: url } });
-  };
   try {
-    await lay(folder, peer.files(1));
-    await theirs();
-    check('rows of its own', (await query(url, peer.history)).length, 1);
-    await lay(folder, peer.files(2));
-    check('applied by us', await ours(folder, url), 1);
-    const mirrored = await query(url, peer.history);
-    check('rows after us', mirrored.length, 2);
-    await theirs();
-    check('it finds nothing to do', await query(url, peer.history), mirrored);
-    await lay(folder, peer.files(3));
-    await theirs();
-    check('rows after it applied one more', (await query(url, peer.history)).length, 3);
-    check('left for us', await ours(folder, url), 0);
-    const recorded = `select state as row from migrations.step order by position`;
-    check('recorded', await query(url, recorded), ['baselined', 'applied', 'baselined']);
+    return await work({ folder, url: server.urlOf({ database }) });
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
 }
 
+async function handOver(peer: Peer, place: Place): Promise<void> {
+  const expected = peer.rows ?? ((count: number) => count);
+  const rows = async () => (await rowsOf(place.url, peer)).length;
+  const theirs = async () => call(peer.apply(place), place);
+  await lay(place, peer, 1);
+  await theirs();
+  check('rows of its own', await rows(), expected(1));
+  await lay(place, peer, 2);
+  check('files applied by us', new Set(await ours(peer, place)).size, 1);
+  const mirrored = await rowsOf(place.url, peer);
+  check('rows after us', mirrored.length, expected(2));
+  await looks(peer, place);
+  await theirs();
+  check('it finds nothing to do', (await rowsOf(place.url, peer)).length, mirrored.length);
+  await lay(place, peer, 3);
+  await theirs();
+  check('rows after it applied one more', await rows(), expected(3));
+  check('left for us', await ours(peer, place), []);
+  const states = async () =>
+    (
+      await query<{ state: string }>(
+        place.url,
+        'select distinct on (position) state from migrations.step order by position',
+      )
+    ).map(({ state }) => state);
+  check('recorded', await states(), ['baselined', 'applied', 'baselined']);
+  const request = await requestOf(peer, place);
+  const [, second, third] = request.migrations.migrations;
+  if (third?.undo === undefined || second === undefined) return;
+  await performAction({ action: 'undo', to: second.version as Version, confirm: true }, request);
+  check('recorded after undo', await states(), ['baselined', 'applied']);
+  await theirs();
+  check('rows after it applied that again', await rows(), expected(3));
+  await looks(peer, place);
+}
+
+/** With all three applied by the tool itself. */
+async function writeFixture(peer: Peer, place: Place): Promise<void> {
+  const folder = join(FIXTURES, peer.name);
+  const theirs = async () => call(peer.apply(place), place);
+  await rm(folder, { recursive: true, force: true });
+  await mkdir(folder, { recursive: true });
+  await lay(place, peer, 1);
+  await theirs();
+  const said = await call(peer.version.command);
+  const version = said
+    .slice(Math.max(0, said.indexOf(peer.version.after ?? '')))
+    .match(/v?\d+\.\d+\.\d+\S*/)?.[0];
+  const by = `${peer.name} ${version ?? said.trim()}`;
+  await writeFile(
+    join(folder, 'history.sql'),
+    `-- Written by ${by}, with the first migration applied.\n${await writeTable(place.url, peer.table)}`,
+  );
+  const first = await rowsOf(place.url, peer);
+  await lay(place, peer, 3);
+  await theirs();
+  const all = await rowsOf(place.url, peer);
+  if (peer.undo !== undefined) await call(peer.undo(place), place);
+  const { layout } = (await requestOf(peer, place)).migrations;
+  const fixture = {
+    writtenBy: by,
+    layout,
+    folder: peer.ours ?? '.',
+    table: peer.table,
+    orderBy: peer.orderBy,
+    inForce: peer.inForce,
+    changing: peer.changing,
+    first,
+    all,
+    ...(peer.undo !== undefined && { undone: await rowsOf(place.url, peer) }),
+  };
+  await writeFile(join(folder, 'history.json'), `${JSON.stringify(fixture, null, 2)}\n`);
+  const inHome = { ...place, folder: join(folder, 'home') };
+  await lay(inHome, peer, 3);
+}
+
 if (!existsSync(join(TOOLS, 'node_modules'))) {
   console.log('Installing the tools …');
-  await run('npm', ['install'], { cwd: TOOLS });
+  await run('npm', ['install', '--ignore-scripts'], { cwd: TOOLS });
 }
-const wanted = process.argv.slice(2);
+const [writes, ...others] = process.argv
+  .slice(2)
+  .sort((a, b) => Number(b === '--fixtures') - Number(a === '--fixtures'));
+const wanted = writes === '--fixtures' || writes === undefined ? others : [writes, ...others];
+const work = writes === '--fixtures' ? writeFixture : handOver;
 let failed = 0;
 await withEmbeddedPostgres({}, async (server) => {
   for (const peer of peers.filter(({ name }) => wanted.length === 0 || wanted.includes(name))) {
     try {
-      await handOver(server, peer);
+      await withPlace(server, peer, (place) => work(peer, place));
       console.log(`ok       ${peer.name}`);
     } catch (error) {
       const text = error instanceof Error ? error.message : String(error);
-      // Its engine is no part of the package: it is fetched from Prisma's own server.
-      const skipped = /binaries\.prisma\.sh/.test(text);
+      const skipped = error instanceof Missing && peer.program !== undefined;
       if (!skipped) failed += 1;
-      console.log(
-        skipped
-          ? `skipped  ${peer.name}: its engine can't be fetched from binaries.prisma.sh`
-          : `FAILED   ${peer.name}: ${text}`,
-      );
+      console.log(`${skipped ? 'skipped ' : 'FAILED  '} ${peer.name}: ${text}`);
     }
   }
 });

@@ -1,10 +1,11 @@
-import type { PostgresFault } from '../../migration/migration-error.ts';
+import type { PostgresFault } from '../../migration/postgres-fault.ts';
 import { sqlstate } from '../../migration/sqlstate.ts';
 import type { IndexBuild } from '../../work/index-build.ts';
 import { builderNames } from '../catalog/builder-names.ts';
 import { connect } from '../session/connect.ts';
 import type { ConnectionTarget } from '../session/connection-target.ts';
 import { SessionLost, StatementFault } from '../session/fault.ts';
+import { type NoticeEvent, Notices } from '../session/notices.ts';
 import { quoteLiteral } from '../session/quote.ts';
 import type { Session } from '../session/session.ts';
 import { watched } from '../session/watchdog.ts';
@@ -29,6 +30,7 @@ export interface AttachedStart {
   readonly lockTimeoutSeconds: number;
   /** Ours, which those of the file follow: memory, workers. */
   readonly settings: Readonly<Record<string, string>>;
+  readonly report: (event: NoticeEvent) => void;
   /** Called before the statement is sent: what it throws keeps it from being sent. */
   readonly connected: (pid: number) => Promise<void>;
 }
@@ -54,7 +56,7 @@ export async function startAttached(start: AttachedStart): Promise<AttachedBuild
 
 async function run(
   session: Session,
-  { build, attempt, settings, lockTimeoutSeconds }: AttachedStart,
+  { build, attempt, settings, lockTimeoutSeconds, report }: AttachedStart,
 ): Promise<PostgresFault | undefined> {
   try {
     const ours = Object.entries(settings).map(([name, value]) => `set ${name} = ${quoteLiteral(value)}`);
@@ -72,9 +74,8 @@ async function run(
       const setting = before[prepared.completed];
       return setting === undefined ? fault : { ...fault, detail: fault.detail ?? settingOfFile(setting) };
     }
-    const text = textOf(build, attempt);
-    const outcome = build.operation === 'statement' ? session.script(text) : session.execute(text);
-    return (await outcome).fault?.fault;
+    const heard = new Notices(report).heard(() => build);
+    return (await session.execute(textOf(build, attempt), heard)).fault?.fault;
   } catch (error) {
     if (error instanceof StatementFault) return error.fault;
     const message = error instanceof SessionLost ? error.message : String(error);

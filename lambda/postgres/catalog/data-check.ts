@@ -1,7 +1,9 @@
 import * as v from 'valibot';
 import { count as counted } from '../../migration/amounts.ts';
 import type { DataCheck, OrphansCheck, UniqueKey } from '../../migration/deploy-check.ts';
+import { wordsOf } from '../../migration/postgres-fault.ts';
 import type { RelationName } from '../../migration/relation-name.ts';
+import type { Text } from '../../migration/row-values.ts';
 import { sqlstate } from '../../migration/sqlstate.ts';
 import type { StatementFault } from '../session/fault.ts';
 import { OWN_PATH } from '../session/own-path.ts';
@@ -21,7 +23,7 @@ export interface Broken {
 
 /** The question is about what is there, and Postgres has no answer for us. */
 export interface Untold {
-  readonly because: string;
+  readonly because: Text;
 }
 
 /** `3 rows`, `more than 1,000 rows` */
@@ -36,7 +38,7 @@ const READ_ONLY = 'set transaction read only';
 export interface Bounds {
   /** The file's own SET statements, since they decide what a name means. */
   readonly settings: readonly string[];
-  /** The search ends after so long, without an answer. */
+  /** The search ends after this, without an answer. */
   readonly milliseconds: number;
 }
 
@@ -292,11 +294,9 @@ const NOT_THERE: ReadonlySet<string> = new Set([
 
 function untold({ fault }: StatementFault, milliseconds: number): Untold | undefined {
   if (NOT_THERE.has(fault.sqlstate)) return undefined;
-  const because =
-    fault.sqlstate === sqlstate.queryCanceled
-      ? `looking took more than ${milliseconds / 1000} s`
-      : `${fault.message}, SQLSTATE ${fault.sqlstate}`;
-  return { because };
+  if (fault.sqlstate === sqlstate.queryCanceled)
+    return { because: `looking took more than ${milliseconds / 1000} s` };
+  return { because: wordsOf(fault) };
 }
 
 const comparisonRows = v.array(v.nullable(v.object({ less: v.string(), equals: v.string() })));

@@ -1,4 +1,5 @@
 import * as v from 'valibot';
+import { withoutRowValues } from '../../migration/postgres-fault.ts';
 import type { RelationName } from '../../migration/relation-name.ts';
 import type { PresentTable, TableFacts } from '../../migration/route.ts';
 import { sqlstate } from '../../migration/sqlstate.ts';
@@ -10,7 +11,7 @@ import type { Session, TextRow } from '../session/session.ts';
 import { questionLimits } from '../session/statement-limits.ts';
 import { relationOid } from './relation-oid.ts';
 
-/** Counting stops after so long: a table that is slow to count is not small. */
+/** Counting stops after this: a table that is slow to count is not small. */
 const COUNT_MILLISECONDS = 10_000;
 
 /**
@@ -26,7 +27,7 @@ export async function measureTables(
 ): Promise<TableFacts[]> {
   if (relations.length === 0) return [];
   const found = await findTables(session, relations, settings);
-  if (!(found instanceof Map)) return relations.map(() => ({ kind: 'unknown', because: found.message }));
+  if (!(found instanceof Map)) return relations.map(() => ({ kind: 'unknown', because: found.plainMessage }));
   const sizes = await countRows(session, [...found.values()], { limit, settings });
   return relations.map((_, ordinal): TableFacts => {
     const table = found.get(ordinal);
@@ -174,7 +175,7 @@ function toSize(size: TextRow | undefined, count: TextRow | undefined): TableSiz
 function describe({ fault }: StatementFault): string {
   return fault.sqlstate === sqlstate.queryCanceled
     ? `counting them took more than ${COUNT_MILLISECONDS / 1000} s`
-    : `${fault.message}, SQLSTATE ${fault.sqlstate}`;
+    : `${withoutRowValues(fault).message}, SQLSTATE ${fault.sqlstate}`;
 }
 
 function sizeQuery({ schema, table, partitioned, below }: FoundTable): string {

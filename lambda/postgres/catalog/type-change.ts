@@ -1,5 +1,7 @@
 import * as v from 'valibot';
+import { wordsOf } from '../../migration/postgres-fault.ts';
 import type { RelationName } from '../../migration/relation-name.ts';
+import type { Text } from '../../migration/row-values.ts';
 import { OWN_PATH } from '../session/own-path.ts';
 import { quoteIdentifier, quoteLiteral, quoteRelation } from '../session/quote.ts';
 import { rolledBack } from '../session/rolled-back.ts';
@@ -10,7 +12,7 @@ import { questionLimits } from '../session/statement-limits.ts';
 export type TypeChangeWork =
   | { readonly kind: 'nothing' }
   | { readonly kind: 'scan' | 'build' | 'rewrite' }
-  | { readonly kind: 'unknown'; readonly because: string };
+  | { readonly kind: 'unknown'; readonly because: Text };
 
 const works = v.picklist(['nothing', 'scan', 'build', 'rewrite']);
 const FILES_BEFORE = 'migrations.files_before';
@@ -29,7 +31,7 @@ interface Retype {
 
 /**
  * Lets Postgres itself decide: the change is made to an empty copy of the table, and what has new files afterwards is
- * what would be written anew. All is rolled back. A copy of the same name, since expressions may name it. Without the
+ * what would be rewritten. All is rolled back. A copy of the same name, since expressions may name it. Without the
  * right to temporary tables it is made in the ledger's schema.
  */
 export async function typeChangeWork(session: Session, retype: Retype): Promise<TypeChangeWork> {
@@ -76,7 +78,7 @@ async function tryOnCopy(
        from (select pg_catalog.current_setting('${FILES_BEFORE}') as before, ${files} as after) as compared`,
   ]);
   if (fault !== undefined) {
-    return { kind: 'unknown', because: `${fault.fault.message}, SQLSTATE ${fault.fault.sqlstate}` };
+    return { kind: 'unknown', because: wordsOf(fault.fault) };
   }
   return { kind: v.parse(works, row?.work) };
 }

@@ -1,4 +1,4 @@
-import type { PostgresFault } from '../../migration/migration-error.ts';
+import type { PostgresFault } from '../../migration/postgres-fault.ts';
 import type { IndexBuild, SessionKind } from '../../work/index-build.ts';
 import { quoteIdentifier } from '../session/quote.ts';
 import type { Session } from '../session/session.ts';

@@ -1,5 +1,6 @@
+import { quoteIdentifier } from '../session/quote.ts';
 import type { Session } from '../session/session.ts';
-import { workTable } from './ledger-format.ts';
+import { LEDGER_FORMAT, workTable } from './ledger-format.ts';
 
 /** Median speed of this database's own builds, in bytes of table per second; undefined where none was measured. */
 export async function buildRate(
@@ -15,4 +16,25 @@ export async function buildRate(
         and first_started_at is not null`,
   );
   return typeof row?.rate === 'number' ? row.rate : undefined;
+}
+
+/** Medians of this database's own backfills; undefined where there was none. */
+export interface FillRate {
+  /** In batches. */
+  readonly millisecondsPerRow: number | undefined;
+  /** From beginning to end, pauses included. */
+  readonly secondsPerRow: number | undefined;
+}
+
+export async function fillRate(session: Session, ledgerSchema: string, format: number): Promise<FillRate> {
+  const none = { millisecondsPerRow: undefined, secondsPerRow: undefined };
+  if (format < LEDGER_FORMAT) return none;
+  const [row] = await session.query(
+    `select pg_catalog.percentile_cont(0.5) within group (order by milliseconds::float8 / walked) as batch,
+            pg_catalog.percentile_cont(0.5) within group (
+              order by extract(epoch from noted_at - started_at)::float8 / walked) as whole
+       from ${quoteIdentifier(ledgerSchema)}.backfill where done and walked > 0`,
+  );
+  if (typeof row?.batch !== 'number' || typeof row.whole !== 'number') return none;
+  return { millisecondsPerRow: row.batch, secondsPerRow: row.whole };
 }

@@ -1,6 +1,6 @@
 import * as v from 'valibot';
 import { buildStates, operations, statesThatAre } from '../../migration/build.ts';
-import type { PostgresFault } from '../../migration/migration-error.ts';
+import type { PostgresFault } from '../../migration/postgres-fault.ts';
 import type { Version } from '../../migration/version.ts';
 import { sessionKinds } from '../../work/index-build.ts';
 import { quoteLiteral } from '../session/quote.ts';
@@ -23,6 +23,8 @@ export const faultColumn = v.object({
   column: v.nullish(v.string()),
   dataType: v.nullish(v.string()),
   constraint: v.nullish(v.string()),
+  plainMessage: v.nullish(v.string()),
+  plainDetail: v.nullish(v.string()),
 });
 
 /** A row as `buildColumns` reads it. Whoever needs less of it picks its columns from here. */

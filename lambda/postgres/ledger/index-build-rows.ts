@@ -1,5 +1,5 @@
 import * as v from 'valibot';
-import type { PostgresFault } from '../../migration/migration-error.ts';
+import type { PostgresFault } from '../../migration/postgres-fault.ts';
 import type { IndexBuild } from '../../work/index-build.ts';
 import { quoteIdentifier, quoteLiteral } from '../session/quote.ts';
 import type { Session } from '../session/session.ts';

@@ -1,5 +1,5 @@
 import * as v from 'valibot';
-import type { PostgresFault } from '../../migration/migration-error.ts';
+import type { PostgresFault } from '../../migration/postgres-fault.ts';
 import { sqlstate } from '../../migration/sqlstate.ts';
 import { quoteIdentifier } from '../session/quote.ts';
 import type { Session } from '../session/session.ts';

@@ -1,3 +1,4 @@
+import { textOfError } from '../session/fault.ts';
 import { quoteIdentifier, quoteLiteral } from '../session/quote.ts';
 import type { Session } from '../session/session.ts';
 import { workTableNow } from './ledger.ts';
@@ -17,6 +18,11 @@ export type RunOutcome = 'done' | 'waiting' | 'unfinished' | 'failed';
 export interface RunSummary {
   readonly outcome: RunOutcome;
   readonly summary: object;
+}
+
+/** What a run failed with: as those may read it who read the ledger, and as it is told in logs and histories. */
+export function failureIn(error: unknown): { readonly error: string; readonly plainError: string } {
+  return { error: textOfError(error, 'shown'), plainError: textOfError(error, 'hidden') };
 }
 
 export function insertRun(ledgerSchema: string, run: RunRow): string {

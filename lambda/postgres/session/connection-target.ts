@@ -142,7 +142,7 @@ function bindsChannel(
   }
 }
 
-/** Said of a port that is none. */
+/** For an invalid port. */
 export const PORT_EXPECTED = 'its port is no number from 1 to 65535';
 
 export function parsePort(text: string): number | undefined {
@@ -155,7 +155,9 @@ function parseTls(
   host: string,
   refuse: (problem: string) => MigrationError,
 ): Tls {
-  const rootCertificateFile = parameters.get('sslrootcert') ?? undefined;
+  const root = parameters.get('sslrootcert');
+  // A word of libpq's for the certificates that this machine trusts anyway.
+  const rootCertificateFile = root === null || root === 'system' ? undefined : root;
   const details = parseTlsDetails(parameters, refuse);
   const unverified: Tls = { kind: 'unverified', ...details };
   const verified: Tls =

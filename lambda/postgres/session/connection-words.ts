@@ -187,6 +187,8 @@ export function readConnectionWords(
         settings[word.setting] = word.value === undefined ? value : word.value(value);
         break;
       default:
+        if (!AS_READ.test(name))
+          throw refuseWord(name, `write it as ${name.toLowerCase().replace('nname', 'n_name')}`);
         if (name !== 'options') break;
         for (const option of switchesOf(value)) {
           if (option.kind === 'setting') begin(option.name, option.value);
@@ -198,6 +200,9 @@ export function readConnectionWords(
   return { settings, proxyOptions };
 }
 
+/** The spelling by which it is looked for. */
+const AS_READ = /^(?:[a-z_]+|ApplicationName|connectTimeout|loginTimeout)$/;
+
 /** A name with a dot is a setting of an extension, or of the author's own: `app.tenant`. */
 function wordOf(name: string): Word | undefined {
   if (/^[a-z_]\w*(?:\.\w+)+$/i.test(name)) return setting(name);
@@ -205,7 +210,7 @@ function wordOf(name: string): Word | undefined {
   return Object.hasOwn(WORDS, lower) ? WORDS[lower] : undefined;
 }
 
-/** Names are chosen by people; one that is none might be the end of a password with a `?` in it. */
+/** People choose names; an impossible one may be the end of a password with a `?` in it. */
 function printable(name: string): string {
   return /^[\w.-]{1,40}$/.test(name) ? `parameter ${name}` : 'query';
 }

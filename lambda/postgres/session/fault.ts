@@ -1,4 +1,7 @@
-import type { PostgresFault } from '../../migration/migration-error.ts';
+import { MigrationError } from '../../migration/migration-error.ts';
+import type { PostgresFault } from '../../migration/postgres-fault.ts';
+import { withoutRowValues } from '../../migration/postgres-fault.ts';
+import type { RowValues } from '../../migration/row-values.ts';
 import { endsSession } from '../../migration/sqlstate.ts';
 
 /** A statement that Postgres refused; the session goes on. */
@@ -13,6 +16,19 @@ export class StatementFault extends Error {
     this.fault = fault;
     this.position = position;
   }
+
+  /** The message without values of rows. */
+  get plainMessage(): string {
+    const { message, sqlstate } = withoutRowValues(this.fault);
+    return `${message} (SQLSTATE ${sqlstate})`;
+  }
+}
+
+/** Whatever was thrown, in words. */
+export function textOfError(error: unknown, rows: RowValues): string {
+  if (!(error instanceof Error)) return String(error);
+  const hidden = rows === 'hidden' && (error instanceof MigrationError || error instanceof StatementFault);
+  return hidden ? error.plainMessage : error.message;
 }
 
 /** The session is gone: whether the last message was carried out is not known. */
@@ -110,6 +126,7 @@ export interface Notice {
   readonly message: string;
   readonly detail: string | undefined;
   readonly hint: string | undefined;
+  readonly context: string | undefined;
 }
 
 export function noticeFrom(said: Partial<DriverError>): Notice {
@@ -119,6 +136,7 @@ export function noticeFrom(said: Partial<DriverError>): Notice {
     message: text(said.message) ?? '',
     detail: text(said.detail),
     hint: text(said.hint),
+    context: text(said.where),
   };
 }
 

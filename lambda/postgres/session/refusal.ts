@@ -142,7 +142,7 @@ export function unreachable(target: ConnectionTarget, said: Refusal): MigrationE
   return new MigrationError({
     code: 'database-unreachable',
     what: `Can't connect to Postgres at ${where}${said instanceof SessionLost ? `: ${reasonOf(said.cause)}.` : '.'}`,
-    fault: said instanceof SessionLost ? undefined : said.fault,
+    fault: said instanceof SessionLost ? undefined : { ...said.fault, fromStartup: true },
     applied: 'nothing by this run.',
     next: NEXT[target.token !== undefined && (next === 'password' || isRefusedByPam(said)) ? 'token' : next],
     cause: said,

@@ -1,4 +1,5 @@
-import type { PostgresFault } from '../../migration/migration-error.ts';
+import type { PostgresFault } from '../../migration/postgres-fault.ts';
+import { withDetail, withoutRowValues, withWords } from '../../migration/postgres-fault.ts';
 import { isPermanent } from '../../migration/sqlstate.ts';
 import { type LeftOver, leftOvers } from '../../postgres/catalog/index-catalog.ts';
 import { concurrentDrop } from '../../postgres/catalog/index-statement.ts';
@@ -43,15 +44,14 @@ export function leftStanding(
   failedWith: PostgresFault | undefined,
 ): PostgresFault {
   const index = `${schema}.${name}`;
-  const drop = `${fault.message} (SQLSTATE ${fault.sqlstate})`;
   const hint = `Drop it as the owner of its table (drop index concurrently ${index}), or give the role of the migrations that right; then retry.`;
   if (failedWith === undefined) {
     return {
-      ...fault,
-      message: `the INVALID index ${index}, which an attempt has left, can not be dropped: ${fault.message}`,
+      ...withWords(`the INVALID index ${index}, which an attempt has left, cannot be dropped`, fault),
       hint,
     };
   }
-  const detail = [failedWith.detail, `The INVALID index ${index} is left, and can not be dropped: ${drop}.`];
-  return { ...failedWith, detail: detail.filter((part) => part).join(' '), hint };
+  const left = `The INVALID index ${index} is left, and cannot be dropped`;
+  const said = ({ message, sqlstate }: PostgresFault) => `${left}: ${message} (SQLSTATE ${sqlstate}).`;
+  return { ...withDetail(failedWith, said(fault), said(withoutRowValues(fault))), hint };
 }

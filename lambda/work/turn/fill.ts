@@ -8,7 +8,7 @@ import {
   DEFAULT_BATCH_MILLISECONDS,
 } from '../../migration/backfill.ts';
 import { type CompiledMigrations, statementsOf } from '../../migration/migration.ts';
-import type { PostgresFault } from '../../migration/migration-error.ts';
+import { type PostgresFault, withDetail, withoutRowValues } from '../../migration/postgres-fault.ts';
 import { inTheWay, isPermanent, sqlstate } from '../../migration/sqlstate.ts';
 import { blockerKey, lockHolders } from '../../postgres/catalog/blockers.ts';
 import { isAwaited, othersInNeed } from '../../postgres/catalog/others-in-need.ts';
@@ -237,7 +237,7 @@ class Filling {
       if (inTheWay.has(fault.sqlstate) && attempts > 2) await this.#noteBlocker(walk);
       const why = inTheWay.has(fault.sqlstate)
         ? 'locked rows: another session has rows of the batch locked'
-        : `failed batch: ${fault.message} (SQLSTATE ${fault.sqlstate})`;
+        : `failed batch: ${withoutRowValues(fault).message} (SQLSTATE ${fault.sqlstate})`;
       await this.#rest(part, why, Math.min(5_000, 50 * 2 ** attempts) * (0.5 + Math.random() / 2));
     }
   }
@@ -350,7 +350,8 @@ class Filling {
     const backfill = this.#backfill;
     const { settings } = this.#build;
     const longest = this.#longestBatch;
-    const wait = Math.min(this.#request.options.lockTimeoutSeconds * 1000, 1_000);
+    // Shorter than the statement's own, so that what is only locked is told from what takes too long.
+    const wait = Math.round(Math.min(this.#request.options.lockTimeoutSeconds * 1000, 1_000, longest / 2));
     const commit = this.#commitPieces();
     const part = walk.isPart
       ? { table: walk.table, quotedAlias: quoteIdentifier(backfill.alias) }
@@ -469,18 +470,22 @@ class Filling {
   ): Promise<Ended> {
     const written = [...this.#rows.values()].reduce((sum, row) => sum + row.written, 0);
     const done = `${count(written, 'row')} of this backfill are done, and stay.`;
-    if (fault.sqlstate.startsWith('42')) return failed({ ...fault, detail: join(fault.detail, done) });
+    if (fault.sqlstate.startsWith('42')) return failed(withDetail(fault, done, done));
     const [row] = await this.#ask([boundQuery(walk, { from: cursor, until, rows: 1 })]);
     const key = parseKey(row?.until ?? null) ?? until;
     const table = walk.table.replaceAll('"', '');
-    const at =
-      walk.way.kind === 'key'
-        ? `the row of ${table} with ${walk.way.columns.map(({ name }, part) => `${name} = ${key[part]}`).join(', ')}`
-        : `a row in block ${Number(key[0]) - 1} of ${table}`;
+    const { way } = walk;
+    const said = (at: string) => `It failed at ${at}; ${done}`;
+    const [shown, plain] =
+      way.kind === 'key'
+        ? [
+            `the row of ${table} with ${way.columns.map(({ name }, part) => `${name} = ${key[part]}`).join(', ')}`,
+            `a row of ${table}`,
+          ]
+        : [`a row in block ${Number(key[0]) - 1} of ${table}`, undefined];
     return failed({
-      ...fault,
-      detail: join(fault.detail, `It failed at ${at}; ${done}`),
-      hint: 'Correct the row and retry, which goes on with it; or correct the statement and deploy, which begins it anew.',
+      ...withDetail(fault, said(shown), said(plain ?? shown)),
+      hint: 'Correct the row and retry, which goes on with it; or correct the statement and deploy, which begins it again.',
     });
   }
 }
@@ -498,10 +503,6 @@ function impossible(because: string): Ended {
 
 function notOurs(): Ended {
   return new Ended({ kind: 'come-back', seconds: SOON_SECONDS });
-}
-
-function join(...parts: readonly (string | undefined)[]): string {
-  return parts.filter((part) => part).join(' ');
 }
 
 const NONE: ReadonlySet<number> = new Set();

@@ -1,4 +1,5 @@
-import type { PostgresFault } from '../../migration/migration-error.ts';
+import type { PostgresFault } from '../../migration/postgres-fault.ts';
+import { withDetail, withWords } from '../../migration/postgres-fault.ts';
 import { inTheWay, sqlstate } from '../../migration/sqlstate.ts';
 import { seeIndex } from '../../postgres/catalog/index-catalog.ts';
 import { concurrentCreate } from '../../postgres/catalog/index-statement.ts';
@@ -26,7 +27,7 @@ export type PartitionedStep =
   | { readonly kind: 'failed'; readonly fault: PostgresFault }
   /** All partitions' indexes are attached: look again at once. */
   | { readonly kind: 'attached' }
-  /** A lock was not to be had. */
+  /** A lock was taken. */
   | Again;
 
 interface Again {
@@ -78,7 +79,7 @@ function foreignPartition({ schema, table }: TreeNode): PartitionedStep {
     kind: 'failed',
     fault: {
       sqlstate: sqlstate.featureNotSupported,
-      message: `the partition ${schema}.${table} is a foreign table, so that an index on the whole can not be built concurrently`,
+      message: `the partition ${schema}.${table} is a foreign table, so that an index on the whole cannot be built concurrently`,
       hint: 'Build it on each other partition by a CREATE INDEX CONCURRENTLY of its own, then write CREATE INDEX on the whole without CONCURRENTLY: it takes those over, and is quick.',
     },
   };
@@ -86,13 +87,13 @@ function foreignPartition({ schema, table }: TreeNode): PartitionedStep {
 
 type Failed = Extract<PartitionedStep, { kind: 'failed' }>;
 
+const NO_OUTCOME: PostgresFault = { sqlstate: sqlstate.systemError, message: 'no outcome' };
+
 function failure(table: string, fault: PostgresFault | undefined): Failed {
   return {
     kind: 'failed',
     fault: {
-      sqlstate: fault?.sqlstate ?? sqlstate.systemError,
-      message: `the build on the partition ${table} failed: ${fault?.message ?? 'no outcome'}`,
-      detail: fault?.detail,
+      ...withWords(`the build on the partition ${table} failed`, fault ?? NO_OUTCOME),
       hint: 'The indexes on other partitions are kept; a retry goes on with the rest.',
     },
   };
@@ -131,13 +132,11 @@ async function endWithout(
   );
   if (takenOver === undefined) return parentStands(await dropParent(session, build, turn), build, failed);
   const stays = `The index ${build.schema}.${build.index} stays, INVALID: ${takenOver.schema}.${takenOver.attachedIndex}, which was there before, is attached to it and would go with it.`;
-  const { detail, hint } = failed.fault;
   return {
     kind: 'failed',
     fault: {
-      ...failed.fault,
-      detail: [detail, stays].filter((part) => part).join(' '),
-      hint: hint ?? 'A retry goes on with the partitions that are left.',
+      ...withDetail(failed.fault, stays, stays),
+      hint: failed.fault.hint ?? 'A retry goes on with the partitions that are left.',
     },
   };
 }
@@ -275,7 +274,7 @@ async function neverValid(
     kind: 'failed',
     fault: {
       sqlstate: sqlstate.objectNotInPrerequisiteState,
-      message: 'a partition was detached while the index was built, and Postgres can not make the rest valid',
+      message: 'a partition was detached while the index was built, and Postgres cannot make the rest valid',
       hint: 'The index was dropped; a retry builds it again.',
     },
   });

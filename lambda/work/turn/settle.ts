@@ -1,7 +1,10 @@
 import * as v from 'valibot';
 import { describeBuild, operations } from '../../migration/build.ts';
 import { adviceForBuild } from '../../migration/fault-advice.ts';
-import { stateIs } from '../../postgres/ledger/columns.ts';
+import type { PostgresFault } from '../../migration/postgres-fault.ts';
+import { mayQuoteRows, withoutRowValues } from '../../migration/postgres-fault.ts';
+import type { RowValues } from '../../migration/row-values.ts';
+import { faultColumn, stateIs, toFault } from '../../postgres/ledger/columns.ts';
 import { workTableNow } from '../../postgres/ledger/ledger.ts';
 import { quoteIdentifier } from '../../postgres/session/quote.ts';
 import type { Session } from '../../postgres/session/session.ts';
@@ -16,18 +19,8 @@ const failedBuild = v.object({
   line: v.number(),
   state: v.string(),
   attempts: v.number(),
-  fault: v.nullable(
-    v.object({
-      sqlstate: v.string(),
-      message: v.string(),
-      detail: v.nullish(v.string()),
-      hint: v.nullish(v.string()),
-      context: v.nullish(v.string()),
-    }),
-  ),
+  fault: v.nullable(faultColumn),
 });
-
-type BuildFault = NonNullable<v.InferOutput<typeof failedBuild>['fault']>;
 
 /**
  * What became of a loop that began at `startedAt`, in words for a person: each build that is open, or was lost
@@ -37,7 +30,10 @@ type BuildFault = NonNullable<v.InferOutput<typeof failedBuild>['fault']>;
 export async function settle(
   session: Session,
   ledgerSchema: string,
-  startedAt: Date = new Date(0),
+  {
+    startedAt = new Date(0),
+    rows: values,
+  }: { readonly startedAt?: Date | undefined; readonly rows: RowValues },
 ): Promise<SettleResult> {
   const s = quoteIdentifier(ledgerSchema);
   // By how long ago it began: the server's clock is another than ours.
@@ -51,14 +47,16 @@ export async function settle(
     [secondsAgo],
   );
   const [run] = await session.query(
-    `select summary ->> 'error' as error, summary -> 'waiting' as waiting from ${s}.run
+    // A run of code before `plainError` has told too much to be told again.
+    `select summary ->> 'error' as error, coalesce(summary ->> 'plainError', 'the action status says why') as plain, summary -> 'waiting' as waiting from ${s}.run
       where outcome is not null and action in ('run', 'resume') and cause in ('loop', 'cloudformation')
         and started_at >= $1::timestamptz
       order by started_at desc limit 1`,
     [startedAt.toISOString()],
   );
-  const lines = v.parse(v.array(failedBuild), rows).map(describe);
-  if (typeof run?.error === 'string') lines.push(`The run that followed failed: ${run.error}`);
+  const lines = v.parse(v.array(failedBuild), rows).map((row) => describe(row, values));
+  if (typeof run?.error === 'string')
+    lines.push(`The run that followed failed: ${values === 'shown' ? run.error : String(run.plain)}`);
   const { waiting } = v.parse(followingRun, run ?? {});
   // For a build that was lost before, or it would stand above.
   if (lines.length === 0 && waiting)
@@ -79,13 +77,14 @@ export async function describeLost(
   session: Session,
   ledgerSchema: string,
   builds: readonly { readonly id: string }[],
-): Promise<string> {
+): Promise<(rows: RowValues) => string> {
   const rows = await session.query(
     `select ${buildColumns} from ${await workTableNow(session, ledgerSchema)}
       where id = any($1::bigint[]) order by id`,
     [builds.map(({ id }) => id)],
   );
-  return limited(v.parse(v.array(failedBuild), rows).map(describe));
+  const lost = v.parse(v.array(failedBuild), rows);
+  return (values) => limited(lost.map((row) => describe(row, values)));
 }
 
 const buildColumns =
@@ -100,17 +99,10 @@ function limited(lines: readonly string[]): string {
   return (more > 0 ? [...shown, `… and ${more} more; the action status lists them all.`] : shown).join('\n');
 }
 
-function describe({
-  operation,
-  index,
-  table,
-  schema,
-  file,
-  line,
-  state,
-  attempts,
-  fault,
-}: v.InferOutput<typeof failedBuild>): string {
+function describe(
+  { operation, index, table, schema, file, line, state, attempts, fault }: v.InferOutput<typeof failedBuild>,
+  rows: RowValues,
+): string {
   const name = describeBuild({ schema, table, index, operation });
   if (state === 'cancelled')
     return `${name} (${file}:${line}) was cancelled. Next: run the action retry to build it.`;
@@ -118,19 +110,17 @@ function describe({
     return `${name} (${file}:${line}) is not finished. Next: run again; the loop goes on.`;
   const when =
     attempts === 0 ? 'before it was begun' : `after ${attempts} attempt${attempts === 1 ? '' : 's'}`;
-  return `${name} (${file}:${line}) failed ${when}: ${describeFault(fault)} Next: ${adviceFor(fault, file)}`;
+  const said = toFault(fault);
+  const next = adviceForBuild(said, file) ?? 'mend the cause, then run again (or the action retry).';
+  const hides = rows === 'hidden' && mayQuoteRows(said);
+  const told = hides
+    ? `${describeFault(withoutRowValues(said))} The action status has all of it.`
+    : describeFault(said);
+  return `${name} (${file}:${line}) failed ${when}: ${told} Next: ${next}`;
 }
 
-function adviceFor(fault: BuildFault, file: string): string {
-  const { sqlstate, message, context } = fault;
-  return (
-    adviceForBuild({ sqlstate, message, context: context ?? undefined }, file) ??
-    'mend the cause, then run again (or the action retry).'
-  );
-}
-
-function describeFault({ sqlstate, message, detail, hint, context }: BuildFault): string {
+function describeFault({ sqlstate, message, detail, hint, context }: PostgresFault): string {
   const within = context ? `In: ${context.replaceAll('\n', '; ')}.` : undefined;
-  const more = [detail, hint, within].filter((part) => part !== null && part !== undefined && part !== '');
+  const more = [detail, hint, within].filter((part) => part !== undefined);
   return `${message} (SQLSTATE ${sqlstate})${more.length > 0 ? `; ${more.join(' ')}` : '.'}`;
 }

@@ -1,7 +1,8 @@
 import type { CompiledMigrations } from '../../migration/migration.ts';
-import type { PostgresFault } from '../../migration/migration-error.ts';
 import type { MigrationOptions } from '../../migration/options.ts';
+import type { PostgresFault } from '../../migration/postgres-fault.ts';
 import type { ConnectionTarget } from '../../postgres/session/connection-target.ts';
+import type { NoticeEvent } from '../../postgres/session/notices.ts';
 import type { Decision } from '../decide.ts';
 import type { IndexBuild, SessionKind } from '../index-build.ts';
 import type { BuildTable } from '../loop-task.ts';
@@ -25,6 +26,8 @@ export interface TurnRequest {
 }
 
 export type TurnEvent =
+  /** Of a build in a session of ours; what one in another session says is in the server's log. */
+  | NoticeEvent
   | {
       readonly kind: 'turn';
       readonly build: IndexBuild;

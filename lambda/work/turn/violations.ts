@@ -1,5 +1,6 @@
 import * as v from 'valibot';
-import type { PostgresFault } from '../../migration/migration-error.ts';
+import type { PostgresFault } from '../../migration/postgres-fault.ts';
+import { withDetail } from '../../migration/postgres-fault.ts';
 import { sqlstate } from '../../migration/sqlstate.ts';
 import { keyOfBuild } from '../../postgres/catalog/build-key.ts';
 import { describeBroken, findDuplicates, fromOf } from '../../postgres/catalog/data-check.ts';
@@ -42,10 +43,9 @@ export async function withViolations(
   const many =
     count > MOST_COUNTED ? `more than ${MOST_COUNTED} rows` : `${count} row${count === 1 ? '' : 's'}`;
   const which = examples.length === 0 ? '' : `, such as (${key}) = ${examples.join(', ')}`;
-  const detail = `${many} of ${build.schema}.${build.table} violate${count === 1 ? 's' : ''} it${which}.`;
+  const counted = `${many} of ${build.schema}.${build.table} violate${count === 1 ? 's' : ''} it`;
   return {
-    ...fault,
-    detail: [fault.detail, detail].filter((part) => part).join(' '),
+    ...withDetail(fault, `${counted}${which}.`, `${counted}.`),
     hint: 'The constraint stays NOT VALID, and holds for rows that are written from now on. Mend those rows, then retry.',
   };
 }

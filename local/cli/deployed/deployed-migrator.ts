@@ -112,23 +112,30 @@ const failure = v.object({
   errorMessage: v.optional(v.string(), ''),
 });
 
-/** The function's own error, whose message ends with what to do next. */
+/** The function's own error. */
 function failureOf(answer: unknown): MigrationError {
   const { errorType, errorMessage } = v.parse(
     v.fallback(failure, { errorType: 'Error', errorMessage: '' }),
     answer,
   );
-  const at = errorMessage.lastIndexOf('\nNext: ');
-  if (at > 0) {
-    return new MigrationError({
+  return (
+    failureInWords(errorMessage) ??
+    new MigrationError({
       code: 'deployed-failed',
-      what: errorMessage.slice(0, at),
-      next: errorMessage.slice(at + '\nNext: '.length),
-    });
-  }
-  return new MigrationError({
-    code: 'deployed-failed',
-    what: `The deployed function failed: ${errorType}: ${errorMessage || 'it says no more'}`,
-    next: "look into the function's log, then run the same command again: it goes on where it stopped.",
-  });
+      what: `The deployed function failed: ${errorType}: ${errorMessage || 'it says no more'}`,
+      next: "look into the function's log, then run the same command again: it goes on where it stopped.",
+    })
+  );
+}
+
+/** Undefined where it is no text of ours, which ends with what to do next. */
+export function failureInWords(text: string): MigrationError | undefined {
+  const at = text.lastIndexOf('\nNext: ');
+  return at <= 0
+    ? undefined
+    : new MigrationError({
+        code: 'deployed-failed',
+        what: text.slice(0, at),
+        next: text.slice(at + '\nNext: '.length),
+      });
 }

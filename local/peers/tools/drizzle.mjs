@@ -1,8 +1,15 @@
-import { drizzle } from 'drizzle-orm/node-postgres';
-import { migrate } from 'drizzle-orm/node-postgres/migrator';
+import { createRequire } from 'node:module';
 import pg from 'pg';
 
-const [, , url, migrationsFolder] = process.argv;
+// Version 0 or 1, by the name under which it is installed.
+const [, , name, url, migrationsFolder] = process.argv;
+if (url === 'version') {
+  const main = createRequire(import.meta.url).resolve(name);
+  console.log(createRequire(main)('./package.json').version);
+  process.exit();
+}
+const { drizzle } = await import(`${name}/node-postgres`);
+const { migrate } = await import(`${name}/node-postgres/migrator`);
 const pool = new pg.Pool({ connectionString: url });
-await migrate(drizzle(pool), { migrationsFolder });
+await migrate(name === 'drizzle-orm' ? drizzle(pool) : drizzle({ client: pool }), { migrationsFolder });
 await pool.end();

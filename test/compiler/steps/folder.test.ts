@@ -10,6 +10,18 @@ function listing({ migrations }: CompiledMigrations): readonly (readonly (string
   return migrations.map(({ version, name, file, undo }) => [version, name, file, undo?.file]);
 }
 
+it.each<[string, Record<string, string>]>([
+  [
+    'Sqitch’s',
+    { 'sqitch.plan': '', 'deploy/people.sql': '', 'revert/people.sql': '', 'verify/people.sql': '' },
+  ],
+  ['one above the migrations', { 'sql/people.sql': '' }],
+])('a folder with SQL in folders below alone is refused: %s', (_, files) => {
+  expect(() => compileFiles(files)).toThrow(
+    'No migration is found here, and SQL files lie in folders below, which are not read.',
+  );
+});
+
 describe('the names of migrations', () => {
   it.each([
     ['1_a.sql', '1', '1_a'],

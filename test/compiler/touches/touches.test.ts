@@ -105,6 +105,30 @@ describe('what a statement touches', () => {
   });
 });
 
+describe('whose rows it reads or changes, by which columns', () => {
+  it.each<[string, readonly string[], readonly string[]]>([
+    ['select b, count(c) from a where d > 0', ['a'], ['b', 'c', 'd']],
+    ['select a from a', ['a'], ['a', '*']],
+    ['select to_json(x) from s.a as x', ['s.a'], ['x', '*']],
+    ['table a', ['a'], ['*']],
+    ['update a set b = c.d from c where c.id = a.id', ['a', 'c'], ['b', 'd', 'id']],
+    ['delete from a using b where b.id = a.c', ['a', 'b'], ['id', 'c']],
+    ['insert into a (x) values (1)', [], []],
+    ['insert into a select b.c from b', ['b'], ['c']],
+    ['insert into a values (1) on conflict (x) do update set y = 1', ['a'], ['y']],
+    ['merge into a using b on a.id = b.id when matched then update set x = 1', ['a', 'b'], ['id', 'x']],
+    ['create table n as select x from a join b using (id)', ['a', 'b'], ['x', 'id']],
+    ['select 1 from a natural join b', ['a', 'b'], ['*']],
+    ["copy a to '/x'", ['a'], ['*']],
+    ['create view v as select x from a', [], []],
+    ['alter table a add column x int', [], []],
+  ])('%s', (sql, relations, columns) => {
+    const { rows } = compileStatement(sql).statement.touches;
+    expect(rows?.relations.map(dotted).sort() ?? []).toEqual([...relations].sort());
+    expect([...(rows?.columns ?? [])].sort()).toEqual([...columns].sort());
+  });
+});
+
 describe('what the folder shows beside the text', () => {
   const TABLES = `
     create table parent (id int) partition by range (id);

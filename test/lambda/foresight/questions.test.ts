@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { textOf } from '../../../lambda/migration/row-values.ts';
 import { serverMajor } from '../../support/server-major.ts';
 import { freshScenario, type Scenario, scenarioOn } from '../run/scenario.ts';
 
@@ -412,7 +413,7 @@ describe('a question that has no answer is said to have none, by plan and run, w
     expect(refused).toBeUndefined();
     expect((await scenario.run(files, { dataCheckSeconds })).outcome).toBe('done');
     const said = scenario.events.flatMap((event) => (event.kind === 'linted' ? event.findings : []));
-    expect(said.map(({ what }) => what)).toEqual([because]);
+    expect(said.map(({ what }) => textOf(what, 'shown'))).toEqual([because]);
   });
 
   it('what an earlier file makes is no such question', async () => {
@@ -464,7 +465,7 @@ interface Retyped {
   readonly answer: 'accepted' | 'refused';
 }
 
-/** Whether a change of type writes the table anew is Postgres's own decision. */
+/** Whether a change of type rewrites the table is Postgres's own decision. */
 const retyped: readonly Retyped[] = [
   {
     it: 'varchar made longer',

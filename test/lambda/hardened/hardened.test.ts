@@ -5,7 +5,6 @@ import { preflight } from '../../../lambda/foresight/preflight.ts';
 import { defaultOptions } from '../../../lambda/migration/options.ts';
 import { parseConnectionUrl } from '../../../lambda/postgres/session/connection-target.ts';
 import { fill } from '../../../local/demo/fill.ts';
-import { runMatrix } from '../../../local/faults/run-matrix.ts';
 import { expectEventually } from '../../support/expect-eventually.ts';
 import { type HardenedDatabase, hardenedDatabase } from '../../support/hardened-database.ts';
 import { type Operator, operatorOf } from '../actions/operator.ts';
@@ -123,15 +122,3 @@ describe('in a database as careful teams run it', () => {
     expect(await database.taken()).toEqual([]);
   });
 });
-
-it('a sample of faults is survived in such a database', async () => {
-  const { tried, survived, broken } = await runMatrix({
-    count: 14,
-    seed: 9,
-    parallel: 6,
-    profile: 'hardened',
-  });
-  expect(broken).toEqual([]);
-  expect(survived).toBe(tried);
-  expect(tried).toBeGreaterThan(8);
-}, 120_000);

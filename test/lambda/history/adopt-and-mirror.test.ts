@@ -211,12 +211,7 @@ const TOOLS: readonly Tool[] = [
       '2 1.1 b SQL V1_1__b.sql true',
       '3 2 c SQL V2__c.sql true',
     ],
-    undone: [
-      '1 1 first a SQL V1__first_a.sql true',
-      '2 1.1 b SQL V1_1__b.sql true',
-      '3 2 c SQL V2__c.sql true',
-      '4 2 c UNDO_SQL U2__c.sql true',
-    ],
+    undone: ['1 1 first a SQL V1__first_a.sql true', '2 1.1 b SQL V1_1__b.sql true'],
     names: ['1', '1.1', '2'],
   },
 ];
@@ -434,4 +429,13 @@ describe('the history prop', () => {
     expect((await other.run(tool.files, { history: 'ignore' })).applied).toHaveLength(3);
     expect(await says(other, tool.says)).toEqual(['0001']);
   });
+});
+
+it('an undo file that can not be read stops the undo that needs it, and nothing else', async () => {
+  const scenario = await freshScenario();
+  const files = { '1_a.up.sql': A, '2_b.up.sql': B, '2_b.down.sql': 'drop tabl b;' };
+  await scenario.run(files);
+  await expect(
+    performAction({ action: 'undo', to: '1' as never, confirm: true }, await requestOf(scenario, files)),
+  ).rejects.toThrow('The undo file of 2_b can\'t be read: 2_b.down.sql:1:6: syntax error at or near "tabl".');
 });

@@ -136,3 +136,54 @@ describe('a step does not wait', () => {
     expect(waitOf({ migration: migration('2', []), step }, [pending])).toBeUndefined();
   });
 });
+
+describe('of a backfill', () => {
+  const filling = {
+    ...build({ table: 'orders', index: 'total, tax', schema: 'shop' }),
+    operation: 'backfill' as const,
+  };
+  const deleting = { ...filling, index: '' };
+  const copying = { ...filling, index: 'archive' };
+  const reads = (columns: string[], ...relations: string[]): Partial<Touches> => ({
+    rows: { relations: relations.map((name) => ({ schema: undefined, name })), columns },
+  });
+  const others = reads(['id', 'note'], 'orders');
+  const some = reads(['id', 'tax'], 'orders');
+
+  it.each<[string, Partial<Touches>, typeof filling, string | undefined]>([
+    ['what changes the table waits', { changes: [orders] }, filling, 'it changes the table orders'],
+    ['what reads a column that it fills waits', some, filling, 'it reads tax of the table orders'],
+    ['what reads whole rows waits', reads(['*'], 'orders'), filling, 'it reads total of the table orders'],
+    ['what reads other columns goes on', others, filling, undefined],
+    ['what reads them of another table goes on', reads(['tax'], 'items'), filling, undefined],
+    ['what adds rows goes on', { writes: [orders] }, filling, undefined],
+    [
+      'what writes the same rows waits',
+      { ...others, writes: [orders] },
+      filling,
+      'it writes rows of the table orders, too',
+    ],
+    ['that deletes, what reads the table waits', others, deleting, 'it reads the table orders'],
+    [
+      'that copies, what reads the copies waits',
+      reads(['id'], 'archive'),
+      copying,
+      'it needs the rows of archive',
+    ],
+    ['that copies, what reads the table goes on', others, copying, undefined],
+  ])('%s', (_, touches, work, because) => {
+    expect(waitFor('SelectStmt', touches, [work])).toBe(because);
+  });
+
+  it.each([
+    ['refresh', 'view', 'the rows that it reads may be those of orders'],
+    ['validate', 'orders', undefined],
+    ['backfill', 'orders', undefined],
+    ['backfill', 'items', 'it reads tax of the table orders'],
+  ] as const)('other work waits where it needs the rows: %s of %s', (operation, name, because) => {
+    const step = transaction(0, statement('UpdateStmt', some));
+    const long = { operation, relation: { schema: undefined, name }, names: [] };
+    const pending = { migration: migration('2', []), step: { ...step, long } };
+    expect(waitOf(pending, [filling])?.because).toBe(because);
+  });
+});

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { PostgresFault } from '../../../lambda/migration/migration-error.ts';
+import type { PostgresFault } from '../../../lambda/migration/postgres-fault.ts';
 import { isPermanent } from '../../../lambda/migration/sqlstate.ts';
 import { type Decision, decide, type Seen, type SeenIndex } from '../../../lambda/work/decide.ts';
 

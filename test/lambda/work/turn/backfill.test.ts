@@ -257,7 +257,7 @@ describe('a small or a new table', () => {
   });
 });
 
-describe('a row that can not be done', () => {
+describe('a row that cannot be done', () => {
   it('is found by halving, named with what Postgres says, and gone on with once it is mended', async () => {
     const scenario = await prepared(KEYS[0]?.[1] ?? '');
     await scenario.query(
@@ -302,7 +302,7 @@ describe('a row that can not be done', () => {
     expect((await scenario.deploy(files)).outcome).toBe('valid');
   });
 
-  it('is begun anew by another statement', async () => {
+  it('is begun again by another statement', async () => {
     const scenario = await prepared(KEYS[0]?.[1] ?? '');
     await scenario.deploy(file('update t set m = 1 / (n - 5) where m is null'));
     expect(await scenario.steps()).toEqual(['1.0 failed']);
@@ -312,7 +312,7 @@ describe('a row that can not be done', () => {
   });
 });
 
-describe('a statement that can not be walked', () => {
+describe('a statement that cannot be walked', () => {
   it.each([
     [
       'create table t (id int, n int)',
@@ -390,4 +390,74 @@ insert into t select g, null from generate_series(1, 50000) g;`,
   });
   expect(batches).toBeGreaterThan(10);
   expect(read).toBeLessThan(6 * 50_000);
+});
+
+describe('what comes after it', () => {
+  const table =
+    'create table t (id int primary key, n int, m int); insert into t select g, g % 11 from generate_series(1, ROWS) g';
+  const fills = '-- migrate: backfill batch 4ms\nupdate t set m = n where m is null;';
+
+  it('goes on where it does not need the rows, and waits where it does', async () => {
+    const scenario = await prepared(table);
+    const result = await scenario.run({
+      '1_fill.sql': fills,
+      '2_others.sql': `create table others (a int); insert into others select n from t; insert into t values (-1, 5, 5);
+select count(id) from t;`,
+      '3_sum.sql': 'insert into others select m from t;',
+      '4_null.sql': 'alter table t alter column m set not null;',
+    });
+    expect(result.waiting).toEqual({
+      file: '3_sum.sql',
+      step: 0,
+      because: 'it reads m of the table t, and m is pending',
+    });
+    expect(await scenario.steps()).toEqual(['1.0 pending', '2.0 applied']);
+  });
+
+  it('of its own table, takes its place in the queue behind it', async () => {
+    const scenario = await freshScenario({ dblink: true });
+    await scenario.query(`${table.replaceAll('ROWS', String(ROWS))}; analyze`);
+    const files = {
+      '1_fill.sql': fills,
+      '2_check.sql': 'alter table t add constraint there check (m is not null) not valid;',
+      '3_validate.sql': 'alter table t validate constraint there;',
+      '4_unique.sql': 'create index concurrently t_m on t (m);',
+    };
+    await scenario.deploy(files);
+    expect(
+      await scenario.query(
+        "select operation || ' ' || state as line from migrations.work order by finished_at",
+      ),
+    ).toEqual([{ line: 'backfill done' }, { line: 'validate done' }, { line: 'create done' }]);
+  });
+
+  it('is in the plan, with its rows, its batches, the key that it is walked by, and the time that others took', async () => {
+    const scenario = await prepared(table);
+    const files = { '1_fill.sql': fills, '2_null.sql': 'alter table t alter column m set not null;' };
+    const first = await scenario.plan(files);
+    expect(first.files[0]?.steps[0]).toMatchObject({
+      how: 'hand-off',
+      backfill: {
+        rows: ROWS,
+        batches: undefined,
+        seconds: undefined,
+        key: 'id',
+        walks: 1,
+        refused: undefined,
+      },
+    });
+    expect(first.files[1]?.steps[0]?.waits).toBe('it changes the table t; waits for m');
+    await scenario.deploy(files);
+    const again = {
+      ...files,
+      '3_again.sql': '-- migrate: backfill by (id) batch 4ms\nupdate t set n = n + 1;',
+    };
+    const { backfill } = (await scenario.plan(again)).files[0]?.steps[0] ?? {};
+    expect(backfill?.seconds).toBeGreaterThan(0);
+    expect(backfill?.batches).toBeGreaterThan(1);
+    const refused = { ...files, '3_key.sql': '-- migrate: backfill\nupdate t set id = id + 1;' };
+    expect((await scenario.plan(refused)).files[0]?.steps[0]?.backfill?.refused).toContain(
+      'public.t has no key to walk by',
+    );
+  });
 });

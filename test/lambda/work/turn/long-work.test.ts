@@ -1,21 +1,10 @@
 import pg from 'pg';
 import { beforeEach, describe, expect, it, onTestFinished } from 'vitest';
-import { defaultOptions } from '../../../../lambda/migration/options.ts';
-import { tablesWithBuilds } from '../../../../lambda/postgres/ledger/build-queue.ts';
-import { withSession } from '../../../../lambda/postgres/session/connect.ts';
-import { parseConnectionUrl } from '../../../../lambda/postgres/session/connection-target.ts';
-import { resume } from '../../../../lambda/run/resume.ts';
 import { takeTurn } from '../../../../lambda/work/turn/turn.ts';
 import { expectEventually } from '../../../support/expect-eventually.ts';
 import { serverMajor } from '../../../support/server-major.ts';
-import {
-  compile,
-  type Files,
-  freshScenario,
-  largeTable,
-  type Scenario,
-  SMALL_TABLE_ROWS,
-} from '../../run/scenario.ts';
+import { type Files, freshScenario, largeTable, type Scenario } from '../../run/scenario.ts';
+import { askedOf, deployLongOne } from './short-lives.ts';
 
 let scenario: Scenario;
 beforeEach(async () => {
@@ -297,7 +286,7 @@ alter table messages add constraint slow check (slow(x) > 0) not valid;`,
     await scenario.deploy(slow);
     const files = { ...slow, '3_validate.sql': 'alter table messages validate constraint slow;' };
     await scenario.run(files);
-    const asked = await turnOn(files);
+    const asked = await askedOf(scenario, files);
     const table = { schema: 'public', table: 'messages' };
     await takeTurn({ ...asked, table, turn: 1, deadline: undefined });
     const { builds } = await scenario.status(files);
@@ -367,7 +356,7 @@ insert into parted select i from generate_series(1, 500) i;`,
     // The second half waits for whoever has seen the partition.
     await reader.query('begin; select count(*) from parted');
     await scenario.run(files);
-    const asked = await turnOn(files);
+    const asked = await askedOf(scenario, files);
     expect(
       await takeTurn({
         ...asked,
@@ -422,6 +411,16 @@ update messages set x = x + 1;`,
     expect((await scenario.steps()).every((line) => line.endsWith('applied'))).toBe(true);
   });
 
+  it('in a session of ours, without dblink, means the tables of its author’s search path', async () => {
+    scenario = await freshScenario();
+    await scenario.deploy(messages);
+    expect(await scenario.deploy(files)).toEqual({ outcome: 'valid', message: '' });
+    expect(await scenario.query('select sum(x)::int from messages')).toEqual([{ sum: 125_750 }]);
+    expect(await scenario.query('select distinct session from migrations.work')).toEqual([
+      { session: 'attached' },
+    ]);
+  });
+
   it('that fails says so in Postgres’s words, and has changed nothing', async () => {
     await scenario.deploy(messages);
     const bad = {
@@ -441,83 +440,4 @@ update messages set x = x + 1;`,
   });
 });
 
-/** The function that runs all of it lives so long; each of its invocations ends in time. */
-const LIFE_MILLISECONDS = 6_000;
-
-/** For a turn that soon lets go. */
-async function turnOn(files: Files) {
-  return {
-    migrations: await compile(files),
-    target: parseConnectionUrl(scenario.database.url, 'The URL'),
-    options: { ...defaultOptions, smallTableRows: SMALL_TABLE_ROWS, attachSeconds: 1 },
-    report: () => {},
-  };
-}
-
-/** A deploy, as a function does it that ends after that time, again and again. */
-async function deployInShortLives(files: Files): Promise<void> {
-  const asked = await turnOn(files);
-  const deadline = (): number => Date.now() + LIFE_MILLISECONDS;
-  await scenario.run(files, { deadline: deadline() });
-  for (;;) {
-    const tables = await withSession(asked.target, (session) => tablesWithBuilds(session, 'migrations'));
-    for (const table of tables) {
-      for (let turn = 1; ; turn += 1) {
-        const begun = Date.now();
-        const { outcome, waitSeconds } = await takeTurn({ ...asked, table, turn, deadline: deadline() });
-        expect(Date.now() - begun).toBeLessThan(LIFE_MILLISECONDS);
-        if (outcome === 'done') break;
-        await new Promise((resolve) => setTimeout(resolve, Math.min(waitSeconds, 2) * 1000));
-      }
-    }
-    const resumed = await resume({
-      ...asked,
-      deadline: deadline(),
-      cause: { kind: 'loop', actor: 'test' },
-    });
-    if (resumed.outcome === 'settled') return;
-  }
-}
-
-describe('what takes longer than the function lives', () => {
-  /** 500 rows, 20 ms each: ten seconds. */
-  const slow = {
-    ...messages,
-    '2_slow.sql': `create function slow(x int) returns int language plpgsql immutable as
-  $$ begin perform pg_sleep(0.02); return x; end $$;`,
-  };
-
-  it.each<[string, string, string]>([
-    [
-      'a validation',
-      `alter table messages add constraint slow check (slow(x) > 0) not valid;
-alter table messages validate constraint slow;`,
-      'validate messages slow done',
-    ],
-    [
-      'a refresh',
-      `create materialized view seen as select slow(x) as x from messages with no data;
-refresh materialized view seen;`,
-      'refresh seen  done',
-    ],
-    [
-      'upkeep',
-      `create statistics slowly on (slow(x)), id from messages;
-commit;
-analyze messages;`,
-      'analyze messages  done',
-    ],
-    [
-      'any statement',
-      `-- migrate: allow unbounded-write tried here
--- migrate: hand-off
-update messages set x = slow(x);`,
-      'statement messages 3_long.sql:3 done',
-    ],
-  ])('deploys: %s', async (_, sql, expected) => {
-    await scenario.deploy(slow);
-    await deployInShortLives({ ...slow, '3_long.sql': sql });
-    expect((await work()).at(-1)).toBe(expected);
-    expect((await scenario.steps()).every((line) => line.endsWith('applied'))).toBe(true);
-  });
-});
+it('what takes longer than the function lives deploys', () => deployLongOne('any statement'));

@@ -37,7 +37,7 @@ const probes = (database: FreshDatabase) =>
     `select kind || ' ' || case when survives then 'survives' else 'dies' end as probe from migrations.session_probe order by 1`,
   );
 
-describe('where dblink is missing and can not be created', () => {
+describe('where dblink is missing and cannot be created', () => {
   it('a stock server goes on building in an orphan session after the turn is gone', async () => {
     const database = await withoutDblink();
     await handedOff(database);
@@ -71,6 +71,35 @@ describe('where dblink is missing and can not be created', () => {
     expect(await scenario.indexes()).toEqual(['big_pkey']);
   });
 
+  it('what a build’s function says by RAISE is reported with the file, while a turn holds the build', async () => {
+    const database = await withoutDblink();
+    const scenario = scenarioOn(database);
+    const large = {
+      '1_big.sql': `create table big (x int); insert into big select generate_series(1, 200);
+create function noisy(x int) returns int immutable language plpgsql as $$
+begin if x in (7, 8) then raise warning 'odd: %', x using hint = 'Look.'; end if; return x; end $$;`,
+    };
+    const noisy = { ...large, '2_index.sql': '\ncreate index concurrently big_noisy on big (noisy(x));' };
+    await scenario.run(large);
+    await scenario.run(noisy);
+    const events: TurnEvent[] = [];
+    await turnOf(database, { events });
+    expect(events.filter(({ kind }) => kind === 'notice')).toEqual(
+      expect.arrayContaining(
+        [7, 8].map((x) => ({
+          kind: 'notice',
+          file: '2_index.sql',
+          line: 2,
+          severity: 'WARNING',
+          sqlstate: '01000',
+          message: `odd: ${x}`,
+          hint: 'Look.',
+          context: expect.stringMatching(/^PL\/pgSQL function (?:public\.)?noisy\(integer\) line 2 at RAISE/),
+        })),
+      ),
+    );
+  });
+
   describe("behind a proxy that cancels as Neon's does", () => {
     const proxied = async () => {
       const database = await withoutDblink();
@@ -101,7 +130,7 @@ describe('where dblink is missing and can not be created', () => {
         fault: {
           sqlstate: '0A000',
           message:
-            'the build needs longer than one invocation, and nothing here keeps it alive without us: the extension dblink is missing and can not be created; a probe was cancelled when its client went away',
+            'the build needs longer than one invocation, and nothing here keeps it alive without us: the extension dblink is missing and cannot be created; a probe was cancelled when its client went away',
           hint: 'Create the extension dblink (create extension dblink) and retry, or build it from the command line, which may hold its session as long as it takes: npx cdk-postgres-migrations up.',
         },
       });
@@ -155,7 +184,7 @@ it('a server that trusts its own address is refused by dblink, the error says so
   const refusal =
     serverMajor >= 16 ? 'password or GSSAPI delegated credentials required' : 'password is required';
   expect(await reasonAgainstLoopback(database, database.url)).toContain(
-    `the server can not connect to itself: ${refusal}`,
+    `the server cannot connect to itself: ${refusal}`,
   );
 });
 
@@ -174,7 +203,7 @@ it('a server whose pg_hba.conf refuses its own address: the error says so', asyn
   const url = await fromAnotherAddress(database.url, '127.0.0.2');
   const shut = { ...database, url, query: database.adminQuery };
   expect(await reasonAgainstLoopback(shut, url)).toMatch(
-    /the server can not connect to itself: could not establish connection \(.*pg_hba.conf rejects connection/,
+    /the server cannot connect to itself: could not establish connection \(.*pg_hba.conf rejects connection/,
   );
 });
 

@@ -1,0 +1,58 @@
+import { DEFAULT_BATCH_MILLISECONDS } from '../migration/backfill.ts';
+import type { Step } from '../migration/migration.ts';
+import type { PendingStep } from '../migration/plan.ts';
+import { findWalks, type Way } from '../postgres/catalog/walks.ts';
+import { type FillRate, fillRate } from '../postgres/ledger/build-history.ts';
+import type { Session } from '../postgres/session/session.ts';
+
+/** What a backfill would be. */
+export interface BackfillPlan {
+  /** About so many, by the planner's statistics. */
+  readonly rows: number;
+  /** About so many; absent where this database has done no backfill yet. */
+  readonly batches: number | undefined;
+  readonly seconds: number | undefined;
+  /** `id`, `tenant_id, id`, `blocks of the table`; of partitions that differ, all of them. */
+  readonly key: string;
+  /** Tables, or partitions, each walked by itself. */
+  readonly walks: number;
+  /** Why it can't be walked: a run would stop at it. */
+  readonly refused: string | undefined;
+}
+
+/** Looks the walks up in the database as it is: a table that an earlier step makes is new, and needs none. */
+export async function plannedBackfills(
+  session: Session,
+  pending: readonly PendingStep[],
+  ledger: { readonly schema: string; readonly format: number },
+): Promise<ReadonlyMap<Step, BackfillPlan>> {
+  const plans = new Map<Step, BackfillPlan>();
+  let rate: FillRate | undefined;
+  for (const { step } of pending) {
+    const backfill = step.long?.backfill;
+    if (backfill === undefined) continue;
+    rate ??= await fillRate(session, ledger.schema, ledger.format);
+    const walks = await findWalks(session, { backfill, settings: step.settings }).catch(() => []);
+    const found = typeof walks === 'string' ? [] : walks;
+    const rows = found.reduce((sum, { estimatedRows }) => sum + estimatedRows, 0);
+    const { millisecondsPerRow = Number.NaN, secondsPerRow = Number.NaN } = rate;
+    const wanted = backfill.batchMilliseconds ?? DEFAULT_BATCH_MILLISECONDS;
+    plans.set(step, {
+      rows,
+      batches: orUndefined(Math.ceil((rows * millisecondsPerRow) / wanted)),
+      seconds: orUndefined(rows * secondsPerRow),
+      key: [...new Set(found.map(({ way }) => keyOf(way)))].join('; '),
+      walks: found.length,
+      refused: typeof walks === 'string' ? walks : undefined,
+    });
+  }
+  return plans;
+}
+
+function keyOf(way: Way): string {
+  return way.kind === 'key' ? way.columns.map(({ name }) => name).join(', ') : 'blocks of the table';
+}
+
+function orUndefined(number: number): number | undefined {
+  return Number.isNaN(number) ? undefined : number;
+}
