@@ -22,23 +22,23 @@ Time passes
 
 This release: CloudFormation Update, while the application keeps writing
 pending  6 migrations, 18 steps
-applied  0005_message_words, step 1 of 2
-handed off  0005_message_words, step 2 of 2: words on messages
-handed off  0006_message_indexes, step 1 of 3: idx_messages_user_created on messages
-handed off  0006_message_indexes, step 2 of 3: idx_messages_unread on messages
-handed off  0006_message_indexes, step 3 of 3: idx_messages_content_search on messages
-applied  0007_saved_words, step 1 of 4
-handed off  0007_saved_words, step 2 of 4: saved_words_user_id_fkey on saved_words
-handed off  0007_saved_words, step 3 of 4: idx_saved_words_word_lower on saved_words
-handed off  0007_saved_words, step 4 of 4: idx_saved_words_user_word on saved_words
-applied  0008_activity, step 1 of 3
-applied  0008_activity, steps 2–3 of 3
-applied  0009_user_activity, step 1 of 3
-handed off  0009_user_activity, step 2 of 3: refresh of user_activity
-handed off  0009_user_activity, step 3 of 3: idx_user_activity_user on user_activity
-applied  0010_popular_words, step 1 of 3
-handed off  0010_popular_words, step 2 of 3: refresh of popular_words
-handed off  0010_popular_words, step 3 of 3: idx_popular_words_language_word on popular_words`.split('\n');
+applied  0005_user_activity, step 1 of 3
+handed off  0005_user_activity, step 2 of 3: refresh of user_activity
+handed off  0005_user_activity, step 3 of 3: idx_user_activity_user on user_activity
+applied  0006_popular_words, step 1 of 3
+handed off  0006_popular_words, step 2 of 3: refresh of popular_words
+handed off  0006_popular_words, step 3 of 3: idx_popular_words_language_word on popular_words
+applied  0007_message_words, step 1 of 2
+handed off  0007_message_words, step 2 of 2: words on messages
+handed off  0008_message_indexes, step 1 of 3: idx_messages_user_created on messages
+handed off  0008_message_indexes, step 2 of 3: idx_messages_unread on messages
+handed off  0008_message_indexes, step 3 of 3: idx_messages_content_search on messages
+applied  0009_saved_words, step 1 of 4
+handed off  0009_saved_words, step 2 of 4: saved_words_user_id_fkey on saved_words
+handed off  0009_saved_words, step 3 of 4: idx_saved_words_word_lower on saved_words
+handed off  0009_saved_words, step 4 of 4: idx_saved_words_user_word on saved_words
+applied  0010_activity, step 1 of 3
+applied  0010_activity, steps 2–3 of 3`.split('\n');
 
 /** In any order: tables build side by side, and beside the deploy. */
 const BUILDING = `deploy  UPDATE_COMPLETE after N s; index builds go on
@@ -70,6 +70,10 @@ valid  idx_popular_words_language_word on public.popular_words after N s`
 const AFTER = `
 Index builds
 index  table  rows  outcome  time  turns  session  attempts
+refresh  public.user_activity  N  refreshed  N s  1  loopback  1
+idx_user_activity_user  public.user_activity  N  valid  N s  1  loopback  1
+refresh  public.popular_words  N  refreshed  N s  1  loopback  1
+idx_popular_words_language_word  public.popular_words  N  valid  N s  1  loopback  1
 words  public.messages  N  filled  N s  1  attached  1
 idx_messages_user_created  public.messages  N  valid  N s  1  loopback  1
 idx_messages_unread  public.messages  N  valid  N s  1  loopback  1
@@ -77,10 +81,6 @@ idx_messages_content_search  public.messages  N  valid  N s  1  loopback  1
 saved_words_user_id_fkey  public.saved_words  N  validated  N s  1  loopback  1
 idx_saved_words_word_lower  public.saved_words  N  valid  N s  1  loopback  1
 idx_saved_words_user_word  public.saved_words  N  valid  N s  1  loopback  1
-refresh  public.user_activity  N  refreshed  N s  1  loopback  1
-idx_user_activity_user  public.user_activity  N  valid  N s  1  loopback  1
-refresh  public.popular_words  N  refreshed  N s  1  loopback  1
-idx_popular_words_language_word  public.popular_words  N  valid  N s  1  loopback  1
 
 The application
 N writes, none failed, slowest N ms
