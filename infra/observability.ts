@@ -12,7 +12,7 @@ export interface ObservabilityProps {
   readonly service: string;
   readonly stateMachine: sfn.IStateMachine;
   readonly alarmTopic?: sns.ITopic | undefined;
-  /** A build that has waited so long for another session's transaction is stuck. */
+  /** After waiting this long for another session's transaction, a build counts as stuck. */
   readonly stuckAfter: Duration;
   readonly dashboard: boolean;
 }

@@ -116,7 +116,7 @@ export interface PostgresMigrationsProps extends RunProps {
   readonly alarmTopic?: sns.ITopic;
 
   /**
-   * A build that has waited so long for another session's transaction is stuck.
+   * After waiting this long for another session's transaction, a build counts as stuck.
    *
    * @default Duration.minutes(15)
    */

@@ -15,7 +15,7 @@ export interface PreflightHookProps {
   readonly stackNames?: readonly string[];
 }
 
-/** CloudFormation waits so long for a hook's answer. */
+/** How long CloudFormation waits for a hook's answer. */
 export const HOOK_TIMEOUT = Duration.seconds(30);
 
 /** Asks the preflight function before a stack is created or updated, before any resource is touched. */

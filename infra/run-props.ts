@@ -36,7 +36,7 @@ export interface RunProps {
 
   /**
    * Before a run touches anything, and before a unique index is built, the data is searched for what would make it
-   * fail: nulls, orphans, duplicates, rows against a check. Each search ends after so long, without an answer: up to 1
+   * fail: nulls, orphans, duplicates, rows against a check. Each search ends after this, without an answer: up to 1
    * minute. `Duration.seconds(0)` searches for nothing.
    *
    * @default Duration.seconds(5)
@@ -45,14 +45,14 @@ export interface RunProps {
 
   /**
    * No attempt of a step waits longer for a lock: 1 ms to 1 minute. The first waits 100 ms, later ones longer, and none
-   * is made while it would be in vain.
+   * is made while it could not succeed.
    *
    * @default Duration.seconds(5)
    */
   readonly lockTimeout?: Duration;
 
   /**
-   * A step that finds its locks taken is tried again for so long in all: from `lockTimeout` to 10 minutes.
+   * Total time a step keeps retrying for its locks: from `lockTimeout` to 10 minutes.
    *
    * @default Duration.minutes(2)
    */
@@ -66,7 +66,7 @@ export interface RunProps {
   readonly maxAttempts?: number;
 
   /**
-   * The turn that starts a build stays with it for so long, so that short builds end there: up to 14 minutes.
+   * How long the turn that starts a build stays with it, so that short builds end there: up to 14 minutes.
    *
    * @default Duration.minutes(1)
    */

@@ -131,7 +131,7 @@ async function mayGoOn(request: CloudFormationEvent, context: LambdaContext): Pr
 const DEFAULT_LONGEST_WAIT_SECONDS = 50 * 60;
 
 /**
- * What is begun at the last moment has so long: CloudFormation's hour has to be kept, or the shorter one that the
+ * Time for what is begun at the last moment: CloudFormation's hour has to be kept, or the shorter one that the
  * construct was given.
  */
 const LAST_RUN_MILLISECONDS = 120_000;

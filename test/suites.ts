@@ -16,14 +16,29 @@ const EXHAUSTIVE: readonly string[] = [
   'test/compiler/steps/placement-in-postgres.test.ts',
   'test/compiler/syntax/index-name-in-postgres.test.ts',
   'test/compiler/steps/loading.test.ts',
+  // Each question that is asked of the data: lambda/foresight/lint-at-deploy.test.ts has the stories.
+  'test/lambda/foresight/questions.test.ts',
   // A deploy beside traffic, statement by statement: lambda/run/locks.test.ts has the story.
   'test/lambda/run/locks-beside-traffic.test.ts',
+  // Every name of our SQL as a trap, by each kind of session: lambda/postgres/our-sql.test.ts reads all SQL, and
+  // lambda/work/turn/hostile-operators.test.ts has the story.
+  'test/lambda/run/hostile-objects.test.ts',
   // The roles' matrix, less what lambda/work/turn/roles.test.ts plays of it.
   'test/lambda/work/turn/roles-with-each-session.test.ts',
-  // Life cycles beyond create, update and the hook.
+  // Each index that stands already: adopted or refused, alone and below partitions; operations.test.ts has the builds.
+  'test/lambda/work/turn/indexes-already-there.test.ts',
+  // Each kind of long work in a function that ends again and again: long-work.test.ts has one.
+  'test/lambda/work/turn/short-lives.test.ts',
+  'test/lambda/work/turn/hidden-blockers.test.ts',
+  // Life cycles beyond create, update, the hook and the wait for builds.
+  'test/lambda/lifecycle/events.test.ts',
   'test/lambda/lifecycle/from-red-to-green.test.ts',
+  'test/lambda/lifecycle/long-failures.test.ts',
+  'test/lambda/lifecycle/more-creates.test.ts',
+  'test/lambda/lifecycle/more-updates.test.ts',
   'test/lambda/lifecycle/secret.test.ts',
   'test/lambda/lifecycle/tracing.test.ts',
+  'test/lambda/lifecycle/waiting-deploys.test.ts',
   'test/lambda/work/turn/days-in-simulated-time.test.ts',
   // Each format of an older ledger, each state of a mended file, each form of a setting: lambda/run has the stories.
   'test/lambda/postgres/ledger/older-ledgers.test.ts',
@@ -38,11 +53,20 @@ const EXHAUSTIVE: readonly string[] = [
   // Ways to connect beyond the plain one.
   'test/lambda/postgres/session/pooler.test.ts',
   'test/lambda/postgres/session/tls.test.ts',
+  // The package as people install it: npm-package.test.ts has the synthesis, local/cli the command line.
+  'test/infra/npm-package-types.test.ts',
+  'test/infra/stock-app.test.ts',
+  'test/infra/cdk-synth.test.ts',
+  // Each verb by way of what is deployed: local/cli/deployed.test.ts has run, cancel and retry.
+  'test/local/cli/deployed-verbs.test.ts',
+  // npm start interrupted, on a terminal and as JSON: local/demo/start-output.test.ts has the story.
+  'test/local/demo/start.test.ts',
   // The template, by tools that judge it.
   'test/infra/nag.test.ts',
   'test/infra/template-quality.test.ts',
-  // The tests' own parts.
+  // Faults by chance, where lambda/run/killed-run.test.ts has a cut at each message; the tests' own parts.
   'test/local/faults/chaos.test.ts',
+  'test/local/faults/sample.test.ts',
   'test/local/postgres/embedded-postgres.test.ts',
   'test/local/step-functions/state-machine-runner.test.ts',
   'test/local/wire/neon-proxy.test.ts',

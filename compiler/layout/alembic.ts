@@ -51,7 +51,7 @@ export const alembic: Layout = {
       folder.problem({
         file: script,
         sentence: downgrade === -1 ? 'The script has no revision.' : 'The script holds a downgrade.',
-        advice: `Write it anew: ${COMMAND}`,
+        advice: `Write it again: ${COMMAND}`,
       });
     }
     return found;

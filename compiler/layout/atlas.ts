@@ -94,7 +94,7 @@ function checkSum(folder: Folder): void {
     new FileRefused({
       file,
       sentence,
-      advice: 'Look what changed; then write atlas.sum anew: atlas migrate hash.',
+      advice: 'Look what changed; then write atlas.sum again: atlas migrate hash.',
     });
   for (const [at, { name, hash }] of hashes.entries()) {
     const [, written, sum] = listed[at] ?? [];

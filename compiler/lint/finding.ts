@@ -49,7 +49,7 @@ const DURATIONS: Readonly<Record<LockWork, string>> = {
   scan: 'for as long as it reads the whole table: about 0.5 s per million rows in memory',
   build: 'for as long as it builds the index: about 1 s per million rows in memory',
   write: 'until the transaction ends: about 15 s per million rows written',
-  rewrite: 'for as long as it writes the table and its indexes anew: about 4 s per million rows in memory',
+  rewrite: 'for as long as it rewrites the table and its indexes: about 4 s per million rows in memory',
 };
 
 export function findingLock({ relation, mode, work }: RelationLock): FindingLock {

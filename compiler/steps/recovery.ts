@@ -1,7 +1,7 @@
 import type { Recovery } from '../../lambda/migration/migration.ts';
 import { as, kindOf, type Node } from '../syntax/syntax-tree.ts';
 
-/** Statements that may run twice: the second time changes nothing, or makes the same anew. */
+/** Statements that may run twice: the second time changes nothing, or makes the same again. */
 const REPEATABLE: ReadonlySet<string> = new Set([
   'AlterDatabaseStmt',
   'AlterRoleSetStmt',

@@ -54,7 +54,7 @@ export function takeApart(statement: ParsedStatement, directive: BackfillDirecti
   };
   if (!readsTheSame(statement, backfill)) {
     throw refuse(
-      'This statement can not be divided into batches: its parts could not be told apart.',
+      'This statement cannot be divided into batches: its parts could not be told apart.',
       'Write it in a plainer form, with the table first and WHERE at its end.',
     );
   }
@@ -222,7 +222,7 @@ function modifyingWith(target: Target): Refusal | undefined {
     : undefined;
 }
 
-/** Volatile functions of Postgres: each batch, and each attempt, would decide anew. */
+/** Volatile functions of Postgres: each batch, and each attempt, would decide again. */
 const VOLATILE = new Set(
   'random random_normal gen_random_uuid uuidv4 uuidv7 uuid_generate_v4 uuid_generate_v1 clock_timestamp timeofday nextval setval currval lastval pg_sleep setseed txid_current pg_current_xact_id'.split(
     ' ',
@@ -240,7 +240,7 @@ function volatileWhere({ where }: Target): Refusal | undefined {
   return name === undefined
     ? undefined
     : [
-        `${name}() in WHERE decides anew for each batch and each attempt which rows are meant.`,
+        `${name}() in WHERE decides again for each batch and each attempt which rows are meant.`,
         'Say in WHERE by the rows themselves which are meant.',
       ];
 }

@@ -119,7 +119,7 @@ function referencedTables(elements: readonly Node[] | undefined): readonly Range
   return tables;
 }
 
-/** Named with ONLY, so that their partitions and heirs stay out of it. */
+/** Named with ONLY, so that their partitions and inheriting tables stay out of it. */
 function relationsWithOnly(tree: Node): ReadonlySet<unknown> {
   const names = new Set<unknown>();
   walk(tree, (object) => {

@@ -130,7 +130,7 @@ function refused(
   const index = `${leftOver.schema}.${leftOver.name}`;
   return new MigrationError({
     code: 'cancel-incomplete',
-    what: `${describeBuild(build)} is cancelled, but the INVALID index ${index} that it left can not be dropped.`,
+    what: `${describeBuild(build)} is cancelled, but the INVALID index ${index} that it left cannot be dropped.`,
     fault,
     applied: 'the mark: no turn starts this build again.',
     next: `drop it as the owner of its table: drop index concurrently ${index}; or give the role of the migrations that right, and cancel again.`,

@@ -9,6 +9,7 @@ import { forgetRows, insertStep, setStepState } from '../postgres/ledger/ledger.
 import { must } from '../postgres/ledger/ledger-write.ts';
 import { quoteIdentifier, quoteLiteral } from '../postgres/session/quote.ts';
 import type { Session } from '../postgres/session/session.ts';
+import { stepRow } from '../run/step-script.ts';
 import { type ActionContext, by, changingAction, confirm, version } from './define-action.ts';
 
 export interface LedgerChange {
@@ -93,19 +94,7 @@ async function takeAsApplied(
   const taken = migrations.migrations.slice(0, last + 1).filter((each) => !recorded.has(each.version));
   const rows = taken.flatMap((migration) =>
     migration.steps.map((step) =>
-      insertStep(
-        ledgerSchema,
-        {
-          version: migration.version,
-          step: step.number,
-          steps: migration.steps.length,
-          name: migration.name,
-          checksum: migration.checksum,
-          fingerprint: step.fingerprint,
-          position: migration.position,
-        },
-        { state: 'baselined', runId },
-      ),
+      insertStep(ledgerSchema, stepRow({ migration, step }), { state: 'baselined', runId }),
     ),
   );
   await must(session, ['begin', ...rows, 'commit'].join(';\n'));

@@ -13,7 +13,7 @@ export function within(milliseconds: number): { readonly abortSignal: AbortSigna
   return { abortSignal: AbortSignal.timeout(Math.max(1, milliseconds)) };
 }
 
-/** A call, all its attempts together, may take so long. */
+/** Limit for a call, all its attempts together. */
 export const CALL_MILLISECONDS = 12_000;
 
 /** Names of errors of the way, as the SDK and Node give them: nobody has answered. */

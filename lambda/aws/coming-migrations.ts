@@ -9,7 +9,7 @@ import { zipEntry } from './zip-entry.ts';
 /** The environment variable by which the functions of several constructs are told apart. */
 const SERVICE = 'POWERTOOLS_SERVICE_NAME';
 
-/** Reading the template and the asset may take so long. */
+/** Limit for reading the template and the asset. */
 const MILLISECONDS = 8_000;
 
 /**

@@ -14,7 +14,7 @@ export interface DomainEvent {
 /** PutEvents takes at most so many at once. */
 const MOST_ENTRIES = 10;
 
-/** What the bus refuses, entry by entry, is sent again so often; calls that fail as a whole are the client's to repeat. */
+/** Attempts for each rejected entry; the client itself repeats calls that fail as a whole. */
 const ATTEMPTS = 3;
 const PAUSE_MILLISECONDS = 200;
 

@@ -2,7 +2,7 @@ import { loopRuns, startLoop } from './hand-off.ts';
 
 /** A loop that is gone is noticed within this time. Step Functions answers few such questions a second. */
 const LOOK_EVERY_MILLISECONDS = 60_000;
-/** A loop that ends as soon as it begins is started for one request so often. */
+/** How often one request starts a loop that ends as soon as it begins. */
 const START_EVERY_MILLISECONDS = 5 * 60_000;
 
 let lookedAt = 0;

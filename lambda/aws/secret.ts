@@ -9,7 +9,7 @@ import {
 } from '../postgres/session/connection-target.ts';
 import { CALL_MILLISECONDS, clientLimits, isUnanswered, noWayTo, within } from './client-limits.ts';
 
-/** Reads the secret anew at each call, so that a rotated password is used from then on. */
+/** Reads the secret on each call, so that a rotated password is used from then on. */
 export async function readSecret(secretArn: string): Promise<ConnectionTarget> {
   // Loaded here and not at the top: the part of a cold start that a test of the parser should not pay.
   const { SecretsManagerClient, GetSecretValueCommand } = await import('@aws-sdk/client-secrets-manager');
@@ -81,7 +81,7 @@ export function parseSecret(text: string): ConnectionTarget {
   if (!rds.success) throw invalid(`its keys are ${keysOf(json)}`);
   const { host, username, password, port, dbname, engine } = rds.output;
   if (engine !== undefined && !engine.includes('postgres')) throw invalid(`its engine is '${engine}'`);
-  // Of a host that is none, the URL parser would take a part, or nothing.
+  // Given an invalid host, the URL parser would keep part of it, or nothing.
   if (!isIPv6(host) && !/^[\w.-]+$/.test(host)) throw invalid('its host is no host name');
   const portNumber = parsePort(String(port ?? 5432));
   if (portNumber === undefined) throw invalid(PORT_EXPECTED);

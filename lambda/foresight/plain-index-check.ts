@@ -14,7 +14,7 @@ interface PlainIndex {
   readonly migration: Migration;
   readonly statement: Statement;
   readonly settings: readonly string[];
-  /** Its table is dropped, and so made anew, before: what was measured is not what is indexed. */
+  /** Its table is dropped, and so made again, before: what was measured is not what is indexed. */
   readonly ofNewTable: boolean;
   /** An index of its name exists when its turn comes, so that Postgres passes over the statement. */
   readonly existing: { readonly valid: boolean } | undefined;

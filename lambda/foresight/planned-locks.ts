@@ -64,7 +64,7 @@ function plainMode(step: Step, relation: RelationName): LockMode | undefined {
     case 'drop-index':
       return 'access exclusive';
     case 'reindex': {
-      // Each index is closed while it is made anew, and its table to writes.
+      // Each index is locked while it is rebuilt, and its table against writes.
       const isIndex = (operation.target === 'index') === (operation.name?.name === relation.name);
       return isIndex ? 'access exclusive' : 'share';
     }

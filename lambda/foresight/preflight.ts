@@ -36,7 +36,7 @@ const ANSWER_SECONDS = 12;
 const STATEMENT_SECONDS = 8;
 const DATA_CHECK_SECONDS = 1;
 
-/** Whoever has held a lock for so long will hold it for longer than a step waits. */
+/** Whoever has held a lock for this long is likely to hold it for longer than a step waits. */
 const OLD_SECONDS = 60;
 /** The same where Postgres hides the age of its transaction: for as long as a hook may wait. */
 const HIDDEN_SECONDS = 5;

@@ -65,7 +65,7 @@ function isHarmless(
 ): boolean {
   // A table that counts as small is done in a moment.
   if (facts.rows <= smallTableRows) return true;
-  // Of a table whose size can't be had nobody can say that it takes a blink.
+  // A table of unknown size may take long.
   return facts.bytes > 0 && workSeconds(work, facts.bytes) <= longestBlockSeconds;
 }
 

@@ -24,7 +24,7 @@ interface Told {
   readonly yields: () => boolean;
 }
 
-/** What met a fault while its neighbours did not is looked at again so soon. */
+/** When to look again at a table that met a fault while its neighbours did not. */
 const AFTER_FAULT_SECONDS = 15;
 
 /**

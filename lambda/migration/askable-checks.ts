@@ -19,7 +19,7 @@ export interface AskableChecks {
 
 /**
  * The checks of pending steps that can be asked of the database as it is now. What an earlier pending statement may
- * change is not: an UPDATE may fill the column before it becomes NOT NULL, and a table that is dropped and made anew is
+ * change is not: an UPDATE may fill the column before it becomes NOT NULL, and a table that is dropped and made again is
  * no longer large. Names are compared without their schema; in doubt nothing is asked, and Postgres itself will say.
  */
 export function askableChecks(pending: readonly PendingStep[]): AskableChecks {

@@ -74,7 +74,7 @@ export class BatchSize {
     return this.#rows;
   }
 
-  /** A batch of so many rows took so long. It grows to the double at the most, so that one quick batch decides nothing. */
+  /** What a batch of that many rows took. It at most doubles, so that one quick batch decides nothing. */
   took(rows: number, milliseconds: number): void {
     const rate = rows / Math.max(1, milliseconds);
     this.#rowsPerMillisecond =

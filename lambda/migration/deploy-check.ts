@@ -28,7 +28,7 @@ export interface SizeCheck extends CheckBase {
   readonly instead: string;
   /** ADD COLUMN IF NOT EXISTS: nothing is done where the table has the column. */
   readonly unlessColumn?: string;
-  /** `alter column x type text`: only the column's own type tells whether anything is written anew. */
+  /** `alter column x type text`: only the column's own type tells whether anything is rewritten. */
   readonly retype?: { readonly column: string; readonly command: string };
 }
 

@@ -16,8 +16,8 @@ export type LockMode = (typeof lockModes)[number];
 
 /**
  * What a statement does while it holds a lock, the shortest first. `moment`: it changes the catalog. `scan`: it reads
- * the whole relation. `build`: it builds an index over it. `write`: it writes rows. `rewrite`: it writes the whole
- * relation and all its indexes anew.
+ * the whole relation. `build`: it builds an index over it. `write`: it writes rows. `rewrite`: it rewrites the whole
+ * relation and all its indexes.
  */
 export const lockWorks = ['moment', 'scan', 'build', 'write', 'rewrite'] as const;
 

@@ -33,13 +33,13 @@ export interface PossibleBlocker {
 export type LockMove<Blocker extends PossibleBlocker = PossibleBlocker> =
   /** Queue for the locks, for no longer than this. */
   | { readonly kind: 'try'; readonly waitMilliseconds: number }
-  /** Whoever queued now would wait in vain for these, and the application behind him: look again later. */
+  /** Whoever queued now would wait for these for nothing, and the application behind it too: look again later. */
   | { readonly kind: 'hold-back'; readonly behind: readonly Blocker[] };
 
 /** While we queue for a lock, everybody who comes later queues behind us: that long a pause nobody notices. */
 const FIRST_WAIT_MILLISECONDS = 100;
 
-/** A transaction that has done nothing for so long waits for a person, or was forgotten. */
+/** A transaction that has been idle for this long waits for a person, or was forgotten. */
 const IDLE_MILLISECONDS = 1_000;
 
 /**

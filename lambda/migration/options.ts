@@ -35,7 +35,7 @@ export const optionTable = {
     flag: '--longest-block <seconds>',
     help: 'nobody may be kept longer from a table that is not small',
   },
-  /** Looking into the data for what would make a statement fail may take so long, each time; 0 leaves it. @default 5 */
+  /** Limit for each search of the data for what would make a statement fail; 0 searches nothing. @default 5 */
   dataCheckSeconds: {
     kind: 'seconds',
     range: [0, 60],
@@ -53,7 +53,7 @@ export const optionTable = {
     flag: '--lock-timeout <seconds>',
     help: 'no attempt waits longer for a lock',
   },
-  /** A step that finds its locks taken is tried again for so long in all. @default 120 */
+  /** Total time a step keeps retrying for its locks. @default 120 */
   lockBudgetSeconds: {
     kind: 'seconds',
     range: ['lockTimeoutSeconds', 600],
@@ -71,14 +71,14 @@ export const optionTable = {
     flag: '--max-attempts <count>',
     help: 'attempts of one index build',
   },
-  /** The turn that starts a build stays with it for so long. @default 60 */
+  /** How long the turn that starts a build stays with it. @default 60 */
   attachSeconds: {
     kind: 'seconds',
     range: [0, 14 * 60],
     prop: 'attach',
     default: 60,
     flag: '--attach-seconds <seconds>',
-    help: 'a turn stays so long with a build',
+    help: 'how long a turn stays with a build',
   },
   /** Tables that build side by side. @default 4 */
   maxConcurrentTables: {

@@ -193,7 +193,7 @@ function interrupted({ migration, step }: PendingStep): MigrationError {
   const [statement] = step.kind === 'autocommit' ? [step.statement] : [];
   return new MigrationError({
     code: 'interrupted-step',
-    what: 'A run died while it carried out this statement, which commits by itself; whether it happened can not be told.',
+    what: 'A run died while it carried out this statement, which commits by itself; whether it happened cannot be told.',
     place:
       statement === undefined
         ? undefined

@@ -173,7 +173,7 @@ function cutTo(name: string, bytes: number): string {
 function systemCatalogs({ pending, step }: HandOff): MigrationError {
   return new MigrationError({
     code: 'reindex-too-wide',
-    what: 'Postgres can not reindex system catalogs concurrently.',
+    what: 'Postgres cannot reindex system catalogs concurrently.',
     place: {
       file: pending.migration.file,
       position: step.statement.position,

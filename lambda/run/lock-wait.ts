@@ -34,12 +34,12 @@ export interface LockContext extends LockLimits {
   readonly appliedSoFar: () => string;
 }
 
-/** While nothing changes, it is said again so often. */
+/** How often it is reported again while nothing changes. */
 const REPORT_EVERY_MILLISECONDS = 10_000;
 
 /**
- * How steps come by their locks: a short wait; then looks at who has them, and further waits where these are not in
- * vain. See docs/locks.md.
+ * How steps acquire their locks: a short wait; then looks at who has them, and further waits only when they can
+ * succeed. See docs/locks.md.
  */
 export class LockWait {
   readonly #session: Session;
@@ -161,7 +161,7 @@ interface GivenUp {
 function lockTimeout(failed: Piece, { fault, blockers, context }: GivenUp): MigrationError {
   return statementFailed(failed, fault, {
     applied: context.appliedSoFar(),
-    what: `The step's locks could not be had within ${context.lockBudgetSeconds} s.${describeBlockers(blockers)}`,
+    what: `The step did not get its locks within ${context.lockBudgetSeconds} s.${describeBlockers(blockers)}`,
     next: 'end the blocking transaction (select pg_terminate_backend(pid)) or wait for it, then run again; the run continues with this step.',
   });
 }
@@ -221,7 +221,7 @@ export class LockedStep {
     return this.elapsedMilliseconds - this.#workedMilliseconds;
   }
 
-  /** It is sent again, and may wait so long for each of its locks. */
+  /** It is sent again, and may wait this long for each of its locks. */
   triesFor(milliseconds: number): void {
     this.waitMilliseconds = milliseconds;
     this.#sentAt = Date.now();

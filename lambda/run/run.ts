@@ -25,7 +25,7 @@ export interface RunRequest {
   readonly signal?: AbortSignal;
   /** Seconds after which connecting is given up. @default 30 */
   readonly patienceSeconds?: number;
-  /** A statement that has been silent for so long is looked for from a second session. @default 60 */
+  /** Silence after which the statement is checked from a second session. @default 60 */
   readonly silentSeconds?: number;
 }
 
@@ -92,7 +92,7 @@ export type RunEvent =
       readonly file: string;
       /** So many attempts have found the step's locks taken. */
       readonly attempt: number;
-      /** `hold-back`: another would be in vain, and keep the application waiting; so we only look again. */
+      /** `hold-back`: another attempt would fail and keep the application waiting, so we only look again. */
       readonly next: LockMove['kind'];
       readonly inMilliseconds: number;
       readonly blockers: readonly Blocker[];

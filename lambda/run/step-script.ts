@@ -225,7 +225,7 @@ function forgetBeginning(ledgerSchema: string, { migration, step, begunAs = '' }
    and fingerprint operator(pg_catalog.=) ${quoteLiteral(begunAs)}`;
 }
 
-export function stepRow({ migration, step }: PendingStep) {
+export function stepRow({ migration, step }: Pick<PendingStep, 'migration' | 'step'>) {
   return {
     version: migration.version,
     step: step.number,

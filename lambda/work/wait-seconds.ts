@@ -1,6 +1,6 @@
 import type { PostgresFault } from '../migration/postgres-fault.ts';
 
-/** A table is looked at again after so long at the latest: a build that died is noticed by then. */
+/** The longest wait until a table is looked at again: a build that died is noticed by then. */
 export const LONGEST_WAIT_SECONDS = 900;
 const SHORTEST_SECONDS = 1;
 

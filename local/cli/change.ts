@@ -1,15 +1,9 @@
 import type { Command } from 'commander';
 import { type ChangingAction, isChanging, parseAction, recordOf } from '../../lambda/actions/action.ts';
 import { MigrationError } from '../../lambda/migration/migration-error.ts';
-import {
-  type DatabaseFlags,
-  exitCodeOf,
-  withDatabaseFlags,
-  withDeployedFlags,
-  withJson,
-} from './database-options.ts';
+import { type DatabaseFlags, withDatabaseFlags, withDeployedFlags, withJson } from './database-options.ts';
 import { type ExitCode, exitCode } from './exit-code.ts';
-import { showFailure } from './failure.ts';
+import { answered } from './failure.ts';
 import type { Place } from './place.ts';
 import { placeOf } from './place-of.ts';
 import { RunDisplay } from './run-display.ts';
@@ -44,7 +38,7 @@ export interface Change {
 /** Checks the action before the database is asked, carries it out, and shows its answer line by line. */
 export async function change({ flags, event, then }: Change): Promise<ExitCode> {
   const terminal = new Terminal({ json: flags.json === true });
-  try {
+  return answered(terminal, async () => {
     const action = readChange(event, flags);
     const place = await placeOf(flags);
     terminal.line(terminal.colors.dim(place.description));
@@ -53,10 +47,7 @@ export async function change({ flags, event, then }: Change): Promise<ExitCode> 
     const code = await then?.(place, terminal);
     if (terminal.json) terminal.document({ ok: (code ?? exitCode.done) === exitCode.done, ...answer });
     return code ?? exitCode.done;
-  } catch (error) {
-    showFailure(terminal, error);
-    return exitCodeOf(error);
-  }
+  });
 }
 
 function readChange(event: Change['event'], flags: ChangeFlags): ChangingAction {

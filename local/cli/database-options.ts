@@ -18,8 +18,6 @@ import {
   parseConnectionUrl,
 } from '../../lambda/postgres/session/connection-target.ts';
 import type { RunCause } from '../../lambda/run/run.ts';
-import { type ExitCode, exitCode } from './exit-code.ts';
-import { Interrupted } from './interruption.ts';
 import { levelOption } from './lint-level.ts';
 import { whoAsks } from './who-asks.ts';
 
@@ -202,18 +200,6 @@ function optionsOf(flags: DatabaseFlags): MigrationOptions {
 export function describeTarget({ target, options }: Asked): string {
   const { host, port, database, user } = target;
   return `${database} on ${host}:${port} as ${user}, ledger in schema ${options.ledgerSchema}`;
-}
-
-/** Errors of the command itself, as opposed to those of the database. */
-export function exitCodeOf(error: unknown): ExitCode {
-  if (error instanceof Interrupted) return error.exitCode;
-  if (
-    error instanceof MigrationError &&
-    ['usage', 'connection-invalid', 'action-invalid', 'unknown-rule'].includes(error.code)
-  ) {
-    return exitCode.usage;
-  }
-  return exitCode.failed;
 }
 
 /** Postgres cuts longer names, and would then keep the ledger under another one than was asked for. */

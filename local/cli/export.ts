@@ -9,12 +9,11 @@ import {
   DATABASE_HELP,
   type DatabaseFlags,
   describeTarget,
-  exitCodeOf,
   PATIENCE_SECONDS,
   withDatabaseFlags,
 } from './database-options.ts';
 import { type ExitCode, exitCode } from './exit-code.ts';
-import { showFailure } from './failure.ts';
+import { answered } from './failure.ts';
 import { psqlScript } from './psql-script.ts';
 import { Terminal } from './terminal.ts';
 
@@ -52,7 +51,7 @@ Examples:
 
 async function exportScript(flags: ExportFlags): Promise<ExitCode> {
   const terminal = new Terminal({ json: false });
-  try {
+  return answered(terminal, async () => {
     const asked = await ask(flags);
     const found = await withSession(asked.target, (session) => findByHand(session, asked), {
       patienceSeconds: PATIENCE_SECONDS,
@@ -70,10 +69,7 @@ async function exportScript(flags: ExportFlags): Promise<ExitCode> {
       `${count(operations.length, 'index operation')}${where}, ${leftOut.length} left to the next up.`,
     );
     return exitCode.done;
-  } catch (error) {
-    showFailure(terminal, error);
-    return exitCodeOf(error);
-  }
+  });
 }
 
 async function write(file: string, text: string): Promise<void> {

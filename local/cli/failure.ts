@@ -2,6 +2,7 @@ import colors from 'picocolors';
 import { MigrationError } from '../../lambda/migration/migration-error.ts';
 import { textOf } from '../../lambda/migration/row-values.ts';
 import { SessionLost, StatementFault } from '../../lambda/postgres/session/fault.ts';
+import { type ExitCode, exitCode } from './exit-code.ts';
 import { Interrupted } from './interruption.ts';
 import { isColoured, type Terminal } from './terminal.ts';
 
@@ -68,6 +69,28 @@ export function showFailure(terminal: Terminal, error: unknown, known: object = 
   const failure = asMigrationError(error);
   terminal.errorLine(coloured(failure));
   if (terminal.json) terminal.document({ ok: false, ...known, error: errorDocument(failure) });
+}
+
+/** Errors of the command itself, as opposed to those of the database. */
+export function exitCodeOf(error: unknown): ExitCode {
+  if (error instanceof Interrupted) return error.exitCode;
+  if (
+    error instanceof MigrationError &&
+    ['usage', 'connection-invalid', 'action-invalid', 'unknown-rule'].includes(error.code)
+  ) {
+    return exitCode.usage;
+  }
+  return exitCode.failed;
+}
+
+/** What a verb ends with. An error is shown, and ends it with the code for it. */
+export async function answered(terminal: Terminal, work: () => Promise<ExitCode>): Promise<ExitCode> {
+  try {
+    return await work();
+  } catch (error) {
+    showFailure(terminal, error);
+    return exitCodeOf(error);
+  }
 }
 
 const LABEL = /^(Postgres|Detail|Hint|Query|Context|Object|Statement|Applied|Next):/;

@@ -12,6 +12,7 @@ import type { BuildTable, SettleResult, TurnResult } from '../../lambda/work/loo
 import { settle } from '../../lambda/work/turn/settle.ts';
 import { takeTurn } from '../../lambda/work/turn/turn.ts';
 import type { TurnEvent, TurnRequest } from '../../lambda/work/turn/turn-request.ts';
+import { leftAtSignal } from './interruption.ts';
 
 export interface InProcessLoop extends Omit<RunRequest, 'report'> {
   readonly report: (event: Parameters<RunRequest['report']>[0] | TurnEvent) => void;
@@ -82,7 +83,7 @@ async function buildTable(table: BuildTable, loop: InProcessLoop, ended: () => v
   for (let turn = 1; ; turn += 1) {
     signal?.throwIfAborted();
     const result = await retried(signal, () =>
-      leftAtSignal(signal, takeTurn({ ...loop, table, turn, report })),
+      leftAtSignal(signal, () => takeTurn({ ...loop, table, turn, report })),
     );
     if (result.outcome === 'done') return result;
     await pause(result.waitSeconds * 1000, signal);
@@ -100,21 +101,6 @@ async function retried<T>(signal: AbortSignal | undefined, task: () => Promise<T
       if (!passes || faults > MOST_FAULTS) throw error;
       await pause(FIRST_PAUSE_MILLISECONDS * 2 ** (faults - 1), signal);
     }
-  }
-}
-
-/** A turn may stay with its build for long. It can be left at any point, since it may be killed at any point. */
-async function leftAtSignal<T>(signal: AbortSignal | undefined, turn: Promise<T>): Promise<T> {
-  if (signal === undefined) return turn;
-  let leave: () => void = () => undefined;
-  const left = new Promise<never>((_, reject) => {
-    leave = () => reject(signal.reason);
-    signal.addEventListener('abort', leave, { once: true });
-  });
-  try {
-    return await Promise.race([turn, left]);
-  } finally {
-    signal.removeEventListener('abort', leave);
   }
 }
 

@@ -57,3 +57,21 @@ export async function interruptible<T>(
     }
   }
 }
+
+/** Rejects as soon as the signal comes: what was begun can be left at any point, since it may be killed at any point. */
+export async function leftAtSignal<T>(signal: AbortSignal | undefined, work: () => Promise<T>): Promise<T> {
+  if (signal === undefined) return work();
+  signal.throwIfAborted();
+  let leave: () => void = () => undefined;
+  const left = new Promise<never>((_, reject) => {
+    leave = () => reject(signal.reason);
+    signal.addEventListener('abort', leave, { once: true });
+  });
+  const working = work();
+  working.catch(() => undefined);
+  try {
+    return await Promise.race([working, left]);
+  } finally {
+    signal.removeEventListener('abort', leave);
+  }
+}

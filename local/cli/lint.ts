@@ -3,16 +3,9 @@ import { type Finding, type Levels, lintMigrations } from '../../compiler/lint/l
 import { countFindings, showFinding } from '../../compiler/lint/show-finding.ts';
 import type { LayoutName } from '../../lambda/migration/layout.ts';
 import type { Version } from '../../lambda/migration/version.ts';
-import {
-  directoryOf,
-  exitCodeOf,
-  layoutOption,
-  placeholderOption,
-  withDirectory,
-  withJson,
-} from './database-options.ts';
+import { directoryOf, layoutOption, placeholderOption, withDirectory, withJson } from './database-options.ts';
 import { type ExitCode, exitCode } from './exit-code.ts';
-import { showFailure } from './failure.ts';
+import { exitCodeOf, showFailure } from './failure.ts';
 import { levelOption } from './lint-level.ts';
 import { Terminal } from './terminal.ts';
 

@@ -14,7 +14,7 @@ export class LiveBars {
     this.#stream = stream;
   }
 
-  /** Draws a bar, or draws it anew. `fraction`: 0 to 1. */
+  /** Draws a bar, or redraws it. `fraction`: 0 to 1. */
   show(key: string, fraction: number, text: string): void {
     this.#multi ??= new MultiBar(
       {

@@ -6,9 +6,9 @@ import { readFileName, readFolderName } from '../../compiler/syntax/file-name.ts
 import type { LayoutName } from '../../lambda/migration/layout.ts';
 import { MigrationError } from '../../lambda/migration/migration-error.ts';
 import type { Version } from '../../lambda/migration/version.ts';
-import { directoryOf, exitCodeOf, layoutOption, withDirectory } from './database-options.ts';
+import { directoryOf, layoutOption, withDirectory } from './database-options.ts';
 import { type ExitCode, exitCode } from './exit-code.ts';
-import { showFailure } from './failure.ts';
+import { answered } from './failure.ts';
 import { nextMigration } from './next-migration.ts';
 import { Terminal } from './terminal.ts';
 
@@ -46,7 +46,7 @@ Examples:
 
 async function create(name: string, { undo, ...flags }: NewFlags): Promise<ExitCode> {
   const terminal = new Terminal({ json: false });
-  try {
+  return answered(terminal, async () => {
     const dir = directoryOf(flags);
     const { layout, files } = readFolder(dir, flags.layout);
     const command = OWN_COMMAND.get(layout.name);
@@ -61,10 +61,7 @@ async function create(name: string, { undo, ...flags }: NewFlags): Promise<ExitC
       terminal.line(join(dir, next.undo));
     }
     return exitCode.done;
-  } catch (error) {
-    showFailure(terminal, error);
-    return exitCodeOf(error);
-  }
+  });
 }
 
 /** Tools that write more than the file: a journal, a sum, a place in a chain. */

@@ -2,14 +2,13 @@ import type { Command } from 'commander';
 import {
   DATABASE_HELP,
   type DatabaseFlags,
-  exitCodeOf,
   withDatabaseFlags,
   withDeployedFlags,
   withJson,
   withRunFlags,
 } from './database-options.ts';
 import { type ExitCode, exitCode } from './exit-code.ts';
-import { showFailure } from './failure.ts';
+import { answered } from './failure.ts';
 import { placeOf } from './place-of.ts';
 import { planMarkdown } from './plan-markdown.ts';
 import { planView } from './plan-view.ts';
@@ -45,7 +44,7 @@ Example:
 
 async function plan(flags: PlanFlags): Promise<ExitCode> {
   const terminal = new Terminal({ json: flags.json === true });
-  try {
+  return answered(terminal, async () => {
     const place = await placeOf(flags);
     const planned = await place.plan();
     const pending = planned.files.length > 0;
@@ -57,8 +56,5 @@ async function plan(flags: PlanFlags): Promise<ExitCode> {
     }
     if (planned.refused !== undefined) return exitCode.failed;
     return pending ? exitCode.unfinished : exitCode.done;
-  } catch (error) {
-    showFailure(terminal, error);
-    return exitCodeOf(error);
-  }
+  });
 }

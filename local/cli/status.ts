@@ -5,13 +5,12 @@ import { buildDocument, needsPerson } from './build-lines.ts';
 import {
   DATABASE_HELP,
   type DatabaseFlags,
-  exitCodeOf,
   withDatabaseFlags,
   withDeployedFlags,
   withJson,
 } from './database-options.ts';
 import { type ExitCode, exitCode } from './exit-code.ts';
-import { showFailure } from './failure.ts';
+import { answered } from './failure.ts';
 import { placeOf } from './place-of.ts';
 import { statusView } from './status-view.ts';
 import { Terminal } from './terminal.ts';
@@ -47,7 +46,7 @@ Examples:
 
 async function status(flags: StatusFlags): Promise<ExitCode> {
   const terminal = new Terminal({ json: flags.json === true });
-  try {
+  return answered(terminal, async () => {
     const place = await placeOf(flags);
     const seen = await place.status();
     const code = verdict(seen);
@@ -59,10 +58,7 @@ async function status(flags: StatusFlags): Promise<ExitCode> {
       terminal.line(statusView(seen, { colors, all: flags.all === true, now: Date.now() }));
     }
     return code;
-  } catch (error) {
-    showFailure(terminal, error);
-    return exitCodeOf(error);
-  }
+  });
 }
 
 function statusDocument({ migrations, builds, runs, lastRun }: Status): object {

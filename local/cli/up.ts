@@ -5,14 +5,13 @@ import { buildsTable } from './builds-table.ts';
 import {
   DATABASE_HELP,
   type DatabaseFlags,
-  exitCodeOf,
   withDatabaseFlags,
   withDeployedFlags,
   withJson,
   withRunFlags,
 } from './database-options.ts';
 import { type ExitCode, exitCode } from './exit-code.ts';
-import { showFailure } from './failure.ts';
+import { exitCodeOf, showFailure } from './failure.ts';
 import { Interrupted, interruptible } from './interruption.ts';
 import type { UpEnd } from './migrate-up.ts';
 import type { Place } from './place.ts';

@@ -1,7 +1,7 @@
 import type { LocalCloudFormation } from '../cloudformation/provider-framework.ts';
-import { type ChaosBlow, playChaos } from '../faults/chaos.ts';
+import { type ChaosBlow, makeChaos } from '../faults/chaos.ts';
 import type { EmbeddedPostgres } from '../postgres/embedded-postgres.ts';
-import type { Stage } from './stage.ts';
+import type { DemoDisplay } from './demo-display.ts';
 
 export interface Chaos {
   /** The builds are over: no further blow. Resolves with those that were struck. */
@@ -12,17 +12,17 @@ interface Victim {
   readonly server: EmbeddedPostgres;
   readonly adminUrl: string;
   readonly cloudFormation: LocalCloudFormation;
-  readonly stage: Stage;
+  readonly display: DemoDisplay;
 }
 
 /** Strikes the deploy in the middle of its builds: handler killed, builder terminated, server crashed. */
-export function breakThings({ server, adminUrl, cloudFormation, stage }: Victim): Chaos {
+export function breakThings({ server, adminUrl, cloudFormation, display }: Victim): Chaos {
   const controller = new AbortController();
-  const struck = playChaos({
+  const struck = makeChaos({
     server,
     adminUrl,
     killHandler: async () => cloudFormation.stack?.sandbox('MigrationsIndexBuild').kill(),
-    report: ({ blow, index }) => stage.verb('red', 'CHAOS', `${blow} (building ${index})`),
+    report: ({ blow, index }) => display.verb('red', 'CHAOS', `${blow} (building ${index})`),
     signal: controller.signal,
   });
   struck.catch(() => undefined);

@@ -41,22 +41,22 @@ Examples:
   )
   .action(async (flags: Flags) => {
     const terminal = new Terminal({ json: flags.json });
-    process.exitCode = await play(flags, terminal);
+    process.exitCode = await demo(flags, terminal);
     // Sockets of ended servers may linger; nothing of ours is left to wait for.
     process.exit();
   });
 
 await program.parseAsync();
 
-async function play(flags: Flags, terminal: Terminal): Promise<number> {
+async function demo(flags: Flags, terminal: Terminal): Promise<number> {
   try {
     // Some seconds pass before the first thing happens, most of them until everything is loaded.
     terminal.line('A deploy with index builds, played on this machine.');
     const ok = await interruptible(async (signal) => {
-      const { playDeploy } = await import('./play-deploy.ts');
+      const { runDemo } = await import('./run-demo.ts');
       const { withScratch } = await import('./scratch.ts');
       return withScratch((directory) =>
-        playDeploy({ ...flags, terminal, directory, migrations: MIGRATIONS, signal }),
+        runDemo({ ...flags, terminal, directory, migrations: MIGRATIONS, signal }),
       );
     });
     return ok ? exitCode.done : exitCode.failed;

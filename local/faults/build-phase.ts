@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
+import { withClient } from './fault-server.ts';
 import type { Phase } from './matrix.ts';
-import { withClient } from './stage.ts';
 
 const PATIENCE_MILLISECONDS = 20_000;
 

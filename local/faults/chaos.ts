@@ -32,7 +32,7 @@ export interface ChaosBlow {
  * Strikes each blow once, each at a build that is being scanned for: a moment in which it has cost something. Resolves
  * with those that were struck; fewer, where the builds were over before.
  */
-export async function playChaos(options: ChaosOptions): Promise<ChaosBlow[]> {
+export async function makeChaos(options: ChaosOptions): Promise<ChaosBlow[]> {
   const struck: ChaosBlow[] = [];
   for (const blow of BLOWS) {
     // A handler's death does not end the builder: the next blow may strike the same one.

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
-import type { Play } from './play.ts';
+import type { FaultDeploy } from './deploy-and-loop.ts';
 
 /** The handler as one file: a process of it starts in a tenth of the time that its sources take. */
 export async function bundleHandler(): Promise<{ file: string; remove(): Promise<void> }> {
@@ -30,7 +30,7 @@ export async function bundleHandler(): Promise<{ file: string; remove(): Promise
 /** Plays in a process of its own, which can be killed at any moment as Lambda's can. */
 export async function startHandler(
   file: string,
-  { url, migrations }: Play,
+  { url, migrations }: FaultDeploy,
 ): Promise<{ readonly ended: Promise<unknown>; kill(): Promise<void> }> {
   const child: ChildProcess = fork(file, { stdio: ['ignore', 'ignore', 'ignore', 'ipc'] });
   const ended = once(child, 'exit');

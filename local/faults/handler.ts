@@ -1,6 +1,6 @@
 import * as v from 'valibot';
 import type { CompiledMigrations } from '../../lambda/migration/migration.ts';
-import { play } from './play.ts';
+import { deployAndLoop } from './deploy-and-loop.ts';
 
 const job = v.object({
   url: v.string(),
@@ -10,7 +10,7 @@ const job = v.object({
 /** A process that plays what it is told and says how it ended: made to be killed. */
 process.once('message', (message) => {
   const { url, migrations } = v.parse(job, message);
-  play({ url, migrations, patienceSeconds: 5 }).then(
+  deployAndLoop({ url, migrations, patienceSeconds: 5 }).then(
     () => process.exit(0),
     (error: unknown) => {
       process.stderr.write(`${String(error)}\n`);

@@ -1,7 +1,7 @@
-import type { StageKind } from './stage.ts';
+import type { TriedSession } from './fault-server.ts';
 
 /** One thing that goes wrong, once. */
-export type FaultCase = { readonly stage: StageKind } & (
+export type FaultCase = { readonly session: TriedSession } & (
   | {
       readonly kind: 'message';
       readonly direction: Direction;
@@ -42,56 +42,56 @@ export const STRIKES = [
 ] as const;
 export type Strike = (typeof STRIKES)[number];
 
-/** Messages of an undisturbed deploy, both ways, by stage. */
-export type MessageCounts = Readonly<Record<StageKind, Readonly<Record<Direction, number>>>>;
+/** Messages of an undisturbed deploy, both ways, by kind of session. */
+export type MessageCounts = Readonly<Record<TriedSession, Readonly<Record<Direction, number>>>>;
 
 /** Every fault there is, in a fixed order. */
 export function allFaults(counts: MessageCounts): FaultCase[] {
   const faults: FaultCase[] = [];
-  for (const stage of ['loopback', 'orphan'] as const) {
+  for (const session of ['loopback', 'orphan'] as const) {
     for (const direction of ['to-server', 'to-client'] as const) {
-      for (let message = 1; message <= counts[stage][direction]; message += 1) {
+      for (let message = 1; message <= counts[session][direction]; message += 1) {
         for (const action of ['cut-before', 'cut-after', 'delay'] as const) {
-          faults.push({ stage, kind: 'message', direction, message, action });
+          faults.push({ session, kind: 'message', direction, message, action });
         }
-        faults.push({ stage, kind: 'kill-handler', direction, message });
+        faults.push({ session, kind: 'kill-handler', direction, message });
       }
     }
     for (const phase of PHASES) {
       for (const strike of STRIKES) {
-        if (!isThere(strike, stage, phase)) continue;
-        faults.push({ stage, kind: 'phase', phase, strike });
+        if (!isThere(strike, session, phase)) continue;
+        faults.push({ session, kind: 'phase', phase, strike });
       }
-      faults.push({ stage, kind: 'restart', phase });
+      faults.push({ session, kind: 'restart', phase });
     }
     for (let step = 0; step < 40; step += 1) {
-      faults.push({ stage, kind: 'tasks-twice', afterMilliseconds: step * 3 });
-      faults.push({ stage, kind: 'two-loops', afterMilliseconds: step * 20 });
+      faults.push({ session, kind: 'tasks-twice', afterMilliseconds: step * 3 });
+      faults.push({ session, kind: 'two-loops', afterMilliseconds: step * 20 });
     }
   }
   return faults;
 }
 
-function isThere(strike: Strike, stage: StageKind, phase: Phase): boolean {
-  if (strike.endsWith('supervisor')) return stage === 'loopback' && phase !== 'a transaction step';
+function isThere(strike: Strike, session: TriedSession, phase: Phase): boolean {
+  if (strike.endsWith('supervisor')) return session === 'loopback' && phase !== 'a transaction step';
   return !strike.endsWith('builder') || phase !== 'a transaction step';
 }
 
 /** A fault's name, by which it can be tried again: `loopback/message/to-server/12/cut-before`. */
 export function nameOf(fault: FaultCase): string {
-  const { stage, kind } = fault;
+  const { session, kind } = fault;
   switch (kind) {
     case 'message':
-      return [stage, kind, fault.direction, fault.message, fault.action].join('/');
+      return [session, kind, fault.direction, fault.message, fault.action].join('/');
     case 'kill-handler':
-      return [stage, kind, fault.direction, fault.message].join('/');
+      return [session, kind, fault.direction, fault.message].join('/');
     case 'phase':
-      return [stage, kind, fault.phase, fault.strike].join('/');
+      return [session, kind, fault.phase, fault.strike].join('/');
     case 'restart':
-      return [stage, kind, fault.phase].join('/');
+      return [session, kind, fault.phase].join('/');
     case 'tasks-twice':
     case 'two-loops':
-      return [stage, kind, fault.afterMilliseconds].join('/');
+      return [session, kind, fault.afterMilliseconds].join('/');
     default:
       return fault satisfies never;
   }

@@ -1,10 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { startEmbeddedPostgres } from '../postgres/embedded-postgres.ts';
 import { startTcpProxy } from '../wire/tcp-proxy.ts';
+import { deployAndLoop } from './deploy-and-loop.ts';
+import { FaultServer, type Profile, type TriedSession } from './fault-server.ts';
 import { bundleHandler } from './handler-process.ts';
 import { allFaults, type FaultCase, type MessageCounts, nameOf, sample } from './matrix.ts';
-import { play } from './play.ts';
-import { type Profile, Stage, type StageKind } from './stage.ts';
 import { type Outcome, tryFault } from './try-fault.ts';
 
 export interface MatrixOptions {
@@ -34,13 +34,13 @@ export interface MatrixResult {
 /** Tries faults side by side; those that restart the server have one of their own, and come one after another. */
 export async function runMatrix(options: MatrixOptions = {}): Promise<MatrixResult> {
   const handler = await bundleHandler();
-  const stage = await newStage(options.profile);
+  const server = await newServer(options.profile);
   try {
-    const all = allFaults(await countMessages(stage));
+    const all = allFaults(await countMessages(server));
     const wanted = all.filter((fault) => nameOf(fault).startsWith(options.only ?? ''));
     const chosen = sample(wanted, options.count ?? wanted.length, options.seed ?? 1);
     const outcomes: { fault: string; outcome: Outcome }[] = [];
-    const attempt = async (at: Stage, fault: FaultCase) => {
+    const attempt = async (at: FaultServer, fault: FaultCase) => {
       const begun = Date.now();
       const outcome = await tryFault(at, fault, handler.file);
       outcomes.push({ fault: nameOf(fault), outcome });
@@ -48,12 +48,13 @@ export async function runMatrix(options: MatrixOptions = {}): Promise<MatrixResu
     };
     const queue = chosen.filter(({ kind }) => kind !== 'restart');
     const worker = async () => {
-      for (let fault = queue.shift(); fault !== undefined; fault = queue.shift()) await attempt(stage, fault);
+      for (let fault = queue.shift(); fault !== undefined; fault = queue.shift())
+        await attempt(server, fault);
     };
     const restarts = chosen.filter(({ kind }) => kind === 'restart');
     const restarter = async () => {
       if (restarts.length === 0) return;
-      const own = await newStage(options.profile);
+      const own = await newServer(options.profile);
       try {
         for (const fault of restarts) await attempt(own, fault);
       } finally {
@@ -71,29 +72,29 @@ export async function runMatrix(options: MatrixOptions = {}): Promise<MatrixResu
       ),
     };
   } finally {
-    await stage.strike();
+    await server.strike();
     await handler.remove();
   }
 }
 
-async function newStage(profile: Profile = 'open'): Promise<Stage> {
+async function newServer(profile: Profile = 'open'): Promise<FaultServer> {
   const server = await startEmbeddedPostgres({
     durability: 'none',
     settings: { max_connections: 300, deadlock_timeout: '200ms', autovacuum: false },
   });
-  return Stage.set(server, profile).catch(async (error: unknown) => {
+  return FaultServer.prepare(server, profile).catch(async (error: unknown) => {
     await server.stop();
     throw error;
   });
 }
 
 /** How many messages an undisturbed deploy sends and gets: so many moments there are. */
-async function countMessages(stage: Stage): Promise<MessageCounts> {
-  const count = (kind: StageKind) =>
-    stage.withDatabase(kind, async ({ url }) => {
+async function countMessages(server: FaultServer): Promise<MessageCounts> {
+  const count = (kind: TriedSession) =>
+    server.withDatabase(kind, async ({ url }) => {
       const proxy = await startTcpProxy({ target: url });
       try {
-        await play({ url: proxy.url, migrations: stage.scene.second });
+        await deployAndLoop({ url: proxy.url, migrations: server.releases.second });
         await sleep(0);
         return { ...proxy.traffic.messages };
       } finally {

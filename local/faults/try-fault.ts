@@ -7,10 +7,10 @@ import { settle } from '../../lambda/work/turn/settle.ts';
 import { takeTurn } from '../../lambda/work/turn/turn.ts';
 import { startTcpProxy, type TcpProxy } from '../wire/tcp-proxy.ts';
 import { keepInPhase } from './build-phase.ts';
+import { deployAndLoop, type FaultDeploy, requestOf } from './deploy-and-loop.ts';
+import { type FaultServer, queryOnce } from './fault-server.ts';
 import { startHandler } from './handler-process.ts';
 import { type FaultCase, nameOf, type Phase, type Strike } from './matrix.ts';
-import { type Play, play, requestOf } from './play.ts';
-import { queryOnce, type Stage } from './stage.ts';
 
 /** `not-met`: the deploy was over before the fault's moment came; it counts as not tried. */
 export type Outcome =
@@ -23,15 +23,15 @@ const HANG_MILLISECONDS = 120_000;
 /** So long the disturbed deploy waits for a server that is gone. */
 const PATIENCE_SECONDS = 10;
 
-/** Lets one thing go wrong in a copy of the stage, plays again to the end, and compares. */
-export async function tryFault(stage: Stage, fault: FaultCase, handlerFile: string): Promise<Outcome> {
+/** Lets one thing go wrong in a copy of the server, plays again to the end, and compares. */
+export async function tryFault(server: FaultServer, fault: FaultCase, handlerFile: string): Promise<Outcome> {
   const slow = fault.kind === 'phase' || fault.kind === 'restart';
-  const migrations = slow ? stage.scene.slow : stage.scene.second;
+  const migrations = slow ? server.releases.slow : server.releases.second;
   try {
-    return await stage.withDatabase(fault.stage, async ({ url, adminUrl }) => {
-      const disturb = disturbance(stage, fault, { url, adminUrl, migrations, handlerFile });
+    return await server.withDatabase(fault.session, async ({ url, adminUrl }) => {
+      const disturb = disturbance(server, fault, { url, adminUrl, migrations, handlerFile });
       const met = await beforeHanging(nameOf(fault), disturb);
-      await beforeHanging('the play after it', stage.expectHealed({ url, migrations }));
+      await beforeHanging('the play after it', server.expectHealed({ url, migrations }));
       return { kind: met ? 'survived' : 'not-met' } as const;
     });
   } catch (error) {
@@ -39,13 +39,13 @@ export async function tryFault(stage: Stage, fault: FaultCase, handlerFile: stri
   }
 }
 
-interface Place extends Play {
+interface Place extends FaultDeploy {
   readonly adminUrl: string;
   readonly handlerFile: string;
 }
 
 /** Resolves when the disturbed deploy has ended, however it did, with whether the fault was met. */
-async function disturbance(stage: Stage, fault: FaultCase, place: Place): Promise<boolean> {
+async function disturbance(server: FaultServer, fault: FaultCase, place: Place): Promise<boolean> {
   const { url, migrations, adminUrl, handlerFile } = place;
   switch (fault.kind) {
     case 'message':
@@ -53,7 +53,7 @@ async function disturbance(stage: Stage, fault: FaultCase, place: Place): Promis
         const { direction, message } = fault;
         const action = fault.action === 'delay' ? { delayMilliseconds: DELAY_MILLISECONDS } : fault.action;
         void proxy.inject({ direction, message, action });
-        await ending(play({ url: proxy.url, migrations, patienceSeconds: PATIENCE_SECONDS }));
+        await ending(deployAndLoop({ url: proxy.url, migrations, patienceSeconds: PATIENCE_SECONDS }));
         return proxy.firedFaults.length > 0;
       });
     case 'kill-handler':
@@ -74,14 +74,14 @@ async function disturbance(stage: Stage, fault: FaultCase, place: Place): Promis
     case 'phase':
       return inPhase(place, fault.phase, (handler) => strikeAt(adminUrl, fault.strike, handler));
     case 'restart':
-      return inPhase(place, fault.phase, () => stage.server.restart('immediate'));
+      return inPhase(place, fault.phase, () => server.server.restart('immediate'));
     case 'tasks-twice':
-      await ending(playTwice({ url, migrations }, fault.afterMilliseconds));
+      await ending(deployTwice({ url, migrations }, fault.afterMilliseconds));
       return true;
     case 'two-loops':
       await Promise.all([
-        ending(play({ url, migrations })),
-        sleep(fault.afterMilliseconds).then(() => ending(play({ url, migrations }))),
+        ending(deployAndLoop({ url, migrations })),
+        sleep(fault.afterMilliseconds).then(() => ending(deployAndLoop({ url, migrations }))),
       ]);
       return true;
     default:
@@ -155,7 +155,7 @@ async function strikeAt(adminUrl: string, strike: Strike, killHandler: () => Pro
 }
 
 /** The deploy and every task of the loop are delivered a second time while the first delivery is under way. */
-async function playTwice(given: Play, afterMilliseconds: number): Promise<void> {
+async function deployTwice(given: FaultDeploy, afterMilliseconds: number): Promise<void> {
   const request = requestOf(given);
   const { target, options } = request;
   const startedAt = new Date();

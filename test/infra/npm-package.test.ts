@@ -2,42 +2,14 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { link, nodeModules, tarball, unpackInto } from './packed.ts';
-import { exampleFiles, migrationsFolder, temporaryFolder } from './synthesized.ts';
+import { appBody, esmApp, freshApp, tarball } from './packed.ts';
+import { exampleFiles, migrationsFolder } from './synthesized.ts';
 
 let packed: string;
 
 beforeAll(async () => {
   packed = await tarball();
 }, 300_000);
-
-/** A CDK app with nothing but the unpacked tarball, its dependencies and its peers. */
-function freshApp(): string {
-  const app = temporaryFolder();
-  const unpacked = unpackInto(app, packed);
-  const { dependencies, peerDependencies } = packageJson(unpacked);
-  const needed = Object.keys({ ...dependencies, ...peerDependencies });
-  for (const name of needed) link(app, name);
-  return app;
-}
-
-function packageJson(directory: string): Record<'dependencies' | 'peerDependencies', Record<string, string>> {
-  return JSON.parse(readFileSync(join(directory, 'package.json'), 'utf8'));
-}
-
-const appBody = (migrations: string): string => `
-const app = new App({ outdir: 'cdk.out' });
-const stack = new Stack(app, 'Stack');
-const secret = new Secret(stack, 'Database');
-new PostgresMigrations(stack, 'Migrations', { migrations: ${JSON.stringify(migrations)}, secret });
-app.synth();
-`;
-
-const esmApp = `
-import { App, Stack } from 'aws-cdk-lib';
-import { Secret } from 'aws-cdk-lib/aws-secretsmanager';
-import { PostgresMigrations } from 'cdk-postgres-migrations';
-`;
 
 const commonJsApp = `
 const { App, Stack } = require('aws-cdk-lib');
@@ -47,7 +19,7 @@ const { PostgresMigrations } = require('cdk-postgres-migrations');
 
 /** Writes the app, runs it with plain Node, and gives the directory that it synthesized. */
 function synth(file: string, source: string): string {
-  const app = freshApp();
+  const app = freshApp(packed);
   writeFileSync(join(app, file), source + appBody(migrationsFolder()));
   execFileSync(process.execPath, [file], { cwd: app, stdio: 'pipe' });
   return join(app, 'cdk.out');
@@ -84,7 +56,7 @@ describe('the npm package', () => {
   });
 
   it('names no file of the machine that packed it, no map, and every package that it bundles', () => {
-    const app = freshApp();
+    const app = freshApp(packed);
     const unpacked = join(app, 'node_modules/cdk-postgres-migrations');
     const files = readdirSync(unpacked, { recursive: true, encoding: 'utf8' })
       .map((file) => join(unpacked, file))
@@ -101,7 +73,7 @@ describe('the npm package', () => {
   });
 
   it('has commands that need nothing but its dependency', () => {
-    const app = freshApp();
+    const app = freshApp(packed);
     const cli = join(app, 'node_modules/cdk-postgres-migrations/dist/cli.mjs');
     expect(statSync(cli).mode & 0o111).toBe(0o111);
     const help = execFileSync(process.execPath, [cli, '--help'], { cwd: app, encoding: 'utf8' });
@@ -135,34 +107,4 @@ describe('the npm package', () => {
     },
     60_000,
   );
-
-  it('has types that a strict TypeScript app can check, node16 and bundler alike', () => {
-    const app = freshApp();
-    link(app, '@types/node');
-    writeFileSync(join(app, 'app.mts'), esmApp + appBody('migrations'));
-    writeFileSync(join(app, 'common.cts'), esmApp + appBody('migrations'));
-    writeFileSync(
-      join(app, 'tsconfig.json'),
-      JSON.stringify({
-        compilerOptions: {
-          strict: true,
-          noEmit: true,
-          target: 'es2022',
-          types: ['node'],
-          skipLibCheck: true,
-        },
-        files: ['app.mts', 'common.cts'],
-      }),
-    );
-    const tsc = join(nodeModules, 'typescript/bin/tsc');
-
-    for (const [module, moduleResolution] of [
-      ['node16', 'node16'],
-      ['nodenext', 'nodenext'],
-      ['esnext', 'bundler'],
-    ]) {
-      const args = ['-p', app, '--module', String(module), '--moduleResolution', String(moduleResolution)];
-      expect(() => execFileSync(process.execPath, [tsc, ...args], { stdio: 'pipe' })).not.toThrow();
-    }
-  }, 60_000);
 });

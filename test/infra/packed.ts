@@ -4,6 +4,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { inject } from 'vitest';
 import { expectEventually } from '../support/expect-eventually.ts';
+import { temporaryFolder } from '../support/temporary-folder.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 export const nodeModules = join(root, 'node_modules');
@@ -73,3 +74,31 @@ export function install(app: string, tarball: string, env: NodeJS.ProcessEnv): v
     stdio: 'pipe',
   });
 }
+
+/** A CDK app with nothing but the unpacked tarball, its dependencies and its peers. */
+export function freshApp(packed: string): string {
+  const app = temporaryFolder();
+  const unpacked = unpackInto(app, packed);
+  const { dependencies, peerDependencies } = packageJson(unpacked);
+  const needed = Object.keys({ ...dependencies, ...peerDependencies });
+  for (const name of needed) link(app, name);
+  return app;
+}
+
+function packageJson(directory: string): Record<'dependencies' | 'peerDependencies', Record<string, string>> {
+  return JSON.parse(readFileSync(join(directory, 'package.json'), 'utf8'));
+}
+
+export const appBody = (migrations: string): string => `
+const app = new App({ outdir: 'cdk.out' });
+const stack = new Stack(app, 'Stack');
+const secret = new Secret(stack, 'Database');
+new PostgresMigrations(stack, 'Migrations', { migrations: ${JSON.stringify(migrations)}, secret });
+app.synth();
+`;
+
+export const esmApp = `
+import { App, Stack } from 'aws-cdk-lib';
+import { Secret } from 'aws-cdk-lib/aws-secretsmanager';
+import { PostgresMigrations } from 'cdk-postgres-migrations';
+`;

@@ -3,7 +3,8 @@ import { readFile } from 'node:fs/promises';
 import type pg from 'pg';
 import { inject, onTestFinished } from 'vitest';
 import type { EmbeddedPostgres } from '../../local/postgres/embedded-postgres.ts';
-import { queryOnce, TEMPLATE, withClient } from './query-once.ts';
+import { changesSessions, KeptSessions } from './kept-sessions.ts';
+import { TEMPLATE } from './query-once.ts';
 
 /** An empty database of one test, owned by a role that is no superuser, as an application's database is. */
 export interface FreshDatabase {
@@ -16,12 +17,21 @@ export interface FreshDatabase {
   readonly port: number;
   readonly owner: string;
   readonly password: string;
-  /** One statement or several, as the owner, on a connection of its own. */
+  /** One statement or several, as the owner, in a session that nobody has used, as far as one can tell. */
   query<Row extends pg.QueryResultRow>(sql: string, values?: readonly unknown[]): Promise<Row[]>;
   /** The same as superuser. */
   adminQuery<Row extends pg.QueryResultRow>(sql: string, values?: readonly unknown[]): Promise<Row[]>;
   /** Ends its sessions and drops database and owner. */
   drop(): Promise<void>;
+}
+
+const servers = new Map<string, KeptSessions>();
+
+/** A process keeps those of the shared server to its end. */
+function sessionsOf(serverUrl: string): KeptSessions {
+  const known = servers.get(serverUrl) ?? new KeptSessions(serverUrl);
+  servers.set(serverUrl, known);
+  return known;
 }
 
 type Server = Pick<EmbeddedPostgres, 'host' | 'port' | 'user' | 'password' | 'major'>;
@@ -52,10 +62,11 @@ export async function createDatabase(server: Server = inject('sharedPostgres')):
   const adminUrl = urlFor(server.user, server.password, name);
   const url = urlFor(owner, password, name);
 
-  await withClient(serverUrl, async (client) => {
-    await client.query(`create role ${owner} login createdb createrole password '${password}'`);
-    await client.query(`create database ${name} owner ${owner} template ${template} ${copying(server)}`);
-  });
+  const sessions = sessionsOf(serverUrl);
+  await sessions.query(`create role ${owner} login createdb createrole password '${password}'`);
+  await sessions.query(`create database ${name} owner ${owner} template ${template} ${copying(server)}`);
+  const ofOwner = new KeptSessions(url);
+  const ofAdmin = new KeptSessions(adminUrl);
   return {
     name,
     url,
@@ -64,13 +75,20 @@ export async function createDatabase(server: Server = inject('sharedPostgres')):
     port: server.port,
     owner,
     password,
-    query: (sql, values) => queryOnce(url, sql, values),
-    adminQuery: (sql, values) => queryOnce(adminUrl, sql, values),
-    drop: () =>
-      withClient(serverUrl, async (client) => {
-        await client.query(`drop database if exists ${name} with (force)`);
-        await client.query(`drop role if exists ${owner}`);
-      }),
+    query: (sql, values) => ofOwner.query(sql, values),
+    adminQuery: async (sql, values) => {
+      try {
+        return await ofAdmin.query(sql, values);
+      } finally {
+        if (changesSessions(sql)) await ofOwner.end();
+      }
+    },
+    drop: async () => {
+      await Promise.all([ofOwner.end(), ofAdmin.end()]);
+      await sessions.query(`drop database if exists ${name} with (force)`);
+      await sessions.query(`drop role if exists ${owner}`);
+      if (server.port !== inject('sharedPostgres').port) await sessions.end();
+    },
   };
 }
 

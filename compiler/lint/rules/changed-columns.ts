@@ -12,7 +12,7 @@ import { written } from '../written-name.ts';
 export const changeColumnType: Rule = {
   name: 'change-column-type',
   severity: 'warning',
-  title: "a change of a column's type that writes the table anew",
+  title: "a change of a column's type that rewrites the table",
   aboutLocks: true,
   bySize: true,
   *check(context) {
@@ -47,7 +47,7 @@ interface Change {
 function sentence(context: StatementContext, { column, known, to, change }: Change): string {
   const table = context.show(context.alteration?.table ?? { schema: undefined, name: '' });
   const from = known?.type === undefined ? '' : ` from ${showType(known.type)}`;
-  const turn = `Turning ${column}${from} into ${showType(to)} writes the whole of ${table} and its indexes anew`;
+  const turn = `Turning ${column}${from} into ${showType(to)} rewrites the whole of ${table} and its indexes`;
   if (change === 'unknown')
     return `${turn}, unless the type that it has, which no migration shows, is stored alike.`;
   if (change === 'session') return `${turn}, unless the session's time zone is UTC.`;

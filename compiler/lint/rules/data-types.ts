@@ -114,7 +114,7 @@ export const typeRules: readonly Rule[] = [
     title: 'a column of type varchar(n)',
     applies: ({ name, modifiers }) => name === 'varchar' && modifiers.length > 0,
     why: (column) =>
-      `${column} of type varchar(n) is no faster than text, and a shorter limit later writes the whole table anew; a CHECK does not.`,
+      `${column} of type varchar(n) is no faster than text, and a shorter limit later rewrites the whole table; a CHECK does not.`,
     better: () => 'text',
   }),
   typeRule({
@@ -138,7 +138,7 @@ export const typeRules: readonly Rule[] = [
     title: 'a primary key of type integer or smallint',
     applies: ({ name }, column, context) => /^int[24]$/.test(name) && isKey(column, context),
     why: (column) =>
-      `${column} ends at 2,147,483,647 rows or earlier, gaps counted, and making it a bigint then writes the whole table anew.`,
+      `${column} ends at 2,147,483,647 rows or earlier, gaps counted, and making it a bigint then rewrites the whole table.`,
     better: () => 'bigint',
   }),
 ];

@@ -65,7 +65,7 @@ export const volatileDefault: Rule = {
       const left = required === undefined ? [clause] : [clause, required];
       yield {
         index: context.statement.index + clause.start,
-        what: `${volatile}() is asked again for each row, so Postgres writes the whole of ${context.show(table)} anew.`,
+        what: `${volatile}() is asked again for each row, so Postgres rewrites the whole of ${context.show(table)}.`,
         instead: `${withoutClauses(column, left)}alter table ${context.show(table)} alter column ${written(column.name)} set ${clause.text};`,
         afterwards: required && setNotNullSafely(context, { table, column: column.name }),
         note: `New rows get the default. ${FILL}`,
@@ -87,7 +87,7 @@ export const storedGeneratedColumn: Rule = {
       if (clause === undefined || clause.constraint.generated_kind === 'v') continue;
       yield report(context, column, {
         clause,
-        what: `The value is computed for each row, so Postgres writes the whole of ${context.show(column.alteration.table)} anew.`,
+        what: `The value is computed for each row, so Postgres rewrites the whole of ${context.show(column.alteration.table)}.`,
       });
     }
   },
@@ -120,7 +120,7 @@ export const constrainedDomainColumn: Rule = {
       const { table } = alteration;
       yield {
         index: context.file.source.indexOfByte(typeName.location ?? 0),
-        what: `Postgres asks ${showType(dataTypeOf(typeName))} of every row, also where the column is null, and writes the whole of ${context.show(table)} anew.`,
+        what: `Postgres asks ${showType(dataTypeOf(typeName))} of every row, also where the column is null, and rewrites the whole of ${context.show(table)}.`,
         instead: context.allowing(this.name, `${table.name} is small enough to be closed that long`),
         note: `For a large table, give ${name} the type below the domain, and the domain's checks as constraints of the table: NOT VALID first, validated in the next transaction.`,
         relation: table,
@@ -147,7 +147,7 @@ export const identityColumn: Rule = {
       const rest = withCommand(alteration, command, `add column ${written(name)} bigint`);
       yield {
         index: context.statement.index + (identity?.start ?? command.start),
-        what: `Each row gets its number at once, so Postgres writes the whole of ${table} anew.`,
+        what: `Each row gets its number at once, so Postgres rewrites the whole of ${table}.`,
         instead: [
           `create sequence ${inSchema};\n`,
           rest,

@@ -20,7 +20,7 @@ export const vacuumFull: Rule = {
     if (tables.length > 0 && tables.every((table) => !context.isExisting(table))) return;
     const names = tables.map((table) => context.show(table)).join(', ');
     yield {
-      what: `VACUUM FULL writes the whole of ${names || 'every table'} anew while nobody else may read or write it.`,
+      what: `VACUUM FULL rewrites the whole of ${names || 'every table'} while nobody else may read or write it.`,
       instead: context.alone(`vacuum (analyze)${names === '' ? '' : ` ${names}`};`),
       note: `A plain VACUUM makes the room of dead rows usable again. To give it back to the disk: ${REPACK}`,
     };
@@ -40,7 +40,7 @@ export const cluster: Rule = {
     if (table !== undefined && !context.isExisting(table)) return;
     const name = table === undefined ? 'every clustered table' : context.show(table);
     yield {
-      what: `CLUSTER writes the whole of ${name} anew while nobody else may read or write it.`,
+      what: `CLUSTER rewrites the whole of ${name} while nobody else may read or write it.`,
       instead: `-- Left out: CLUSTER of ${name}. ${REPACK}`,
     };
   },
@@ -97,7 +97,7 @@ export const rewriteTable: Rule = {
       if (words === undefined) continue;
       yield {
         index: context.statement.index + start,
-        what: `${words} writes the whole of ${context.show(table)} anew while nobody else may read or write it.`,
+        what: `${words} rewrites the whole of ${context.show(table)} while nobody else may read or write it.`,
         instead: context.allowing(this.name, `${table.name} is small enough to be closed that long`),
         note:
           tree.subtype === 'AT_SetExpression'

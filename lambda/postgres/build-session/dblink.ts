@@ -5,7 +5,7 @@ import { StatementFault } from '../session/fault.ts';
 import { quoteLiteral } from '../session/quote.ts';
 import type { Session } from '../session/session.ts';
 
-/** Why a loopback session can't be had here. */
+/** Why there can be no loopback session here. */
 export interface LoopbackRefused {
   readonly because: string;
   /** It is of the moment: another attempt may have it. */
@@ -48,7 +48,7 @@ export async function findDblink(session: Session): Promise<Dblink | LoopbackRef
   const found = await find(session);
   if (found !== undefined) return found;
   await session.script(CREATE);
-  return (await find(session)) ?? { because: 'the extension dblink is missing and can not be created' };
+  return (await find(session)) ?? { because: 'the extension dblink is missing and cannot be created' };
 }
 
 async function find(session: Session): Promise<Dblink | LoopbackRefused | undefined> {
@@ -122,6 +122,6 @@ export async function unlessRefused(work: () => Promise<unknown>): Promise<Loopb
     return undefined;
   } catch (error) {
     if (!(error instanceof StatementFault)) throw error;
-    return { because: `dblink can not be used: ${error.fault.message}` };
+    return { because: `dblink cannot be used: ${error.fault.message}` };
   }
 }

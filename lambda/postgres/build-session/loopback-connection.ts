@@ -143,5 +143,5 @@ function describe({ fault }: StatementFault): string {
   const detail = fault.detail === undefined ? '' : ` (${fault.detail})`;
   return fault.sqlstate === sqlstate.insufficientPrivilege
     ? `our role may not use dblink or temporary tables: ${fault.message}`
-    : `the server can not connect to itself: ${fault.message}${detail}`;
+    : `the server cannot connect to itself: ${fault.message}${detail}`;
 }

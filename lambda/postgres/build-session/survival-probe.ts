@@ -22,7 +22,7 @@ export interface Survival {
   readonly passing?: boolean;
 }
 
-/** A result is believed for so long: proxies and poolers change without telling. */
+/** How long a result is believed: proxies and poolers change without notice. */
 const BELIEVED_HOURS = 24;
 /** Long enough for a proxy to cancel what its client left. Neon's does it within milliseconds. */
 const OBSERVED_MILLISECONDS = 2_000;

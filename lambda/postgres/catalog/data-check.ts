@@ -38,7 +38,7 @@ const READ_ONLY = 'set transaction read only';
 export interface Bounds {
   /** The file's own SET statements, since they decide what a name means. */
   readonly settings: readonly string[];
-  /** The search ends after so long, without an answer. */
+  /** The search ends after this, without an answer. */
   readonly milliseconds: number;
 }
 

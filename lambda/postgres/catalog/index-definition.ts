@@ -9,7 +9,7 @@ import { onEmptyCopy } from './empty-copy.ts';
 export type ComparedDefinitions =
   | { readonly kind: 'same' }
   | { readonly kind: 'different'; readonly wanted: string; readonly found: string }
-  /** The wanted definition can't be had without its table, such as an expression over the whole row. */
+  /** The wanted definition can't be written down without its table, such as an expression over the whole row. */
   | { readonly kind: 'unknown'; readonly because: string };
 
 /**
@@ -17,7 +17,7 @@ export type ComparedDefinitions =
  * since the search path decides how functions and types are written. Where Postgres can't be asked, two texts that are
  * the same mean the same.
  *
- * @throws StatementFault where that can't be said now, such as a lock that is not to be had.
+ * @throws StatementFault where that can't be told now, such as when a lock is taken.
  */
 export async function compareDefinitions(
   session: Session,

@@ -11,7 +11,7 @@ import type { Session, TextRow } from '../session/session.ts';
 import { questionLimits } from '../session/statement-limits.ts';
 import { relationOid } from './relation-oid.ts';
 
-/** Counting stops after so long: a table that is slow to count is not small. */
+/** Counting stops after this: a table that is slow to count is not small. */
 const COUNT_MILLISECONDS = 10_000;
 
 /**

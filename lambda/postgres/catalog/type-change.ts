@@ -31,7 +31,7 @@ interface Retype {
 
 /**
  * Lets Postgres itself decide: the change is made to an empty copy of the table, and what has new files afterwards is
- * what would be written anew. All is rolled back. A copy of the same name, since expressions may name it. Without the
+ * what would be rewritten. All is rolled back. A copy of the same name, since expressions may name it. Without the
  * right to temporary tables it is made in the ledger's schema.
  */
 export async function typeChangeWork(session: Session, retype: Retype): Promise<TypeChangeWork> {

@@ -13,9 +13,9 @@ export const APPLICATION_NAME = 'cdk-postgres-migrations';
 export interface ConnectOptions {
   /** @default that of the connection, else APPLICATION_NAME */
   readonly applicationName?: string;
-  /** Give up after so long; a server that restarts takes a moment. @default 30 */
+  /** When to give up; a server that restarts takes a moment. @default 30 */
   readonly patienceSeconds?: number | undefined;
-  /** Once the connection is open, the server has so long to let us in. @default 25: a Neon compute may wake for 20 */
+  /** How long the server may take to let us in once the connection is open. @default 25: a Neon compute may wake for 20 */
   readonly answerSeconds?: number | undefined;
 }
 

@@ -142,7 +142,7 @@ function bindsChannel(
   }
 }
 
-/** Said of a port that is none. */
+/** For an invalid port. */
 export const PORT_EXPECTED = 'its port is no number from 1 to 65535';
 
 export function parsePort(text: string): number | undefined {

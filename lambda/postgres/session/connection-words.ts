@@ -210,7 +210,7 @@ function wordOf(name: string): Word | undefined {
   return Object.hasOwn(WORDS, lower) ? WORDS[lower] : undefined;
 }
 
-/** Names are chosen by people; one that is none might be the end of a password with a `?` in it. */
+/** People choose names; an impossible one may be the end of a password with a `?` in it. */
 function printable(name: string): string {
   return /^[\w.-]{1,40}$/.test(name) ? `parameter ${name}` : 'query';
 }

@@ -6,7 +6,7 @@ export interface Watched {
   readonly target: ConnectionTarget;
   /** The session's server process. */
   readonly backend: number;
-  /** A statement that has been silent for so long is asked about. @default 60 */
+  /** Silence after which the statement is checked from a second session. @default 60 */
   readonly silentSeconds?: number | undefined;
 }
 

@@ -77,7 +77,7 @@ function changed({ version, file }: IndexBuild): PostgresFault {
   return {
     sqlstate: sqlstate.objectNotInPrerequisiteState,
     message: `what the ledger has of this build is not what ${file} says, so it was not executed`,
-    hint: `Somebody has changed it in the ledger. Find out who may write its tables; then have it handed off anew: repair ${version} --forget, and run again.`,
+    hint: `Somebody has changed it in the ledger. Find out who may write its tables; then have it handed off again: repair ${version} --forget, and run again.`,
   };
 }
 

@@ -47,11 +47,11 @@ export function leftStanding(
   const hint = `Drop it as the owner of its table (drop index concurrently ${index}), or give the role of the migrations that right; then retry.`;
   if (failedWith === undefined) {
     return {
-      ...withWords(`the INVALID index ${index}, which an attempt has left, can not be dropped`, fault),
+      ...withWords(`the INVALID index ${index}, which an attempt has left, cannot be dropped`, fault),
       hint,
     };
   }
-  const left = `The INVALID index ${index} is left, and can not be dropped`;
+  const left = `The INVALID index ${index} is left, and cannot be dropped`;
   const said = ({ message, sqlstate }: PostgresFault) => `${left}: ${message} (SQLSTATE ${sqlstate}).`;
   return { ...withDetail(failedWith, said(fault), said(withoutRowValues(fault))), hint };
 }

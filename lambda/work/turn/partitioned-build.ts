@@ -27,7 +27,7 @@ export type PartitionedStep =
   | { readonly kind: 'failed'; readonly fault: PostgresFault }
   /** All partitions' indexes are attached: look again at once. */
   | { readonly kind: 'attached' }
-  /** A lock was not to be had. */
+  /** A lock was taken. */
   | Again;
 
 interface Again {
@@ -79,7 +79,7 @@ function foreignPartition({ schema, table }: TreeNode): PartitionedStep {
     kind: 'failed',
     fault: {
       sqlstate: sqlstate.featureNotSupported,
-      message: `the partition ${schema}.${table} is a foreign table, so that an index on the whole can not be built concurrently`,
+      message: `the partition ${schema}.${table} is a foreign table, so that an index on the whole cannot be built concurrently`,
       hint: 'Build it on each other partition by a CREATE INDEX CONCURRENTLY of its own, then write CREATE INDEX on the whole without CONCURRENTLY: it takes those over, and is quick.',
     },
   };
@@ -274,7 +274,7 @@ async function neverValid(
     kind: 'failed',
     fault: {
       sqlstate: sqlstate.objectNotInPrerequisiteState,
-      message: 'a partition was detached while the index was built, and Postgres can not make the rest valid',
+      message: 'a partition was detached while the index was built, and Postgres cannot make the rest valid',
       hint: 'The index was dropped; a retry builds it again.',
     },
   });

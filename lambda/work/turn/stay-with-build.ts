@@ -5,7 +5,7 @@ import type { AttachedBuild } from '../../postgres/build-session/attached.ts';
 import { survivalOf } from '../../postgres/build-session/survival-probe.ts';
 import { blockerKey } from '../../postgres/catalog/blockers.ts';
 import { builderNames } from '../../postgres/catalog/builder-names.ts';
-import { type SeenBuilder, seeBuilder } from '../../postgres/catalog/seen-builder.ts';
+import { seeBuilder } from '../../postgres/catalog/seen-builder.ts';
 import { recordAttemptOutcome, setSessionKind } from '../../postgres/ledger/build-attempt-rows.ts';
 import { noteWaiting } from '../../postgres/ledger/build-waiting.ts';
 import { readBuild } from '../../postgres/ledger/index-build-rows.ts';
@@ -17,18 +17,18 @@ import { waitSeconds } from '../wait-seconds.ts';
 import { elapsedOf, progressOf } from './build-progress.ts';
 import type { TurnRequest } from './turn-request.ts';
 
-/** A build that runs, and what of it ends with this turn, as far as we know. */
+/** A build that runs, and whose session it runs in: what of it would end with this turn. */
 export interface Underway {
   readonly build: IndexBuild;
-  readonly holding: /** Another turn began it. */
-    | { readonly kind: 'nothing' }
+  readonly session: /** Another turn began it. */
+    | { readonly kind: 'of-another-turn' }
     /** This turn began it in a loopback session. */
     | { readonly kind: 'loopback' }
     /** Its statement runs in a session of ours. */
     | { readonly kind: 'attached'; readonly attached: Attached };
 }
 
-/** A turn stops so long before its process ends; an attached build is cancelled then. */
+/** How long before its process ends a turn stops; an attached build is cancelled then. */
 const MARGIN_MILLISECONDS = 30_000;
 
 /**
@@ -39,12 +39,12 @@ const MARGIN_MILLISECONDS = 30_000;
 export async function stayWith(
   session: Session,
   request: TurnRequest,
-  { build, holding }: Underway,
+  { build, session: its }: Underway,
 ): Promise<number | undefined> {
   const lastMoment = request.deadline === undefined ? Infinity : request.deadline - MARGIN_MILLISECONDS;
   const attachUntil = Math.min(Date.now() + request.options.attachSeconds * 1000, lastMoment);
-  switch (holding.kind) {
-    case 'nothing':
+  switch (its.kind) {
+    case 'of-another-turn':
       if (await watch(session, request, { build, until: attachUntil })) return undefined;
       return secondsUntilNextLook(session, request, build);
     case 'loopback':
@@ -55,64 +55,53 @@ export async function stayWith(
       return secondsUntilNextLook(session, request, build);
     case 'attached':
       try {
-        return await hold(session, request, { build, attached: holding.attached, attachUntil, lastMoment });
+        return await stayAttached(session, request, {
+          build,
+          attached: its.attached,
+          attachUntil,
+          lastMoment,
+        });
       } catch (error) {
         // Nobody would be left to end its session, which would stay open in a process that is frozen.
-        holding.attached.session.letGo();
+        its.attached.session.letGo();
         throw error;
       }
     default:
-      return holding satisfies never;
+      return its satisfies never;
   }
 }
 
-interface Hold {
+interface Attachment {
   readonly build: IndexBuild;
   readonly attached: Attached;
   readonly attachUntil: number;
   readonly lastMoment: number;
 }
 
-async function hold(
+async function stayAttached(
   session: Session,
   request: TurnRequest,
-  { build, attached, attachUntil, lastMoment }: Hold,
+  { build, attached, attachUntil, lastMoment }: Attachment,
 ): Promise<number | undefined> {
-  const held = new HeldBuild(session, request.options.ledgerSchema, { build, attached });
+  const own = new OwnAttempt(session, request.options.ledgerSchema, { build, attached });
   // A process without an end, the command line, has no reason to let go of what it holds.
   const until = Number.isFinite(lastMoment) ? attachUntil : Infinity;
-  if (await watch(session, request, { build, until, held: true })) {
-    await held.recorded();
+  if (await watch(session, request, { build, until, attached: true })) {
+    await own.recorded();
     return undefined;
   }
   const survival = await survives(session, request, 'orphan');
   if (survival.survives) {
-    await held.letGo();
+    await own.letGo();
     return secondsUntilNextLook(session, request, build);
   }
-  if (await watch(session, request, { build, until: lastMoment, held: true })) await held.recorded();
-  else await held.giveUp(survival.because);
+  if (await watch(session, request, { build, until: lastMoment, attached: true })) await own.recorded();
+  else await own.giveUp(survival.because);
   return undefined;
 }
 
 function survives(session: Session, { target, options }: TurnRequest, kind: 'loopback' | 'orphan') {
   return survivalOf(session, { kind, target, ledgerSchema: options.ledgerSchema });
-}
-
-function watch(
-  session: Session,
-  { options, report }: TurnRequest,
-  { build, until, held = false }: { build: IndexBuild; until: number; held?: boolean },
-): Promise<boolean> {
-  return watchBuild(session, options.ledgerSchema, {
-    build,
-    until,
-    held,
-    seen: (fresh, builder) => {
-      const seen = progressOf(fresh, builder);
-      if (seen !== undefined) report({ kind: 'progress', build: fresh, progress: seen });
-    },
-  });
 }
 
 async function secondsUntilNextLook(
@@ -124,13 +113,12 @@ async function secondsUntilNextLook(
   return waitSeconds(elapsedOf(fresh), progressOf(fresh, await seeBuilder(session, fresh))?.secondsLeft);
 }
 
-export interface Watch {
+interface Watch {
   readonly build: IndexBuild;
   /** Milliseconds since 1970. */
   readonly until: number;
-  /** Its statement is in a session of ours: the end is recorded by us, and a moment between two statements is none. */
-  readonly held: boolean;
-  readonly seen: (build: IndexBuild, builder: SeenBuilder) => void;
+  /** Its statement is in a session of ours: its end is ours to record, and an idle moment between two statements is not it. */
+  readonly attached?: boolean;
 }
 
 const FIRST_PAUSE_MILLISECONDS = 50;
@@ -139,44 +127,55 @@ const LONGEST_PAUSE_MILLISECONDS = 1_000;
 const GROWTH = 1.05;
 /** The catalog is asked, and progress shown, less often. */
 const SHOWN_GROWTH = 1.3;
-/** How long an attempt may take to show its first sign of life. */
-const GRACE_MILLISECONDS = 10_000;
+/** How long an attempt may take to show its first sign of life: after that it never will. */
+export const GRACE_SECONDS = 10;
 
 /** Looks at a build until its attempt is over (true) or the time is up (false). Holds nothing open between looks. */
-export async function watchBuild(session: Session, ledgerSchema: string, watch: Watch): Promise<boolean> {
+async function watch(
+  session: Session,
+  { options: { ledgerSchema }, report }: TurnRequest,
+  { build: begunBuild, until, attached = false }: Watch,
+): Promise<boolean> {
   const begun = Date.now();
   let appeared = false;
   let shownPause = FIRST_PAUSE_MILLISECONDS;
   let shownAt = begun + shownPause;
   for (let pause = FIRST_PAUSE_MILLISECONDS; ; pause = Math.min(pause * GROWTH, LONGEST_PAUSE_MILLISECONDS)) {
-    await sleep(Math.max(0, Math.min(pause, watch.until - Date.now())));
-    const build = await readBuild(session, ledgerSchema, watch.build.id);
+    await sleep(Math.max(0, Math.min(pause, until - Date.now())));
+    const build = await readBuild(session, ledgerSchema, begunBuild.id);
     if (build === undefined || build.state !== 'building' || build.attemptOutcome !== undefined) return true;
-    if (Date.now() < Math.min(shownAt, watch.until)) continue;
+    if (Date.now() < Math.min(shownAt, until)) continue;
     shownPause = Math.min(shownPause * SHOWN_GROWTH, LONGEST_PAUSE_MILLISECONDS);
     shownAt = Date.now() + shownPause;
     const builder = await seeBuilder(session, build);
     await noteWaiting(session, ledgerSchema, build, builder.blocker && blockerKey(builder.blocker));
-    if (builder.alive) watch.seen(build, builder);
-    else if (!watch.held && (appeared || build.builderAppeared || Date.now() - begun > GRACE_MILLISECONDS)) {
+    if (builder.alive) {
+      const progress = progressOf(build, builder);
+      if (progress !== undefined) report({ kind: 'progress', build, progress });
+    }
+    if (
+      !builder.alive &&
+      !attached &&
+      (appeared || build.builderAppeared || Date.now() - begun > GRACE_SECONDS * 1000)
+    ) {
       return true;
     }
     appeared = builder.alive;
-    if (Date.now() >= watch.until) return false;
+    if (Date.now() >= until) return false;
   }
 }
 
-export interface Attached {
+interface Attached {
   readonly session: AttachedBuild;
   /** Why it could not be a loopback session. */
   readonly because: string;
 }
 
-/** Our build session's end follows the build's so soon, unless the connection is half open. */
+/** How long to wait for our session to report that the build ended; a half-open connection may never report it. */
 const PATIENCE_MILLISECONDS = 5_000;
 
-/** A build whose statement runs in a session of ours: its end is ours to record. */
-export class HeldBuild {
+/** An attempt whose statement runs in a session of ours: its end is ours to record. */
+class OwnAttempt {
   #let = false;
   readonly #session: Session;
   readonly #ledgerSchema: string;

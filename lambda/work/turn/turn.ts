@@ -38,16 +38,14 @@ import { withSlot } from './build-slots.ts';
 import { dropLeftOvers, leftStanding } from './drop-left-overs.ts';
 import { fill } from './fill.ts';
 import { advancePartitioned } from './partitioned-build.ts';
-import { stayWith, type Underway } from './stay-with-build.ts';
+import { GRACE_SECONDS, stayWith, type Underway } from './stay-with-build.ts';
 import type { TurnRequest } from './turn-request.ts';
 import { duplicatesFault, withViolations } from './violations.ts';
 
-/** An attempt that nobody can see yet may be about to connect; after so long it never did. */
-const GRACE_SECONDS = 10;
 /** Another turn has the table, or an INVALID index could not be dropped at once. */
 const SOON_SECONDS = 2;
 const LATEST_SECONDS = 600;
-/** After so long, the table's next build gets a turn of its own: an attached one needs all the time there is. */
+/** After this, the table's next build gets a turn of its own: an attached one needs all the time there is. */
 const FRESH_MILLISECONDS = 20_000;
 
 /** Settings that a turn's session begins with. */
@@ -56,7 +54,7 @@ const TURN_SETTINGS = sessionLimits({ lock: 10_000, idle: 120 });
 /**
  * One turn of one table: observe the catalog, decide, act; again for the table's next build until there is
  * something to wait for. A turn may be killed at any point and may come twice at once: the table lock lets one of
- * them act, and everything it acts on is read anew.
+ * them act, and everything it acts on is read again.
  */
 export async function takeTurn(request: TurnRequest): Promise<TurnResult> {
   const { target, table, turn } = request;
@@ -131,7 +129,7 @@ async function actOnce(session: Session, request: TurnRequest, counted: Set<stri
   await noteWaiting(session, options.ledgerSchema, first, builder.blocker && blockerKey(builder.blocker));
   const build = builder.alive ? first : await withOutcome(session, options, first);
   const fault = build.attemptOutcome?.kind === 'failed' ? build.attemptOutcome.fault : undefined;
-  // One that asked for its lock in vain has done nothing: no number of attempts is too many, but each has its time.
+  // One that never got its lock has done nothing: any number of attempts is fine, each after a while.
   const locked = !isIndexBuild(build) && fault?.sqlstate === sqlstate.lockNotAvailable;
   if (locked && (build.secondsSinceStart ?? 0) < options.lockTimeoutSeconds + soon(build)) {
     return { kind: 'come-back', seconds: soon(build) };
@@ -310,7 +308,7 @@ function waitFor({ options, report }: TurnRequest, build: IndexBuild, builder: S
   const seen = progressOf(build, builder);
   if (seen !== undefined) report({ kind: 'progress', build, progress: seen });
   if (isAboutToAppear(build) || isNearEnd(seen?.secondsLeft, options.attachSeconds))
-    return { kind: 'watch', build, holding: { kind: 'nothing' } };
+    return { kind: 'watch', build, session: { kind: 'of-another-turn' } };
   return { kind: 'come-back', seconds: waitSeconds(elapsedOf(build), seen?.secondsLeft) };
 }
 
@@ -323,7 +321,7 @@ async function asItStands(session: Session, build: IndexBuild): Promise<IndexBui
   return { ...build, statement };
 }
 
-/** Begins the attempt that was just recorded, in the first kind of session that can be had here. */
+/** Begins the attempt that was just recorded, in the best kind of session that works here. */
 export async function startBuild(
   session: Session,
   { target, options, report }: TurnRequest,
@@ -338,7 +336,7 @@ export async function startBuild(
   const refused = await startLoopback(session, { ...start, ledgerSchema });
   if (refused === undefined) {
     report({ kind: 'started', build, attempt, session: 'loopback' });
-    return { kind: 'watch', build, holding: { kind: 'loopback' } };
+    return { kind: 'watch', build, session: { kind: 'loopback' } };
   }
   if (refused.passing !== undefined) {
     // It is no reason to build in a session that does not outlive us: the attempt has failed, and another follows.
@@ -358,6 +356,6 @@ export async function startBuild(
   return {
     kind: 'watch',
     build,
-    holding: { kind: 'attached', attached: { session: attached, because: refused.because } },
+    session: { kind: 'attached', attached: { session: attached, because: refused.because } },
   };
 }

@@ -8,6 +8,7 @@ import { MigrationError } from '../../../lambda/migration/migration-error.ts';
 import type { Status } from '../../../lambda/status/status.ts';
 import { describeLoss, needsPerson } from '../build-lines.ts';
 import { asMigrationError } from '../failure.ts';
+import { leftAtSignal } from '../interruption.ts';
 import { loggedSteps } from '../logged-steps.ts';
 import { endOf, type UpEnd } from '../migrate-up.ts';
 import type { Place, Watched, WatchedUp } from '../place.ts';
@@ -67,7 +68,8 @@ class DeployedPlace implements Place {
     watch.look(before);
     let failure: MigrationError | undefined;
     try {
-      const run = await leftAtSignal(signal, this.#ask({ action: 'run', by: whoAsks() }, runAnswer));
+      // It goes on in the account, whether we wait for its answer or not.
+      const run = await leftAtSignal(signal, () => this.#ask({ action: 'run', by: whoAsks() }, runAnswer));
       const steps: readonly LoggedStep[] = run.steps;
       if (steps.length > 0) display.show({ kind: 'applied', steps, milliseconds: 0 });
       const versions = new Map(before.migrations.map(({ name, version }) => [name, version]));
@@ -146,18 +148,4 @@ function wholeFailure(failure: MigrationError, before: Status, { runs }: Status)
   const known = new Set(before.runs.map(({ id }) => id));
   const run = runs.find(({ id, action }) => action === 'run' && !known.has(id));
   return failureInWords(run?.error ?? '') ?? failure;
-}
-
-/** A run that was asked for goes on in the account, whether we wait for its answer or not. */
-async function leftAtSignal<T>(signal: AbortSignal, asked: Promise<T>): Promise<T> {
-  let leave: () => void = () => undefined;
-  const left = new Promise<never>((_, reject) => {
-    leave = () => reject(signal.reason);
-    signal.addEventListener('abort', leave, { once: true });
-  });
-  try {
-    return await Promise.race([asked, left]);
-  } finally {
-    signal.removeEventListener('abort', leave);
-  }
 }

@@ -70,7 +70,7 @@ const SETUP = `
   create table t (id int not null, x int, note text, d date);
 `;
 
-/** Each with whether it writes the table anew. */
+/** Each with whether it rewrites the table. */
 const STATEMENTS = [
   'alter table t add column y int',
   'alter table t add column y plain',

@@ -81,7 +81,7 @@ describe('what a batch would do otherwise than the whole is refused', () => {
     ['insert into u select a from t union select a from v', 'UNION, INTERSECT and EXCEPT'],
     ['insert into u select t.a from v right join t on true', 'A backfill is an UPDATE'],
     ['insert into t select a from t', 'The statement reads t while it writes it'],
-    ['update t set a = 1 where random() < 0.5', 'random() in WHERE decides anew'],
+    ['update t set a = 1 where random() < 0.5', 'random() in WHERE decides again'],
     ['update t set a = (select max(a) from t)', 'The statement reads t while it writes it'],
     [
       'delete from t where id not in (select min(id) from t group by a)',

@@ -99,7 +99,7 @@ Next: correct the undo file, deploy, and undo again: it continues with this step
     expect(await operator.query('select n from times order by n')).toEqual([{ n: 1 }, { n: 2 }]);
   });
 
-  it('that died while it built an index again finds the INVALID one, and builds it anew', async () => {
+  it('that died while it built an index again finds the INVALID one, and builds it again', async () => {
     const dropping = {
       ...files,
       '3_column.sql': 'drop index concurrently u;',
@@ -162,7 +162,6 @@ Next: correct the undo file, deploy, and undo again: it continues with this step
     await operator.deploy(inOneTransaction);
     const columns = () =>
       operator.query("select 1 from pg_attribute where attrelid = 'large'::regclass and attname = 'y'");
-    const begun = Date.now();
     expect(await operator.refusal(undoTo('2'), inOneTransaction, { milliseconds: 6_000 })).toBe(
       `3_column.down.sql:2:1: The undo of 3_column failed in step 1.
 Postgres: canceling statement due to statement timeout (SQLSTATE 57014)
@@ -170,7 +169,6 @@ Statement: select pg_sleep((select seconds from slow))
 Applied: nothing was undone before it.
 Next: the statement needs longer than one invocation has: undo from the command line, which has no time limit: npx cdk-postgres-migrations undo --to … --confirm. It continues with this step.`,
     );
-    expect(Date.now() - begun).toBeLessThan(10_000);
     expect(await columns()).toHaveLength(1);
     await operator.query('update slow set seconds = 0');
     expect(await operator.act(undoTo('2'), inOneTransaction)).toEqual({ undone: ['3_column'] });

@@ -39,7 +39,7 @@ const who = (url: string, region = signing.region) =>
   });
 
 describe('a connection with IAM authentication', () => {
-  it('sends a token that is signed for its user, address and region, made anew for each connection', async () => {
+  it('sends a token that is signed for its user, address and region, a new one for each connection', async () => {
     for (const [name, value] of Object.entries(identity)) vi.stubEnv(name, value);
     const { url, server, rootFile, tokens } = await database();
     const verified = `${url}?sslmode=verify-full&sslrootcert=${rootFile}`;

@@ -80,7 +80,7 @@ describe('a secret', () => {
       JSON.stringify({ ...rds, password: 's3cret', port: 70_000 }),
       'its port is no number from 1 to 65535',
     ],
-  ])('that can not be used is refused without repeating it: %s', (_, text, problem) => {
+  ])('that cannot be used is refused without repeating it: %s', (_, text, problem) => {
     const error = thrownBy(text);
     expect(error.message).toBe(`The secret is not a usable connection: ${problem}.\n${usable}`);
     expect(JSON.stringify(error, Object.getOwnPropertyNames(error))).not.toContain('s3cret');

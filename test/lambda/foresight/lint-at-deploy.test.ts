@@ -26,7 +26,7 @@ describe('a statement that rewrites its table', () => {
     const error = await scenario.failure({ ...large, '2_other.sql': 'select 1;', '3_type.sql': retype });
     expect(error.message.replace(/\d+ kB/, 'N kB')).toBe(
       [
-        '3_type.sql:1:1: Turning x from integer into bigint writes the whole of large and its indexes anew, while nobody else may read or write it; and code that runs may not expect the new type. public.large holds more than 100 rows (N kB): that would block reads and writes for about 0.0 s.',
+        '3_type.sql:1:1: Turning x from integer into bigint rewrites the whole of large and its indexes, while nobody else may read or write it; and code that runs may not expect the new type. public.large holds more than 100 rows (N kB): that would block reads and writes for about 0.0 s.',
         'Statement: alter table large alter column x type bigint',
         'Applied: nothing by this run.',
         'Next: write instead:',

@@ -465,7 +465,7 @@ interface Retyped {
   readonly answer: 'accepted' | 'refused';
 }
 
-/** Whether a change of type writes the table anew is Postgres's own decision. */
+/** Whether a change of type rewrites the table is Postgres's own decision. */
 const retyped: readonly Retyped[] = [
   {
     it: 'varchar made longer',

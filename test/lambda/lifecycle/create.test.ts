@@ -2,6 +2,7 @@ import { beforeEach, describe, expect, it } from 'vitest';
 import { cloudFormationFailure } from '../../../lambda/aws/cloudformation-failure.ts';
 import { HERE } from '../../support/here.ts';
 import { eventually, type LifeCycle, largeTable, newLifeCycle } from './life-cycle.ts';
+import { failAtLength } from './long-failure.ts';
 
 let life: LifeCycle;
 beforeEach(async () => {
@@ -43,18 +44,6 @@ describe('a Create', () => {
     expect(await life.steps()).toEqual(['1.0 applied', '2.0 applied']);
   });
 
-  it('that is delivered twice is answered alike, and each step is applied once', async () => {
-    const { status, exchanges } = await life.deploy(users, { times: 2 });
-    expect(status).toBe('CREATE_COMPLETE');
-    await life.cloudFormation.settled();
-    expect(await life.steps()).toEqual(['1.0 applied']);
-    // CloudFormation has taken the first answer; the other one bore the same id, or it would be a replacement.
-    expect(await life.deploy({ ...users, '2_t.sql': 'create table t ();' })).toMatchObject({
-      status: 'UPDATE_COMPLETE',
-      exchanges: [{ physicalResourceId: exchanges[0]?.physicalResourceId }],
-    });
-  });
-
   it('whose event is delivered twice applies each step once and starts one loop', async () => {
     const files = { '1_large.sql': largeTable('large') };
     await life.deploy(files);
@@ -92,23 +81,6 @@ describe('a Create', () => {
     expect(await life.steps()).toEqual(['1.0 applied', '2.0 applied', '3.0 applied']);
     expect(await life.database.query('select id from users')).toEqual([{ id: 1 }]);
   });
-
-  it('whose handler alone is killed fails, and says so', async () => {
-    const gate = await life.session();
-    await gate.query('select pg_advisory_lock(7)');
-    const deploying = life.deploy({ ...users, '2_gate.sql': 'select pg_advisory_xact_lock(7);' });
-    await eventually(async () => {
-      const waiting = await life.database.query(
-        `select 1 from pg_locks where locktype = 'advisory' and not granted and database = ${HERE}`,
-      );
-      return waiting.length === 1;
-    });
-    await life.cloudFormation.stack?.sandbox('Migrator').kill();
-    const { status, exchanges } = await deploying;
-    expect(status).toBe('ROLLBACK_COMPLETE');
-    expect(exchanges[0]?.reason).toContain('Runtime exited with error: signal: killed');
-    await gate.end();
-  });
 });
 
 describe('what CloudFormation is told of an error', () => {
@@ -134,26 +106,5 @@ describe('what CloudFormation is told of an error', () => {
   });
 });
 
-describe('a failure', () => {
-  const longError = (text: string) => ({
-    '1_long.sql': `do $$ begin raise exception using message = 'first words ' || repeat('${text}', 100000 / ${text.length}), hint = 'look here'; end $$;`,
-  });
-
-  it.each([
-    ['letters', 'x'],
-    ['quotes, which take two bytes as JSON', '"'],
-    ['line ends', 'a\n'],
-    ['wide characters', '世'],
-  ])(
-    'with 100 KB of %s fits into the 4,096 bytes, with what happened first and what to do next',
-    async (_, text) => {
-      const { exchanges } = await life.deploy(longError(text));
-      const [failed] = exchanges;
-      expect(failed?.bytes).toBeLessThan(4_096);
-      const lines = failed?.reason.split('\n') ?? [];
-      expect(lines[0]).toMatch(/^(Error: )?1_long\.sql:1:1: /);
-      expect(lines[1]).toMatch(/^Postgres: first words/);
-      if (text !== 'a\n') expect(failed?.reason).toMatch(/\nNext: /);
-    },
-  );
-});
+it('a failure of 100 KB fits into the 4,096 bytes, with what happened first and what to do next', () =>
+  failAtLength(life, '世'));

@@ -1,10 +1,8 @@
-import { spawn } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { text } from 'node:stream/consumers';
-import { fileURLToPath } from 'node:url';
 import { beforeEach, describe, expect, it } from 'vitest';
 import type { Status } from '../../../lambda/status/status.ts';
+import { migrate } from '../../local/cli/command-line.ts';
 import { HERE } from '../../support/here.ts';
 import { temporaryFolder } from '../../support/temporary-folder.ts';
 import { eventually, type Files, type LifeCycle, largeTable, newLifeCycle } from './life-cycle.ts';
@@ -23,12 +21,11 @@ const large = { '1_large.sql': largeTable('large') };
 async function commandLine(files: Files, ...args: readonly string[]): Promise<string> {
   const dir = temporaryFolder();
   for (const [name, sql] of Object.entries(files)) writeFileSync(join(dir, name), sql);
-  const child = spawn(process.execPath, ['--import', 'tsx', 'local/cli/main.ts', ...args, '--dir', dir], {
-    cwd: fileURLToPath(new URL('../../..', import.meta.url)),
-    env: { ...process.env, DATABASE_URL: life.database.url, NO_COLOR: '1' },
+  const { stdout, stderr } = await migrate([...args, '--dir', dir], {
+    DATABASE_URL: life.database.url,
+    NO_COLOR: '1',
   });
-  const [out, error] = await Promise.all([text(child.stdout), text(child.stderr)]);
-  return `${out}${error}`;
+  return `${stdout}${stderr}`;
 }
 
 describe('RunFailed', () => {

@@ -1,6 +1,7 @@
 import { beforeEach, describe, expect, it } from 'vitest';
-import { METRIC_NAMESPACE, metric } from '../../../lambda/aws/metric-names.ts';
+import { metric } from '../../../lambda/aws/metric-names.ts';
 import { eventually, type LifeCycle, largeTable, newLifeCycle } from './life-cycle.ts';
+import { linesOf, metricsOf, SERVICE } from './logged.ts';
 
 let life: LifeCycle;
 beforeEach(async () => {
@@ -13,40 +14,6 @@ const withTwins = {
   '1_large.sql': `${largeTable('large')}\nupdate large set x = 1;`,
   '2_index.sql': 'create unique index concurrently u on large (x);',
 };
-
-const SERVICE = 'Stack/Migrations';
-
-/** The log's lines that are JSON. */
-const lines = (): Record<string, unknown>[] =>
-  life.cloudFormation.log.filter((line) => line.startsWith('{')).map((line) => JSON.parse(line));
-
-interface Embedded {
-  readonly CloudWatchMetrics: readonly {
-    readonly Namespace: string;
-    readonly Dimensions: readonly (readonly string[])[];
-    readonly Metrics: readonly { readonly Name: string }[];
-  }[];
-}
-
-/** What CloudWatch makes of the lines: `RunFailed{service=Stack/Migrations}: 1`. */
-function metrics(): string[] {
-  return lines().flatMap((line) =>
-    ((line._aws as Embedded | undefined)?.CloudWatchMetrics ?? []).flatMap(
-      ({ Namespace, Dimensions, Metrics }) => {
-        expect(Namespace).toBe(METRIC_NAMESPACE);
-        const dimensions = Dimensions.map((names) =>
-          [...names]
-            .sort()
-            .map((name) => `${name}=${line[name]}`)
-            .join(','),
-        );
-        return Metrics.map(
-          ({ Name }) => `${Name}{${dimensions.join(' ')}}: ${[line[Name]].flat().join(' ')}`,
-        );
-      },
-    ),
-  );
-}
 
 describe('events', () => {
   it('tell of the end of each run and each build, with names and outcome, on the bus', async () => {
@@ -95,56 +62,6 @@ describe('events', () => {
       'Run Ended: statement-failed 3_bad.sql:1:1: This statement failed.',
     ]);
   });
-
-  it('tell of a run that the loop went on with, and that failed there, as of any other', async () => {
-    await life.deploy(tables);
-    const blocker = await life.session();
-    await blocker.query('begin; insert into large values (501, 501)');
-    const waiting = { ...withIndex, '3_waits.sql': 'alter table large add column x int;' };
-    await life.deploy(waiting, { props: { waitFor: 'nothing' } });
-    await blocker.query('rollback');
-    await life.aws.stepFunctions.settled();
-    expect(life.aws.events.events.at(-1)).toMatchObject({
-      detailType: 'Run Ended',
-      detail: {
-        outcome: 'failed',
-        kind: 'loop',
-        error: expect.stringMatching(/^3_waits\.sql:1:1: This statement failed\.\nPostgres: column "x"/),
-      },
-    });
-    expect(metrics()).toContain(`${metric.runFailed}{service=${SERVICE}}: 1`);
-  });
-
-  it('tell of an Update back to earlier code that it kept the database as it was', async () => {
-    await life.deploy(tables);
-    await life.deploy({
-      ...tables,
-      '2_t.sql': 'create table t ();',
-      '3_bad.sql': 'alter table nobody add x int;',
-    });
-    expect(life.aws.events.events.map(({ detail }) => (detail as { outcome: string }).outcome)).toEqual([
-      'done',
-      'failed',
-      'kept',
-    ]);
-  });
-
-  it('that the bus refuses are sent again', async () => {
-    life.aws.events.refuseNext(2);
-    await life.deploy(tables);
-    expect(life.aws.events.events.map(({ detailType }) => detailType)).toEqual(['Run Ended']);
-  });
-
-  it('that it goes on refusing are in the log, and fail no deploy', async () => {
-    life.aws.events.refuseNext(100);
-    expect(await life.deploy(tables)).toMatchObject({ status: 'CREATE_COMPLETE' });
-    expect(lines().find(({ message }) => message === 'events could not be sent')).toMatchObject({
-      level: 'WARN',
-      service: SERVICE,
-      error: 'InternalFailure: The request processing has failed.',
-      events: [{ type: 'Run Ended', detail: { outcome: 'done', steps: 1 } }],
-    });
-  });
 });
 
 describe('metrics', () => {
@@ -154,7 +71,7 @@ describe('metrics', () => {
     await life.aws.stepFunctions.settled();
     await life.deploy({ ...withTwins, '3_bad.sql': 'alter table nobody add x int;' });
     const of = `{service=${SERVICE}}`;
-    expect(metrics()).toEqual(
+    expect(metricsOf(life)).toEqual(
       expect.arrayContaining([
         `${metric.runSucceeded}${of}: 1`,
         `${metric.stepsApplied}${of}: 1`,
@@ -172,7 +89,7 @@ describe('metrics', () => {
     await eventually(() => life.cloudFormation.log.some((line) => line.includes('waiting for writers')));
     await blocker.query('rollback');
     await life.aws.stepFunctions.settled();
-    const counted = metrics();
+    const counted = metricsOf(life);
     expect(counted).toContainEqual(
       expect.stringMatching(/^BuildProgress\{index=i,service=Stack\/Migrations\}: [\d. ]+$/),
     );
@@ -188,7 +105,7 @@ describe('the log', () => {
     await life.deploy(tables);
     await life.deploy(withIndex);
     await life.aws.stepFunctions.settled();
-    const told = lines().filter(({ level }) => level !== undefined);
+    const told = linesOf(life).filter(({ level }) => level !== undefined);
     expect(told.map(({ message }) => message)).toEqual(
       expect.arrayContaining(['planned', 'applied', 'run ended', 'turn', 'started', 'ended']),
     );

@@ -13,8 +13,14 @@ beforeEach(async () => {
   life = await newLifeCycle();
 });
 
+interface SilentService {
+  readonly url: string;
+  /** How often it was asked. */
+  asked(): number;
+}
+
 /** Takes every connection and never says a word, as what stands behind a network without a way to the service. */
-async function silentService(): Promise<string> {
+async function silentService(): Promise<SilentService> {
   const sockets = new Set<Socket>();
   const server = createServer((socket) => void sockets.add(socket.on('error', () => {})));
   const port = await listen(server);
@@ -22,26 +28,19 @@ async function silentService(): Promise<string> {
     for (const socket of sockets) socket.destroy();
     return closeServer(server);
   });
-  return `http://127.0.0.1:${port}`;
+  return { url: `http://127.0.0.1:${port}`, asked: () => sockets.size };
 }
 
 /** Nothing listens there. */
 const REFUSED = 'http://127.0.0.1:1';
 
-async function seconds<T>(work: () => Promise<T>): Promise<[T, number]> {
-  const begun = Date.now();
-  return [await work(), (Date.now() - begun) / 1000];
-}
-
 describe('without a way to Secrets Manager', () => {
   it.each([
-    ['that is silent', silentService],
+    ['that is silent', async () => (await silentService()).url],
     ['that is refused', async () => REFUSED],
-  ])('%s, a deploy says so by its name, soon', { timeout: 60_000 }, async (_, service) => {
+  ])('%s, a deploy says so by its name', async (_, service) => {
     const environment = { AWS_ENDPOINT_URL_SECRETS_MANAGER: await service() };
-    const [{ status, exchanges }, took] = await seconds(() =>
-      life.deploy({ '1_a.sql': 'create table a ();' }, { environment }),
-    );
+    const { status, exchanges } = await life.deploy({ '1_a.sql': 'create table a ();' }, { environment });
     expect(status).toBe('ROLLBACK_COMPLETE');
     const reason = exchanges[0]?.reason.split('\n') ?? [];
     expect(reason[0]).toMatch(
@@ -50,48 +49,42 @@ describe('without a way to Secrets Manager', () => {
     expect(reason[2]).toBe(
       'Next: the functions have no way to it: in a VPC, give their subnets a NAT gateway, or an interface endpoint com.amazonaws.REGION.secretsmanager with private DNS, whose security group lets the functions in on port 443; then run again.',
     );
-    // Synthesis and the way back are in it, on whatever machine this is.
-    expect(took).toBeLessThan(45);
   });
 });
 
 describe('without a way to EventBridge', () => {
-  it('a deploy succeeds, and what could not be told is in the log', { timeout: 60_000 }, async () => {
-    const environment = { AWS_ENDPOINT_URL_EVENTBRIDGE: await silentService() };
-    const [{ status }, took] = await seconds(() =>
-      life.deploy({ '1_a.sql': 'create table a ();' }, { environment }),
-    );
+  it('a deploy succeeds, and what could not be told is in the log', async () => {
+    const { url } = await silentService();
+    const environment = { AWS_ENDPOINT_URL_EVENTBRIDGE: url };
+    const { status } = await life.deploy({ '1_a.sql': 'create table a ();' }, { environment });
     expect(status).toBe('CREATE_COMPLETE');
-    expect(took).toBeLessThan(40);
     const line = life.cloudFormation.log.find((text) => text.includes('events could not be sent')) ?? '{}';
     expect(JSON.parse(line)).toMatchObject({ level: 'WARN', events: [{ type: 'Run Ended' }] });
   });
 
-  it('telemetry takes no longer than the function has left', { timeout: 60_000 }, async () => {
-    const environment = { AWS_ENDPOINT_URL_EVENTBRIDGE: await silentService() };
-    await life.deploy({}, { environment, timeoutSeconds: 6 });
-    const [answer, took] = await seconds(() => life.invoke({ action: 'run' }));
-    expect(answer).toMatchObject({ outcome: 'done' });
-    expect(took).toBeLessThan(6);
+  it('telemetry takes no longer than the function has left', async () => {
+    const { url, asked } = await silentService();
+    await life.deploy({}, { environment: { AWS_ENDPOINT_URL_EVENTBRIDGE: url }, timeoutSeconds: 6 });
+    const before = asked();
+    expect(await life.invoke({ action: 'run' })).toMatchObject({ outcome: 'done' });
+    // Each attempt takes four seconds; there would be three of them.
+    expect(asked() - before).toBeLessThan(3);
   });
 });
 
 describe('without a way to Step Functions', () => {
-  it('a deploy fails, the builds are pending, and it says what to do', { timeout: 60_000 }, async () => {
+  it('a deploy fails, the builds are pending, and it says what to do', async () => {
     const tables = { '1_large.sql': largeTable('large') };
     await life.deploy(tables);
-    const [{ exchanges }, took] = await seconds(() =>
-      life.deploy(
-        { ...tables, '2_index.sql': 'create index concurrently i on large (x);' },
-        { environment: { AWS_ENDPOINT_URL_SFN: REFUSED } },
-      ),
+    const { exchanges } = await life.deploy(
+      { ...tables, '2_index.sql': 'create index concurrently i on large (x);' },
+      { environment: { AWS_ENDPOINT_URL_SFN: REFUSED } },
     );
     const reason = exchanges[0]?.reason ?? '';
     expect(reason).toMatch(
       /The index-build loop could not be started, since Step Functions does not answer: /,
     );
     expect(reason).toContain('com.amazonaws.REGION.states');
-    expect(took).toBeLessThan(90);
   });
 });
 
@@ -102,22 +95,23 @@ describe('the time that is spent on a service that is silent', () => {
     onTestFinished(() => void vi.unstubAllEnvs());
   };
 
-  it('is less than 15 seconds for the secret', { timeout: 30_000 }, async () => {
-    underEnvironment({ AWS_ENDPOINT_URL_SECRETS_MANAGER: await silentService() });
-    const [error, took] = await seconds(() => readSecret('database').catch((thrown: unknown) => thrown));
-    expect(error).toMatchObject({ code: 'secret-unreadable' });
-    expect(took).toBeLessThan(15);
+  it('is that of three attempts for the secret', async () => {
+    const { url, asked } = await silentService();
+    underEnvironment({ AWS_ENDPOINT_URL_SECRETS_MANAGER: url });
+    await expect(readSecret('database')).rejects.toMatchObject({ code: 'secret-unreadable' });
+    expect(asked()).toBeLessThanOrEqual(3);
   });
 
-  it('is what is left for events', { timeout: 30_000 }, async () => {
+  it('is what is left for events', async () => {
+    const { url, asked } = await silentService();
     underEnvironment({
-      AWS_ENDPOINT_URL_EVENTBRIDGE: await silentService(),
+      AWS_ENDPOINT_URL_EVENTBRIDGE: url,
       [environmentNames.eventBus]: 'default',
     });
     const events = Array.from({ length: 25 }, () => ({ type: 'Run Ended' as const, detail: {} }));
-    const [error, took] = await seconds(() => sendEvents(events, 1_500).catch((thrown: unknown) => thrown));
-    expect(error).toMatchObject({ name: 'UnsentEvents', events });
-    expect(took).toBeLessThan(4);
+    await expect(sendEvents(events, 1_500)).rejects.toMatchObject({ name: 'UnsentEvents', events });
+    // Once for each ten of them: an attempt takes four seconds, so that there is no second one.
+    expect(asked()).toBeLessThanOrEqual(3);
   });
 });
 

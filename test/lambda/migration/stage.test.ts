@@ -22,7 +22,7 @@ describe('the time of a build stage', () => {
     expect(secondsOf([table('a', 10), table('b', 50)], 1)).toBe(60);
   });
 
-  it('can not be told where one of them can not', () => {
+  it('cannot be told where one of them cannot', () => {
     expect(secondsOf([table('a', 10), table('b', undefined)], 4)).toBeUndefined();
   });
 });

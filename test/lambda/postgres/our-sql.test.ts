@@ -112,7 +112,7 @@ describe('the check', () => {
     expect(seenIn(source)).toEqual([]);
   });
 
-  it('says what it can not parse', () => {
+  it('says what it cannot parse', () => {
     expect(seenIn("session.query('select from from')")).toEqual([
       "source.ts:1: this looks like SQL that can't be parsed: select from from",
     ]);

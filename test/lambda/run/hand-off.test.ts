@@ -69,7 +69,7 @@ describe('an index operation', () => {
     expect(applied.map(({ how }) => how)).toEqual(['transaction', 'handed off']);
   });
 
-  it('is handed off where its table can not be counted, and the tables beside it are counted nevertheless', async () => {
+  it('is handed off where its table cannot be counted, and the tables beside it are counted nevertheless', async () => {
     await scenario.run(tables);
     const other = new pg.Client({ connectionString: scenario.database.url });
     await other.connect();

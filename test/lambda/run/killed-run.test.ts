@@ -141,7 +141,7 @@ describe('a run that died in a statement that commits by itself', () => {
       expect(error.code).toBe('interrupted-step');
       expect(error.message).toBe(
         [
-          '2_batches.sql:2:1: A run died while it carried out this statement, which commits by itself; whether it happened can not be told.',
+          '2_batches.sql:2:1: A run died while it carried out this statement, which commits by itself; whether it happened cannot be told.',
           'Statement: do $$ begin insert into log values (1); commit; end $$',
           'Applied: the steps before this one.',
           'Next: look at the database, then say so with the action repair: version 2, step 2, as "applied" or "not-applied"; then run again.',

@@ -20,8 +20,8 @@ import { expectEventually } from '../../support/expect-eventually.ts';
 import { createDatabase } from '../../support/fresh-database.ts';
 import { connected, holdOpen, traffic, usedTables } from './traffic.ts';
 
-/** An attempt waits 100 ms; the rest is for a busy machine. Who queues for `lockTimeout` stops everybody for 5 s. */
-const LONGEST_MILLISECONDS = 800;
+/** What the application waits for a lock. An attempt of ours waits 100 ms; who queues for `lockTimeout` stops everybody for 5 s. */
+const PATIENCE_MILLISECONDS = 800;
 /** For so long after the first attempt the idle transaction still has the table. */
 const HOLD_MILLISECONDS = 700;
 
@@ -60,10 +60,12 @@ interface Deploy {
   readonly migrations: readonly Migration[];
   /** Beside each table that there is: an insert. */
   readonly rows: Readonly<Record<string, string>>;
+  /** Milliseconds that the application waits for a lock. */
+  readonly patience?: number;
 }
 
 /** Applies all but the last; then the last, with an idle transaction in its way and an application beside it. */
-async function deployBesideTraffic({ migrations, rows }: Deploy) {
+async function deployBesideTraffic({ migrations, rows, patience = PATIENCE_MILLISECONDS }: Deploy) {
   const last = migrations.at(-1);
   if (last === undefined) throw new TypeError('there has to be a migration');
   const database = await createDatabase();
@@ -89,7 +91,7 @@ async function deployBesideTraffic({ migrations, rows }: Deploy) {
       locks.map(({ relation }) => quoteRelation(relation)),
     );
     const pid = await holdOpen(idle, tables);
-    const end = await traffic(database.url, tables);
+    const end = await traffic(database.url, tables, patience);
     events.length = 0;
     let ended = false;
     const running = run(migrations).finally(() => {
@@ -111,12 +113,11 @@ async function deployBesideTraffic({ migrations, rows }: Deploy) {
 
 type Deployed = Awaited<ReturnType<typeof deployBesideTraffic>>;
 
-function expectNobodyWaited({ outcome, noticed }: Deployed, longest = LONGEST_MILLISECONDS): void {
+function expectNobodyWaited({ outcome, noticed }: Deployed): void {
   expect(outcome).toBe('done');
-  for (const { failures, statements, longestMilliseconds } of noticed) {
+  for (const { failures, statements } of noticed) {
     expect(failures).toEqual([]);
     expect(statements).toBeGreaterThan(1);
-    expect(longestMilliseconds).toBeLessThan(longest);
   }
 }
 
@@ -172,7 +173,7 @@ create trigger fires before insert on orders for each row execute function fire(
       'alter table orders add column x int; alter table orders alter x type bigint',
     ],
     ['DROP COLUMN', 'alter table orders drop column remark'],
-    ['ALTER COLUMN TYPE, which writes the table anew', 'alter table orders alter column total type bigint'],
+    ['ALTER COLUMN TYPE, which rewrites the table', 'alter table orders alter column total type bigint'],
     [
       'a foreign key between two tables',
       'alter table orders add foreign key (customer_id) references customers',
@@ -199,8 +200,9 @@ create trigger fires before insert on orders for each row execute function fire(
   it('an UPDATE of rows that it has locked: who writes the same rows waits for lockTimeout at the most', async () => {
     const sql = 'update orders set total = 0 where id > 1; update orders set total = 0 where id = 1';
     const { migrations } = await compileFiles({ '1_before.sql': before, '2_change.sql': sql });
-    const deployed = await deployBesideTraffic({ migrations, rows });
-    expectNobodyWaited(deployed, 5_000 + LONGEST_MILLISECONDS);
+    const patience = 5_000 + PATIENCE_MILLISECONDS;
+    const deployed = await deployBesideTraffic({ migrations, rows, patience });
+    expectNobodyWaited(deployed);
     expect(deployed.locked[0]?.blockers[0]?.pid).toBe(deployed.pid);
   });
 });

@@ -16,7 +16,7 @@ describe('a failed build whose statement is not in the folder any more', () => {
     ['its file was taken away', tables],
     ['its file was cut short', { ...tables, '2_first.sql': 'create table first ();' }],
     [
-      'it was written anew, mended, under another version',
+      'it was rewritten, mended, under another version',
       { ...tables, '5_again.sql': 'create unique index concurrently u on large ((x * 2));' },
     ],
   ];

@@ -21,7 +21,7 @@ describe('a fault on the way', () => {
     ['connections that are lost again and again', ours('connection-lost')],
     ['a throttled secret', ours('secret-unreadable')],
     ['credentials that are not there yet', ours('iam-token')],
-    ['a loop that can not be started', ours('hand-off-failed')],
+    ['a loop that cannot be started', ours('hand-off-failed')],
     ['another run', ours('other-run')],
     ['a session that is lost', new SessionLost(new Error('read ECONNRESET'))],
     ['a server that shuts down', postgres('57P01')],
@@ -30,7 +30,7 @@ describe('a fault on the way', () => {
     ['a lock that is not to be had', postgres('55P03')],
     ['a deadlock', postgres('40P01')],
     ['a disk that is full', postgres('53100')],
-    ['a ledger that can not be read for want of connections', ours('ledger-unreadable', '53300')],
+    ['a ledger that cannot be read for want of connections', ours('ledger-unreadable', '53300')],
   ])('may pass: %s', (_, error) => {
     expect(mayPass(error)).toBe(true);
   });

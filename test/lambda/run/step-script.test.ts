@@ -40,7 +40,7 @@ it('a step that is tried again waits longer than those that come after it', () =
   ]);
 });
 
-it('after a step whose settings are taken back, the next is told anew', () => {
+it('after a step whose settings are taken back, the next is told again', () => {
   const some = steps({}, { leavesSettings: true }, {}, { leavesSettings: true });
   expect(said('lock_timeout', stepScript(some, context([100, 100, 100, 100])))).toEqual([
     '1: set lock_timeout = 100',

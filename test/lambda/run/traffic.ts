@@ -50,31 +50,36 @@ export async function holdOpen(client: pg.Client, tables: readonly UsedTable[]):
 /** What an application noticed. */
 export interface Noticed {
   readonly statements: number;
-  readonly longestMilliseconds: number;
   readonly failures: readonly string[];
 }
 
-/** A writer and a reader that go on and on, each in a session of its own. The writer leaves the first row alone. */
-export async function traffic(url: string, tables: readonly UsedTable[]): Promise<() => Promise<Noticed[]>> {
+/**
+ * A writer and a reader that go on and on, each in a session of its own. The writer leaves the first row alone. Each
+ * statement fails that waits for a lock longer than `patience` milliseconds, by the server's clock: it starts together
+ * with that of whoever stands in front, so that a busy machine delays both alike.
+ */
+export async function traffic(
+  url: string,
+  tables: readonly UsedTable[],
+  patience: number,
+): Promise<() => Promise<Noticed[]>> {
   let over = false;
   const go = async (name: string, statements: readonly string[]): Promise<Noticed> => {
     const client = await connected(url, name);
+    await client.query(`set lock_timeout = ${patience}`);
     const failures: string[] = [];
-    let longestMilliseconds = 0;
     let count = 0;
     while (!over) {
       for (const statement of statements) {
-        const begun = performance.now();
         await client
           .query(statement)
           .catch((error: Error) => failures.push(`${statement}: ${error.message}`));
-        longestMilliseconds = Math.max(longestMilliseconds, performance.now() - begun);
         count += 1;
       }
       await sleep(10);
     }
     await client.end();
-    return { statements: count, longestMilliseconds, failures };
+    return { statements: count, failures };
   };
   const writes = tables.flatMap(({ name, column }) =>
     column === undefined

@@ -55,7 +55,7 @@ async function exported(files: Readonly<Record<string, string>>): Promise<string
 }
 
 describe('migrate export', () => {
-  it('writes what can be done by hand, names what can not with the reason, and changes nothing', async () => {
+  it('writes what can be done by hand, names what cannot with the reason, and changes nothing', async () => {
     await database.query(TABLE);
     const { code, stdout, stderr } = await migrate(['export', '--dir', folderOf(FILES)], env);
     expect({ code, stderr }).toEqual({ code: 0, stderr: '2 index operations, 6 left to the next up.\n' });

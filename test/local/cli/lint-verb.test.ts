@@ -1,10 +1,5 @@
-import { spawn } from 'node:child_process';
-import { text } from 'node:stream/consumers';
-import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
-import { folderOf } from '../../compiler/compile-text.ts';
-
-const root = fileURLToPath(new URL('../../..', import.meta.url));
+import { folderOf, migrate } from './command-line.ts';
 
 async function lint(
   sql: string,
@@ -14,17 +9,8 @@ async function lint(
     '1_words.sql': 'create table words (id bigint primary key, word text);',
     '2_test.sql': sql,
   });
-  const child = spawn(
-    process.execPath,
-    ['--import', 'tsx', 'local/cli/main.ts', 'lint', '--dir', dir, ...flags],
-    {
-      cwd: root,
-      env: { ...process.env, NO_COLOR: '1' },
-    },
-  );
-  const exited = new Promise<number | null>((resolve) => child.once('exit', resolve));
-  const [out, error, code] = await Promise.all([text(child.stdout), text(child.stderr), exited]);
-  return { code, out, error };
+  const { code, stdout, stderr } = await migrate(['lint', '--dir', dir, ...flags], { NO_COLOR: '1' });
+  return { code, out: stdout, error: stderr };
 }
 
 const WARNED = 'create index words_word on words (word);';

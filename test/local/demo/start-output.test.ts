@@ -1,13 +1,8 @@
-import { mkdtempSync } from 'node:fs';
-import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { describe, expect, inject, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { expectEventually } from '../../support/expect-eventually.ts';
-import { onTerminal } from '../../support/terminal.ts';
-import { start } from './start-run.ts';
+import { PROGRESS, start } from './start-run.ts';
 
 const MINUTES = 60_000;
-const root = fileURLToPath(new URL('../../..', import.meta.url));
 
 /** What `npm start -- --rows 20000` says, with N for what differs from one run to the next. */
 const BEFORE = `A deploy with index builds, played on this machine.
@@ -89,8 +84,6 @@ function arranged(lines: readonly string[]): string[] {
   return [...all.slice(0, from), ...all.slice(from, to).sort(), ...all.slice(to)];
 }
 
-const PROGRESS = /^ {12}\S/;
-
 describe('what npm start says', () => {
   it('is this, where lines are read later', { timeout: 3 * MINUTES }, async () => {
     const run = start('--rows', '20000');
@@ -102,51 +95,13 @@ describe('what npm start says', () => {
       .split('\n')
       .filter((line) => !PROGRESS.test(line));
     expect(arranged(lines)).toEqual([...BEFORE, ...BUILDING, ...AFTER]);
+    await expectEventually(() => run.left().length === 0, { what: 'nothing to be left' });
   });
 
-  it('says how far the filling and the builds are, line by line', { timeout: 3 * MINUTES }, async () => {
-    const run = start('--rows', '400000');
+  it('says what is wrong with a flag', { timeout: MINUTES }, async () => {
+    const run = start('--rows', 'many');
 
-    expect(await run.exited, run.stderr()).toBe(0);
-    const progress = run
-      .stdout()
-      .split('\n')
-      .filter((line) => PROGRESS.test(line));
-    expect(progress).toContainEqual(expect.stringMatching(/^ {12}\d+ %, filling the tables: [\d,]+ rows$/));
-    expect(progress).toContainEqual(
-      expect.stringMatching(/^ {12}idx_\w+ on public\.\w+: .+, \d+ %, .+ so far/),
-    );
-  });
-
-  it('is the same on a terminal, with colours, and with bars that are gone at the end', {
-    timeout: 3 * MINUTES,
-  }, async () => {
-    const temporary = mkdtempSync(join(inject('scratch'), 'terminal-'));
-    const run = onTerminal(process.execPath, ['--import', 'tsx', 'local/demo/main.ts', '--rows', '400000'], {
-      cwd: root,
-      env: { ...process.env, TMPDIR: temporary },
-    });
-    const sees = (pattern: RegExp) =>
-      expectEventually(() => run.lines().some((line) => pattern.test(line)), {
-        withinMilliseconds: 2 * MINUTES,
-        what: String(pattern),
-      });
-
-    await sees(/^A deploy with index builds, played on this machine\.$/);
-    await sees(/^[█░]{20} filling the tables: [\d,]+ rows$/);
-    await sees(/^[█░]{20} idx_\w+: \d+ %, /);
-    expect(await run.exited).toBe(0);
-
-    const lines = run.lines();
-    expect(lines.filter((line) => /[█░]/.test(line))).toEqual([]);
-    const applied = lines.filter((line) => /^(?:applied|handed off) /.test(line));
-    expect(new Set(applied).size).toBe(applied.length);
-    const handedOff = lines.filter((line) => line.startsWith('handed off'));
-    for (const verb of ['building', 'valid'])
-      expect(lines.filter((line) => line.startsWith(verb))).toHaveLength(handedOff.length);
-    // The cursor is there again, and nothing was drawn after the last line.
-    expect(run.raw()).toContain('\x1b[?25h');
-    expect(lines.at(-1)).toMatch(/^All valid after \d/);
-    expect(run.raw()).toContain('\x1b[32mapplied     \x1b[39m0001_users');
+    expect(await run.exited).toBe(1);
+    expect(run.stderr()).toContain('It has to be a whole number from 1000 to 100000000.');
   });
 });

@@ -6,6 +6,9 @@ import { inject, onTestFinished } from 'vitest';
 
 const root = fileURLToPath(new URL('../../..', import.meta.url));
 
+/** A line that tells how far something is. */
+export const PROGRESS = /^ {12}\S/;
+
 /** `npm start` under way, in a process group of its own. */
 export interface StartRun {
   readonly stdout: () => string;

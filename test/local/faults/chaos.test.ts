@@ -1,19 +1,19 @@
 import { expect, it, onTestFinished } from 'vitest';
-import { BLOWS, playChaos } from '../../../local/faults/chaos.ts';
+import { BLOWS, makeChaos } from '../../../local/faults/chaos.ts';
+import { FaultServer } from '../../../local/faults/fault-server.ts';
 import { bundleHandler, startHandler } from '../../../local/faults/handler-process.ts';
-import { Stage } from '../../../local/faults/stage.ts';
 import { startEmbeddedPostgres } from '../../../local/postgres/embedded-postgres.ts';
 
 it('a build survives a killed handler, a terminated builder and a restarted server, one after the other', async () => {
-  const stage = await Stage.set(await startEmbeddedPostgres({ durability: 'none' }));
-  onTestFinished(() => stage.strike());
+  const server = await FaultServer.prepare(await startEmbeddedPostgres({ durability: 'none' }));
+  onTestFinished(() => server.strike());
   const bundle = await bundleHandler();
   onTestFinished(bundle.remove);
-  const migrations = stage.scene.slow;
-  await stage.withDatabase('loopback', async ({ url, adminUrl }) => {
+  const migrations = server.releases.slow;
+  await server.withDatabase('loopback', async ({ url, adminUrl }) => {
     let handler = Promise.resolve(await startHandler(bundle.file, { url, migrations }));
-    const chaos = playChaos({
-      server: stage.server,
+    const chaos = makeChaos({
+      server: server.server,
       adminUrl,
       killHandler: async () => {
         await (await handler).kill();
@@ -29,6 +29,6 @@ it('a build survives a killed handler, a terminated builder and a restarted serv
       expect(phase).toContain('building index');
     }
     await (await handler).ended;
-    await stage.expectHealed({ url, migrations });
+    await server.expectHealed({ url, migrations });
   });
 }, 60_000);

@@ -25,3 +25,15 @@ it('a sample of faults is survived: the next deploy makes of each database what 
   expect(survived).toBe(tried);
   expect(tried).toBeGreaterThan(10);
 }, 120_000);
+
+it('a sample of faults is survived in a database as careful teams run it', async () => {
+  const { tried, survived, broken } = await runMatrix({
+    count: 14,
+    seed: 9,
+    parallel: 6,
+    profile: 'hardened',
+  });
+  expect(broken).toEqual([]);
+  expect(survived).toBe(tried);
+  expect(tried).toBeGreaterThan(8);
+}, 120_000);

@@ -119,7 +119,6 @@ describe.each(['WebSocket', 'TCP'] as const)('Neon’s proxy over %s', (way) => 
     for (let i = 0; i < 4; i++) await client.query('select 1');
     const took = performance.now() - begun;
     expect(took).toBeGreaterThanOrEqual(4 * 50 - 8);
-    expect(took).toBeLessThan(4 * 50 + 1000);
     await client.end();
   });
 

@@ -105,7 +105,7 @@ describe('a connection URL', () => {
       'postgres://app:s3cret@db.example.com/shop?sslmode=s3cret',
       'its sslmode is unknown (disable, require, verify-ca, verify-full or no-verify)',
     ],
-  ])('that can not be used is refused without repeating it: %s', (text, problem) => {
+  ])('that cannot be used is refused without repeating it: %s', (text, problem) => {
     const refused = (() => {
       try {
         return parse(text);

@@ -152,11 +152,10 @@ describe('on a real server', () => {
   it('a setting that the server refuses is said to be one', async () => {
     const database = await freshDatabase();
     const wrong = parseConnectionUrl(`${database.url}?options=-c%20work_mem%3Dmuch`, 'The URL');
-    const begun = Date.now();
-    await expect(connect(wrong)).rejects.toThrow(
+    // It is not asked again, or the test would not end.
+    await expect(connect(wrong, { patienceSeconds: 3_600 })).rejects.toThrow(
       /invalid value for parameter "work_mem"[\s\S]*take options and settings out/,
     );
-    expect(Date.now() - begun).toBeLessThan(5_000);
   });
 
   it('channel_binding, client certificates and direct TLS are obeyed', async () => {

@@ -42,6 +42,9 @@ function byWebSocket(address: string): void {
   onTestFinished(() => void vi.unstubAllEnvs());
 }
 
+/** Whoever is asked again would be so for an hour, and the test would not end. */
+const HOUR = { patienceSeconds: 3_600 };
+
 async function failure(to: ConnectionTarget, options: ConnectOptions = {}): Promise<MigrationError> {
   const outcome = await connect(to, options).catch((error: unknown) => error);
   if (outcome instanceof MigrationError) return outcome;
@@ -66,14 +69,12 @@ describe.each(ways)('behind Neon’s proxy, over %s', (way) => {
 
   it('a wrong password and a missing database are said at once', async () => {
     const target = await behind(way);
-    const begun = Date.now();
-    const password = await failure({ ...target, password: 'wrong' });
+    const password = await failure({ ...target, password: 'wrong' }, HOUR);
     expect(password.message).toContain('password authentication failed for user');
     expect(password.details.next).toMatch(/^check user and password of the connection/);
-    const missing = await failure({ ...target, database: 'missing' });
+    const missing = await failure({ ...target, database: 'missing' }, HOUR);
     expect(missing.message).toContain('database "missing" does not exist (SQLSTATE XX000)');
     expect(missing.details.next).toMatch(/^check the database's name/);
-    expect(Date.now() - begun).toBeLessThan(10_000);
   });
 
   it('a compute that takes no settings at startup is a pooler’s, and what the connection asks for is not dropped', async () => {
@@ -148,14 +149,12 @@ describe('what Neon’s proxy says at startup', () => {
     ['something that nobody has seen yet', 'passes', 'check the connection'],
   ])('%s', async (text, fate, next) => {
     const target = await behind('WebSocket', { refuse: () => text });
-    const begun = Date.now();
-    const error = await failure(target, { patienceSeconds: 0.3 });
+    const error = await failure(target, fate === 'for good' ? HOUR : { patienceSeconds: 1.5 });
     expect(error.message).toContain(`Postgres: ${text} (SQLSTATE XX000)`);
     expect(error.details.next).toContain(next);
     const { cause } = error.details;
     if (!(cause instanceof Error)) throw new Error('The refusal is the cause.');
     expect(mayPass(cause as never)).toBe(fate === 'passes');
-    if (fate === 'for good') expect(Date.now() - begun).toBeLessThan(5_000);
   });
 });
 
@@ -171,10 +170,8 @@ describe('a WebSocket that fails says why', () => {
     const port = await listen(server);
     onTestFinished(() => closeServer(server));
     byWebSocket(`127.0.0.1:${port}/v2`);
-    const begun = Date.now();
-    const error = await failure(parseConnectionUrl(database.url, 'The URL'));
+    const error = await failure(parseConnectionUrl(database.url, 'The URL'), HOUR);
     expect(error.message).toContain(': Unexpected server response: 404.');
-    expect(Date.now() - begun).toBeLessThan(5_000);
   });
 
   it('where the certificate is not trusted, and trusts it with the root that the connection names', async () => {

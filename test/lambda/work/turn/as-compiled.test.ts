@@ -112,7 +112,7 @@ describe('what the ledger has of a build that this code knows', () => {
     ).toEqual([{ hacked: null, pkey: 'large_pkey' }]);
   });
 
-  it('is handed off anew once the ledger has forgotten it', async () => {
+  it('is handed off again once the ledger has forgotten it', async () => {
     await makeItSay({ set: `statement = 'create table hacked ()'` });
     await scenario.loop(files);
     await scenario.database.adminQuery(

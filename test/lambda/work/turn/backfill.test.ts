@@ -256,7 +256,7 @@ describe('a small or a new table', () => {
   });
 });
 
-describe('a row that can not be done', () => {
+describe('a row that cannot be done', () => {
   it('is found by halving, named with what Postgres says, and gone on with once it is mended', async () => {
     const scenario = await prepared(KEYS[0]?.[1] ?? '');
     await scenario.query(
@@ -301,7 +301,7 @@ describe('a row that can not be done', () => {
     expect((await scenario.deploy(files)).outcome).toBe('valid');
   });
 
-  it('is begun anew by another statement', async () => {
+  it('is begun again by another statement', async () => {
     const scenario = await prepared(KEYS[0]?.[1] ?? '');
     await scenario.deploy(file('update t set m = 1 / (n - 5) where m is null'));
     expect(await scenario.steps()).toEqual(['1.0 failed']);
@@ -311,7 +311,7 @@ describe('a row that can not be done', () => {
   });
 });
 
-describe('a statement that can not be walked', () => {
+describe('a statement that cannot be walked', () => {
   it.each([
     [
       'create table t (id int, n int)',

@@ -77,12 +77,12 @@ describe('what passes is tried again', () => {
   });
 });
 
-describe('what can not succeed fails at once', () => {
+describe('what cannot succeed fails at once', () => {
   const table = { '1_big.sql': slowTable({ seconds: 0.2 }) };
   it.each([
     ['a unique violation', 'create unique index concurrently i on big (twice);', '', '23505'],
     [
-      'an expression that can not be computed',
+      'an expression that cannot be computed',
       'create index concurrently i on big ((1 / (x - 7)));',
       '',
       '22012',

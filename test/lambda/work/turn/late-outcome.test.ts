@@ -2,7 +2,7 @@ import { expect, it } from 'vitest';
 import { withTcpProxy } from '../../../../local/wire/tcp-proxy.ts';
 import { freshScenario, largeTable } from '../../run/scenario.ts';
 
-it('an outcome that is written while the turn looks for the builder counts: what can not succeed is not begun again', async () => {
+it('an outcome that is written while the turn looks for the builder counts: what cannot succeed is not begun again', async () => {
   const scenario = await freshScenario({ dblink: true });
   const tables = { '1_tables.sql': largeTable('large') };
   const files = { ...tables, '2_index.sql': 'create unique index concurrently large_u on large ((x / 2));' };

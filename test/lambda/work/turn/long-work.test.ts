@@ -1,18 +1,6 @@
 import { beforeEach, describe, expect, it } from 'vitest';
-import { defaultOptions } from '../../../../lambda/migration/options.ts';
-import { tablesWithBuilds } from '../../../../lambda/postgres/ledger/build-queue.ts';
-import { withSession } from '../../../../lambda/postgres/session/connect.ts';
-import { parseConnectionUrl } from '../../../../lambda/postgres/session/connection-target.ts';
-import { resume } from '../../../../lambda/run/resume.ts';
-import { takeTurn } from '../../../../lambda/work/turn/turn.ts';
-import {
-  compile,
-  type Files,
-  freshScenario,
-  largeTable,
-  type Scenario,
-  SMALL_TABLE_ROWS,
-} from '../../run/scenario.ts';
+import { freshScenario, largeTable, type Scenario } from '../../run/scenario.ts';
+import { deployLongOne } from './short-lives.ts';
 
 let scenario: Scenario;
 beforeEach(async () => {
@@ -268,78 +256,4 @@ update messages set x = x + 1;`,
   });
 });
 
-/** The function that runs all of it lives so long; each of its invocations ends in time. */
-const LIFE_MILLISECONDS = 6_000;
-
-/** A deploy, as a function does it that ends after that time, again and again. */
-async function deployInShortLives(files: Files): Promise<void> {
-  const asked = {
-    migrations: await compile(files),
-    target: parseConnectionUrl(scenario.database.url, 'The URL'),
-    options: { ...defaultOptions, smallTableRows: SMALL_TABLE_ROWS, attachSeconds: 1 },
-    report: () => {},
-  };
-  const deadline = (): number => Date.now() + LIFE_MILLISECONDS;
-  await scenario.run(files, { deadline: deadline() });
-  for (;;) {
-    const tables = await withSession(asked.target, (session) => tablesWithBuilds(session, 'migrations'));
-    for (const table of tables) {
-      for (let turn = 1; ; turn += 1) {
-        const begun = Date.now();
-        const { outcome, waitSeconds } = await takeTurn({ ...asked, table, turn, deadline: deadline() });
-        expect(Date.now() - begun).toBeLessThan(LIFE_MILLISECONDS);
-        if (outcome === 'done') break;
-        await new Promise((resolve) => setTimeout(resolve, Math.min(waitSeconds, 2) * 1000));
-      }
-    }
-    const resumed = await resume({
-      ...asked,
-      deadline: deadline(),
-      cause: { kind: 'loop', actor: 'test' },
-    });
-    if (resumed.outcome === 'settled') return;
-  }
-}
-
-describe('what takes longer than the function lives', () => {
-  /** 500 rows, 20 ms each: ten seconds. */
-  const slow = {
-    ...messages,
-    '2_slow.sql': `create function slow(x int) returns int language plpgsql immutable as
-  $$ begin perform pg_sleep(0.02); return x; end $$;`,
-  };
-
-  it.each<[string, string, string]>([
-    [
-      'a validation',
-      `alter table messages add constraint slow check (slow(x) > 0) not valid;
-alter table messages validate constraint slow;`,
-      'validate messages slow done',
-    ],
-    [
-      'a refresh',
-      `create materialized view seen as select slow(x) as x from messages with no data;
-refresh materialized view seen;`,
-      'refresh seen  done',
-    ],
-    [
-      'upkeep',
-      `create statistics slowly on (slow(x)), id from messages;
-commit;
-analyze messages;`,
-      'analyze messages  done',
-    ],
-    [
-      'any statement',
-      `-- migrate: allow unbounded-write tried here
--- migrate: hand-off
-update messages set x = slow(x);`,
-      'statement messages 3_long.sql:3 done',
-    ],
-  ])('deploys: %s', async (_, sql, expected) => {
-    await scenario.deploy(slow);
-    await deployInShortLives({ ...slow, '3_long.sql': sql });
-    expect((await work()).at(-1)).toBe(expected);
-    expect((await scenario.steps()).every((line) => line.endsWith('applied'))).toBe(true);
-  });
-});
+it('what takes longer than the function lives deploys', () => deployLongOne('any statement'));

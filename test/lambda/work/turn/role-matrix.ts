@@ -115,7 +115,11 @@ const operations = {
   'unique that fails': async (cast: Cast) => {
     const files = cast.files(unique);
     await cast.handOff(files);
-    expect(await cast.loop(files)).toContain('could not create unique index "big_twice"');
+    await cast.loop(files);
+    // The turn before the loop may have seen it fail, which the loop does not repeat.
+    expect(
+      await cast.world.database.adminQuery(`select fault ->> 'message' as message from migrations.work`),
+    ).toEqual([{ message: 'could not create unique index "big_twice"' }]);
     expect(await cast.indexes()).toEqual([OLD]);
     expect(await cast.builds()).toEqual(['big_twice failed 23505']);
   },
@@ -185,10 +189,13 @@ export const roleCases: readonly RoleCase[] = roleKinds.flatMap((role) =>
   ),
 );
 
-/** Every second operation of each role in one kind of session, so that each pair is met once. */
+/** Each operation once, each role twice, each kind of session. */
 export const roleSample: readonly RoleCase[] = roleCases.filter(({ role, operation, session }) => {
-  const numbers = [roleKinds.indexOf(role), Object.keys(operations).indexOf(operation)];
-  return sessions.indexOf(session) === numbers.reduce((sum, one) => sum + one, 0) % sessions.length;
+  const number = Object.keys(operations).indexOf(operation);
+  return (
+    roleKinds.indexOf(role) === number % roleKinds.length &&
+    sessions.indexOf(session) === number % sessions.length
+  );
 });
 
 export async function playRoleCase({ role, operation, session }: RoleCase): Promise<void> {

@@ -37,7 +37,7 @@ const probes = (database: FreshDatabase) =>
     `select kind || ' ' || case when survives then 'survives' else 'dies' end as probe from migrations.session_probe order by 1`,
   );
 
-describe('where dblink is missing and can not be created', () => {
+describe('where dblink is missing and cannot be created', () => {
   it('a stock server goes on building in an orphan session after the turn is gone', async () => {
     const database = await withoutDblink();
     await handedOff(database);
@@ -130,7 +130,7 @@ begin if x in (7, 8) then raise warning 'odd: %', x using hint = 'Look.'; end if
         fault: {
           sqlstate: '0A000',
           message:
-            'the build needs longer than one invocation, and nothing here keeps it alive without us: the extension dblink is missing and can not be created; a probe was cancelled when its client went away',
+            'the build needs longer than one invocation, and nothing here keeps it alive without us: the extension dblink is missing and cannot be created; a probe was cancelled when its client went away',
           hint: 'Create the extension dblink (create extension dblink) and retry, or build it from the command line, which may hold its session as long as it takes: npx cdk-postgres-migrations up.',
         },
       });
@@ -184,7 +184,7 @@ it('a server that trusts its own address is refused by dblink, the error says so
   const refusal =
     serverMajor >= 16 ? 'password or GSSAPI delegated credentials required' : 'password is required';
   expect(await reasonAgainstLoopback(database, database.url)).toContain(
-    `the server can not connect to itself: ${refusal}`,
+    `the server cannot connect to itself: ${refusal}`,
   );
 });
 
@@ -203,7 +203,7 @@ it('a server whose pg_hba.conf refuses its own address: the error says so', asyn
   const url = await fromAnotherAddress(database.url, '127.0.0.2');
   const shut = { ...database, url, query: database.adminQuery };
   expect(await reasonAgainstLoopback(shut, url)).toMatch(
-    /the server can not connect to itself: could not establish connection \(.*pg_hba.conf rejects connection/,
+    /the server cannot connect to itself: could not establish connection \(.*pg_hba.conf rejects connection/,
   );
 });
 

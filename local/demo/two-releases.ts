@@ -7,17 +7,28 @@ import { defaultOptions } from '../../lambda/migration/options.ts';
 import { parseConnectionUrl } from '../../lambda/postgres/session/connection-target.ts';
 import { readStatus } from '../../lambda/status/status.ts';
 import type { AwsEndpoint } from '../aws/aws-endpoint.ts';
+import type { Terminal } from '../cli/terminal.ts';
 import type { Deployed, LocalCloudFormation } from '../cloudformation/provider-framework.ts';
 import type { EmbeddedPostgres } from '../postgres/embedded-postgres.ts';
 import { earlierRelease, synthesize } from './assembly.ts';
 import { breakThings } from './chaos.ts';
+import type { DemoDisplay } from './demo-display.ts';
 import { fill } from './fill.ts';
-import type { Play } from './play.ts';
 import { explainQueries } from './queries.ts';
 import { type Result, showResult } from './result.ts';
-import type { Stage } from './stage.ts';
 import { seeTables } from './tables.ts';
 import { Writer } from './writer.ts';
+
+export interface DemoRequest {
+  /** Messages in the example. */
+  readonly rows: number;
+  readonly chaos: boolean;
+  readonly terminal: Terminal;
+  /** For everything that is written: removed by the caller. */
+  readonly directory: string;
+  readonly migrations: string;
+  readonly signal: AbortSignal;
+}
 
 export interface Database {
   /** As its owner. */
@@ -25,12 +36,12 @@ export interface Database {
   readonly adminUrl: string;
 }
 
-export interface Scene {
+export interface DemoMachine {
   readonly server: EmbeddedPostgres;
   readonly database: Database;
   readonly aws: AwsEndpoint;
   readonly cloudFormation: LocalCloudFormation;
-  readonly stage: Stage;
+  readonly display: DemoDisplay;
 }
 
 /** Tables that build side by side in the example. */
@@ -46,35 +57,35 @@ const SIDE_BY_SIDE = 2;
  * 5. deploy this one, CloudFormation's Update, and wait for the index-build loop;
  * 6. look at what came of it.
  */
-export async function tellStory(play: Play, scene: Scene): Promise<boolean> {
-  const { directory, migrations } = play;
-  const { stage, database, cloudFormation } = scene;
-  const title = (text: string) => stage.line(play.terminal.colors.bold(`\n${text}`));
+export async function deployTwoReleases(request: DemoRequest, machine: DemoMachine): Promise<boolean> {
+  const { directory, migrations } = request;
+  const { display, database, cloudFormation } = machine;
+  const title = (text: string) => display.line(request.terminal.colors.bold(`\n${text}`));
   const earlier = earlierRelease(migrations, join(directory, 'earlier'));
   const [before, after] = [join(directory, 'before'), join(directory, 'after')];
   const syntheses = [
     { migrations: earlier, outdir: before, maxConcurrentTables: SIDE_BY_SIDE },
     { migrations, outdir: after, maxConcurrentTables: SIDE_BY_SIDE },
   ];
-  await synthesize({ syntheses, temporary: directory }, play.signal);
+  await synthesize({ syntheses, temporary: directory }, request.signal);
   const compiled = await compileMigrations(migrations);
 
   title('An earlier release: CloudFormation Create, tables only');
-  stage.verb('green', 'deploy', succeeded(await cloudFormation.deploy(before)));
+  display.verb('green', 'deploy', succeeded(await cloudFormation.deploy(before)));
 
   title('Time passes');
   const begun = performance.now();
-  const filled = await fill(database.adminUrl, play.rows, (fraction, rows) =>
-    stage.underWay('filling', fraction, `filling the tables: ${rows.toLocaleString('en')} rows`),
+  const filled = await fill(database.adminUrl, request.rows, (fraction, rows) =>
+    display.underWay('filling', fraction, `filling the tables: ${rows.toLocaleString('en')} rows`),
   );
-  stage.over('filling');
+  display.over('filling');
   const numbers = Object.entries(filled).map(([name, rows]) => `${rows.toLocaleString('en')} ${name}`);
-  stage.line(`${numbers.join(', ')} in ${secondsSince(begun)}`);
+  display.line(`${numbers.join(', ')} in ${secondsSince(begun)}`);
 
   title('This release: CloudFormation Update, while the application keeps writing');
   const writer = await Writer.start(database.url);
   try {
-    return showResult(play.terminal, await deployAndWatch(play, scene, { writer, after, compiled }));
+    return showResult(request.terminal, await deployAndWatch(request, machine, { writer, after, compiled }));
   } finally {
     writer.kill();
   }
@@ -88,21 +99,21 @@ interface Update {
 }
 
 async function deployAndWatch(
-  { chaos }: Play,
-  { server, database, aws, cloudFormation, stage }: Scene,
+  { chaos }: DemoRequest,
+  { server, database, aws, cloudFormation, display }: DemoMachine,
   { writer, after, compiled }: Update,
 ): Promise<Result> {
   const target = parseConnectionUrl(database.url, 'The example');
   const { adminUrl } = database;
-  const watching = stage.watchBuilds(target, compiled);
-  const breaking = chaos ? breakThings({ server, adminUrl, cloudFormation, stage }) : undefined;
+  const watching = display.watchBuilds(target, compiled);
+  const breaking = chaos ? breakThings({ server, adminUrl, cloudFormation, display }) : undefined;
   const begun = performance.now();
   const status = succeeded(await cloudFormation.deploy(after));
-  stage.verb('green', 'deploy', `${status} after ${secondsSince(begun)}; index builds go on`);
+  display.verb('green', 'deploy', `${status} after ${secondsSince(begun)}; index builds go on`);
   await aws.stepFunctions.settled();
   const seconds = (performance.now() - begun) / 1000;
   const blows = await breaking?.end();
-  stage.stop();
+  display.stop();
   await watching;
 
   const written = await writer.stop();
@@ -123,7 +134,7 @@ function succeeded({ status, exchanges }: Deployed): string {
   throw new MigrationError({
     code: 'deploy-failed',
     what: `The deploy ended with ${status}: ${failed.reason}`,
-    next: 'mend what the reason above names, then start again: everything begins anew.',
+    next: 'mend what the reason above names, then start again: everything starts over.',
   });
 }
 

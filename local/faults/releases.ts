@@ -45,13 +45,13 @@ insert into log values ('after');`,
   '3_slow.sql': 'create index concurrently orders_slow on orders (slowly(customer));',
 };
 
-export interface Scene {
+export interface Releases {
   readonly first: CompiledMigrations;
   readonly second: CompiledMigrations;
   readonly slow: CompiledMigrations;
 }
 
-export async function compileScene(): Promise<Scene> {
+export async function compileReleases(): Promise<Releases> {
   return {
     first: await compile(FIRST_DEPLOY),
     second: await compile({ ...FIRST_DEPLOY, ...SECOND_DEPLOY }),

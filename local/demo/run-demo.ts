@@ -1,29 +1,29 @@
 import { environment } from '../../lambda/environment.ts';
 import { type AwsEndpoint, withAwsEndpoint } from '../aws/aws-endpoint.ts';
+import { leftAtSignal } from '../cli/interruption.ts';
 import { LocalCloudFormation } from '../cloudformation/provider-framework.ts';
 import { type EmbeddedPostgres, withEmbeddedPostgres } from '../postgres/embedded-postgres.ts';
 import { NEON_COMPUTE_SETTINGS, withNeonProxy } from '../wire/neon-proxy.ts';
 import { SECRET_NAME } from './assembly.ts';
-import type { Play } from './play.ts';
-import { Stage } from './stage.ts';
-import { type Database, tellStory } from './story.ts';
+import { DemoDisplay } from './demo-display.ts';
+import { type Database, type DemoRequest, deployTwoReleases } from './two-releases.ts';
 import { withClient } from './with-client.ts';
 
 /**
- * Sets the scene and plays a deploy in it; true where all became valid. Everything but AWS's own machines is what a
+ * Starts a server, a proxy and AWS's services, and deploys two releases there; true where all became valid. Everything but AWS's own machines is what a
  * real deploy runs: the Provider framework, the bundled functions, Neon's driver, the synthesized state machine. What
  * is started ends on every path.
  */
-export function playDeploy(play: Play): Promise<boolean> {
-  const stage = new Stage(play.terminal);
-  stage.line("Starting PostgreSQL, behind a proxy that cancels as Neon's does.");
+export function runDemo(request: DemoRequest): Promise<boolean> {
+  const display = new DemoDisplay(request.terminal);
+  display.line("Starting PostgreSQL, behind a proxy that cancels as Neon's does.");
   return withEmbeddedPostgres(
     { authentication: 'password', settings: NEON_COMPUTE_SETTINGS },
     async (server) => {
       const database = await createDatabase(server);
       return withNeonProxy({ target: database.url }, (proxy) =>
         withAwsEndpoint(async (aws) => {
-          stage.line(
+          display.line(
             `PostgreSQL ${server.major} runs. Synthesizing the stack of two releases, as cdk synth does.`,
           );
           aws.secrets.put(SECRET_NAME, database.url);
@@ -32,13 +32,13 @@ export function playDeploy(play: Play): Promise<boolean> {
             ...aws,
             environment: { ...aws.environment, [environment.neonProxy]: proxy.wsProxy },
           };
-          const cloudFormation = await LocalCloudFormation.open(behindProxy, stage.log);
+          const cloudFormation = await LocalCloudFormation.open(behindProxy, display.log);
           try {
-            return await interruptibly(play.signal, () =>
-              tellStory(play, { server, database, aws, cloudFormation, stage }),
+            return await leftAtSignal(request.signal, () =>
+              deployTwoReleases(request, { server, database, aws, cloudFormation, display }),
             );
           } finally {
-            stage.stop();
+            display.stop();
             aws.stepFunctions.abortAll();
             await cloudFormation.stop();
           }
@@ -57,21 +57,4 @@ async function createDatabase(server: EmbeddedPostgres): Promise<Database> {
   const adminUrl = server.urlOf({ database: 'app' });
   await withClient(adminUrl, (client) => client.query('create extension dblink'));
   return { url: server.urlOf({ database: 'app', user: 'app', password: 'app-password' }), adminUrl };
-}
-
-/** Rejects as soon as the signal comes; what was begun is ended by the brackets around. */
-async function interruptibly<T>(signal: AbortSignal, work: () => Promise<T>): Promise<T> {
-  signal.throwIfAborted();
-  let stop = () => {};
-  const aborted = new Promise<never>((_, reject) => {
-    stop = () => reject(signal.reason);
-    signal.addEventListener('abort', stop, { once: true });
-  });
-  const working = work();
-  working.catch(() => undefined);
-  try {
-    return await Promise.race([working, aborted]);
-  } finally {
-    signal.removeEventListener('abort', stop);
-  }
 }

@@ -17,7 +17,7 @@ const LINE_MILLISECONDS = 1_000;
  * Shows what happens, as it happens: what the functions log, and how far each build is from the ledger and the
  * catalog, so that it is seen also between two turns.
  */
-export class Stage extends RunDisplay {
+export class DemoDisplay extends RunDisplay {
   #stopped = false;
 
   constructor(terminal: Terminal) {

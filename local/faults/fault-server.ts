@@ -4,8 +4,8 @@ import type { CompiledMigrations } from '../../lambda/migration/migration.ts';
 import type { EmbeddedPostgres } from '../postgres/embedded-postgres.ts';
 import { hardenDatabase, hardenObjects, hardenRoles } from '../postgres/hardened-profile.ts';
 import { dumpCatalog, leftBehind } from './catalog-dump.ts';
-import { type Play, play } from './play.ts';
-import { compileScene, type Scene } from './scene.ts';
+import { deployAndLoop, type FaultDeploy } from './deploy-and-loop.ts';
+import { compileReleases, type Releases } from './releases.ts';
 
 const OWNER = 'owner';
 const PASSWORD = 'owner-password';
@@ -17,52 +17,52 @@ const ROLES = { login: OWNER, owner: 'tables_owner', stranger: 'stranger' };
 export type Profile = 'open' | 'hardened';
 
 /** Where builds live: with dblink in sessions of the server to itself, without it in plain ones. */
-export type StageKind = keyof typeof TEMPLATES;
+export type TriedSession = keyof typeof TEMPLATES;
 
 /** A server with a database to copy for each fault, and what an undisturbed deploy makes of it. */
-export class Stage {
-  readonly scene: Scene;
+export class FaultServer {
+  readonly releases: Releases;
   readonly server: EmbeddedPostgres;
   readonly #profile: Profile;
   readonly #admin: pg.Pool;
   readonly #expected = new Map<CompiledMigrations, readonly string[]>();
   #databases = 0;
 
-  private constructor(server: EmbeddedPostgres, scene: Scene, profile: Profile) {
+  private constructor(server: EmbeddedPostgres, releases: Releases, profile: Profile) {
     this.#profile = profile;
     this.server = server;
-    this.scene = scene;
+    this.releases = releases;
     this.#admin = new pg.Pool({ connectionString: server.url, max: 2 });
     this.#admin.on('error', () => {});
   }
 
-  static async set(server: EmbeddedPostgres, profile: Profile = 'open'): Promise<Stage> {
-    const stage = new Stage(server, await compileScene(), profile);
-    await stage.#admin.query(`create role ${OWNER} login password '${PASSWORD}'`);
-    if (profile === 'hardened') await stage.#admin.query(hardenRoles(ROLES));
+  static async prepare(server: EmbeddedPostgres, profile: Profile = 'open'): Promise<FaultServer> {
+    const prepared = new FaultServer(server, await compileReleases(), profile);
+    await prepared.#admin.query(`create role ${OWNER} login password '${PASSWORD}'`);
+    if (profile === 'hardened') await prepared.#admin.query(hardenRoles(ROLES));
     for (const [kind, template] of Object.entries(TEMPLATES)) {
-      await stage.#admin.query(`create database ${template} owner ${OWNER}`);
+      await prepared.#admin.query(`create database ${template} owner ${OWNER}`);
       if (kind === 'loopback') {
         await queryOnce(
           server.urlOf({ database: template }),
           `create schema extensions; create extension dblink schema extensions; grant usage on schema extensions to ${profile === 'hardened' ? ROLES.owner : OWNER}`,
         );
       }
-      await stage.#harden(template, kind === 'loopback' ? 'loopback' : 'orphan');
+      await prepared.#harden(template, kind === 'loopback' ? 'loopback' : 'orphan');
       if (profile === 'hardened') await queryOnce(server.urlOf({ database: template }), hardenObjects(ROLES));
-      await play({ url: stage.#urlOf(template), migrations: stage.scene.first });
+      await deployAndLoop({ url: prepared.#urlOf(template), migrations: prepared.releases.first });
     }
-    for (const migrations of [stage.scene.second, stage.scene.slow]) {
-      await stage.withDatabase('loopback', async ({ url }) => {
-        await play({ url, migrations });
-        stage.#expected.set(migrations, await withClient(url, dumpCatalog));
+    for (const migrations of [prepared.releases.second, prepared.releases.slow]) {
+      await prepared.withDatabase('loopback', async ({ url }) => {
+        await deployAndLoop({ url, migrations });
+        prepared.#expected.set(migrations, await withClient(url, dumpCatalog));
       });
     }
-    return stage;
+    return prepared;
   }
 
   /** A copy of a database does not have the rights on it, nor its settings. */
-  async #harden(database: string, kind: StageKind): Promise<void> {
+  async #harden(database: string, kind: TriedSession): Promise<void> {
     if (this.#profile === 'open') return;
     await this.#admin.query(hardenDatabase(database, ROLES));
     // A loopback session needs a temporary table.
@@ -76,7 +76,7 @@ export class Stage {
 
   /** A copy of the database as the first deploy left it. */
   async withDatabase<T>(
-    kind: StageKind,
+    kind: TriedSession,
     work: (database: { readonly url: string; readonly adminUrl: string }) => Promise<T>,
   ): Promise<T> {
     this.#databases += 1;
@@ -94,8 +94,8 @@ export class Stage {
    * Plays again, as an operator or the next deploy would, until it is done; then compares. Throws where anything
    * differs from the undisturbed deploy, or where a session or a lock is left.
    */
-  async expectHealed({ url, migrations, ...more }: Play): Promise<void> {
-    await play({ url, migrations, ...more });
+  async expectHealed({ url, migrations, ...more }: FaultDeploy): Promise<void> {
+    await deployAndLoop({ url, migrations, ...more });
     await withClient(url, async (client) => {
       const found = await dumpCatalog(client);
       const expected = this.#expected.get(migrations) ?? [];

@@ -7,14 +7,14 @@ import { type InProcessLoop, runLoop } from '../cli/in-process-loop.ts';
 const faultOptions: MigrationOptions = { ...defaultOptions, smallTableRows: 100, lockBudgetSeconds: 10 };
 
 /** What a play is given: where, and the migrations of the code that is deployed. */
-export interface Play {
+export interface FaultDeploy {
   readonly url: string;
   readonly migrations: CompiledMigrations;
   /** Seconds after which connecting is given up. @default 30 */
   readonly patienceSeconds?: number;
 }
 
-export function requestOf({ url, migrations, patienceSeconds }: Play): InProcessLoop {
+export function requestOf({ url, migrations, patienceSeconds }: FaultDeploy): InProcessLoop {
   return {
     migrations,
     target: parseConnectionUrl(url, 'The URL'),
@@ -29,7 +29,7 @@ export function requestOf({ url, migrations, patienceSeconds }: Play): InProcess
 }
 
 /** A deploy, and the loop that it sets off: all that happens on AWS. */
-export async function play(given: Play): Promise<void> {
+export async function deployAndLoop(given: FaultDeploy): Promise<void> {
   const request = requestOf(given);
   await runMigrations(request);
   const { outcome, message } = await runLoop(request);
