@@ -20,7 +20,7 @@ create function slowly(x int) returns int immutable language plpgsql
   as 'begin perform pg_catalog.pg_sleep(0.004); return x; end';`,
 };
 
-/** The deploy that suffers: every kind of step, builds on three tables side by side and in order, and one that waits. */
+/** The deploy that is disturbed: every kind of step, builds on three tables side by side and in order, and one that waits. */
 const SECOND_DEPLOY: Readonly<Record<string, string>> = {
   '2_columns.sql': `insert into log values ('columns');
 alter table orders add column paid boolean not null default false;
@@ -37,7 +37,7 @@ create index concurrently orders_note on orders (note, id desc);`,
 alter table items add constraint items_code_key unique using index items_code;`,
 };
 
-/** A step and a build that last long enough to be struck in their midst. */
+/** A step and a build that last long enough to be struck halfway. */
 const SLOW_DEPLOY: Readonly<Record<string, string>> = {
   '2_step.sql': `insert into log values ('before');
 select pg_sleep(0.3);
