@@ -19,9 +19,17 @@ export interface LintProps {
   /**
    * Files up to this version are taken as they are: for a folder that was applied before the linter came.
    *
-   * @default - every file is judged
+   * @default - every file is judged; in a folder that is laid out as another tool has it, none is, since its history is old:
+   * what of it is pending is judged at deploy
    */
   readonly since?: string;
+
+  /**
+   * Every file is judged, those of another tool's folder too.
+   *
+   * @default false
+   */
+  readonly all?: boolean;
 }
 
 /** Rules of level `error` found something. Its message shows each place with its source line and a caret. */
@@ -50,12 +58,20 @@ export class LintFailed extends MigrationError {
 export function lintAtSynth(
   scope: IConstruct,
   migrations: readonly ParsedMigration[],
-  { levels = {}, since }: LintProps = {},
+  { levels = {}, since, all = false }: LintProps = {},
 ): readonly ParsedMigration[] {
   const { findings, migrations: checked } = lintParsed(migrations, {
     levels,
     since: since === undefined ? undefined : sinceOf(since),
   });
+  // Old files are long applied, and which ones are new nobody can say here: the deploy knows what is pending.
+  const { name = 'plain', title } = migrations[0]?.layout ?? {};
+  if (name !== 'plain' && since === undefined && !all) {
+    Annotations.of(scope).addInfo(
+      `The migrations are laid out as ${title} has it, and are linted at deploy alone, those that are pending. To have new ones linted here too, name the newest that is applied: lint: { since: '${migrations.at(-1)?.migration.version}' }; or say lint: { all: true }.`,
+    );
+    return checked;
+  }
   const errors = findings.filter(({ severity }) => severity === 'error');
   if (errors.length > 0) throw new LintFailed(errors);
   for (const finding of findings) {

@@ -104,7 +104,7 @@ function nextPart({ migrations, builds, lastRun, blindRole, exposure }: Status, 
   if (exposure !== undefined) next.push(`${exposure}.`);
   if (blindRole !== undefined)
     next.push(
-      `grant pg_read_all_stats to ${quoteIdentifier(blindRole)}, to see what other roles do that hold a build up, and for how long: until then their transactions are as old as the migrator has known them.`,
+      `grant pg_read_all_stats to ${quoteIdentifier(blindRole)} (with inherit true, where it does not inherit), to see what other roles do that hold a build up, and for how long: until then their transactions are as old as the migrator has known them.`,
     );
   // The error says what to do about it.
   if (has('changed') && lastRun?.error === undefined)

@@ -44,6 +44,12 @@ export async function keepInPhase(adminUrl: string, phase: Phase): Promise<Phase
               `select from pg_stat_activity where datname = current_database() and wait_event = 'PgSleep'
                 and application_name = 'cdk-postgres-migrations'`,
             );
+          case 'a batch of a backfill':
+            return until(
+              client,
+              `select from pg_stat_activity where datname = current_database() and wait_event = 'PgSleep'
+                and query like '%migrations.backfill_until%'`,
+            );
           case 'waiting for its table':
             return until(client, `select from pg_locks where not granted and relation = 'orders'::regclass`);
           case 'waiting for writers before build':

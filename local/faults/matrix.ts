@@ -28,6 +28,7 @@ export const PHASES = [
   'waiting for writers before validation',
   'index validation: scanning table',
   'waiting for old snapshots',
+  'a batch of a backfill',
 ] as const;
 export type Phase = (typeof PHASES)[number];
 
@@ -73,8 +74,9 @@ export function allFaults(counts: MessageCounts): FaultCase[] {
 }
 
 function isThere(strike: Strike, session: TriedSession, phase: Phase): boolean {
-  if (strike.endsWith('supervisor')) return session === 'loopback' && phase !== 'a transaction step';
-  return !strike.endsWith('builder') || phase !== 'a transaction step';
+  const byItself = phase === 'a transaction step' || phase === 'a batch of a backfill';
+  if (strike.endsWith('supervisor')) return session === 'loopback' && !byItself;
+  return !strike.endsWith('builder') || !byItself;
 }
 
 /** A fault's name, by which it can be tried again: `loopback/message/to-server/12/cut-before`. */

@@ -12,6 +12,8 @@ insert into orders select i, i % 10, 'note ' || i from generate_series(1, 300) i
 create index orders_note on orders (note);
 create table items (id int primary key, code int);
 insert into items select i, i from generate_series(1, 300) i;
+create table amounts (id int primary key, amount int);
+insert into amounts select i, i from generate_series(1, 3000) i;
 create table events (at int, what text) partition by range (at);
 create table events_1 partition of events for values from (0) to (200);
 create table events_2 partition of events for values from (200) to (1000);
@@ -20,7 +22,11 @@ create function slowly(x int) returns int immutable language plpgsql
   as 'begin perform pg_catalog.pg_sleep(0.004); return x; end';`,
 };
 
+<<<<<<< HEAD
 /** The deploy that is disturbed: every kind of step, builds on three tables side by side and in order, and one that waits. */
+=======
+/** The deploy that suffers: every kind of step, work on four tables side by side and in order, and steps that wait. */
+>>>>>>> main
 const SECOND_DEPLOY: Readonly<Record<string, string>> = {
   '2_columns.sql': `insert into log values ('columns');
 alter table orders add column paid boolean not null default false;
@@ -33,16 +39,26 @@ create unique index concurrently items_code on items (code);`,
   '4_replace.sql': `drop index concurrently orders_note;
 create index concurrently orders_note on orders (note, id desc);`,
   '5_partitioned.sql': 'create index concurrently events_at on events (at);',
-  '6_waits.sql': `insert into log values ('waited');
-alter table items add constraint items_code_key unique using index items_code;`,
+  '6_fill.sql': `-- migrate: backfill batch 20ms
+update amounts set amount = amount + 1;`,
+  '7_waits.sql': `insert into log values ('waited');
+alter table items add constraint items_code_key unique using index items_code;
+alter table amounts alter column amount set not null;
+insert into log select 'filled ' || sum(amount) from amounts;`,
 };
 
+<<<<<<< HEAD
 /** A step and a build that last long enough to be struck halfway. */
+=======
+/** A step, a build and a batch that last long enough to be struck in their midst. */
+>>>>>>> main
 const SLOW_DEPLOY: Readonly<Record<string, string>> = {
   '2_step.sql': `insert into log values ('before');
 select pg_sleep(0.3);
 insert into log values ('after');`,
   '3_slow.sql': 'create index concurrently orders_slow on orders (slowly(customer));',
+  '4_fill.sql': `-- migrate: backfill
+update items set code = slowly(code) + 1 where id <= 100;`,
 };
 
 export interface Releases {

@@ -10,14 +10,28 @@ export interface HardenedRoles {
   readonly stranger: string;
 }
 
+/** What careful teams do in more than one way. */
+export interface HardenedForm {
+  /** Who takes the owner's role: the login role, from each session's begin on, or each file by a SET ROLE of its own. */
+  readonly setRole: 'by role' | 'by file';
+  /** dblink is in a schema that is not for us, or may be used, with the temporary table that a loopback session needs. */
+  readonly dblink: 'closed' | 'usable';
+}
+
+const DEFAULT_FORM: HardenedForm = { setRole: 'by role', dblink: 'closed' };
+
 /** Once for a server, as superuser; `login` is there already. */
-export function hardenRoles({ login, owner, stranger }: HardenedRoles): string {
+export function hardenRoles(
+  { login, owner, stranger }: HardenedRoles,
+  { setRole }: HardenedForm = DEFAULT_FORM,
+): string {
   const l = quoteIdentifier(login);
+  const each = setRole === 'by role' ? `alter role ${l} set role = ${quoteLiteral(owner)};` : '';
   return `create role ${quoteIdentifier(owner)} nologin;
 create role ${quoteIdentifier(stranger)} nologin;
 alter role ${l} noinherit nocreatedb nocreaterole;
 grant ${quoteIdentifier(owner)} to ${l};
-alter role ${l} set role = ${quoteLiteral(owner)};
+${each}
 alter role ${l} set search_path = public, ${SHARED};
 alter role ${l} set statement_timeout = '3s';
 alter role ${l} set lock_timeout = 0;
@@ -31,15 +45,24 @@ end $$`;
 }
 
 /** For each database: rights are given one by one, limits are set, and every statement is logged. */
-export function hardenDatabase(database: string, roles: HardenedRoles): string {
+export function hardenDatabase(
+  database: string,
+  roles: HardenedRoles,
+  { setRole, dblink }: HardenedForm = DEFAULT_FORM,
+): string {
   const d = quoteIdentifier(database);
   const owner = quoteIdentifier(roles.owner);
   const stranger = quoteIdentifier(roles.stranger);
+  const login = quoteIdentifier(roles.login);
+  const ofLedger = setRole === 'by file' ? `grant create on database ${d} to ${login};\n` : '';
+  const temporary = dblink === 'usable' ? `grant temporary on database ${d} to ${owner}, ${login};\n` : '';
   return `alter database ${d} owner to current_user;
 revoke all on database ${d} from public;
 grant connect on database ${d} to public;
 grant create on database ${d} to ${owner}, ${stranger};
-alter database ${d} set statement_timeout = '30s';
+${ofLedger}${temporary}alter database ${d} set statement_timeout = '30s';
+alter database ${d} set lock_timeout = '1s';
+alter database ${d} set idle_in_transaction_session_timeout = '5s';
 alter database ${d} set log_statement = 'all'`;
 }
 
@@ -47,20 +70,22 @@ alter database ${d} set log_statement = 'all'`;
  * In each of them, as superuser; copies of the database have it, too: DDL is written down by an event trigger, dblink is
  * there and not for us, and in a schema of the role's search path lie operators that are a better match than Postgres's own.
  */
-export function hardenObjects(roles: HardenedRoles): string {
+export function hardenObjects(roles: HardenedRoles, { dblink }: HardenedForm = DEFAULT_FORM): string {
   const owner = quoteIdentifier(roles.owner);
   const stranger = quoteIdentifier(roles.stranger);
+  const usable =
+    dblink === 'usable' ? `grant usage on schema closed to ${owner}, ${quoteIdentifier(roles.login)};\n` : '';
   return `revoke all on schema public from public;
 grant usage, create on schema public to ${owner};
 create schema if not exists closed;
 create extension if not exists dblink schema closed;
-create schema watched;
+${usable}create schema watched;
 grant usage on schema watched to public;
-create table watched.ddl (tag text, role text, login text);
+create table watched.ddl (tag text, schema text, role text, login text);
 create table watched.taken (by text);
 create function watched.write_down() returns event_trigger language plpgsql security definer
   set search_path = pg_catalog as $$ begin
-  insert into watched.ddl values (tg_tag, current_setting('role'), session_user);
+  insert into watched.ddl select tg_tag, schema_name, current_setting('role'), session_user from pg_event_trigger_ddl_commands();
 end $$;
 create function watched.take(what text) returns void language sql security definer set search_path = pg_catalog as
   $$ insert into watched.taken values (session_user || ': ' || what) $$;

@@ -1,5 +1,6 @@
 import { onTestFinished } from 'vitest';
 import {
+  type HardenedForm,
   type HardenedRoles,
   hardenDatabase,
   hardenObjects,
@@ -14,16 +15,16 @@ export interface HardenedDatabase extends FreshDatabase {
 }
 
 /** A database of one test, as careful teams run it. `url` and `query` are those of the role for migrations. */
-export async function hardenedDatabase(): Promise<HardenedDatabase> {
+export async function hardenedDatabase(form?: HardenedForm): Promise<HardenedDatabase> {
   const database = await freshDatabase();
   const { name, owner, adminQuery } = database;
   const roles = { login: owner, owner: `tables_of_${owner}`, stranger: `stranger_${owner}` };
-  await adminQuery(hardenRoles(roles));
+  await adminQuery(hardenRoles(roles, form));
   onTestFinished(async () => {
     await adminQuery(`drop owned by ${roles.owner}, ${roles.stranger}, ${owner} cascade;
       drop role ${roles.owner}; drop role ${roles.stranger}`);
   });
-  await adminQuery(`${hardenDatabase(name, roles)};\n${hardenObjects(roles)}`);
+  await adminQuery(`${hardenDatabase(name, roles, form)};\n${hardenObjects(roles, form)}`);
   return {
     ...database,
     roles,

@@ -1,8 +1,9 @@
 import { App, Stack } from 'aws-cdk-lib';
-import { expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { parseMigrations } from '../../../compiler/steps/compile-migrations.ts';
 import { type LintProps, lintAtSynth } from '../../../infra/lint-at-synth.ts';
 import { PostgresMigrations } from '../../../infra/postgres-migrations.ts';
+import { statementsOf } from '../../../lambda/migration/migration.ts';
 import { newStack } from '../../infra/synthesized.ts';
 import { folderOf } from '../compile-text.ts';
 
@@ -60,4 +61,35 @@ it('is asked by the construct, unless it should not be', () => {
   expect(() => new PostgresMigrations(stack, 'Judged', { migrations, secret })).toThrow(/VACUUM FULL/);
   const unjudged = new PostgresMigrations(stack, 'Unjudged', { migrations, secret, lint: false });
   expect(unjudged.node.metadata.filter(({ type }) => type === 'aws:cdk:warning')).toEqual([]);
+});
+
+describe("a folder of another tool's", () => {
+  const files = {
+    'migration_lock.toml': 'provider = "postgresql"\n',
+    '1_words/migration.sql': FILES['1_words.sql'],
+    '2_index/migration.sql': FILES['2_index.sql'],
+    '3_full/migration.sql': 'vacuum full words;',
+  };
+  const said = (props?: LintProps) => lint(files, props).map(([, data]) => String(data).split(':')[0]);
+
+  it('has a history that is old: none of it is judged at synth, errors neither, and the deploy is left its questions', () => {
+    expect(lint(files)).toEqual([
+      [
+        'aws:cdk:info',
+        "The migrations are laid out as Prisma has it, and are linted at deploy alone, those that are pending. To have new ones linted here too, name the newest that is applied: lint: { since: '3_full' }; or say lint: { all: true }.",
+      ],
+    ]);
+    const checked = lintAtSynth(new Stack(), parseMigrations(folderOf(files)));
+    const asked = checked.flatMap(({ migration: { version, steps } }) =>
+      steps.flatMap(statementsOf).some(({ checks }) => checks !== undefined) ? [version] : [],
+    );
+    expect(asked).toEqual(['3_full']);
+  });
+
+  it('is judged after the migration that one names, as the tool names it, or whole', () => {
+    expect(() => said({ since: '2_index' })).toThrow(/^3_full\/migration\.sql:1:1: error VACUUM FULL/);
+    const levels = { 'vacuum-full': 'warning' } as const;
+    expect(said({ since: '2_index', levels })).toEqual(['3_full/migration.sql']);
+    expect(said({ all: true, levels })).toEqual(['2_index/migration.sql', '3_full/migration.sql']);
+  });
 });

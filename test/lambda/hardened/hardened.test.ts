@@ -5,6 +5,7 @@ import { preflight } from '../../../lambda/foresight/preflight.ts';
 import { defaultOptions } from '../../../lambda/migration/options.ts';
 import { parseConnectionUrl } from '../../../lambda/postgres/session/connection-target.ts';
 import { fill } from '../../../local/demo/fill.ts';
+import type { HardenedForm } from '../../../local/postgres/hardened-profile.ts';
 import { expectEventually } from '../../support/expect-eventually.ts';
 import { type HardenedDatabase, hardenedDatabase } from '../../support/hardened-database.ts';
 import { type Operator, operatorOf } from '../actions/operator.ts';
@@ -41,35 +42,56 @@ create policy own on ${table} using (user_id = current_setting('app.user_id'${st
   })
   .join(';\n');
 
-describe('in a database as careful teams run it', () => {
-  it('the example is deployed, its indexes are built, and it is undone', async () => {
-    await operator.deploy(await example(4));
-    await fill(database.adminUrl, 2_000, () => {});
-    await database.adminQuery(ROW_SECURITY);
-    const files = await example(9);
-    const looked = await preflight({
-      target: parseConnectionUrl(database.url, 'The URL'),
-      options: { ...defaultOptions, smallTableRows: SMALL_TABLE_ROWS },
-      migrations: await compile(files),
-    });
-    expect(looked.findings).toEqual([]);
-    expect((await operator.plan(files)).refused).toBeUndefined();
-    expect(await operator.deploy(files)).toEqual({ outcome: 'valid', message: '' });
-    const { migrations, builds } = await operator.status(files);
-    expect(migrations.map(({ state }) => state)).toEqual(migrations.map(() => 'applied'));
-    expect(builds.length).toBeGreaterThan(3);
-    expect(builds.filter(({ state }) => state !== 'done')).toEqual([]);
+const FORMS: readonly HardenedForm[] = [
+  { setRole: 'by role', dblink: 'closed' },
+  { setRole: 'by role', dblink: 'usable' },
+  { setRole: 'by file', dblink: 'closed' },
+  { setRole: 'by file', dblink: 'usable' },
+];
 
-    await operator.act({ action: 'undo', to: '4', confirm: true }, files);
-    expect((await operator.status(files)).migrations.filter(({ state }) => state === 'pending')).toHaveLength(
-      5,
-    );
-    expect(await database.taken()).toEqual([]);
-    const roles = await database.adminQuery(
-      'select distinct role, login from watched.ddl where login <> current_user',
-    );
-    expect(roles).toEqual([{ role: database.roles.owner, login: database.roles.login }]);
-  });
+/** Begins each file as the form wants it. */
+async function inForm(form: HardenedForm): Promise<(files: Files) => Files> {
+  database = await hardenedDatabase(form);
+  operator = operatorOf(scenarioOn(database));
+  const begin = form.setRole === 'by file' ? `set role ${database.roles.owner};\n` : '';
+  return (files) => Object.fromEntries(Object.entries(files).map(([name, sql]) => [name, `${begin}${sql}`]));
+}
+
+describe('in a database as careful teams run it', () => {
+  it.each(FORMS)(
+    'the example is deployed, its indexes are built, and it is undone: SET ROLE $setRole, dblink $dblink',
+    async (form) => {
+      const begun = await inForm(form);
+      await operator.deploy(begun(await example(4)));
+      await fill(database.adminUrl, 2_000, () => {});
+      await database.adminQuery(ROW_SECURITY);
+      const files = begun(await example(9));
+      const looked = await preflight({
+        target: parseConnectionUrl(database.url, 'The URL'),
+        options: { ...defaultOptions, smallTableRows: SMALL_TABLE_ROWS },
+        migrations: await compile(files),
+      });
+      expect(looked.findings).toEqual([]);
+      expect((await operator.plan(files)).refused).toBeUndefined();
+      expect(await operator.deploy(files)).toEqual({ outcome: 'valid', message: '' });
+      const { migrations, builds } = await operator.status(files);
+      expect(migrations.map(({ state }) => state)).toEqual(migrations.map(() => 'applied'));
+      expect(builds.length).toBeGreaterThan(3);
+      expect(builds.filter(({ state }) => state !== 'done')).toEqual([]);
+      const sessions = builds.map(({ session }) => session);
+      expect(new Set(sessions)).toEqual(new Set([form.dblink === 'usable' ? 'loopback' : 'attached']));
+
+      await operator.act({ action: 'undo', to: '4', confirm: true }, files);
+      expect(
+        (await operator.status(files)).migrations.filter(({ state }) => state === 'pending'),
+      ).toHaveLength(5);
+      expect(await database.taken()).toEqual([]);
+      const roles = await database.adminQuery(
+        "select distinct role, login from watched.ddl where login <> current_user and schema = 'public'",
+      );
+      expect(roles).toEqual([{ role: database.roles.owner, login: database.roles.login }]);
+    },
+  );
 
   it('a stack is created, updated, rolled back, and waits for its builds', async () => {
     const life = await newLifeCycleIn(database);
@@ -90,35 +112,43 @@ describe('in a database as careful teams run it', () => {
     expect(await database.taken()).toEqual([]);
   });
 
-  it('an operator cancels, retries, repairs and baselines', async () => {
-    const table = {
-      '1_large.sql': `${largeTable('large')} create function slow(x int) returns int immutable language plpgsql
+  it.each([FORMS[0] as HardenedForm, FORMS[3] as HardenedForm])(
+    'an operator cancels, retries, baselines and repairs: SET ROLE $setRole, dblink $dblink',
+    async (form) => {
+      const begun = await inForm(form);
+      const table = begun({
+        '1_large.sql': `${largeTable('large')} create function slow(x int) returns int immutable language plpgsql
         as 'begin perform pg_catalog.pg_sleep(0.02); return x; end';`,
-    };
-    const files = {
-      ...table,
-      '2_slow.sql': 'create index concurrently large_slow on large (slow(x));',
-      '3_by_hand.sql': 'create table by_hand (x int);',
-    };
-    await operator.deploy(table);
-    const loop = operator.run(files).then(() => operator.loop(files));
-    await expectEventually(async () => (await operator.indexes()).includes('large_slow INVALID'));
-    await operator.act({ action: 'cancel', index: 'large_slow' }, files);
-    await loop;
-    expect(await operator.indexes()).toEqual(['large_pkey']);
+      });
+      const files = {
+        ...table,
+        ...begun({
+          '2_slow.sql': 'create index concurrently large_slow on large (slow(x));',
+          '3_by_hand.sql': 'create table by_hand (x int);',
+        }),
+      };
+      await operator.deploy(table);
+      const loop = operator.run(files).then(() => operator.loop(files));
+      await expectEventually(async () => (await operator.indexes()).includes('large_slow INVALID'));
+      await operator.act({ action: 'cancel', index: 'large_slow' }, files);
+      await loop;
+      expect(await operator.indexes()).toEqual(['large_pkey']);
 
-    await database.adminQuery(
-      `create or replace function slow(x int) returns int immutable language sql as 'select x'`,
-    );
-    await operator.act({ action: 'retry' }, files);
-    expect(await operator.loop(files)).toEqual({ outcome: 'valid', message: '' });
-    expect(await operator.indexes()).toEqual(['large_pkey', 'large_slow']);
+      await database.adminQuery(
+        `create or replace function slow(x int) returns int immutable language sql as 'select x'`,
+      );
+      await operator.act({ action: 'retry' }, files);
+      expect(await operator.loop(files)).toEqual({ outcome: 'valid', message: '' });
+      expect(await operator.indexes()).toEqual(['large_pkey', 'large_slow']);
 
-    await operator.act(
-      { action: 'baseline', version: '4', confirm: true },
-      { ...files, '4_there.sql': 'select 1 / 0;' },
-    );
-    expect(await operator.steps()).toEqual(['1.0 applied', '2.0 applied', '3.0 applied', '4.0 baselined']);
-    expect(await database.taken()).toEqual([]);
-  });
+      const there = { ...files, '4_there.sql': 'select 1 / 0;' };
+      await operator.act({ action: 'baseline', version: '4', confirm: true }, there);
+      const steps = await operator.steps();
+      expect(steps.at(-1)).toBe('4.0 baselined');
+      expect(steps.slice(0, -1).filter((step) => !step.endsWith(' applied'))).toEqual([]);
+      await operator.act({ action: 'repair', version: '4', forget: true, confirm: true }, there);
+      expect(await operator.steps()).toEqual(steps.slice(0, -1));
+      expect(await database.taken()).toEqual([]);
+    },
+  );
 });

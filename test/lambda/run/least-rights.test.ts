@@ -1,8 +1,12 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { expect, it, onTestFinished } from 'vitest';
-import { freshDatabase } from '../../support/fresh-database.ts';
+import pg from 'pg';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { MigrationError } from '../../../lambda/migration/migration-error.ts';
+import { expectEventually } from '../../support/expect-eventually.ts';
+import { type FreshDatabase, freshDatabase } from '../../support/fresh-database.ts';
 import { queryOnce } from '../../support/query-once.ts';
+import { serverMajor } from '../../support/server-major.ts';
 import { scenarioOn } from './scenario.ts';
 
 /** The SQL of docs/security.md, block by block. */
@@ -11,7 +15,7 @@ const blocks = [
     /```sql\n(?<sql>[\s\S]*?)```/g,
   ),
 ].map(({ groups }) => groups?.sql ?? '');
-const [roles = '', dblink = ''] = blocks;
+const [script = '', managed = ''] = blocks;
 const moved = blocks.find((sql) => sql.includes('set schema migrations')) ?? '';
 
 const tables = (begin: string) => ({
@@ -21,59 +25,153 @@ insert into public.large select i, i from generate_series(1, 500) i;`,
 const files = (begin: string) => ({
   ...tables(begin),
   '2_index.sql': `${begin}create index concurrently large_x on public.large (x);`,
-  '3_more.sql': `${begin}alter table public.large add constraint positive check (x > 0) not valid;
+  '3_there.sql': `${begin}create index concurrently large_some on public.large (id) where x in (1, 2);`,
+  '4_more.sql': `${begin}alter table public.large add constraint positive check (x > 0) not valid;
 alter table public.large validate constraint positive;`,
 });
 
-it.each([
-  ['files that say SET ROLE', 'set role OWNER;\n', ''],
-  [
-    'a role that begins each session as the owner',
-    '',
-    'alter role MIGRATOR set role = OWNER; alter schema migrations owner to OWNER',
-  ],
-  ['a role that inherits', '', 'alter role MIGRATOR inherit; grant OWNER to MIGRATOR with inherit true'],
-])('the rights that the documentation gives are enough, with %s', async (_, begin, further) => {
+interface World {
+  readonly database: FreshDatabase;
+  readonly owner: string;
+  readonly migrator: string;
+  /** SQL of the documentation with the roles and the database of this test. */
+  named(sql: string): string;
+}
+
+async function world(): Promise<World> {
   const database = await freshDatabase();
   const id = database.name.replace('test_', '');
   const [owner, migrator] = [`shop_owner_${id}`, `migrator_${id}`];
   const named = (sql: string) =>
     sql
-      .replaceAll(/\bshop_owner\b|\bOWNER\b/g, owner)
-      .replaceAll(/\bmigrator\b|\bMIGRATOR\b/g, migrator)
+      .replaceAll(/\bshop_owner\b/g, owner)
+      .replaceAll(/\bmigrator\b/g, migrator)
       .replaceAll('database shop', `database ${database.name}`)
       .replaceAll('…', 'pw');
-  await database.adminQuery(named(roles));
-  await database.adminQuery(named(dblink));
   onTestFinished(async () => {
     await database.adminQuery(`drop owned by ${owner}, ${migrator} cascade; drop role ${owner}, ${migrator}`);
   });
-  if (further !== '') await database.adminQuery(named(further));
+  await database.adminQuery(`alter database ${database.name} owner to current_user`);
+  return { database, owner, migrator, named };
+}
+
+/** What comes of a deploy with these rights: `done in loopback, adopted, sees ages`, or how it falls short. */
+async function deployed({ database, migrator, named }: World, begin: string): Promise<string> {
   const url = new URL(database.url);
   url.username = migrator;
   url.password = 'pw';
   const scenario = scenarioOn(database, { url: url.href });
-  await scenario.run(tables(named(begin)));
-  expect(await scenario.deploy(files(named(begin)))).toEqual({ outcome: 'valid', message: '' });
-  const builds = await database.adminQuery(
-    `select operation, state, session, (select relowner::regrole::text from pg_class where relname = 'large') as owner
-       from migrations.work order by id`,
-  );
-  expect(builds).toEqual([
-    {
-      operation: 'create',
-      state: 'done',
-      session: 'loopback',
-      owner: further.includes('inherit') ? migrator : owner,
-    },
-    {
-      operation: 'validate',
-      state: 'done',
-      session: 'loopback',
-      owner: further.includes('inherit') ? migrator : owner,
-    },
-  ]);
+  const coming = files(named(begin));
+  let outcome: string;
+  const blocker = new pg.Client({ connectionString: database.adminUrl });
+  await blocker.connect();
+  try {
+    await scenario.run(tables(named(begin)));
+    await database.adminQuery('create index large_some on public.large (id) where x = any (array[1, 2])');
+    await blocker.query('begin; insert into public.large values (501, 501)');
+    await scenario.run(coming);
+    const loop = scenario.loop(coming);
+    const waiting = await expectEventually(async () => {
+      const status = await scenario.status(coming);
+      return status.builds.some(({ progress }) => progress?.blocker !== undefined) && status;
+    });
+    await blocker.query('rollback');
+    const { message } = await loop;
+    const builds = await database.adminQuery<{ session: string; adopted: boolean }>(
+      `select coalesce(session, 'no session') as session, adopted from migrations.work where state = 'done' order by id`,
+    );
+    outcome = [
+      message === ''
+        ? `done in ${[...new Set(builds.flatMap((build) => (build.adopted ? [] : build.session)))]}`
+        : `failed ${message.match(/SQLSTATE (\w+)\);/)?.[1]}`,
+      ...(builds.some(({ adopted }) => adopted) ? ['adopted'] : []),
+      ...(waiting.blindRole === undefined ? ['sees ages'] : []),
+    ].join(', ');
+  } catch (error) {
+    if (!(error instanceof MigrationError)) throw error;
+    outcome = `${error.code} ${error.details.fault?.sqlstate ?? ''}`.trim();
+  } finally {
+    await blocker.end();
+  }
+  return outcome;
+}
+
+const FULL = 'done in loopback, adopted, sees ages';
+
+describe.skipIf(serverMajor < 16)('the rights that the documentation gives', () => {
+  it.each([
+    ['files that say SET ROLE', 'set role shop_owner;\n', ''],
+    [
+      'a role that begins each session as the owner',
+      '',
+      `alter role migrator set role = shop_owner; alter schema migrations owner to shop_owner;
+grant usage on schema migrations_dblink to shop_owner`,
+    ],
+    [
+      'a role that inherits',
+      '',
+      'alter role migrator inherit; grant shop_owner to migrator with inherit true',
+    ],
+  ])('are enough, with %s', async (_, begin, further) => {
+    const given = await world();
+    await given.database.adminQuery(given.named(`${script}${further}`));
+    expect(await deployed(given, begin)).toBe(FULL);
+  });
+
+  it('can be given by an administrator who is no superuser, as managed services have one', async () => {
+    const given = await world();
+    const { database, named } = given;
+    const { owner: admin, name, url, adminQuery } = database;
+    await adminQuery(
+      `alter database ${name} owner to ${admin}; grant pg_monitor to ${admin} with admin option`,
+    );
+    const [extension = ''] = script.match(/^create extension.*$/m) ?? [];
+    const [roles = '', more = ''] = script
+      .replace(extension, '')
+      .replace(/^grant pg_read_all_stats.*$/m, '')
+      .split(/^create schema migrations authorization.*$/m);
+    await queryOnce(url, named(`${roles}${managed}${more}`));
+    // The services let their administrator create it; Postgres itself does not.
+    await adminQuery(extension);
+    expect(await deployed(given, 'set role shop_owner;\n')).toBe(FULL);
+  });
+
+  /** Each single right of the script, and what a deploy comes to without it. */
+  const WITHOUT: Readonly<Record<string, string>> = {
+    'shop_owner to migrator': 'statement-failed 42501',
+    'connect on database shop to migrator': 'database-unreachable 42501',
+    'temporary on database shop to migrator': 'done in attached, adopted, sees ages',
+    'temporary on database shop to shop_owner': 'failed 42P07, sees ages',
+    'usage on schema public to shop_owner': 'statement-failed 42501',
+    'create on schema public to shop_owner': 'statement-failed 42501',
+    'schema migrations': 'ledger-refused',
+    'usage on schema migrations_dblink to migrator': 'done in attached, adopted, sees ages',
+    'pg_read_all_stats to migrator': 'done in loopback, adopted',
+  };
+
+  it('are those that are taken away one by one', () => {
+    expect(rightsOf(script)).toEqual(Object.keys(WITHOUT));
+  });
+
+  it.each(Object.entries(WITHOUT))('are all needed: %s', async (right, outcome) => {
+    const given = await world();
+    const taken = right.startsWith('schema ')
+      ? script.replace(/^create schema migrations authorization.*$/m, '')
+      : `${script}revoke ${right.replace(' to ', ' from ')}`;
+    await given.database.adminQuery(given.named(taken));
+    expect(await deployed(given, 'set role shop_owner;\n')).toBe(outcome);
+  });
 });
+
+/** `usage on schema public to shop_owner` for each privilege and each role. */
+function rightsOf(sql: string): string[] {
+  return sql.split('\n').flatMap((line) => {
+    const schema = line.match(/^create (schema \w+) authorization/)?.[1];
+    if (schema !== undefined) return [schema];
+    const [, what, on = '', role] = line.match(/^grant ([^;]*?)( on [^;]*)? to (\w+)/) ?? [];
+    return what?.split(', ').map((one) => `${one}${on} to ${role}`) ?? [];
+  });
+}
 
 it('an old ledger moves out of public as the documentation says', async () => {
   const database = await freshDatabase();

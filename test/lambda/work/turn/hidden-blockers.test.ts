@@ -59,7 +59,7 @@ it('a build that waits for another role’s transaction, of an age that Postgres
   const { owner } = scenario.database;
   expect(status.blindRole).toBe(owner);
   expect(statusView(status, { colors: pico.createColors(false), all: false, now: Date.now() })).toContain(
-    `Next: grant pg_read_all_stats to "${owner}", to see what other roles do`,
+    `Next: grant pg_read_all_stats to "${owner}" (with inherit true, where it does not inherit), to see what other roles do`,
   );
 
   // The next transaction of the same session is another blocker; the build waits for as long as before.
