@@ -51,6 +51,6 @@ export interface Layout {
   readonly undo?: (source: SourceText, found: FoundMigration) => SourceText;
   /** Whose placeholders its files have. @default psql's, where values are given */
   readonly placeholders?: (source: SourceText, found: FoundMigration) => PlaceholderStyle | 'none';
-  /** Absent: its table holds nothing that the text tells. */
-  readonly record?: (found: FoundMigration, folder: Folder) => ToolRecord;
+  /** `up` is what goes up, its placeholders filled. Absent: its table holds nothing that the text tells. */
+  readonly record?: (found: FoundMigration, folder: Folder, up: SourceText) => ToolRecord;
 }
