@@ -22,7 +22,7 @@ import { findingOf } from './finding-of-report.ts';
 import { checkLevels, type Levels } from './levels.ts';
 import { LintedFile } from './linted-file.ts';
 import { rules } from './rules.ts';
-import { sizeQuestion } from './size-question.ts';
+import { sizeQuestions } from './size-question.ts';
 import { StatementContext } from './statement-context.ts';
 
 export type { Finding, FindingLock } from './finding.ts';
@@ -148,8 +148,8 @@ function lintFile(file: LintedFile, { schema, final, levels, questions }: Folder
       for (const report of rule.check(context)) {
         if (allowed.allows(rule.name)) continue;
         findings.push(findingOf(report, { context, rule, severity: level }));
-        const question = sizeQuestion(report, { context, rule });
-        if (question !== undefined) sizes.push({ ...question, rule: rule.name, level });
+        for (const question of sizeQuestions(report, { context, rule }))
+          sizes.push({ ...question, rule: rule.name, level });
       }
     }
     const left = checksOf({ sizes, data: questions.of(context) }, { levels, allowed });

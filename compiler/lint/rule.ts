@@ -36,6 +36,8 @@ export interface Report {
   readonly note?: string | undefined;
   /** The relation whose lock it is about. @default the relation that the statement locks most strongly */
   readonly relation?: RelationName | undefined;
+  /** Nobody is kept waiting but the deploy, for as long as it reads these. */
+  readonly reads?: readonly RelationName[];
   /** Who is kept waiting, where that does not follow from the statement's own lock. */
   readonly blocks?: Blocked;
   /** Tables that inherit from it are left alone. */

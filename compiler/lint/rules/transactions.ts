@@ -82,7 +82,7 @@ export const unboundedWrite: Rule = {
     yield {
       what: `${word} without WHERE holds a lock on every row of ${context.show(table)} until it ends, and leaves as many dead rows behind.`,
       instead: goesInBatches(context)
-        ? `-- migrate: backfill\n${context.text};`
+        ? context.alone(`-- migrate: backfill\n${context.text};`)
         : context.allowing(this.name, `${table.name} has few rows`),
       note: 'In batches, each a transaction of its own, nobody waits for long, and what was cut off goes on where it stopped.',
       relation: table,
