@@ -22,7 +22,7 @@ export interface FoundMigration {
   readonly kind?: 'repeatable' | 'checkpoint';
   /** What the tool was told beside the file. */
   readonly noTransaction?: boolean;
-  /** Its placeholders are none: they stand as they are. */
+  /** It has no placeholders: what looks like one stays as it is. */
   readonly literal?: boolean;
 }
 
