@@ -431,11 +431,87 @@ describe('the history prop', () => {
   });
 });
 
-it('an undo file that can not be read stops the undo that needs it, and nothing else', async () => {
+it('an undo file that cannot be read stops the undo that needs it, and nothing else', async () => {
   const scenario = await freshScenario();
   const files = { '1_a.up.sql': A, '2_b.up.sql': B, '2_b.down.sql': 'drop tabl b;' };
   await scenario.run(files);
   await expect(
     performAction({ action: 'undo', to: '1' as never, confirm: true }, await requestOf(scenario, files)),
   ).rejects.toThrow('The undo file of 2_b can\'t be read: 2_b.down.sql:1:6: syntax error at or near "tabl".');
+});
+
+describe('what the tools themselves do not run', () => {
+  it('Prisma: DROP INDEX CONCURRENTLY, between statements of a file', async () => {
+    const scenario = await freshScenario();
+    const prisma = TOOLS[0] as Tool;
+    await scenario.query(`${prisma.made}; create table a (id int); create index a_id on a (id)`);
+    const files = {
+      'migration_lock.toml': 'provider = "postgresql"\n',
+      '20240101_a/migration.sql': A,
+      '20240105_index/migration.sql':
+        'alter table a add column x int;\ndrop index concurrently a_id;\ncreate index concurrently a_x on a (x);\n',
+    };
+    await scenario.run(files);
+    expect(await scenario.indexes()).toEqual(['_prisma_migrations_pkey', 'a_x']);
+    expect(await says(scenario, prisma.says)).toHaveLength(2);
+  });
+
+  it('Drizzle: CREATE INDEX CONCURRENTLY, and a transaction to each file', async () => {
+    const scenario = await freshScenario();
+    const drizzle = TOOLS[1] as Tool;
+    await scenario.query(`${drizzle.made}; create table a (id int)`);
+    const files = {
+      'meta/_journal.json': JSON.stringify({
+        dialect: 'postgresql',
+        entries: ['0000_a', '0001_index', '0002_broken'].map((tag, at) => ({ tag, when: 1000 * (at + 1) })),
+      }),
+      '0000_a.sql': A,
+      '0001_index.sql':
+        'alter table a add column x int;--> statement-breakpoint\ncreate index concurrently a_x on a (x);\n',
+      '0002_broken.sql': 'alter table missing add column x int;\n',
+    };
+    await scenario.failure(files);
+    expect(await scenario.indexes()).toEqual(['__drizzle_migrations_pkey', 'a_x']);
+    // The file before the broken one stays, and Drizzle knows of it.
+    expect(await says(scenario, drizzle.says)).toHaveLength(2);
+  });
+});
+
+it("a ledger that knows Prisma's folders by their digits gets their names, and two of one timestamp are two", async () => {
+  const scenario = await freshScenario();
+  const before = { '20240101_a/migration.sql': A, '20240102_c/migration.sql': C };
+  await scenario.run(before);
+  expect(await recorded(scenario)).toEqual(['20240101 applied', '20240102 applied']);
+  const files = {
+    'migration_lock.toml': 'provider = "postgresql"\n',
+    ...before,
+    '20240101_b/migration.sql': B,
+  };
+  const { applied } = await scenario.run(files);
+  expect(applied.map(({ migration }) => migration.version)).toEqual(['20240101_b']);
+  expect((await recorded(scenario)).sort()).toEqual([
+    '20240101_a applied',
+    '20240101_b applied',
+    '20240102_c applied',
+  ]);
+  expect((await scenario.run(files)).applied).toEqual([]);
+});
+
+it('a migration that ends with an index build has its row of the tool from the hand-off on', async () => {
+  const scenario = await freshScenario();
+  const prisma = TOOLS[0] as Tool;
+  await scenario.query(
+    `${prisma.made}; create table a (id int); insert into a select i from generate_series(1, 500) i`,
+  );
+  const files = {
+    'migration_lock.toml': 'provider = "postgresql"\n',
+    '20240101_a/migration.sql': A,
+    '20240105_index/migration.sql': 'create index concurrently a_id on a (id);\n',
+  };
+  expect((await scenario.run(files)).builds).toHaveLength(1);
+  expect(await recorded(scenario)).toEqual(['20240101_a baselined', '20240105_index pending']);
+  expect(await says(scenario, prisma.says)).toHaveLength(2);
+  await scenario.loop(files);
+  expect(await recorded(scenario)).toEqual(['20240101_a baselined', '20240105_index applied']);
+  expect(await says(scenario, prisma.says)).toHaveLength(2);
 });

@@ -15,7 +15,7 @@ const blocks = [
     /```sql\n(?<sql>[\s\S]*?)```/g,
   ),
 ].map(({ groups }) => groups?.sql ?? '');
-const [script = ''] = blocks;
+const [script = '', managed = ''] = blocks;
 const moved = blocks.find((sql) => sql.includes('set schema migrations')) ?? '';
 
 const tables = (begin: string) => ({
@@ -116,6 +116,24 @@ grant usage on schema migrations_dblink to shop_owner`,
     const given = await world();
     await given.database.adminQuery(given.named(`${script}${further}`));
     expect(await deployed(given, begin)).toBe(FULL);
+  });
+
+  it('can be given by an administrator who is no superuser, as managed services have one', async () => {
+    const given = await world();
+    const { database, named } = given;
+    const { owner: admin, name, url, adminQuery } = database;
+    await adminQuery(
+      `alter database ${name} owner to ${admin}; grant pg_monitor to ${admin} with admin option`,
+    );
+    const [extension = ''] = script.match(/^create extension.*$/m) ?? [];
+    const [roles = '', more = ''] = script
+      .replace(extension, '')
+      .replace(/^grant pg_read_all_stats.*$/m, '')
+      .split(/^create schema migrations authorization.*$/m);
+    await queryOnce(url, named(`${roles}${managed}${more}`));
+    // The services let their administrator create it; Postgres itself does not.
+    await adminQuery(extension);
+    expect(await deployed(given, 'set role shop_owner;\n')).toBe(FULL);
   });
 
   /** Each single right of the script, and what a deploy comes to without it. */
