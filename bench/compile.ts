@@ -7,10 +7,12 @@ import { compileMigrationsSync } from '../compiler/steps/compile-migrations.ts';
  * How long synth waits for the compiler: a folder of files with a table and an index each, compiled once in a fresh
  * process (the parser's start included) and then again.
  *
- *   npx tsx bench/compile.ts [files]
+ *   npx tsx bench/compile.ts [files] [goose]
  */
 const GOAL_SECONDS = 3;
 const files = Number(process.argv[2] ?? 1000);
+/** Each file with a part to undo, as another tool has it. */
+const ofGoose = process.argv[3] === 'goose';
 
 const directory = mkdtempSync(join(tmpdir(), 'compile-'));
 try {
@@ -32,7 +34,8 @@ try {
 }
 
 function migration(at: number): string {
-  return `-- Table number ${at}
+  const undo = ofGoose ? `\n-- +goose Down\ndrop table table_${at};\n` : '';
+  return `${ofGoose ? '-- +goose NO TRANSACTION\n-- +goose Up\n' : ''}-- Table number ${at}
 create table table_${at} (
   id bigint generated always as identity primary key,
   user_id bigint not null,
@@ -41,7 +44,7 @@ create table table_${at} (
 );
 
 create index concurrently table_${at}_user_created on table_${at} (user_id, created_at desc);
-`;
+${undo}`;
 }
 
 function seconds(work: () => unknown): number {

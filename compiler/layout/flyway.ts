@@ -39,9 +39,10 @@ export const flyway: Layout = {
     return ordered;
   },
   placeholders: (_, { literal }) => (literal ? 'none' : 'dollar'),
-  record({ file, name, kind, id }, folder) {
+  record({ file, name, kind, id }, folder, up) {
     return {
-      checksum: String(checksum(folder.source(file).text)),
+      // A repeatable one is another with other values of its placeholders.
+      checksum: String(checksum((kind === 'repeatable' ? up : folder.source(file)).text)),
       description: name.replace(/^.*?__/, '').replaceAll('_', ' '),
       script: file,
       ...(kind === 'repeatable' ? {} : { previous: [id] }),

@@ -29,5 +29,5 @@ export const golangMigrate: Layout = {
   },
   // sqlx names its reversible migrations so too: which of the two it was, only the database knows.
   divide: (source, found) => sqlx.divide?.(source, found) ?? { up: source },
-  record: (found, folder) => sqlx.record?.(found, folder) ?? {},
+  record: (...found) => sqlx.record?.(...found) ?? {},
 };

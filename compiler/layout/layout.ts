@@ -22,7 +22,7 @@ export interface FoundMigration {
   readonly kind?: 'repeatable' | 'checkpoint';
   /** What the tool was told beside the file. */
   readonly noTransaction?: boolean;
-  /** Its placeholders are none: they stand as they are. */
+  /** It has no placeholders: what looks like one stays as it is. */
   readonly literal?: boolean;
 }
 
@@ -51,6 +51,6 @@ export interface Layout {
   readonly undo?: (source: SourceText, found: FoundMigration) => SourceText;
   /** Whose placeholders its files have. @default psql's, where values are given */
   readonly placeholders?: (source: SourceText, found: FoundMigration) => PlaceholderStyle | 'none';
-  /** Absent: its table holds nothing that the text tells. */
-  readonly record?: (found: FoundMigration, folder: Folder) => ToolRecord;
+  /** `up` is what goes up, its placeholders filled. Absent: its table holds nothing that the text tells. */
+  readonly record?: (found: FoundMigration, folder: Folder, up: SourceText) => ToolRecord;
 }

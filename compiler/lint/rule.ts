@@ -19,6 +19,8 @@ export interface Rule {
   readonly aboutLocks: boolean;
   /** The table's size decides whether it matters, so the deploy checks it again. @default false */
   readonly bySize?: boolean;
+  /** Its SQL does the same as the statement, so `lint --fix` may write it. @default false */
+  readonly fixes?: boolean;
   readonly check: (context: StatementContext) => Iterable<Report>;
 }
 
@@ -36,6 +38,8 @@ export interface Report {
   readonly note?: string | undefined;
   /** The relation whose lock it is about. @default the relation that the statement locks most strongly */
   readonly relation?: RelationName | undefined;
+  /** Nobody is kept waiting but the deploy, for as long as it reads these. */
+  readonly reads?: readonly RelationName[];
   /** Who is kept waiting, where that does not follow from the statement's own lock. */
   readonly blocks?: Blocked;
   /** Tables that inherit from it are left alone. */

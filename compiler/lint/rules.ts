@@ -35,6 +35,7 @@ import {
   refreshWithoutConcurrently,
   rewriteTable,
   vacuumFull,
+  viewFilledAtOnce,
 } from './rules/table-maintenance.ts';
 import {
   opaqueStatement,
@@ -102,6 +103,7 @@ export const rules: readonly Rule[] = [
   cluster,
   rewriteTable,
   refreshWithoutConcurrently,
+  viewFilledAtOnce,
   attachWithoutCheck,
   detachWithoutConcurrently,
   createPartitionOf,

@@ -7,12 +7,32 @@ import type { StatementContext } from './statement-context.ts';
 
 export type SizeQuestion = Omit<SizeCheck, 'rule' | 'verdict'>;
 
-/** What a report leaves to the deploy, which knows the table's size; undefined where the size does not matter. */
-export function sizeQuestion(
+interface Reporting {
+  readonly context: StatementContext;
+  readonly rule: Rule;
+}
+
+/** What a report leaves to the deploy, which knows the tables' sizes; nothing where the size does not matter. */
+export function sizeQuestions(report: Report, reporting: Reporting): readonly SizeQuestion[] {
+  const { what, instead, reads } = report;
+  if (reporting.rule.bySize !== true) return [];
+  if (reads !== undefined)
+    return reads.map((relation) => ({
+      kind: 'size',
+      relation,
+      work: 'scan',
+      blocks: 'nothing',
+      what,
+      instead,
+    }));
+  const question = lockQuestion(report, reporting);
+  return question === undefined ? [] : [question];
+}
+
+function lockQuestion(
   { index, what, instead, relation, blocks, alone }: Report,
-  { context, rule }: { readonly context: StatementContext; readonly rule: Rule },
+  { context }: Reporting,
 ): SizeQuestion | undefined {
-  if (rule.bySize !== true) return undefined;
   const lock = lockOf(context, relation);
   if (lock === undefined || lock.work === 'moment') return undefined;
   const blocked = blocks ?? blockedBy(lock.mode);

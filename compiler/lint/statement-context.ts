@@ -99,6 +99,11 @@ export class StatementContext {
     return this.file.stepKind(this.number) === 'transaction' ? 'commit;\n' : '';
   }
 
+  /** The same before a statement that is a step of its own wherever no BEGIN stands around it. */
+  get nextStep(): string {
+    return this.file.isExplicit(this.number) ? 'commit;\nbegin;\n' : '';
+  }
+
   /** Statements that can't run in a transaction: the file's own transaction is closed before them. */
   alone(sql: string): string {
     return this.file.isExplicit(this.number) ? `commit;\n${sql}\nbegin;` : sql;

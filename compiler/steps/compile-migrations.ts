@@ -167,7 +167,7 @@ function compileOne(
     undo: compiled.result,
     waitsForBuilds: up.directives.wait,
     allowed: up.directives.allowed,
-    ...traitsOf(found, { folder, layout }),
+    ...traitsOf(found, up.source, { folder, layout }),
     ...((undoProblem ?? compiled.problem) !== undefined && { undoProblem: undoProblem ?? compiled.problem }),
   };
   return { layout, migration, up, undo };
@@ -176,6 +176,7 @@ function compileOne(
 /** What its layout tells of a file, whatever stands in it. */
 export function traitsOf(
   found: FoundMigration,
+  up: SourceText,
   { folder, layout }: Omit<InFolder, 'facts'>,
 ): Pick<Migration, 'kind' | 'formerly' | 'record'> {
   const { id, kind } = found;
@@ -183,7 +184,7 @@ export function traitsOf(
   return {
     ...(kind === undefined ? {} : { kind }),
     ...(formerly === undefined || formerly === id ? {} : { formerly }),
-    ...(layout.record === undefined ? {} : { record: layout.record(found, folder) }),
+    ...(layout.record === undefined ? {} : { record: layout.record(found, folder, up) }),
   };
 }
 

@@ -112,7 +112,7 @@ class Division {
   handOff(statement: ParsedStatement, placement: Placement): void {
     const long = longStatementOf(statement.tree);
     const transactional = placement.kind === 'transaction' || placement.kind === 'own-transaction';
-    if (long === undefined && !transactional) throw this.#refuse(notHandedOff(statement));
+    if (long === undefined && 'what' in placement) throw this.#refuse(notHandedOff(statement, placement));
     if (this.#open?.begin !== undefined)
       throw this.#refuse(handOffInTransaction(statement, this.#open.begin));
     if (changesStrings(statement.tree)) throw this.#refuse(otherStrings(statement));

@@ -3,6 +3,7 @@ import type { Version } from '../../lambda/migration/version.ts';
 import type { FoundMigration } from '../layout/layout.ts';
 import { readFolder } from '../layout/read-folder.ts';
 import { CompileError } from '../syntax/problem.ts';
+import type { SourceText } from '../syntax/source-text.ts';
 import { type CompileOptions, checksumOf, partsOf, traitsOf, undoOf } from './compile-migrations.ts';
 
 interface LazyOptions extends CompileOptions {
@@ -13,6 +14,7 @@ interface LazyOptions extends CompileOptions {
 /** A file that is read, and not parsed. */
 interface ReadFile {
   readonly found: FoundMigration;
+  readonly up: SourceText;
   readonly checksum: string;
   readonly undo: { readonly file: string; readonly checksum: string } | undefined;
 }
@@ -32,7 +34,7 @@ export function lazyMigrations(
   const read = files.flatMap((found): ReadFile[] => {
     const parts = partsOf(reading, found);
     const undo = folder.attempt(() => (found.undo === undefined ? parts?.down : undoOf(reading, found)));
-    return parts === undefined ? [] : [{ found, checksum: parts.up.checksum, undo }];
+    return parts === undefined ? [] : [{ found, up: parts.up, checksum: parts.up.checksum, undo }];
   });
   if (folder.problems.length > 0) {
     // With all else that is wrong, since it is to be mended at once.
@@ -47,7 +49,7 @@ export function lazyMigrations(
       throw new Error(`${directory} was changed while it was read: no ${version} any more.`);
     return found;
   };
-  const migrations = read.map(({ found, checksum }, position): Migration => {
+  const migrations = read.map(({ found, up, checksum }, position): Migration => {
     const { id, name, file } = found;
     return {
       version: id as Version,
@@ -70,7 +72,7 @@ export function lazyMigrations(
       get allowed() {
         return whole(id).allowed;
       },
-      ...traitsOf(found, { folder, layout }),
+      ...traitsOf(found, up, { folder, layout }),
     };
   });
   const { name: layoutName = 'plain', order = 'number' } = read.length === 0 ? {} : layout;

@@ -1,7 +1,7 @@
 import type { RangeVar } from 'libpg-query';
 import type { LongStatement } from '../../lambda/migration/migration.ts';
-import type { RelationName } from '../../lambda/migration/relation-name.ts';
-import { as, booleanOption, type Node } from '../syntax/syntax-tree.ts';
+import { type RelationName, relationKey } from '../../lambda/migration/relation-name.ts';
+import { as, booleanOption, type Node, relationOf, walk } from '../syntax/syntax-tree.ts';
 
 /**
  * A statement that may take longer than a function lives, and that the loop can carry: what it is about, so that its
@@ -77,4 +77,21 @@ function detach(tree: Node): LongStatement | undefined {
     relation: nameOf(alter?.relation),
     names: [partition?.name?.relname ?? ''],
   };
+}
+
+/** Tables and views that the query of a new materialized view names; none of any other statement. */
+export function readsOfView(tree: Node): readonly RelationName[] {
+  const create = as('CreateTableAsStmt', tree);
+  if (create?.objtype !== 'OBJECT_MATVIEW') return [];
+  const named = new Map<string, RelationName>();
+  const common = new Set<unknown>();
+  walk(create.query, (object) => {
+    common.add(object.ctename);
+    if (typeof object.relname === 'string') {
+      const relation = relationOf(object as RangeVar);
+      named.set(relationKey(relation), relation);
+    }
+    return true;
+  });
+  return [...named.values()].filter(({ schema, name }) => schema !== undefined || !common.has(name));
 }

@@ -107,11 +107,16 @@ export function handOffInTransaction({ index }: ParsedStatement, begin: ParsedSt
   };
 }
 
-export function notHandedOff({ index }: ParsedStatement): Finding {
+export function notHandedOff(
+  { index }: ParsedStatement,
+  { kind, what }: { readonly kind: 'autocommit' | 'index-operation'; readonly what: string },
+): Finding {
   return {
     index,
-    sentence: "This statement can't be handed off.",
+    sentence: `${what} can't be handed off.`,
     advice:
-      'Remove the directive: CREATE, DROP and REINDEX INDEX CONCURRENTLY are handed off by themselves; what commits on its own, or concerns the whole server, runs within the deploy.',
+      kind === 'index-operation'
+        ? 'Remove the directive: it is handed off by itself, unless its table is small.'
+        : 'Remove the directive: handed off, a statement runs in one transaction together with its row in the ledger.',
   };
 }

@@ -10,7 +10,7 @@ import type { Kinship } from '../touches/kinship.ts';
 import { changesSettings, isSetting, leavesSettings, withSetting } from '../touches/session-settings.ts';
 import { touchesOf } from '../touches/touches.ts';
 import { indexOperationOf } from './index-operation.ts';
-import { longStatementOf } from './long-statement.ts';
+import { longStatementOf, readsOfView } from './long-statement.ts';
 import { recoveryOf } from './recovery.ts';
 
 /** A step before it knows its place among the others. */
@@ -121,6 +121,7 @@ function backfillAsLong(backfill: Backfill): LongStatement {
 function toStatement({ tree, text, position }: ParsedStatement, kinship: Kinship): Statement {
   const touches = touchesOf(tree, kinship);
   const unlessExists = indexThatMayExist(tree);
+  const reads = readsOfView(tree);
   return {
     text,
     position,
@@ -129,6 +130,7 @@ function toStatement({ tree, text, position }: ParsedStatement, kinship: Kinship
     alters: altersOf(tree, touches),
     ...(changesSettings(tree) && { changesSettings: true as const }),
     ...(unlessExists && { unlessExists }),
+    ...(reads.length > 0 && { reads }),
   };
 }
 

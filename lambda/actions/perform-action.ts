@@ -13,8 +13,8 @@ import { withSession } from '../postgres/session/connect.ts';
 import { SessionLost } from '../postgres/session/fault.ts';
 import { refuseTransactionPooler } from '../postgres/session/pooler.ts';
 import type { Session } from '../postgres/session/session.ts';
-import { sessionSettingsOf, withRecordedAction } from '../run/hold-run-lock.ts';
 import type { RunRequest } from '../run/run.ts';
+import { sessionSettingsOf, withRecordedAction } from '../run/take-run-lock.ts';
 import { type ChangingAction, recordOf } from './action.ts';
 
 /** Carries out an operator's action under the run lock, and records it with who asked. Throws MigrationError. */

@@ -1,4 +1,4 @@
-import type { IndexOperation } from '../migration/migration.ts';
+import type { IndexOperation, LongStatement } from '../migration/migration.ts';
 import type { PostgresFault } from '../migration/postgres-fault.ts';
 import { withoutRowValues } from '../migration/postgres-fault.ts';
 import { type RowValues, textOf } from '../migration/row-values.ts';
@@ -25,7 +25,7 @@ export interface LoggedStep {
   /** So many steps its migration has. */
   readonly of: number;
   readonly how: AppliedStep['how'];
-  /** `idx_messages_unread on messages`, of an index operation. */
+  /** `idx_messages_unread on messages`, `refresh of totals`: of an index operation, and of what was handed off. */
   readonly operation?: string;
 }
 
@@ -141,7 +141,12 @@ export function logged(event: Event, rows: RowValues): LoggedEvent {
 
 export function loggedStep({ migration, step, how }: AppliedStep): LoggedStep {
   const found = migration.steps[step];
-  const operation = found?.kind === 'index-operation' ? describeOperation(found.operation) : undefined;
+  const operation =
+    found?.kind === 'index-operation'
+      ? describeOperation(found.operation)
+      : how === 'handed off' && found?.long !== undefined
+        ? describeLong(found.long)
+        : undefined;
   return {
     migration: migration.name,
     step: step + 1,
@@ -164,6 +169,12 @@ function describeOperation(operation: IndexOperation): string {
   }
 }
 
+function describeLong({ operation, relation, names }: LongStatement): string {
+  const what = names.length > 0 ? names.join(', ') : operation.replaceAll('-', ' ');
+  if (relation === undefined) return what;
+  return `${what} ${names.length > 0 ? 'on' : 'of'} ${relation.name}`;
+}
+
 function named({ schema, table, index, operation }: Of<'turn'>['build']): LoggedBuild {
-  return { operation, table: `${schema}.${table}`, index };
+  return { operation, table: table === '' ? '' : `${schema}.${table}`, index };
 }

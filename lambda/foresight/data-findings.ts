@@ -120,7 +120,7 @@ function sentences(check: DataCheck, broken: Broken): Pick<DeployFinding, 'what'
 function unanswered(check: DataCheck, { because }: Untold): Pick<DeployFinding, 'what' | 'next'> {
   return {
     what: (rows) => `Whether ${questionOf(check)} can't be told beforehand: ${textOf(because, rows)}.`,
-    next: 'nothing has to be done: Postgres looks when the statement runs, and may refuse it then; or let our role look (a role with BYPASSRLS where row security is in the way, a longer dataCheckSeconds where the time was too short).',
+    next: 'nothing has to be done: Postgres looks when the statement runs. To know before, let our role look (BYPASSRLS), or give dataCheckSeconds more.',
   };
 }
 

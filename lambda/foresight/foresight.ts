@@ -1,4 +1,4 @@
-import { nameOf, type RecordedBuild } from '../migration/build.ts';
+import { kindOf, nameOf, type RecordedBuild } from '../migration/build.ts';
 import {
   type IndexOperation,
   type IndexOperationStep,
@@ -8,9 +8,11 @@ import {
 } from '../migration/migration.ts';
 import type { MigrationOptions } from '../migration/options.ts';
 import type { PendingStep } from '../migration/plan.ts';
+import { mayBeSame, type RelationName } from '../migration/relation-name.ts';
 import { routeOfLong } from '../migration/route.ts';
 import { buildStage, type PlannedBuild, type Stage } from '../migration/stage.ts';
 import { queuesUp, waitOf } from '../migration/waiting.ts';
+import type { WorkTarget } from '../postgres/catalog/work-target.ts';
 import type { BackfillPlan } from './planned-backfills.ts';
 import { type TablePlan, type TablesKnown, tablePlans } from './planned-tables.ts';
 import { relationsOf, routeOfStep } from './table-knowledge.ts';
@@ -39,6 +41,8 @@ const RESOURCES = /\b(?:maintenance_work_mem|max_parallel_maintenance_workers)\b
 interface Known extends TablesKnown {
   readonly options: MigrationOptions;
   readonly builds: readonly RecordedBuild[];
+  /** What long statements are about, where it is there already. */
+  readonly targets: ReadonlyMap<Step, WorkTarget>;
   readonly backfills: ReadonlyMap<Step, BackfillPlan>;
 }
 
@@ -50,6 +54,8 @@ export class Foresight {
   /** Once a step waits, all after it do. */
   #waits: string | undefined;
   readonly #stages: Stage[] = [];
+  /** Materialized views that the steps so far create, and what they read. */
+  readonly #views: { readonly view: RelationName; readonly reads: readonly RelationName[] }[] = [];
   readonly #applied = { files: new Set<string>(), steps: 0 };
   /** By table, in order. */
   readonly #queue = new Map<string, PlannedBuild[]>();
@@ -82,6 +88,8 @@ export class Foresight {
     this.#applied.files.add(migration.file);
     this.#applied.steps += 1;
     this.#known.knowledge.followCreation(step);
+    for (const { touches, reads } of statementsOf(step))
+      for (const view of touches.creates) if (reads !== undefined) this.#views.push({ view, reads });
     const [first] = statementsOf(step);
     const resources = builds ? step.settings.filter((text) => RESOURCES.test(text)) : [];
     return {
@@ -152,15 +160,15 @@ export class Foresight {
     }
   }
 
-  /** As far as the text and the tables' sizes tell: what lies under a view, the run looks up when its turn comes. */
+  /** As far as the text and the tables' sizes tell. */
   #handsOff(step: Exclude<Step, IndexOperationStep>): boolean {
     if (step.long === undefined) return false;
     const { long, settings } = step;
     const { knowledge, options } = this.#known;
     const { relation } = long;
-    if (relation !== undefined && !long.handOff && knowledge.isNew(relation)) return false;
-    const facts = relation === undefined ? undefined : knowledge.of(relation, settings);
-    const rows = facts?.kind === 'present' ? facts.rows : undefined;
+    const isRefresh = kindOf(long.operation) === 'refresh';
+    if (relation !== undefined && !long.handOff && !isRefresh && knowledge.isNew(relation)) return false;
+    const rows = this.#known.targets.get(step)?.rows ?? this.#rowsUnder(relation, settings);
     const { indexStrategy: strategy, smallTableRows } = options;
     const route = routeOfLong(long, {
       strategy,
@@ -169,6 +177,22 @@ export class Foresight {
       rows,
     });
     return route === 'hand-off';
+  }
+
+  /** Of the largest table under a view that is yet to be created. */
+  #rowsUnder(
+    relation: RelationName | undefined,
+    settings: readonly string[],
+    views = this.#views,
+  ): number | undefined {
+    if (relation === undefined) return undefined;
+    const at = views.findLastIndex(({ view }) => mayBeSame(view, relation));
+    const rows = (views[at]?.reads ?? []).flatMap((table) => {
+      const facts = this.#known.knowledge.of(table, settings);
+      if (facts?.kind === 'present') return [facts.rows];
+      return this.#rowsUnder(table, settings, views.slice(0, at)) ?? [];
+    });
+    return rows.length === 0 ? undefined : Math.max(...rows);
   }
 
   #handOffLong({

@@ -2,15 +2,18 @@ import { adopt, doubtful, withAdopted } from '../history/adopt.ts';
 import { readLedgerAndHistory } from '../history/read-history.ts';
 import type { RecordedBuild } from '../migration/build.ts';
 import { folderFaults } from '../migration/folder-policy.ts';
-import type { CompiledMigrations, Migration } from '../migration/migration.ts';
+import type { CompiledMigrations, Migration, Step } from '../migration/migration.ts';
 import type { MigrationOptions } from '../migration/options.ts';
 import { type PendingStep, plan } from '../migration/plan.ts';
 import { textOf } from '../migration/row-values.ts';
 import type { Stage } from '../migration/stage.ts';
+import { type WorkTarget, workTarget } from '../postgres/catalog/work-target.ts';
 import { buildRate } from '../postgres/ledger/build-history.ts';
 import { exposureOf, unwritableError } from '../postgres/ledger/ledger.ts';
 import { withSession } from '../postgres/session/connect.ts';
 import type { ConnectionTarget } from '../postgres/session/connection-target.ts';
+import { StatementFault } from '../postgres/session/fault.ts';
+import type { Session } from '../postgres/session/session.ts';
 import type { DeployFinding } from './deploy-finding.ts';
 import { DeployRefused } from './deploy-finding.ts';
 import { lintAtDeploy } from './deploy-lint.ts';
@@ -86,6 +89,7 @@ export async function planRun(target: ConnectionTarget, { options, migrations }:
       smallTableRows: options.smallTableRows,
       rate,
       builds: planned.builds,
+      targets: await targetsOf(session, pending, options),
       backfills: await plannedBackfills(session, pending, {
         schema: options.ledgerSchema,
         format: exists ? format : 0,
@@ -109,6 +113,25 @@ export async function planRun(target: ConnectionTarget, { options, migrations }:
       unknown: planned.unknown.map(({ name }) => name),
     };
   });
+}
+
+/** What the long statements are about, as a run will look it up; less what can't be looked up yet. */
+async function targetsOf(
+  session: Session,
+  pending: readonly PendingStep[],
+  { smallTableRows: limit }: MigrationOptions,
+): Promise<ReadonlyMap<Step, WorkTarget>> {
+  const targets = new Map<Step, WorkTarget>();
+  for (const { step } of pending) {
+    if (step.kind === 'index-operation' || step.long === undefined) continue;
+    const { long, settings } = step;
+    const target = await workTarget(session, long, { limit, settings }).catch((error: unknown) => {
+      if (error instanceof StatementFault) return undefined;
+      throw error;
+    });
+    if (target !== undefined) targets.set(step, target);
+  }
+  return targets;
 }
 
 function byFile(pending: readonly PendingStep[], foresight: Foresight): FilePlan[] {

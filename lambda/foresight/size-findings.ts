@@ -31,6 +31,13 @@ export async function sizeFindings(
   for (const asked of checks) {
     const facts = factsOf(asked, knowledge);
     if (facts === undefined || isHarmless(asked.check.work, facts, options)) continue;
+    const { rule } = asked.check;
+    // Of the tables that a query reads one is enough.
+    if (
+      asked.check.blocks === 'nothing' &&
+      findings.some((each) => each.rule === rule && each.statement === asked.statement)
+    )
+      continue;
     const work = await workOf(session, asked, { facts, options });
     if (asked.check.retype !== undefined && work.kind !== 'unknown')
       knowledge.learnWork(asked.statement, work.kind === 'nothing' ? 'moment' : work.kind);
@@ -109,8 +116,8 @@ function toFinding(
     rule,
     verdict,
     what: (rows) =>
-      `${what}${because(rows)} ${facts.schema}.${facts.table} ${moreRows(facts, smallTableRows)}${size}: that would block ${blocks}${time}.`,
-    next: `write instead:\n${indented(instead)}\nor, if the table may be blocked, put "-- migrate: allow ${rule} <reason>" into the file.`,
+      `${what}${because(rows)} ${facts.schema}.${facts.table} ${moreRows(facts, smallTableRows)}${size}: that would ${blocks === 'nothing' ? 'take' : `block ${blocks}`}${blocks === 'nothing' ? time.replace(' for', '') : time}.`,
+    next: `write instead:\n${indented(instead)}\nor, if ${blocks === 'nothing' ? 'the deploy may wait' : 'the table may be blocked'}, put "-- migrate: allow ${rule} <reason>" into the file.`,
   };
 }
 

@@ -228,7 +228,8 @@ function relationsJudged(step: Step): RelationName[] {
 }
 
 function relationsTouched(step: Step): RelationName[] {
-  const touched = statementsOf(step).flatMap(({ touches, locks = [] }) => [
+  const touched = statementsOf(step).flatMap(({ touches, reads = [], locks = [] }) => [
+    ...reads,
     ...touches.changes,
     ...touches.writes,
     ...locks.map(({ relation }) => relation),

@@ -109,8 +109,8 @@ type Named = Pick<RecordedBuild, 'schema' | 'table' | 'index' | 'operation'>;
 /** `messages_user_id on public.messages`, as every message calls a build. */
 export function describeBuild({ schema, table, index, operation }: Named): string {
   if (table === '') return index;
-  if (index !== '') return `${index} on ${schema}.${table}`;
-  return `${operation.toUpperCase().replaceAll('-', ' ')} of ${schema}.${table}`;
+  const on = schema === '' ? table : `${schema}.${table}`;
+  return index === '' ? `${operation.toUpperCase().replaceAll('-', ' ')} of ${on}` : `${index} on ${on}`;
 }
 
 /** In a word: what of the table it is about; else its table. */

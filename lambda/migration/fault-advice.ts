@@ -9,8 +9,13 @@ interface Advice {
 
 const ANOTHER_RUN = 'then run again; the run continues with this step.';
 
-/** The first that fits counts. SQLSTATEs with a class's five characters, as Postgres's appendix A has them. */
+/** The first that fits counts. SQLSTATEs as Postgres's appendix A has them, or their class's two characters. */
 const ADVICE: readonly Advice[] = [
+  {
+    sqlstates: ['55006'],
+    only: ({ message }) => /^(?:database|cannot drop the currently open|replication slot)/.test(message),
+    next: () => `other sessions use it: end them, or do it by hand from another database; ${ANOTHER_RUN}`,
+  },
   {
     // Postgres has one SQLSTATE for two causes. Where the server speaks another language, the first is far commoner.
     sqlstates: ['55006'],
@@ -70,6 +75,18 @@ const ADVICE: readonly Advice[] = [
   },
   {
     sqlstates: ['42501'],
+    only: ({ message }) =>
+      /^(?:permission denied to (?:create|set|alter)|must be superuser|access to library)/.test(message),
+    next: (file) =>
+      `let an administrator do it once, and take it out of ${file} (or write IF NOT EXISTS); ${ANOTHER_RUN}`,
+  },
+  {
+    sqlstates: ['42501'],
+    only: ({ message }) => message.startsWith('permission denied for schema'),
+    next: () => `grant usage, create on schema … to the role of the connection; ${ANOTHER_RUN}`,
+  },
+  {
+    sqlstates: ['42501'],
     next: (file) =>
       `let the role of the connection do it (own the object, or be a member of its owner: grant OWNER to ROLE, and set role OWNER in ${file} where it does not inherit); ${ANOTHER_RUN}`,
   },
@@ -88,7 +105,7 @@ const ADVICE: readonly Advice[] = [
     next: () => `give the server more disk, or free some; ${ANOTHER_RUN}`,
   },
   {
-    sqlstates: ['53200', '54000', '54001'],
+    sqlstates: ['53200', '54'],
     next: (file) =>
       `the statement goes over a limit of the server: make it smaller, or divide it, in ${file}, or raise the limit that Hint names; ${ANOTHER_RUN}`,
   },
@@ -98,12 +115,30 @@ const ADVICE: readonly Advice[] = [
     next: (file) =>
       `the server has no such extension: install its package there, or allow it (RDS and Cloud SQL have lists), or take it out of ${file}; ${ANOTHER_RUN}`,
   },
+  {
+    sqlstates: ['0A000'],
+    only: ({ message }) => message.startsWith('cannot alter type of a column'),
+    next: (file) =>
+      `drop what Detail names, alter the column and create it again, in one transaction of ${file}; ${ANOTHER_RUN}`,
+  },
+  {
+    sqlstates: ['42P13', '42P16'],
+    only: ({ message }) => /^cannot (?:change|drop)/.test(message),
+    next: (file) => `drop the function or view first, and create it again in ${file}; ${ANOTHER_RUN}`,
+  },
+  {
+    sqlstates: ['22'],
+    only: ({ sqlstate }) => sqlstate !== '22012',
+    next: (file) =>
+      `a value does not fit: correct it in ${file}, or, where it comes from rows, mend those in a file before it; ${ANOTHER_RUN}`,
+  },
 ];
 
 /** What to do about what Postgres said, where its SQLSTATE tells. */
 function knownAdvice(fault: PostgresFault, file: string): string | undefined {
   return ADVICE.find(
-    ({ sqlstates, only }) => sqlstates.includes(fault.sqlstate) && (only === undefined || only(fault)),
+    ({ sqlstates, only }) =>
+      sqlstates.some((state) => fault.sqlstate.startsWith(state)) && (only === undefined || only(fault)),
   )?.next(file);
 }
 

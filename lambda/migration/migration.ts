@@ -92,6 +92,8 @@ export interface Statement {
   readonly alters?: 'everything' | 'names' | readonly RelationName[];
   /** CREATE INDEX IF NOT EXISTS: Postgres passes over the statement where a relation of this name exists. */
   readonly unlessExists?: RelationName;
+  /** CREATE MATERIALIZED VIEW: what its query names, and a refresh goes through. */
+  readonly reads?: readonly RelationName[];
   /** Settings may differ once it ran, be it for the rest of its transaction only. Absent where they do not. */
   readonly changesSettings?: true;
   /** What the linter leaves to the deploy. */

@@ -57,13 +57,22 @@ export async function applyAutocommit(
       throw statementFailed({ ...piece, ...setting }, fault, { applied: context.appliedSoFar() });
     }
     if (!triesAgain || !inTheWay.has(fault.fault.sqlstate)) {
-      const next = endedByDeadline(fault, context.deadline) ? { next: TOO_LONG } : {};
+      const next = endedByDeadline(fault, context.deadline) ? { next: tooLong(step) } : {};
       throw statementFailed(piece, fault, { applied: context.appliedSoFar(), ...next });
     }
     await locks.untilNextTry(piece, fault);
   }
   // DISCARD ALL gives up the run lock among everything else.
   if (step.statement.kind === 'DiscardStmt') throw new LedgerMoved();
+}
+
+/** What commits by itself can't be handed off as it is. */
+function tooLong({ statement: { kind } }: AutocommitStep): string {
+  if (kind !== 'DoStmt' && kind !== 'CallStmt') return TOO_LONG;
+  return TOO_LONG.replace('write', 'take its COMMITs out and write').replace(
+    '; or',
+    '; or write what it does as one statement under "-- migrate: backfill", which is done in batches (docs/backfills.md); or',
+  );
 }
 
 interface Attempt {

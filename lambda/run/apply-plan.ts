@@ -249,6 +249,12 @@ class PlanInProgress {
     }
     const route = routeOfStep(step, { knowledge: this.#knowledge, options, builds: this.#builds });
     if (route === 'inline') return this.#enqueue({ pending: next, handOff: undefined });
+    if (facts.createdByRun) {
+      // Work of the new table is pending, and this one has to find the table.
+      await this.#flush();
+      await this.#knowledge.measureAgain([step]);
+      facts = factsFor(this.#knowledge, step);
+    }
     await this.#sent;
     const builds = await buildsOf(this.#session, {
       pending: next,

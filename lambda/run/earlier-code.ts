@@ -7,8 +7,8 @@ import { insertFinishedRun } from '../postgres/ledger/run-rows.ts';
 import { withSession } from '../postgres/session/connect.ts';
 import { quoteIdentifier } from '../postgres/session/quote.ts';
 import type { Session } from '../postgres/session/session.ts';
-import { upToDate } from './hold-run-lock.ts';
 import type { RunRequest } from './run.ts';
+import { upToDate } from './take-run-lock.ts';
 
 /**
  * CloudFormation does not say that an Update is the way back from a failed one, but the ledger can tell: this very

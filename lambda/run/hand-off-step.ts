@@ -1,9 +1,11 @@
 import type { RecordedBuild } from '../migration/build.ts';
+import { adviceFor } from '../migration/fault-advice.ts';
 import type { CreateIndex, IndexOperationStep } from '../migration/migration.ts';
 import { MigrationError } from '../migration/migration-error.ts';
 import type { PendingStep } from '../migration/plan.ts';
 import type { RelationName } from '../migration/relation-name.ts';
 import type { PresentTable, TableFacts, UnknownTable } from '../migration/route.ts';
+import { sqlstate } from '../migration/sqlstate.ts';
 import { concurrentCreate, concurrentDrop, concurrentReindex } from '../postgres/catalog/index-statement.ts';
 import { partsOf, tablesWithin, takenNames } from '../postgres/catalog/table-facts.ts';
 import type { NewBuild } from '../postgres/ledger/new-build.ts';
@@ -96,7 +98,9 @@ function known({ pending, step, tables }: HandOff): readonly KnownTable[] {
         statement: step.statement.text,
       },
       applied: 'the steps before this one.',
-      next: 'see to it that the SET statements before it in the file can be carried out, and that our role may use the schema; then run again.',
+      next: table.because.includes(sqlstate.untranslatableCharacter)
+        ? adviceFor({ sqlstate: sqlstate.untranslatableCharacter, message: '' }, pending.migration.file)
+        : 'see to it that the SET statements before it in the file can be carried out, and that our role may use the schema; then run again.',
     });
   });
 }

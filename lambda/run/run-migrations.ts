@@ -28,9 +28,9 @@ import { refuseTransactionPooler } from '../postgres/session/pooler.ts';
 import type { Session } from '../postgres/session/session.ts';
 import { LedgerMoved } from './apply-batch.ts';
 import { applyPlan } from './apply-plan.ts';
-import { sessionSettingsOf, takeRunLock, upToDate } from './hold-run-lock.ts';
 import type { RunRequest, RunResult } from './run.ts';
 import { RunLog } from './run-log.ts';
+import { sessionSettingsOf, takeRunLock, upToDate } from './take-run-lock.ts';
 
 /** A run goes on by itself after so many lost connections. */
 const MOST_RECONNECTS = 5;

@@ -43,18 +43,18 @@ export async function deployProgress(
     const { ledger, format } = await readLedger(session, options.ledgerSchema);
     const { pending, builds } = plan(migrations.migrations, ledger);
     const [next] = pending;
-    const held = next !== undefined && waitsOf(next, builds).length > 0;
+    const waits = next !== undefined && waitsOf(next, builds).length > 0;
     // It waits for no build; what waits for none either is applied all the same.
-    if (options.waitFor === 'nothing' && held) return { kind: 'complete', open: builds.some(isOpen) };
+    if (options.waitFor === 'nothing' && waits) return { kind: 'complete', open: builds.some(isOpen) };
     const needed = new Set(
-      held ? pending.flatMap((step) => waitsOf(step, builds).map(({ build }) => build)) : [],
+      waits ? pending.flatMap((step) => waitsOf(step, builds).map(({ build }) => build)) : [],
     );
     if (options.waitFor === 'index-builds') {
       for (const build of ofThisCode(builds, migrations)) needed.add(build);
     }
     const lost = [...needed].filter(isLost);
     if (lost.length > 0) throw failed(lost, await describeLost(session, options.ledgerSchema, lost));
-    if (next !== undefined && !held) return { kind: 'idle' };
+    if (next !== undefined && !waits) return { kind: 'idle' };
     if (needed.size === 0) return { kind: 'complete', open: builds.some(isOpen) };
     return {
       kind: 'in-progress',

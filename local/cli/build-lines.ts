@@ -86,12 +86,8 @@ export function nameOfBuild({
   readonly table: string;
   readonly operation: BuildStatus['operation'];
 }): string {
+  if (!isIndexBuild({ operation })) return describeBuild({ index, schema: schema ?? '', table, operation });
   const on = schema === undefined ? table : `${schema}.${table}`;
-  if (!isIndexBuild({ operation })) {
-    return schema === undefined && index !== ''
-      ? `${index} on ${on}`
-      : describeBuild({ index, schema: schema ?? '', table, operation });
-  }
   if (operation === 'create') return `${index} on ${on}`;
   return `${operation} of ${index === '' ? 'all indexes' : index} on ${on}`;
 }

@@ -46,7 +46,7 @@ export interface Asked {
   readonly cause: RunCause;
 }
 
-/** A person waits: a server that is down is said to be down after so long. */
+/** When a server counts as down: a person is waiting. */
 export const PATIENCE_SECONDS = 10;
 
 const DEFAULT_DIRECTORY = 'migrations';

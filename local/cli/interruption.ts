@@ -15,7 +15,7 @@ export class Interrupted extends Error {
 const ECHO_MILLISECONDS = 300;
 
 export interface InterruptibleOptions {
-  /** Work that was asked to stop may take so long; then we go without it. @default until it has stopped */
+  /** How long to wait for work that was asked to stop. @default until it has stopped */
   readonly graceMilliseconds?: number;
 }
 

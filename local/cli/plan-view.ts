@@ -104,7 +104,7 @@ function stageLines(stages: readonly Stage[]): string[] {
   });
 }
 
-/** `apply 0007_activity.sql … 0009_popular_words.sql (4 steps)` */
+/** `apply 0005_user_activity.sql … 0007_message_words.sql (4 steps)` */
 export function applyText({ files, steps }: Extract<Stage, { kind: 'apply' }>): string {
   const [first = '', last = first] = [files[0], files.at(-1)];
   const names = first === last ? first : `${first} … ${last}`;

@@ -11,7 +11,7 @@ import type { Terminal } from './terminal.ts';
 
 type Shown<Kind extends LoggedEvent['kind']> = Extract<LoggedEvent, { kind: Kind }>;
 
-/** Where no bars are drawn, a line about a build's progress comes at most so often. */
+/** The least time between two lines about a build's progress, where no bars are drawn. */
 const LINE_EVERY_MILLISECONDS = 10_000;
 const VERB_CHARACTERS = 12;
 

@@ -56,7 +56,7 @@ Examples:
     });
 }
 
-/** The server may take so long to roll back what Ctrl-C has cancelled. */
+/** How long the server may take to roll back what Ctrl-C has cancelled. */
 const GRACE_MILLISECONDS = 10_000;
 
 async function up(flags: UpFlags): Promise<ExitCode> {

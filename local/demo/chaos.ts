@@ -1,5 +1,5 @@
 import type { LocalCloudFormation } from '../cloudformation/provider-framework.ts';
-import { type ChaosBlow, makeChaos } from '../faults/chaos.ts';
+import { type ChaosBlow, makeChaos, STRUCK_KINDS } from '../faults/chaos.ts';
 import type { EmbeddedPostgres } from '../postgres/embedded-postgres.ts';
 import type { DemoDisplay } from './demo-display.ts';
 
@@ -21,6 +21,7 @@ export function breakThings({ server, adminUrl, cloudFormation, display }: Victi
   const struck = makeChaos({
     server,
     adminUrl,
+    kinds: STRUCK_KINDS,
     killHandler: async () => cloudFormation.stack?.sandbox('MigrationsIndexBuild').kill(),
     report: ({ blow, index }) => display.verb('red', 'CHAOS', `${blow} (building ${index})`),
     signal: controller.signal,

@@ -10,7 +10,7 @@ import { parseLogLine } from './log-lines.ts';
 
 /** How often the ledger is asked how far the builds are. */
 const STATUS_MILLISECONDS = 200;
-/** Where no bars are drawn, a line about something under way comes at most so often. */
+/** The least time between two lines about something under way, where no bars are drawn. */
 const LINE_MILLISECONDS = 1_000;
 
 /**

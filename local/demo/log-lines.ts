@@ -21,7 +21,8 @@ const blocker = v.object({
 const build = {
   operation: v.picklist(operations),
   table: v.string(),
-  index: v.string(),
+  /** The logger leaves out what is empty. */
+  index: v.optional(v.string(), ''),
 };
 const texts = v.array(v.string());
 

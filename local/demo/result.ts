@@ -1,4 +1,5 @@
 import { duration } from '../../lambda/migration/amounts.ts';
+import { kindOf } from '../../lambda/migration/build.ts';
 import type { Status } from '../../lambda/status/status.ts';
 import { outcomeOf } from '../cli/build-lines.ts';
 import { buildsTable } from '../cli/builds-table.ts';
@@ -70,6 +71,7 @@ function documentOf({ status, writer, queries, chaos }: Result, ok: boolean): ob
     ok,
     migrations: status.migrations,
     builds: status.builds.map((build) => ({
+      kind: kindOf(build.operation),
       index: build.index,
       table: `${build.schema}.${build.table}`,
       outcome: outcomeOf(build),

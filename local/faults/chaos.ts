@@ -13,9 +13,21 @@ export interface ChaosOptions {
   /** Kills the process that has a turn of the loop, if there is one, as Lambda or the kernel might. */
   readonly killHandler: () => Promise<void>;
   readonly report: (blow: ChaosBlow) => void;
+  /** Work of these kinds has the session that carries it terminated, once each. */
+  readonly kinds?: readonly StruckKind[];
   /** Ends the chaos: the builds are over. */
   readonly signal: AbortSignal;
 }
+
+/** Kinds of work that are no index build, and what their sessions are told by. */
+const CARRIERS = {
+  backfill:
+    "a.application_name like 'cdk-postgres%' and a.query like '%migrations.backfill_until%' and w.operation = 'backfill'",
+  validation: "a.pid = w.builder_pid and w.operation = 'validate'",
+  refresh: "a.pid = w.builder_pid and w.operation = 'refresh'",
+} as const;
+export type StruckKind = keyof typeof CARRIERS;
+export const STRUCK_KINDS = Object.keys(CARRIERS) as StruckKind[];
 
 /** A blow that was struck. */
 export interface ChaosBlow {
@@ -33,6 +45,34 @@ export interface ChaosBlow {
  * with those that were struck; fewer, where the builds were over before.
  */
 export async function makeChaos(options: ChaosOptions): Promise<ChaosBlow[]> {
+  const besides = (options.kinds ?? []).map((kind) => strikeOnce(kind, options));
+  const blows = await strikeBuilds(options);
+  const others = await Promise.all(besides);
+  return [...blows, ...others.filter((blow) => blow !== undefined)].sort((a, b) => a.at - b.at);
+}
+
+async function strikeOnce(kind: StruckKind, options: ChaosOptions): Promise<ChaosBlow | undefined> {
+  const { adminUrl, signal, report } = options;
+  const blow = 'terminate the builder';
+  while (!signal.aborted) {
+    const [seen] = await query<{ index: string; terminated: boolean }>(
+      adminUrl,
+      `select coalesce(nullif(w.index_name, ''), w.table_name) as index, pg_terminate_backend(a.pid) as terminated
+         from migrations.work w join pg_stat_activity a on ${CARRIERS[kind]}
+        where w.state = 'building' and w.attempt_outcome is null and a.state = 'active'
+          and a.datname = current_database() and a.query_start < clock_timestamp() - interval '20 ms' limit 1`,
+    ).catch(() => []);
+    if (seen !== undefined) {
+      const struck: ChaosBlow = { blow, index: seen.index, phase: kind, at: Date.now() };
+      report(struck);
+      return struck;
+    }
+    await sleep(20);
+  }
+  return undefined;
+}
+
+async function strikeBuilds(options: ChaosOptions): Promise<ChaosBlow[]> {
   const struck: ChaosBlow[] = [];
   for (const blow of BLOWS) {
     // A handler's death does not end the builder: the next blow may strike the same one.

@@ -22,7 +22,7 @@ create function slowly(x int) returns int immutable language plpgsql
   as 'begin perform pg_catalog.pg_sleep(0.004); return x; end';`,
 };
 
-/** The deploy that suffers: every kind of step, work on four tables side by side and in order, and steps that wait. */
+/** The deploy that is disturbed: every kind of step, work on four tables side by side and in order, and steps that wait. */
 const SECOND_DEPLOY: Readonly<Record<string, string>> = {
   '2_columns.sql': `insert into log values ('columns');
 alter table orders add column paid boolean not null default false;
@@ -43,7 +43,7 @@ alter table amounts alter column amount set not null;
 insert into log select 'filled ' || sum(amount) from amounts;`,
 };
 
-/** A step, a build and a batch that last long enough to be struck in their midst. */
+/** A step, a build and a batch that last long enough to be struck halfway. */
 const SLOW_DEPLOY: Readonly<Record<string, string>> = {
   '2_step.sql': `insert into log values ('before');
 select pg_sleep(0.3);

@@ -31,7 +31,7 @@ export async function tryFault(server: FaultServer, fault: FaultCase, handlerFil
     return await server.withDatabase(fault.session, async ({ url, adminUrl }) => {
       const disturb = disturbance(server, fault, { url, adminUrl, migrations, handlerFile });
       const met = await beforeHanging(nameOf(fault), disturb);
-      await beforeHanging('the play after it', server.expectHealed({ url, migrations }));
+      await beforeHanging('the deploy after it', server.expectHealed({ url, migrations }));
       return { kind: met ? 'survived' : 'not-met' } as const;
     });
   } catch (error) {

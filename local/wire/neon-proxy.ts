@@ -23,7 +23,7 @@ export const NEON_COMPUTE_SETTINGS = { client_connection_check_interval: 60_000 
 export interface NeonProxyOptions extends RelayStationOptions {
   /** URL of the database; only its host and port are looked at. */
   readonly target: string;
-  /** The compute sleeps until the first connection, which waits so long for it. @default 0 */
+  /** The compute sleeps until the first connection, which waits this long for it. @default 0 */
   readonly wakeMilliseconds?: number;
   /** Asked for each connection, counted from 1 on: a text is told to the client instead of connecting it. */
   readonly refuse?: (connection: number) => string | undefined;

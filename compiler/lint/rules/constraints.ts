@@ -7,6 +7,10 @@ import { newConstraints } from '../new-constraint.ts';
 import type { Report, Rule } from '../rule.ts';
 import type { StatementContext } from '../statement-context.ts';
 import { addThenValidate, setNotNullSafely } from '../two-steps.ts';
+import { written } from '../written-name.ts';
+
+const HANDED_OFF =
+  'VALIDATE is a step of its own: where the table is not small it is handed off, and the deploy does not wait for it (docs/long-work.md).';
 
 export const checkWithoutNotValid: Rule = {
   name: 'check-without-not-valid',
@@ -14,6 +18,7 @@ export const checkWithoutNotValid: Rule = {
   title: 'a CHECK constraint that is checked against all rows at once',
   aboutLocks: true,
   bySize: true,
+  fixes: true,
   *check(context) {
     for (const { alteration, constraint, name, body, rest, index } of newConstraints(context, 'check')) {
       if (constraint.skip_validation || constraint.is_enforced === false) continue;
@@ -22,6 +27,7 @@ export const checkWithoutNotValid: Rule = {
         index,
         what: `Adding ${name} reads every row of ${context.show(table)} while nobody else may read or write it.`,
         instead: rest + addThenValidate(context, { table, name, body }),
+        note: HANDED_OFF,
         relation: table,
         alone: constraint.is_no_inherit === true,
       };
@@ -35,6 +41,7 @@ export const foreignKeyWithoutNotValid: Rule = {
   title: 'a FOREIGN KEY that is checked against all rows at once',
   aboutLocks: true,
   bySize: true,
+  fixes: true,
   *check(context) {
     for (const added of newConstraints(context, 'foreign key')) {
       const { alteration, constraint, name, column, body, rest, index } = added;
@@ -47,6 +54,7 @@ export const foreignKeyWithoutNotValid: Rule = {
         index,
         what: `Adding ${name} looks up every row of ${context.show(table)} while nobody may write to it or to ${other}.`,
         instead: rest + addThenValidate(context, { table, name, body }),
+        note: HANDED_OFF,
         relation: table,
         alone: true,
       };
@@ -60,6 +68,7 @@ export const setNotNull: Rule = {
   title: 'NOT NULL on a column that nothing yet shows to be free of nulls',
   aboutLocks: true,
   bySize: true,
+  fixes: true,
   *check(context) {
     yield* setColumns(context);
     for (const { alteration, constraint, rest, index } of newConstraints(context, 'not null')) {
@@ -103,6 +112,7 @@ function report(
     index,
     what: `Postgres reads every row of ${context.show(table)} to see that ${column} is nowhere null, while nobody else may read or write it.`,
     instead: rest + setNotNullSafely(context, { table, column }),
+    note: `VALIDATE is handed off where the table is not small, and SET NOT NULL waits for it. Where rows have no ${column} yet, fill them before it: an UPDATE … WHERE ${written(column)} IS NULL with "-- migrate: backfill" on the line before it.`,
     relation: table,
   };
 }
@@ -113,6 +123,7 @@ export const validateInSameTransaction: Rule = {
   title: 'VALIDATE CONSTRAINT in the transaction that added the constraint',
   aboutLocks: true,
   bySize: true,
+  fixes: true,
   *check(context) {
     const { alteration } = context;
     if (alteration === undefined || !context.isExisting(alteration.table)) return;
@@ -127,6 +138,7 @@ export const validateInSameTransaction: Rule = {
         index: context.statement.index + start,
         what: `The lock with which line ${added.statement.position.line} added ${tree.name} is held until the transaction ends, so validating it here blocks as much as adding it without NOT VALID.`,
         instead: `${context.nextTransaction}${context.text};`,
+        note: HANDED_OFF,
         relation: table,
         blocks: blockedBy(added.strongestLock?.mode ?? 'access exclusive'),
       };

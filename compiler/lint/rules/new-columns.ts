@@ -13,11 +13,11 @@ import {
 } from '../column-definition.ts';
 import type { Report, Rule } from '../rule.ts';
 import type { StatementContext } from '../statement-context.ts';
-import { setNotNullSafely } from '../two-steps.ts';
+import { fillInBatches, setNotNullSafely } from '../two-steps.ts';
 import { written } from '../written-name.ts';
 
 const FILL =
-  'Then fill the old rows in batches, each in a transaction of its own, from a script or the application rather than from a migration.';
+  'Then fill the old rows in batches: an UPDATE with "-- migrate: backfill" on the line before it (docs/backfills.md).';
 
 export const requiredColumn: Rule = {
   name: 'required-column',
@@ -66,9 +66,12 @@ export const volatileDefault: Rule = {
       yield {
         index: context.statement.index + clause.start,
         what: `${volatile}() is asked again for each row, so Postgres rewrites the whole of ${context.show(table)}.`,
-        instead: `${withoutClauses(column, left)}alter table ${context.show(table)} alter column ${written(column.name)} set ${clause.text};`,
-        afterwards: required && setNotNullSafely(context, { table, column: column.name }),
-        note: `New rows get the default. ${FILL}`,
+        instead: [
+          `${withoutClauses(column, left)}alter table ${context.show(table)} alter column ${written(column.name)} set ${clause.text};`,
+          fillInBatches(context, { table, column: column.name }),
+          ...(required === undefined ? [] : [setNotNullSafely(context, { table, column: column.name })]),
+        ].join('\n'),
+        note: 'New rows get the default at once, old ones in batches, each a transaction of its own.',
         relation: table,
       };
     }
@@ -152,9 +155,10 @@ export const identityColumn: Rule = {
           `create sequence ${inSchema};\n`,
           rest,
           `alter table ${table} alter column ${written(name)} set default nextval('${inSchema.replaceAll("'", "''")}');\n`,
-          `alter sequence ${inSchema} owned by ${table}.${written(name)};`,
+          `alter sequence ${inSchema} owned by ${table}.${written(name)};\n`,
+          fillInBatches(context, { table: alteration.table, column: name }),
         ].join(''),
-        note: `New rows get numbers. ${FILL}`,
+        note: 'New rows get their numbers at once, old ones in batches, each a transaction of its own.',
         relation: alteration.table,
       };
     }

@@ -1,6 +1,8 @@
 import type { RelationName } from '../../../lambda/migration/relation-name.ts';
+import { readsOfView } from '../../steps/long-statement.ts';
 import { as, booleanOption, relationOf } from '../../syntax/syntax-tree.ts';
 import type { Rule } from '../rule.ts';
+import type { StatementContext } from '../statement-context.ts';
 import { isWord, splice } from '../tokens.ts';
 
 const REPACK = 'pg_repack, or pg_squeeze, does it while others work.';
@@ -73,6 +75,40 @@ export const refreshWithoutConcurrently: Rule = {
     };
   },
 };
+
+export const viewFilledAtOnce: Rule = {
+  name: 'view-filled-at-once',
+  severity: 'advice',
+  title: 'CREATE MATERIALIZED VIEW that runs its query at once',
+  aboutLocks: false,
+  bySize: true,
+  fixes: true,
+  *check(context) {
+    const create = as('CreateTableAsStmt', context.tree);
+    const into = create?.into?.rel;
+    if (into === undefined || create?.objtype !== 'OBJECT_MATVIEW' || create.into?.skipData) return;
+    const reads = readsOfView(context.tree).filter((table) => context.isExisting(table));
+    if (reads.length === 0) return;
+    const view = context.show(relationOf(into));
+    const filled = `${withoutWithData(context)}\nwith no data;`;
+    yield {
+      what: `The query of ${view} runs within the deploy, which waits for it.`,
+      instead: context.file.isExplicit(context.number)
+        ? `${filled}\ncommit;\nrefresh materialized view ${view};\nbegin;`
+        : `${filled}\nrefresh materialized view ${view};`,
+      note: `Created with no data it takes a moment. The REFRESH is a step of its own, and handed off where a table that it reads is not small (docs/long-work.md); until then ${view} can't be read.`,
+      reads,
+    };
+  },
+};
+
+/** It may say WITH DATA at its end. */
+function withoutWithData({ text, tokens }: StatementContext): string {
+  const [first, second] = tokens.slice(-2);
+  return first !== undefined && second !== undefined && isWord(first, 'with') && isWord(second, 'data')
+    ? text.slice(0, first.start).trimEnd()
+    : text;
+}
 
 const REWRITES: Readonly<Record<string, string>> = {
   AT_SetAccessMethod: 'SET ACCESS METHOD',

@@ -70,6 +70,7 @@ export const unboundedWrite: Rule = {
   title: 'UPDATE or DELETE of all rows of a table that exists',
   aboutLocks: false,
   bySize: true,
+  fixes: true,
   *check(context) {
     const { tree } = context;
     const statement = as('UpdateStmt', tree) ?? as('DeleteStmt', tree);
@@ -82,7 +83,7 @@ export const unboundedWrite: Rule = {
     yield {
       what: `${word} without WHERE holds a lock on every row of ${context.show(table)} until it ends, and leaves as many dead rows behind.`,
       instead: goesInBatches(context)
-        ? `-- migrate: backfill\n${context.text};`
+        ? context.alone(`-- migrate: backfill\n${context.text};`)
         : context.allowing(this.name, `${table.name} has few rows`),
       note: 'In batches, each a transaction of its own, nobody waits for long, and what was cut off goes on where it stopped.',
       relation: table,

@@ -1,8 +1,9 @@
 import * as v from 'valibot';
+import { byteSize } from '../../migration/amounts.ts';
 import type { SeenIndex } from '../../work/decide.ts';
 import type { IndexBuild } from '../../work/index-build.ts';
 import { asLoginRole } from '../session/as-login-role.ts';
-import { quoteLiteral } from '../session/quote.ts';
+import { quoteIdentifier, quoteLiteral } from '../session/quote.ts';
 import type { Session } from '../session/session.ts';
 import { type Blocker, blockerColumn } from './blockers.ts';
 import { builderNames, type SeenBuilder } from './builder-names.ts';
@@ -78,6 +79,8 @@ const workerRow = v.object({
   phase: v.nullable(v.string()),
   blocks_total: v.nullable(v.number()),
   blocks_done: v.nullable(v.number()),
+  /** Of what it goes through, when it was handed off. */
+  bytes: v.nullable(v.number()),
   blocker: v.nullable(blockerColumn),
 });
 
@@ -91,6 +94,7 @@ export async function seeWorker(session: Session, work: IndexBuild): Promise<See
     `select a.pid, coalesce(vacuum.phase, cluster.phase, analyzing.phase) as phase,
             coalesce(vacuum.heap_blks_total, cluster.heap_blks_total, analyzing.sample_blks_total) as blocks_total,
             coalesce(vacuum.heap_blks_scanned, cluster.heap_blks_scanned, analyzing.sample_blks_scanned) as blocks_done,
+            (select w.table_bytes from ${quoteIdentifier(work.ledger)}.work w where w.id = ${work.id})::float8 as bytes,
             blocked.blocker
        from pg_catalog.pg_stat_activity a
        left join pg_catalog.pg_stat_progress_vacuum vacuum on vacuum.pid = a.pid
@@ -112,14 +116,15 @@ export async function seeWorker(session: Session, work: IndexBuild): Promise<See
   );
   const [first] = rows.map((row) => v.parse(workerRow, row));
   if (first === undefined) return nobody;
-  const { pid, phase, blocker } = first;
+  const { pid, phase, bytes, blocker } = first;
+  const size = bytes === null || bytes === 0 ? '' : ` of ${byteSize(bytes)}`;
   const none = { tuplesTotal: 0, tuplesDone: 0, lockersTotal: 0, lockersDone: 0 };
   return {
     alive: true,
     pid,
     blocker: (blocker satisfies Blocker | null) ?? undefined,
     progress: {
-      phase: phase ?? `${work.operation.replaceAll('-', ' ')} is under way`,
+      phase: phase ?? `${work.operation.replaceAll('-', ' ')}${size} is under way`,
       blocksTotal: first.blocks_total ?? 0,
       blocksDone: first.blocks_done ?? 0,
       ...none,

@@ -566,13 +566,14 @@ function boundQuery(walk: Walk, { from, until, rows }: Batch): string {
   const [first] = columns;
   const operators = quoteIdentifier(first?.operators ?? 'pg_catalog');
   const key = names.length === 1 ? String(names[0]) : `(${names.join(', ')})`;
-  const after = from === undefined ? '' : `${key} operator(${operators}.>) ${valuesOf(columns, from)} and `;
+  const after = from === undefined ? '' : `where ${key} operator(${operators}.>) ${valuesOf(columns, from)}`;
+  // The end is no bound of the scan: between two bounds a planner without statistics expects few rows, and sorts them.
   return `select pg_catalog.set_config('${UNTIL}', coalesce(found.bound, ${end}), true) as until,
        found.bound is null or found.bound operator(pg_catalog.=) ${end}::pg_catalog.text as last
   from (select (select pg_catalog.json_build_array(${names.map(asText).join(', ')})::pg_catalog.text
-                  from only ${walk.table} as w
-                 where ${after}${key} operator(${operators}.<=) ${valuesOf(columns, until)}
-                 order by ${names.join(', ')} offset ${rows - 1} limit 1) as bound) as found`;
+                  from (select ${names.join(', ')} from only ${walk.table} as w ${after}
+                         order by ${names.join(', ')} offset ${rows - 1} limit 1) as w
+                 where ${key} operator(${operators}.<=) ${valuesOf(columns, until)}) as bound) as found`;
 }
 
 function valuesOf(columns: readonly { readonly type: string }[], values: readonly string[]): string {

@@ -38,7 +38,7 @@ export class DeployedMigrator {
     return new DeployedMigrator(named, new LambdaClient(account));
   }
 
-  /** Invokes it with an action, and waits for its answer. Throws MigrationError: its own, or why it can't be had. */
+  /** Invokes it with an action, and waits for its answer. Throws MigrationError: the function's own, or why there is no answer. */
   async invoke(action: object): Promise<unknown> {
     const { FunctionError, Payload } = await reached(
       `the function ${this.functionName}`,

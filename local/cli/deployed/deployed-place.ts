@@ -19,7 +19,7 @@ import { BuildWatch } from './watch-builds.ts';
 
 /** How often a person who watches asks how far the builds are. */
 const LOOK_MILLISECONDS = 2_000;
-/** The loop goes on with the run so soon after its last build, or never. */
+/** How soon after its last build the loop goes on with the run, if it does. */
 const RESUMED_WITHIN_MILLISECONDS = 60_000;
 
 /** The same verbs, by way of the deployed migrator: for who has no way to the database. */

@@ -431,7 +431,7 @@ describe('the history prop', () => {
   });
 });
 
-it('an undo file that can not be read stops the undo that needs it, and nothing else', async () => {
+it('an undo file that cannot be read stops the undo that needs it, and nothing else', async () => {
   const scenario = await freshScenario();
   const files = { '1_a.up.sql': A, '2_b.up.sql': B, '2_b.down.sql': 'drop tabl b;' };
   await scenario.run(files);

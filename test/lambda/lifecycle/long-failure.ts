@@ -3,11 +3,12 @@ import type { LifeCycle } from './life-cycle.ts';
 
 /** A deploy that fails with 100 KB of this text is told so in what CloudFormation has room for. */
 export async function failAtLength(life: LifeCycle, text: string): Promise<void> {
-  const files = {
-    '1_long.sql': `do $$ begin raise exception using message = 'first words ' || repeat('${text}', 100000 / ${text.length}), hint = 'look here'; end $$;`,
-  };
-  // What a function raises may be a row's value: else nobody would see it there.
-  const { exchanges } = await life.deploy(files, { props: { rowValuesInLogs: 'shown' } });
+  const { exchanges } = await life.deploy(
+    {
+      '1_long.sql': `do $$ begin raise exception using message = 'first words ' || repeat('${text}', 100000 / ${text.length}), hint = 'look here'; end $$;`,
+    },
+    { props: { rowValuesInLogs: 'shown' } },
+  );
   const [failed] = exchanges;
   expect(failed?.bytes).toBeLessThan(4_096);
   const lines = failed?.reason.split('\n') ?? [];

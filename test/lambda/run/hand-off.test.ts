@@ -193,3 +193,41 @@ describe('a plain CREATE INDEX on a table that is not small', () => {
     expect(error.message).toContain('CREATE INDEX on tenant.orders, which holds more than 100 rows');
   });
 });
+
+describe('tables that can not be looked up when the turn of an index operation comes', () => {
+  it('stop the run, which says why: a SET of the file that can not be carried out again', async () => {
+    const own = await freshScenario();
+    const { owner, name, adminQuery } = own.database;
+    const role = `app_${name}`;
+    await adminQuery(`alter role ${owner} createrole`);
+    await own.run({ '1_large.sql': largeTable('large') });
+    const error = await own.failure({
+      '1_large.sql': largeTable('large'),
+      '2_index.sql': `create role ${role}; grant ${role} to current_user; set role ${role}; reset role; drop role ${role};\ncreate index concurrently large_x on large (x);`,
+    });
+    expect(error.code).toBe('tables-unknown');
+    expect(error.message).toMatch(
+      /^2_index\.sql:2:1: The tables of this statement can't be looked up: .*SQLSTATE 22023/,
+    );
+    expect(error.details.next).toContain('the SET statements before it in the file can be carried out');
+    expect(await own.steps()).toEqual(['1.0 applied', '2.0 applied']);
+  });
+
+  it('or a name that the database’s encoding lacks', async () => {
+    const own = await freshScenario();
+    const { owner, name, adminQuery } = own.database;
+    await adminQuery(
+      `create database ${name}_latin owner ${owner} encoding 'LATIN1' locale 'C' template template0`,
+    );
+    onTestFinished(async () => void (await adminQuery(`drop database ${name}_latin with (force)`)));
+    const url = own.database.url.replace(`/${name}`, `/${name}_latin`);
+    const error = await own.failure(
+      { '1_t.sql': 'create table t (x int);', '2_index.sql': 'create index concurrently "索引" on t (x);' },
+      { url },
+    );
+    expect({ code: error.code, next: error.details.next }).toEqual({
+      code: 'tables-unknown',
+      next: expect.stringContaining("a character that the database's encoding lacks (show server_encoding)"),
+    });
+  });
+});

@@ -311,4 +311,21 @@ describe('a run whose time is nearly up', () => {
     );
     expect(await scenario.steps()).toEqual([]);
   });
+
+  it.each([
+    [
+      'that commits by itself',
+      'do $$ begin commit; perform pg_sleep(60); end $$;',
+      'Next: the step needs longer than one invocation has: take its COMMITs out and write "-- migrate: hand-off" before the statement that takes so long, and the loop runs it to its end (docs/long-work.md); or write what it does as one statement under "-- migrate: backfill", which is done in batches (docs/backfills.md); or split it',
+    ],
+    [
+      'of a file without transactions',
+      '-- migrate: no-transaction\nselect pg_sleep(60);',
+      'Next: the step needs longer than one invocation has: write "-- migrate: hand-off" before the statement that takes so long, and the loop runs it to its end (docs/long-work.md); or split it',
+    ],
+  ])('says the same of a statement %s, and how it is handed off', async (_, sql, next) => {
+    const error = await scenario.failure({ '1_sleeps.sql': sql }, { deadline: Date.now() + 6_500 });
+    expect(error.message).toContain('canceling statement due to statement timeout (SQLSTATE 57014)');
+    expect(error.message).toContain(next);
+  });
 });

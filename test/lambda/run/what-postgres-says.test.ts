@@ -127,12 +127,57 @@ describe('an error names the object, and the advice fits the SQLSTATE', () => {
       'Detail: view v depends on table t',
       'other objects need it',
     ],
-    ['42501', 'create role somebody_else_entirely superuser;', '', 'let the role of the connection do it'],
+    ['42501', 'alter table pg_catalog.pg_class add x int;', '', 'let the role of the connection do it'],
+    ['42501', 'create role somebody_else_entirely superuser;', '', 'let an administrator do it once'],
+    ['42501', "set log_statement = 'all';", '', 'let an administrator do it once'],
+    ['42501', 'create table pg_catalog.t ();', '', 'grant usage, create on schema'],
+    ['55006', 'drop database "THIS";', '', 'other sessions use it'],
+    [
+      '42P13',
+      "create function g() returns int language sql as 'select 1'; create or replace function g() returns text language sql as 'select 1::text';",
+      '',
+      'drop the function or view first',
+    ],
+    [
+      '42P16',
+      'create view v as select 1 as a, 2 as b; create or replace view v as select 1 as a;',
+      '',
+      'drop the function or view first',
+    ],
+    ['42P16', 'create table t (a int primary key, b int); alter table t add primary key (b);', '', 'correct'],
+    [
+      '0A000',
+      'create table t (a int); create view v as select a from t; alter table t alter column a type bigint;',
+      'Detail: rule _RETURN on view v depends on column "a"',
+      'drop what Detail names, alter the column',
+    ],
+    ['0A000', 'create extension no_such_extension;', '', 'the server has no such extension'],
+    ['22001', "create table t (a varchar(2)); insert into t values ('abc');", '', 'a value does not fit'],
+    ['22003', 'select 99999999999::int;', '', 'a value does not fit'],
+    ['22P02', "select 'x'::int;", '', 'a value does not fit'],
+    ['3F000', 'create table nowhere.t ();', '', 'see that an earlier file creates it'],
+    ['42701', 'create table t (a int); alter table t add a int;', '', 'it is there already'],
+    ['25001', `do $$ begin execute 'vacuum'; end $$;`, '', 'it runs outside of a transaction only'],
+    [
+      '54011',
+      `create table t (${Array.from({ length: 1_700 }, (_, at) => `c${at} int`).join()});`,
+      '',
+      'over a limit',
+    ],
+    [
+      '55P04',
+      `create type e as enum ('a'); commit; begin; alter type e add value 'b'; select 'b'::e; commit;`,
+      '',
+      'write COMMIT;',
+    ],
     ['25006', 'set transaction read only; create table t ();', '', 'the session is read-only'],
     ['57014', `set statement_timeout = '50ms'; select pg_sleep(5);`, '', 'the statement was cancelled'],
     ['22012', 'select 1 / 0;', '', 'correct 1_file.sql and run again'],
+    ['42601', `do $$ begin execute 'selekt'; end $$;`, '', 'correct 1_file.sql and run again'],
   ])('%s: %s', async (sqlstate, sql, shown, advice) => {
-    const { message, details } = await scenario.failure({ '1_file.sql': sql });
+    const { message, details } = await scenario.failure({
+      '1_file.sql': sql.replace('THIS', scenario.database.name),
+    });
     expect(details.fault?.sqlstate).toBe(sqlstate);
     expect(message).toContain(shown);
     expect(details.next).toContain(advice);

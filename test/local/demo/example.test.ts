@@ -1,5 +1,7 @@
+import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { compileMigrations } from '../../../compiler/steps/compile-migrations.ts';
+import { kindOf } from '../../../lambda/migration/build.ts';
 import { QUERIES } from '../../../local/demo/queries.ts';
 
 const { migrations } = await compileMigrations('migrations');
@@ -26,11 +28,25 @@ describe('the example', () => {
   });
 
   it('mixes ordinary statements and index operations in one file', () => {
-    const kinds = migrations.find(({ name }) => name === '0007_activity')?.steps.map(({ kind }) => kind);
+    const kinds = migrations.find(({ name }) => name === '0010_activity')?.steps.map(({ kind }) => kind);
     expect(kinds).toEqual(['transaction', 'index-operation', 'index-operation']);
   });
 
-  it('locks one table of the application at a time, or it could deadlock with the application', () => {
+  it('shows one of each kind of work beside the indexes', () => {
+    const kinds = migrations.flatMap(({ steps }) =>
+      steps.flatMap((step) =>
+        step.kind === 'index-operation' || step.long === undefined ? [] : [kindOf(step.long.operation)],
+      ),
+    );
+    expect(kinds).toEqual(['refresh', 'refresh', 'backfill', 'validation']);
+  });
+
+  it('locks one table that the application writes at a time, or it could deadlock with the application', () => {
+    const program = readFileSync('local/demo/writer-process.ts', 'utf8');
+    const written = new Set(
+      [...program.matchAll(/`?(?:insert into|update) (\w+) (?:\(|set)/g)].map(([, table]) => table),
+    );
+    expect([...written].sort()).toEqual(['daily_stats', 'messages', 'saved_words']);
     for (const { steps } of migrations) {
       for (const step of steps) {
         if (step.kind !== 'transaction') continue;
@@ -40,7 +56,7 @@ describe('the example', () => {
         const changed = new Set(
           step.statements.flatMap(({ touches }) => touches.changes.map(({ name }) => name)),
         );
-        const existing = [...changed].filter((name) => !created.has(name));
+        const existing = [...changed].filter((name) => !created.has(name) && written.has(name));
         expect(existing.length, existing.join(', ')).toBeLessThanOrEqual(1);
       }
     }

@@ -21,36 +21,64 @@ Time passes
 1,000 users, 20,000 messages, 12,000 saved words, 5,000 daily stats in N s
 
 This release: CloudFormation Update, while the application keeps writing
-pending  5 migrations, 12 steps
-handed off  0005_message_indexes, step 1 of 3: idx_messages_user_created on messages
-handed off  0005_message_indexes, step 2 of 3: idx_messages_unread on messages
-handed off  0005_message_indexes, step 3 of 3: idx_messages_content_search on messages
-handed off  0006_saved_word_indexes, step 1 of 2: idx_saved_words_word_lower on saved_words
-handed off  0006_saved_word_indexes, step 2 of 2: idx_saved_words_user_word on saved_words
-applied  0007_activity, step 1 of 3
-applied  0007_activity, steps 2–3 of 3
-applied  0008_user_activity
-applied  0009_popular_words`.split('\n');
+pending  6 migrations, 18 steps
+applied  0005_user_activity, step 1 of 3
+handed off  0005_user_activity, step 2 of 3: refresh of user_activity
+handed off  0005_user_activity, step 3 of 3: idx_user_activity_user on user_activity
+applied  0006_popular_words, step 1 of 3
+handed off  0006_popular_words, step 2 of 3: refresh of popular_words
+handed off  0006_popular_words, step 3 of 3: idx_popular_words_language_word on popular_words
+applied  0007_message_words, step 1 of 2
+handed off  0007_message_words, step 2 of 2: words on messages
+handed off  0008_message_indexes, step 1 of 3: idx_messages_user_created on messages
+handed off  0008_message_indexes, step 2 of 3: idx_messages_unread on messages
+handed off  0008_message_indexes, step 3 of 3: idx_messages_content_search on messages
+applied  0009_saved_words, step 1 of 4
+handed off  0009_saved_words, step 2 of 4: saved_words_user_id_fkey on saved_words
+handed off  0009_saved_words, step 3 of 4: idx_saved_words_word_lower on saved_words
+handed off  0009_saved_words, step 4 of 4: idx_saved_words_user_word on saved_words
+applied  0010_activity, step 1 of 3
+applied  0010_activity, steps 2–3 of 3`.split('\n');
 
 /** In any order: tables build side by side, and beside the deploy. */
-const BUILDING = `building  idx_messages_content_search on public.messages (attempt 1, loopback session)
-building  idx_messages_unread on public.messages (attempt 1, loopback session)
-building  idx_messages_user_created on public.messages (attempt 1, loopback session)
-building  idx_saved_words_user_word on public.saved_words (attempt 1, loopback session)
-building  idx_saved_words_word_lower on public.saved_words (attempt 1, loopback session)
-deploy  UPDATE_COMPLETE after N s; index builds go on
+const BUILDING = `deploy  UPDATE_COMPLETE after N s; index builds go on
+building  words on public.messages (attempt 1, attached session)
+filled  words on public.messages after N s
+building  saved_words_user_id_fkey on public.saved_words (attempt 1, loopback session)
+validated  saved_words_user_id_fkey on public.saved_words after N s
+building  REFRESH of public.user_activity (attempt 1, loopback session)
+refreshed  REFRESH of public.user_activity after N s
+building  REFRESH of public.popular_words (attempt 1, loopback session)
+refreshed  REFRESH of public.popular_words after N s
+building  idx_messages_content_search on public.messages (attempt 1, loopback session)
 valid  idx_messages_content_search on public.messages after N s
+building  idx_messages_unread on public.messages (attempt 1, loopback session)
 valid  idx_messages_unread on public.messages after N s
+building  idx_messages_user_created on public.messages (attempt 1, loopback session)
 valid  idx_messages_user_created on public.messages after N s
+building  idx_saved_words_user_word on public.saved_words (attempt 1, loopback session)
 valid  idx_saved_words_user_word on public.saved_words after N s
-valid  idx_saved_words_word_lower on public.saved_words after N s`.split('\n');
+building  idx_saved_words_word_lower on public.saved_words (attempt 1, loopback session)
+valid  idx_saved_words_word_lower on public.saved_words after N s
+building  idx_user_activity_user on public.user_activity (attempt 1, loopback session)
+valid  idx_user_activity_user on public.user_activity after N s
+building  idx_popular_words_language_word on public.popular_words (attempt 1, loopback session)
+valid  idx_popular_words_language_word on public.popular_words after N s`
+  .split('\n')
+  .sort();
 
 const AFTER = `
 Index builds
 index  table  rows  outcome  time  turns  session  attempts
+refresh  public.user_activity  N  refreshed  N s  1  loopback  1
+idx_user_activity_user  public.user_activity  N  valid  N s  1  loopback  1
+refresh  public.popular_words  N  refreshed  N s  1  loopback  1
+idx_popular_words_language_word  public.popular_words  N  valid  N s  1  loopback  1
+words  public.messages  N  filled  N s  1  attached  1
 idx_messages_user_created  public.messages  N  valid  N s  1  loopback  1
 idx_messages_unread  public.messages  N  valid  N s  1  loopback  1
 idx_messages_content_search  public.messages  N  valid  N s  1  loopback  1
+saved_words_user_id_fkey  public.saved_words  N  validated  N s  1  loopback  1
 idx_saved_words_word_lower  public.saved_words  N  valid  N s  1  loopback  1
 idx_saved_words_user_word  public.saved_words  N  valid  N s  1  loopback  1
 

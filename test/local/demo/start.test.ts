@@ -21,23 +21,31 @@ describe('npm start', () => {
     const result = JSON.parse(lines[0] ?? '');
     expect(Object.keys(result)).toEqual(['ok', 'migrations', 'builds', 'writer', 'queries']);
     expect(result.ok).toBe(true);
-    expect(result.migrations).toHaveLength(9);
+    expect(result.migrations).toHaveLength(10);
     expect(result.migrations.every(({ state }: { state: string }) => state === 'applied')).toBe(true);
-    expect(result.builds.map(({ index }: { index: string }) => index).sort()).toEqual([
-      'idx_messages_content_search',
-      'idx_messages_unread',
-      'idx_messages_user_created',
-      'idx_saved_words_user_word',
-      'idx_saved_words_word_lower',
+    type Row = { kind: string; index: string; table: string };
+    expect(result.builds.map(({ kind, index, table }: Row) => `${kind} ${index || table}`).sort()).toEqual([
+      'backfill words',
+      'index build idx_messages_content_search',
+      'index build idx_messages_unread',
+      'index build idx_messages_user_created',
+      'index build idx_popular_words_language_word',
+      'index build idx_saved_words_user_word',
+      'index build idx_saved_words_word_lower',
+      'index build idx_user_activity_user',
+      'refresh public.popular_words',
+      'refresh public.user_activity',
+      'validation saved_words_user_id_fkey',
     ]);
     for (const build of result.builds) {
       expect(build).toEqual({
         index: expect.any(String),
-        table: expect.stringMatching(/^public\.(messages|saved_words)$/),
+        kind: expect.any(String),
+        table: expect.stringMatching(/^public\.(messages|saved_words|user_activity|popular_words)$/),
         outcome: 'valid',
         seconds: expect.any(Number),
         turns: expect.any(Number),
-        session: 'loopback',
+        session: build.kind === 'backfill' ? 'attached' : 'loopback',
         attempts: 1,
       });
     }
@@ -111,8 +119,9 @@ describe('npm start', () => {
     const applied = lines.filter((line) => /^(?:applied|handed off) /.test(line));
     expect(new Set(applied).size).toBe(applied.length);
     const handedOff = lines.filter((line) => line.startsWith('handed off'));
-    for (const verb of ['building', 'valid'])
-      expect(lines.filter((line) => line.startsWith(verb))).toHaveLength(handedOff.length);
+    expect(lines.filter((line) => line.startsWith('building'))).toHaveLength(handedOff.length);
+    const ended = lines.filter((line) => /^(?:valid|validated|filled|refreshed) .* after /.test(line));
+    expect(ended).toHaveLength(handedOff.length);
     // The cursor is there again, and nothing was drawn after the last line.
     expect(run.raw()).toContain('\x1b[?25h');
     expect(lines.at(-1)).toMatch(/^All valid after \d/);

@@ -18,6 +18,7 @@ import { keepForEarlierCode } from '../../../../lambda/run/earlier-code.ts';
 import { settle } from '../../../../lambda/work/turn/settle.ts';
 import { takeTurn } from '../../../../lambda/work/turn/turn.ts';
 import { withTcpProxy } from '../../../../local/wire/tcp-proxy.ts';
+import { expectEventually } from '../../../support/expect-eventually.ts';
 import { compile, freshScenario, largeTable, type Scenario, SMALL_TABLE_ROWS } from '../../run/scenario.ts';
 
 /** Those of the migrations in formats/1.sql. */
@@ -205,6 +206,76 @@ describe.each(older)('a ledger of format %i', (format) => {
     const outcomes = await Promise.all([scenario.run(files), scenario.run(files), scenario.run(files)]);
     expect(outcomes.map(({ outcome }) => outcome)).toEqual(['done', 'done', 'done']);
     expect(await formatNow()).toBe(LEDGER_FORMAT);
+  });
+});
+
+/** Formats that have the builds in a table of their own, which their supervisors go on writing by that name. */
+const withIndexBuilds = older.filter((format) => format < 7);
+
+describe.each(withIndexBuilds)('a ledger of format %i is brought up in the middle of a build', (format) => {
+  /** Sessions as an older turn left them: a supervisor, which holds the build session; the turn itself is gone. */
+  async function buildUnderWay(): Promise<void> {
+    await scenario.query(
+      `update migrations.index_build set supervisor_pid = null, builder_pid = null, started_at = clock_timestamp()
+        where index_name = 'messages_id'`,
+    );
+    await scenario.query(await readFile(join(import.meta.dirname, 'formats/1.supervisor.sql'), 'utf8'));
+    const { hostname, port, username, password, pathname } = new URL(scenario.database.url);
+    const connection = `host=${hostname} port=${port} user=${username} password=${password} dbname=${pathname.slice(1)} application_name='migrations build 3'`;
+    const supervisor = new pg.Client({
+      connectionString: scenario.database.url,
+      application_name: 'migrations supervisor 3',
+    });
+    await supervisor.connect();
+    onTestFinished(() => supervisor.end());
+    await supervisor.query("select set_config('migrations.loopback', $1, false)", [connection]);
+    const supervised = supervisor.query(
+      "call migrations.supervise_build(3, 1, array['set lock_timeout = 0', 'set statement_timeout = 0'])",
+    );
+    onTestFinished(() => supervised.then(() => undefined));
+  }
+
+  const seenIndex = async () => {
+    const [row] = await scenario.query<{ oid: number; valid: boolean }>(
+      `select indexrelid::int as oid, indisvalid as valid from pg_index where indexrelid = to_regclass('messages_id')`,
+    );
+    return row;
+  };
+
+  it('which goes on in its session and ends valid, and its row is right', async () => {
+    await ledgerOf(format);
+    const writer = new pg.Client({ connectionString: scenario.database.url });
+    await writer.connect();
+    onTestFinished(() => writer.end());
+    // The build waits for its end.
+    await writer.query('begin; update messages set x = x where id = 1');
+    await buildUnderWay();
+    await expectEventually(async () => (await seenIndex())?.valid === false, {
+      what: 'the build to be under way',
+    });
+    const before = await seenIndex();
+
+    const more = { ...files, '7_users.sql': 'create table users (id int);' };
+    await scenario.run(more);
+    expect(await formatNow()).toBe(LEDGER_FORMAT);
+    expect((await scenario.status(more)).builds).toContainEqual(
+      expect.objectContaining({ index: 'messages_id', state: 'building', attempts: 1 }),
+    );
+    const asked = await request(more);
+    const table = { schema: 'public', table: 'messages' };
+    const options = { ...asked.options, attachSeconds: 0 };
+    expect(await takeTurn({ ...asked, options, table, turn: 1 })).toMatchObject({ outcome: 'wait' });
+
+    await writer.query('commit');
+    await scenario.loop(more);
+    expect(await seenIndex()).toEqual({ oid: before?.oid, valid: true });
+    expect(
+      await scenario.query(
+        `select state, attempts, attempt_outcome ->> 'kind' as outcome, fault, finished_at is not null as finished
+           from migrations.work where index_name = 'messages_id'`,
+      ),
+    ).toEqual([{ state: 'done', attempts: 1, outcome: 'succeeded', fault: null, finished: true }]);
+    expect(await scenario.steps()).toContain('5.0 applied');
   });
 });
 

@@ -1,5 +1,6 @@
 import pg from 'pg';
 import { describe, expect, it } from 'vitest';
+import { expectEventually } from '../../../support/expect-eventually.ts';
 import { freshScenario, largeTable, type Scenario } from '../../run/scenario.ts';
 import { after, turnOf } from './building.ts';
 
@@ -366,6 +367,29 @@ alter table messages drop constraint word_count_there;`,
               (select count(*)::int from pg_constraint where conname = 'word_count_there') as checks from messages`,
     ),
   ).toEqual([{ rows: 3000, filled: true, required: true, checks: 0 }]);
+});
+
+it('reads each row a few times, though the planner knows nothing of the table', async () => {
+  const scenario = await freshScenario({ dblink: true });
+  const table = {
+    '1_t.sql': `create table t (id int primary key, n int) with (autovacuum_enabled = false);
+insert into t select g, null from generate_series(1, 50000) g;`,
+  };
+  await scenario.deploy(table);
+  await scenario.deploy({
+    ...table,
+    '2_fill.sql': '-- migrate: backfill batch 10ms pause 0\nupdate t set n = id where n is null;',
+  });
+  expect(await scenario.query('select count(*)::int from t where n is null')).toEqual([{ count: 0 }]);
+  const { batches, read } = await expectEventually(async () => {
+    const [row] = await scenario.query<{ batches: number; read: number }>(
+      `select (select sum(batches)::int from migrations.backfill) as batches,
+              (select idx_tup_read::int from pg_stat_user_indexes where indexrelname = 't_pkey') as read`,
+    );
+    return row !== undefined && row.read > 0 ? row : undefined;
+  });
+  expect(batches).toBeGreaterThan(10);
+  expect(read).toBeLessThan(6 * 50_000);
 });
 
 describe('what comes after it', () => {

@@ -1,6 +1,10 @@
-import { beforeEach, describe, expect, it } from 'vitest';
-import { freshScenario, largeTable, type Scenario } from '../../run/scenario.ts';
-import { deployLongOne } from './short-lives.ts';
+import pg from 'pg';
+import { beforeEach, describe, expect, it, onTestFinished } from 'vitest';
+import { takeTurn } from '../../../../lambda/work/turn/turn.ts';
+import { expectEventually } from '../../../support/expect-eventually.ts';
+import { serverMajor } from '../../../support/server-major.ts';
+import { type Files, freshScenario, largeTable, type Scenario } from '../../run/scenario.ts';
+import { askedOf, deployLongOne } from './short-lives.ts';
 
 let scenario: Scenario;
 beforeEach(async () => {
@@ -124,6 +128,33 @@ alter table messages validate constraint by_author;`,
     expect(await isValidated('by_author')).toBe(true);
   });
 
+  it.runIf(serverMajor >= 18)(
+    'of a NOT NULL constraint is handed off, and names the rows that are null',
+    async () => {
+      await scenario.deploy(messages);
+      await scenario.query('update messages set x = null where id in (3, 4)');
+      const files = {
+        ...messages,
+        '2_x.sql': `-- migrate: allow not-null-violations tried here
+alter table messages add constraint x_there not null x not valid;
+alter table messages validate constraint x_there;
+create table after_it (id int);`,
+      };
+      await scenario.run(files, { dataCheckSeconds: 0 });
+      expect(await work()).toEqual(['validate messages x_there pending']);
+      expect((await scenario.loop(files)).message).toContain(
+        'column "x" of relation "messages" contains null values (SQLSTATE 23502); 2 rows of public.messages violate it, such as (id) = (3), (4). The constraint stays NOT VALID',
+      );
+      expect(await isValidated('x_there')).toBe(false);
+      await expect(scenario.query('insert into messages (id) values (900)')).rejects.toThrow(
+        'null value in column "x"',
+      );
+      await scenario.query('update messages set x = 0 where x is null');
+      await scenario.deploy(files);
+      expect(await isValidated('x_there')).toBe(true);
+    },
+  );
+
   it('of a domain is done by the tables that have a column of it', async () => {
     const files = {
       ...messages,
@@ -163,6 +194,21 @@ create unique index on totals (one);`,
     expect(await scenario.query('select total::int from totals')).toEqual([{ total: 0 }]);
   });
 
+  it('of a new view is done before an index that its file builds on it', async () => {
+    await scenario.deploy(messages);
+    const files = {
+      ...messages,
+      '2_views.sql': `create materialized view seen as select x from messages with no data;
+refresh materialized view seen;
+create unique index concurrently seen_x on seen (x);`,
+    };
+    await scenario.run(files);
+    expect(await work()).toEqual(['refresh seen  pending', 'create seen seen_x pending']);
+    await scenario.loop(files);
+    expect((await scenario.steps()).every((line) => line.endsWith('applied'))).toBe(true);
+    expect(await scenario.indexes()).toContain('seen_x');
+  });
+
   it('of a view over small tables runs in its place', async () => {
     const files = {
       '1_few.sql': `create table few (x int); insert into few values (1);
@@ -172,6 +218,85 @@ create materialized view seen as select x from few with no data;`,
     await scenario.run({ ...files, '2_fill.sql': 'refresh materialized view seen;' });
     expect(await work()).toEqual([]);
     expect(await scenario.query('select x from seen')).toEqual([{ x: 1 }]);
+  });
+});
+
+describe('a plan says of a refresh what the run does', () => {
+  const how = async (files: Files): Promise<string[]> =>
+    (await scenario.plan(files)).files.flatMap(({ steps }) =>
+      steps.filter(({ statements }) => statements[0] === 'RefreshMatViewStmt').map((step) => step.how),
+    );
+  const over = (table: string): Files => ({
+    '2_view.sql': `create materialized view seen as with all_of_it as (select x from ${table}) select * from all_of_it with no data;
+refresh materialized view seen;`,
+  });
+  const small = { '1_small.sql': 'create table small (x int); insert into small values (1);' };
+
+  it.each([
+    ['a large table', messages, over('messages'), 'hand-off', 'refresh seen  pending'],
+    ['a small one', small, over('small'), 'transaction', undefined],
+  ])('over %s: of a new view, and of one that is there', async (_, table, view, expected, handedOff) => {
+    await scenario.deploy(table);
+    expect(await how({ ...table, ...view })).toEqual([expected]);
+    await scenario.run({ ...table, ...view });
+    expect(await work()).toEqual(handedOff === undefined ? [] : [handedOff]);
+    await scenario.loop({ ...table, ...view });
+    const again = { ...table, ...view, '3_again.sql': 'refresh materialized view seen;' };
+    expect(await how(again)).toEqual([expected]);
+  });
+
+  it('and, where CREATE runs the query, how it would not hold up the deploy', async () => {
+    await scenario.deploy(messages);
+    const { findings } = await scenario.plan(
+      {
+        ...messages,
+        '2_view.sql':
+          'create materialized view seen as select m.x from messages m join messages n using (id);',
+      },
+      { longestBlockSeconds: 0 },
+    );
+    expect(findings).toEqual([
+      {
+        rule: 'view-filled-at-once',
+        verdict: 'show',
+        file: '2_view.sql',
+        line: 1,
+        column: 1,
+        what: expect.stringMatching(
+          /^The query of seen runs within the deploy, which waits for it\. public\.messages holds more than 100 rows \(\d+ kB\): that would take about 0\.0 s\.$/,
+        ),
+        next: `write instead:
+    create materialized view seen as select m.x from messages m join messages n using (id)
+    with no data;
+    refresh materialized view seen;
+or, if the deploy may wait, put "-- migrate: allow view-filled-at-once <reason>" into the file.`,
+      },
+    ]);
+  });
+});
+
+describe('progress that Postgres does not tell', () => {
+  it('is the time so far, and the size of what is gone through', async () => {
+    const slow = {
+      ...messages,
+      '2_slow.sql': `create function slow(x int) returns int language plpgsql immutable as
+  $$ begin perform pg_sleep(0.02); return x; end $$;
+alter table messages add constraint slow check (slow(x) > 0) not valid;`,
+    };
+    await scenario.deploy(slow);
+    const files = { ...slow, '3_validate.sql': 'alter table messages validate constraint slow;' };
+    await scenario.run(files);
+    const asked = await askedOf(scenario, files);
+    const table = { schema: 'public', table: 'messages' };
+    await takeTurn({ ...asked, table, turn: 1, deadline: undefined });
+    const { builds } = await scenario.status(files);
+    expect(builds[0]?.progress).toMatchObject({
+      phase: expect.stringMatching(/^validate of \d+ kB is under way$/),
+      fraction: undefined,
+    });
+    expect(builds[0]?.progress?.secondsElapsed).toBeGreaterThan(0);
+    await scenario.loop(files);
+    expect(await isValidated('slow')).toBe(true);
   });
 });
 
@@ -205,6 +330,65 @@ insert into parted select i from generate_series(1, 500) i;`,
     await scenario.deploy(detached);
     expect(await work()).toEqual(['detach parted low done']);
     expect(await scenario.query('select count(*)::int from parted')).toEqual([{ count: 0 }]);
+  });
+});
+
+describe('DETACH PARTITION CONCURRENTLY that was cut off after its first half', () => {
+  const parted = {
+    '1_parted.sql': `create table parted (id int) partition by range (id);
+create table low partition of parted for values from (0) to (1000);
+insert into parted select i from generate_series(1, 500) i;`,
+  };
+  const files = { ...parted, '2_detach.sql': 'alter table parted detach partition low concurrently;' };
+
+  const pending = async (): Promise<boolean | undefined> => {
+    const [row] = await scenario.query<{ pending: boolean }>(
+      "select inhdetachpending as pending from pg_inherits where inhrelid = 'low'::regclass",
+    );
+    return row?.pending;
+  };
+
+  it('is ended by FINALIZE', async () => {
+    await scenario.deploy(parted);
+    const reader = new pg.Client({ connectionString: scenario.database.url });
+    await reader.connect();
+    onTestFinished(() => reader.end());
+    // The second half waits for whoever has seen the partition.
+    await reader.query('begin; select count(*) from parted');
+    await scenario.run(files);
+    const asked = await askedOf(scenario, files);
+    expect(
+      await takeTurn({
+        ...asked,
+        table: { schema: 'public', table: 'parted' },
+        turn: 1,
+        deadline: undefined,
+      }),
+    ).toMatchObject({
+      outcome: 'wait',
+    });
+    await expectEventually(pending, { what: 'the first half to be done' });
+    await scenario.database.adminQuery(
+      `select pg_terminate_backend(pid) from pg_stat_activity
+        where datname = current_database() and application_name like 'migrations build %'`,
+    );
+    await expectEventually(
+      async () =>
+        (
+          await scenario.query(
+            "select from migrations.work where attempt_outcome #>> '{fault,sqlstate}' is not null",
+          )
+        ).length === 1,
+      { what: 'the cut to be recorded' },
+    );
+    await reader.query('commit');
+    expect(await pending()).toBe(true);
+
+    expect(await scenario.loop(files)).toEqual({ outcome: 'valid', message: '' });
+    expect(await work()).toEqual(['detach parted low done']);
+    expect(await scenario.query('select attempts from migrations.work')).toEqual([{ attempts: 2 }]);
+    expect(await pending()).toBeUndefined();
+    expect(await scenario.query('select count(*)::int from low')).toEqual([{ count: 500 }]);
   });
 });
 

@@ -17,14 +17,19 @@ import {
 /** The function that runs all of it has this long; what is deployed takes ten seconds. */
 const LIFE_MILLISECONDS = 6_000;
 
-/** A deploy by a function whose time ends again and again. Returns how many turns it took. */
-async function deployInShortLives(scenario: Scenario, files: Files): Promise<number> {
-  const asked = {
+/** What every turn is asked; it soon lets go. */
+export async function askedOf(scenario: Scenario, files: Files) {
+  return {
     migrations: await compile(files),
     target: parseConnectionUrl(scenario.database.url, 'The URL'),
     options: { ...defaultOptions, smallTableRows: SMALL_TABLE_ROWS, attachSeconds: 1 },
     report: () => {},
   };
+}
+
+/** A deploy by a function whose time ends again and again. Returns how many turns it took. */
+async function deployInShortLives(scenario: Scenario, files: Files): Promise<number> {
+  const asked = await askedOf(scenario, files);
   const deadline = (): number => Date.now() + LIFE_MILLISECONDS;
   await scenario.run(files, { deadline: deadline() });
   let turns = 0;
