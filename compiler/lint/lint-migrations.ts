@@ -21,6 +21,7 @@ import type { Finding } from './finding.ts';
 import { findingOf } from './finding-of-report.ts';
 import { checkLevels, type Levels } from './levels.ts';
 import { LintedFile } from './linted-file.ts';
+import type { Report, Rule } from './rule.ts';
 import { rules } from './rules.ts';
 import { sizeQuestions } from './size-question.ts';
 import { StatementContext } from './statement-context.ts';
@@ -40,8 +41,23 @@ export interface LintOptions {
 export interface Linted {
   /** In the order of files and places. */
   readonly findings: readonly Finding[];
+  /** What `lint --fix` may write, at most one for each statement. */
+  readonly fixes: readonly Fix[];
   /** With what only the deploy can tell attached to each statement. */
   readonly migrations: readonly ParsedMigration[];
+}
+
+/** SQL of a rule that can stand in place of a statement. */
+export interface Fix {
+  readonly rule: string;
+  readonly file: string;
+  readonly position: Finding['position'];
+  /** Of the statement in the file's text. */
+  readonly index: number;
+  /** The statement without its semicolon. */
+  readonly text: string;
+  /** With semicolons. */
+  readonly instead: string;
 }
 
 /** Of a folder that is not read yet. */
@@ -58,6 +74,14 @@ export function lintMigrations(
   { layout, placeholders, ...options }: FolderLintOptions = {},
 ): readonly Finding[] {
   return lintParsed(parseMigrations(directory, { layout, placeholders }), options).findings;
+}
+
+/** What of the folder can be written as its rules say. Throws as lintMigrations does. */
+export function fixesOf(
+  directory: string,
+  { layout, placeholders, ...options }: FolderLintOptions = {},
+): readonly Fix[] {
+  return lintParsed(parseMigrations(directory, { layout, placeholders }), options).fixes;
 }
 
 /** A compiled folder with the checks that the linter leaves to the deploy. Throws as lintMigrations does. */
@@ -88,6 +112,7 @@ export function lintParsed(
     questions: new DataQuestions(),
   };
   const findings: Finding[] = [];
+  const fixes: Fix[] = [];
   const isUpTo = since === undefined ? () => false : upTo(migrations, since);
   const checked = migrations.map((parsed, number) => {
     const file = files[number] as LintedFile;
@@ -97,9 +122,10 @@ export function lintParsed(
     }
     const linted = lintFile(file, folder);
     findings.push(...linted.findings);
+    fixes.push(...linted.fixes);
     return linted.checks.size === 0 ? parsed : withChecks(parsed, linted.checks);
   });
-  return { findings, migrations: checked };
+  return { findings, fixes, migrations: checked };
 }
 
 /** By their places in the folder, where it has that migration. */
@@ -128,6 +154,7 @@ interface Folder {
 
 interface LintedStatements {
   readonly findings: readonly Finding[];
+  readonly fixes: readonly Fix[];
   /** By the place of the statement. */
   readonly checks: ReadonlyMap<string, readonly DeployCheck[]>;
 }
@@ -137,6 +164,7 @@ function lintFile(file: LintedFile, { schema, final, levels, questions }: Folder
   const allowed = new AllowedRules(file, levels);
   const findings: Finding[] = [];
   const checks = new Map<string, readonly DeployCheck[]>();
+  const fixes: Fix[] = [];
   let before: StatementContext[] = [];
   for (const [number, statement] of file.statements.entries()) {
     if (number > 0 && file.stepOf(number) !== file.stepOf(number - 1)) before = [];
@@ -148,6 +176,8 @@ function lintFile(file: LintedFile, { schema, final, levels, questions }: Folder
       for (const report of rule.check(context)) {
         if (allowed.allows(rule.name)) continue;
         findings.push(findingOf(report, { context, rule, severity: level }));
+        if (mayFix(rule, report, context) && fixes.at(-1)?.index !== statement.index)
+          fixes.push({ rule: rule.name, file: file.source.file, instead: report.instead, ...statement });
         for (const question of sizeQuestions(report, { context, rule }))
           sizes.push({ ...question, rule: rule.name, level });
       }
@@ -159,9 +189,15 @@ function lintFile(file: LintedFile, { schema, final, levels, questions }: Folder
   }
   const all = [...findings, ...allowed.findings()];
   return {
+    fixes,
     findings: all.sort((a, b) => a.position.line - b.position.line || a.position.column - b.position.column),
     checks,
   };
+}
+
+/** What its author holds together by BEGIN and COMMIT is left to him; and to allow it is no fix. */
+function mayFix(rule: Rule, { instead }: Report, { file, number }: StatementContext): boolean {
+  return rule.fixes === true && !file.isExplicit(number) && !instead.includes('-- migrate: allow');
 }
 
 function withChecks(parsed: ParsedMigration, checks: LintedStatements['checks']): ParsedMigration {

@@ -19,6 +19,8 @@ export interface Rule {
   readonly aboutLocks: boolean;
   /** The table's size decides whether it matters, so the deploy checks it again. @default false */
   readonly bySize?: boolean;
+  /** Its SQL does the same as the statement, so `lint --fix` may write it. @default false */
+  readonly fixes?: boolean;
   readonly check: (context: StatementContext) => Iterable<Report>;
 }
 

@@ -1,7 +1,17 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { type Command, InvalidArgumentError } from 'commander';
-import { type Finding, type Levels, lintMigrations } from '../../compiler/lint/lint-migrations.ts';
+import {
+  type Finding,
+  type Fix,
+  type FolderLintOptions,
+  fixesOf,
+  type Levels,
+  lintMigrations,
+} from '../../compiler/lint/lint-migrations.ts';
 import { countFindings, showFinding } from '../../compiler/lint/show-finding.ts';
 import type { LayoutName } from '../../lambda/migration/layout.ts';
+import { MigrationError } from '../../lambda/migration/migration-error.ts';
 import type { Version } from '../../lambda/migration/version.ts';
 import { directoryOf, layoutOption, placeholderOption, withDirectory, withJson } from './database-options.ts';
 import { type ExitCode, exitCode } from './exit-code.ts';
@@ -16,6 +26,7 @@ interface LintFlags {
   readonly since?: Version;
   readonly level: Levels;
   readonly strict?: boolean;
+  readonly fix?: boolean;
   readonly json?: boolean;
 }
 
@@ -27,6 +38,7 @@ export function addLint(program: Command): void {
     .option('--since <version>', 'take files up to this version as they are', version)
     .addOption(levelOption())
     .option('--strict', 'fail on warnings too')
+    .option('--fix', 'write what rules say instead into files after --since, where it does the same')
     .addHelpText(
       'after',
       `
@@ -39,6 +51,7 @@ Exit codes:
 
 Examples:
   npx cdk-postgres-migrations lint --since 0042
+  npx cdk-postgres-migrations lint --fix --since 0042
   npx cdk-postgres-migrations lint --strict --level drop-column=error --level varchar-limit=off
   npx cdk-postgres-migrations lint --json | jq '.findings[].rule'`,
     )
@@ -47,23 +60,71 @@ Examples:
     });
 }
 
-function lint({ dir, layout, placeholder, since, level: levels, strict, json }: LintFlags): ExitCode {
+function lint({ dir, layout, placeholder, since, level: levels, strict, fix, json }: LintFlags): ExitCode {
   const terminal = new Terminal({ json: json === true });
   try {
-    const findings = lintMigrations(directoryOf({ dir }), {
-      levels,
-      since,
-      layout,
-      placeholders: placeholder,
-    });
+    const directory = directoryOf({ dir });
+    const options = { levels, since, layout, placeholders: placeholder };
+    const fixes = fix === true ? writeFixes(directory, options) : [];
+    if (!terminal.json) for (const each of fixes) terminal.line(`${showFix(each)}\n`);
+    const findings = lintMigrations(directory, options);
     const code = verdict(findings, strict === true);
-    if (terminal.json) terminal.document({ ok: code === exitCode.done, ...lintDocument(findings) });
-    else show(terminal, findings);
+    if (terminal.json) {
+      const fixed = fixes.map(({ rule, file, position, instead }) => ({ rule, file, position, instead }));
+      terminal.document({
+        ok: code === exitCode.done,
+        ...(fix === true && { fixed }),
+        ...lintDocument(findings),
+      });
+    } else show(terminal, findings);
     return code;
   } catch (error) {
     showFailure(terminal, error);
     return exitCodeOf(error);
   }
+}
+
+/** SQL of a rule may give another one something to say. */
+const MOST_PASSES = 5;
+
+/** Writes until nothing is left to write. Never into a file that may be applied: those are named by `since`. */
+function writeFixes(directory: string, options: FolderLintOptions): readonly Fix[] {
+  if (options.since === undefined) {
+    throw new MigrationError({
+      code: 'usage',
+      what: '--fix writes into files, and has to know which of them are applied: their text must stay as it is.',
+      next: 'name the newest applied migration, as status shows it: --fix --since 0042 (or --since 0, where none is applied).',
+    });
+  }
+  const written: Fix[] = [];
+  for (let pass = 1; pass <= MOST_PASSES; pass += 1) {
+    const fixes = fixesOf(directory, options).filter((fix) => writeFix(directory, fix));
+    if (fixes.length === 0) break;
+    written.push(...fixes);
+  }
+  return written;
+}
+
+/** False where the file's text is not what was read: encoded otherwise, or filled with placeholders. */
+function writeFix(directory: string, { file, index, text, instead }: Fix): boolean {
+  const path = join(directory, file);
+  const content = readFileSync(path, 'utf8');
+  // Another fix of this pass may have moved it.
+  const at = content.startsWith(text, index) ? index : content.indexOf(text);
+  if (at === -1 || content.indexOf(text, at + 1) !== -1) return false;
+  const after = content.slice(at + text.length).replace(/^\s*;/, '');
+  writeFileSync(path, content.slice(0, at) + instead + after);
+  return true;
+}
+
+/** As a diff shows it. */
+function showFix({ rule, file, position, text, instead }: Fix): string {
+  const lines = (sign: string, sql: string) => sql.split('\n').map((line) => `${sign} ${line}`);
+  return [
+    `${file}:${position.line}:${position.column}: written as ${rule} says`,
+    ...lines('-', `${text};`),
+    ...lines('+', instead),
+  ].join('\n');
 }
 
 function verdict(findings: readonly Finding[], strict: boolean): ExitCode {

@@ -18,6 +18,7 @@ export const checkWithoutNotValid: Rule = {
   title: 'a CHECK constraint that is checked against all rows at once',
   aboutLocks: true,
   bySize: true,
+  fixes: true,
   *check(context) {
     for (const { alteration, constraint, name, body, rest, index } of newConstraints(context, 'check')) {
       if (constraint.skip_validation || constraint.is_enforced === false) continue;
@@ -40,6 +41,7 @@ export const foreignKeyWithoutNotValid: Rule = {
   title: 'a FOREIGN KEY that is checked against all rows at once',
   aboutLocks: true,
   bySize: true,
+  fixes: true,
   *check(context) {
     for (const added of newConstraints(context, 'foreign key')) {
       const { alteration, constraint, name, column, body, rest, index } = added;
@@ -66,6 +68,7 @@ export const setNotNull: Rule = {
   title: 'NOT NULL on a column that nothing yet shows to be free of nulls',
   aboutLocks: true,
   bySize: true,
+  fixes: true,
   *check(context) {
     yield* setColumns(context);
     for (const { alteration, constraint, rest, index } of newConstraints(context, 'not null')) {
@@ -120,6 +123,7 @@ export const validateInSameTransaction: Rule = {
   title: 'VALIDATE CONSTRAINT in the transaction that added the constraint',
   aboutLocks: true,
   bySize: true,
+  fixes: true,
   *check(context) {
     const { alteration } = context;
     if (alteration === undefined || !context.isExisting(alteration.table)) return;

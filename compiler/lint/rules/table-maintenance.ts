@@ -82,6 +82,7 @@ export const viewFilledAtOnce: Rule = {
   title: 'CREATE MATERIALIZED VIEW that runs its query at once',
   aboutLocks: false,
   bySize: true,
+  fixes: true,
   *check(context) {
     const create = as('CreateTableAsStmt', context.tree);
     const into = create?.into?.rel;

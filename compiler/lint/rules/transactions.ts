@@ -70,6 +70,7 @@ export const unboundedWrite: Rule = {
   title: 'UPDATE or DELETE of all rows of a table that exists',
   aboutLocks: false,
   bySize: true,
+  fixes: true,
   *check(context) {
     const { tree } = context;
     const statement = as('UpdateStmt', tree) ?? as('DeleteStmt', tree);

@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { folderOf, migrate } from './command-line.ts';
 
@@ -82,5 +84,57 @@ describe('npx cdk-postgres-migrations lint', () => {
         },
       ],
     });
+  });
+});
+
+describe('lint --fix', () => {
+  const files = {
+    '1_words.sql': 'create table words (id bigint primary key, word text, letters int);',
+    '2_applied.sql': 'update words set letters = 0;',
+    '3_test.sql': `-- Letters, counted.
+update words
+   set letters = length(word); -- all of them
+
+alter table words alter column letters set not null;
+create materialized view seen as select word from words;`,
+  };
+  const fix = (dir: string, ...flags: string[]) =>
+    migrate(['lint', '--fix', '--dir', dir, ...flags], { NO_COLOR: '1' });
+
+  it('writes what rules say into files that are not applied, shows it, and has nothing to do a second time', async () => {
+    const dir = folderOf(files);
+    const { code, stdout } = await fix(dir, '--since', '2');
+    expect(code).toBe(0);
+    expect(stdout).toContain(`3_test.sql:2:1: written as unbounded-write says
+- update words
+-    set letters = length(word);
++ -- migrate: backfill
++ update words
++    set letters = length(word);
+`);
+    const fixed = `-- Letters, counted.
+-- migrate: backfill
+update words
+   set letters = length(word); -- all of them
+
+alter table words add constraint words_letters_not_null check (letters is not null) not valid;
+alter table words validate constraint words_letters_not_null;
+alter table words alter column letters set not null;
+alter table words drop constraint words_letters_not_null;
+create materialized view seen as select word from words
+with no data;
+refresh materialized view seen;`;
+    expect(readFileSync(join(dir, '3_test.sql'), 'utf8')).toBe(fixed);
+    expect(readFileSync(join(dir, '2_applied.sql'), 'utf8')).toBe(files['2_applied.sql']);
+    expect((await fix(dir, '--since', '2')).stdout).toBe('No findings.\n');
+    expect(readFileSync(join(dir, '3_test.sql'), 'utf8')).toBe(fixed);
+  });
+
+  it('asks which files are applied', async () => {
+    const dir = folderOf(files);
+    const { code, stderr } = await fix(dir);
+    expect(code).toBe(2);
+    expect(stderr).toContain('name the newest applied migration, as status shows it: --fix --since 0042');
+    expect(readFileSync(join(dir, '3_test.sql'), 'utf8')).toBe(files['3_test.sql']);
   });
 });
