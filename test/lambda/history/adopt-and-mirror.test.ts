@@ -496,3 +496,22 @@ it("a ledger that knows Prisma's folders by their digits gets their names, and t
   ]);
   expect((await scenario.run(files)).applied).toEqual([]);
 });
+
+it('a migration that ends with an index build has its row of the tool from the hand-off on', async () => {
+  const scenario = await freshScenario();
+  const prisma = TOOLS[0] as Tool;
+  await scenario.query(
+    `${prisma.made}; create table a (id int); insert into a select i from generate_series(1, 500) i`,
+  );
+  const files = {
+    'migration_lock.toml': 'provider = "postgresql"\n',
+    '20240101_a/migration.sql': A,
+    '20240105_index/migration.sql': 'create index concurrently a_id on a (id);\n',
+  };
+  expect((await scenario.run(files)).builds).toHaveLength(1);
+  expect(await recorded(scenario)).toEqual(['20240101_a baselined', '20240105_index pending']);
+  expect(await says(scenario, prisma.says)).toHaveLength(2);
+  await scenario.loop(files);
+  expect(await recorded(scenario)).toEqual(['20240101_a baselined', '20240105_index applied']);
+  expect(await says(scenario, prisma.says)).toHaveLength(2);
+});
