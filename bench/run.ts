@@ -4,6 +4,7 @@ import { buildThroughLoop } from './build-through-loop.ts';
 import { bundle } from './bundle.ts';
 import { commandLine } from './command-line.ts';
 import { exitCodeOf, type Figure, figureTable, isAbsent } from './figure.ts';
+import { backfills, validations } from './long-work.ts';
 import { pendingMigrations } from './pending-migrations.ts';
 import { plot } from './plot.ts';
 import { stateTransitions } from './state-transitions.ts';
@@ -32,6 +33,8 @@ const BENCHMARKS: Readonly<Record<string, () => Figure[] | Promise<Figure[]>>> =
   migrations: () => pendingMigrations({ count, rounds, say }),
   build: () => buildThroughLoop({ rows, rounds, say }),
   writes: () => writesDuringDeploy({ rows, say }),
+  backfill: () => backfills({ rows, say }),
+  validation: () => validations({ rows, rounds, say }),
   bundle,
   'command-line': () => commandLine({ count, rounds, say }),
   transitions: stateTransitions,
@@ -41,7 +44,7 @@ const unknown = positionals.filter((name) => !(name in BENCHMARKS));
 if (values.help || unknown.length > 0) {
   console.log(`npm run bench -- [${Object.keys(BENCHMARKS).join('] [')}]
   --migrations N  pending migrations (1000; the goals are for 1000 and more)
-  --rows N        rows of the table whose indexes are built (1000000)
+  --rows N        rows of the table whose indexes are built, that is filled, validated (1000000)
   --rounds N      measurements of which the median counts (5)
   --json          one JSON document instead of the table
   --plot          draws what was measured into docs/figures/, as SVG

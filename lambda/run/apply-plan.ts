@@ -195,7 +195,7 @@ class PlanInProgress {
     const { long, settings } = step;
     const { options, runId } = { ...this.#run.request, runId: this.#run.runId };
     // A run of former code has done a part of it.
-    const isBegun = next.record === 'interrupted';
+    const isBegun = next.record === 'interrupted' && long.backfill !== undefined;
     const inline = options.indexStrategy === 'inline' && long.backfill === undefined;
     if (!isBegun && (inline || this.#isNew(long))) return false;
     // What it is about may be made, or filled, by a step that is on its way.

@@ -19,6 +19,7 @@ const ASKING_SERVERS = [
   'test/compiler/lint/deploy-rules',
   'test/compiler/lint/lint.test',
   'test/compiler/lint/rules.test',
+  'test/local/cli/in-process-loop',
   'test/local/cli/status',
   'test/local/cli/up',
   'test/local/faults/',

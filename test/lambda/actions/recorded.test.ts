@@ -42,15 +42,16 @@ it('every run and every action is recorded: who, from where, what it did and how
     'repair | console | anna | failed |  | The ledger has nothing of version 4.',
     'repair | console | anna | done | changed 4_base is forgotten: the next run applies it again | ',
     'baseline | console | anna | done | changed 4_base is taken as applied | ',
+    // At the end of a loop, as the deployed one does, in case a failed run can go on by now.
+    'resume | loop | Update of stack test | done |  | ',
     'resume | loop | Update of stack test | done | applied 3_waits | ',
     'retry | console | anna | done | retried u on public.large | ',
     'cancel | console | anna | done | cancelled u on public.large | ',
     'retry | console | anna | done | retried u on public.large | ',
-    'resume | loop | Update of stack test | waiting |  | ',
   ]);
   expect(runs.every(({ startedAt, finishedAt }) => finishedAt !== undefined && startedAt <= finishedAt)).toBe(
     true,
   );
   const [all] = await operator.query<{ count: number }>('select count(*)::int from migrations.run');
-  expect(all).toEqual({ count: 12 });
+  expect(all).toEqual({ count: 13 });
 });

@@ -56,6 +56,15 @@ function lockedBefore({ steps }: Migration) {
   });
 }
 
+/** A view that nobody can read yet is filled, rows are written in batches: their tests are in work/turn. */
+function isOfTheLoop({ steps }: Migration): boolean {
+  return steps.some(
+    (step) =>
+      step.kind !== 'index-operation' &&
+      (step.long?.operation === 'refresh' || step.long?.operation === 'backfill'),
+  );
+}
+
 interface Deploy {
   readonly migrations: readonly Migration[];
   /** Beside each table that there is: an insert. */
@@ -122,11 +131,15 @@ function expectNobodyWaited({ outcome, noticed }: Deployed): void {
 }
 
 describe.concurrent('the application goes on, though an idle transaction has the table, beside the example’s', () => {
-  const needing = exampleSteps.filter((migration) => lockedBefore(migration).length > 0);
+  const needing = exampleSteps.filter(
+    (migration) => lockedBefore(migration).length > 0 && !isOfTheLoop(migration),
+  );
 
   it('every statement but those that make something new and lock nothing that is there, beyond reading it', () => {
-    expect(exampleSteps.filter((migration) => !needing.includes(migration)).map(({ name }) => name)).toEqual([
+    const others = exampleSteps.filter((each) => !needing.includes(each) && !isOfTheLoop(each));
+    expect(others.map(({ name }) => name)).toEqual([
       '0001_users step 1',
+      '0003_saved_words step 1',
       '0005_user_activity step 1',
       '0006_popular_words step 1',
     ]);
