@@ -79,8 +79,6 @@ const workerRow = v.object({
   phase: v.nullable(v.string()),
   blocks_total: v.nullable(v.number()),
   blocks_done: v.nullable(v.number()),
-  /** Of what it goes through, when it was handed off. */
-  bytes: v.nullable(v.number()),
   blocker: v.nullable(blockerColumn),
 });
 
@@ -94,7 +92,6 @@ export async function seeWorker(session: Session, work: IndexBuild): Promise<See
     `select a.pid, coalesce(vacuum.phase, cluster.phase, analyzing.phase) as phase,
             coalesce(vacuum.heap_blks_total, cluster.heap_blks_total, analyzing.sample_blks_total) as blocks_total,
             coalesce(vacuum.heap_blks_scanned, cluster.heap_blks_scanned, analyzing.sample_blks_scanned) as blocks_done,
-            (select w.table_bytes from ${quoteIdentifier(work.ledger)}.work w where w.id = ${work.id})::float8 as bytes,
             blocked.blocker
        from pg_catalog.pg_stat_activity a
        left join pg_catalog.pg_stat_progress_vacuum vacuum on vacuum.pid = a.pid
@@ -116,18 +113,26 @@ export async function seeWorker(session: Session, work: IndexBuild): Promise<See
   );
   const [first] = rows.map((row) => v.parse(workerRow, row));
   if (first === undefined) return nobody;
-  const { pid, phase, bytes, blocker } = first;
-  const size = bytes === null || bytes === 0 ? '' : ` of ${byteSize(bytes)}`;
+  const { pid, phase, blocker } = first;
   const none = { tuplesTotal: 0, tuplesDone: 0, lockersTotal: 0, lockersDone: 0 };
   return {
     alive: true,
     pid,
     blocker: (blocker satisfies Blocker | null) ?? undefined,
     progress: {
-      phase: phase ?? `${work.operation.replaceAll('-', ' ')}${size} is under way`,
+      phase: phase ?? `${work.operation.replaceAll('-', ' ')}${await sizeOf(session, work)} is under way`,
       blocksTotal: first.blocks_total ?? 0,
       blocksDone: first.blocks_done ?? 0,
       ...none,
     },
   };
+}
+
+/** ` of 12 GB`: what it goes through, when it was handed off. The role that logged in may have no right on the ledger. */
+async function sizeOf(session: Session, { ledger, id }: IndexBuild): Promise<string> {
+  const [row] = await session.query(
+    `select table_bytes::float8 as bytes from ${quoteIdentifier(ledger)}.work where id = $1`,
+    [id],
+  );
+  return typeof row?.bytes === 'number' && row.bytes > 0 ? ` of ${byteSize(row.bytes)}` : '';
 }

@@ -34,7 +34,12 @@ describe('an applied file that changed', () => {
     expect(await scenario.query(`select to_regclass('new') as new`)).toEqual([{ new: null }]);
     expect(
       await scenario.query('select outcome, summary from migrations.run order by started_at desc limit 1'),
-    ).toEqual([{ outcome: 'failed', summary: { applied: [], steps: 0, error: error.message } }]);
+    ).toEqual([
+      {
+        outcome: 'failed',
+        summary: { applied: [], steps: 0, error: error.message, plainError: error.message },
+      },
+    ]);
   });
 
   it('names the step', async () => {

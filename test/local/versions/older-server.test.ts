@@ -32,12 +32,12 @@ it('on PostgreSQL 15 the example is deployed, its indexes are built, and a build
 
   const unique = {
     ...example,
-    '0010_roles.sql': 'create unique index concurrently one_role on messages (role);',
+    '0011_roles.sql': 'create unique index concurrently one_role on messages (role);',
   };
   const { outcome, message } = await scenario.deploy(unique, { dataCheckSeconds: 0 });
   expect(outcome).toBe('failed');
   expect(message).toMatch(
-    /^one_role on public\.messages \(0010_roles\.sql:1\) failed after 1 attempt: could not create unique index "one_role" \(SQLSTATE 23505\); Key \(role\)=\(\w+\) is duplicated\./,
+    /^one_role on public\.messages \(0011_roles\.sql:1\) failed after 1 attempt: could not create unique index "one_role" \(SQLSTATE 23505\); Key \(role\)=\(\w+\) is duplicated\./,
   );
   expect(await scenario.indexes()).not.toContain('one_role INVALID');
 
