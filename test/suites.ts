@@ -25,7 +25,7 @@ const EXHAUSTIVE: readonly string[] = [
   'test/lambda/run/hostile-objects.test.ts',
   // The roles' matrix, less what lambda/work/turn/roles.test.ts plays of it.
   'test/lambda/work/turn/roles-with-each-session.test.ts',
-  // Each index that stands already: adopted or refused, alone and below partitions; operations.test.ts has the builds.
+  // Each index that stands already: adopted or refused, alone and below partitions; run/hand-off.test.ts has the builds.
   'test/lambda/work/turn/indexes-already-there.test.ts',
   // Each kind of long work in a function that ends again and again: long-work.test.ts has one.
   'test/lambda/work/turn/short-lives.test.ts',
@@ -46,6 +46,15 @@ const EXHAUSTIVE: readonly string[] = [
   'test/lambda/work/turn/file-settings.test.ts',
   // Each reason for which a backfill rests, on servers of their own: lambda/work/turn/backfill.test.ts has the story.
   'test/lambda/work/turn/throttle.test.ts',
+  // Generated backfills, and one that a deploy waits through: lambda/work/turn/backfill.test.ts has the stories.
+  'test/lambda/work/turn/backfill-property.test.ts',
+  'test/lambda/lifecycle/backfill.test.ts',
+  // Each form of an index operation, each kind of session without dblink, each tool's own history, each right taken
+  // away: hand-off, loopback, adopt-and-mirror and the hardened database have the stories.
+  'test/lambda/work/turn/operations.test.ts',
+  'test/lambda/work/turn/without-loopback.test.ts',
+  'test/lambda/history/real-histories.test.ts',
+  'test/lambda/run/least-rights.test.ts',
   'test/lambda/run/rows-nobody-reads.test.ts',
   // AWS and Neon that answer late, oddly or never.
   'test/lambda/lifecycle/silent-services.test.ts',
@@ -53,9 +62,8 @@ const EXHAUSTIVE: readonly string[] = [
   // Ways to connect beyond the plain one.
   'test/lambda/postgres/session/pooler.test.ts',
   'test/lambda/postgres/session/tls.test.ts',
-  // The package as people install it: npm-package.test.ts has the synthesis, local/cli the command line.
+  // More of the package as people install it: stock-app.test.ts has the whole way.
   'test/infra/npm-package-types.test.ts',
-  'test/infra/stock-app.test.ts',
   'test/infra/cdk-synth.test.ts',
   // Each verb by way of what is deployed: local/cli/deployed.test.ts has run, cancel and retry.
   'test/local/cli/deployed-verbs.test.ts',
@@ -66,7 +74,6 @@ const EXHAUSTIVE: readonly string[] = [
   'test/infra/template-quality.test.ts',
   // Faults by chance, where lambda/run/killed-run.test.ts has a cut at each message; the tests' own parts.
   'test/local/faults/chaos.test.ts',
-  'test/local/faults/sample.test.ts',
   'test/local/postgres/embedded-postgres.test.ts',
   'test/local/step-functions/state-machine-runner.test.ts',
   'test/local/wire/neon-proxy.test.ts',
