@@ -139,10 +139,16 @@ it.each(['pg_cancel_backend', 'pg_terminate_backend'])(
   async (end) => {
     await handOff();
     await turnOf(database, { attachSeconds: 0 });
-    await database.query(
-      `select ${end}(pid) from pg_stat_activity
-        where application_name = 'migrations supervisor 1' and datname = current_database()`,
-    );
+    // Before it has sent the build's statement, that falls with it.
+    await expectEventually(async () => {
+      const ended = await database.query(
+        `select ${end}(supervisor.pid) from pg_stat_activity supervisor, pg_stat_activity builder
+          where supervisor.application_name = 'migrations supervisor 1' and supervisor.datname = current_database()
+            and builder.application_name = 'migrations build 1' and builder.datname = current_database()
+            and builder.state = 'active' and builder.query ilike 'create index%'`,
+      );
+      return ended.length === 1;
+    });
     await expectEventually(async () => !(await sessionsOf(database)).includes('migrations supervisor 1'));
     expect(await turnOf(database)).toMatchObject({ outcome: 'done' });
     expect(await theBuild(database)).toMatchObject({ state: 'done', attempts: 1, outcome: null });
