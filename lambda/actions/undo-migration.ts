@@ -161,14 +161,14 @@ function forgetMigration(ledgerSchema: string, version: string): string[] {
   ];
 }
 
-export interface StepFailure {
+interface StepFailure {
   readonly fault: StatementFault;
   readonly statement: Statement | undefined;
 }
 
 type LoneStep = AutocommitStep | IndexOperationStep;
 
-export interface LoneRun {
+interface LoneRun {
   readonly started: string;
   readonly note: readonly string[];
   /** Milliseconds that are left; absent for no limit. */
@@ -183,7 +183,7 @@ export interface LoneRun {
 }
 
 /** A statement that no transaction takes: noted before, and after. */
-export async function runLoneStep(
+async function runLoneStep(
   session: Session,
   step: LoneStep,
   { started, note, own, ...run }: LoneRun,

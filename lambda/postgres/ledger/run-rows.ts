@@ -58,7 +58,7 @@ function values({ id, action, cause, actor, startedAt }: RunRow): string {
 export async function failedSinceLastBuild(session: Session, ledgerSchema: string): Promise<boolean> {
   const s = quoteIdentifier(ledgerSchema);
   const rows = await session.query(
-    `select true as failed from ${s}.run
+    `select from ${s}.run
       where (action = 'run' or cause = 'loop') and outcome = 'failed'
         and finished_at >= coalesce((select pg_catalog.max(finished_at) from ${await workTableNow(session, ledgerSchema)} where state = 'done'),
                                     '-infinity'::timestamptz)

@@ -34,7 +34,8 @@ interface Field {
 
 /** One statement with bound values under OWN_PATH: two statements, one transaction and one round trip. */
 export class Question {
-  #columns: { readonly name: string; readonly parse: (text: string) => unknown }[] = [];
+  /** Undefined until the statement proper is described: rows before that are the first one's. */
+  #columns: { readonly name: string; readonly parse: (text: string) => unknown }[] | undefined;
   #rows: Record<string, unknown>[] = [];
   readonly #text: string;
   readonly #values: readonly unknown[];
@@ -78,7 +79,7 @@ export class Question {
   }
 
   handleDataRow(message: { readonly fields: readonly (string | null)[] }): void {
-    if (this.#columns.length === 0) return;
+    if (this.#columns === undefined) return;
     const row: Record<string, unknown> = {};
     for (const [index, { name, parse }] of this.#columns.entries()) {
       const text = message.fields[index] ?? null;

@@ -61,6 +61,9 @@ describe('RunFailed', () => {
       cause: 'loop',
       error: expect.stringContaining('3_check.sql:1:'),
     });
+    // When the build is valid, and once more when all is over.
+    const failed = await life.database.query("select from migrations.run where outcome = 'failed'");
+    expect(failed).toHaveLength(2);
     await life.database.query('delete from large where x = 501');
     expect(await life.invoke({})).toMatchObject({
       outcome: 'done',

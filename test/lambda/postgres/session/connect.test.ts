@@ -102,3 +102,10 @@ describe('a script of many statements', () => {
     });
   });
 });
+
+it('a question whose rows have no columns is answered by as many rows', async () => {
+  const rows = await withSession(target, (session) =>
+    session.query('select from pg_catalog.generate_series(1, 3)'),
+  );
+  expect(rows).toEqual([{}, {}, {}]);
+});
