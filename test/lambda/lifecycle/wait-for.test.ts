@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { beforeEach, describe, expect, it } from 'vitest';
+import { blockerIn, buildIn, tables, withIndex, withWaiting } from './blocked-build.ts';
 import { eventually, type LifeCycle, largeTable, newLifeCycle } from './life-cycle.ts';
 
 let life: LifeCycle;
@@ -7,22 +8,8 @@ beforeEach(async () => {
   life = await newLifeCycle();
 });
 
-const tables = { '1_large.sql': largeTable('large') };
-const withIndex = { ...tables, '2_index.sql': 'create index concurrently i on large (x);' };
-const withWaiting = { ...withIndex, '3_waits.sql': 'alter table large add column y int;' };
-
-/** A transaction that every concurrent build on the table waits for, until it is ended. */
-async function blocker(): Promise<{ end(): Promise<void> }> {
-  const session = await life.session();
-  await session.query('begin; insert into large values (501, 501)');
-  return session;
-}
-
-const buildIs = (state: string) =>
-  eventually(async () => {
-    const [build] = await life.database.query<{ state: string }>('select state from migrations.index_build');
-    return build?.state === state;
-  });
+const blocker = () => blockerIn(life);
+const buildIs = (state: string) => buildIn(life, state);
 
 describe("waitFor 'migrations'", () => {
   it('lets the deploy go on while a build runs that no step waits for', async () => {

@@ -1,24 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { type LifeCycle, largeTable, newLifeCycle } from '../../lambda/lifecycle/life-cycle.ts';
 import { type Ended, folderOf, migrate, steady } from './command-line.ts';
-
-const MINUTES = 60_000;
-
-const tables = { '1_words.sql': largeTable('words') };
-const indexes = { ...tables, '2_index.sql': 'create index concurrently words_x on words (x);' };
-
-interface Deployed {
-  readonly life: LifeCycle;
-  readonly env: Readonly<Record<string, string>>;
-  /** Runs a verb by way of the stack. */
-  verb(...args: string[]): Promise<Ended>;
-}
-
-async function deployed(): Promise<Deployed> {
-  const life = await newLifeCycle();
-  const env = { ...life.aws.environment };
-  return { life, env, verb: (...args) => migrate([...args, '--stack', 'Stack'], env) };
-}
+import { type Deployed, deployed, indexes, MINUTES, tables } from './deployed-stack.ts';
 
 const invocations = ({ life }: Deployed): string[] =>
   life.aws.requests

@@ -1,24 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { type LifeCycle, largeTable, newLifeCycle } from '../../lambda/lifecycle/life-cycle.ts';
-import { type Ended, Migrate, migrate } from './command-line.ts';
-
-const MINUTES = 60_000;
-
-const tables = { '1_words.sql': largeTable('words') };
-const indexes = { ...tables, '2_index.sql': 'create index concurrently words_x on words (x);' };
-
-interface Deployed {
-  readonly life: LifeCycle;
-  readonly env: Readonly<Record<string, string>>;
-  /** Runs a verb by way of the stack. */
-  verb(...args: string[]): Promise<Ended>;
-}
-
-async function deployed(): Promise<Deployed> {
-  const life = await newLifeCycle();
-  const env = { ...life.aws.environment };
-  return { life, env, verb: (...args) => migrate([...args, '--stack', 'Stack'], env) };
-}
+import { Migrate, migrate } from './command-line.ts';
+import { deployed, indexes, MINUTES, tables } from './deployed-stack.ts';
 
 describe('by way of what is deployed', () => {
   it('run applies, and watches the builds until they are over; a build is cancelled and tried again', {
