@@ -31,7 +31,14 @@ type Props = {
 };
 type PropOf<Row extends OptionRow> = Row extends { of: readonly (infer Choice)[] }
   ? Choice
-  : { schema: string; choice: string; whole: number; seconds: Duration; mebibytes: Size }[Row['kind']];
+  : {
+      schema: string;
+      choice: string;
+      whole: number;
+      times: number;
+      seconds: Duration;
+      mebibytes: Size;
+    }[Row['kind']];
 
 /** A duration in seconds, a size in MiB, anything else as it is. */
 function plainValue(row: OptionRow, props: Props): string | number | undefined {
@@ -62,6 +69,8 @@ function faultOf(row: OptionRow, props: PostgresMigrationsProps): Fault | undefi
       return oneOf(prop, String(value), row.of);
     case 'whole':
       return whole(prop, Number(value), rangeOf(row.range, props));
+    case 'times':
+      return within(prop, { value: Number(value), unit: 'times' }, rangeOf(row.range, props));
     case 'seconds':
       return within(prop, { value: Number(value), unit: 'seconds' }, rangeOf(row.range, props));
     case 'mebibytes':
@@ -95,7 +104,7 @@ function lasting(prop: string, value: Duration | undefined, range: Range): Fault
 
 function within(
   prop: string,
-  { value, unit }: { readonly value: number; readonly unit: 'seconds' | 'MiB' },
+  { value, unit }: { readonly value: number; readonly unit: 'seconds' | 'MiB' | 'times' },
   [least, most]: Range,
 ): Fault | undefined {
   if (Token.isUnresolved(value) || (value >= least && value <= most)) return undefined;
