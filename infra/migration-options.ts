@@ -7,6 +7,7 @@ import {
   optionRows,
   optionTable,
 } from '../lambda/migration/options.ts';
+import { readRelationName } from '../lambda/migration/relation-name.ts';
 import { type Fault, InvalidProp } from './invalid-prop.ts';
 import type { PostgresMigrationsProps } from './postgres-migrations-props.ts';
 
@@ -33,6 +34,7 @@ type PropOf<Row extends OptionRow> = Row extends { of: readonly (infer Choice)[]
   ? Choice
   : {
       schema: string;
+      relation: string;
       choice: string;
       whole: number;
       times: number;
@@ -65,6 +67,8 @@ function faultOf(row: OptionRow, props: PostgresMigrationsProps): Fault | undefi
   switch (row.kind) {
     case 'schema':
       return schemaName(prop, String(value));
+    case 'relation':
+      return relationName(prop, String(value));
     case 'choice':
       return oneOf(prop, String(value), row.of);
     case 'whole':
@@ -122,6 +126,11 @@ function schemaName(prop: string, value: string | undefined): Fault | undefined 
   const bytes = Buffer.byteLength(value);
   if (bytes > 0 && bytes <= 63 && !value.startsWith('pg_') && !value.includes('\0')) return undefined;
   return { prop, value, expected: 'a schema name of 1 to 63 bytes that does not begin with pg_' };
+}
+
+function relationName(prop: string, value: string): Fault | undefined {
+  if (Token.isUnresolved(value) || readRelationName(value) !== undefined) return undefined;
+  return { prop, value, expected: 'TABLE or SCHEMA.TABLE, a part with a dot in it in double quotes' };
 }
 
 function seconds(duration: Duration | undefined): number | undefined {

@@ -134,6 +134,13 @@ export interface RunProps {
   readonly history?: 'mirror' | 'adopt' | 'ignore';
 
   /**
+   * That table, `TABLE` or `SCHEMA.TABLE`, where the tool was given another name for it; letters as the tool writes them.
+   *
+   * @default - as the tool's own settings in or above the folder have it, else by the name that the tool gives it
+   */
+  readonly historyTable?: string;
+
+  /**
    * What a deploy waits for. `migrations`: every step that is not an index build, and the builds that a step waits
    * for. `index-builds`: all of them valid. `nothing`: what the first run applies.
    *

@@ -2,10 +2,20 @@ import { compareDotted } from '../../lambda/migration/version.ts';
 import { FileRefused } from '../syntax/problem.ts';
 import type { Folder } from './folder.ts';
 import type { FoundMigration, Layout } from './layout.ts';
+import { section, setting, settingsBeside, tableNamed } from './settings-beside.ts';
 import { byText, refuseCode } from './version-files.ts';
 
 const NAME = /^(?:([VUB])(\d[\d._]*)|(R))__(.*)\.sql$/;
 const SIGN = /^(?:[VUB]\d[\d._]*|R)__.*\.sql$/;
+
+/** The last is Spring Boot's. */
+const SETTINGS = [
+  'flyway.toml',
+  'flyway.conf',
+  'conf/flyway.toml',
+  'conf/flyway.conf',
+  'application.properties',
+];
 
 /** Events at which Flyway runs a file of that name each time. */
 const CALLBACK =
@@ -37,6 +47,13 @@ export const flyway: Layout = {
     refuseTwice(folder, ordered);
     for (const below of new Set(files.map(folderOf))) refuseCode(folder, 'Flyway', below);
     return ordered;
+  },
+  historyTable(folder) {
+    const text = settingsBeside(folder, SETTINGS) ?? '';
+    const read = (key: string) =>
+      setting(text, `(?:spring\\.)?flyway\\.${key}`) ?? setting(section(text, 'flyway'), key);
+    const schema = read('default-?schema') ?? read('schemas');
+    return tableNamed({ table: read('table'), schema }, 'flyway_schema_history');
   },
   placeholders: (_, { literal }) => (literal ? 'none' : 'dollar'),
   record({ file, name, kind, id }, folder, up) {

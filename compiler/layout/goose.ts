@@ -5,6 +5,7 @@ import { signIn } from './dbmate.ts';
 import type { Layout, Parts } from './layout.ts';
 import { findNumbered } from './plain.ts';
 import { blank, isBlank, sectionsOf } from './sections.ts';
+import { setting, settingsBeside, tableNamed } from './settings-beside.ts';
 import { refuseCode } from './version-files.ts';
 
 const DIVISION = /^--[^\S\n-]*\+goose[^\S\n]+(up|down)[^\S\n]*$/gim;
@@ -27,6 +28,10 @@ export const goose: Layout = {
     });
   },
   placeholders: (source) => (/^--\s*\+goose\s+envsub\s+on\b/im.test(source.text) ? 'dollar' : 'none'),
+  historyTable(folder) {
+    const table = setting(settingsBeside(folder, ['.env']) ?? '', 'GOOSE_TABLE');
+    return tableNamed({ table }, 'goose_db_version');
+  },
   divide(source): Parts {
     const noTransaction = checkAnnotations(source).has('no transaction');
     const [up, down, more] = sectionsOf(source, DIVISION);

@@ -1,4 +1,5 @@
 import type { LayoutName, LayoutOrder, ToolRecord } from '../../lambda/migration/layout.ts';
+import type { RelationName } from '../../lambda/migration/relation-name.ts';
 import type { PlaceholderStyle } from '../syntax/placeholders.ts';
 import type { SourceText } from '../syntax/source-text.ts';
 import type { Folder } from './folder.ts';
@@ -51,6 +52,8 @@ export interface Layout {
   readonly undo?: (source: SourceText, found: FoundMigration) => SourceText;
   /** Whose placeholders its files have. @default psql's, where values are given */
   readonly placeholders?: (source: SourceText, found: FoundMigration) => PlaceholderStyle | 'none';
+  /** The tool's table, where its own settings or files give it another name. */
+  readonly historyTable?: (folder: Folder) => RelationName | undefined;
   /** `up` is what goes up, its placeholders filled. Absent: its table holds nothing that the text tells. */
   readonly record?: (found: FoundMigration, folder: Folder, up: SourceText) => ToolRecord;
 }

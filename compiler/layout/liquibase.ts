@@ -3,6 +3,7 @@ import type { SourceText } from '../syntax/source-text.ts';
 import { signIn } from './dbmate.ts';
 import type { FoundMigration, Layout, Parts } from './layout.ts';
 import { blank, type Section, sectionsOf } from './sections.ts';
+import { setting, settingsBeside, tableNamed } from './settings-beside.ts';
 
 const CHANGESET = /^[ \t]*--[ \t]*changeset[ \t]+(\S+?):(\S+)[ \t]*(.*)$/gim;
 const ROLLBACK = /^([ \t]*--[ \t]*rollback)\b(.*)$/gim;
@@ -24,6 +25,12 @@ export const liquibase: Layout = {
         (section) => folder.attempt(() => find(source, section)) ?? [],
       );
     });
+  },
+  historyTable(folder) {
+    const text = settingsBeside(folder, ['liquibase.properties']) ?? '';
+    const read = (key: string) => setting(text, `(?:liquibase\\.)?(?:command\\.)?${key}`);
+    const table = read('database-?changelog-?table-?name');
+    return tableNamed({ table, schema: read('liquibase-?schema-?name') }, 'databasechangelog');
   },
   divide(source, { range }): Parts {
     const [from, to] = range ?? [0, source.text.length];

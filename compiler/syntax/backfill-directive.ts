@@ -1,4 +1,4 @@
-import { codeTokensOf } from './tokens.ts';
+import { codeTokensOf, nameFrom } from './tokens.ts';
 
 /** `-- migrate: backfill by (a, b), batch 200ms, pause 0`: how the statement after it is to be walked. */
 export interface BackfillDirective {
@@ -60,7 +60,7 @@ function columnsOf(text: string): Read | string {
   const commas = tokens.filter((_, index) => index % 2 === 1);
   if (columns.length !== commas.length + 1 || commas.some((comma) => comma !== ',')) return wrong;
   if (columns.some((column) => !/^(?:"|[A-Za-z_\u0080-\uffff])/.test(column))) return wrong;
-  return { says: { by: columns.map(unquoted) }, length: close + 1 };
+  return { says: { by: columns.map(nameFrom) }, length: close + 1 };
 }
 
 function scan(text: string): string[] {
@@ -69,9 +69,4 @@ function scan(text: string): string[] {
   } catch {
     return [];
   }
-}
-
-/** As Postgres reads a name: lower case, unless it is quoted. */
-function unquoted(name: string): string {
-  return name.startsWith('"') ? name.slice(1, -1).replaceAll('""', '"') : name.toLowerCase();
 }

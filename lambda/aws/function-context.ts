@@ -63,6 +63,7 @@ const optionsSchema = v.partial(
 function schemaOf(row: OptionRow) {
   switch (row.kind) {
     case 'schema':
+    case 'relation':
       return v.pipe(v.string(), v.minLength(1));
     case 'choice':
       return v.picklist(row.of);

@@ -2,19 +2,23 @@ import type { Version } from './version.ts';
 
 /**
  * The states of a build, and what each of them means; predicates, and the conditions in SQL, follow from this table.
- * `open`: the loop has to do with it. `lost`: it is over without success, and a person may have it tried again.
+ * `open`: the loop has to do with it. `stopped`: the loop leaves it as it is until an operator releases it. `lost`: it is
+ * over without success, and a person may have it tried again.
  */
 const BUILD_STATES = {
   /** No attempt made, or the last one was undone. */
-  pending: { open: true, lost: false },
+  pending: { open: true, stopped: false, lost: false },
   /** An attempt was begun; only the catalog knows whether it still runs. */
-  building: { open: true, lost: false },
+  building: { open: true, stopped: false, lost: false },
   /** By an operator, until somebody resumes it. */
-  paused: { open: true, lost: false },
-  done: { open: false, lost: false },
-  failed: { open: false, lost: true },
-  cancelled: { open: false, lost: true },
-} as const satisfies Record<string, { readonly open: boolean; readonly lost: boolean }>;
+  paused: { open: true, stopped: true, lost: false },
+  done: { open: false, stopped: false, lost: false },
+  failed: { open: false, stopped: false, lost: true },
+  cancelled: { open: false, stopped: false, lost: true },
+} as const satisfies Record<
+  string,
+  { readonly open: boolean; readonly stopped: boolean; readonly lost: boolean }
+>;
 
 export type BuildState = keyof typeof BUILD_STATES;
 
@@ -31,6 +35,11 @@ interface InState {
 /** The loop has to do with it: nobody has brought it to its end yet. */
 export function isOpen({ state }: InState): boolean {
   return BUILD_STATES[state].open;
+}
+
+/** An operator has stopped it, and may release it. */
+export function isStopped({ state }: InState): boolean {
+  return BUILD_STATES[state].stopped;
 }
 
 /** It is over without success: a person has to look. */

@@ -18,6 +18,8 @@ export interface CompiledMigrations {
   /** How the folder is laid out, and how its identities compare. Compilers before these fields left them out. */
   readonly layout?: LayoutName;
   readonly order?: LayoutOrder;
+  /** The table of the layout's tool, where the tool's own settings give it another name. */
+  readonly historyTable?: RelationName;
   /** In the order in which they are applied. */
   readonly migrations: readonly Migration[];
 }

@@ -142,6 +142,16 @@ export const optionTable = {
     default: 'mirror',
     flag: '--history <what>',
     help: "the layout's tool has a table of its own: read it and write it, read it alone, or leave it",
+    anyVerb: true,
+  },
+  /** That table, where the tool was given another name for it. @default as the tool's own settings have it */
+  historyTable: {
+    kind: 'relation',
+    prop: 'historyTable',
+    default: undefined,
+    flag: '--history-table <name>',
+    help: "that table, where it has another name than the tool's own: TABLE or SCHEMA.TABLE",
+    anyVerb: true,
   },
   /** What a deploy waits for. @default 'migrations' */
   waitFor: {
@@ -164,8 +174,15 @@ export type OptionRow = {
   readonly prop: string;
   readonly flag?: string;
   readonly help?: string;
+  /** Every verb that looks at a database takes it, not only those that run. @default false */
+  readonly anyVerb?: boolean;
 } & (
   | { readonly kind: 'schema'; readonly default: string }
+  | {
+      /** A name as `readRelationName` takes it. */
+      readonly kind: 'relation';
+      readonly default: undefined;
+    }
   | { readonly kind: 'choice'; readonly of: readonly string[]; readonly default: string }
   | {
       /** Seconds and times may have a fraction; in the construct seconds are a Duration, mebibytes a Size. */
@@ -187,9 +204,11 @@ export type MigrationOptions = {
     ? Choice
     : Table[Name]['kind'] extends 'schema'
       ? string
-      : Table[Name]['default'] extends undefined
-        ? number | undefined
-        : number;
+      : Table[Name]['kind'] extends 'relation'
+        ? string | undefined
+        : Table[Name]['default'] extends undefined
+          ? number | undefined
+          : number;
 };
 
 export type IndexStrategy = MigrationOptions['indexStrategy'];

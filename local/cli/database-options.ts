@@ -13,6 +13,7 @@ import {
   type OptionRow,
   optionRows,
 } from '../../lambda/migration/options.ts';
+import { readRelationName } from '../../lambda/migration/relation-name.ts';
 import {
   type ConnectionTarget,
   parseConnectionUrl,
@@ -82,7 +83,7 @@ export function directoryOf({ dir }: { readonly dir?: string | undefined }): str
 const commandLineOptions: MigrationOptions = { ...defaultOptions, attachSeconds: 86_400 };
 
 export function withDatabaseFlags(command: Command): Command {
-  return withDirectory(command)
+  withDirectory(command)
     .addOption(layoutOption())
     .addOption(placeholderOption())
     .option('--database-url <url>', 'postgres://user:password@host:5432/database (else DATABASE_URL)')
@@ -90,6 +91,7 @@ export function withDatabaseFlags(command: Command): Command {
     .option('--profile <name>', "of AWS's configuration, for --iam, --stack and --function")
     .option('--region <name>', 'the same')
     .option('--schema <name>', 'schema of the ledger', schemaName, defaultOptions.ledgerSchema);
+  return withOptionFlags(command, ({ anyVerb = false }) => anyVerb);
 }
 
 /** `--placeholder NAME=value`, as often as there are names. */
@@ -115,17 +117,22 @@ export function withJson(command: Command): Command {
   return command.option('--json', 'one JSON document as the last line of standard output');
 }
 
-/** What a verb takes that runs migrations, or says what a run would do: each option that has a flag. */
+/** What a verb takes besides that runs migrations, or says what a run would do: each option that has a flag. */
 export function withRunFlags(command: Command): Command {
+  return withOptionFlags(command, ({ anyVerb = false }) => !anyVerb).addOption(levelOption());
+}
+
+function withOptionFlags(command: Command, wanted: (row: OptionRow) => boolean): Command {
   for (const [name, row] of optionRows) {
-    if (row.flag !== undefined) command.addOption(flagOf(row.flag, name, row));
+    if (row.flag !== undefined && wanted(row)) command.addOption(flagOf(row.flag, name, row));
   }
-  return command.addOption(levelOption());
+  return command;
 }
 
 function flagOf(flag: string, name: OptionName, row: OptionRow): Option {
   const option = new Option(flag, row.help).default(commandLineOptions[name]);
   if (row.kind === 'choice') return option.choices(row.of);
+  if (row.kind === 'relation') return option.argParser(relationName);
   if (row.kind === 'seconds' || row.kind === 'times') return option.argParser(amount);
   return option.argParser(row.kind === 'whole' && row.range[0] === 1 ? positive : whole);
 }
@@ -210,6 +217,11 @@ function schemaName(text: string): string {
     throw new InvalidArgumentError(`It has to be a name of 1 to ${LONGEST_NAME_BYTES} bytes.`);
   }
   return text;
+}
+
+function relationName(text: string): string {
+  if (readRelationName(text) !== undefined) return text;
+  throw new InvalidArgumentError('It has to be TABLE or SCHEMA.TABLE, a part with a dot in double quotes.');
 }
 
 function positive(text: string): number {

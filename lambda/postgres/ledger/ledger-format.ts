@@ -95,6 +95,12 @@ drop index ${s}.work_unfinished;
 create index work_unfinished on ${s}.work (schema_name, table_name, id)
   where state in ('pending', 'building', 'paused')`,
   },
+  {
+    what: 'the index of unfinished work names the states in which work is over, so that a new state needs no new index',
+    statements: (s) => `drop index ${s}.work_unfinished;
+create index work_unfinished on ${s}.work (schema_name, table_name, id)
+  where state not in ('done', 'failed', 'cancelled')`,
+  },
 ];
 
 /** The first format whose code knows migrations by other names than digits. */

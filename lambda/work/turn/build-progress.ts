@@ -1,4 +1,4 @@
-import { isOpen } from '../../migration/build.ts';
+import { type BuildState, isOpen, isStopped } from '../../migration/build.ts';
 import { type Blocker, blockerKey } from '../../postgres/catalog/blockers.ts';
 import { type SeenBuilder, seeBuilder } from '../../postgres/catalog/seen-builder.ts';
 import { readWalks } from '../../postgres/ledger/backfill-rows.ts';
@@ -40,15 +40,14 @@ export async function seeProgress(
     operation === 'backfill' && isOpen(build)
       ? fillProgress(build, await readWalks(session, ledgerSchema, build.id))
       : undefined;
-  if (state === 'paused') return paused(filled);
+  if (isStopped(build)) return stopped(state, filled);
   if (operation === 'backfill' || state !== 'building') return filled;
   return progressOf(build, await seeBuilder(session, build));
 }
 
-/** By an operator. */
-function paused(before: ProgressSeen | undefined): ProgressSeen {
+function stopped(state: BuildState, before: ProgressSeen | undefined): ProgressSeen {
   const nothing = { fraction: undefined, secondsElapsed: 0, blocker: undefined, blockedSeconds: 0 };
-  const phase = before === undefined ? 'paused' : `paused, ${before.phase}`;
+  const phase = before === undefined ? state : `${state}, ${before.phase}`;
   return { ...nothing, ...before, phase, secondsLeft: undefined };
 }
 

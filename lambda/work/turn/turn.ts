@@ -1,4 +1,4 @@
-import { isIndexBuild } from '../../migration/build.ts';
+import { isIndexBuild, isStopped } from '../../migration/build.ts';
 import type { MigrationOptions } from '../../migration/options.ts';
 import type { PostgresFault } from '../../migration/postgres-fault.ts';
 import { sqlstate } from '../../migration/sqlstate.ts';
@@ -111,7 +111,7 @@ async function actOnce(session: Session, request: TurnRequest, counted: Set<stri
   const first = await nextBuild(session, options.ledgerSchema, request.table, counted);
   if (first === undefined) return { kind: 'table-done' };
   counted.add(first.id);
-  if (first.state === 'paused') {
+  if (isStopped(first)) {
     report({ kind: 'turn', build: first, turn, decision: 'wait' });
     const progress = await seeProgress(session, options.ledgerSchema, first);
     if (progress !== undefined) report({ kind: 'progress', build: first, progress });

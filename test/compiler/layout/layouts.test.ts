@@ -5,6 +5,7 @@ import { describe, expect, it } from 'vitest';
 import { compileMigrationsSync } from '../../../compiler/steps/compile-migrations.ts';
 import type { CompiledMigrations } from '../../../lambda/migration/migration.ts';
 import { statementsOf } from '../../../lambda/migration/migration.ts';
+import { writeRelationName } from '../../../lambda/migration/relation-name.ts';
 import { compileFiles, folderOf, outline, refusalOf } from '../compile-text.ts';
 
 /** `id: what goes up / what goes down` */
@@ -507,5 +508,80 @@ describe('a folder', () => {
     ] as const) {
       expect(refusalOf({ [name]: '' })).toContain(`${name}: This migration is written in ${language}`);
     }
+  });
+});
+
+describe("the name of the tool's table", () => {
+  const goose = { 'db/migrations/1_a.sql': '-- +goose Up\nselect 1;\n' };
+  const dbmate = { 'db/migrations/1_a.sql': '-- migrate:up\nselect 1;\n-- migrate:down\n' };
+  const flyway = { 'db/migrations/V1__a.sql': 'select 1;' };
+  const drizzle = {
+    'db/migrations/meta/_journal.json': '{"dialect":"postgresql","entries":[{"tag":"0_a","when":1}]}',
+    'db/migrations/0_a.sql': 'select 1;',
+  };
+  const sqlx = { 'db/migrations/1_a.sql': 'select 1;\r\n' };
+  const liquibase = {
+    'db/migrations/a.sql': '--liquibase formatted sql\n--changeset ada:1\nselect 1;\n',
+  };
+  it.each([
+    ['goose', goose, '.env', 'OTHER=1\nexport GOOSE_TABLE="audit.versions" # here', 'audit.versions'],
+    ['dbmate', dbmate, 'db/.env', "DBMATE_MIGRATIONS_TABLE='Done'", '"Done"'],
+    [
+      'Flyway, in .conf',
+      flyway,
+      'flyway.conf',
+      '#flyway.table=no\nflyway.table=done\nflyway.schemas=a,b',
+      'a.done',
+    ],
+    [
+      'Flyway, in .toml',
+      flyway,
+      'flyway.toml',
+      '[flyway]\ndefaultSchema = "app"\n[other]\ntable = "no"',
+      'app.flyway_schema_history',
+    ],
+    [
+      'Spring',
+      flyway,
+      'db/application.properties',
+      'spring.flyway.default-schema=app\n',
+      'app.flyway_schema_history',
+    ],
+    [
+      'Drizzle',
+      drizzle,
+      'drizzle.config.ts',
+      "export default defineConfig({ url: 'a://b', // migrations: { table: 'no' }\n migrations: {\n table: 'done',\n schema: 'public' } });",
+      'public.done',
+    ],
+    [
+      'Liquibase',
+      liquibase,
+      'liquibase.properties',
+      'databaseChangeLogTableName: DONE\nliquibase.liquibaseSchemaName=x',
+      'x."DONE"',
+    ],
+    [
+      'sqlx',
+      sqlx,
+      'db/sqlx.toml',
+      '[common]\n[migrate]\ntable-name = "app.done"\nignored-chars = ["\\r"]',
+      'app.done',
+    ],
+  ])('%s: is read from its own settings', (_, files, file, text, name) => {
+    const folder = join(folderOf({ ...files, [file]: text }), 'db/migrations');
+    const { historyTable, migrations } = compileMigrationsSync(folder);
+    expect(historyTable && writeRelationName(historyTable)).toBe(name);
+    if (file !== 'db/sqlx.toml') return;
+    // What sqlx is told to leave out of its checksum.
+    const expected = createHash('sha384').update('select 1;\n').digest('hex');
+    expect(migrations[0]?.record?.checksum).toBe(expected);
+  });
+
+  it('Alembic: is as its script makes it', () => {
+    const script = (table: string) =>
+      `CREATE TABLE ${table} (\n    version_num VARCHAR(32) NOT NULL, \n    CONSTRAINT x PRIMARY KEY (version_num)\n);\n\n-- Running upgrade  -> a1\n\nCREATE TABLE a (id INTEGER);\n`;
+    const { historyTable } = compileFiles({ 'alembic.sql': script('audit."Versions"') });
+    expect(historyTable).toEqual({ schema: 'audit', name: 'Versions' });
   });
 });

@@ -431,6 +431,23 @@ describe('the history prop', () => {
   });
 });
 
+it('a table that has another name is found by the name that is given, and not passed over', async () => {
+  const scenario = await freshScenario();
+  const goose = TOOLS[3] as Tool;
+  await scenario.query(`${goose.made}; create table a (id int); create schema audit;
+    alter table goose_db_version set schema audit; alter table audit.goose_db_version rename to versions`);
+  expect((await scenario.failure(goose.files)).message).toBe(
+    [
+      "goose's table is not here by its name, but audit.versions has its columns.",
+      'Applied: nothing by this run.',
+      "Next: if that is goose's history of this folder, name it: historyTable: 'audit.versions' (on the command line --history-table 'audit.versions'); if not: history: 'ignore' (--history ignore).",
+    ].join('\n'),
+  );
+  expect((await scenario.run(goose.files, { historyTable: 'Audit.Versions' })).applied).toHaveLength(2);
+  expect(await says(scenario, 'select max(version_id) from audit.versions')).toEqual(['3']);
+  expect((await scenario.status(goose.files, { historyTable: 'audit.versions' })).migrations).toHaveLength(3);
+});
+
 it('an undo file that cannot be read stops the undo that needs it, and nothing else', async () => {
   const scenario = await freshScenario();
   const files = { '1_a.up.sql': A, '2_b.up.sql': B, '2_b.down.sql': 'drop tabl b;' };
