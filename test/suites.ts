@@ -32,6 +32,7 @@ const EXHAUSTIVE: readonly string[] = [
   'test/lambda/work/turn/hidden-blockers.test.ts',
   // Life cycles beyond create, update, the hook and the wait for builds.
   'test/lambda/lifecycle/events.test.ts',
+  'test/lambda/lifecycle/long-work.test.ts',
   'test/lambda/lifecycle/from-red-to-green.test.ts',
   'test/lambda/lifecycle/long-failures.test.ts',
   'test/lambda/lifecycle/more-creates.test.ts',
