@@ -42,7 +42,7 @@ function withoutComments({ file, text }: SourceText): SourceText | undefined {
   let end = 0;
   try {
     for (const token of tokensOf(text)) {
-      if (!token.comment) continue;
+      if (token.kind !== 'comment') continue;
       bare += text.slice(end, token.start) + token.text.replace(/[^\n]/g, ' ');
       end = token.end;
     }

@@ -135,9 +135,12 @@ export class Mirror {
   /** As `undone`, where nothing of the migration runs. Of Alembic's parents only those come back that no head descends from. */
   forgotten(migration: Migration): readonly string[] {
     if (this.#history.tool !== 'alembic') return this.undone(migration);
-    const known = new Map(this.#migrations.map((each) => [String(each.version), each.record?.previous ?? []]));
+    const known = new Map(
+      this.#migrations.map((each) => [String(each.version), each.record?.previous ?? []]),
+    );
     const reached = this.#history.rows.flatMap(({ id }) => (id === migration.version ? [] : (id ?? [])));
-    for (const id of reached) reached.push(...(known.get(id) ?? []).filter((each) => !reached.includes(each)));
+    for (const id of reached)
+      reached.push(...(known.get(id) ?? []).filter((each) => !reached.includes(each)));
     const back = (migration.record?.previous ?? []).filter((id) => !reached.includes(id));
     return [this.#withoutRevision(migration.version), ...back.map((id) => this.#withRevision(id))];
   }
