@@ -16,6 +16,7 @@ export const layoutNames = [
   'graphile-migrate',
   'atlas',
   'alembic',
+  'diesel',
   'liquibase',
 ] as const;
 
