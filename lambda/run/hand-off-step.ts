@@ -92,11 +92,7 @@ function known({ pending, step, tables }: HandOff): readonly KnownTable[] {
     throw new MigrationError({
       code: 'tables-unknown',
       what: `The tables of this statement can't be looked up: ${table.because}.`,
-      place: {
-        file: pending.migration.file,
-        position: step.statement.position,
-        statement: step.statement.text,
-      },
+      place: placeOf({ pending, step }),
       applied: 'the steps before this one.',
       next: table.because.includes(sqlstate.untranslatableCharacter)
         ? adviceFor({ sqlstate: sqlstate.untranslatableCharacter, message: '' }, pending.migration.file)
@@ -174,15 +170,16 @@ function cutTo(name: string, bytes: number): string {
   return cut;
 }
 
-function systemCatalogs({ pending, step }: HandOff): MigrationError {
+function placeOf({ pending, step }: Pick<HandOff, 'pending' | 'step'>) {
+  const { position, text } = step.statement;
+  return { file: pending.migration.file, position, statement: text };
+}
+
+function systemCatalogs(handOff: HandOff): MigrationError {
   return new MigrationError({
     code: 'reindex-too-wide',
     what: 'Postgres cannot reindex system catalogs concurrently.',
-    place: {
-      file: pending.migration.file,
-      position: step.statement.position,
-      statement: step.statement.text,
-    },
+    place: placeOf(handOff),
     applied: 'the steps before this one.',
     next: 'write REINDEX SYSTEM without CONCURRENTLY, and run it while nobody is connected.',
   });

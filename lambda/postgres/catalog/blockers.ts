@@ -32,6 +32,16 @@ export const blockerColumn = v.object({
   transaction: v.nullish(v.string(), ''),
 });
 
+/** A row of pg_stat_activity for blockerColumn; all parameters are SQL. */
+export function sessionAsBlocker(session: string, lock: string, relation: string): string {
+  return `pg_catalog.json_build_object('pid', ${session}.pid, 'user', ${session}.usename,
+       'application', ${session}.application_name, 'state', ${session}.state,
+       'seconds', extract(epoch from pg_catalog.clock_timestamp()
+          - coalesce(${session}.xact_start, ${session}.backend_start))::float8, 'lock', ${lock}, 'relation', ${relation},
+       'transaction', (select own.virtualtransaction from pg_catalog.pg_locks own
+          where own.pid = ${session}.pid and own.locktype = 'virtualxid' and own.granted limit 1))`;
+}
+
 /** A session that holds locks on a relation. */
 export interface LockHolder extends Blocker {
   /** Which of the relations that were asked about. */

@@ -4,7 +4,7 @@ import type { IndexBuild } from '../../work/index-build.ts';
 import { asLoginRole } from '../session/as-login-role.ts';
 import { quoteLiteral, quoteRelation } from '../session/quote.ts';
 import type { Session } from '../session/session.ts';
-import { blockerColumn } from './blockers.ts';
+import { blockerColumn, sessionAsBlocker } from './blockers.ts';
 import { builderNames, type SeenBuilder } from './builder-names.ts';
 import { relationOid } from './relation-oid.ts';
 import { seeWorker } from './seen-work.ts';
@@ -26,16 +26,6 @@ const builderRow = v.object({
 
 function textArray(texts: readonly string[]): string {
   return `array[${texts.map(quoteLiteral).join(', ')}]::pg_catalog.text[]`;
-}
-
-/** A session as a blocker; `lock` and `relation` are SQL expressions. */
-function sessionAsBlocker(session: string, lock: string, relation: string): string {
-  return `pg_catalog.json_build_object('pid', ${session}.pid, 'user', ${session}.usename,
-       'application', ${session}.application_name, 'state', ${session}.state,
-       'seconds', extract(epoch from pg_catalog.clock_timestamp()
-          - coalesce(${session}.xact_start, ${session}.backend_start))::float8, 'lock', ${lock}, 'relation', ${relation},
-       'transaction', (select own.virtualtransaction from pg_catalog.pg_locks own
-          where own.pid = ${session}.pid and own.locktype = 'virtualxid' and own.granted limit 1))`;
 }
 
 /**

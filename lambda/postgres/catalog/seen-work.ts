@@ -5,7 +5,7 @@ import type { IndexBuild } from '../../work/index-build.ts';
 import { asLoginRole } from '../session/as-login-role.ts';
 import { quoteIdentifier, quoteLiteral } from '../session/quote.ts';
 import type { Session } from '../session/session.ts';
-import { type Blocker, blockerColumn } from './blockers.ts';
+import { type Blocker, blockerColumn, sessionAsBlocker } from './blockers.ts';
 import { builderNames, type SeenBuilder } from './builder-names.ts';
 import { relationOid } from './relation-oid.ts';
 
@@ -98,10 +98,7 @@ export async function seeWorker(session: Session, work: IndexBuild): Promise<See
        left join pg_catalog.pg_stat_progress_cluster cluster on cluster.pid = a.pid
        left join pg_catalog.pg_stat_progress_analyze analyzing on analyzing.pid = a.pid
        left join lateral (
-         select pg_catalog.json_build_object('pid', b.pid, 'user', b.usename, 'application', b.application_name,
-                  'state', b.state, 'seconds', extract(epoch from pg_catalog.clock_timestamp()
-                    - coalesce(b.xact_start, b.backend_start))::float8,
-                  'lock', 'its transaction', 'relation', ${quoteLiteral(work.table)}::pg_catalog.text) as blocker
+         select ${sessionAsBlocker('b', `'its transaction'`, `${quoteLiteral(work.table)}::pg_catalog.text`)} as blocker
            from pg_catalog.pg_stat_activity b
           where b.pid = any (pg_catalog.pg_blocking_pids(a.pid)) and b.pid <> a.pid
           order by b.xact_start
