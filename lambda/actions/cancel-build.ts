@@ -8,7 +8,7 @@ import { builderNames } from '../postgres/catalog/builder-names.ts';
 import { seeIndex } from '../postgres/catalog/index-catalog.ts';
 import { endBuild } from '../postgres/ledger/build-attempt-rows.ts';
 import { markCancelled } from '../postgres/ledger/build-cancellation.ts';
-import { type BuildRow, readAllBuilds, requeueBuilds } from '../postgres/ledger/index-build-rows.ts';
+import { type BuildRow, readAllBuilds, requeueBuilds } from '../postgres/ledger/build-rows.ts';
 import { must } from '../postgres/ledger/ledger-write.ts';
 import { releaseTableLock, tryTableLock } from '../postgres/ledger/run-lock.ts';
 import { asLoginRole } from '../postgres/session/as-login-role.ts';

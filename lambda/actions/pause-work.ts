@@ -1,6 +1,6 @@
 import * as v from 'valibot';
 import { type BuildState, describeBuild, namesOf } from '../migration/build.ts';
-import { type BuildRow, readAllBuilds } from '../postgres/ledger/index-build-rows.ts';
+import { type BuildRow, readAllBuilds } from '../postgres/ledger/build-rows.ts';
 import { quoteIdentifier } from '../postgres/session/quote.ts';
 import type { Session } from '../postgres/session/session.ts';
 import { by, changingAction } from './define-action.ts';

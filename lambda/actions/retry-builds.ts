@@ -1,7 +1,7 @@
 import * as v from 'valibot';
 import { describeBuild, isLost, namesOf } from '../migration/build.ts';
 import { MigrationError } from '../migration/migration-error.ts';
-import { type BuildRow, readAllBuilds, requeueBuilds } from '../postgres/ledger/index-build-rows.ts';
+import { type BuildRow, readAllBuilds, requeueBuilds } from '../postgres/ledger/build-rows.ts';
 import { must } from '../postgres/ledger/ledger-write.ts';
 import type { Session } from '../postgres/session/session.ts';
 import { by, changingAction } from './define-action.ts';

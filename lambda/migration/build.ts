@@ -96,7 +96,7 @@ export function isIndexBuild({ operation }: { readonly operation: Operation }): 
   return kindOf(operation) === 'index build';
 }
 
-/** What plan() needs to know of a build; `work/index-build.ts` has the whole of it. */
+/** What plan() needs to know of a build; `work/build.ts` has the whole of it. */
 export interface RecordedBuild {
   readonly id: string;
   readonly version: Version;

@@ -10,7 +10,7 @@ import { MigrationError } from '../migration/migration-error.ts';
 import { type Amendment, type Plan, plan } from '../migration/plan.ts';
 import { sqlstate } from '../migration/sqlstate.ts';
 import { amendSteps } from '../postgres/ledger/amend-steps.ts';
-import { requeueBuilds } from '../postgres/ledger/index-build-rows.ts';
+import { requeueBuilds } from '../postgres/ledger/build-rows.ts';
 import {
   exposureOf,
   insertStep,

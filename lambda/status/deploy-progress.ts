@@ -6,7 +6,7 @@ import { plan } from '../migration/plan.ts';
 import { type RowValues, textOf } from '../migration/row-values.ts';
 import { waitsOf } from '../migration/waiting.ts';
 import { describeBlocker } from '../postgres/catalog/blockers.ts';
-import { readAllBuilds } from '../postgres/ledger/index-build-rows.ts';
+import { readAllBuilds } from '../postgres/ledger/build-rows.ts';
 import { readLedger } from '../postgres/ledger/ledger.ts';
 import { withSession } from '../postgres/session/connect.ts';
 import type { ConnectionTarget } from '../postgres/session/connection-target.ts';

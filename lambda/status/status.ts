@@ -5,7 +5,7 @@ import type { Ledger } from '../migration/ledger.ts';
 import type { CompiledMigrations, Migration } from '../migration/migration.ts';
 import type { MigrationOptions } from '../migration/options.ts';
 import { abandonedBuilds, withoutCheckpoints } from '../migration/plan.ts';
-import { type BuildRow, readAllBuilds } from '../postgres/ledger/index-build-rows.ts';
+import { type BuildRow, readAllBuilds } from '../postgres/ledger/build-rows.ts';
 import { exposureOf } from '../postgres/ledger/ledger.ts';
 import { withSession } from '../postgres/session/connect.ts';
 import type { ConnectionTarget } from '../postgres/session/connection-target.ts';

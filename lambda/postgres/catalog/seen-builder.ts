@@ -1,6 +1,6 @@
 import * as v from 'valibot';
 import { isIndexBuild } from '../../migration/build.ts';
-import type { IndexBuild } from '../../work/index-build.ts';
+import type { Build } from '../../work/build.ts';
 import { asLoginRole } from '../session/as-login-role.ts';
 import { quoteLiteral, quoteRelation } from '../session/quote.ts';
 import type { Session } from '../session/session.ts';
@@ -34,7 +34,7 @@ function textArray(texts: readonly string[]): string {
  * builder that can't be seen there still counts. So do our own sessions that are about to build, by their name, until
  * their outcome is recorded; not once they are idle, which only a supervisor is that was itself cancelled.
  */
-export async function seeBuilder(session: Session, build: IndexBuild): Promise<SeenBuilder> {
+export async function seeBuilder(session: Session, build: Build): Promise<SeenBuilder> {
   if (!isIndexBuild(build)) return seeWorker(session, build);
   const table = `${quoteLiteral(quoteRelation({ schema: build.schema, name: build.table }))}::pg_catalog.text`;
   const names = builderNames(build);
