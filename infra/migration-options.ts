@@ -37,6 +37,7 @@ type PropOf<Row extends OptionRow> = Row extends { of: readonly (infer Choice)[]
       relation: string;
       choice: string;
       whole: number;
+      times: number;
       seconds: Duration;
       mebibytes: Size;
     }[Row['kind']];
@@ -72,6 +73,8 @@ function faultOf(row: OptionRow, props: PostgresMigrationsProps): Fault | undefi
       return oneOf(prop, String(value), row.of);
     case 'whole':
       return whole(prop, Number(value), rangeOf(row.range, props));
+    case 'times':
+      return within(prop, { value: Number(value), unit: 'times' }, rangeOf(row.range, props));
     case 'seconds':
       return within(prop, { value: Number(value), unit: 'seconds' }, rangeOf(row.range, props));
     case 'mebibytes':
@@ -105,7 +108,7 @@ function lasting(prop: string, value: Duration | undefined, range: Range): Fault
 
 function within(
   prop: string,
-  { value, unit }: { readonly value: number; readonly unit: 'seconds' | 'MiB' },
+  { value, unit }: { readonly value: number; readonly unit: 'seconds' | 'MiB' | 'times' },
   [least, most]: Range,
 ): Fault | undefined {
   if (Token.isUnresolved(value) || (value >= least && value <= most)) return undefined;

@@ -1,6 +1,6 @@
 import { codeTokensOf, nameFrom } from './tokens.ts';
 
-/** `-- migrate: backfill by (a, b), batch 500ms, pause 0`: how the statement after it is to be walked. */
+/** `-- migrate: backfill by (a, b), batch 200ms, pause 0`: how the statement after it is to be walked. */
 export interface BackfillDirective {
   readonly by?: readonly string[];
   readonly batchMilliseconds?: number;
@@ -8,7 +8,7 @@ export interface BackfillDirective {
 }
 
 /** How to write it, for errors. */
-export const BACKFILL_USAGE = '-- migrate: backfill [by (column, …)] [batch 500ms] [pause 0]';
+export const BACKFILL_USAGE = '-- migrate: backfill [by (column, …)] [batch 200ms] [pause 0]';
 
 /** Reads what follows the word `backfill`; a text says what is wrong. */
 export function parseBackfill(text: string): BackfillDirective | string {
@@ -38,7 +38,7 @@ function optionOf(word: string, text: string): Read | string {
     case 'batch': {
       const [all, number, unit] = /^(\d+(?:\.\d+)?)\s*(ms|s)(?![a-z0-9])/.exec(text) ?? [];
       const milliseconds = Number(number) * (unit === 's' ? 1000 : 1);
-      if (all === undefined || milliseconds < 1) return '"batch" takes a time such as 500ms or 2s.';
+      if (all === undefined || milliseconds < 1) return '"batch" takes a time such as 200ms or 2s.';
       return { says: { batchMilliseconds: milliseconds }, length: all.length };
     }
     case 'pause': {

@@ -68,6 +68,7 @@ function schemaOf(row: OptionRow) {
     case 'choice':
       return v.picklist(row.of);
     case 'seconds':
+    case 'times':
       return v.pipe(v.number(), v.minValue(0));
     case 'whole':
     case 'mebibytes':

@@ -93,6 +93,7 @@ export async function planRun(target: ConnectionTarget, { options, migrations }:
       backfills: await plannedBackfills(session, pending, {
         schema: options.ledgerSchema,
         format: exists ? format : 0,
+        batchSeconds: options.backfillBatchSeconds,
       }),
     });
     return {

@@ -1,4 +1,3 @@
-import { DEFAULT_BATCH_MILLISECONDS } from '../migration/backfill.ts';
 import type { Step } from '../migration/migration.ts';
 import type { PendingStep } from '../migration/plan.ts';
 import { findWalks, type Way } from '../postgres/catalog/walks.ts';
@@ -24,7 +23,15 @@ export interface BackfillPlan {
 export async function plannedBackfills(
   session: Session,
   pending: readonly PendingStep[],
-  ledger: { readonly schema: string; readonly format: number },
+  {
+    batchSeconds,
+    ...ledger
+  }: {
+    readonly schema: string;
+    readonly format: number;
+    /** What a batch is to take, where its file does not say it. */
+    readonly batchSeconds: number;
+  },
 ): Promise<ReadonlyMap<Step, BackfillPlan>> {
   const plans = new Map<Step, BackfillPlan>();
   let rate: FillRate | undefined;
@@ -36,7 +43,7 @@ export async function plannedBackfills(
     const found = typeof walks === 'string' ? [] : walks;
     const rows = found.reduce((sum, { estimatedRows }) => sum + estimatedRows, 0);
     const { millisecondsPerRow = Number.NaN, secondsPerRow = Number.NaN } = rate;
-    const wanted = backfill.batchMilliseconds ?? DEFAULT_BATCH_MILLISECONDS;
+    const wanted = backfill.batchMilliseconds ?? batchSeconds * 1000;
     plans.set(step, {
       rows,
       batches: orUndefined(Math.ceil((rows * millisecondsPerRow) / wanted)),

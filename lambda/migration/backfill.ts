@@ -22,9 +22,9 @@ export interface Backfill {
   readonly text: BackfillText;
   /** `backfill by (a, b)`: the columns of the key that it is walked by. */
   readonly by?: readonly string[];
-  /** What a batch is to take. @default 500 */
+  /** What a batch is to take. @default the option backfillBatchSeconds */
   readonly batchMilliseconds?: number;
-  /** The pause after a batch, in lengths of the batch. @default 1 where others are active, else 0 */
+  /** The pause after a batch, in lengths of the batch. @default the option backfillPause */
   readonly pause?: number;
 }
 
@@ -52,10 +52,11 @@ export function batchStatement(
   return `${text.before}${table}${text.between} where (${bounds})${condition} ${text.after}`.trimEnd();
 }
 
-export const DEFAULT_BATCH_MILLISECONDS = 500;
-const FIRST_ROWS = 1_000;
+const FIRST_ROWS = 200;
 const LEAST_ROWS = 1;
 const MOST_ROWS = 1_000_000;
+/** With so few rows to a batch, it may be something else than its rows that takes the time. */
+const FEW_ROWS = 200;
 /** Weight of the newest batch in the average. */
 const NEWEST = 0.3;
 
@@ -64,6 +65,9 @@ export class BatchSize {
   readonly #wantedMilliseconds: number;
   #rows: number;
   #rowsPerMillisecond: number | undefined;
+  #last: { readonly rows: number; readonly milliseconds: number } | undefined;
+  /** What a batch takes however few rows it has: a sub-select that reads another table, say. */
+  #fixedMilliseconds = 0;
 
   constructor(wantedMilliseconds: number, rows = FIRST_ROWS) {
     this.#wantedMilliseconds = wantedMilliseconds;
@@ -74,13 +78,26 @@ export class BatchSize {
     return this.#rows;
   }
 
-  /** What a batch of that many rows took. It at most doubles, so that one quick batch decides nothing. */
+  /**
+   * What a batch of that many rows took. It at most doubles, so that one quick batch decides nothing. Where fewer rows
+   * do not make it shorter, it takes the time that it needs: half of it for its rows.
+   */
   took(rows: number, milliseconds: number): void {
     const rate = rows / Math.max(1, milliseconds);
     this.#rowsPerMillisecond =
       this.#rowsPerMillisecond === undefined ? rate : this.#rowsPerMillisecond * (1 - NEWEST) + rate * NEWEST;
-    const wanted = Math.round(this.#rowsPerMillisecond * this.#wantedMilliseconds);
-    this.#rows = Math.min(MOST_ROWS, this.#rows * 2, Math.max(LEAST_ROWS, wanted));
+    const last = this.#last;
+    this.#last = { rows, milliseconds };
+    if (last !== undefined && last.rows !== rows && Math.min(rows, last.rows) <= FEW_ROWS) {
+      const each = (milliseconds - last.milliseconds) / (rows - last.rows);
+      this.#fixedMilliseconds = Math.max(0, Math.min(milliseconds, milliseconds - rows * each));
+    }
+    const fixed = this.#fixedMilliseconds;
+    const isRest = fixed <= this.#wantedMilliseconds / 2;
+    const wanted = isRest
+      ? this.#rowsPerMillisecond * this.#wantedMilliseconds
+      : (rows * fixed) / Math.max(1, milliseconds - fixed);
+    this.#rows = Math.min(MOST_ROWS, this.#rows * 2, Math.max(LEAST_ROWS, Math.round(wanted)));
   }
 
   /** A batch ran into a limit. */

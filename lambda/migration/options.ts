@@ -89,6 +89,24 @@ export const optionTable = {
     flag: '--max-concurrent-tables <count>',
     help: 'tables that build side by side',
   },
+  /** What a batch of a backfill is to take, where its file does not say it. @default 0.05 */
+  backfillBatchSeconds: {
+    kind: 'seconds',
+    range: [0.001, 60],
+    prop: 'backfillBatch',
+    default: 0.05,
+    flag: '--backfill-batch <seconds>',
+    help: 'what a batch of a backfill is to take',
+  },
+  /** The rest after a batch, in lengths of the batch, where the file does not say it. @default 1 where others are active, else 0 */
+  backfillPause: {
+    kind: 'times',
+    range: [0, 1000],
+    prop: 'backfillPause',
+    default: undefined,
+    flag: '--backfill-pause <lengths>',
+    help: 'the rest after a batch, in lengths of the batch (default: 1 where others are active)',
+  },
   /** Memory of each build, in MiB. @default by the server's size and the builds side by side */
   maintenanceWorkMemMegabytes: {
     kind: 'mebibytes',
@@ -167,8 +185,8 @@ export type OptionRow = {
     }
   | { readonly kind: 'choice'; readonly of: readonly string[]; readonly default: string }
   | {
-      /** Seconds may have a fraction; in the construct they are a Duration, mebibytes a Size. */
-      readonly kind: 'whole' | 'seconds' | 'mebibytes';
+      /** Seconds and times may have a fraction; in the construct seconds are a Duration, mebibytes a Size. */
+      readonly kind: 'whole' | 'times' | 'seconds' | 'mebibytes';
       /** Least and most as the construct takes them; the name of an option stands for its value. */
       readonly range: readonly [least: number | 'lockTimeoutSeconds', most: number];
       /** `undefined`: found out at run time. */

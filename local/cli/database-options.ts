@@ -133,7 +133,7 @@ function flagOf(flag: string, name: OptionName, row: OptionRow): Option {
   const option = new Option(flag, row.help).default(commandLineOptions[name]);
   if (row.kind === 'choice') return option.choices(row.of);
   if (row.kind === 'relation') return option.argParser(relationName);
-  if (row.kind === 'seconds') return option.argParser(seconds);
+  if (row.kind === 'seconds' || row.kind === 'times') return option.argParser(amount);
   return option.argParser(row.kind === 'whole' && row.range[0] === 1 ? positive : whole);
 }
 
@@ -235,10 +235,10 @@ function whole(text: string): number {
   return Number(text);
 }
 
-function seconds(text: string): number {
+function amount(text: string): number {
   const value = Number(text);
   if (text.trim() === '' || !Number.isFinite(value) || value < 0) {
-    throw new InvalidArgumentError('It has to be a number of seconds.');
+    throw new InvalidArgumentError('It has to be a number of at least 0.');
   }
   return value;
 }

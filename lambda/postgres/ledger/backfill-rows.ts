@@ -120,10 +120,16 @@ export function noteBatch(schema: string, id: string, batch: BatchDone): string 
                   and w.state operator(pg_catalog.=) 'building'::pg_catalog.text)`;
 }
 
-/** A second walk, from the beginning to where the table ends now. */
-export function walkAgain(schema: string, id: string, part: number, until: readonly string[]): string {
+/** A second walk, from the beginning or from behind the first one to where the table ends now. */
+export function walkAgain(
+  schema: string,
+  id: string,
+  part: number,
+  { from, until }: { readonly from: readonly string[] | undefined; readonly until: readonly string[] },
+): string {
+  const cursor = from === undefined ? 'null' : textArray(from);
   return `update ${quoteIdentifier(schema)}.backfill
-   set walk = walk operator(pg_catalog.+) 1::pg_catalog.int4, cursor = null, until = ${textArray(until)}, done = false
+   set walk = walk operator(pg_catalog.+) 1::pg_catalog.int4, cursor = ${cursor}, until = ${textArray(until)}, done = false
  where ${ofPart(id, part)}`;
 }
 

@@ -392,6 +392,45 @@ insert into t select g, null from generate_series(1, 50000) g;`,
   expect(read).toBeLessThan(6 * 50_000);
 });
 
+it('shows how far it is in a table that nobody has analysed', async () => {
+  const scenario = await freshScenario();
+  await scenario.query(`create table t (id int primary key, n int, note text) with (autovacuum_enabled = false);
+insert into t select g, g, repeat(md5(g::text), 30) from generate_series(1, 8000) g`);
+  await scenario.run(file('update t set n = n + 1', 'batch 4ms'));
+  await turnOf(scenario.database, { table: 't', yields: after(2) });
+  const [walk] = await scenario.query<{ estimated: number; fraction: number }>(
+    'select estimated_rows::int as estimated, walked / estimated_rows::float8 as fraction from migrations.backfill',
+  );
+  expect(walk?.estimated).toBeGreaterThan(7_000);
+  expect(walk?.estimated).toBeLessThan(9_000);
+  const [build] = (await scenario.status({})).builds;
+  expect(build?.progress?.fraction).toBeCloseTo(walk?.fraction ?? Number.NaN, 5);
+});
+
+it('goes over new rows behind its end, and not again over those that it has walked', async () => {
+  const scenario = await prepared(KEYS[0]?.[1] ?? '');
+  await scenario.run(file('update t set m = n where m is null', 'batch 4ms'));
+  await turnOf(scenario.database, { table: 't', yields: after(1) });
+  await scenario.query(`insert into t (id, n) values (${ROWS * 7 + 1}, 5)`);
+  await turns(scenario, 1_000);
+  expect(await scenario.query('select count(*)::int as left from t where m is null')).toEqual([{ left: 0 }]);
+  const [walk] = await scenario.query<{ walk: number; walked: number; written: number }>(
+    'select walk, walked::int, written::int from migrations.backfill',
+  );
+  expect(walk).toMatchObject({ walk: 2, written: ROWS + 1 });
+  expect(walk?.walked).toBeLessThanOrEqual(ROWS);
+});
+
+it('goes over all rows again where some were written before where it was', async () => {
+  const scenario = await prepared(KEYS[0]?.[1] ?? '');
+  await scenario.run(file('update t set m = n where m is null', 'batch 4ms'));
+  await turnOf(scenario.database, { table: 't', yields: after(1) });
+  await scenario.query('insert into t (id, n) values (1, 5)');
+  await turns(scenario, 1_000);
+  expect(await scenario.query('select count(*)::int as left from t where m is null')).toEqual([{ left: 0 }]);
+  expect(await scenario.query('select walk from migrations.backfill')).toEqual([{ walk: 2 }]);
+});
+
 describe('what comes after it', () => {
   const table =
     'create table t (id int primary key, n int, m int); insert into t select g, g % 11 from generate_series(1, ROWS) g';
