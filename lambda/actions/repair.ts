@@ -86,7 +86,7 @@ function formsOf({ accept, step, as, forget, continueAt }: Repair): number {
 async function takeAsApplied(
   session: Session,
   { version }: { readonly version: Version },
-  { ledgerSchema, migrations, runId, read }: ActionContext,
+  { ledgerSchema, migrations, runId, read, adoption, mirror }: ActionContext,
 ): Promise<LedgerChange> {
   const recorded = new Set(read.ledger.steps.map((row) => row.version));
   const last = migrations.migrations.findIndex((migration) => migration.version === version);
@@ -97,7 +97,10 @@ async function takeAsApplied(
       insertStep(ledgerSchema, stepRow({ migration, step }), { state: 'baselined', runId }),
     ),
   );
-  await must(session, ['begin', ...rows, 'commit'].join(';\n'));
+  // What stands for others has no row of its own where these have theirs.
+  const there = taken.filter((each) => each.kind !== 'checkpoint' && !adoption.applied.includes(each));
+  const written = there.flatMap((each) => mirror?.stamped(each) ?? []);
+  await must(session, ['begin', ...rows, ...written, 'commit'].join(';\n'));
   return { changed: taken.map(({ name }) => `${name} is taken as applied`) };
 }
 
@@ -119,7 +122,7 @@ async function repairLedger(session: Session, action: Repair, context: ActionCon
         'begin',
         ...forgetRows(ledgerSchema, { version: action.version }),
         // Else the next run would take it over again.
-        ...(forgotten === undefined ? [] : (mirror?.undone(forgotten) ?? [])),
+        ...(forgotten === undefined ? [] : (mirror?.forgotten(forgotten) ?? [])),
         'commit',
       ].join(';\n'),
     );
