@@ -65,11 +65,11 @@ async function deploy(event: unknown, context: LambdaContext): Promise<ProviderA
   const StartedAt = new Date().toISOString();
   try {
     if (request.RequestType === 'Update') {
-      const asked = await functionContext(context.getRemainingTimeInMillis());
-      const kept = await keepForEarlierCode({ ...asked, cause, report });
+      const deployed = await functionContext(context.getRemainingTimeInMillis());
+      const kept = await keepForEarlierCode({ ...deployed, cause, report });
       if (kept !== undefined) {
         // A rollback is not held up by it: the next deploy tries again.
-        await handOffLeftAlone(asked, request.RequestId).catch(() => undefined);
+        await handOffLeftAlone(deployed, request.RequestId).catch(() => undefined);
         reportRunEnd(cause, { kind: 'kept', runId: kept });
         return { PhysicalResourceId, Data: { RunId: kept, Outcome: KEPT, StartedAt } };
       }
@@ -83,7 +83,7 @@ async function deploy(event: unknown, context: LambdaContext): Promise<ProviderA
 
 /**
  * The Provider asks until the deploy may go on; `waitFor` decides what that means. What is thrown rolls the stack back,
- * so a fault that may pass (a failover, full connection slots, a throttled call) is a "not yet": it is asked again soon.
+ * so an error that may pass (a failover, full connection slots, a throttled call) is a "not yet": it is asked again soon.
  */
 export async function isComplete(event: unknown, context: LambdaContext): Promise<{ IsComplete: boolean }> {
   const request = parseCloudFormationEvent(event);
@@ -104,8 +104,8 @@ export async function isComplete(event: unknown, context: LambdaContext): Promis
 }
 
 async function mayGoOn(request: CloudFormationEvent, context: LambdaContext): Promise<boolean> {
-  const asked = await functionContext(context.getRemainingTimeInMillis());
-  const progress = await deployProgress(asked.target, asked);
+  const deployed = await functionContext(context.getRemainingTimeInMillis());
+  const progress = await deployProgress(deployed.target, deployed);
   logDeployProgress(progress);
   if (progress.kind === 'complete') {
     if (progress.open) await handOffAtTheEnd(required(environment.stateMachineArn), request.RequestId);
@@ -161,7 +161,7 @@ interface RunAnswer {
   readonly waiting: RunResult['waiting'];
 }
 
-function askedBy({ by }: { readonly by?: string | undefined }): RunCause {
+function causeOf({ by }: { readonly by?: string | undefined }): RunCause {
   return { kind: 'console', actor: by ?? 'console' };
 }
 
@@ -170,7 +170,7 @@ async function act(event: unknown, context: LambdaContext): Promise<object> {
   if (isChanging(action)) return change(action, context);
   switch (action.action) {
     case 'run': {
-      const { runId, outcome, applied, builds, waiting } = await runAndHandOff(context, askedBy(action));
+      const { runId, outcome, applied, builds, waiting } = await runAndHandOff(context, causeOf(action));
       const answer: RunAnswer = {
         runId,
         outcome,
@@ -194,9 +194,9 @@ async function act(event: unknown, context: LambdaContext): Promise<object> {
 
 /** Carries out what an operator changes, and starts the loop where that left builds for it. */
 async function change(action: ChangingAction, context: LambdaContext): Promise<object> {
-  const asked = await functionContext(context.getRemainingTimeInMillis());
-  const answer = await performAction(action, { ...asked, cause: askedBy(action), report });
-  if (recordOf(action.action).handsOff === true) await handOffOpenBuilds(asked, crypto.randomUUID());
+  const deployed = await functionContext(context.getRemainingTimeInMillis());
+  const answer = await performAction(action, { ...deployed, cause: causeOf(action), report });
+  if (recordOf(action.action).handsOff === true) await handOffOpenBuilds(deployed, crypto.randomUUID());
   return answer;
 }
 
@@ -213,14 +213,14 @@ async function runAndHandOff(
   cause: RunCause,
   { name: given, until = Infinity }: HandingOff = {},
 ): Promise<RunResult> {
-  const asked = await functionContext(context.getRemainingTimeInMillis());
+  const deployed = await functionContext(context.getRemainingTimeInMillis());
   const name = given || crypto.randomUUID();
-  const deadline = Math.min(asked.deadline, until);
+  const deadline = Math.min(deployed.deadline, until);
   try {
     const result = await runMigrations({
-      ...asked,
+      ...deployed,
       deadline,
-      shortened: deadline < asked.deadline,
+      shortened: deadline < deployed.deadline,
       cause,
       report,
     });
@@ -231,7 +231,7 @@ async function runAndHandOff(
   } catch (error) {
     reportRunEnd(cause, { kind: 'failed', error });
     // The run's own error matters more than one of this second look.
-    await handOffOpenBuilds(asked, name).catch(() => undefined);
+    await handOffOpenBuilds(deployed, name).catch(() => undefined);
     throw error;
   }
 }
@@ -245,6 +245,6 @@ async function handOffOpenBuilds(
 }
 
 /** Where no loop runs. */
-async function handOffLeftAlone(asked: FunctionContext, name: string): Promise<void> {
-  if (!(await loopRuns(required(environment.stateMachineArn)))) await handOffOpenBuilds(asked, name);
+async function handOffLeftAlone(deployed: FunctionContext, name: string): Promise<void> {
+  if (!(await loopRuns(required(environment.stateMachineArn)))) await handOffOpenBuilds(deployed, name);
 }

@@ -27,9 +27,9 @@ const MARGIN_MILLISECONDS = 2_000;
  * secret. Nor is anything thrown: a hook whose function fails is a riddle to whoever deploys.
  */
 export async function handler(event: unknown, context: LambdaContext): Promise<HookAnswer> {
-  const asked = parseHookEvent(event);
-  const { clientRequestToken } = asked;
-  if (asked.actionInvocationPoint === 'DELETE_PRE_PROVISION')
+  const request = parseHookEvent(event);
+  const { clientRequestToken } = request;
+  if (request.actionInvocationPoint === 'DELETE_PRE_PROVISION')
     return {
       hookStatus: 'SUCCESS',
       message: 'Nothing is checked when a stack is deleted.',
@@ -37,7 +37,7 @@ export async function handler(event: unknown, context: LambdaContext): Promise<H
     };
   const milliseconds = context.getRemainingTimeInMillis() - MARGIN_MILLISECONDS;
   try {
-    const checked = traced('preflight', () => check(asked, context));
+    const checked = traced('preflight', () => check(request, context));
     return await inTime(checked, milliseconds);
   } catch (error) {
     const reason = publicText(error);

@@ -11,7 +11,9 @@ const index = v.optional(v.string());
 export const pause = changingAction({
   name: 'pause',
   schema: v.strictObject({ action: v.literal('pause'), index, by }),
-  examples: [['{"action": "pause"}', 'hold work that has not begun, and backfills; "index": "name" for one']],
+  examples: [
+    ['{"action": "pause"}', 'pause work that has not begun, and backfills; "index": "name" for one'],
+  ],
   done: 'paused',
   perform: async (session, action, { ledgerSchema }) => ({
     paused: await setState(session, ledgerSchema, { ...action, which: isPausable, to: () => 'paused' }),
@@ -33,7 +35,7 @@ export const resume = changingAction({
   }),
 });
 
-/** A backfill can be held between two batches; nothing else, once it has begun. */
+/** A backfill can pause between two batches; any other work only before it begins. */
 function isPausable({ state, operation }: BuildRow): boolean {
   return state === 'pending' || (state === 'building' && operation === 'backfill');
 }

@@ -32,13 +32,13 @@ export interface Search {
  */
 export async function dataFindings(
   session: Session,
-  asked: readonly Askable<DataCheck>[],
+  questions: readonly Askable<DataCheck>[],
   { knowledge, seconds }: Search,
 ): Promise<readonly DeployFinding[]> {
   const findings: DeployFinding[] = [];
   const until = Date.now() + seconds * 1000 * MOST_SEARCHES;
   if (seconds <= 0) return findings;
-  for (const { pending, statement, check } of asked) {
+  for (const { pending, statement, check } of questions) {
     const { settings } = pending.step;
     const rows = rowsOf(check, (relation) => knowledge.of(relation, settings));
     if (rows === undefined) continue;

@@ -39,11 +39,11 @@ export async function lintAtDeploy(
     return step.kind === 'index-operation' && facts?.kind === 'present' && facts.rows > smallTableRows;
   };
   // Where the index exists, CREATE INDEX IF NOT EXISTS builds none.
-  const asked = data.filter(
+  const questions = data.filter(
     ({ statement, pending: { step } }) => knowledge.existingIndex(statement, step.settings) === undefined,
   );
-  const ofRun = asked.filter((each) => !ofLargeIndex(each));
-  const ofLoop = largeIndexes === 'included' ? asked.filter(ofLargeIndex) : [];
+  const ofRun = questions.filter((each) => !ofLargeIndex(each));
+  const ofLoop = largeIndexes === 'included' ? questions.filter(ofLargeIndex) : [];
   const search = { knowledge, seconds: dataCheckSeconds };
   return [
     ...(indexStrategy === 'inline' ? [] : plainIndexFindings(pending, knowledge, smallTableRows)),

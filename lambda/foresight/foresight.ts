@@ -14,7 +14,7 @@ import { buildStage, type PlannedBuild, type Stage } from '../migration/stage.ts
 import { queuesUp, waitOf } from '../migration/waiting.ts';
 import type { WorkTarget } from '../postgres/catalog/work-target.ts';
 import type { BackfillPlan } from './planned-backfills.ts';
-import { type TablePlan, type TablesKnown, tablePlans } from './planned-tables.ts';
+import { type TableContext, type TablePlan, tablePlans } from './planned-tables.ts';
 import { relationsOf, routeOfStep } from './table-knowledge.ts';
 
 export interface StepPlan {
@@ -38,7 +38,7 @@ export interface StepPlan {
 /** What the loop would decide otherwise. */
 const RESOURCES = /\b(?:maintenance_work_mem|max_parallel_maintenance_workers)\b/i;
 
-interface Known extends TablesKnown {
+interface ForesightContext extends TableContext {
   readonly options: MigrationOptions;
   readonly builds: readonly RecordedBuild[];
   /** What long statements are about, where it is there already. */
@@ -48,7 +48,7 @@ interface Known extends TablesKnown {
 
 /** Goes through the steps as a run would, and remembers what each would have changed for the next. */
 export class Foresight {
-  readonly #known: Known;
+  readonly #context: ForesightContext;
   /** Not valid yet, as far as the steps so far go. */
   #builds: RecordedBuild[];
   /** Once a step waits, all after it do. */
@@ -60,10 +60,10 @@ export class Foresight {
   /** By table, in order. */
   readonly #queue = new Map<string, PlannedBuild[]>();
 
-  constructor(known: Known) {
-    this.#known = known;
-    this.#builds = [...known.builds];
-    for (const { schema, table, index, state } of known.builds) {
+  constructor(context: ForesightContext) {
+    this.#context = context;
+    this.#builds = [...context.builds];
+    for (const { schema, table, index, state } of context.builds) {
       if (state === 'done') continue;
       this.#enqueue(`${schema}.${table}`, { index, state, estimatedSeconds: undefined });
     }
@@ -77,17 +77,17 @@ export class Foresight {
       this.#endStage();
     }
     const how = this.#route(step);
-    const tables = tablePlans(step, how === 'inline', this.#known);
+    const tables = tablePlans(step, how === 'inline', this.#context);
     const builds =
       how === 'hand-off' && step.kind === 'index-operation' && step.operation.kind !== 'drop-index';
-    const backfill = how === 'hand-off' ? this.#known.backfills.get(step) : undefined;
+    const backfill = how === 'hand-off' ? this.#context.backfills.get(step) : undefined;
     const estimatedSeconds = builds ? this.#seconds(tables) : backfill?.seconds;
     if (how === 'hand-off' && step.kind === 'index-operation') {
       this.#handOff(step.operation, { migration, step, estimatedSeconds });
     } else if (how === 'hand-off') this.#handOffLong({ migration, step, estimatedSeconds });
     this.#applied.files.add(migration.file);
     this.#applied.steps += 1;
-    this.#known.knowledge.followCreation(step);
+    this.#context.knowledge.followCreation(step);
     for (const { touches, reads } of statementsOf(step))
       for (const view of touches.creates) if (reads !== undefined) this.#views.push({ view, reads });
     const [first] = statementsOf(step);
@@ -119,14 +119,14 @@ export class Foresight {
     this.#applied.steps = 0;
     if (this.#queue.size > 0) {
       const tables = [...this.#queue].map(([table, builds]) => ({ table, builds }));
-      this.#stages.push(buildStage(tables, this.#known.options.maxConcurrentTables));
+      this.#stages.push(buildStage(tables, this.#context.options.maxConcurrentTables));
     }
     this.#queue.clear();
     this.#builds = [];
   }
 
   #route(step: Step): StepPlan['how'] {
-    const { knowledge, options } = this.#known;
+    const { knowledge, options } = this.#context;
     if (step.kind !== 'index-operation') return this.#handsOff(step) ? 'hand-off' : step.kind;
     return routeOfStep(step, { knowledge, options, builds: this.#builds });
   }
@@ -140,7 +140,7 @@ export class Foresight {
     }: { migration: Migration; step: Step; estimatedSeconds: number | undefined },
   ): void {
     for (const { schema, name } of relationsOf(operation)) {
-      const facts = this.#known.knowledge.of({ schema, name }, step.settings);
+      const facts = this.#context.knowledge.of({ schema, name }, step.settings);
       const table = facts?.kind === 'present' ? facts : { schema: schema ?? 'public', table: name };
       const index = indexOf(operation, name);
       this.#builds.push({
@@ -164,11 +164,11 @@ export class Foresight {
   #handsOff(step: Exclude<Step, IndexOperationStep>): boolean {
     if (step.long === undefined) return false;
     const { long, settings } = step;
-    const { knowledge, options } = this.#known;
+    const { knowledge, options } = this.#context;
     const { relation } = long;
     const isRefresh = kindOf(long.operation) === 'refresh';
     if (relation !== undefined && !long.handOff && !isRefresh && knowledge.isNew(relation)) return false;
-    const rows = this.#known.targets.get(step)?.rows ?? this.#rowsUnder(relation, settings);
+    const rows = this.#context.targets.get(step)?.rows ?? this.#rowsUnder(relation, settings);
     const { indexStrategy: strategy, smallTableRows } = options;
     const route = routeOfLong(long, {
       strategy,
@@ -188,7 +188,7 @@ export class Foresight {
     if (relation === undefined) return undefined;
     const at = views.findLastIndex(({ view }) => mayBeSame(view, relation));
     const rows = (views[at]?.reads ?? []).flatMap((table) => {
-      const facts = this.#known.knowledge.of(table, settings);
+      const facts = this.#context.knowledge.of(table, settings);
       if (facts?.kind === 'present') return [facts.rows];
       return this.#rowsUnder(table, settings, views.slice(0, at)) ?? [];
     });
@@ -206,7 +206,7 @@ export class Foresight {
   }): void {
     if (step.kind === 'index-operation' || step.long === undefined) return;
     const { relation, operation, names } = step.long;
-    const facts = relation === undefined ? undefined : this.#known.knowledge.of(relation, step.settings);
+    const facts = relation === undefined ? undefined : this.#context.knowledge.of(relation, step.settings);
     const named =
       relation === undefined ? undefined : { schema: relation.schema ?? 'public', table: relation.name };
     const { schema, table } = (facts?.kind === 'present' ? facts : named) ?? { schema: '', table: '' };
@@ -235,7 +235,7 @@ export class Foresight {
   }
 
   #seconds(tables: readonly TablePlan[]): number | undefined {
-    const { rate } = this.#known;
+    const { rate } = this.#context;
     const bytes = tables.reduce((sum, table) => sum + (table.bytes ?? 0), 0);
     return rate === undefined || bytes === 0 ? undefined : bytes / rate;
   }

@@ -60,13 +60,16 @@ export interface PlanFinding {
   readonly next: string;
 }
 
-interface Asked {
+interface PlanRequest {
   readonly options: MigrationOptions;
   readonly migrations: CompiledMigrations;
 }
 
 /** Plans against the database as it is. Throws DriftError where an applied file was changed. */
-export async function planRun(target: ConnectionTarget, { options, migrations }: Asked): Promise<RunPlan> {
+export async function planRun(
+  target: ConnectionTarget,
+  { options, migrations }: PlanRequest,
+): Promise<RunPlan> {
   return withSession(target, async (session) => {
     const { history, ...read } = await readLedgerAndHistory(session, { migrations, options });
     const { exists, format } = read;

@@ -32,7 +32,7 @@ export interface TablePlan {
   readonly seconds: number | undefined;
 }
 
-export interface TablesKnown {
+export interface TableContext {
   readonly knowledge: TableKnowledge;
   readonly smallTableRows: number;
   /** Bytes of table per second, from this database's own builds. */
@@ -40,8 +40,8 @@ export interface TablesKnown {
 }
 
 /** The tables of a step, each once, in the order in which it locks them. `inline`: in its plain form. */
-export function tablePlans(step: Step, inline: boolean, known: TablesKnown): TablePlan[] {
-  const { knowledge, smallTableRows } = known;
+export function tablePlans(step: Step, inline: boolean, context: TableContext): TablePlan[] {
+  const { knowledge, smallTableRows } = context;
   const tables = new Map<string, TablePlan>();
   for (const { relation, mode, work } of locksOf(step, inline, (statement) => knowledge.workOf(statement))) {
     const facts = knowledge.of(relation, step.settings);
@@ -64,7 +64,7 @@ export function tablePlans(step: Step, inline: boolean, known: TablesKnown): Tab
       lock,
       blocks: lock === undefined ? undefined : blockedBy(lock),
       work: longest,
-      seconds: secondsOf(longest, present?.bytes, known.rate),
+      seconds: secondsOf(longest, present?.bytes, context.rate),
     });
   }
   return [...tables.values()];

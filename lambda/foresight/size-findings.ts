@@ -13,7 +13,7 @@ import type { TableKnowledge } from './table-knowledge.ts';
 
 export type SizeLimits = Pick<MigrationOptions, 'smallTableRows' | 'longestBlockSeconds' | 'ledgerSchema'>;
 
-interface Asked {
+interface SizeContext {
   readonly knowledge: TableKnowledge;
   readonly options: SizeLimits;
 }
@@ -25,26 +25,26 @@ interface Asked {
 export async function sizeFindings(
   session: Session,
   checks: readonly Askable<SizeCheck>[],
-  { knowledge, options }: Asked,
+  { knowledge, options }: SizeContext,
 ): Promise<readonly DeployFinding[]> {
   const findings: DeployFinding[] = [];
-  for (const asked of checks) {
-    const facts = factsOf(asked, knowledge);
-    if (facts === undefined || isHarmless(asked.check.work, facts, options)) continue;
-    const { rule } = asked.check;
+  for (const question of checks) {
+    const facts = factsOf(question, knowledge);
+    if (facts === undefined || isHarmless(question.check.work, facts, options)) continue;
+    const { rule } = question.check;
     // Of the tables that a query reads one is enough.
     if (
-      asked.check.blocks === 'nothing' &&
-      findings.some((each) => each.rule === rule && each.statement === asked.statement)
+      question.check.blocks === 'nothing' &&
+      findings.some((each) => each.rule === rule && each.statement === question.statement)
     )
       continue;
-    const work = await workOf(session, asked, { facts, options });
-    if (asked.check.retype !== undefined && work.kind !== 'unknown')
-      knowledge.learnWork(asked.statement, work.kind === 'nothing' ? 'moment' : work.kind);
+    const work = await workOf(session, question, { facts, options });
+    if (question.check.retype !== undefined && work.kind !== 'unknown')
+      knowledge.learnWork(question.statement, work.kind === 'nothing' ? 'moment' : work.kind);
     if (work.kind === 'nothing' || (work.kind !== 'unknown' && isHarmless(work.kind, facts, options))) {
       continue;
     }
-    const { pending, statement, check } = asked;
+    const { pending, statement, check } = question;
     const unknown = work.kind === 'unknown' ? work.because : undefined;
     const kind = work.kind === 'unknown' ? check.work : work.kind;
     const seconds = workSeconds(kind, facts.bytes);

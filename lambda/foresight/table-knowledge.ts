@@ -70,9 +70,9 @@ export class TableKnowledge {
 
   async #measure(groups: readonly RelationGroup[], first: boolean): Promise<void> {
     for (const { settings, relations } of groups) {
-      const asked = relations.filter((relation) => !this.#facts.has(key(relation, settings)));
-      const facts = await measureTables(this.#session, asked, { limit: this.#limit, settings });
-      for (const [index, relation] of asked.entries()) {
+      const missing = relations.filter((relation) => !this.#facts.has(key(relation, settings)));
+      const facts = await measureTables(this.#session, missing, { limit: this.#limit, settings });
+      for (const [index, relation] of missing.entries()) {
         const fact: TableFacts = facts[index] ?? { kind: 'absent' };
         // An earlier file may make what it takes to look: its turn comes to be measured again.
         if (first && fact.kind === 'unknown') {
@@ -86,12 +86,12 @@ export class TableKnowledge {
   }
 
   #learn(relation: RelationName, settings: readonly string[], facts: TableFacts): void {
-    const known = key(relation, settings);
-    this.#facts.set(known, facts);
+    const id = key(relation, settings);
+    this.#facts.set(id, facts);
     for (const name of [relation.name, ...(facts.kind === 'present' ? [facts.table] : [])]) {
       const keys = this.#keys.get(name);
-      if (keys === undefined) this.#keys.set(name, new Set([known]));
-      else keys.add(known);
+      if (keys === undefined) this.#keys.set(name, new Set([id]));
+      else keys.add(id);
     }
   }
 
@@ -167,7 +167,7 @@ export class TableKnowledge {
 
   #forget(relations: readonly RelationName[]): void {
     for (const { name } of relations) {
-      for (const known of this.#keys.get(name) ?? []) this.#facts.delete(known);
+      for (const id of this.#keys.get(name) ?? []) this.#facts.delete(id);
       this.#keys.delete(name);
     }
   }

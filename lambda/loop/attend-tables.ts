@@ -24,8 +24,8 @@ interface Told {
   readonly yields: () => boolean;
 }
 
-/** When to look again at a table that met a fault while its neighbours did not. */
-const AFTER_FAULT_SECONDS = 15;
+/** When to look again at a table whose turn failed while its neighbours went on. */
+const AFTER_FAILURE_SECONDS = 15;
 
 /**
  * The turns of one branch, side by side. Where one of them hands off (the partitions of a partitioned table), or ends a
@@ -44,10 +44,10 @@ class Branch {
   readonly #working = new Set<Promise<void>>();
   readonly #atWork = new Set<string>();
   readonly #left = new Map<string, { readonly table: BuildTable; readonly waitSeconds: number }>();
-  readonly #faulted = new Set<string>();
+  readonly #failed = new Set<string>();
   /** Looks at what is left, while another table's turn goes on. */
   readonly #later = new Map<string, NodeJS.Timeout>();
-  #fault: unknown;
+  #error: unknown;
   #resumesLater = false;
   #looking: 'no' | 'yes' | 'once more' = 'no';
 
@@ -76,9 +76,9 @@ class Branch {
               );
           },
           (error: unknown) => {
-            this.#fault ??= error;
-            this.#faulted.add(key);
-            this.#left.set(key, { table, waitSeconds: AFTER_FAULT_SECONDS });
+            this.#error ??= error;
+            this.#failed.add(key);
+            this.#left.set(key, { table, waitSeconds: AFTER_FAILURE_SECONDS });
           },
         )
         .finally(() => this.#atWork.delete(key)),
@@ -107,7 +107,7 @@ class Branch {
       }
     } catch (error) {
       this.#looking = 'no';
-      this.#fault ??= error;
+      this.#error ??= error;
     }
   }
 
@@ -118,7 +118,7 @@ class Branch {
 
   #take(table: BuildTable): void {
     // What is left has its own time, unless it waits for a slot, which is free now.
-    if (this.#faulted.has(keyOf(table))) return;
+    if (this.#failed.has(keyOf(table))) return;
     if (this.#attending.isLate()) this.#left.set(keyOf(table), { table, waitSeconds: 0 });
     else this.begin(table);
   }
@@ -134,8 +134,8 @@ class Branch {
     const { turn, tables } = this.#attending;
     const left = [...this.#left.values()];
     // The state machine asks again, with the tables that this turn began with.
-    if (this.#fault !== undefined && left.every(({ table }) => this.#faulted.has(keyOf(table))))
-      throw this.#fault;
+    if (this.#error !== undefined && left.every(({ table }) => this.#failed.has(keyOf(table))))
+      throw this.#error;
     if (left.length === 0) {
       return this.#resumesLater
         ? { outcome: 'wait', waitSeconds: 0, turn, tables }
@@ -143,7 +143,7 @@ class Branch {
     }
     const waits = left.map(({ waitSeconds }) => waitSeconds);
     if (this.#resumesLater) waits.push(0);
-    if (this.#fault !== undefined) waits.push(AFTER_FAULT_SECONDS);
+    if (this.#error !== undefined) waits.push(AFTER_FAILURE_SECONDS);
     return {
       outcome: 'wait',
       waitSeconds: Math.min(...waits),

@@ -25,7 +25,7 @@ export interface HandOff {
 export async function buildsOf(session: Session, handOff: HandOff): Promise<NewBuild[]> {
   const { step, builds } = handOff;
   const { operation } = step;
-  const tables = known(handOff);
+  const tables = measured(handOff);
   switch (operation.kind) {
     case 'create-index': {
       const [table] = tables;
@@ -83,10 +83,10 @@ export async function buildsOf(session: Session, handOff: HandOff): Promise<NewB
   }
 }
 
-type KnownTable = Exclude<TableFacts, UnknownTable>;
+type MeasuredTable = Exclude<TableFacts, UnknownTable>;
 
 /** A build needs to know what its names mean: what can't be looked up when its turn comes stops the run. */
-function known({ pending, step, tables }: HandOff): readonly KnownTable[] {
+function measured({ pending, step, tables }: HandOff): readonly MeasuredTable[] {
   return tables.map((table) => {
     if (table.kind !== 'unknown') return table;
     throw new MigrationError({
@@ -104,7 +104,7 @@ function known({ pending, step, tables }: HandOff): readonly KnownTable[] {
 /** What is partitioned is taken apart: each part succeeds, fails and is cleared away by itself. */
 async function reindexTargets(
   session: Session,
-  table: KnownTable | undefined,
+  table: MeasuredTable | undefined,
   { target, name }: { target: 'index' | 'table'; name: RelationName },
 ): Promise<{ readonly schema: string; readonly table: string; readonly index: string }[]> {
   if (table === undefined || table.kind === 'absent') return [];

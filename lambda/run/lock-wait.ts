@@ -116,7 +116,7 @@ export class LockWait {
     return left < milliseconds;
   }
 
-  #move(locked: LockedStep, seen: readonly Seen[], inMilliseconds: number) {
+  #move(locked: LockedStep, seen: readonly SeenHolder[], inMilliseconds: number) {
     const { lockTimeoutSeconds, lockBudgetSeconds } = this.#context;
     return nextMove(seen, {
       lockTimeoutSeconds,
@@ -128,7 +128,7 @@ export class LockWait {
     });
   }
 
-  #report(locked: LockedStep, seen: readonly Seen[], inMilliseconds: number): void {
+  #report(locked: LockedStep, seen: readonly SeenHolder[], inMilliseconds: number): void {
     const { file } = locked.step.migration;
     const { attempt } = locked;
     const then = seen.map((one) => aged(one, inMilliseconds));
@@ -143,7 +143,7 @@ export class LockWait {
 }
 
 /** Idle, it will be there after the pause too; one at work may be done by then. */
-function aged(one: Seen, milliseconds: number): Seen {
+function aged(one: SeenHolder, milliseconds: number): SeenHolder {
   if (one.idleMilliseconds === 0) return one;
   return {
     ...one,
@@ -170,7 +170,7 @@ function lockTimeout(failed: Piece, { fault, blockers, context }: GivenUp): Migr
 const MOST_HOLDERS = 100;
 const MOST_NAMED = 10;
 
-export interface Seen extends PossibleBlocker {
+export interface SeenHolder extends PossibleBlocker {
   readonly blocker: Blocker;
 }
 
@@ -241,15 +241,15 @@ export class LockedStep {
   }
 
   /** Catalog reads, which are in nobody's way. */
-  async look(session: Session): Promise<Seen[]> {
+  async look(session: Session): Promise<SeenHolder[]> {
     const relations = this.#needs.map(({ relation }) => relation);
     const holders = await lockHolders(session, relations, MOST_HOLDERS).catch(() => []);
     return holders.flatMap((holder) => this.#seen(holder));
   }
 
-  #seen(holder: LockHolder): Seen[] {
-    const { asked, idleSeconds, transaction, background, hidden: _, ...blocker } = holder;
-    const needed = this.#needs[asked]?.mode ?? 'access exclusive';
+  #seen(holder: LockHolder): SeenHolder[] {
+    const { which, idleSeconds, transaction, background, hidden: _, ...blocker } = holder;
+    const needed = this.#needs[which]?.mode ?? 'access exclusive';
     const over = contentionOf(needed, holder.lock.split(', ').map(modeOfLock));
     if (over === undefined) return [];
     // Of other roles' sessions Postgres may hide how old they are. Then they are as old as we know them.
@@ -272,7 +272,7 @@ export class LockedStep {
 }
 
 /** One entry for each session. Those that only may have locked a row are named where nobody has locked a table. */
-export function blockersAmong(seen: readonly Seen[]): Blocker[] {
+export function blockersAmong(seen: readonly SeenHolder[]): Blocker[] {
   const tables = seen.filter(({ over }) => over === 'table');
   const named = new Map<string, Blocker>();
   for (const { blocker } of tables.length > 0 ? tables : seen) {

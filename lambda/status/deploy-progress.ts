@@ -26,7 +26,7 @@ export type DeployProgress =
       readonly waiting: string | undefined;
     };
 
-interface Asked {
+interface DeployRequest {
   readonly options: MigrationOptions;
   readonly migrations: CompiledMigrations;
 }
@@ -37,7 +37,7 @@ const PATIENCE_SECONDS = 10;
 /** How far a deploy is, as its `waitFor` counts. Throws where what it waits for has failed. */
 export async function deployProgress(
   target: ConnectionTarget,
-  { options, migrations }: Asked,
+  { options, migrations }: DeployRequest,
 ): Promise<DeployProgress> {
   const look = async (session: Session): Promise<DeployProgress> => {
     const { ledger, format } = await readLedger(session, options.ledgerSchema);

@@ -48,7 +48,7 @@ export interface BuildStatus extends BuildRow {
   readonly abandoned: boolean;
 }
 
-interface Asked {
+interface StatusRequest {
   readonly options: MigrationOptions;
   readonly migrations: CompiledMigrations;
   /** Seconds after which connecting is given up. @default 30 */
@@ -58,7 +58,7 @@ interface Asked {
 /** Reads everything a person asks for at night; writes nothing, takes no lock, needs no ledger to exist. */
 export async function readStatus(
   target: ConnectionTarget,
-  { options, migrations, patienceSeconds }: Asked,
+  { options, migrations, patienceSeconds }: StatusRequest,
 ): Promise<Status> {
   const read = async (session: Session): Promise<Status> => {
     const { history, exists, ...found } = await readLedgerAndHistory(session, { migrations, options });
