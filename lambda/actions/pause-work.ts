@@ -41,13 +41,13 @@ function isPausable({ state, operation }: BuildRow): boolean {
 }
 
 interface Change {
-  /** As people call it; all without it. */
+  /** One of its names; absent for all. */
   readonly index?: string | undefined;
   readonly which: (build: BuildRow) => boolean;
   readonly to: (build: BuildRow) => BuildState;
 }
 
-/** Returns what it changed. A turn that begins one of them at the same moment is either before it or after it. */
+/** Returns what it changed. Compares the state in the same statement, so a turn that starts meanwhile wins or loses. */
 async function setState(
   session: Session,
   ledgerSchema: string,

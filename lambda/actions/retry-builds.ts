@@ -17,7 +17,7 @@ export const retry = changingAction({
   perform: (session, { index }, { ledgerSchema }) => retryBuilds(session, ledgerSchema, index),
 });
 
-/** Gives failed and cancelled builds their attempts back: one by its index's name, or all. */
+/** Resets the attempts of failed and cancelled builds: of one, by its index's name, or of all. */
 async function retryBuilds(
   session: Session,
   ledgerSchema: string,

@@ -18,38 +18,38 @@ import { type TableContext, type TablePlan, tablePlans } from './planned-tables.
 import { relationsOf, routeOfStep } from './table-knowledge.ts';
 
 export interface StepPlan {
-  /** From 1, as every message counts it. */
+  /** From 1, as in every message. */
   readonly step: number;
   readonly line: number;
   readonly how: 'transaction' | 'autocommit' | 'inline' | 'hand-off';
-  /** Why it waits for builds; absent where it runs at once. */
+  /** Why it waits for builds; absent if it does not. */
   readonly waits: string | undefined;
-  /** Its statements, each by its kind. */
+  /** The kinds of its statements. */
   readonly statements: readonly string[];
   readonly tables: readonly TablePlan[];
-  /** Of an index build, or a backfill, from this database's own history; absent where there is none, or nothing is built. */
+  /** For an index build or a backfill, from this database's own history; absent without one. */
   readonly estimatedSeconds: number | undefined;
-  /** Of a backfill that is handed off. */
+  /** For a backfill that is handed off. */
   readonly backfill?: BackfillPlan;
-  /** The file's own settings of memory and workers, which its build has instead of those of the loop. */
+  /** The file's own settings for memory and workers, which replace those of the loop. */
   readonly resources?: readonly string[];
 }
 
-/** What the loop would decide otherwise. */
+/** Settings that the loop would otherwise choose. */
 const RESOURCES = /\b(?:maintenance_work_mem|max_parallel_maintenance_workers)\b/i;
 
 interface ForesightContext extends TableContext {
   readonly options: MigrationOptions;
   readonly builds: readonly RecordedBuild[];
-  /** What long statements are about, where it is there already. */
+  /** The objects of long statements, as far as they exist. */
   readonly targets: ReadonlyMap<Step, WorkTarget>;
   readonly backfills: ReadonlyMap<Step, BackfillPlan>;
 }
 
-/** Goes through the steps as a run would, and remembers what each would have changed for the next. */
+/** Goes through the steps as a run would, and keeps track of what each would change for the next. */
 export class Foresight {
   readonly #context: ForesightContext;
-  /** Not valid yet, as far as the steps so far go. */
+  /** Builds that are not valid yet after the steps so far. */
   #builds: RecordedBuild[];
   /** Once a step waits, all after it do. */
   #waits: string | undefined;
@@ -57,7 +57,7 @@ export class Foresight {
   /** Materialized views that the steps so far create, and what they read. */
   readonly #views: { readonly view: RelationName; readonly reads: readonly RelationName[] }[] = [];
   readonly #applied = { files: new Set<string>(), steps: 0 };
-  /** By table, in order. */
+  /** Builds of each table, in order. */
   readonly #queue = new Map<string, PlannedBuild[]>();
 
   constructor(context: ForesightContext) {
@@ -105,13 +105,13 @@ export class Foresight {
     };
   }
 
-  /** The steps that were seen, in the order of time. */
+  /** What would happen together, in order. */
   stages(): readonly Stage[] {
     this.#endStage();
     return this.#stages;
   }
 
-  /** What was seen so far is applied, and what was handed off is built before anything else happens. */
+  /** Closes a stage: the steps so far are applied, and what they handed off is built, before anything else. */
   #endStage(): void {
     const { files, steps } = this.#applied;
     if (steps > 0) this.#stages.push({ kind: 'apply', files: [...files], steps });
@@ -154,13 +154,13 @@ export class Foresight {
         unique: operation.kind === 'create-index' && operation.unique,
         state: 'pending',
       });
-      // To drop one takes a moment, whatever the table's size.
+      // Dropping an index takes a moment, whatever the table's size.
       const seconds = operation.kind === 'drop-index' ? 0 : estimatedSeconds;
       this.#enqueue(`${table.schema}.${table.table}`, { index, state: 'new', estimatedSeconds: seconds });
     }
   }
 
-  /** As far as the text and the tables' sizes tell. */
+  /** As far as the statements and the tables' sizes tell. */
   #handsOff(step: Exclude<Step, IndexOperationStep>): boolean {
     if (step.long === undefined) return false;
     const { long, settings } = step;
@@ -179,7 +179,7 @@ export class Foresight {
     return route === 'hand-off';
   }
 
-  /** Of the largest table under a view that is yet to be created. */
+  /** Rows of the largest table under a view that does not exist yet. */
   #rowsUnder(
     relation: RelationName | undefined,
     settings: readonly string[],

@@ -19,8 +19,8 @@ interface SizeContext {
 }
 
 /**
- * What the linter found dangerous on a large table, of tables that turn out to be large. What more the database can
- * say, it is asked last: whether the column exists already, and what its change of type really takes.
+ * What the linter found dangerous on a large table, for tables that turn out to be large. Asks the database last for
+ * what else it can tell: whether the column exists already, and what a change of its type really does.
  */
 export async function sizeFindings(
   session: Session,
@@ -32,7 +32,7 @@ export async function sizeFindings(
     const facts = factsOf(question, knowledge);
     if (facts === undefined || isHarmless(question.check.work, facts, options)) continue;
     const { rule } = question.check;
-    // Of the tables that a query reads one is enough.
+    // One of the tables that a query reads is enough.
     if (
       question.check.blocks === 'nothing' &&
       findings.some((each) => each.rule === rule && each.statement === question.statement)
@@ -60,7 +60,7 @@ function factsOf(
 ): PresentTable | undefined {
   const measured = knowledge.of(check.relation, pending.step.settings);
   if (measured?.kind !== 'present') return undefined;
-  // An index is the table's alone; what else is done to it is done to the tables that inherit from it.
+  // An index belongs to one table; other changes also apply to the tables that inherit from it.
   const whole = check.work === 'build' || check.alone === true ? {} : measured.withChildren;
   return { ...measured, ...whole };
 }
@@ -70,7 +70,7 @@ function isHarmless(
   facts: PresentTable,
   { smallTableRows, longestBlockSeconds }: SizeLimits,
 ): boolean {
-  // A table that counts as small is done in a moment.
+  // A small table takes a moment.
   if (facts.rows <= smallTableRows) return true;
   // A table of unknown size may take long.
   return facts.bytes > 0 && workSeconds(work, facts.bytes) <= longestBlockSeconds;
@@ -99,7 +99,7 @@ async function workOf(
 interface Measured {
   readonly facts: PresentTable;
   readonly seconds: number;
-  /** Why it could not be told what the statement really takes; undefined where it could. */
+  /** Why it is unknown what the statement really does; undefined if it is known. */
   readonly unknown: Text | undefined;
   readonly smallTableRows: number;
 }
