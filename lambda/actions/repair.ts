@@ -82,7 +82,7 @@ function formsOf({ accept, step, as, forget, continueAt }: Repair): number {
   return [accept, forget, as, continueAt].filter((form) => form !== undefined).length;
 }
 
-/** Takes every migration up to a version as applied already: for a database that is older than its ledger. */
+/** Records every migration up to a version as applied: for a database that is older than its ledger. */
 async function takeAsApplied(
   session: Session,
   { version }: { readonly version: Version },
@@ -121,7 +121,7 @@ async function repairLedger(session: Session, action: Repair, context: ActionCon
       [
         'begin',
         ...forgetRows(ledgerSchema, { version: action.version }),
-        // Else the next run would take it over again.
+        // Otherwise the next run would adopt it again.
         ...(forgotten === undefined ? [] : (mirror?.forgotten(forgotten) ?? [])),
         'commit',
       ].join(';\n'),
@@ -144,8 +144,8 @@ async function repairLedger(session: Session, action: Repair, context: ActionCon
 }
 
 /**
- * The file's steps, as they are now, are what the ledger says was applied. Of a file that was applied in part only
- * the recorded steps are accepted: the rest still has to run.
+ * Accepts the file's present steps as what was applied. Of a partially applied file only the recorded steps are
+ * accepted: the rest still has to run.
  */
 function acceptFile(
   ledgerSchema: string,
@@ -178,7 +178,7 @@ function acceptFile(
   ];
 }
 
-/** What another tool's history leaves open: the ledger takes what is true, and the tool's table with it. */
+/** Settles what another tool's history leaves open, in the ledger and in the tool's own table. */
 async function settleMigration(
   session: Session,
   { version, as, continueAt }: Repair,
@@ -265,7 +265,7 @@ async function settleStep(
   };
 }
 
-/** Its build would go on with nobody to clear up after it. */
+/** Its build would go on, with nobody to clean up after it. */
 function buildUnderWay(build: RecordedBuild): MigrationError {
   const { table } = build;
   const name = nameOf(build);
