@@ -50,10 +50,12 @@ const EXHAUSTIVE: readonly string[] = [
   // Generated backfills, and one that a deploy waits through: lambda/work/turn/backfill.test.ts has the stories.
   'test/lambda/work/turn/backfill-property.test.ts',
   'test/lambda/lifecycle/backfill.test.ts',
-  // Each form of an index operation, each kind of session without dblink, each tool's own history, each right taken
-  // away: hand-off, loopback, adopt-and-mirror and the hardened database have the stories.
+  // Each form of an index operation, each kind of session without dblink, each tool's own history and what it leaves
+  // open, each right taken away: hand-off, loopback, adopt-and-mirror and the hardened database have the stories.
   'test/lambda/work/turn/operations.test.ts',
   'test/lambda/work/turn/without-loopback.test.ts',
+  'test/lambda/history/doubtful.test.ts',
+  'test/lambda/history/each-tool.test.ts',
   'test/lambda/history/real-histories.test.ts',
   'test/lambda/run/least-rights.test.ts',
   'test/lambda/run/rows-nobody-reads.test.ts',

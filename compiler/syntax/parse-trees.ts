@@ -1,7 +1,7 @@
 import type { RawStmt } from 'libpg-query';
 import { parser } from './parser.ts';
 import { SourceText } from './source-text.ts';
-import { refuseSyntax } from './syntax-fault.ts';
+import { refuseSyntax } from './syntax-error.ts';
 import { tokensOf } from './tokens.ts';
 
 /** The parser's result. Its locations are bytes of `parsed`, whose indexes are those of the source. */

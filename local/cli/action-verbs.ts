@@ -68,7 +68,7 @@ const verbs: Readonly<Record<ChangingAction['action'], ActionVerb>> = {
   },
   pause: {
     argument: ['[name]', 'name of the index, the constraint or the columns that are filled; all without it'],
-    description: 'hold back work that has not begun, and backfills, until resume',
+    description: 'pause work that has not begun, and backfills, until resume',
     fields: (index) => ({ index }),
   },
   resume: {

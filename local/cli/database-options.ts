@@ -39,8 +39,8 @@ export interface DatabaseFlags {
   readonly [flag: string]: unknown;
 }
 
-/** What the flags lead to. */
-export interface Asked {
+/** What the flags of a command lead to. */
+export interface Invocation {
   readonly migrations: CompiledMigrations;
   readonly target: ConnectionTarget;
   readonly options: MigrationOptions;
@@ -166,7 +166,7 @@ Environment:
   NO_COLOR       no colours`;
 
 /** Reads the folder and the connection. What is applied already need not be compiled, which the database tells. */
-export async function ask(flags: DatabaseFlags): Promise<Asked> {
+export async function readInvocation(flags: DatabaseFlags): Promise<Invocation> {
   const url = flags.databaseUrl ?? process.env.DATABASE_URL;
   if (url === undefined || url === '') {
     throw new MigrationError({
@@ -204,7 +204,7 @@ function optionsOf(flags: DatabaseFlags): MigrationOptions {
 }
 
 /** Where a verb works; never with the password. */
-export function describeTarget({ target, options }: Asked): string {
+export function describeTarget({ target, options }: Invocation): string {
   const { host, port, database, user } = target;
   return `${database} on ${host}:${port} as ${user}, ledger in schema ${options.ledgerSchema}`;
 }

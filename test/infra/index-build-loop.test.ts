@@ -165,17 +165,17 @@ describe('what comes of a build', () => {
   });
 });
 
-describe('faults', () => {
-  const fault = (): never => {
+describe('failures', () => {
+  const fails = (): never => {
     throw Object.assign(new Error('the server is restarting'), { name: 'ServerGone' });
   };
 
   it('are tried again', async () => {
     class Restarting extends Builds {
-      faults = 0;
+      failures = 0;
       override turn(of: BuildTable, turn: number) {
-        this.faults += 1;
-        return this.faults <= 10 ? fault() : super.turn(of, turn);
+        this.failures += 1;
+        return this.failures <= 10 ? fails() : super.turn(of, turn);
       }
     }
     const { failure, tasks } = await runLoop(new Restarting({ messages: 1 }));
@@ -189,7 +189,7 @@ describe('faults', () => {
   it('of one table that last do not stop its neighbours, and are settled', async () => {
     class Broken extends Builds {
       override turn(of: BuildTable, turn: number) {
-        return of.table === 'broken' ? fault() : super.turn(of, turn);
+        return of.table === 'broken' ? fails() : super.turn(of, turn);
       }
     }
     const { failure, tasks } = await runLoop(new Broken({ broken: 1, messages: 4, users: 2 }));
@@ -201,7 +201,7 @@ describe('faults', () => {
   it('of a table that last while resuming finds more to do end after three rounds', async () => {
     class Broken extends Builds {
       override turn(): never {
-        return fault();
+        return fails();
       }
       override resume() {
         return { outcome: 'more' } as const;
@@ -217,7 +217,7 @@ describe('faults', () => {
     'of %s that last are settled, then fail the execution',
     async (name) => {
       const builds = new Builds({});
-      builds[name] = fault;
+      builds[name] = fails;
 
       const { failure } = await runLoop(builds);
 
@@ -228,7 +228,7 @@ describe('faults', () => {
 
   it('of settle that last fail the execution', async () => {
     const builds = new Builds({});
-    builds.settle = fault;
+    builds.settle = fails;
 
     expect((await runLoop(builds)).failure).toEqual({
       error: 'ServerGone',

@@ -1,5 +1,5 @@
 import * as v from 'valibot';
-import type { IndexBuild } from '../../work/index-build.ts';
+import type { Build } from '../../work/build.ts';
 import type { WalkSeen } from '../../work/progress.ts';
 import { quoteIdentifier, quoteLiteral } from '../session/quote.ts';
 import type { Session } from '../session/session.ts';
@@ -15,7 +15,7 @@ export interface WalkRow extends WalkSeen {
   readonly until: readonly string[] | undefined;
 }
 
-type Work = Pick<IndexBuild, 'id' | 'version' | 'step'>;
+type Work = Pick<Build, 'id' | 'version' | 'step'>;
 
 const key = v.nullable(v.array(v.string()));
 

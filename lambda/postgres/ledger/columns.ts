@@ -2,7 +2,7 @@ import * as v from 'valibot';
 import { buildStates, operations, statesThatAre } from '../../migration/build.ts';
 import type { PostgresFault } from '../../migration/postgres-fault.ts';
 import type { Version } from '../../migration/version.ts';
-import { sessionKinds } from '../../work/index-build.ts';
+import { sessionKinds } from '../../work/build.ts';
 import { quoteLiteral } from '../session/quote.ts';
 
 export const versionColumn = v.pipe(

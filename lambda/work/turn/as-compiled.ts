@@ -10,7 +10,7 @@ import {
 } from '../../postgres/catalog/index-statement.ts';
 import { recordOf } from '../../postgres/ledger/ledger-rights.ts';
 import type { Session } from '../../postgres/session/session.ts';
-import type { IndexBuild } from '../index-build.ts';
+import type { Build } from '../build.ts';
 
 /**
  * Why what the ledger has of a build is not to be executed; undefined where it is. Whoever can write the ledger could
@@ -19,7 +19,7 @@ import type { IndexBuild } from '../index-build.ts';
  */
 export async function notAsCompiled(
   session: Session,
-  build: IndexBuild,
+  build: Build,
   { ledgerSchema, migrations }: { readonly ledgerSchema: string; readonly migrations: CompiledMigrations },
 ): Promise<PostgresFault | undefined> {
   const { fingerprint, writers } = await recordOf(session, ledgerSchema, build);
@@ -31,7 +31,7 @@ export async function notAsCompiled(
 }
 
 /** What is executed of a build is what its step says; the schema, the table and a name that Postgres chose are not in it. */
-export function isAsCompiled(build: IndexBuild, step: Step): boolean {
+export function isAsCompiled(build: Build, step: Step): boolean {
   const { settings } = step;
   if (settings.length !== build.settings.length || settings.some((one, at) => one !== build.settings[at])) {
     return false;
@@ -41,7 +41,7 @@ export function isAsCompiled(build: IndexBuild, step: Step): boolean {
   return step.long?.operation === build.operation && statement?.text === build.statement;
 }
 
-function isOperation(build: IndexBuild, operation: IndexOperation): boolean {
+function isOperation(build: Build, operation: IndexOperation): boolean {
   const { schema, table, index, statement } = build;
   switch (operation.kind) {
     case 'create-index': {
@@ -73,7 +73,7 @@ function isOperation(build: IndexBuild, operation: IndexOperation): boolean {
   }
 }
 
-function changed({ version, file }: IndexBuild): PostgresFault {
+function changed({ version, file }: Build): PostgresFault {
   return {
     sqlstate: sqlstate.objectNotInPrerequisiteState,
     message: `what the ledger has of this build is not what ${file} says, so it was not executed`,
@@ -81,7 +81,7 @@ function changed({ version, file }: IndexBuild): PostgresFault {
   };
 }
 
-function unknown({ file }: IndexBuild, writers: readonly string[]): PostgresFault {
+function unknown({ file }: Build, writers: readonly string[]): PostgresFault {
   return {
     sqlstate: sqlstate.objectNotInPrerequisiteState,
     message: `the code that is deployed does not know ${file} as it was handed off, and others may have changed it in the ledger, so it was not executed`,

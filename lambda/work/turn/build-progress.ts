@@ -3,7 +3,7 @@ import { type Blocker, blockerKey } from '../../postgres/catalog/blockers.ts';
 import { type SeenBuilder, seeBuilder } from '../../postgres/catalog/seen-builder.ts';
 import { readWalks } from '../../postgres/ledger/backfill-rows.ts';
 import type { Session } from '../../postgres/session/session.ts';
-import type { IndexBuild, Waiting } from '../index-build.ts';
+import type { Build, Waiting } from '../build.ts';
 import {
   describeFill,
   type Fill,
@@ -33,7 +33,7 @@ export interface ProgressSeen {
 export async function seeProgress(
   session: Session,
   ledgerSchema: string,
-  build: IndexBuild,
+  build: Build,
 ): Promise<ProgressSeen | undefined> {
   const { operation, state } = build;
   const filled =
@@ -53,7 +53,7 @@ function stopped(state: BuildState, before: ProgressSeen | undefined): ProgressS
 
 /** Undefined where it has not begun. */
 export function fillProgress(
-  build: Pick<IndexBuild, 'secondsSinceFirstStart' | 'waiting'>,
+  build: Pick<Build, 'secondsSinceFirstStart' | 'waiting'>,
   walks: readonly WalkSeen[],
 ): ProgressSeen | undefined {
   const secondsElapsed = Math.max(0, ...walks.map(({ seconds }) => seconds));
@@ -75,7 +75,7 @@ export function fillProgress(
 
 /** Undefined where nothing is seen: another role's build, or one that has just begun. */
 export function progressOf(
-  build: Pick<IndexBuild, 'secondsSinceStart' | 'waiting'>,
+  build: Pick<Build, 'secondsSinceStart' | 'waiting'>,
   { progress, blocker }: SeenBuilder,
 ): ProgressSeen | undefined {
   if (progress === undefined && blocker === undefined) return undefined;
@@ -100,6 +100,6 @@ function asKnown(blocker: Blocker, waiting: Waiting | undefined): Blocker {
 }
 
 /** Of a build that we did not start, its turns are the only clock. */
-export function elapsedOf({ secondsSinceStart, turns }: IndexBuild): number {
+export function elapsedOf({ secondsSinceStart, turns }: Build): number {
   return secondsSinceStart ?? turns * 40;
 }

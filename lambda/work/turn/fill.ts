@@ -18,8 +18,8 @@ import {
   type WalkRow,
   walkAgain,
 } from '../../postgres/ledger/backfill-rows.ts';
+import { readBuild } from '../../postgres/ledger/build-rows.ts';
 import { noteWaiting } from '../../postgres/ledger/build-waiting.ts';
-import { readBuild } from '../../postgres/ledger/index-build-rows.ts';
 import { must } from '../../postgres/ledger/ledger-write.ts';
 import { cleanSession } from '../../postgres/session/author-settings.ts';
 import { StatementFault } from '../../postgres/session/fault.ts';
@@ -27,7 +27,7 @@ import { ROLE_PATH } from '../../postgres/session/own-path.ts';
 import { quoteIdentifier, quoteLiteral } from '../../postgres/session/quote.ts';
 import type { Session, TextRow } from '../../postgres/session/session.ts';
 import { limitsAgain } from '../../postgres/session/statement-limits.ts';
-import type { IndexBuild } from '../index-build.ts';
+import type { Build } from '../build.ts';
 import { LONGEST_REST_SECONDS, restSeconds } from '../wait-seconds.ts';
 import { fillProgress } from './build-progress.ts';
 import type { TurnRequest } from './turn-request.ts';
@@ -64,7 +64,7 @@ export type FillEnd =
 export async function fill(
   session: Session,
   request: TurnRequest,
-  { build, own }: { readonly build: IndexBuild; readonly own: readonly string[] },
+  { build, own }: { readonly build: Build; readonly own: readonly string[] },
 ): Promise<FillEnd> {
   const filling = new Filling(session, request, { build, own });
   try {
@@ -95,14 +95,14 @@ const definition = v.looseObject({
   text: v.object({ before: v.string(), table: v.string(), between: v.string(), after: v.string() }),
 });
 
-function asRecorded(build: IndexBuild): Backfill {
+function asRecorded(build: Build): Backfill {
   const written: unknown = JSON.parse(build.definition);
   v.assert(definition, written);
   return written as unknown as Backfill;
 }
 
 /** Undefined where the code that is deployed does not know the file as it was handed off. */
-function asCompiled({ migrations }: CompiledMigrations, build: IndexBuild): Backfill | undefined {
+function asCompiled({ migrations }: CompiledMigrations, build: Build): Backfill | undefined {
   const step = migrations.find(({ version }) => version === build.version)?.steps[build.step];
   const isSame = step !== undefined && statementsOf(step)[0]?.text === build.statement;
   return isSame ? step.long?.backfill : undefined;
@@ -111,7 +111,7 @@ function asCompiled({ migrations }: CompiledMigrations, build: IndexBuild): Back
 class Filling {
   readonly #session: Session;
   readonly #request: TurnRequest;
-  readonly #build: IndexBuild;
+  readonly #build: Build;
   /** Settings that the session began with. */
   readonly #own: readonly string[];
   readonly #backfill: Backfill;
@@ -129,7 +129,7 @@ class Filling {
   constructor(
     session: Session,
     request: TurnRequest,
-    { build, own }: { readonly build: IndexBuild; readonly own: readonly string[] },
+    { build, own }: { readonly build: Build; readonly own: readonly string[] },
   ) {
     this.#session = session;
     this.#request = request;

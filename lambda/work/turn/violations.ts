@@ -7,14 +7,14 @@ import { describeBroken, findDuplicates, fromOf } from '../../postgres/catalog/d
 import { OWN_PATH } from '../../postgres/session/own-path.ts';
 import { rolledBack } from '../../postgres/session/rolled-back.ts';
 import type { Session } from '../../postgres/session/session.ts';
-import type { IndexBuild } from '../index-build.ts';
+import type { Build } from '../build.ts';
 
 /** Counting stops there. */
 const MOST_COUNTED = 10_000;
 const MOST_NAMED = 5;
 
 interface Failed {
-  readonly build: IndexBuild;
+  readonly build: Build;
   readonly fault: PostgresFault;
   /** For each question; 0 asks none. */
   readonly seconds: number;
@@ -125,7 +125,7 @@ select c.oid::pg_catalog.regclass::text as table,
 
 async function findViolations(
   session: Session,
-  { operation, schema, table, index }: IndexBuild,
+  { operation, schema, table, index }: Build,
   seconds: number,
 ): Promise<Violations | undefined> {
   const ofDomain = operation === 'validate-domain';
@@ -166,7 +166,7 @@ async function findViolations(
  */
 export async function duplicatesFault(
   session: Session,
-  build: IndexBuild,
+  build: Build,
   seconds: number,
 ): Promise<PostgresFault | undefined> {
   if (!build.unique || build.operation !== 'create' || seconds <= 0) return undefined;

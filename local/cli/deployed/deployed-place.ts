@@ -145,7 +145,7 @@ class DeployedPlace implements Place {
 
 /** What a function throws goes through logs, and may leave out values of rows: the ledger has the run's error whole. */
 function wholeFailure(failure: MigrationError, before: Status, { runs }: Status): MigrationError {
-  const known = new Set(before.runs.map(({ id }) => id));
-  const run = runs.find(({ id, action }) => action === 'run' && !known.has(id));
+  const earlier = new Set(before.runs.map(({ id }) => id));
+  const run = runs.find(({ id, action }) => action === 'run' && !earlier.has(id));
   return failureInWords(run?.error ?? '') ?? failure;
 }

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
@@ -115,6 +116,38 @@ function filesOf(tool: string): Files {
   );
 }
 
+/** Of a file that the tool would not have run in one transaction a statement is a step by itself. */
+const ALONE = ['golang-migrate', 'sqlx', 'flyway', 'atlas'];
+
+/** The folder with a table behind what its second migration has. */
+function withSecondStep(tool: string, files: Files, id: string): Files {
+  const named = (file: string) =>
+    [id, id.replace('.', '_'), id.replace(/\.sql$/, '')].some((each) => file.includes(each));
+  const own = Object.keys(files).find(
+    (file) => named(file) && /(?<!down)\.sql$/.test(file) && !file.startsWith('down/'),
+  );
+  if (own === undefined) throw new Error(`${tool} has no file of ${id}.`);
+  const more = `${ALONE.includes(tool) ? '' : 'commit;\n'}create table late (id int);\n`;
+  const text = `${files[own]}${more}`.replace(/^--! Hash:/m, '--! AllowInvalidHash\n$&');
+  const all = { ...files, [own]: text };
+  return tool === 'atlas' ? { ...all, 'atlas.sum': sumOf(all) } : all;
+}
+
+/** As `atlas migrate hash` writes it. */
+function sumOf(files: Files): string {
+  const running = createHash('sha256');
+  const names = Object.keys(files)
+    .filter((file) => /^\d+_.*\.sql$/.test(file))
+    .sort();
+  const hashes = names.map((name) => {
+    running.update(name).update(files[name] ?? '');
+    return [name, running.copy().digest('base64')] as const;
+  });
+  const all = createHash('sha256');
+  for (const [name, hash] of hashes) all.update(name).update(hash);
+  return [`h1:${all.digest('base64')}`, ...hashes.map(([name, hash]) => `${name} h1:${hash}`), ''].join('\n');
+}
+
 async function doubted({ tool, sql }: Doubt): Promise<Scenario> {
   const scenario = await freshScenario();
   await scenario.query('create table a (id int)');
@@ -167,6 +200,20 @@ describe.each(DOUBTS)('what $tool leaves open', (doubt) => {
     const applied = (await scenario.run(files)).applied.map(({ migration }) => migration.version);
     expect(applied).toContain(id);
     expect((await scenario.run(files)).applied).toEqual([]);
+  });
+
+  it('is settled by --continue-at: the next run goes on with that step, and the tool takes it for applied', async () => {
+    const more = withSecondStep(tool, files, id);
+    const scenario = await doubted(doubt);
+    await repair(scenario, more, { version: id, continueAt: 2 });
+    expect(await says(scenario, doubt.says)).toEqual(doubt.notApplied);
+    const applied = (await scenario.run(more)).applied.filter(({ migration }) => migration.version === id);
+    expect(applied.map(({ step }) => step)).toEqual([1]);
+    expect(await says(scenario, 'select count(*) from late')).toEqual(['0']);
+    // The file has a statement more, and golang-migrate's mark goes on to the last file.
+    const whole = doubt.applied.map((line) => line.replace('1/1', '2/2').replace('2 false', '3 false'));
+    expect(await says(scenario, doubt.says)).toEqual(expect.arrayContaining([...whole]));
+    expect((await scenario.run(more)).applied).toEqual([]);
   });
 });
 

@@ -101,6 +101,19 @@ describe.each(fixtures)('a history that $writtenBy wrote', (fixture) => {
   });
 });
 
+describe.each(fixtures)('what is taken as applied by hand, with a table of $name', (fixture) => {
+  it('gets the row that the tool would have written, and loses it when it is forgotten', async () => {
+    const database = await handedOver(fixture);
+    const request = requestOf(fixture, database);
+    const three = request.migrations.migrations.at(-1)?.version as Version;
+    await performAction({ action: 'baseline', version: three, confirm: true }, request);
+    expect(await rowsOf(database.url, fixture)).toEqual(fixture.all);
+    expect((await runMigrations(request)).applied).toEqual([]);
+    await performAction({ action: 'repair', version: three, forget: true, confirm: true }, request);
+    expect(await rowsOf(database.url, fixture)).toEqual(fixture.undone ?? fixture.all.slice(0, -1));
+  });
+});
+
 const OTHER = '"my schema"."The ""history"".of it"';
 
 /** The tool was told to call its table otherwise. */

@@ -314,7 +314,7 @@ Next: run up again: it goes on from here. The verb status shows how far the buil
       const held = proxy.inject({
         direction: 'to-server',
         containing: 'pg_cancel_backend',
-        action: 'hold',
+        action: 'stall',
       });
       const up = new Migrate(['up', '--dir', folderOf({ '1_long.sql': 'select pg_sleep(600);' })], {
         DATABASE_URL: proxy.url,
