@@ -17,6 +17,9 @@ const SETTINGS = [
   'application.properties',
 ];
 
+/** Events of commands that have no counterpart here. */
+const ELSEWHERE = /^(?:before|after)(?:Clean|Info|Repair|Baseline)/;
+
 /** Events at which Flyway runs a file of that name each time. */
 const CALLBACK =
   /^(?:before|after)(?:Each)?(?:Migrate|Versioned|Repeatables|Validate|Baseline|Repair|Info|Undo|Clean|Connect|CreateSchema)\w*(?:__.*)?\.sql$/;
@@ -55,6 +58,8 @@ export const flyway: Layout = {
     const schema = read('default-?schema') ?? read('schemas');
     return tableNamed({ table: read('table'), schema }, 'flyway_schema_history');
   },
+  undoNoTransaction: (_, { undo }, folder) =>
+    readSettings(folder, `${undo}.conf`).get('executeintransaction') === 'false',
   placeholders: (_, { literal }) => (literal ? 'none' : 'dollar'),
   record({ file, name, kind, id }, folder, up) {
     return {
@@ -76,11 +81,13 @@ interface Named {
 
 function nameOf(file: string): readonly Named[] {
   const base = file.slice(file.lastIndexOf('/') + 1);
+  if (ELSEWHERE.test(base)) return [];
   if (CALLBACK.test(base)) {
     throw new FileRefused({
       file,
-      sentence: `Flyway runs this file by itself at ${base.replace(/(?:__.*)?\.sql$/, '')}, which no migration does.`,
-      advice: 'Make it a repeatable migration (R__name.sql), or move it to another folder.',
+      sentence: `Flyway runs this file each time, at ${base.replace(/(?:__.*)?\.sql$/, '')}, which no migration does.`,
+      advice:
+        'Make it a repeatable migration (R__name.sql), which runs when its text changes; what it grants on tables to come, ALTER DEFAULT PRIVILEGES grants for good. Or move it to another folder.',
     });
   }
   const [, versioned, version = '', repeatable] = NAME.exec(base) ?? [];

@@ -28,6 +28,11 @@ export const goose: Layout = {
     });
   },
   placeholders: (source) => (/^--\s*\+goose\s+envsub\s+on\b/im.test(source.text) ? 'dollar' : 'none'),
+  // The last of the two words above it counts, wherever that stands.
+  isPlaceholder({ text }, index) {
+    const words = [...text.slice(0, index).matchAll(/^--\s*\+goose\s+envsub\s+(on|off)\b/gim)];
+    return words.at(-1)?.[1]?.toLowerCase() === 'on';
+  },
   historyTable(folder) {
     const table = setting(settingsBeside(folder, ['.env']) ?? '', 'GOOSE_TABLE');
     return tableNamed({ table }, 'goose_db_version');

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import * as v from 'valibot';
 import { parseVersion } from '../../lambda/migration/version.ts';
 import { FileRefused } from '../syntax/problem.ts';
+import type { SourceText } from '../syntax/source-text.ts';
 import { signIn } from './dbmate.ts';
 import type { Folder } from './folder.ts';
 import type { Layout } from './layout.ts';
@@ -38,12 +39,17 @@ export const sqlx: Layout = {
     return tableNamed({ table: setting(migrateSettings(folder), 'table-name') }, '_sqlx_migrations');
   },
   // The directive has to be the first bytes of the file.
-  divide: (source) => ({ up: source, noTransaction: source.text.startsWith('-- no-transaction') }),
+  divide: (source) => ({ up: source, noTransaction: isAlone(source) }),
+  undoNoTransaction: isAlone,
   record: ({ file, name }, folder) => ({
     checksum: createHash('sha384').update(counted(folder, file)).digest('hex'),
     description: name.slice(name.indexOf('_') + 1).replaceAll('_', ' '),
   }),
 };
+
+function isAlone({ text }: SourceText): boolean {
+  return text.startsWith('-- no-transaction');
+}
 
 function migrateSettings(folder: Folder): string {
   return section(settingsBeside(folder, ['sqlx.toml']) ?? '', 'migrate');

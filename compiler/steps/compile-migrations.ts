@@ -107,10 +107,15 @@ function filled(
   { folder, layout, placeholders }: Reading,
   found: FoundMigration,
 ): SourceText {
-  const style = layout.placeholders?.(folder.source(found.file), found) ?? 'psql';
+  const whole = folder.source(source.file);
+  const style = layout.placeholders?.(whole, found) ?? 'psql';
   // Without a value, the parser's own error says what psql's placeholder is.
   if (style === 'none' || (style === 'psql' && Object.keys(placeholders).length === 0)) return source;
-  return fillPlaceholders(source, style, placeholders);
+  const { isPlaceholder } = layout;
+  return fillPlaceholders(source, style, {
+    values: placeholders,
+    isOne: isPlaceholder && ((index) => isPlaceholder(whole, whole.indexOf(source.positionOf(index)))),
+  });
 }
 
 /** The part to apply, and the part to undo from the same file or another. */
@@ -122,9 +127,12 @@ function readBoth(reading: Reading, found: FoundMigration): ReadMigration | unde
   const up = folder.attempt(() => parsePart({ source: parts.up, role: 'up', layout, noTransaction }));
   const { result: undo, problem: undoProblem } = attemptUndo(reading, found, () => {
     const source = found.undo === undefined ? parts.down : undoOf(reading, found);
-    return source === undefined
-      ? undefined
-      : parsePart({ source, role: 'down', layout, noTransaction: parts.downNoTransaction });
+    if (source === undefined) return undefined;
+    const alone =
+      found.undo === undefined
+        ? parts.downNoTransaction
+        : layout.undoNoTransaction?.(folder.source(found.undo), found, folder);
+    return parsePart({ source, role: 'down', layout, noTransaction: alone });
   });
   return up === undefined ? undefined : { file: found, up, undo, undoProblem };
 }

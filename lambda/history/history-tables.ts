@@ -105,6 +105,12 @@ export const HISTORY_TABLES: Readonly<Partial<Record<LayoutName, HistoryTable>>>
     others: 0,
     rows: (t) => `version_num as id, 'applied' as state from ${t}`,
   },
+  diesel: {
+    table: '__diesel_schema_migrations',
+    columns: ['version', 'run_on'],
+    others: 0,
+    rows: (t) => `version::text as id, 'applied' as state from ${t}`,
+  },
   liquibase: {
     table: 'databasechangelog',
     columns: ['id', 'author', 'filename', 'exectype'],

@@ -43,6 +43,7 @@ export class Mirror {
           }),
         ];
       case 'dbmate':
+      case 'diesel':
         return [`insert into ${t} (version) values (${id}) on conflict do nothing`];
       case 'goose':
         return [`insert into ${t} (version_id, is_applied) values (${version}, true)`];
@@ -168,6 +169,7 @@ export class Mirror {
           ? [`delete from ${t} where name operator(pg_catalog.=) ${id}`]
           : [`delete from ${t} where created_at operator(pg_catalog.=) ${record.when ?? 0}`];
       case 'dbmate':
+      case 'diesel':
       case 'supabase':
       case 'atlas':
         return [`delete from ${t} where version operator(pg_catalog.=) ${id}`];

@@ -5,19 +5,19 @@ export interface Backfill {
   readonly command: 'update' | 'delete' | 'insert';
   /** The relation whose rows are walked: the target of UPDATE and DELETE, the first table of INSERT … SELECT. */
   readonly table: RelationName;
-  /** The author wrote ONLY. */
+  /** Whether the author wrote ONLY. */
   readonly only: boolean;
-  /** By which the statement's columns are qualified. */
+  /** What qualifies the statement's columns. */
   readonly alias: string;
-  /** The author wrote it; else it is the table's name. */
+  /** Whether the author wrote it; otherwise it is the table's name. */
   readonly aliasWritten: boolean;
   /** Columns that an UPDATE sets. */
   readonly sets: readonly string[];
-  /** Of INSERT. */
+  /** Target of INSERT. */
   readonly insertsInto: RelationName | undefined;
-  /** A row that is done does not match its WHERE any more, so rows written meanwhile can be found by it. */
+  /** Whether a finished row no longer matches the WHERE, so that rows written meanwhile can be found by it. */
   readonly makesItsWhereFalse: boolean;
-  /** It has other relations in FROM or USING, so its WHERE means nothing by itself. */
+  /** Whether it has other relations in FROM or USING, so that its WHERE alone is not a query. */
   readonly looksElsewhere: boolean;
   readonly text: BackfillText;
   /** `backfill by (a, b)`: the columns of the key that it is walked by. */
@@ -55,18 +55,18 @@ export function batchStatement(
 const FIRST_ROWS = 200;
 const LEAST_ROWS = 1;
 const MOST_ROWS = 1_000_000;
-/** With so few rows to a batch, it may be something else than its rows that takes the time. */
+/** With fewer rows than this, something other than the rows may take the time. */
 const FEW_ROWS = 200;
 /** Weight of the newest batch in the average. */
 const NEWEST = 0.3;
 
-/** Rows of the next batch, by how long the ones before took. */
+/** How many rows the next batch takes, based on how long earlier ones took. */
 export class BatchSize {
   readonly #wantedMilliseconds: number;
   #rows: number;
   #rowsPerMillisecond: number | undefined;
   #last: { readonly rows: number; readonly milliseconds: number } | undefined;
-  /** What a batch takes however few rows it has: a sub-select that reads another table, say. */
+  /** Time that a batch takes however few rows it has, such as for a sub-select that reads another table. */
   #fixedMilliseconds = 0;
 
   constructor(wantedMilliseconds: number, rows = FIRST_ROWS) {
@@ -79,8 +79,8 @@ export class BatchSize {
   }
 
   /**
-   * What a batch of that many rows took. It at most doubles, so that one quick batch decides nothing. Where fewer rows
-   * do not make it shorter, it takes the time that it needs: half of it for its rows.
+   * Learns from the duration of a batch. The size at most doubles, so that one quick batch decides little. If fewer
+   * rows do not make a batch shorter, it may take longer: half of its time for its rows.
    */
   took(rows: number, milliseconds: number): void {
     const rate = rows / Math.max(1, milliseconds);
@@ -100,7 +100,7 @@ export class BatchSize {
     this.#rows = Math.min(MOST_ROWS, this.#rows * 2, Math.max(LEAST_ROWS, Math.round(wanted)));
   }
 
-  /** A batch ran into a limit. */
+  /** Learns that a batch ran into a timeout. */
   halve(): void {
     this.#rows = Math.max(LEAST_ROWS, Math.floor(this.#rows / 2));
     this.#rowsPerMillisecond = undefined;

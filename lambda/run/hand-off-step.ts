@@ -11,7 +11,7 @@ import { partsOf, tablesWithin, takenNames } from '../postgres/catalog/table-fac
 import type { NewBuild } from '../postgres/ledger/new-build.ts';
 import type { Session } from '../postgres/session/session.ts';
 
-/** An index operation, the tables it concerns as they are now, and the builds that are pending already. */
+/** An index operation, its tables as they are now, and the builds already pending. */
 export interface HandOff {
   readonly pending: PendingStep;
   readonly step: IndexOperationStep;
@@ -21,7 +21,10 @@ export interface HandOff {
   readonly runId: string;
 }
 
-/** The builds that an index operation becomes: one per index that it drops, one per table that it reindexes, of a whole schema too. */
+/**
+ * The builds that an index operation becomes: one per index that it drops, one per table that it reindexes, of a whole
+ * schema too.
+ */
 export async function buildsOf(session: Session, handOff: HandOff): Promise<NewBuild[]> {
   const { step, builds } = handOff;
   const { operation } = step;
@@ -85,7 +88,7 @@ export async function buildsOf(session: Session, handOff: HandOff): Promise<NewB
 
 type MeasuredTable = Exclude<TableFacts, UnknownTable>;
 
-/** A build needs to know what its names mean: what can't be looked up when its turn comes stops the run. */
+/** A build needs to know what its names mean, so a table that can't be looked up stops the run. */
 function measured({ pending, step, tables }: HandOff): readonly MeasuredTable[] {
   return tables.map((table) => {
     if (table.kind !== 'unknown') return table;
@@ -101,7 +104,7 @@ function measured({ pending, step, tables }: HandOff): readonly MeasuredTable[] 
   });
 }
 
-/** What is partitioned is taken apart: each part succeeds, fails and is cleared away by itself. */
+/** Splits a partitioned table into its partitions, which succeed, fail and are cleaned up one by one. */
 async function reindexTargets(
   session: Session,
   table: MeasuredTable | undefined,
@@ -135,7 +138,7 @@ function createBuild(operation: CreateIndex, table: PresentTable, index: string)
     table: table.table,
     index,
     unique: operation.unique,
-    // On ONLY the parent there is nothing to build, and nothing to take apart.
+    // With ONLY there is nothing to build, and nothing to split.
     partitioned: table.partitioned && !operation.only,
     statement: concurrentCreate({
       unique: operation.unique,
@@ -147,7 +150,7 @@ function createBuild(operation: CreateIndex, table: PresentTable, index: string)
   };
 }
 
-/** Postgres numbers a name that it chose itself until it is free: messages_user_id_idx, …_idx1, …_idx2. */
+/** Postgres appends a number to a name it chooses until the name is free: messages_user_id_idx, …_idx1, …_idx2. */
 async function freeName(
   session: Session,
   operation: CreateIndex,
@@ -163,7 +166,7 @@ async function freeName(
   return candidates.find((name) => !taken.has(name)) ?? operation.suggestedName;
 }
 
-/** Cuts to so many bytes of UTF-8, never within a character. */
+/** Cuts a name to a number of UTF-8 bytes, never within a character. */
 function cutTo(name: string, bytes: number): string {
   let cut = name;
   while (Buffer.byteLength(cut) > bytes) cut = [...cut].slice(0, -1).join('');

@@ -17,9 +17,9 @@ import { type RunStatus, recentRuns } from './recent-runs.ts';
 export interface Status {
   readonly migrations: readonly MigrationStatus[];
   readonly builds: readonly BuildStatus[];
-  /** The role from which Postgres hides how old the transactions are that builds wait for. */
+  /** The role from which Postgres hides the age of the transactions that builds wait for. */
   readonly blindRole?: string | undefined;
-  /** Why others could change what the ledger says, and with it what is executed. */
+  /** Why other roles could change the ledger, and with it what is executed. */
   readonly exposure?: string | undefined;
   /** The latest runs and actions, the newest first. */
   readonly runs: readonly RunStatus[];
@@ -44,7 +44,7 @@ export interface MigrationStatus {
 
 export interface BuildStatus extends BuildRow {
   readonly progress: ProgressSeen | undefined;
-  /** Over without success, and of a statement that this folder has no more: it holds up nobody, nobody tries it again. */
+  /** Over without success, and its statement is no longer in this folder: it blocks nothing, and is not retried. */
   readonly abandoned: boolean;
 }
 
@@ -55,7 +55,7 @@ interface StatusRequest {
   readonly patienceSeconds?: number;
 }
 
-/** Reads everything a person asks for at night; writes nothing, takes no lock, needs no ledger to exist. */
+/** Reads what an operator needs to know. Writes nothing, takes no lock, needs no ledger to exist. */
 export async function readStatus(
   target: ConnectionTarget,
   { options, migrations, patienceSeconds }: StatusRequest,
@@ -95,7 +95,7 @@ async function loginRole(session: Session): Promise<string> {
   return String(row?.role);
 }
 
-/** What state each file is in, the folder's in its order, then what only the ledger knows. */
+/** The state of each file: the folder's in order, then those that only the ledger has. */
 export function migrationStates(migrations: readonly Migration[], recorded: Ledger): MigrationStatus[] {
   const ledger = withToolNames(migrations, recorded);
   const counted = new Set(withoutCheckpoints(migrations, ledger));
