@@ -13,9 +13,9 @@ import type { Session } from '../../postgres/session/session.ts';
 import type { Build } from '../build.ts';
 
 /**
- * Why what the ledger has of a build is not to be executed; undefined where it is. Whoever can write the ledger could
- * have us run anything as our role. So what this code knows has to be as this code has compiled it; what it does not
- * know, since it was handed off by other code, is gone on with only where nobody but its owner can write the ledger.
+ * Why a build must not be executed as the ledger has it; undefined if it may. Whoever can write the ledger could have
+ * us run anything as our role. So a build that this code knows must match what it compiled; one that other code handed
+ * off is continued only if nobody but the owner can write the ledger.
  */
 export async function notAsCompiled(
   session: Session,
@@ -30,7 +30,7 @@ export async function notAsCompiled(
   return writers.length === 0 ? undefined : unknown(build, writers);
 }
 
-/** What is executed of a build is what its step says; the schema, the table and a name that Postgres chose are not in it. */
+/** What is executed must match the step, except for the schema, the table and a name that Postgres chose. */
 export function isAsCompiled(build: Build, step: Step): boolean {
   const { settings } = step;
   if (settings.length !== build.settings.length || settings.some((one, at) => one !== build.settings[at])) {
