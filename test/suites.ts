@@ -9,6 +9,16 @@ import { dirname, join } from 'node:path';
  * `npm run test:unit` runs the first, `npm test` the first two, `npm run test:all` everything.
  */
 const EXHAUSTIVE: readonly string[] = [
+  // Each memory setting a build gets, each way by which a builder is lost from sight: turn/loopback.test.ts has the story.
+  'test/lambda/work/turn/speed.test.ts',
+  'test/lambda/work/turn/seen-builder.test.ts',
+  'test/lambda/work/turn/reindex-unseen.test.ts',
+  'test/lambda/run/locks-without-session.test.ts',
+  // While one build goes on, what else begins: infra/index-build-loop.test.ts has it by the machine itself.
+  'test/lambda/lifecycle/side-by-side.test.ts',
+  // A server of another version, chosen by hand: `npm run test:versions` runs all on each.
+  'test/local/versions/older-server.test.ts',
+  'test/local/cli/iam.test.ts',
   // What Postgres does with each kind of statement: a story per kind of step is in lambda/run.
   'test/compiler/locks/lock-modes-in-postgres.test.ts',
   'test/compiler/locks/lock-works-in-postgres.test.ts',
@@ -32,6 +42,7 @@ const EXHAUSTIVE: readonly string[] = [
   'test/lambda/work/turn/hidden-blockers.test.ts',
   // Life cycles beyond create, update, the hook and the wait for builds.
   'test/lambda/lifecycle/events.test.ts',
+  'test/lambda/lifecycle/long-work.test.ts',
   'test/lambda/lifecycle/from-red-to-green.test.ts',
   'test/lambda/lifecycle/long-failures.test.ts',
   'test/lambda/lifecycle/more-creates.test.ts',
@@ -65,6 +76,7 @@ const EXHAUSTIVE: readonly string[] = [
   'test/lambda/postgres/session/pooler.test.ts',
   'test/lambda/postgres/session/tls.test.ts',
   // More of the package as people install it: stock-app.test.ts has the whole way.
+  'test/infra/npm-package.test.ts',
   'test/infra/npm-package-types.test.ts',
   'test/infra/cdk-synth.test.ts',
   // The three commands of each tool's section in the docs: lambda/history/adopt-and-mirror.test.ts has the story.

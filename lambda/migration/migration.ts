@@ -119,11 +119,13 @@ export interface Touches {
   readonly indexes: readonly RelationName[];
   /** It can't be seen into: DO, CALL, EXECUTE. */
   readonly opaque: boolean;
+  /** Tables whose partitions, or inheriting tables, are among `changes`, as far as the folder tells. */
+  readonly partOf?: readonly RelationName[];
   /** Absent where it reads and changes no rows that are there. */
   readonly rows?: TouchedRows;
 }
 
-/** Rows that a statement reads or changes; not those that it adds. */
+/** Rows that a statement reads or changes, by way of views too that the folder makes; not those that it adds. */
 export interface TouchedRows {
   readonly relations: readonly RelationName[];
   /** Every name that may be one of a column of theirs; `*` where it is whole rows. */

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { BuildTable, TurnResult } from '../../lambda/work/loop-task.ts';
+import { exhaustive } from '../support/exhaustive.ts';
 import { Builds, table, wait } from './countdown-builds.ts';
 import { loopDefinition, runLoop } from './loop-runner.ts';
 
@@ -25,7 +26,7 @@ describe('the loop', () => {
     expect(builds.settled).toEqual(['hand-off-1']);
   });
 
-  it('goes straight to what waited where no table has builds', async () => {
+  exhaustive.it('goes straight to what waited where no table has builds', async () => {
     const { entered } = await runLoop(new Builds({}));
 
     expect(entered).toEqual([
@@ -40,7 +41,7 @@ describe('the loop', () => {
     ]);
   });
 
-  it('finds tables again when resuming handed off more', async () => {
+  exhaustive.it('finds tables again when resuming handed off more', async () => {
     class More extends Builds {
       resumed = 0;
       override resume() {
@@ -61,7 +62,7 @@ describe('the loop', () => {
     ]);
   });
 
-  it('takes the next turn at once where nothing is to be waited for', async () => {
+  exhaustive.it('takes the next turn at once where nothing is to be waited for', async () => {
     class Busy extends Builds {
       override turn(of: BuildTable, turn: number) {
         const result = super.turn(of, turn) as TurnResult;
@@ -75,7 +76,7 @@ describe('the loop', () => {
     expect(entered.filter((state) => state === 'Turn')).toHaveLength(3);
   });
 
-  it('builds no more tables side by side than allowed', async () => {
+  exhaustive.it('builds no more tables side by side than allowed', async () => {
     class Counted extends Builds {
       now = 0;
       most = 0;
@@ -95,7 +96,7 @@ describe('the loop', () => {
     expect(builds.left.size).toBe(0);
   });
 
-  it('fails with the message of settle', async () => {
+  exhaustive.it('fails with the message of settle', async () => {
     class Failing extends Builds {
       override settle() {
         return { outcome: 'failed', message: 'idx_a: could not create unique index' } as const;
@@ -143,7 +144,7 @@ describe('what comes of a build', () => {
     expect(tasks.filter(({ task }) => task === 'tables')).toHaveLength(2);
   });
 
-  it('begins at once: steps that waited for it, and what they hand off', async () => {
+  exhaustive.it('begins at once: steps that waited for it, and what they hand off', async () => {
     class Waiting extends Beside {
       resumed = 0;
       resumeSoon() {
@@ -186,7 +187,7 @@ describe('failures', () => {
     );
   });
 
-  it('of one table that last do not stop its neighbours, and are settled', async () => {
+  exhaustive.it('of one table that last do not stop its neighbours, and are settled', async () => {
     class Broken extends Builds {
       override turn(of: BuildTable, turn: number) {
         return of.table === 'broken' ? fails() : super.turn(of, turn);
@@ -198,7 +199,7 @@ describe('failures', () => {
     expect(tasks.map(({ task }) => task).slice(-3)).toEqual(['turn', 'resume', 'settle']);
   });
 
-  it('of a table that last while resuming finds more to do end after three rounds', async () => {
+  exhaustive.it('of a table that last while resuming finds more to do end after three rounds', async () => {
     class Broken extends Builds {
       override turn(): never {
         return fails();
@@ -213,7 +214,7 @@ describe('failures', () => {
     expect(tasks.filter(({ task }) => task === 'tables')).toHaveLength(3);
   });
 
-  it.each(['tables', 'resume'] as const)(
+  exhaustive.it.each(['tables', 'resume'] as const)(
     'of %s that last are settled, then fail the execution',
     async (name) => {
       const builds = new Builds({});
@@ -236,7 +237,7 @@ describe('failures', () => {
     });
   });
 
-  it('include an outcome that the loop does not know', async () => {
+  exhaustive.it('include an outcome that the loop does not know', async () => {
     const builds = Object.assign(new Builds({ messages: 1 }), {
       branch: (turn: number) => ({ outcome: 'perhaps', waitSeconds: 1, turn, tables: [] }),
     });

@@ -1,6 +1,7 @@
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { performAction } from '../../../lambda/actions/perform-action.ts';
 import { planRun } from '../../../lambda/foresight/plan-run.ts';
+import { exhaustive } from '../../support/exhaustive.ts';
 import { type Files, freshScenario } from '../run/scenario.ts';
 import { A, B, C, handOverStories, recorded, requestOf, says, sha256, TOOLS, type Tool } from './tools.ts';
 
@@ -50,20 +51,20 @@ describe('what another tool leaves open', () => {
   const rows = `select migration_name || ' ' || case when rolled_back_at is not null then 'rolled back'
       when finished_at is not null then 'applied' else 'failed' end from _prisma_migrations order by 1`;
 
-  it('is applied, if one says so', async () => {
+  exhaustive.it('is applied, if one says so', async () => {
     const scenario = await settled({ as: 'applied' })();
     expect((await scenario.run(files)).applied).toEqual([]);
     expect(await says(scenario, rows)).toEqual(['1_a applied', '2_b applied', '2_b rolled back']);
   });
 
-  it('is applied by the next run, if one says that it was not', async () => {
+  exhaustive.it('is applied by the next run, if one says that it was not', async () => {
     const scenario = await settled({ as: 'not-applied' })();
     expect(await says(scenario, rows)).toEqual(['1_a applied', '2_b rolled back']);
     expect((await scenario.run(files)).applied).toHaveLength(2);
     expect(await says(scenario, rows)).toEqual(['1_a applied', '2_b applied', '2_b rolled back']);
   });
 
-  it('goes on with the step that one names', async () => {
+  exhaustive.it('goes on with the step that one names', async () => {
     const scenario = await settled({ continueAt: 2 })();
     await scenario.query(B);
     expect((await scenario.run(files)).applied).toHaveLength(1);
@@ -73,19 +74,22 @@ describe('what another tool leaves open', () => {
 });
 
 describe('a history that passed something over', () => {
-  it('of Drizzle: an entry that is older than the newest applied one, and has no row', async () => {
-    const scenario = await freshScenario();
-    const files = TOOLS[1]?.files ?? {};
-    await scenario.query(
-      `create schema drizzle; create table drizzle.__drizzle_migrations (id serial primary key, hash text not null, created_at bigint);
+  exhaustive.it(
+    'of Drizzle: an entry that is older than the newest applied one, and has no row',
+    async () => {
+      const scenario = await freshScenario();
+      const files = TOOLS[1]?.files ?? {};
+      await scenario.query(
+        `create schema drizzle; create table drizzle.__drizzle_migrations (id serial primary key, hash text not null, created_at bigint);
        insert into drizzle.__drizzle_migrations (hash, created_at) values ('${sha256(A)}', 1000), ('${sha256(C)}', 3000)`,
-    );
-    expect((await scenario.failure(files)).message).toContain(
-      '0001_b.sql: it is older than the newest that Drizzle',
-    );
-  });
+      );
+      expect((await scenario.failure(files)).message).toContain(
+        '0001_b.sql: it is older than the newest that Drizzle',
+      );
+    },
+  );
 
-  it('of golang-migrate: dirty', async () => {
+  exhaustive.it('of golang-migrate: dirty', async () => {
     const scenario = await freshScenario();
     const files = TOOLS[4]?.files ?? {};
     await scenario.query(
@@ -105,7 +109,7 @@ describe('a history that passed something over', () => {
 describe('a table by the name of a tool’s', () => {
   const tool = TOOLS[2] as Tool;
 
-  it('of a stranger is not read: a policy of it would be executed as our role', async () => {
+  exhaustive.it('of a stranger is not read: a policy of it would be executed as our role', async () => {
     const scenario = await freshScenario();
     const { owner } = scenario.database;
     const evil = owner.replace('owner', 'evil');
@@ -127,7 +131,7 @@ grant all on schema_migrations to public`);
     expect((await scenario.run(tool.files)).outcome).toBe('done');
   });
 
-  it('is looked for first where our role’s search path leads', async () => {
+  exhaustive.it('is looked for first where our role’s search path leads', async () => {
     const scenario = await freshScenario();
     const { owner, name } = scenario.database;
     await scenario.query(`create schema app; create table app.schema_migrations (version varchar primary key);
@@ -145,7 +149,7 @@ insert into app.schema_migrations values ('0001'); create table public.schema_mi
 
 describe('the history prop', () => {
   const tool = TOOLS[2] as Tool;
-  it("'adopt' reads the table alone, 'ignore' leaves it", async () => {
+  exhaustive.it("'adopt' reads the table alone, 'ignore' leaves it", async () => {
     const scenario = await freshScenario();
     await scenario.query(`${tool.made}; create table a (id int)`);
     await scenario.run(tool.files, { history: 'adopt' });
@@ -157,24 +161,29 @@ describe('the history prop', () => {
   });
 });
 
-it('a table that has another name is found by the name that is given, and not passed over', async () => {
-  const scenario = await freshScenario();
-  const goose = TOOLS[3] as Tool;
-  await scenario.query(`${goose.made}; create table a (id int); create schema audit;
+exhaustive.it(
+  'a table that has another name is found by the name that is given, and not passed over',
+  async () => {
+    const scenario = await freshScenario();
+    const goose = TOOLS[3] as Tool;
+    await scenario.query(`${goose.made}; create table a (id int); create schema audit;
     alter table goose_db_version set schema audit; alter table audit.goose_db_version rename to versions`);
-  expect((await scenario.failure(goose.files)).message).toBe(
-    [
-      "goose's table is not here by its name, but audit.versions has its columns.",
-      'Applied: nothing by this run.',
-      "Next: if that is goose's history of this folder, name it: historyTable: 'audit.versions' (on the command line --history-table 'audit.versions'); if not: history: 'ignore' (--history ignore).",
-    ].join('\n'),
-  );
-  expect((await scenario.run(goose.files, { historyTable: 'Audit.Versions' })).applied).toHaveLength(2);
-  expect(await says(scenario, 'select max(version_id) from audit.versions')).toEqual(['3']);
-  expect((await scenario.status(goose.files, { historyTable: 'audit.versions' })).migrations).toHaveLength(3);
-});
+    expect((await scenario.failure(goose.files)).message).toBe(
+      [
+        "goose's table is not here by its name, but audit.versions has its columns.",
+        'Applied: nothing by this run.',
+        "Next: if that is goose's history of this folder, name it: historyTable: 'audit.versions' (on the command line --history-table 'audit.versions'); if not: history: 'ignore' (--history ignore).",
+      ].join('\n'),
+    );
+    expect((await scenario.run(goose.files, { historyTable: 'Audit.Versions' })).applied).toHaveLength(2);
+    expect(await says(scenario, 'select max(version_id) from audit.versions')).toEqual(['3']);
+    expect((await scenario.status(goose.files, { historyTable: 'audit.versions' })).migrations).toHaveLength(
+      3,
+    );
+  },
+);
 
-it('an undo file that cannot be read stops the undo that needs it, and nothing else', async () => {
+exhaustive.it('an undo file that cannot be read stops the undo that needs it, and nothing else', async () => {
   const scenario = await freshScenario();
   const files = { '1_a.up.sql': A, '2_b.up.sql': B, '2_b.down.sql': 'drop tabl b;' };
   await scenario.run(files);
@@ -220,25 +229,28 @@ describe('what the tools themselves do not run', () => {
   });
 });
 
-it("a ledger that knows Prisma's folders by their digits gets their names, and two of one timestamp are two", async () => {
-  const scenario = await freshScenario();
-  const before = { '20240101_a/migration.sql': A, '20240102_c/migration.sql': C };
-  await scenario.run(before);
-  expect(await recorded(scenario)).toEqual(['20240101 applied', '20240102 applied']);
-  const files = {
-    'migration_lock.toml': 'provider = "postgresql"\n',
-    ...before,
-    '20240101_b/migration.sql': B,
-  };
-  const { applied } = await scenario.run(files);
-  expect(applied.map(({ migration }) => migration.version)).toEqual(['20240101_b']);
-  expect((await recorded(scenario)).sort()).toEqual([
-    '20240101_a applied',
-    '20240101_b applied',
-    '20240102_c applied',
-  ]);
-  expect((await scenario.run(files)).applied).toEqual([]);
-});
+exhaustive.it(
+  "a ledger that knows Prisma's folders by their digits gets their names, and two of one timestamp are two",
+  async () => {
+    const scenario = await freshScenario();
+    const before = { '20240101_a/migration.sql': A, '20240102_c/migration.sql': C };
+    await scenario.run(before);
+    expect(await recorded(scenario)).toEqual(['20240101 applied', '20240102 applied']);
+    const files = {
+      'migration_lock.toml': 'provider = "postgresql"\n',
+      ...before,
+      '20240101_b/migration.sql': B,
+    };
+    const { applied } = await scenario.run(files);
+    expect(applied.map(({ migration }) => migration.version)).toEqual(['20240101_b']);
+    expect((await recorded(scenario)).sort()).toEqual([
+      '20240101_a applied',
+      '20240101_b applied',
+      '20240102_c applied',
+    ]);
+    expect((await scenario.run(files)).applied).toEqual([]);
+  },
+);
 
 it('a migration that ends with an index build has its row of the tool from the hand-off on', async () => {
   const scenario = await freshScenario();

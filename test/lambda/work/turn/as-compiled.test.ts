@@ -1,4 +1,5 @@
 import { beforeEach, describe, expect, it, onTestFinished } from 'vitest';
+import { exhaustive, firstOf } from '../../../support/exhaustive.ts';
 import { freshScenario, largeTable, type Scenario } from '../../run/scenario.ts';
 
 const table = {
@@ -91,28 +92,31 @@ describe('what the ledger has of a build that this code knows', () => {
     ]);
   });
 
-  it.each(Object.entries(CHANGES))('is not executed where it is changed: %s', async (_, change) => {
-    const changed = await makeItSay(change);
-    expect((await scenario.loop(files)).outcome).toBe('failed');
-    const ended = await scenario.query<{ id: string; state: string; fault: { message: string } | null }>(
-      'select id, state, fault from migrations.work where parent_build is null order by id',
-    );
-    for (const { id, state, fault } of ended) {
-      if (changed.has(id))
-        expect([state, fault?.message]).toEqual([
-          'failed',
-          'what the ledger has of this build is not what 2_work.sql says, so it was not executed',
-        ]);
-      else expect(state).toBe('done');
-    }
-    expect(
-      await scenario.query(
-        "select to_regclass('hacked')::text as hacked, to_regclass('large_pkey')::text as pkey",
-      ),
-    ).toEqual([{ hacked: null, pkey: 'large_pkey' }]);
-  });
+  it.each(firstOf(1, Object.entries(CHANGES)))(
+    'is not executed where it is changed: %s',
+    async (_, change) => {
+      const changed = await makeItSay(change);
+      expect((await scenario.loop(files)).outcome).toBe('failed');
+      const ended = await scenario.query<{ id: string; state: string; fault: { message: string } | null }>(
+        'select id, state, fault from migrations.work where parent_build is null order by id',
+      );
+      for (const { id, state, fault } of ended) {
+        if (changed.has(id))
+          expect([state, fault?.message]).toEqual([
+            'failed',
+            'what the ledger has of this build is not what 2_work.sql says, so it was not executed',
+          ]);
+        else expect(state).toBe('done');
+      }
+      expect(
+        await scenario.query(
+          "select to_regclass('hacked')::text as hacked, to_regclass('large_pkey')::text as pkey",
+        ),
+      ).toEqual([{ hacked: null, pkey: 'large_pkey' }]);
+    },
+  );
 
-  it('is handed off again once the ledger has forgotten it', async () => {
+  exhaustive.it('is handed off again once the ledger has forgotten it', async () => {
     await makeItSay({ set: `statement = 'create table hacked ()'` });
     await scenario.loop(files);
     await scenario.database.adminQuery(
@@ -123,12 +127,12 @@ describe('what the ledger has of a build that this code knows', () => {
 });
 
 describe('what the ledger has of a build that this code does not know', () => {
-  it('is gone on with where nobody but its owner can write the ledger', async () => {
+  exhaustive.it('is gone on with where nobody but its owner can write the ledger', async () => {
     expect(await scenario.loop(table)).toEqual({ outcome: 'valid', message: '' });
     expect((await states()).every((line) => line.endsWith(' done'))).toBe(true);
   });
 
-  it('is not where somebody can, and the fault says who', async () => {
+  exhaustive.it('is not where somebody can, and the fault says who', async () => {
     const app = scenario.database.owner.replace('owner', 'app');
     await scenario.database.adminQuery(
       `create role ${app}; grant update (statement) on migrations.work to ${app}`,
@@ -149,7 +153,7 @@ describe('what the ledger has of a build that this code does not know', () => {
   });
 });
 
-it('how far a backfill came is never executed, whatever the ledger is made to say', async () => {
+exhaustive.it('how far a backfill came is never executed, whatever the ledger is made to say', async () => {
   await scenario.loop(files);
   const filled = {
     ...files,
