@@ -51,7 +51,7 @@ const EXHAUSTIVE: readonly string[] = [
   'test/lambda/lifecycle/tracing.test.ts',
   'test/lambda/lifecycle/waiting-deploys.test.ts',
   'test/lambda/work/turn/days-in-simulated-time.test.ts',
-  // Each format of an older ledger, each state of a mended file, each form of a setting: lambda/run has the stories.
+  // Each format of an older ledger, each state of a fixed file, each form of a setting: lambda/run has the stories.
   'test/lambda/postgres/ledger/older-ledgers.test.ts',
   'test/lambda/run/mended-files.test.ts',
   'test/lambda/work/turn/file-settings.test.ts',

@@ -524,7 +524,7 @@ class Filling {
         : [`a row in block ${Number(key[0]) - 1} of ${table}`, undefined];
     return failed({
       ...withDetail(fault, said(shown), said(plain ?? shown)),
-      hint: 'Correct the row and retry, which goes on with it; or correct the statement and deploy, which begins it again.',
+      hint: 'Correct the row and retry, which continues with it; or correct the statement and deploy, which starts it again.',
     });
   }
 }

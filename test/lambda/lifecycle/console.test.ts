@@ -83,7 +83,7 @@ describe('an operator in the console', () => {
     expect(await life.invoke({ action: 'reset' })).toEqual({
       errorType: 'MigrationError',
       errorMessage: expect.stringMatching(
-        /^This event is no action: action: expected one of run, status, .*\.\nApplied: nothing\.\nNext: send one of these:\n\{\}/,
+        /^This event is not an action: action: expected one of run, status, .*\.\nApplied: nothing\.\nNext: send one of these:\n\{\}/,
       ),
       trace: [''],
     });
