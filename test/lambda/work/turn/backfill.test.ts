@@ -275,7 +275,7 @@ describe('a row that cannot be done', () => {
     expect(message).toContain('m on public.t (1_fill.sql:2) failed after 1 attempt: ');
     expect(message).toContain('violates check constraint "small"');
     expect(message).toContain(
-      'It failed at the row of public.t with id = 8638; 1,233 rows of this backfill are done, and stay. Correct the row and retry, which goes on with it;',
+      'It failed at the row of public.t with id = 8638; 1,233 rows of this backfill are done, and stay. Correct the row and retry, which continues with it;',
     );
     expect(await scenario.steps()).toEqual(['1.0 failed']);
 
