@@ -95,6 +95,10 @@ drop index ${s}.work_unfinished;
 create index work_unfinished on ${s}.work (schema_name, table_name, id)
   where state in ('pending', 'building', 'paused')`,
   },
+  {
+    what: 'when a build whose end nobody writes down was last seen at work: it ended some time after that',
+    statements: (s) => `alter table ${s}.work add column seen_at timestamptz`,
+  },
 ];
 
 /** The first format whose code knows migrations by other names than digits. */
