@@ -1,6 +1,9 @@
 import { defineConfig } from 'vitest/config';
 import { suites } from './test/suites.ts';
 
+// `npm test` names projects; whoever names none wants all there is.
+const whole = !process.argv.some((argument) => argument.startsWith('--project'));
+
 const withServers = { globalSetup: ['test/support/global-setup.ts'] };
 
 export default defineConfig({
@@ -11,7 +14,7 @@ export default defineConfig({
       { extends: true, test: { name: 'exhaustive', include: [...suites.exhaustive], ...withServers } },
     ],
     // The CDK's own check of a template takes each process three seconds: where it is the matter, it is switched on.
-    env: { CDK_VALIDATION: 'false' },
+    env: { CDK_VALIDATION: 'false', WHOLE_SUITE: String(whole) },
     // On a machine that is busy otherwise, a deploy with its synthesis and a handful of threads takes its time.
     testTimeout: 120_000,
     // Real servers on a busy machine: in CI a test that fails is tried again, and reported as such.

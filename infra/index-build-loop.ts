@@ -46,7 +46,7 @@ export const TURNS_PER_BRANCH = Math.floor((EVENTS_PER_EXECUTION * 0.9) / MOST_E
 const ROUNDS_WITHOUT_PROGRESS = 3;
 
 /** How a branch ended: no build left, too many turns for one history, or a fault that outlasted its retries. */
-type BranchEnd = 'done' | 'turn-limit' | 'fault';
+type BranchEnd = 'done' | 'turn-limit' | 'failed';
 
 /**
  * The state machine that takes index builds to their end, however long they take. Each table is a branch with an
@@ -72,7 +72,7 @@ export class IndexBuildLoop extends Construct {
 
   private loop(props: IndexBuildLoopProps): sfn.IChainable {
     const settle = this.settle(props);
-    const onFault = { errors: [sfn.Errors.ALL] };
+    const onError = { errors: [sfn.Errors.ALL] };
     const findTables = this.task(props, 'FindTables', {
       asks: { task: 'tables' },
       resultSelector: { 'tables.$': '$.tables', 'newest.$': '$.newest' },
@@ -87,7 +87,7 @@ export class IndexBuildLoop extends Construct {
     const begin = this.stalls('Begin', 0);
 
     begin
-      .next(findTables.addCatch(settle, onFault))
+      .next(findTables.addCatch(settle, onError))
       .next(
         new sfn.Choice(this, 'AnyTables')
           .when(sfn.Condition.isPresent('$.found.tables[0]'), buildTables)
@@ -96,7 +96,7 @@ export class IndexBuildLoop extends Construct {
     // A table whose branch met a lasting fault gets another branch as long as its neighbours come further.
     buildTables
       .addRetry(faultRetry)
-      .addCatch(settle, onFault)
+      .addCatch(settle, onError)
       .next(
         new sfn.Choice(this, 'AnyProgress')
           .when(
@@ -110,7 +110,7 @@ export class IndexBuildLoop extends Construct {
       );
     // Builds whose faults outlast all rounds are left to the next hand-off; Settle says that they are unfinished.
     resume
-      .addCatch(settle, onFault)
+      .addCatch(settle, onError)
       .next(
         new sfn.Choice(this, 'ResumeOutcome')
           .when(
@@ -154,7 +154,7 @@ export class IndexBuildLoop extends Construct {
    * them is left.
    */
   private branch(props: IndexBuildLoopProps): sfn.IChainable {
-    const fault = this.branchEnd('TableFault', 'fault');
+    const failed = this.branchEnd('TableFailed', 'failed');
     const turn = this.task(props, 'Turn', {
       asks: {
         task: 'turn',
@@ -176,7 +176,7 @@ export class IndexBuildLoop extends Construct {
     wait.next(turn);
 
     const outcome = (name: string): sfn.Condition => sfn.Condition.stringEquals('$.last.outcome', name);
-    turn.addCatch(fault, { errors: [sfn.Errors.ALL] }).next(
+    turn.addCatch(failed, { errors: [sfn.Errors.ALL] }).next(
       new sfn.Choice(this, 'TurnOutcome')
         .when(outcome('done'), this.branchEnd('TableDone', 'done'))
         .when(
@@ -191,7 +191,7 @@ export class IndexBuildLoop extends Construct {
           wait,
         )
         .when(outcome('wait'), turn)
-        .otherwise(fault),
+        .otherwise(failed),
     );
     return turn;
   }
@@ -214,7 +214,7 @@ export class IndexBuildLoop extends Construct {
         )
         .when(
           sfn.Condition.isPresent('$.Cause'),
-          new sfn.Fail(this, 'LoopFault', { errorPath: '$.Error', causePath: '$.Cause' }),
+          new sfn.Fail(this, 'LoopFailed', { errorPath: '$.Error', causePath: '$.Cause' }),
         )
         .otherwise(new sfn.Succeed(this, 'AllValid')),
     );

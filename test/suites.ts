@@ -9,6 +9,16 @@ import { dirname, join } from 'node:path';
  * `npm run test:unit` runs the first, `npm test` the first two, `npm run test:all` everything.
  */
 const EXHAUSTIVE: readonly string[] = [
+  // Each memory setting a build gets, each way by which a builder is lost from sight: turn/loopback.test.ts has the story.
+  'test/lambda/work/turn/speed.test.ts',
+  'test/lambda/work/turn/seen-builder.test.ts',
+  'test/lambda/work/turn/reindex-unseen.test.ts',
+  'test/lambda/run/locks-without-session.test.ts',
+  // While one build goes on, what else begins: infra/index-build-loop.test.ts has it by the machine itself.
+  'test/lambda/lifecycle/side-by-side.test.ts',
+  // A server of another version, chosen by hand: `npm run test:versions` runs all on each.
+  'test/local/versions/older-server.test.ts',
+  'test/local/cli/iam.test.ts',
   // What Postgres does with each kind of statement: a story per kind of step is in lambda/run.
   'test/compiler/locks/lock-modes-in-postgres.test.ts',
   'test/compiler/locks/lock-works-in-postgres.test.ts',
@@ -51,10 +61,12 @@ const EXHAUSTIVE: readonly string[] = [
   // Generated backfills, and one that a deploy waits through: lambda/work/turn/backfill.test.ts has the stories.
   'test/lambda/work/turn/backfill-property.test.ts',
   'test/lambda/lifecycle/backfill.test.ts',
-  // Each form of an index operation, each kind of session without dblink, each tool's own history, each right taken
-  // away: hand-off, loopback, adopt-and-mirror and the hardened database have the stories.
+  // Each form of an index operation, each kind of session without dblink, each tool's own history and what it leaves
+  // open, each right taken away: hand-off, loopback, adopt-and-mirror and the hardened database have the stories.
   'test/lambda/work/turn/operations.test.ts',
   'test/lambda/work/turn/without-loopback.test.ts',
+  'test/lambda/history/doubtful.test.ts',
+  'test/lambda/history/each-tool.test.ts',
   'test/lambda/history/real-histories.test.ts',
   'test/lambda/run/least-rights.test.ts',
   'test/lambda/run/rows-nobody-reads.test.ts',
@@ -65,6 +77,7 @@ const EXHAUSTIVE: readonly string[] = [
   'test/lambda/postgres/session/pooler.test.ts',
   'test/lambda/postgres/session/tls.test.ts',
   // More of the package as people install it: stock-app.test.ts has the whole way.
+  'test/infra/npm-package.test.ts',
   'test/infra/npm-package-types.test.ts',
   'test/infra/cdk-synth.test.ts',
   // Each verb by way of what is deployed: local/cli/deployed.test.ts has run, cancel and retry.

@@ -36,6 +36,7 @@ export function lazyMigrations(
     const undo = folder.attempt(() => (found.undo === undefined ? parts?.down : undoOf(reading, found)));
     return parts === undefined ? [] : [{ found, up: parts.up, checksum: parts.up.checksum, undo }];
   });
+  const historyTable = read.length === 0 ? undefined : folder.attempt(() => layout.historyTable?.(folder));
   if (folder.problems.length > 0) {
     // With all else that is wrong, since it is to be mended at once.
     compile();
@@ -89,6 +90,7 @@ export function lazyMigrations(
     ),
     layout: layoutName,
     order,
+    ...(historyTable && { historyTable }),
     migrations,
   };
 }

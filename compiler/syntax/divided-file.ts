@@ -1,6 +1,6 @@
 import type { Comment, ParsedFile } from './parse-file.ts';
 import { problemAt } from './problem.ts';
-import { dividedBy } from './syntax-fault.ts';
+import { dividedBy } from './syntax-error.ts';
 
 /** What a file is there for: one that undoes may say so in a headline. */
 export type FileRole = 'up' | 'down';

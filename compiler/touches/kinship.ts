@@ -56,15 +56,15 @@ export class Kinship {
   }
 
   #descendants(named: readonly RelationName[]): readonly RelationName[] {
-    const seen = new Set(named.map(({ name }) => name));
+    const visited = new Set(named.map(({ name }) => name));
     const found: RelationName[] = [];
     for (
       let next = relatives(this.#children, named);
       next.length > 0;
       next = relatives(this.#children, next)
     ) {
-      next = next.filter(({ name }) => !seen.has(name));
-      for (const relation of next) seen.add(relation.name);
+      next = next.filter(({ name }) => !visited.has(name));
+      for (const relation of next) visited.add(relation.name);
       found.push(...next);
     }
     return found;

@@ -23,9 +23,9 @@ export const undo = changingAction({
 });
 
 /**
- * Runs the undo files of every applied migration above a version, newest first. Checked as a whole before anything is
- * touched: each has its undo file, and no build is under way. Each step is noted with what it does, so an undo that
- * dies is continued by the same call.
+ * Runs the undo files of every applied migration above a version, newest first. Checks first that each has its undo
+ * file and that no build is under way. Each step is recorded together with its effect, so the same call continues an
+ * undo that died.
  */
 async function undoDownTo(
   session: Session,

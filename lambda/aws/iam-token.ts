@@ -2,7 +2,7 @@ import type { Signer } from '@aws-sdk/rds-signer';
 import { MigrationError } from '../migration/migration-error.ts';
 import type { ConnectionTarget } from '../postgres/session/connection-target.ts';
 
-/** Whose rights a token is signed with, and for where; the SDK finds out what is left out. */
+/** Whose credentials sign the token, and for which region; the SDK finds out what is absent. */
 export interface SigningAccount {
   readonly region?: string | undefined;
   readonly profile?: string | undefined;

@@ -7,35 +7,37 @@ import type { RelationName } from './relation-name.ts';
 import type { Version } from './version.ts';
 
 /**
- * What `compiler/steps/compile-migrations.ts` makes of a folder at synth time, and all that the Lambda knows of it:
- * plain JSON, no syntax tree, so that the bundle needs no parser.
+ * What `compiler/steps/compile-migrations.ts` makes of a folder at synth, and all that the Lambda knows of it: plain
+ * JSON without syntax trees, so that the bundle needs no parser.
  */
 export interface CompiledMigrations {
-  /** Raised when the meaning of a field changes; an older function refuses a newer file. */
+  /** Increased when the meaning of a field changes; an older function refuses a newer file. */
   readonly format: 1;
-  /** SHA-256 over all migrations, in order: the key by which CloudFormation sees a change. */
+  /** SHA-256 over all migrations, in order: how CloudFormation notices a change. */
   readonly checksum: string;
-  /** How the folder is laid out, and how its identities compare. Compilers before these fields left them out. */
+  /** How the folder is laid out, and how its identities compare. Absent in files of older compilers. */
   readonly layout?: LayoutName;
   readonly order?: LayoutOrder;
+  /** The table of the layout's tool, where the tool's own settings give it another name. */
+  readonly historyTable?: RelationName;
   /** In the order in which they are applied. */
   readonly migrations: readonly Migration[];
 }
 
 /** One versioned SQL file, compiled. */
 export interface Migration {
-  /** What tells it from all others: the tool's own name for it, as its layout says. */
+  /** Its identity: the tool's own name for it, according to the layout. */
   readonly version: Version;
-  /** Its place in the folder, from 0. Compilers before this field left it out. */
+  /** Its place in the folder, from 0. Absent in files of older compilers. */
   readonly position?: number;
-  /** What ledgers called it before they had the tool's own name. */
+  /** Its name in older ledgers, which did not have the tool's own. */
   readonly formerly?: Version;
   /**
    * `repeatable`: applied again with every change, after all others. `checkpoint`: stands for all before it, in a
    * database that has none of them.
    */
   readonly kind?: 'repeatable' | 'checkpoint';
-  /** What the tool's own table has of it. */
+  /** Its record in the tool's own table. */
   readonly record?: ToolRecord;
   /** File name without `.sql`, or the folder's name: `0002_message_indexes`. */
   readonly name: string;
@@ -137,8 +139,8 @@ export interface LongStatement {
   /** The table, view or domain; absent where a statement has to do with none, or nobody can tell. */
   readonly relation: RelationName | undefined;
   /**
-   * The constraints that it validates, the partition that it detaches, the columns that it fills, the table that it adds
-   * rows to.
+   * The constraints that it validates, the partition that it detaches, the columns that it fills, the table that it
+   * adds rows to.
    */
   readonly names: readonly string[];
   /** Its file says `-- migrate: hand-off`: whatever its table's size. */

@@ -89,6 +89,24 @@ export const optionTable = {
     flag: '--max-concurrent-tables <count>',
     help: 'tables that build side by side',
   },
+  /** What a batch of a backfill is to take, where its file does not say it. @default 0.05 */
+  backfillBatchSeconds: {
+    kind: 'seconds',
+    range: [0.001, 60],
+    prop: 'backfillBatch',
+    default: 0.05,
+    flag: '--backfill-batch <seconds>',
+    help: 'what a batch of a backfill is to take',
+  },
+  /** The rest after a batch, in lengths of the batch, where the file does not say it. @default 1 where others are active, else 0 */
+  backfillPause: {
+    kind: 'times',
+    range: [0, 1000],
+    prop: 'backfillPause',
+    default: undefined,
+    flag: '--backfill-pause <lengths>',
+    help: 'the rest after a batch, in lengths of the batch (default: 1 where others are active)',
+  },
   /** Memory of each build, in MiB. @default by the server's size and the builds side by side */
   maintenanceWorkMemMegabytes: {
     kind: 'mebibytes',
@@ -124,6 +142,16 @@ export const optionTable = {
     default: 'mirror',
     flag: '--history <what>',
     help: "the layout's tool has a table of its own: read it and write it, read it alone, or leave it",
+    anyVerb: true,
+  },
+  /** That table, where the tool was given another name for it. @default as the tool's own settings have it */
+  historyTable: {
+    kind: 'relation',
+    prop: 'historyTable',
+    default: undefined,
+    flag: '--history-table <name>',
+    help: "that table, where it has another name than the tool's own: TABLE or SCHEMA.TABLE",
+    anyVerb: true,
   },
   /** What a deploy waits for. @default 'migrations' */
   waitFor: {
@@ -146,12 +174,19 @@ export type OptionRow = {
   readonly prop: string;
   readonly flag?: string;
   readonly help?: string;
+  /** Every verb that looks at a database takes it, not only those that run. @default false */
+  readonly anyVerb?: boolean;
 } & (
   | { readonly kind: 'schema'; readonly default: string }
+  | {
+      /** A name as `readRelationName` takes it. */
+      readonly kind: 'relation';
+      readonly default: undefined;
+    }
   | { readonly kind: 'choice'; readonly of: readonly string[]; readonly default: string }
   | {
-      /** Seconds may have a fraction; in the construct they are a Duration, mebibytes a Size. */
-      readonly kind: 'whole' | 'seconds' | 'mebibytes';
+      /** Seconds and times may have a fraction; in the construct seconds are a Duration, mebibytes a Size. */
+      readonly kind: 'whole' | 'times' | 'seconds' | 'mebibytes';
       /** Least and most as the construct takes them; the name of an option stands for its value. */
       readonly range: readonly [least: number | 'lockTimeoutSeconds', most: number];
       /** `undefined`: found out at run time. */
@@ -169,9 +204,11 @@ export type MigrationOptions = {
     ? Choice
     : Table[Name]['kind'] extends 'schema'
       ? string
-      : Table[Name]['default'] extends undefined
-        ? number | undefined
-        : number;
+      : Table[Name]['kind'] extends 'relation'
+        ? string | undefined
+        : Table[Name]['default'] extends undefined
+          ? number | undefined
+          : number;
 };
 
 export type IndexStrategy = MigrationOptions['indexStrategy'];

@@ -16,7 +16,7 @@ import { partsOf, tablesWithin, takenNames } from '../postgres/catalog/table-fac
 import type { NewBuild } from '../postgres/ledger/new-build.ts';
 import type { Session } from '../postgres/session/session.ts';
 
-/** An index operation, the tables it concerns as they are now, and the builds that are pending already. */
+/** An index operation, its tables as they are now, and the builds already pending. */
 export interface HandOff {
   readonly pending: PendingStep;
   readonly step: IndexOperationStep;
@@ -26,11 +26,14 @@ export interface HandOff {
   readonly runId: string;
 }
 
-/** The builds that an index operation becomes: one per index that it drops, one per table that it reindexes, of a whole schema too. */
+/**
+ * The builds that an index operation becomes: one per index that it drops, one per table that it reindexes, of a whole
+ * schema too.
+ */
 export async function buildsOf(session: Session, handOff: HandOff): Promise<NewBuild[]> {
   const { step, builds } = handOff;
   const { operation } = step;
-  const tables = known(handOff);
+  const tables = measured(handOff);
   switch (operation.kind) {
     case 'create-index': {
       const [table] = tables;
@@ -88,20 +91,16 @@ export async function buildsOf(session: Session, handOff: HandOff): Promise<NewB
   }
 }
 
-type KnownTable = Exclude<TableFacts, UnknownTable>;
+type MeasuredTable = Exclude<TableFacts, UnknownTable>;
 
-/** A build needs to know what its names mean: what can't be looked up when its turn comes stops the run. */
-function known({ pending, step, tables }: HandOff): readonly KnownTable[] {
+/** A build needs to know what its names mean, so a table that can't be looked up stops the run. */
+function measured({ pending, step, tables }: HandOff): readonly MeasuredTable[] {
   return tables.map((table) => {
     if (table.kind !== 'unknown') return table;
     throw new MigrationError({
       code: 'tables-unknown',
       what: `The tables of this statement can't be looked up: ${table.because}.`,
-      place: {
-        file: pending.migration.file,
-        position: step.statement.position,
-        statement: step.statement.text,
-      },
+      place: placeOf({ pending, step }),
       applied: 'the steps before this one.',
       next: table.because.includes(sqlstate.untranslatableCharacter)
         ? adviceFor({ sqlstate: sqlstate.untranslatableCharacter, message: '' }, pending.migration.file)
@@ -110,10 +109,10 @@ function known({ pending, step, tables }: HandOff): readonly KnownTable[] {
   });
 }
 
-/** What is partitioned is taken apart: each part succeeds, fails and is cleared away by itself. */
+/** Splits a partitioned table into its partitions, which succeed, fail and are cleaned up one by one. */
 async function reindexTargets(
   session: Session,
-  table: KnownTable | undefined,
+  table: MeasuredTable | undefined,
   { target, name }: { target: 'index' | 'table'; name: RelationName },
 ): Promise<{ readonly schema: string; readonly table: string; readonly index: string }[]> {
   if (table === undefined || table.kind === 'absent') return [];
@@ -144,7 +143,7 @@ function createBuild(operation: CreateIndex, table: PresentTable, index: string)
     table: table.table,
     index,
     unique: operation.unique,
-    // On ONLY the parent there is nothing to build, and nothing to take apart.
+    // With ONLY there is nothing to build, and nothing to split.
     partitioned: table.partitioned && !operation.only,
     statement: concurrentCreate({
       unique: operation.unique,
@@ -156,7 +155,7 @@ function createBuild(operation: CreateIndex, table: PresentTable, index: string)
   };
 }
 
-/** The first that nothing bears, as Postgres chooses. */
+/** The first of namesOfIndex() that nothing has. */
 async function freeName(
   session: Session,
   operation: CreateIndex,
@@ -168,15 +167,16 @@ async function freeName(
   return candidates.find((name) => !taken.has(name)) ?? operation.suggestedName;
 }
 
-function systemCatalogs({ pending, step }: HandOff): MigrationError {
+function placeOf({ pending, step }: Pick<HandOff, 'pending' | 'step'>) {
+  const { position, text } = step.statement;
+  return { file: pending.migration.file, position, statement: text };
+}
+
+function systemCatalogs(handOff: HandOff): MigrationError {
   return new MigrationError({
     code: 'reindex-too-wide',
     what: 'Postgres cannot reindex system catalogs concurrently.',
-    place: {
-      file: pending.migration.file,
-      position: step.statement.position,
-      statement: step.statement.text,
-    },
+    place: placeOf(handOff),
     applied: 'the steps before this one.',
     next: 'write REINDEX SYSTEM without CONCURRENTLY, and run it while nobody is connected.',
   });

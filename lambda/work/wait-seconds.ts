@@ -20,6 +20,16 @@ export function isNearEnd(secondsLeft: number | undefined, attachSeconds: number
   return secondsLeft !== undefined && secondsLeft <= attachSeconds * 0.8;
 }
 
+/** A backfill that rests for longer lets go of its function, and comes back. */
+export const LONGEST_REST_SECONDS = 120;
+
+/**
+ * When a backfill comes back that has let go of its function to rest: the later, the longer it has taken so far. A day of which it rests all of the time comes to about 150 turns, three state transitions each.
+ */
+export function restSeconds(elapsedSeconds: number): number {
+  return Math.round(Math.min(600, Math.max(60, elapsedSeconds / 40)));
+}
+
 /** After the first attempt, the second, and any later one. */
 const PAUSES = [10, 120, 600] as const;
 /** Out of disk, memory or connections: what frees them takes longer, and another try fills them again. */

@@ -10,7 +10,7 @@ import {
 import { faultLines } from '../../lambda/migration/migration-error.ts';
 import type { PostgresFault } from '../../lambda/migration/postgres-fault.ts';
 import { describeBlocker } from '../../lambda/postgres/catalog/blockers.ts';
-import type { BuildRow } from '../../lambda/postgres/ledger/index-build-rows.ts';
+import type { BuildRow } from '../../lambda/postgres/ledger/build-rows.ts';
 import type { BuildStatus } from '../../lambda/status/status.ts';
 import type { ProgressSeen } from '../../lambda/work/turn/build-progress.ts';
 

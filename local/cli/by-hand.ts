@@ -12,7 +12,7 @@ import { mayBeSame, type RelationName } from '../../lambda/migration/relation-na
 import type { PresentTable } from '../../lambda/migration/route.ts';
 import { concurrentCreate, concurrentDrop } from '../../lambda/postgres/catalog/index-statement.ts';
 import { measureTables } from '../../lambda/postgres/catalog/table-facts.ts';
-import { type BuildRow, readAllBuilds } from '../../lambda/postgres/ledger/index-build-rows.ts';
+import { type BuildRow, readAllBuilds } from '../../lambda/postgres/ledger/build-rows.ts';
 import type { Session } from '../../lambda/postgres/session/session.ts';
 import { compareWithCode } from '../../lambda/work/turn/as-compiled.ts';
 

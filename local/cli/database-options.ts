@@ -13,6 +13,7 @@ import {
   type OptionRow,
   optionRows,
 } from '../../lambda/migration/options.ts';
+import { readRelationName } from '../../lambda/migration/relation-name.ts';
 import {
   type ConnectionTarget,
   parseConnectionUrl,
@@ -38,8 +39,8 @@ export interface DatabaseFlags {
   readonly [flag: string]: unknown;
 }
 
-/** What the flags lead to. */
-export interface Asked {
+/** What the flags of a command lead to. */
+export interface Invocation {
   readonly migrations: CompiledMigrations;
   readonly target: ConnectionTarget;
   readonly options: MigrationOptions;
@@ -82,7 +83,7 @@ export function directoryOf({ dir }: { readonly dir?: string | undefined }): str
 const commandLineOptions: MigrationOptions = { ...defaultOptions, attachSeconds: 86_400 };
 
 export function withDatabaseFlags(command: Command): Command {
-  return withDirectory(command)
+  withDirectory(command)
     .addOption(layoutOption())
     .addOption(placeholderOption())
     .option('--database-url <url>', 'postgres://user:password@host:5432/database (else DATABASE_URL)')
@@ -90,6 +91,7 @@ export function withDatabaseFlags(command: Command): Command {
     .option('--profile <name>', "of AWS's configuration, for --iam, --stack and --function")
     .option('--region <name>', 'the same')
     .option('--schema <name>', 'schema of the ledger', schemaName, defaultOptions.ledgerSchema);
+  return withOptionFlags(command, ({ anyVerb = false }) => anyVerb);
 }
 
 /** `--placeholder NAME=value`, as often as there are names. */
@@ -115,18 +117,23 @@ export function withJson(command: Command): Command {
   return command.option('--json', 'one JSON document as the last line of standard output');
 }
 
-/** What a verb takes that runs migrations, or says what a run would do: each option that has a flag. */
+/** What a verb takes besides that runs migrations, or says what a run would do: each option that has a flag. */
 export function withRunFlags(command: Command): Command {
+  return withOptionFlags(command, ({ anyVerb = false }) => !anyVerb).addOption(levelOption());
+}
+
+function withOptionFlags(command: Command, wanted: (row: OptionRow) => boolean): Command {
   for (const [name, row] of optionRows) {
-    if (row.flag !== undefined) command.addOption(flagOf(row.flag, name, row));
+    if (row.flag !== undefined && wanted(row)) command.addOption(flagOf(row.flag, name, row));
   }
-  return command.addOption(levelOption());
+  return command;
 }
 
 function flagOf(flag: string, name: OptionName, row: OptionRow): Option {
   const option = new Option(flag, row.help).default(commandLineOptions[name]);
   if (row.kind === 'choice') return option.choices(row.of);
-  if (row.kind === 'seconds') return option.argParser(seconds);
+  if (row.kind === 'relation') return option.argParser(relationName);
+  if (row.kind === 'seconds' || row.kind === 'times') return option.argParser(amount);
   return option.argParser(row.kind === 'whole' && row.range[0] === 1 ? positive : whole);
 }
 
@@ -159,7 +166,7 @@ Environment:
   NO_COLOR       no colours`;
 
 /** Reads the folder and the connection. What is applied already need not be compiled, which the database tells. */
-export async function ask(flags: DatabaseFlags): Promise<Asked> {
+export async function readInvocation(flags: DatabaseFlags): Promise<Invocation> {
   const url = flags.databaseUrl ?? process.env.DATABASE_URL;
   if (url === undefined || url === '') {
     throw new MigrationError({
@@ -197,7 +204,7 @@ function optionsOf(flags: DatabaseFlags): MigrationOptions {
 }
 
 /** Where a verb works; never with the password. */
-export function describeTarget({ target, options }: Asked): string {
+export function describeTarget({ target, options }: Invocation): string {
   const { host, port, database, user } = target;
   return `${database} on ${host}:${port} as ${user}, ledger in schema ${options.ledgerSchema}`;
 }
@@ -212,6 +219,11 @@ function schemaName(text: string): string {
   return text;
 }
 
+function relationName(text: string): string {
+  if (readRelationName(text) !== undefined) return text;
+  throw new InvalidArgumentError('It has to be TABLE or SCHEMA.TABLE, a part with a dot in double quotes.');
+}
+
 function positive(text: string): number {
   const value = whole(text);
   if (value === 0) throw new InvalidArgumentError('It has to be at least 1.');
@@ -223,10 +235,10 @@ function whole(text: string): number {
   return Number(text);
 }
 
-function seconds(text: string): number {
+function amount(text: string): number {
   const value = Number(text);
   if (text.trim() === '' || !Number.isFinite(value) || value < 0) {
-    throw new InvalidArgumentError('It has to be a number of seconds.');
+    throw new InvalidArgumentError('It has to be a number of at least 0.');
   }
   return value;
 }

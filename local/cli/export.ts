@@ -5,11 +5,11 @@ import { MigrationError } from '../../lambda/migration/migration-error.ts';
 import { withSession } from '../../lambda/postgres/session/connect.ts';
 import { findByHand } from './by-hand.ts';
 import {
-  ask,
   DATABASE_HELP,
   type DatabaseFlags,
   describeTarget,
   PATIENCE_SECONDS,
+  readInvocation,
   withDatabaseFlags,
 } from './database-options.ts';
 import { type ExitCode, exitCode } from './exit-code.ts';
@@ -52,14 +52,14 @@ Examples:
 async function exportScript(flags: ExportFlags): Promise<ExitCode> {
   const terminal = new Terminal({ json: false });
   return answered(terminal, async () => {
-    const asked = await ask(flags);
-    const found = await withSession(asked.target, (session) => findByHand(session, asked), {
+    const invocation = await readInvocation(flags);
+    const found = await withSession(invocation.target, (session) => findByHand(session, invocation), {
       patienceSeconds: PATIENCE_SECONDS,
     });
     const script = psqlScript(found, {
-      target: describeTarget(asked),
+      target: describeTarget(invocation),
       at: new Date(),
-      smallTableRows: asked.options.smallTableRows,
+      smallTableRows: invocation.options.smallTableRows,
     });
     if (flags.output === undefined) process.stdout.write(script);
     else await write(flags.output, script);

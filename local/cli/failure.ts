@@ -64,11 +64,11 @@ export function asMigrationError(error: unknown): MigrationError {
   });
 }
 
-/** On standard error for people; with `--json`, as the document too, together with what else is known. */
-export function showFailure(terminal: Terminal, error: unknown, known: object = {}): void {
+/** On standard error for people; with `--json`, as the document too, together with what else there is to tell. */
+export function showFailure(terminal: Terminal, error: unknown, more: object = {}): void {
   const failure = asMigrationError(error);
   terminal.errorLine(coloured(failure));
-  if (terminal.json) terminal.document({ ok: false, ...known, error: errorDocument(failure) });
+  if (terminal.json) terminal.document({ ok: false, ...more, error: errorDocument(failure) });
 }
 
 /** Errors of the command itself, as opposed to those of the database. */

@@ -23,7 +23,7 @@ export interface InProcessLoop extends Omit<RunRequest, 'report'> {
 }
 
 /** As the state machine's retries: a server that restarts or a connection that breaks ends no loop. */
-const MOST_FAULTS = 6;
+const MOST_FAILURES = 6;
 const FIRST_PAUSE_MILLISECONDS = 500;
 
 /**
@@ -91,15 +91,15 @@ async function buildTable(table: BuildTable, loop: InProcessLoop, ended: () => v
 }
 
 async function retried<T>(signal: AbortSignal | undefined, task: () => Promise<T>): Promise<T> {
-  for (let faults = 1; ; faults += 1) {
+  for (let failures = 1; ; failures += 1) {
     try {
       return await task();
     } catch (error) {
       signal?.throwIfAborted();
       const passes =
         error instanceof SessionLost || (error instanceof StatementFault && !isPermanent(error.fault));
-      if (!passes || faults > MOST_FAULTS) throw error;
-      await pause(FIRST_PAUSE_MILLISECONDS * 2 ** (faults - 1), signal);
+      if (!passes || failures > MOST_FAILURES) throw error;
+      await pause(FIRST_PAUSE_MILLISECONDS * 2 ** (failures - 1), signal);
     }
   }
 }

@@ -61,7 +61,7 @@ const GRACE_MILLISECONDS = 10_000;
 
 async function up(flags: UpFlags): Promise<ExitCode> {
   const terminal = new Terminal({ json: flags.json === true });
-  const known: Known = {
+  const context: UpContext = {
     terminal,
     wait: flags.wait,
     display: new RunDisplay(terminal),
@@ -74,20 +74,20 @@ async function up(flags: UpFlags): Promise<ExitCode> {
     const found = place;
     terminal.line(terminal.colors.dim(found.description));
     return show(
-      await interruptible((signal) => migrate(found, signal, known), {
+      await interruptible((signal) => migrate(found, signal, context), {
         graceMilliseconds: GRACE_MILLISECONDS,
       }),
-      known,
+      context,
     );
   } catch (error) {
-    known.display.stop();
+    context.display.stop();
     const stopped = error instanceof Interrupted;
-    showFailure(terminal, stopped ? await interruption(error, known.record, place) : error);
+    showFailure(terminal, stopped ? await interruption(error, context.record, place) : error);
     return exitCodeOf(error);
   }
 }
 
-interface Known {
+interface UpContext {
   readonly terminal: Terminal;
   readonly wait: boolean;
   readonly display: RunDisplay;
@@ -95,9 +95,13 @@ interface Known {
   readonly since: number;
 }
 
-async function migrate(place: Place, signal: AbortSignal, { terminal, ...known }: Known): Promise<UpEnd> {
+async function migrate(
+  place: Place,
+  signal: AbortSignal,
+  { terminal, ...context }: UpContext,
+): Promise<UpEnd> {
   return place.up({
-    ...known,
+    ...context,
     signal,
     failedEarly: (error) => {
       terminal.errorLine(error.message);
@@ -110,7 +114,7 @@ async function migrate(place: Place, signal: AbortSignal, { terminal, ...known }
   });
 }
 
-function show(end: UpEnd, { terminal, display, record, since }: Known): ExitCode {
+function show(end: UpEnd, { terminal, display, record, since }: UpContext): ExitCode {
   display.stop();
   const builds = record.buildsOf(end.status);
   const document = upDocument(end, record);

@@ -1,6 +1,6 @@
 import type { PostgresFault } from '../../migration/postgres-fault.ts';
 import { sqlstate } from '../../migration/sqlstate.ts';
-import type { IndexBuild } from '../../work/index-build.ts';
+import type { Build } from '../../work/build.ts';
 import { builderNames } from '../catalog/builder-names.ts';
 import { connect } from '../session/connect.ts';
 import type { ConnectionTarget } from '../session/connection-target.ts';
@@ -24,7 +24,7 @@ export interface AttachedBuild {
 
 export interface AttachedStart {
   readonly target: ConnectionTarget;
-  readonly build: IndexBuild;
+  readonly build: Build;
   /** The attempt that was just recorded, from 1. */
   readonly attempt: number;
   readonly lockTimeoutSeconds: number;

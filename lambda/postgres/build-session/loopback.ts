@@ -1,4 +1,4 @@
-import type { IndexBuild } from '../../work/index-build.ts';
+import type { Build } from '../../work/build.ts';
 import { builderNames } from '../catalog/builder-names.ts';
 import type { ConnectionTarget } from '../session/connection-target.ts';
 import { quoteIdentifier, quoteLiteral } from '../session/quote.ts';
@@ -10,7 +10,7 @@ import { ensureSupervisor, LOOPBACK_SETTING, SUPERVISOR_SETTINGS } from './super
 import { lockLimit, textOf } from './work-statement.ts';
 
 export interface LoopbackStart {
-  readonly build: IndexBuild;
+  readonly build: Build;
   /** The attempt that was just recorded, from 1. */
   readonly attempt: number;
   readonly target: ConnectionTarget;

@@ -1,5 +1,5 @@
 import { isIndexBuild, isPatient } from '../../migration/build.ts';
-import type { IndexBuild } from '../../work/index-build.ts';
+import type { Build } from '../../work/build.ts';
 import { quoteIdentifier } from '../session/quote.ts';
 
 /** The outcome of an attempt, for the ledger: a turn that looks later knows from it how long the build took. */
@@ -14,7 +14,7 @@ const SEPARATOR = '\n;\n';
  * so it happens once, whatever dies when. The statements that follow it are in force only within that transaction,
  * and run under the author's search path.
  */
-export function textOf(build: IndexBuild, attempt: number): string {
+export function textOf(build: Build, attempt: number): string {
   if (build.operation !== 'statement') return build.statement;
   return [
     build.statement,
@@ -30,7 +30,7 @@ export function textOf(build: IndexBuild, attempt: number): string {
  * An index build waits for its locks as long as it has to. What closes the table to the application keeps others queued
  * up behind it, so it asks for a moment, and another attempt follows.
  */
-export function lockLimit(build: IndexBuild, lockTimeoutSeconds: number): string[] {
+export function lockLimit(build: Build, lockTimeoutSeconds: number): string[] {
   if (isIndexBuild(build) || isPatient(build.operation)) return [];
   return [`set lock_timeout = ${Math.round(lockTimeoutSeconds * 1000)}`];
 }

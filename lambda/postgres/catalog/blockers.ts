@@ -32,10 +32,20 @@ export const blockerColumn = v.object({
   transaction: v.nullish(v.string(), ''),
 });
 
+/** A row of pg_stat_activity for blockerColumn; all parameters are SQL. */
+export function sessionAsBlocker(session: string, lock: string, relation: string): string {
+  return `pg_catalog.json_build_object('pid', ${session}.pid, 'user', ${session}.usename,
+       'application', ${session}.application_name, 'state', ${session}.state,
+       'seconds', extract(epoch from pg_catalog.clock_timestamp()
+          - coalesce(${session}.xact_start, ${session}.backend_start))::float8, 'lock', ${lock}, 'relation', ${relation},
+       'transaction', (select own.virtualtransaction from pg_catalog.pg_locks own
+          where own.pid = ${session}.pid and own.locktype = 'virtualxid' and own.granted limit 1))`;
+}
+
 /** A session that holds locks on a relation. */
 export interface LockHolder extends Blocker {
   /** Which of the relations that were asked about. */
-  readonly asked: number;
+  readonly which: number;
   /** Since its last statement ended, where it is idle in its transaction and our role may see that. */
   readonly idleSeconds: number;
   readonly transaction: string;
@@ -48,7 +58,7 @@ export interface LockHolder extends Blocker {
 const holderRows = v.array(
   v.object({
     ...blockerColumn.entries,
-    asked: v.number(),
+    which: v.number(),
     idleSeconds: v.nullish(v.number(), 0),
     transaction: v.string(),
     hidden: v.boolean(),
@@ -65,7 +75,7 @@ export async function lockHolders(
   relations: readonly RelationName[],
   most = 10,
 ): Promise<LockHolder[]> {
-  const named = relations.map((relation, asked) => ({ relation, asked }));
+  const named = relations.map((relation, which) => ({ relation, which }));
   const found = relations.every(({ schema }) => schema !== undefined)
     ? named
     : await withSchemas(session, named, []);
@@ -85,7 +95,7 @@ export async function lockHolders(
             pg_catalog.string_agg(distinct l.mode, ', ') as lock,
             case n.nspname when 'public' then pg_catalog.quote_ident(c.relname)
                            else pg_catalog.format('%I.%I', n.nspname, c.relname) end as relation,
-            (pg_catalog.min(asked.number) - 1)::int as asked
+            (pg_catalog.min(asked.number) - 1)::int as which
        from rows from (pg_catalog.unnest($1::text[]), pg_catalog.unnest($3::text[]))
               with ordinality as asked (schema, name, number)
        join pg_catalog.pg_class c on c.oid = ${relationOid('asked.schema', 'asked.name')}
@@ -101,11 +111,11 @@ export async function lockHolders(
         and (a.pid is not null or p.gid is not null)
       group by a.pid, a.usename, a.usesysid, a.application_name, a.state, a.xact_start, a.backend_start,
                a.state_change, p.gid, p.owner, p.prepared, l.virtualtransaction, n.nspname, c.relname
-      order by seconds desc, a.pid, asked
+      order by seconds desc, a.pid, which
       limit $2`,
     [found.map(({ relation }) => relation.schema), most, found.map(({ relation }) => relation.name)],
   );
-  return v.parse(holderRows, rows).map((holder) => ({ ...holder, asked: found[holder.asked]?.asked ?? 0 }));
+  return v.parse(holderRows, rows).map((holder) => ({ ...holder, which: found[holder.which]?.which ?? 0 }));
 }
 
 /** Tells one transaction of a session from the next. */

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { IndexBuild } from '../../work/index-build.ts';
+import type { Build } from '../../work/build.ts';
 import type { BuildProgress } from '../../work/progress.ts';
 import type { Blocker } from './blockers.ts';
 
@@ -20,7 +20,7 @@ export interface SeenBuilder {
 export function builderNames({
   ledger,
   id,
-}: Pick<IndexBuild, 'ledger' | 'id'>): [supervisor: string, builder: string] {
+}: Pick<Build, 'ledger' | 'id'>): [supervisor: string, builder: string] {
   return [`${short(ledger)} supervisor ${id}`, `${short(ledger)} build ${id}`];
 }
 

@@ -1,5 +1,5 @@
 import { isPermanent } from '../../migration/sqlstate.ts';
-import type { IndexBuild } from '../../work/index-build.ts';
+import type { Build } from '../../work/build.ts';
 import { quoteIdentifier, quoteLiteral, quoteRelation } from '../session/quote.ts';
 import { type RolledBack, rolledBack } from '../session/rolled-back.ts';
 import type { Session } from '../session/session.ts';
@@ -16,7 +16,7 @@ const PROBE = 'index_definition_probe';
  */
 export async function onEmptyCopy(
   session: Session,
-  build: IndexBuild,
+  build: Build,
   select: (index: string) => readonly string[],
 ): Promise<RolledBack> {
   const from = quoteRelation({ schema: build.schema, name: build.table });

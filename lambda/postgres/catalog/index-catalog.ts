@@ -1,7 +1,7 @@
 import * as v from 'valibot';
 import { isIndexBuild } from '../../migration/build.ts';
+import type { Build } from '../../work/build.ts';
 import type { SeenIndex } from '../../work/decide.ts';
-import type { IndexBuild } from '../../work/index-build.ts';
 import type { Session } from '../session/session.ts';
 import { compareDefinitions } from './index-definition.ts';
 import { relationOid } from './relation-oid.ts';
@@ -17,7 +17,7 @@ const catalogRow = v.object({
 });
 
 /** What the catalog says of the build's index, or of other work; one more round trip where a definition or REINDEX is looked into. */
-export async function seeIndex(session: Session, build: IndexBuild): Promise<SeenIndex> {
+export async function seeIndex(session: Session, build: Build): Promise<SeenIndex> {
   if (!isIndexBuild(build)) return seeWork(session, build);
   const [row] = await session.query(
     `select t.oid::bigint::float8 as table_oid, x.oid::bigint::float8 as index_oid,
@@ -53,7 +53,7 @@ export async function seeIndex(session: Session, build: IndexBuild): Promise<See
 
 type CatalogRow = v.InferOutput<typeof catalogRow>;
 
-async function seeCreated(session: Session, build: IndexBuild, seen: CatalogRow): Promise<SeenIndex> {
+async function seeCreated(session: Session, build: Build, seen: CatalogRow): Promise<SeenIndex> {
   if (seen.table_oid === null) return { kind: 'no-table' };
   if (seen.index_oid === null) return { kind: 'absent' };
   if (seen.definition === null) {
@@ -86,7 +86,7 @@ async function seeCreated(session: Session, build: IndexBuild, seen: CatalogRow)
 }
 
 /** When the build's index became valid, where the server keeps the times of its transactions. */
-export async function validSince(session: Session, build: IndexBuild): Promise<string | undefined> {
+export async function validSince(session: Session, build: Build): Promise<string | undefined> {
   const [row] = await session.query(
     `select case when pg_catalog.current_setting('track_commit_timestamp') = 'on'
                  then pg_catalog.pg_xact_commit_timestamp(i.xmin)::text end as since
@@ -106,7 +106,7 @@ export interface LeftOver {
  * INVALID indexes that a build of ours left on its table: its own name, or REINDEX's `_ccnew` and `_ccold`, which
  * Postgres appends to the index's name, cut to fit. Those of the TOAST table only where our role could drop them.
  */
-export async function leftOvers(session: Session, build: IndexBuild): Promise<LeftOver[]> {
+export async function leftOvers(session: Session, build: Build): Promise<LeftOver[]> {
   if (!isIndexBuild(build)) return [];
   const rows = await session.query(
     `select n.nspname as schema, c.relname as name

@@ -1,5 +1,5 @@
 import { isPermanent } from '../../migration/sqlstate.ts';
-import type { IndexBuild } from '../../work/index-build.ts';
+import type { Build } from '../../work/build.ts';
 import { OWN_PATH } from '../session/own-path.ts';
 import { quoteLiteral, quoteRelation } from '../session/quote.ts';
 import { rolledBack } from '../session/rolled-back.ts';
@@ -21,7 +21,7 @@ export type ComparedDefinitions =
  */
 export async function compareDefinitions(
   session: Session,
-  build: IndexBuild,
+  build: Build,
   standing: string,
 ): Promise<ComparedDefinitions> {
   const index = `${quoteLiteral(quoteRelation({ schema: build.schema, name: build.index }))}::pg_catalog.regclass`;
@@ -74,7 +74,7 @@ function bodyOf(index: string): string {
  * Where no text is quoted, which blanks and capitals there are makes no difference. The whole row, for which a copy of
  * the table is of no use, may be written t, t.* and schema.t.*.
  */
-function isWrittenAlike({ unique, definition, schema, table }: IndexBuild, standing: string): boolean {
+function isWrittenAlike({ unique, definition, schema, table }: Build, standing: string): boolean {
   const body = standing.slice(standing.indexOf(' USING '));
   if (/['"$]|--|\/\*/.test(definition + body)) return false;
   const wholeRow = /^\w+$/.test(schema + table)

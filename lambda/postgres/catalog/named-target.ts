@@ -1,6 +1,6 @@
 import * as v from 'valibot';
 import type { RelationName } from '../../migration/relation-name.ts';
-import type { IndexBuild } from '../../work/index-build.ts';
+import type { Build } from '../../work/build.ts';
 import { OWN_PATH } from '../session/own-path.ts';
 import { quoteLiteral } from '../session/quote.ts';
 import { ASKED, findDomain, findRelations, rolledBack } from '../session/rolled-back.ts';
@@ -25,7 +25,7 @@ const target = v.object({
  */
 export async function namedTarget(
   session: Session,
-  { schema, table, index, settings }: IndexBuild,
+  { schema, table, index, settings }: Build,
   named: { readonly kind: 'relation' | 'domain'; readonly name: RelationName },
 ): Promise<v.InferOutput<typeof target>> {
   const isDomain = named.kind === 'domain';

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import * as v from 'valibot';
-import type { IndexBuild } from '../../work/index-build.ts';
+import type { Build } from '../../work/build.ts';
 import { quoteIdentifier, quoteRelation } from '../session/quote.ts';
 import type { Session } from '../session/session.ts';
 import { relationOid } from './relation-oid.ts';
@@ -32,7 +32,7 @@ const nodeRow = v.object({
 });
 
 /** The whole tree as it is now, parents first: partitions created since the hand-off are in it. */
-export async function readTree(session: Session, build: IndexBuild): Promise<TreeNode[]> {
+export async function readTree(session: Session, build: Build): Promise<TreeNode[]> {
   const rows = await session.query(
     `with recursive wanted as (
        select x.oid from pg_catalog.pg_class x join pg_catalog.pg_index i on i.indexrelid = x.oid
@@ -70,10 +70,7 @@ export async function readTree(session: Session, build: IndexBuild): Promise<Tre
  * Indexes of partitions that are what the wanted one, which exists on ONLY the root, would have there, and belong to no
  * other: by the table's oid. As CREATE INDEX itself looks for them, so that the order of a key does not count.
  */
-export async function equalIndexes(
-  session: Session,
-  build: IndexBuild,
-): Promise<ReadonlyMap<number, string>> {
+export async function equalIndexes(session: Session, build: Build): Promise<ReadonlyMap<number, string>> {
   const key = (index: string) => `array(select pg_catalog.pg_get_indexdef(${index}.indexrelid, part, false)
                from pg_catalog.generate_series(1, ${index}.indnatts::pg_catalog.int4) as part)`;
   const families = (index: string) => `array(select c.opcfamily
@@ -119,7 +116,7 @@ export function partitionIndexName(table: string, index: string): string {
 }
 
 /** CREATE INDEX on the partitioned table alone: nothing is built, the index stays INVALID until all are attached. */
-export function createOnOnly(build: IndexBuild, node: TreeNode, index: string): string {
+export function createOnOnly(build: Build, node: TreeNode, index: string): string {
   const unique = build.unique ? 'unique ' : '';
   const table = quoteRelation({ schema: node.schema, name: node.table });
   return `create ${unique}index ${quoteIdentifier(index)} on only ${table} ${build.definition}`;

@@ -1,5 +1,5 @@
 import * as v from 'valibot';
-import type { IndexBuild } from '../../work/index-build.ts';
+import type { Build } from '../../work/build.ts';
 import type { WalkSeen } from '../../work/progress.ts';
 import { quoteIdentifier, quoteLiteral } from '../session/quote.ts';
 import type { Session } from '../session/session.ts';
@@ -16,7 +16,7 @@ export interface WalkRow extends WalkSeen {
   readonly until: readonly string[] | undefined;
 }
 
-type Work = Pick<IndexBuild, 'id' | 'version' | 'step'>;
+type Work = Pick<Build, 'id' | 'version' | 'step'>;
 
 const key = v.nullable(v.array(v.string()));
 
@@ -121,10 +121,16 @@ export function noteBatch(schema: string, id: string, batch: BatchDone): string 
                   and w.state operator(pg_catalog.=) 'building'::pg_catalog.text)`;
 }
 
-/** A second walk, from the beginning to where the table ends now. */
-export function walkAgain(schema: string, id: string, part: number, until: readonly string[]): string {
+/** A second walk, from the beginning or from behind the first one to where the table ends now. */
+export function walkAgain(
+  schema: string,
+  id: string,
+  part: number,
+  { from, until }: { readonly from: readonly string[] | undefined; readonly until: readonly string[] },
+): string {
+  const cursor = from === undefined ? 'null' : textArray(from);
   return `update ${quoteIdentifier(schema)}.backfill
-   set walk = walk operator(pg_catalog.+) 1::pg_catalog.int4, cursor = null, until = ${textArray(until)}, done = false
+   set walk = walk operator(pg_catalog.+) 1::pg_catalog.int4, cursor = ${cursor}, until = ${textArray(until)}, done = false
  where ${ofPart(id, part)}`;
 }
 

@@ -1,5 +1,5 @@
 import type { PostgresFault } from '../../migration/postgres-fault.ts';
-import type { IndexBuild, SessionKind } from '../../work/index-build.ts';
+import type { Build, SessionKind } from '../../work/build.ts';
 import { quoteIdentifier } from '../session/quote.ts';
 import type { Session } from '../session/session.ts';
 import { ENDED_AT, stateIs } from './columns.ts';
@@ -11,7 +11,7 @@ import { ENDED_AT, stateIs } from './columns.ts';
 export async function beginAttempt(
   session: Session,
   ledgerSchema: string,
-  { build, kind }: { build: IndexBuild; kind: SessionKind },
+  { build, kind }: { build: Build; kind: SessionKind },
 ): Promise<boolean> {
   const rows = await session.query(
     `update ${quoteIdentifier(ledgerSchema)}.work
@@ -27,11 +27,7 @@ export async function beginAttempt(
 }
 
 /** The pause before the next attempt begins now; how the last one ended is kept. */
-export async function pauseAttempts(
-  session: Session,
-  ledgerSchema: string,
-  build: IndexBuild,
-): Promise<void> {
+export async function pauseAttempts(session: Session, ledgerSchema: string, build: Build): Promise<void> {
   await session.query(
     `update ${quoteIdentifier(ledgerSchema)}.work
         set state = 'pending', started_at = pg_catalog.clock_timestamp()
@@ -56,7 +52,7 @@ export async function setSessionKind(
 export async function noteSeen(
   session: Session,
   ledgerSchema: string,
-  { build: { id, session: kind }, pid }: { build: IndexBuild; pid: number | undefined },
+  { build: { id, session: kind }, pid }: { build: Build; pid: number | undefined },
 ): Promise<void> {
   if (pid === undefined || kind === 'loopback') return;
   await session.query(
@@ -94,7 +90,7 @@ export type BuildEnd =
   | { readonly state: 'failed'; readonly fault: PostgresFault; readonly refused?: boolean };
 
 /** Ends a build and, with its last build, its step: one statement, so that neither is seen without the other. */
-export async function endBuild(session: Session, ledgerSchema: string, build: IndexBuild, end: BuildEnd) {
+export async function endBuild(session: Session, ledgerSchema: string, build: Build, end: BuildEnd) {
   const s = quoteIdentifier(ledgerSchema);
   await session.query(
     `with ended as (

@@ -1,10 +1,10 @@
 import * as v from 'valibot';
-import type { IndexBuild } from '../../work/index-build.ts';
+import type { Build } from '../../work/build.ts';
 import type { BuildTable } from '../../work/loop-task.ts';
 import { quoteIdentifier } from '../session/quote.ts';
 import type { Session } from '../session/session.ts';
+import { buildColumns, parseBuild } from './build-rows.ts';
 import { stateIs } from './columns.ts';
-import { buildColumns, parseBuild } from './index-build-rows.ts';
 import { workTableNow } from './ledger.ts';
 import { workTable } from './ledger-format.ts';
 
@@ -39,7 +39,7 @@ export async function nextBuild(
   ledgerSchema: string,
   { schema, table }: BuildTable,
   counted: ReadonlySet<string>,
-): Promise<IndexBuild | undefined> {
+): Promise<Build | undefined> {
   const s = quoteIdentifier(ledgerSchema);
   const rows = await session.query(
     `update ${s}.work

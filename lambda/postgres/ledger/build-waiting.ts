@@ -1,4 +1,4 @@
-import type { IndexBuild } from '../../work/index-build.ts';
+import type { Build } from '../../work/build.ts';
 import { quoteIdentifier } from '../session/quote.ts';
 import type { Session } from '../session/session.ts';
 
@@ -10,7 +10,7 @@ import type { Session } from '../session/session.ts';
 export async function noteWaiting(
   session: Session,
   ledgerSchema: string,
-  { id, waiting }: IndexBuild,
+  { id, waiting }: Build,
   blocker: string | undefined,
 ): Promise<void> {
   if (blocker === waiting?.blocker) return;

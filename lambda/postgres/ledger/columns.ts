@@ -3,7 +3,7 @@ import { buildStates, operations, statesThatAre } from '../../migration/build.ts
 import { MigrationError } from '../../migration/migration-error.ts';
 import type { PostgresFault } from '../../migration/postgres-fault.ts';
 import type { Version } from '../../migration/version.ts';
-import { sessionKinds } from '../../work/index-build.ts';
+import { sessionKinds } from '../../work/build.ts';
 import { quoteLiteral } from '../session/quote.ts';
 
 /** Reads a row of the ledger, or rows. What stands there instead is not said: it may be a value of a row. */

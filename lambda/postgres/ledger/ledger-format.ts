@@ -96,6 +96,12 @@ create index work_unfinished on ${s}.work (schema_name, table_name, id)
   where state in ('pending', 'building', 'paused')`,
   },
   {
+    what: 'the index of unfinished work names the states in which work is over, so that a new state needs no new index',
+    statements: (s) => `drop index ${s}.work_unfinished;
+create index work_unfinished on ${s}.work (schema_name, table_name, id)
+  where state not in ('done', 'failed', 'cancelled')`,
+  },
+  {
     what: 'when a build whose end nobody writes down was last seen at work: it ended some time after that',
     statements: (s) => `alter table ${s}.work add column seen_at timestamptz`,
   },

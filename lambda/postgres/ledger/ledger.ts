@@ -1,6 +1,5 @@
 import * as v from 'valibot';
-import type { Ledger } from '../../migration/ledger.ts';
-import { emptyLedger } from '../../migration/ledger.ts';
+import { emptyLedger, type Ledger, type RecordedStep, stepStates } from '../../migration/ledger.ts';
 import { MigrationError } from '../../migration/migration-error.ts';
 import { sqlstate } from '../../migration/sqlstate.ts';
 import { quoteIdentifier, quoteLiteral } from '../session/quote.ts';
@@ -263,7 +262,7 @@ const stepRows = v.array(
     name: v.string(),
     checksum: v.string(),
     fingerprint: v.string(),
-    state: v.picklist(['started', 'pending', 'failed', 'applied', 'baselined']),
+    state: v.picklist(stepStates),
   }),
 );
 
@@ -271,13 +270,8 @@ const buildRows = v.array(
   v.pick(buildRow, ['id', 'version', 'step', 'operation', 'schema', 'table', 'index', 'unique', 'state']),
 );
 
-export interface StepRow {
+export interface StepRow extends Omit<RecordedStep, 'version' | 'state'> {
   readonly version: string;
-  readonly step: number;
-  readonly steps: number;
-  readonly name: string;
-  readonly checksum: string;
-  readonly fingerprint: string;
   /** Its place in the folder, from 0. */
   readonly position?: number | undefined;
 }

@@ -1,13 +1,13 @@
 import type { RecordedBuild } from '../../migration/build.ts';
 import { type LongStatement, statementsOf } from '../../migration/migration.ts';
 import type { PendingStep } from '../../migration/plan.ts';
-import type { IndexBuild } from '../../work/index-build.ts';
+import type { Build } from '../../work/build.ts';
 import { quoteIdentifier, quoteLiteral } from '../session/quote.ts';
 
 /** What is written when an index operation is handed off. */
 export interface NewBuild
   extends Pick<
-    IndexBuild,
+    Build,
     | 'version'
     | 'step'
     | 'runId'

@@ -32,7 +32,7 @@ const NEXT = {
     'every connection slot is taken: wait, end sessions that are idle (pg_stat_activity), or raise max_connections or the limit of the role or database; then run again.',
 } as const;
 
-interface Known {
+interface Verdict {
   readonly passes: boolean;
   readonly next: keyof typeof NEXT;
 }
@@ -55,7 +55,7 @@ const SQLSTATES: Readonly<Record<string, keyof typeof NEXT>> = {
  * the text tells one from another. From its source (neondatabase/neon, proxy/src: auth/mod.rs, compute/mod.rs,
  * control_plane, pglb/mod.rs). A text that is not here may pass.
  */
-const TEXTS: readonly (readonly [RegExp, Known])[] = [
+const TEXTS: readonly (readonly [RegExp, Verdict])[] = [
   [/^password authentication failed for user/, { passes: false, next: 'password' }],
   [
     /^(?:Unsupported authentication method|Malformed password message|authentication protocol violation|unsupported channel binding method)/,
@@ -104,7 +104,7 @@ const NO_TLS = 'The server does not support SSL connections';
 /** A host that answers a WebSocket as a web server would: it is no proxy of Neon's. */
 const NO_WEBSOCKET = /^Unexpected server response: 4\d\d/;
 
-function known(said: Refusal): Known {
+function verdictOf(said: Refusal): Verdict {
   if (!(said instanceof SessionLost)) {
     const { sqlstate: code, message } = said.fault;
     if (code !== sqlstate.internalError)
@@ -125,7 +125,7 @@ export class RefusedByUs extends Error {}
 
 /** Whether the server may let us in a moment later: it starts, restarts, wakes, or is full. */
 export function mayPass(said: Refusal): boolean {
-  return known(said).passes;
+  return verdictOf(said).passes;
 }
 
 /** Poolers and proxies that take no startup options say so in several ways: PgBouncer, RDS Proxy, Neon's pooler. */
@@ -137,7 +137,7 @@ export function refusesOptions(said: Refusal): boolean {
 }
 
 export function unreachable(target: ConnectionTarget, said: Refusal): MigrationError {
-  const { next } = known(said);
+  const { next } = verdictOf(said);
   const where = `${target.host}:${target.port}, database '${target.database}', user '${target.user}'`;
   return new MigrationError({
     code: 'database-unreachable',

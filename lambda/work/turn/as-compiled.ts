@@ -15,7 +15,7 @@ import { partitionIndexName } from '../../postgres/catalog/partition-tree.ts';
 import { recordOf } from '../../postgres/ledger/ledger-rights.ts';
 import { StatementFault } from '../../postgres/session/fault.ts';
 import type { Session } from '../../postgres/session/session.ts';
-import type { IndexBuild } from '../index-build.ts';
+import type { Build } from '../build.ts';
 
 /**
  * `refused`: what the ledger has of a build is not to be executed, and neither is anything dropped that it names.
@@ -36,7 +36,7 @@ const AS_COMPILED: Compared = { kind: 'as compiled' };
  */
 export async function compareWithCode(
   session: Session,
-  build: IndexBuild,
+  build: Build,
   { ledgerSchema, migrations }: { readonly ledgerSchema: string; readonly migrations: CompiledMigrations },
 ): Promise<Compared> {
   const { fingerprint, state, parent, writers } = await recordOf(session, ledgerSchema, build);
@@ -57,10 +57,10 @@ export async function compareWithCode(
   }
 }
 
-type Parent = Pick<IndexBuild, 'index'> | undefined;
+type Parent = Pick<Build, 'index'> | undefined;
 
 /** What is executed of a build is what its step says; what its names mean is left to targetOf(). */
-function isAsCompiled(build: IndexBuild, step: Step, parent: Parent): boolean {
+function isAsCompiled(build: Build, step: Step, parent: Parent): boolean {
   const { settings } = step;
   if (settings.length !== build.settings.length || settings.some((one, at) => one !== build.settings[at])) {
     return false;
@@ -81,7 +81,7 @@ function isAsCompiled(build: IndexBuild, step: Step, parent: Parent): boolean {
   );
 }
 
-function isOperation(build: IndexBuild, operation: IndexOperation, parent: Parent): boolean {
+function isOperation(build: Build, operation: IndexOperation, parent: Parent): boolean {
   const { schema, table, index, statement } = build;
   if (operation.kind !== 'create-index') {
     if (parent !== undefined || build.partitioned || build.unique || build.definition !== '') return false;
@@ -119,7 +119,7 @@ function isOperation(build: IndexBuild, operation: IndexOperation, parent: Paren
   }
 }
 
-function namedIndex({ schema, index }: IndexBuild, names: readonly RelationName[]): RelationName | undefined {
+function namedIndex({ schema, index }: Build, names: readonly RelationName[]): RelationName | undefined {
   return names.find(({ name, schema: given = schema }) => name === index && given === schema);
 }
 
@@ -129,7 +129,7 @@ function namedIndex({ schema, index }: IndexBuild, names: readonly RelationName[
  */
 async function targetOf(
   session: Session,
-  build: IndexBuild,
+  build: Build,
   { step, parent }: { readonly step: Step; readonly parent: Parent },
 ): Promise<'as written' | 'detached' | 'other'> {
   const named = nameOfTarget(build, step);
@@ -168,7 +168,7 @@ function isOnOnly(step: Step): boolean {
 }
 
 /** `any`: whatever table there is; undefined where it names none. */
-function nameOfTarget(build: IndexBuild, step: Step): Parameters<typeof namedTarget>[2] | 'any' | undefined {
+function nameOfTarget(build: Build, step: Step): Parameters<typeof namedTarget>[2] | 'any' | undefined {
   if (step.kind !== 'index-operation') {
     const { relation: name, operation } = step.long ?? {};
     return name && { kind: operation === 'validate-domain' ? 'domain' : 'relation', name };
@@ -196,12 +196,12 @@ function isOwnSchema(schema: string): boolean {
   return schema.startsWith('pg_') || schema === 'information_schema';
 }
 
-function elsewhere({ schema, table, index, file }: IndexBuild): string {
+function elsewhere({ schema, table, index, file }: Build): string {
   const of = `${schema}.${table}`;
   return `The ledger says ${index === '' ? of : `${index} of ${of}`}, and the names in ${file} mean something else.`;
 }
 
-function changed({ version, file }: IndexBuild, detail?: string): PostgresFault {
+function changed({ version, file }: Build, detail?: string): PostgresFault {
   return {
     sqlstate: sqlstate.objectNotInPrerequisiteState,
     message: `what the ledger has of this build is not what ${file} says, so it was not executed`,
@@ -210,7 +210,7 @@ function changed({ version, file }: IndexBuild, detail?: string): PostgresFault 
   };
 }
 
-function unknown({ file }: IndexBuild, writers: readonly string[]): PostgresFault {
+function unknown({ file }: Build, writers: readonly string[]): PostgresFault {
   return {
     sqlstate: sqlstate.objectNotInPrerequisiteState,
     message: `the code that is deployed does not know ${file} as it was handed off, and others may have changed it in the ledger, so it was not executed`,

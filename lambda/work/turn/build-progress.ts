@@ -1,9 +1,9 @@
-import { isOpen } from '../../migration/build.ts';
+import { type BuildState, isOpen, isStopped } from '../../migration/build.ts';
 import { type Blocker, blockerKey } from '../../postgres/catalog/blockers.ts';
 import { type SeenBuilder, seeBuilder } from '../../postgres/catalog/seen-builder.ts';
 import { readWalks } from '../../postgres/ledger/backfill-rows.ts';
 import type { Session } from '../../postgres/session/session.ts';
-import type { IndexBuild, Waiting } from '../index-build.ts';
+import type { Build, Waiting } from '../build.ts';
 import {
   describeFill,
   type Fill,
@@ -33,28 +33,27 @@ export interface ProgressSeen {
 export async function seeProgress(
   session: Session,
   ledgerSchema: string,
-  build: IndexBuild,
+  build: Build,
 ): Promise<ProgressSeen | undefined> {
   const { operation, state } = build;
   const filled =
     operation === 'backfill' && isOpen(build)
       ? fillProgress(build, await readWalks(session, ledgerSchema, build.id))
       : undefined;
-  if (state === 'paused') return paused(filled);
+  if (isStopped(build)) return stopped(state, filled);
   if (operation === 'backfill' || state !== 'building') return filled;
   return progressOf(build, await seeBuilder(session, build));
 }
 
-/** By an operator. */
-function paused(before: ProgressSeen | undefined): ProgressSeen {
+function stopped(state: BuildState, before: ProgressSeen | undefined): ProgressSeen {
   const nothing = { fraction: undefined, secondsElapsed: 0, blocker: undefined, blockedSeconds: 0 };
-  const phase = before === undefined ? 'paused' : `paused, ${before.phase}`;
+  const phase = before === undefined ? state : `${state}, ${before.phase}`;
   return { ...nothing, ...before, phase, secondsLeft: undefined };
 }
 
 /** Undefined where it has not begun. */
 export function fillProgress(
-  build: Pick<IndexBuild, 'secondsSinceFirstStart' | 'waiting'>,
+  build: Pick<Build, 'secondsSinceFirstStart' | 'waiting'>,
   walks: readonly WalkSeen[],
 ): ProgressSeen | undefined {
   const secondsElapsed = Math.max(0, ...walks.map(({ seconds }) => seconds));
@@ -76,7 +75,7 @@ export function fillProgress(
 
 /** Undefined where nothing is seen: another role's build, or one that has just begun. */
 export function progressOf(
-  build: Pick<IndexBuild, 'secondsSinceStart' | 'waiting'>,
+  build: Pick<Build, 'secondsSinceStart' | 'waiting'>,
   { progress, blocker }: SeenBuilder,
 ): ProgressSeen | undefined {
   if (progress === undefined && blocker === undefined) return undefined;
@@ -101,6 +100,6 @@ function asKnown(blocker: Blocker, waiting: Waiting | undefined): Blocker {
 }
 
 /** Of a build that we did not start, its turns are the only clock. */
-export function elapsedOf({ secondsSinceStart, turns }: IndexBuild): number {
+export function elapsedOf({ secondsSinceStart, turns }: Build): number {
   return secondsSinceStart ?? turns * 40;
 }

@@ -6,7 +6,7 @@ import { concurrentDrop } from '../../postgres/catalog/index-statement.ts';
 import { underSettings } from '../../postgres/session/author-settings.ts';
 import type { Session } from '../../postgres/session/session.ts';
 import { sessionLimits } from '../../postgres/session/statement-limits.ts';
-import type { IndexBuild } from '../index-build.ts';
+import type { Build } from '../build.ts';
 
 export type Dropped =
   | { readonly kind: 'dropped' }
@@ -25,7 +25,7 @@ const LIMITS = sessionLimits({ lock: 10_000, idle: 120 });
  */
 export async function dropLeftOvers(
   session: Session,
-  build: IndexBuild,
+  build: Build,
   own: readonly string[],
 ): Promise<Dropped> {
   for (const leftOver of await leftOvers(session, build)) {

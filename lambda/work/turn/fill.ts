@@ -1,18 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import * as v from 'valibot';
 import { count } from '../../migration/amounts.ts';
-import {
-  type Backfill,
-  BatchSize,
-  batchStatement,
-  DEFAULT_BATCH_MILLISECONDS,
-} from '../../migration/backfill.ts';
+import { type Backfill, BatchSize, batchStatement } from '../../migration/backfill.ts';
 import { type CompiledMigrations, statementsOf } from '../../migration/migration.ts';
 import { type PostgresFault, withDetail, withoutRowValues } from '../../migration/postgres-fault.ts';
 import { inTheWay, isPermanent, sqlstate } from '../../migration/sqlstate.ts';
 import { blockerKey, lockHolders } from '../../postgres/catalog/blockers.ts';
 import { isAwaited, othersInNeed } from '../../postgres/catalog/others-in-need.ts';
-import { findWalks, type Walk } from '../../postgres/catalog/walks.ts';
+import { findWalks, type KeyColumn, sampleOf, type Walk, type Way } from '../../postgres/catalog/walks.ts';
 import {
   adoptWalks,
   type BatchDone,
@@ -23,30 +18,32 @@ import {
   type WalkRow,
   walkAgain,
 } from '../../postgres/ledger/backfill-rows.ts';
+import { readBuild } from '../../postgres/ledger/build-rows.ts';
 import { noteWaiting } from '../../postgres/ledger/build-waiting.ts';
-import { readBuild } from '../../postgres/ledger/index-build-rows.ts';
 import { must } from '../../postgres/ledger/ledger-write.ts';
 import { cleanSession } from '../../postgres/session/author-settings.ts';
-import type { StatementFault } from '../../postgres/session/fault.ts';
+import { StatementFault } from '../../postgres/session/fault.ts';
 import { ROLE_PATH } from '../../postgres/session/own-path.ts';
 import { quoteIdentifier, quoteLiteral } from '../../postgres/session/quote.ts';
 import type { Session, TextRow } from '../../postgres/session/session.ts';
 import { limitsAgain } from '../../postgres/session/statement-limits.ts';
-import type { IndexBuild } from '../index-build.ts';
+import type { Build } from '../build.ts';
+import { LONGEST_REST_SECONDS, restSeconds } from '../wait-seconds.ts';
 import { fillProgress } from './build-progress.ts';
 import type { TurnRequest } from './turn-request.ts';
 
 const SEPARATOR = '\n;\n';
-/** A batch that takes so many times what it is to take runs into statement_timeout, and is tried again with half its rows. */
+/**
+ * A batch that takes so many times what it is to take runs into statement_timeout, and is tried again with half its rows
+ * and twice the limit; up to the other limit, for a statement whose every batch takes long.
+ */
 const LONGEST_BATCH = 20;
+const MOST_MILLISECONDS = 10_000;
 /** Whether others need the server is looked at so often. */
 const LOOK_EVERY_MILLISECONDS = 2_000;
 const REPORT_EVERY_MILLISECONDS = 5_000;
 /** Attempts of a batch of one row that takes too long. */
 const MOST_ATTEMPTS = 12;
-/** One that rests for longer lets go of the function, and comes back. */
-const LONGEST_REST_MILLISECONDS = 20_000;
-const AFTER_REST_SECONDS = 60;
 /** Somebody has paused or cancelled it, or goes on with it. */
 const SOON_SECONDS = 2;
 const FIRST_BLOCKS = 64;
@@ -67,7 +64,7 @@ export type FillEnd =
 export async function fill(
   session: Session,
   request: TurnRequest,
-  { build, own }: { readonly build: IndexBuild; readonly own: readonly string[] },
+  { build, own }: { readonly build: Build; readonly own: readonly string[] },
 ): Promise<FillEnd> {
   const filling = new Filling(session, request, { build, own });
   try {
@@ -98,14 +95,14 @@ const definition = v.looseObject({
   text: v.object({ before: v.string(), table: v.string(), between: v.string(), after: v.string() }),
 });
 
-function asRecorded(build: IndexBuild): Backfill {
+function asRecorded(build: Build): Backfill {
   const written: unknown = JSON.parse(build.definition);
   v.assert(definition, written);
   return written as unknown as Backfill;
 }
 
 /** Undefined where the code that is deployed does not know the file as it was handed off. */
-function asCompiled({ migrations }: CompiledMigrations, build: IndexBuild): Backfill | undefined {
+function asCompiled({ migrations }: CompiledMigrations, build: Build): Backfill | undefined {
   const step = migrations.find(({ version }) => version === build.version)?.steps[build.step];
   const isSame = step !== undefined && statementsOf(step)[0]?.text === build.statement;
   return isSame ? step.long?.backfill : undefined;
@@ -114,11 +111,13 @@ function asCompiled({ migrations }: CompiledMigrations, build: IndexBuild): Back
 class Filling {
   readonly #session: Session;
   readonly #request: TurnRequest;
-  readonly #build: IndexBuild;
+  readonly #build: Build;
   /** Settings that the session began with. */
   readonly #own: readonly string[];
   readonly #backfill: Backfill;
-  readonly #longestBatch: number;
+  /** What a batch is to take, and where it ends. */
+  readonly #wantedMilliseconds: number;
+  #longestMilliseconds: number;
   readonly #rows = new Map<number, WalkRow>();
   #walks: readonly Walk[] = [];
   /** Was sent and is not committed: the next message commits it. */
@@ -130,14 +129,16 @@ class Filling {
   constructor(
     session: Session,
     request: TurnRequest,
-    { build, own }: { readonly build: IndexBuild; readonly own: readonly string[] },
+    { build, own }: { readonly build: Build; readonly own: readonly string[] },
   ) {
     this.#session = session;
     this.#request = request;
     this.#build = build;
     this.#own = own;
     this.#backfill = asCompiled(request.migrations, build) ?? asRecorded(build);
-    this.#longestBatch = (this.#backfill.batchMilliseconds ?? DEFAULT_BATCH_MILLISECONDS) * LONGEST_BATCH;
+    this.#wantedMilliseconds =
+      this.#backfill.batchMilliseconds ?? request.options.backfillBatchSeconds * 1000;
+    this.#longestMilliseconds = this.#wantedMilliseconds * LONGEST_BATCH;
   }
 
   get #ledger(): string {
@@ -166,7 +167,7 @@ class Filling {
   }
 
   async #begin(): Promise<void> {
-    const ends = await this.#ends(this.#walks);
+    const [ends, rows] = [await this.#ends(this.#walks), await this.#rowsOf(this.#walks)];
     await this.#asOurselves(
       this.#walks.map((walk, part) =>
         insertWalk(this.#ledger, this.#build, {
@@ -176,10 +177,19 @@ class Filling {
           kind: walk.way.kind,
           key: walk.way.kind === 'key' ? walk.way.columns.map(({ name }) => name) : [],
           until: ends[part],
-          estimatedRows: walk.estimatedRows,
+          estimatedRows: ends[part] === undefined ? 0 : (rows[part] ?? 0),
         }),
       ),
     );
+  }
+
+  /** About how many there are: of a table that nobody has analysed, by some of its blocks. */
+  async #rowsOf(walks: readonly Walk[]): Promise<readonly number[]> {
+    const unknown = walks.filter(({ estimatedRows }) => estimatedRows === 0);
+    if (unknown.length === 0) return walks.map(({ estimatedRows }) => estimatedRows);
+    const sampled = await this.#ask(unknown.map(sampleOf));
+    const found = new Map(unknown.map(({ oid }, at) => [oid, Number(sampled[at]?.rows ?? 0)]));
+    return walks.map(({ oid, estimatedRows }) => found.get(oid) ?? estimatedRows);
   }
 
   /** Where each walk ends: at the highest key, or the last block, that is there now. */
@@ -202,8 +212,10 @@ class Filling {
   }
 
   async #walk({ part, until, cursor: begin }: WalkRow, walk: Walk): Promise<void> {
-    const { batchMilliseconds = DEFAULT_BATCH_MILLISECONDS } = this.#backfill;
-    const size = new BatchSize(batchMilliseconds, walk.way.kind === 'blocks' ? FIRST_BLOCKS : undefined);
+    const size = new BatchSize(
+      this.#wantedMilliseconds,
+      walk.way.kind === 'blocks' ? FIRST_BLOCKS : undefined,
+    );
     if (until === undefined) return;
     let cursor = begin;
     let attempts = 0;
@@ -232,6 +244,7 @@ class Filling {
         throw await this.#failedAt(walk, { fault, cursor, until });
       narrowing ||= !passes;
       size.halve();
+      if (fault.sqlstate === sqlstate.queryCanceled) this.#allowMore();
       if (!passes) continue;
       attempts += 1;
       if (inTheWay.has(fault.sqlstate) && attempts > 2) await this.#noteBlocker(walk);
@@ -242,22 +255,28 @@ class Filling {
     }
   }
 
+  #allowMore(): void {
+    const most = Math.max(MOST_MILLISECONDS, this.#wantedMilliseconds * LONGEST_BATCH);
+    this.#longestMilliseconds = Math.min(most, this.#longestMilliseconds * 2);
+  }
+
   /**
    * Before a batch: is there time, and does anybody need the server more? Where somebody does, the batch before is
    * committed first; if that fails, it is the one to be done again.
    */
   async #makeRoom(part: number, walk: Walk): Promise<FailedBatch | undefined> {
     const { milliseconds: last = 0, awaited = false } = this.#open ?? {};
-    const leaves = this.#isOver(this.#longestBatch / 5);
+    const leaves = this.#isOver(Math.max(2_000, this.#longestMilliseconds / 5));
     const looks = Date.now() - this.#lookedAt >= LOOK_EVERY_MILLISECONDS;
-    const pause = (this.#backfill.pause ?? (this.#othersActive ? 1 : 0)) * last;
+    const { pause: asGiven = this.#request.options.backfillPause } = this.#backfill;
+    const pause = (asGiven ?? (this.#othersActive ? 1 : 0)) * last;
     if (!leaves && !looks && !awaited && pause < 1) return undefined;
     const failed = await this.#commit();
     if (failed !== undefined) return failed;
     if (leaves) throw new Ended({ kind: 'come-back', seconds: 0 });
     if (awaited) {
       const why = 'waiting session: another session waited for a lock that the batch held';
-      await this.#rest(part, why, Math.max(last, 100));
+      await this.#rest(part, why, Math.max(last, 50));
     }
     if (looks) await this.#restWhileNeeded(part, walk);
     if (pause >= 1) await sleep(pause);
@@ -278,8 +297,8 @@ class Filling {
       if (because === undefined) return;
       await this.#rest(part, because, LOOK_EVERY_MILLISECONDS);
       if (this.#isOver(2 * LOOK_EVERY_MILLISECONDS)) throw new Ended({ kind: 'come-back', seconds: 0 });
-      if (this.#request.deadline !== undefined && Date.now() - since > LONGEST_REST_MILLISECONDS)
-        throw new Ended({ kind: 'come-back', seconds: AFTER_REST_SECONDS });
+      if (this.#request.deadline !== undefined && Date.now() - since > LONGEST_REST_SECONDS * 1000)
+        throw new Ended({ kind: 'come-back', seconds: restSeconds(this.#build.secondsSinceFirstStart ?? 0) });
     }
   }
 
@@ -349,9 +368,12 @@ class Filling {
     const committing = this.#open;
     const backfill = this.#backfill;
     const { settings } = this.#build;
-    const longest = this.#longestBatch;
-    // Shorter than the statement's own, so that what is only locked is told from what takes too long.
-    const wait = Math.round(Math.min(this.#request.options.lockTimeoutSeconds * 1000, 1_000, longest / 2));
+    const longest = Math.round(this.#longestMilliseconds);
+    // Not longer than a batch: whoever waits for rows that it has would wait for those that it waits for, too. And shorter
+    // than the statement's own, so that what is only locked is told from what takes too long.
+    const patience = Math.max(100, this.#wantedMilliseconds);
+    const { lockTimeoutSeconds } = this.#request.options;
+    const wait = Math.round(Math.min(lockTimeoutSeconds * 1000, patience, longest / 2));
     const commit = this.#commitPieces();
     const part = walk.isPart
       ? { table: walk.table, quotedAlias: quoteIdentifier(backfill.alias) }
@@ -413,29 +435,44 @@ class Filling {
     if (!makesItsWhereFalse || looksElsewhere || text.condition === undefined) return false;
     const first = (await this.#read()).filter(({ walk }) => walk === 1);
     if (first.length === 0) return false;
+    const { deadline } = this.#request;
+    const limit = deadline === undefined ? 0 : Math.max(1_000, Math.round((deadline - Date.now()) / 2));
     const left = await this.#ask(
-      first.map(
-        (row) =>
-          `select exists (select from only ${this.#walkOf(row).table} as ${quoteIdentifier(alias)} where ${text.condition}\n)::pg_catalog.text as left`,
-      ),
-    );
-    const again = first.filter((_, at) => left[at]?.left === 'true');
+      first.map((row) => {
+        const { table, way } = this.#walkOf(row);
+        const name = quoteIdentifier(alias);
+        const some = `select from only ${table} as ${name} where (${text.condition}\n)`;
+        if (row.until === undefined)
+          return `select 'false' as before, exists (${some})::pg_catalog.text as behind`;
+        const behind = `(${behindKey(way, name, row.until)})`;
+        return `select exists (${some} and not ${behind})::pg_catalog.text as before, exists (${some} and ${behind})::pg_catalog.text as behind`;
+      }),
+      limit,
+    ).catch((error: unknown) => {
+      // To look takes too long for a function: the walk does it, batch by batch.
+      if (error instanceof StatementFault && error.fault.sqlstate === sqlstate.queryCanceled)
+        return first.map((): TextRow => ({ before: 'true' }));
+      throw error;
+    });
+    const again = first.filter((_, at) => left[at]?.before === 'true' || left[at]?.behind === 'true');
     const ends = again.length === 0 ? [] : await this.#ends(again.map((row) => this.#walkOf(row)));
     const begins = again.flatMap((row, at) => {
       const until = ends[at];
-      return until === undefined ? [] : [walkAgain(this.#ledger, this.#build.id, row.part, until)];
+      // New rows have higher keys, mostly: what was walked before is not walked again for those.
+      const from = left[first.indexOf(row)]?.before === 'true' ? undefined : row.until;
+      return until === undefined ? [] : [walkAgain(this.#ledger, this.#build.id, row.part, { from, until })];
     });
     if (begins.length > 0) await this.#asOurselves(begins);
     return begins.length > 0;
   }
 
   /** A row for each of these questions of ours, under the file's settings, in a transaction that leaves nothing behind. */
-  async #ask(questions: readonly string[]): Promise<(TextRow | undefined)[]> {
+  async #ask(questions: readonly string[], milliseconds = 0): Promise<(TextRow | undefined)[]> {
     const before = [
       'begin',
       ROLE_PATH,
       ...this.#build.settings,
-      'set local statement_timeout = 0',
+      `set local statement_timeout = ${milliseconds}`,
       "set local lock_timeout = '5s'",
     ];
     const { rows, fault } = await this.#session.script([...before, ...questions].join(SEPARATOR));
@@ -563,22 +600,38 @@ function boundQuery(walk: Walk, { from, until, rows }: Batch): string {
   }
   const { columns } = walk.way;
   const names = columns.map(({ name }) => `w.${quoteIdentifier(name)}`);
-  const [first] = columns;
-  const operators = quoteIdentifier(first?.operators ?? 'pg_catalog');
-  const key = names.length === 1 ? String(names[0]) : `(${names.join(', ')})`;
-  const after = from === undefined ? '' : `where ${key} operator(${operators}.>) ${valuesOf(columns, from)}`;
+  const after = from === undefined ? '' : `where ${behindKey(walk.way, 'w', from)}`;
   // The end is no bound of the scan: between two bounds a planner without statistics expects few rows, and sorts them.
   return `select pg_catalog.set_config('${UNTIL}', coalesce(found.bound, ${end}), true) as until,
        found.bound is null or found.bound operator(pg_catalog.=) ${end}::pg_catalog.text as last
   from (select (select pg_catalog.json_build_array(${names.map(asText).join(', ')})::pg_catalog.text
                   from (select ${names.join(', ')} from only ${walk.table} as w ${after}
                          order by ${names.join(', ')} offset ${rows - 1} limit 1) as w
-                 where ${key} operator(${operators}.<=) ${valuesOf(columns, until)}) as bound) as found`;
+                 where ${keyOf(columns, 'w')} operator(${operatorsOf(columns)}.<=) ${valuesOf(columns, until)}) as bound) as found`;
 }
 
 function valuesOf(columns: readonly { readonly type: string }[], values: readonly string[]): string {
   const typed = columns.map(({ type }, at) => `${quoteLiteral(values[at] ?? '')}::${type}`);
   return typed.length === 1 ? String(typed[0]) : `(${typed.join(', ')})`;
+}
+
+/** Of a row that lies behind this key, or in this block or a later one. */
+function behindKey(way: Way, alias: string, key: readonly string[]): string {
+  if (way.kind === 'blocks')
+    return `${alias}.ctid operator(pg_catalog.>=) '(${Number(key[0])},0)'::pg_catalog.tid`;
+  const { columns } = way;
+  return `${keyOf(columns, alias)} operator(${operatorsOf(columns)}.>) ${valuesOf(columns, key)}`;
+}
+
+/** The key as one value, or a row of them. */
+function keyOf(columns: readonly KeyColumn[], alias: string): string {
+  const names = columns.map(({ name }) => `${alias}.${quoteIdentifier(name)}`);
+  return names.length === 1 ? String(names[0]) : `(${names.join(', ')})`;
+}
+
+/** The schema of the operators by which its index compares. */
+function operatorsOf([first]: readonly KeyColumn[]): string {
+  return quoteIdentifier(first?.operators ?? 'pg_catalog');
 }
 
 /** The bounds of a batch, as a condition on the statement's own table. */
@@ -591,11 +644,8 @@ function boundsOf({ way }: Walk, alias: string, from: readonly string[] | undefi
     return `${alias}.ctid operator(pg_catalog.>=) ${first} and ${alias}.ctid operator(pg_catalog.<) ${behind}`;
   }
   const { columns } = way;
-  const operators = quoteIdentifier(columns[0]?.operators ?? 'pg_catalog');
-  const names = columns.map(({ name }) => `${alias}.${quoteIdentifier(name)}`);
-  const key = names.length === 1 ? String(names[0]) : `(${names.join(', ')})`;
   const typed = columns.map(({ type }, at) => `${value(at)}::${type}`);
   const until = typed.length === 1 ? String(typed[0]) : `(${typed.join(', ')})`;
-  const after = from === undefined ? '' : `${key} operator(${operators}.>) ${valuesOf(columns, from)} and `;
-  return `${after}${key} operator(${operators}.<=) ${until}`;
+  const after = from === undefined ? '' : `${behindKey(way, alias, from)} and `;
+  return `${after}${keyOf(columns, alias)} operator(${operatorsOf(columns)}.<=) ${until}`;
 }

@@ -16,8 +16,8 @@ import { partitionBuilds } from '../../postgres/ledger/partition-builds.ts';
 import { transactionUnderSettings } from '../../postgres/session/author-settings.ts';
 import { quoteIdentifier, quoteLiteral, quoteRelation } from '../../postgres/session/quote.ts';
 import type { Session } from '../../postgres/session/session.ts';
+import type { Build } from '../build.ts';
 import { conflictFault } from '../decide.ts';
-import type { IndexBuild } from '../index-build.ts';
 import { leftStanding } from './drop-left-overs.ts';
 
 export type PartitionedStep =
@@ -48,7 +48,7 @@ export interface PartitionedTurn {
  */
 export async function advancePartitioned(
   session: Session,
-  build: IndexBuild,
+  build: Build,
   turn: PartitionedTurn,
 ): Promise<PartitionedStep> {
   const { ledgerSchema } = turn;
@@ -105,7 +105,7 @@ function failure(table: string, fault: PostgresFault | undefined): Failed {
  */
 function dropParent(
   session: Session,
-  build: IndexBuild,
+  build: Build,
   { own }: PartitionedTurn,
 ): Promise<Again | Failed | undefined> {
   const { schema, index } = build;
@@ -119,7 +119,7 @@ function dropParent(
  */
 async function endWithout(
   session: Session,
-  build: IndexBuild,
+  build: Build,
   turn: PartitionedTurn,
   failed: Failed,
 ): Promise<PartitionedStep> {
@@ -142,11 +142,7 @@ async function endWithout(
 }
 
 /** What the build has failed with stays its fault, also where its index could not be dropped. */
-function parentStands(
-  dropped: Again | Failed | undefined,
-  build: IndexBuild,
-  failed: Failed,
-): PartitionedStep {
+function parentStands(dropped: Again | Failed | undefined, build: Build, failed: Failed): PartitionedStep {
   if (dropped?.kind !== 'failed') return dropped ?? failed;
   const leftOver = { schema: build.schema, name: build.index };
   return {
@@ -158,7 +154,7 @@ function parentStands(
 /** The index on ONLY the root; with it, what equals it further down can be told. */
 async function makeRoot(
   session: Session,
-  build: IndexBuild,
+  build: Build,
   { ledgerSchema, own }: PartitionedTurn,
 ): Promise<Again | Failed | undefined> {
   const [root] = await readTree(session, build);
@@ -176,7 +172,7 @@ async function makeRoot(
 /** The index on ONLY each nested partitioned table that has none like it, attached to its parent's. */
 async function makeNested(
   session: Session,
-  build: IndexBuild,
+  build: Build,
   { own }: PartitionedTurn,
 ): Promise<Again | Failed | undefined> {
   const tree = withoutTakenOver(await readTree(session, build), await equalIndexes(session, build));
@@ -211,7 +207,7 @@ function withoutTakenOver(
 }
 
 interface Partitions {
-  readonly build: IndexBuild;
+  readonly build: Build;
   /** Index names of the partitions' builds, all of them valid by now, by `schema.table`. */
   readonly known: ReadonlyMap<string, string>;
 }
@@ -264,11 +260,7 @@ async function handOffOrAttach(
  * Each partition has its index, and yet the whole is INVALID: Postgres looks whether it is complete when it attaches
  * one, and not when the partition that was missing is detached. Nothing but a new index helps.
  */
-async function neverValid(
-  session: Session,
-  build: IndexBuild,
-  turn: PartitionedTurn,
-): Promise<PartitionedStep> {
+async function neverValid(session: Session, build: Build, turn: PartitionedTurn): Promise<PartitionedStep> {
   if ((await seeIndex(session, build)).kind === 'valid') return { kind: 'attached' };
   return endWithout(session, build, turn, {
     kind: 'failed',
@@ -280,7 +272,7 @@ async function neverValid(
   });
 }
 
-function partitionBuild(build: IndexBuild, node: TreeNode) {
+function partitionBuild(build: Build, node: TreeNode) {
   const index = partitionIndexName(node.table, build.index);
   const { version, step, runId, file, line, unique, definition, settings } = build;
   return {
@@ -324,7 +316,7 @@ interface Message {
 /** One short transaction; undefined where it went through. */
 async function send(
   session: Session,
-  { turns, settings }: IndexBuild,
+  { turns, settings }: Build,
   { before, statements, own }: Message,
 ): Promise<Again | Failed | undefined> {
   const wait = Math.min(LONGEST_WAIT_MILLISECONDS, FIRST_WAIT_MILLISECONDS * Math.max(1, turns));

@@ -7,19 +7,19 @@ import { blockerKey } from '../../postgres/catalog/blockers.ts';
 import { builderNames } from '../../postgres/catalog/builder-names.ts';
 import { seeBuilder } from '../../postgres/catalog/seen-builder.ts';
 import { noteSeen, recordAttemptOutcome, setSessionKind } from '../../postgres/ledger/build-attempt-rows.ts';
+import { readBuild } from '../../postgres/ledger/build-rows.ts';
 import { noteWaiting } from '../../postgres/ledger/build-waiting.ts';
-import { readBuild } from '../../postgres/ledger/index-build-rows.ts';
 import { asLoginRole } from '../../postgres/session/as-login-role.ts';
 import { quoteLiteral } from '../../postgres/session/quote.ts';
 import type { Session } from '../../postgres/session/session.ts';
-import type { IndexBuild } from '../index-build.ts';
+import type { Build } from '../build.ts';
 import { waitSeconds } from '../wait-seconds.ts';
 import { elapsedOf, progressOf } from './build-progress.ts';
 import type { TurnRequest } from './turn-request.ts';
 
 /** A build that runs, and whose session it runs in: what of it would end with this turn. */
 export interface Underway {
-  readonly build: IndexBuild;
+  readonly build: Build;
   readonly session: /** Another turn began it. */
     | { readonly kind: 'of-another-turn' }
     /** This turn began it in a loopback session. */
@@ -72,7 +72,7 @@ export async function stayWith(
 }
 
 interface Attachment {
-  readonly build: IndexBuild;
+  readonly build: Build;
   readonly attached: Attached;
   readonly attachUntil: number;
   readonly lastMoment: number;
@@ -107,14 +107,14 @@ function survives(session: Session, { target, options }: TurnRequest, kind: 'loo
 async function secondsUntilNextLook(
   session: Session,
   { options }: TurnRequest,
-  build: IndexBuild,
+  build: Build,
 ): Promise<number> {
   const fresh = (await readBuild(session, options.ledgerSchema, build.id)) ?? build;
   return waitSeconds(elapsedOf(fresh), progressOf(fresh, await seeBuilder(session, fresh))?.secondsLeft);
 }
 
 interface Watch {
-  readonly build: IndexBuild;
+  readonly build: Build;
   /** Milliseconds since 1970. */
   readonly until: number;
   /** Its statement is in a session of ours: its end is ours to record, and an idle moment between two statements is not it. */
@@ -180,14 +180,14 @@ class OwnAttempt {
   #let = false;
   readonly #session: Session;
   readonly #ledgerSchema: string;
-  readonly #build: IndexBuild;
+  readonly #build: Build;
   readonly #attached: Attached;
   readonly #recorded: Promise<void>;
 
   constructor(
     session: Session,
     ledgerSchema: string,
-    { build, attached }: { build: IndexBuild; attached: Attached },
+    { build, attached }: { build: Build; attached: Attached },
   ) {
     this.#session = session;
     this.#ledgerSchema = ledgerSchema;

@@ -3,8 +3,8 @@ import type { MigrationOptions } from '../../migration/options.ts';
 import type { PostgresFault } from '../../migration/postgres-fault.ts';
 import type { ConnectionTarget } from '../../postgres/session/connection-target.ts';
 import type { NoticeEvent } from '../../postgres/session/notices.ts';
+import type { Build, SessionKind } from '../build.ts';
 import type { Decision } from '../decide.ts';
-import type { IndexBuild, SessionKind } from '../index-build.ts';
 import type { BuildTable } from '../loop-task.ts';
 import type { ProgressSeen } from './build-progress.ts';
 
@@ -30,22 +30,22 @@ export type TurnEvent =
   | NoticeEvent
   | {
       readonly kind: 'turn';
-      readonly build: IndexBuild;
+      readonly build: Build;
       readonly turn: number;
       readonly decision: Decision['kind'];
     }
   | {
       readonly kind: 'started';
-      readonly build: IndexBuild;
+      readonly build: Build;
       readonly attempt: number;
       readonly session: SessionKind;
       /** Why it is no loopback session, which would outlive us. */
       readonly because?: string;
     }
-  | { readonly kind: 'progress'; readonly build: IndexBuild; readonly progress: ProgressSeen }
+  | { readonly kind: 'progress'; readonly build: Build; readonly progress: ProgressSeen }
   | {
       readonly kind: 'ended';
-      readonly build: IndexBuild;
+      readonly build: Build;
       readonly outcome: 'done' | 'adopted' | 'failed';
       readonly fault: PostgresFault | undefined;
     };

@@ -1,4 +1,4 @@
-import { isIndexBuild } from '../../migration/build.ts';
+import { isIndexBuild, isStopped } from '../../migration/build.ts';
 import type { MigrationOptions } from '../../migration/options.ts';
 import type { PostgresFault } from '../../migration/postgres-fault.ts';
 import { sqlstate } from '../../migration/sqlstate.ts';
@@ -18,8 +18,8 @@ import {
   setSessionKind,
 } from '../../postgres/ledger/build-attempt-rows.ts';
 import { nextBuild, tablesToBuild } from '../../postgres/ledger/build-queue.ts';
+import { readBuild } from '../../postgres/ledger/build-rows.ts';
 import { noteWaiting } from '../../postgres/ledger/build-waiting.ts';
-import { readBuild } from '../../postgres/ledger/index-build-rows.ts';
 import { formatQuery, isOlderRow } from '../../postgres/ledger/ledger.ts';
 import { upgradeIfFree } from '../../postgres/ledger/ledger-write.ts';
 import { releaseTableLock, tryTableLock } from '../../postgres/ledger/run-lock.ts';
@@ -28,9 +28,9 @@ import { refuseTransactionPooler } from '../../postgres/session/pooler.ts';
 import { quoteIdentifier, quoteRelation } from '../../postgres/session/quote.ts';
 import type { Session } from '../../postgres/session/session.ts';
 import { sessionLimits } from '../../postgres/session/statement-limits.ts';
+import type { Build, SessionKind } from '../build.ts';
 import { buildMemory } from '../build-memory.ts';
 import { decide } from '../decide.ts';
-import type { IndexBuild, SessionKind } from '../index-build.ts';
 import type { TurnResult } from '../loop-task.ts';
 import { isNearEnd, pauseSeconds, waitSeconds } from '../wait-seconds.ts';
 import { compareWithCode } from './as-compiled.ts';
@@ -112,7 +112,7 @@ async function actOnce(session: Session, request: TurnRequest, counted: Set<stri
   const first = await nextBuild(session, options.ledgerSchema, request.table, counted);
   if (first === undefined) return { kind: 'table-done' };
   counted.add(first.id);
-  if (first.state === 'paused') {
+  if (isStopped(first)) {
     report({ kind: 'turn', build: first, turn, decision: 'wait' });
     const progress = await seeProgress(session, options.ledgerSchema, first);
     if (progress !== undefined) report({ kind: 'progress', build: first, progress });
@@ -189,7 +189,7 @@ async function actOnce(session: Session, request: TurnRequest, counted: Set<stri
  * Seconds until the next attempt: what an attempt failed of may need a while to pass. The pause begins when a turn has
  * seen the failure and has dropped what it left; from then on the build is pending, and its place is free for others.
  */
-async function pauseBefore(session: Session, request: TurnRequest, build: IndexBuild): Promise<number> {
+async function pauseBefore(session: Session, request: TurnRequest, build: Build): Promise<number> {
   const { attempts, attemptOutcome, secondsSinceStart = Infinity } = build;
   const fault = attemptOutcome?.kind === 'failed' ? attemptOutcome.fault : undefined;
   const pause = (request.pauseSeconds ?? pauseSeconds)(attempts, fault);
@@ -203,7 +203,7 @@ async function pauseBefore(session: Session, request: TurnRequest, build: IndexB
 async function beginWhereFree(
   session: Session,
   request: TurnRequest,
-  { build, kind }: { readonly build: IndexBuild; readonly kind: SessionKind },
+  { build, kind }: { readonly build: Build; readonly kind: SessionKind },
 ): Promise<Next | undefined> {
   const { ledgerSchema, maxConcurrentTables: most } = request.options;
   const begun = await withSlot(session, { ledgerSchema, table: build, most }, () =>
@@ -214,7 +214,7 @@ async function beginWhereFree(
 }
 
 /** The turn itself does its batches, until they or its time are over. */
-async function actOnBackfill(session: Session, request: TurnRequest, first: IndexBuild): Promise<Next> {
+async function actOnBackfill(session: Session, request: TurnRequest, first: Build): Promise<Next> {
   const { options, report, turn } = request;
   const begins = first.state === 'pending';
   report({ kind: 'turn', build: first, turn, decision: begins ? 'start' : 'wait' });
@@ -247,8 +247,8 @@ async function actOnBackfill(session: Session, request: TurnRequest, first: Inde
 async function withOutcome(
   session: Session,
   { ledgerSchema }: MigrationOptions,
-  build: IndexBuild,
-): Promise<IndexBuild> {
+  build: Build,
+): Promise<Build> {
   if (build.state !== 'building' || build.attemptOutcome !== undefined) return build;
   const { attemptOutcome, id, attempts } = (await readBuild(session, ledgerSchema, build.id)) ?? build;
   if (attemptOutcome === undefined && build.operation === 'create' && build.session !== 'loopback') {
@@ -263,7 +263,7 @@ async function withOutcome(
 async function done(
   session: Session,
   { options, report }: TurnRequest,
-  { build, adopted }: { readonly build: IndexBuild; readonly adopted: boolean },
+  { build, adopted }: { readonly build: Build; readonly adopted: boolean },
 ): Promise<Next> {
   await endBuild(session, options.ledgerSchema, build, { state: 'done', adopted });
   report({ kind: 'ended', build, outcome: adopted ? 'adopted' : 'done', fault: undefined });
@@ -273,7 +273,7 @@ async function done(
 async function fail(
   session: Session,
   { options, report }: TurnRequest,
-  { build, fault, refused = false }: { build: IndexBuild; fault: PostgresFault; refused?: boolean },
+  { build, fault, refused = false }: { build: Build; fault: PostgresFault; refused?: boolean },
 ): Promise<Next> {
   const told = await withViolations(session, { build, fault, seconds: options.dataCheckSeconds });
   await endBuild(session, options.ledgerSchema, build, { state: 'failed', fault: told, refused });
@@ -281,7 +281,7 @@ async function fail(
   return { kind: 'build-over' };
 }
 
-async function actOnPartitioned(session: Session, request: TurnRequest, build: IndexBuild): Promise<Next> {
+async function actOnPartitioned(session: Session, request: TurnRequest, build: Build): Promise<Next> {
   const { options, report, turn } = request;
   const step = await advancePartitioned(session, build, {
     ledgerSchema: options.ledgerSchema,
@@ -309,18 +309,18 @@ async function actOnPartitioned(session: Session, request: TurnRequest, build: I
 }
 
 /** Whoever has the lock may keep it for days: each time a little later. */
-function soon({ turns }: IndexBuild): number {
+function soon({ turns }: Build): number {
   return Math.min(LATEST_SECONDS, Math.round(SOON_SECONDS + turns ** 2 / 10));
 }
 
-function isAboutToAppear(build: IndexBuild): boolean {
+function isAboutToAppear(build: Build): boolean {
   const { state, attemptOutcome, builderAppeared, secondsSinceStart } = build;
   const begun = state === 'building' && attemptOutcome === undefined;
   return begun && !builderAppeared && (secondsSinceStart ?? Infinity) < GRACE_SECONDS;
 }
 
 /** A build that ends soon is watched to its end; any other is left alone for a while. */
-function waitFor({ options, report }: TurnRequest, build: IndexBuild, builder: SeenBuilder): Next {
+function waitFor({ options, report }: TurnRequest, build: Build, builder: SeenBuilder): Next {
   const seen = progressOf(build, builder);
   if (seen !== undefined) report({ kind: 'progress', build, progress: seen });
   if (isAboutToAppear(build) || isNearEnd(seen?.secondsLeft, options.attachSeconds))
@@ -329,7 +329,7 @@ function waitFor({ options, report }: TurnRequest, build: IndexBuild, builder: S
 }
 
 /** DETACH PARTITION CONCURRENTLY that was cut off in its middle is ended in a form of its own. */
-async function asItStands(session: Session, build: IndexBuild): Promise<IndexBuild> {
+async function asItStands(session: Session, build: Build): Promise<Build> {
   if (build.operation !== 'detach' || build.attempts === 0 || !(await isHalfDetached(session, build)))
     return build;
   const table = quoteRelation({ schema: build.schema, name: build.table });
@@ -341,7 +341,7 @@ async function asItStands(session: Session, build: IndexBuild): Promise<IndexBui
 export async function startBuild(
   session: Session,
   { target, options, report }: TurnRequest,
-  build: IndexBuild,
+  build: Build,
 ): Promise<({ readonly kind: 'watch' } & Underway) | { readonly kind: 'build-over' }> {
   const { ledgerSchema } = options;
   const attempt = build.attempts + 1;

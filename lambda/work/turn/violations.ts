@@ -9,14 +9,14 @@ import { OWN_PATH } from '../../postgres/session/own-path.ts';
 import { quoteLiteral } from '../../postgres/session/quote.ts';
 import { rolledBack } from '../../postgres/session/rolled-back.ts';
 import type { Session } from '../../postgres/session/session.ts';
-import type { IndexBuild } from '../index-build.ts';
+import type { Build } from '../build.ts';
 
 /** Counting stops there. */
 const MOST_COUNTED = 10_000;
 const MOST_NAMED = 5;
 
 interface Failed {
-  readonly build: IndexBuild;
+  readonly build: Build;
   readonly fault: PostgresFault;
   /** For each question; 0 asks none. */
   readonly seconds: number;
@@ -64,7 +64,7 @@ interface Violations {
 
 async function findViolations(
   session: Session,
-  { schema, table, index }: IndexBuild,
+  { schema, table, index }: Build,
   seconds: number,
 ): Promise<Violations | undefined> {
   const [row] = await session.query(
@@ -127,7 +127,7 @@ async function findViolations(
  */
 export async function duplicatesFault(
   session: Session,
-  build: IndexBuild,
+  build: Build,
   seconds: number,
 ): Promise<PostgresFault | undefined> {
   if (!build.unique || build.operation !== 'create' || seconds <= 0) return undefined;

@@ -165,8 +165,8 @@ interface Looks {
 
 /** What a function throws goes through logs, and may leave out values of rows: the ledger has the error whole. */
 function wholeFailure(failure: MigrationError, { action, before, after }: Looks): MigrationError {
-  const known = new Set(before.runs.map(({ id }) => id));
-  const run = after.runs.find((each) => each.action === action && !known.has(each.id));
+  const earlier = new Set(before.runs.map(({ id }) => id));
+  const run = after.runs.find((each) => each.action === action && !earlier.has(each.id));
   return failureInWords(run?.error ?? '') ?? failure;
 }
 

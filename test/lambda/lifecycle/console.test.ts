@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, it } from 'vitest';
-import { AwsFault } from '../../../local/aws/aws-fault.ts';
+import { AwsError } from '../../../local/aws/aws-error.ts';
 import { type LifeCycle, largeTable, newLifeCycle } from './life-cycle.ts';
 
 let life: LifeCycle;
@@ -51,7 +51,7 @@ describe('an operator in the console', () => {
   it('hands builds off again by {} where a deploy could not start the loop', async () => {
     const table = { '1_large.sql': largeTable('large') };
     await life.deploy(table);
-    const fault = new AwsFault(
+    const fault = new AwsError(
       'AccessDeniedException',
       'not authorized to perform states:StartExecution',
       403,

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { FaultAction } from '../../../local/wire/message-faults.ts';
 import type { Direction } from '../../../local/wire/protocol-messages.ts';
 import { withTcpProxy } from '../../../local/wire/tcp-proxy.ts';
+import { exhaustive } from '../../support/exhaustive.ts';
 import { expectEventually } from '../../support/expect-eventually.ts';
 import { type Files, freshScenario, largeTable, type Scenario, type ScenarioOptions } from './scenario.ts';
 
@@ -120,7 +121,7 @@ describe('a run that died in a statement that commits by itself', () => {
     },
   );
 
-  it('repeats what may be repeated', async () => {
+  exhaustive.it('repeats what may be repeated', async () => {
     const scenario = await freshScenario();
     const files = { '1_vacuum.sql': 'create table t (x int); vacuum t;' };
     await dieAt(scenario, files, { containing: 'vacuum t', action: 'cut-after' });

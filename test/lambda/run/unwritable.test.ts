@@ -4,6 +4,7 @@ import { expect, it } from 'vitest';
 import { preflight } from '../../../lambda/foresight/preflight.ts';
 import { defaultOptions } from '../../../lambda/migration/options.ts';
 import { parseConnectionUrl } from '../../../lambda/postgres/session/connection-target.ts';
+import { exhaustive } from '../../support/exhaustive.ts';
 import { createDatabase, freshDatabase } from '../../support/fresh-database.ts';
 import { startServer } from '../../support/start-server.ts';
 import { compile, scenarioOn } from './scenario.ts';
@@ -33,7 +34,7 @@ it('a role that may not create the ledger’s schema is told what to grant, by a
   await database.adminQuery(`drop owned by ${role}; drop role ${role}`);
 });
 
-it.each([
+exhaustive.it.each([
   ['the role', (owner: string) => `alter role ${owner} set default_transaction_read_only = on`],
   [
     'the database',
@@ -54,7 +55,7 @@ it.each([
   expect(asked).toBe('applied');
 });
 
-it('a hot standby is told from the primary', async () => {
+exhaustive.it('a hot standby is told from the primary', async () => {
   const server = await startServer();
   const database = await createDatabase(server);
   const scenario = scenarioOn(database);

@@ -5,6 +5,7 @@ import pg from 'pg';
 import { beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import type { ByHand, HandOperation } from '../../../local/cli/by-hand.ts';
 import { psqlScript } from '../../../local/cli/psql-script.ts';
+import { exhaustive } from '../../support/exhaustive.ts';
 import { type FreshDatabase, freshDatabase } from '../../support/fresh-database.ts';
 import { folderOf, migrate, steady } from './command-line.ts';
 
@@ -141,7 +142,7 @@ describe('migrate export', () => {
     },
   );
 
-  it('takes over builds that were handed off, with every name resolved', async () => {
+  exhaustive.it('takes over builds that were handed off, with every name resolved', async () => {
     await database.query(TABLE);
     const dir = folderOf({
       '2_i.sql': 'set search_path = app;\ncreate index concurrently on words (language);',
@@ -158,7 +159,7 @@ describe('migrate export', () => {
     expect(up.stdout).toContain('adopted     words_language_idx on app.words');
   });
 
-  it('says so where nothing is pending', async () => {
+  exhaustive.it('says so where nothing is pending', async () => {
     const { code, stdout } = await migrate(['export', '--dir', folderOf({ '1_a.sql': '' })], env);
     expect({ code, stdout: steady(stdout.replace(/\d{4}-\d\d-\d\d \d\d:\d\d UTC/, 'THEN')) }).toEqual({
       code: 0,
@@ -187,7 +188,7 @@ describe('the script for psql', () => {
   };
   const script = psqlScript(found, { target: 'here\n\\! ls', at: new Date(0), smallTableRows: 100 });
 
-  it('keeps names that would be commands within quotes and comments', () => {
+  exhaustive.it('keeps names that would be commands within quotes and comments', () => {
     for (const line of script.split('\n')) {
       if (line.includes('touch') && line.startsWith('\\')) expect(line).toMatch(/^\\echo '(?:[^']|'')*'$/);
       expect(line).not.toMatch(/^\\!/);

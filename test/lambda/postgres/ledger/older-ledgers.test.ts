@@ -5,6 +5,7 @@ import { beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import { performAction } from '../../../../lambda/actions/perform-action.ts';
 import { planRun } from '../../../../lambda/foresight/plan-run.ts';
 import { preflight } from '../../../../lambda/foresight/preflight.ts';
+import { statesThatAre } from '../../../../lambda/migration/build.ts';
 import { defaultOptions } from '../../../../lambda/migration/options.ts';
 import {
   bringLedgerUp,
@@ -395,4 +396,17 @@ it('an upgrade costs a run no round trip once it is made', async () => {
     expect((await scenario.run(idle, { url: proxy.url })).outcome).toBe('done');
     expect(proxy.traffic.roundTrips).toBeLessThanOrEqual(5);
   });
+});
+
+it('the index of unfinished work answers who is open, in whatever state that is', async () => {
+  await ledgerOf(LEDGER_FORMAT);
+  const client = new pg.Client({ connectionString: scenario.database.url });
+  await client.connect();
+  onTestFinished(() => client.end());
+  await client.query('set enable_seqscan = off');
+  for (const states of [statesThatAre('open'), ['a state of newer code']]) {
+    const list = states.map((state) => `'${state}'`).join(', ');
+    const { rows } = await client.query(`explain select id from migrations.work where state in (${list})`);
+    expect(JSON.stringify(rows)).toContain('work_unfinished');
+  }
 });

@@ -1,4 +1,5 @@
 import { beforeEach, describe, expect, it, onTestFinished } from 'vitest';
+import { exhaustive, firstOf } from '../../../support/exhaustive.ts';
 import { operatorOf } from '../../actions/operator.ts';
 import { freshScenario, type Scenario } from '../../run/scenario.ts';
 import { builds, work as files, tables as table } from './work-of-each-kind.ts';
@@ -51,26 +52,29 @@ describe('what the ledger has of a build that this code knows', () => {
     expect(await states()).toEqual(builds.map((each) => `${each} done`));
   });
 
-  it.each(Object.entries(CHANGES))('is not executed where it is changed: %s', async (_, change) => {
-    const changed = await makeItSay(change);
-    expect((await scenario.loop(files)).outcome).toBe('failed');
-    const ended = await scenario.query<{ id: string; state: string; fault: { message: string } | null }>(
-      'select id, state, fault from migrations.work where parent_build is null order by id',
-    );
-    for (const { id, state, fault } of ended) {
-      if (changed.has(id))
-        expect([state, fault?.message]).toEqual([
-          'failed',
-          'what the ledger has of this build is not what 2_work.sql says, so it was not executed',
-        ]);
-      else expect(state).toBe('done');
-    }
-    expect(
-      await scenario.query(
-        "select to_regclass('hacked')::text as hacked, to_regclass('large_pkey')::text as pkey",
-      ),
-    ).toEqual([{ hacked: null, pkey: 'large_pkey' }]);
-  });
+  it.each(firstOf(1, Object.entries(CHANGES)))(
+    'is not executed where it is changed: %s',
+    async (_, change) => {
+      const changed = await makeItSay(change);
+      expect((await scenario.loop(files)).outcome).toBe('failed');
+      const ended = await scenario.query<{ id: string; state: string; fault: { message: string } | null }>(
+        'select id, state, fault from migrations.work where parent_build is null order by id',
+      );
+      for (const { id, state, fault } of ended) {
+        if (changed.has(id))
+          expect([state, fault?.message]).toEqual([
+            'failed',
+            'what the ledger has of this build is not what 2_work.sql says, so it was not executed',
+          ]);
+        else expect(state).toBe('done');
+      }
+      expect(
+        await scenario.query(
+          "select to_regclass('hacked')::text as hacked, to_regclass('large_pkey')::text as pkey",
+        ),
+      ).toEqual([{ hacked: null, pkey: 'large_pkey' }]);
+    },
+  );
 
   it('is not executed again once its step is applied', async () => {
     await scenario.loop(files);
@@ -82,7 +86,7 @@ describe('what the ledger has of a build that this code knows', () => {
     expect(await scenario.indexes()).toContain('large_old');
   });
 
-  it('is not executed where the names of the file mean another table by now', async () => {
+  exhaustive.it('is not executed where the names of the file mean another table by now', async () => {
     await scenario.query(
       'create schema nearer; create table nearer.large (x int); alter role current_user in database "' +
         scenario.database.name +
@@ -95,7 +99,7 @@ describe('what the ledger has of a build that this code knows', () => {
     expect(await scenario.indexes()).not.toContain('i');
   });
 
-  it('is not looked for by cancel where it is changed: what stands elsewhere stays', async () => {
+  exhaustive.it('is not looked for by cancel where it is changed: what stands elsewhere stays', async () => {
     await scenario.query(
       'create schema elsewhere; create table elsewhere.large (x int); insert into elsewhere.large values (1), (1)',
     );
@@ -110,7 +114,7 @@ describe('what the ledger has of a build that this code knows', () => {
     expect(await scenario.indexes()).toContain('i INVALID');
   });
 
-  it('is handed off again once the ledger has forgotten it', async () => {
+  exhaustive.it('is handed off again once the ledger has forgotten it', async () => {
     await makeItSay({ set: `statement = 'create table hacked ()'` });
     await scenario.loop(files);
     await scenario.database.adminQuery(
@@ -121,12 +125,12 @@ describe('what the ledger has of a build that this code knows', () => {
 });
 
 describe('what the ledger has of a build that this code does not know', () => {
-  it('is gone on with where nobody but its owner can write the ledger', async () => {
+  exhaustive.it('is gone on with where nobody but its owner can write the ledger', async () => {
     expect(await scenario.loop(table)).toEqual({ outcome: 'valid', message: '' });
     expect((await states()).every((line) => line.endsWith(' done'))).toBe(true);
   });
 
-  it('is not where somebody can, and the fault says who', async () => {
+  exhaustive.it('is not where somebody can, and the fault says who', async () => {
     const app = scenario.database.owner.replace('owner', 'app');
     await scenario.database.adminQuery(
       `create role ${app}; grant update (statement) on migrations.work to ${app}`,
@@ -147,7 +151,7 @@ describe('what the ledger has of a build that this code does not know', () => {
   });
 });
 
-it('how far a backfill came is never executed, whatever the ledger is made to say', async () => {
+exhaustive.it('how far a backfill came is never executed, whatever the ledger is made to say', async () => {
   await scenario.loop(files);
   const filled = {
     ...files,

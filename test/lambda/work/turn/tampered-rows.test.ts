@@ -115,6 +115,7 @@ const HARMLESS: Readonly<Record<string, readonly string[]>> = {
   adopted: ['adopted = true'],
   table_rows: ['table_rows = 1'],
   table_bytes: ['table_bytes = 1'],
+  seen_at: [`seen_at = 'epoch', state = 'building', session = 'orphan', attempts = 1`],
   waits_since: [`waits_since = 'epoch'`],
   blocker: [`blocker = 'x', blocker_since = 'epoch', waits_since = 'epoch'`],
   blocker_since: [`blocker_since = 'epoch'`],

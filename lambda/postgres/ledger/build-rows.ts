@@ -1,13 +1,13 @@
 import * as v from 'valibot';
 import type { PostgresFault } from '../../migration/postgres-fault.ts';
-import type { IndexBuild } from '../../work/index-build.ts';
+import type { Build } from '../../work/build.ts';
 import { quoteIdentifier, quoteLiteral } from '../session/quote.ts';
 import type { Session } from '../session/session.ts';
 import { buildRow, ENDED_AT, faultColumn, parseRow, stateIs, toFault } from './columns.ts';
 import { workTable } from './ledger-format.ts';
 
 /** A build with what became of it, for people. */
-export interface BuildRow extends IndexBuild {
+export interface BuildRow extends Build {
   readonly adopted: boolean;
   readonly fault: PostgresFault | undefined;
   /** From the first attempt's start to the end, or to now. */
@@ -81,7 +81,7 @@ export async function readBuild(
   session: Session,
   ledgerSchema: string,
   id: string,
-): Promise<IndexBuild | undefined> {
+): Promise<Build | undefined> {
   const rows = await session.query(
     `select ${buildColumns} from ${quoteIdentifier(ledgerSchema)}.work where id = $1`,
     [id],
@@ -89,7 +89,7 @@ export async function readBuild(
   return rows[0] === undefined ? undefined : parseBuild(rows[0]);
 }
 
-export function parseBuild(row: unknown): IndexBuild {
+export function parseBuild(row: unknown): Build {
   const { seconds_since_start, seconds_since_first_start, attempt_outcome, session, waiting, ...rest } =
     parseRow(buildRow, row);
   return {

@@ -1,8 +1,8 @@
 import type { RecordedBuild } from '../migration/build.ts';
 import type { PostgresFault } from '../migration/postgres-fault.ts';
 
-/** An index operation that was handed off to the loop, as the ledger has it. */
-export interface IndexBuild extends RecordedBuild {
+/** A piece of work that was handed off to the loop, of whatever kind, as the ledger has it. */
+export interface Build extends RecordedBuild {
   /** Schema of the ledger that has it. */
   readonly ledger: string;
   /** The run that handed it off. */
