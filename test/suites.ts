@@ -44,6 +44,7 @@ const EXHAUSTIVE: readonly string[] = [
   'test/lambda/work/turn/hidden-blockers.test.ts',
   // Life cycles beyond create, update, the hook and the wait for builds.
   'test/lambda/lifecycle/events.test.ts',
+  'test/lambda/lifecycle/long-work.test.ts',
   'test/lambda/lifecycle/from-red-to-green.test.ts',
   'test/lambda/lifecycle/long-failures.test.ts',
   'test/lambda/lifecycle/more-creates.test.ts',
@@ -80,6 +81,8 @@ const EXHAUSTIVE: readonly string[] = [
   'test/infra/npm-package.test.ts',
   'test/infra/npm-package-types.test.ts',
   'test/infra/cdk-synth.test.ts',
+  // The three commands of each tool's section in the docs: lambda/history/adopt-and-mirror.test.ts has the story.
+  'test/local/cli/coming-from.test.ts',
   // Each verb by way of what is deployed: local/cli/deployed.test.ts has run, cancel and retry.
   'test/local/cli/deployed-verbs.test.ts',
   // npm start interrupted, on a terminal and as JSON: local/demo/start-output.test.ts has the story.

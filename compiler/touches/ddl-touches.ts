@@ -76,8 +76,10 @@ const HANDLERS: Readonly<Record<string, Handler>> = {
   RenameStmt: (tree, gathered) => rename(as('RenameStmt', tree) ?? {}, gathered),
   DropStmt: (tree, gathered) => drop(as('DropStmt', tree) ?? {}, gathered),
   AlterDomainStmt: (tree, gathered) => {
-    // Adding a constraint reads every table that has a column of the domain.
-    if (['C', 'O', 'V'].includes(as('AlterDomainStmt', tree)?.subtype ?? '')) gathered.opaque = true;
+    const { subtype = '', def } = as('AlterDomainStmt', tree) ?? {};
+    // Adding a constraint reads every table that has a column of the domain, but one that is NOT VALID.
+    if (subtype === 'C' && as('Constraint', def)?.skip_validation) return;
+    if (['C', 'O', 'V'].includes(subtype)) gathered.opaque = true;
   },
 
   IndexStmt: (tree, gathered) => push(gathered.changes, as('IndexStmt', tree)?.relation),

@@ -65,14 +65,14 @@ function headOf(index: string): string {
     where i.indexrelid = ${index})`;
 }
 
-/** What comes after it: ` USING btree (x)`. */
+/** The rest: ` USING btree (x)`. */
 function bodyOf(index: string): string {
   return `pg_catalog.substr(pg_catalog.pg_get_indexdef(${index}), pg_catalog.length(${headOf(index)}) + 1)`;
 }
 
 /**
- * Where no text is quoted, which blanks and capitals there are makes no difference. The whole row, for which a copy of
- * the table is of no use, may be written t, t.* and schema.t.*.
+ * Without quotes, white space and case make no difference. The whole row, for which a copy of the table is no help, may
+ * be written t, t.* or schema.t.*.
  */
 function isWrittenAlike({ unique, definition, schema, table }: Build, standing: string): boolean {
   const body = standing.slice(standing.indexOf(' USING '));

@@ -43,7 +43,7 @@ export function concurrentDrop(index: { readonly schema: string; readonly name: 
   return `drop index concurrently if exists ${quoteRelation(index)}`;
 }
 
-/** `target` is an index or a table; larger targets are taken apart into their tables. */
+/** `target` is an index or a table; larger targets are split into their tables. */
 export function concurrentReindex(
   target: 'index' | 'table',
   relation: { readonly schema: string; readonly name: string },

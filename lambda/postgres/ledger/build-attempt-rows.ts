@@ -5,8 +5,8 @@ import type { Session } from '../session/session.ts';
 import { ENDED_AT, stateIs } from './columns.ts';
 
 /**
- * Records that an attempt begins, before anything is sent: should we die right after, the next turn knows that a
- * builder may be about to appear. False where another turn was faster.
+ * Records an attempt before anything is sent: if we die right after, the next turn knows that a builder may be about to
+ * appear. False if another turn was faster.
  */
 export async function beginAttempt(
   session: Session,
@@ -26,7 +26,7 @@ export async function beginAttempt(
   return rows.length === 1;
 }
 
-/** The pause before the next attempt begins now; how the last one ended is kept. */
+/** Starts the pause before the next attempt; keeps the outcome of the last one. */
 export async function pauseAttempts(session: Session, ledgerSchema: string, build: Build): Promise<void> {
   await session.query(
     `update ${quoteIdentifier(ledgerSchema)}.work
@@ -36,7 +36,7 @@ export async function pauseAttempts(session: Session, ledgerSchema: string, buil
   );
 }
 
-/** The attempt goes on in another kind of session than was tried first. */
+/** Records that the attempt continues in another kind of session. */
 export async function setSessionKind(
   session: Session,
   ledgerSchema: string,
@@ -70,7 +70,7 @@ interface AttemptEnd {
   readonly endedAt?: string;
 }
 
-/** For sessions whose end we see ourselves; the supervisor of a loopback session writes its own. */
+/** Records the outcome of a session whose end we see; the supervisor of a loopback session does it itself. */
 export async function recordAttemptOutcome(
   session: Session,
   ledgerSchema: string,
@@ -89,7 +89,7 @@ export type BuildEnd =
   /** `refused`: now, whenever the newest attempt ended. */
   | { readonly state: 'failed'; readonly fault: PostgresFault; readonly refused?: boolean };
 
-/** Ends a build and, with its last build, its step: one statement, so that neither is seen without the other. */
+/** Ends a build and, with its last build, its step: in one statement, so that neither is visible without the other. */
 export async function endBuild(session: Session, ledgerSchema: string, build: Build, end: BuildEnd) {
   const s = quoteIdentifier(ledgerSchema);
   await session.query(

@@ -6,7 +6,7 @@ import type { Session } from '../session/session.ts';
 import { buildRow, ENDED_AT, faultColumn, parseRow, stateIs, toFault } from './columns.ts';
 import { workTable } from './ledger-format.ts';
 
-/** A build with what became of it, for people. */
+/** A build with its outcome, for people. */
 export interface BuildRow extends Build {
   readonly adopted: boolean;
   readonly fault: PostgresFault | undefined;
@@ -14,7 +14,7 @@ export interface BuildRow extends Build {
   readonly seconds: number | undefined;
   /** The least that `seconds` may be, where nobody saw it end: it ended between two looks. */
   readonly leastSeconds: number | undefined;
-  /** When it was handed off; exact up to the threshold of a small table. */
+  /** Rows at the hand-off; exact up to the threshold of a small table. */
   readonly rows: number | undefined;
   readonly bytes: number | undefined;
 }
@@ -56,7 +56,7 @@ const endColumns = v.object({
   least: v.nullable(v.number()),
 });
 
-/** A column of an upgrade, which a ledger that only was read may not have. */
+/** A column added by an upgrade, which an older ledger may lack. */
 const since = (column: string) =>
   `extract(epoch from pg_catalog.clock_timestamp()
                       - (pg_catalog.to_jsonb(work) ->> '${column}')::timestamptz)::float8`;
@@ -76,7 +76,7 @@ export const buildColumns = `id::text, (select n.nspname from pg_catalog.pg_clas
        extract(epoch from coalesce(${ENDED_AT}, pg_catalog.clock_timestamp()) - first_started_at)::float8 as seconds_since_first_start,
        ${WAITING} as waiting, attempt_outcome`;
 
-/** The same build again, to see whether an outcome was written meanwhile. */
+/** Reads the build again, to see whether its outcome was recorded meanwhile. */
 export async function readBuild(
   session: Session,
   ledgerSchema: string,
@@ -105,7 +105,7 @@ export function parseBuild(row: unknown): Build {
   };
 }
 
-/** Gives builds that failed, or were cancelled, their attempts back. */
+/** Resets the attempts of failed or cancelled builds. */
 export function requeueBuilds(ledgerSchema: string, ids: readonly string[]): string {
   const s = quoteIdentifier(ledgerSchema);
   return `with again as (

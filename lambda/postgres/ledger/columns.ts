@@ -44,7 +44,7 @@ export const faultColumn = v.object({
   plainDetail: v.nullish(v.string()),
 });
 
-/** A row as `buildColumns` reads it. Whoever needs less of it picks its columns from here. */
+/** A row as `buildColumns` reads it. Queries for fewer columns pick theirs from here. */
 export const buildRow = v.object({
   id: v.string(),
   ledger: v.string(),
@@ -81,14 +81,14 @@ export const buildRow = v.object({
 
 export function toFault(fault: v.InferOutput<typeof faultColumn>): PostgresFault {
   const { sqlstate, message, ...more } = fault;
-  // The supervisor writes what is not there as null, or as an empty text.
+  // The supervisor writes absent fields as null or as empty text.
   const said = Object.entries(more).filter(
     ([, value]) => value !== null && value !== undefined && value !== '',
   );
   return { sqlstate, message, ...Object.fromEntries(said) };
 }
 
-/** When the newest attempt ended, where somebody was there to see it; whoever looks at the build may come much later. */
+/** When the latest attempt ended, if that was recorded; the turn that looks may come much later. */
 export const ENDED_AT = "(attempt_outcome ->> 'endedAt')::timestamptz";
 
 /** The condition that a build is in such a state, `of` being the name of its table in the query. */

@@ -156,22 +156,34 @@ create table after_it (id int);`,
     },
   );
 
-  exhaustive.it('of a domain is done by the tables that have a column of it', async () => {
-    const files = {
-      ...messages,
-      '2_domain.sql': 'create domain positive as int; alter table messages add y positive default 1;',
-    };
-    await scenario.deploy(files);
-    const all = {
-      ...files,
-      '3_check.sql': `alter domain positive add constraint above_zero check (value > 0) not valid;
+  exhaustive.it(
+    'of a domain is done by the tables that have a column of it, and counts and names the values against it',
+    async () => {
+      const files = {
+        ...messages,
+        '2_domain.sql': `create domain positive as int; create domain "Very" as positive;
+alter table messages add y positive default 1; create table few (z "Very");`,
+      };
+      await scenario.deploy(files);
+      await scenario.query(
+        'update messages set y = -1 where id in (3, 4); insert into few values (0), (null)',
+      );
+      const all = {
+        ...files,
+        '3_check.sql': `alter domain positive add constraint above_zero check (value > 0) not valid;
 alter domain positive validate constraint above_zero;`,
-    };
-    await scenario.run(all);
-    expect(await work()).toEqual(['validate-domain positive above_zero pending']);
-    await scenario.loop(all);
-    expect(await isValidated('above_zero')).toBe(true);
-  });
+      };
+      await scenario.run(all);
+      expect(await work()).toEqual(['validate-domain positive above_zero pending']);
+      expect((await scenario.loop(all)).message).toContain(
+        '(SQLSTATE 23514); 3 values of public.positive violate it, such as public.few (ctid) = ((0,1)); public.messages (id) = (3), (4). The constraint stays NOT VALID',
+      );
+      expect(await isValidated('above_zero')).toBe(false);
+      await scenario.query('update messages set y = 1; truncate few');
+      await scenario.deploy(all);
+      expect(await isValidated('above_zero')).toBe(true);
+    },
+  );
 });
 
 describe('REFRESH MATERIALIZED VIEW', () => {
@@ -201,13 +213,15 @@ create unique index on totals (one);`,
       ...messages,
       '2_views.sql': `create materialized view seen as select x from messages with no data;
 refresh materialized view seen;
-create unique index concurrently seen_x on seen (x);`,
+create unique index concurrently seen_x on seen (x);
+create table counted as select count(*)::int as rows from seen;`,
     };
-    await scenario.run(files);
+    expect((await scenario.run(files)).waiting?.because).toContain('it reads seen');
     expect(await work()).toEqual(['refresh seen  pending', 'create seen seen_x pending']);
     await scenario.loop(files);
     expect((await scenario.steps()).every((line) => line.endsWith('applied'))).toBe(true);
     expect(await scenario.indexes()).toContain('seen_x');
+    expect(await scenario.query('select * from counted')).toEqual([{ rows: 500 }]);
   });
 
   exhaustive.it('of a view over small tables runs in its place', async () => {
