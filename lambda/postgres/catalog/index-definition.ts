@@ -13,11 +13,10 @@ export type ComparedDefinitions =
   | { readonly kind: 'unknown'; readonly because: string };
 
 /**
- * Compares the wanted definition with the index that stands, in Postgres's own words. They are read under OWN_PATH,
- * since the search path decides how functions and types are written. Where Postgres can't be asked, two texts that are
- * the same mean the same.
+ * Compares the wanted definition with the existing index, as Postgres writes both. They are read under OWN_PATH, since
+ * the search path decides how functions and types are written. Where Postgres can't tell, equal texts count as equal.
  *
- * @throws StatementFault where that can't be told now, such as when a lock is taken.
+ * @throws StatementFault if that is not possible now, such as when a lock is taken.
  */
 export async function compareDefinitions(
   session: Session,

@@ -7,12 +7,12 @@ import { faultColumn, parseRow, toFault } from './columns.ts';
 
 export interface PartitionBuild {
   readonly index: string;
-  /** The index is there; it goes with its parent's, to which it was attached. */
+  /** Whether the index exists; it is dropped together with its parent's, to which it was attached. */
   readonly present: boolean;
   readonly fault: PostgresFault | undefined;
 }
 
-/** What became of the builds of a partitioned table's partitions, by `schema.table`. */
+/** The outcome of the builds of a partitioned table's partitions, by `schema.table`. */
 export async function partitionBuilds(
   session: Session,
   ledgerSchema: string,
