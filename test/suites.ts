@@ -39,6 +39,8 @@ const EXHAUSTIVE: readonly string[] = [
   'test/lambda/work/turn/indexes-already-there.test.ts',
   // Each kind of long work in a function that ends again and again: long-work.test.ts has one.
   'test/lambda/work/turn/short-lives.test.ts',
+  // Each column of the ledger's row of a build, changed: as-compiled.test.ts has the story.
+  'test/lambda/work/turn/tampered-rows.test.ts',
   'test/lambda/work/turn/hidden-blockers.test.ts',
   // Life cycles beyond create, update, the hook and the wait for builds.
   'test/lambda/lifecycle/events.test.ts',

@@ -14,7 +14,7 @@ import { releaseTableLock, tryTableLock } from '../postgres/ledger/run-lock.ts';
 import { asLoginRole } from '../postgres/session/as-login-role.ts';
 import { quoteLiteral } from '../postgres/session/quote.ts';
 import type { Session } from '../postgres/session/session.ts';
-import { notAsCompiled } from '../work/turn/as-compiled.ts';
+import { compareWithCode } from '../work/turn/as-compiled.ts';
 import { type Dropped, dropLeftOvers } from '../work/turn/drop-left-overs.ts';
 import { type ActionContext, by, changingAction } from './define-action.ts';
 import { noSuchBuild } from './retry-builds.ts';
@@ -54,8 +54,9 @@ async function cancelBuild(
       if (Date.now() > until) throw await stubborn(session, each);
       await sleep(200);
     }
-    const changed = await notAsCompiled(session, each, { ledgerSchema, migrations });
-    if (changed !== undefined) throw leftAlone(each, changed);
+    const compared = await compareWithCode(session, each, { ledgerSchema, migrations });
+    if (compared.kind === 'refused') throw leftAlone(each, compared.fault);
+    if (compared.kind === 'detached') continue;
     await clearUp(session, each, { until, own });
   }
   return { cancelled: describeBuild(build) };

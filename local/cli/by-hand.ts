@@ -14,7 +14,7 @@ import { concurrentCreate, concurrentDrop } from '../../lambda/postgres/catalog/
 import { measureTables } from '../../lambda/postgres/catalog/table-facts.ts';
 import { type BuildRow, readAllBuilds } from '../../lambda/postgres/ledger/build-rows.ts';
 import type { Session } from '../../lambda/postgres/session/session.ts';
-import { notAsCompiled } from '../../lambda/work/turn/as-compiled.ts';
+import { compareWithCode } from '../../lambda/work/turn/as-compiled.ts';
 
 /** A pending index operation that a person can do by hand, so that the next run finds it done. */
 export interface HandOperation {
@@ -58,9 +58,10 @@ export async function findByHand(
   const found: (HandOperation | LeftOut)[] = [];
   for (const build of builds.filter(({ state }) => state !== 'done')) {
     const { ledgerSchema } = options;
-    const refused = await notAsCompiled(session, build, { ledgerSchema, migrations });
+    const compared = await compareWithCode(session, build, { ledgerSchema, migrations });
     const { file, line } = build;
-    found.push(refused === undefined ? ofBuild(build) : { file, line, because: refused.message });
+    if (compared.kind === 'refused') found.push({ file, line, because: compared.fault.message });
+    else if (compared.kind === 'as compiled') found.push(ofBuild(build));
   }
   for (const [position, { migration, step }] of pending.entries()) {
     if (step.kind !== 'index-operation') continue;

@@ -88,6 +88,17 @@ async function seeCreated(session: Session, build: Build, seen: CatalogRow): Pro
   }
 }
 
+/** When the build's index became valid, where the server keeps the times of its transactions. */
+export async function validSince(session: Session, build: Build): Promise<string | undefined> {
+  const [row] = await session.query(
+    `select case when pg_catalog.current_setting('track_commit_timestamp') = 'on'
+                 then pg_catalog.pg_xact_commit_timestamp(i.xmin)::text end as since
+       from pg_catalog.pg_index i where i.indexrelid = ${relationOid('$1', '$2')} and i.indisvalid`,
+    [build.schema, build.index],
+  );
+  return typeof row?.since === 'string' ? row.since : undefined;
+}
+
 /** An INVALID index that one of our builds left. */
 export interface LeftOver {
   readonly schema: string;

@@ -1,4 +1,4 @@
-import type { IndexOperation } from '../../migration/migration.ts';
+import type { CreateIndex, IndexOperation } from '../../migration/migration.ts';
 import type { RelationName } from '../../migration/relation-name.ts';
 import { quoteIdentifier, quoteRelation } from '../session/quote.ts';
 
@@ -50,4 +50,21 @@ export function concurrentReindex(
   options: string,
 ): string {
   return `reindex ${options === '' ? '' : `${options} `}${target} concurrently ${quoteRelation(relation)}`;
+}
+
+/** What an index may be called: Postgres numbers a name that it chose itself until it is free: messages_user_id_idx, …_idx1, …_idx2. */
+export function namesOfIndex({ index, suggestedName }: CreateIndex): readonly string[] {
+  if (index !== undefined) return [index];
+  const numbered = Array.from({ length: 99 }, (_, at) => {
+    const suffix = String(at + 1);
+    return `${cutTo(suggestedName, 63 - suffix.length)}${suffix}`;
+  });
+  return [suggestedName, ...numbered];
+}
+
+/** Cuts to so many bytes of UTF-8, never within a character. */
+function cutTo(name: string, bytes: number): string {
+  let cut = name;
+  while (Buffer.byteLength(cut) > bytes) cut = [...cut].slice(0, -1).join('');
+  return cut;
 }

@@ -3,6 +3,7 @@ import type { Build } from '../../work/build.ts';
 import type { WalkSeen } from '../../work/progress.ts';
 import { quoteIdentifier, quoteLiteral } from '../session/quote.ts';
 import type { Session } from '../session/session.ts';
+import { parseRow } from './columns.ts';
 
 /** How far one walk of a backfill has come. */
 export interface WalkRow extends WalkSeen {
@@ -47,7 +48,7 @@ export async function readWalks(session: Session, schema: string, id: string): P
        from ${quoteIdentifier(schema)}.backfill where work_id = $1 order by part`,
     [id],
   );
-  return v.parse(rows, read).map(({ cursor, until, pause, ...row }) => ({
+  return parseRow(rows, read).map(({ cursor, until, pause, ...row }) => ({
     ...row,
     cursor: cursor ?? undefined,
     until: until ?? undefined,

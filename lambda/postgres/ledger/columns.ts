@@ -1,9 +1,26 @@
 import * as v from 'valibot';
 import { buildStates, operations, statesThatAre } from '../../migration/build.ts';
+import { MigrationError } from '../../migration/migration-error.ts';
 import type { PostgresFault } from '../../migration/postgres-fault.ts';
 import type { Version } from '../../migration/version.ts';
 import { sessionKinds } from '../../work/build.ts';
 import { quoteLiteral } from '../session/quote.ts';
+
+/** Reads a row of the ledger, or rows. What stands there instead is not said: it may be a value of a row. */
+export function parseRow<const Schema extends v.GenericSchema>(
+  schema: Schema,
+  read: unknown,
+): v.InferOutput<Schema> {
+  const parsed = v.safeParse(schema, read);
+  if (parsed.success) return parsed.output;
+  const [issue] = parsed.issues;
+  throw new MigrationError({
+    code: 'ledger-row-invalid',
+    what: `A row of the ledger is none that this code could have written: ${v.getDotPath(issue) ?? 'it'} was to be ${issue.expected ?? 'another value'}.`,
+    applied: 'nothing of it.',
+    next: 'somebody has changed it, or newer code wrote it: deploy that code; or find out who may write the tables of the ledger, and correct the row.',
+  });
+}
 
 export const versionColumn = v.pipe(
   v.string(),

@@ -100,6 +100,10 @@ create index work_unfinished on ${s}.work (schema_name, table_name, id)
 create index work_unfinished on ${s}.work (schema_name, table_name, id)
   where state not in ('done', 'failed', 'cancelled')`,
   },
+  {
+    what: 'when a build whose end nobody writes down was last seen at work: it ended some time after that',
+    statements: (s) => `alter table ${s}.work add column seen_at timestamptz`,
+  },
 ];
 
 /** The first format whose code names migrations by more than digits. */

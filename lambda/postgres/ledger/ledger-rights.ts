@@ -103,18 +103,36 @@ function writersOf(schema: string): string {
            and a.grantee <> c.relowner and a.privilege_type = any (${WRITING}))`;
 }
 
-const recordRow = v.object({ fingerprint: v.nullable(v.string()), writers: v.array(v.string()) });
+const recordRow = v.object({
+  fingerprint: v.nullable(v.string()),
+  state: v.nullable(v.string()),
+  parent: v.nullable(v.string()),
+  writers: v.array(v.string()),
+});
 
-/** The ledger's row of a build's step, and who besides the owner could have changed it. */
+interface BuildRecord {
+  /** Of its step; null where the ledger has none. */
+  readonly fingerprint: string | null;
+  readonly state: string | null;
+  /** The build of the partitioned table to which it belongs. */
+  readonly parent: { readonly index: string } | undefined;
+  /** Who besides the ledger's owner could have changed it. */
+  readonly writers: readonly string[];
+}
+
+/** What the ledger has of a build beside its own row. */
 export async function recordOf(
   session: Session,
   schema: string,
-  { version, step }: { readonly version: string; readonly step: number },
-): Promise<v.InferOutput<typeof recordRow>> {
+  { id, version, step }: { readonly id: string; readonly version: string; readonly step: number },
+): Promise<BuildRecord> {
+  const s = quoteIdentifier(schema);
   const [row] = await session.query(
-    `select (select fingerprint from ${quoteIdentifier(schema)}.step where version = $1 and step = $2) as fingerprint,
-            ${writersOf(schema)} as writers`,
-    [version, step],
+    `select step.fingerprint, step.state, ${writersOf(schema)} as writers,
+            (select p.index_name from ${s}.work w join ${s}.work p on p.id = w.parent_build where w.id = $3) as parent
+       from (select) as one left join ${s}.step on step.version = $1 and step.step = $2`,
+    [version, step, id],
   );
-  return v.parse(recordRow, row);
+  const { parent, ...record } = v.parse(recordRow, row);
+  return { ...record, parent: parent === null ? undefined : { index: parent } };
 }

@@ -4,7 +4,7 @@ import { MigrationError } from '../../migration/migration-error.ts';
 import { sqlstate } from '../../migration/sqlstate.ts';
 import { quoteIdentifier, quoteLiteral } from '../session/quote.ts';
 import type { ScriptOutcome, Session, TextRow } from '../session/session.ts';
-import { buildRow, versionColumn } from './columns.ts';
+import { buildRow, parseRow, versionColumn } from './columns.ts';
 import { FIRST_FORMAT, FORMAT_OF_NAMES, LEDGER_FORMAT, workTable } from './ledger-format.ts';
 import { rightsColumns } from './ledger-rights.ts';
 
@@ -208,8 +208,8 @@ export function parseLedger(outcome: ScriptOutcome, schema: string, first: numbe
     direct,
     openTo,
     ledger: {
-      steps: v.parse(stepRows, JSON.parse(rows[first + 2]?.[0]?.steps ?? '[]')),
-      builds: v.parse(buildRows, JSON.parse(rows[first + 3]?.[0]?.builds ?? '[]')),
+      steps: parseRow(stepRows, JSON.parse(rows[first + 2]?.[0]?.steps ?? '[]')),
+      builds: parseRow(buildRows, JSON.parse(rows[first + 3]?.[0]?.builds ?? '[]')),
     },
   };
 }
@@ -250,7 +250,7 @@ interface Formats {
 
 function parseFormats(row: TextRow | undefined): Formats | undefined {
   if (row?.ledger == null) return undefined;
-  const { format, upgraded_to, not_applied } = v.parse(ledgerRow, JSON.parse(row.ledger));
+  const { format, upgraded_to, not_applied } = parseRow(ledgerRow, JSON.parse(row.ledger));
   return { format, upgradedTo: upgraded_to, notApplied: not_applied };
 }
 

@@ -6,7 +6,7 @@ import { survivalOf } from '../../postgres/build-session/survival-probe.ts';
 import { blockerKey } from '../../postgres/catalog/blockers.ts';
 import { builderNames } from '../../postgres/catalog/builder-names.ts';
 import { seeBuilder } from '../../postgres/catalog/seen-builder.ts';
-import { recordAttemptOutcome, setSessionKind } from '../../postgres/ledger/build-attempt-rows.ts';
+import { noteSeen, recordAttemptOutcome, setSessionKind } from '../../postgres/ledger/build-attempt-rows.ts';
 import { readBuild } from '../../postgres/ledger/build-rows.ts';
 import { noteWaiting } from '../../postgres/ledger/build-waiting.ts';
 import { asLoginRole } from '../../postgres/session/as-login-role.ts';
@@ -151,6 +151,7 @@ async function watch(
     shownAt = Date.now() + shownPause;
     const builder = await seeBuilder(session, build);
     await noteWaiting(session, ledgerSchema, build, builder.blocker && blockerKey(builder.blocker));
+    if (!attached) await noteSeen(session, ledgerSchema, { build, pid: builder.pid });
     if (builder.alive) {
       const progress = progressOf(build, builder);
       if (progress !== undefined) report({ kind: 'progress', build, progress });
@@ -215,6 +216,10 @@ class OwnAttempt {
     await setSessionKind(this.#session, this.#ledgerSchema, {
       id: this.#build.id,
       kind: 'orphan',
+      pid: this.#attached.session.pid,
+    });
+    await noteSeen(this.#session, this.#ledgerSchema, {
+      build: this.#build,
       pid: this.#attached.session.pid,
     });
     this.#attached.session.letGo();

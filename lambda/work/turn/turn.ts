@@ -5,13 +5,14 @@ import { sqlstate } from '../../migration/sqlstate.ts';
 import { startAttached } from '../../postgres/build-session/attached.ts';
 import { startLoopback } from '../../postgres/build-session/loopback.ts';
 import { blockerKey } from '../../postgres/catalog/blockers.ts';
-import { seeIndex } from '../../postgres/catalog/index-catalog.ts';
+import { seeIndex, validSince } from '../../postgres/catalog/index-catalog.ts';
 import { type SeenBuilder, seeBuilder } from '../../postgres/catalog/seen-builder.ts';
 import { isHalfDetached } from '../../postgres/catalog/seen-work.ts';
 import { memorySettings, serverCapacity } from '../../postgres/catalog/server-capacity.ts';
 import {
   beginAttempt,
   endBuild,
+  noteSeen,
   pauseAttempts,
   recordAttemptOutcome,
   setSessionKind,
@@ -32,7 +33,7 @@ import { buildMemory } from '../build-memory.ts';
 import { decide } from '../decide.ts';
 import type { TurnResult } from '../loop-task.ts';
 import { isNearEnd, pauseSeconds, waitSeconds } from '../wait-seconds.ts';
-import { notAsCompiled } from './as-compiled.ts';
+import { compareWithCode } from './as-compiled.ts';
 import { elapsedOf, progressOf, seeProgress } from './build-progress.ts';
 import { withSlot } from './build-slots.ts';
 import { dropLeftOvers, leftStanding } from './drop-left-overs.ts';
@@ -118,15 +119,18 @@ async function actOnce(session: Session, request: TurnRequest, counted: Set<stri
     return { kind: 'come-back', seconds: soon(first) };
   }
   const builder = await seeBuilder(session, first);
-  const refused = await notAsCompiled(session, first, { ...options, migrations: request.migrations });
-  if (refused !== undefined) {
+  const compared = await compareWithCode(session, first, { ...options, migrations: request.migrations });
+  if (compared.kind !== 'as compiled') {
     // A running build was started when the ledger still matched the code.
     if (builder.alive) return { kind: 'come-back', seconds: soon(first) };
-    return fail(session, request, { build: first, fault: refused });
+    if (compared.kind === 'refused')
+      return fail(session, request, { build: first, fault: compared.fault, refused: true });
+    return done(session, request, { build: first, adopted: true });
   }
   if (first.partitioned) return actOnPartitioned(session, request, first);
   if (first.operation === 'backfill') return actOnBackfill(session, request, first);
   await noteWaiting(session, options.ledgerSchema, first, builder.blocker && blockerKey(builder.blocker));
+  await noteSeen(session, options.ledgerSchema, { build: first, pid: builder.pid });
   const build = builder.alive ? first : await withOutcome(session, options, first);
   const fault = build.attemptOutcome?.kind === 'failed' ? build.attemptOutcome.fault : undefined;
   // An attempt that never got its lock has done nothing: any number is fine, each after a while.
@@ -144,9 +148,7 @@ async function actOnce(session: Session, request: TurnRequest, counted: Set<stri
   report({ kind: 'turn', build, turn, decision: decision.kind });
   switch (decision.kind) {
     case 'done':
-      await endBuild(session, options.ledgerSchema, build, { state: 'done', adopted: decision.adopted });
-      report({ kind: 'ended', build, outcome: decision.adopted ? 'adopted' : 'done', fault: undefined });
-      return { kind: 'build-over' };
+      return done(session, request, { build, adopted: decision.adopted });
     case 'fail':
       if (decision.dropFirst) {
         const dropped = await dropLeftOvers(session, build, TURN_SETTINGS);
@@ -224,16 +226,17 @@ async function actOnBackfill(session: Session, request: TurnRequest, first: Buil
     report({ kind: 'started', build: first, attempt: first.attempts + 1, session: 'attached' });
   }
   const again = async () => (await readBuild(session, options.ledgerSchema, first.id)) ?? first;
-  const end = await fill(session, request, { build: await again(), own: TURN_SETTINGS });
+  const { version, step, operation, statement, definition, settings } = first;
+  // Of what was written meanwhile only how far it is: the rest was compared with the code before.
+  const begun = { ...(await again()), version, step, operation, statement, definition, settings };
+  const end = await fill(session, request, { build: begun, own: TURN_SETTINGS });
   if (end.kind === 'come-back') return end;
   const build = await again();
   switch (end.kind) {
     case 'failed':
       return fail(session, request, { build, fault: end.fault });
     case 'filled':
-      await endBuild(session, options.ledgerSchema, build, { state: 'done', adopted: false });
-      report({ kind: 'ended', build, outcome: 'done', fault: undefined });
-      return { kind: 'build-over' };
+      return done(session, request, { build, adopted: false });
     default:
       return end satisfies never;
   }
@@ -249,18 +252,33 @@ async function withOutcome(
   build: Build,
 ): Promise<Build> {
   if (build.state !== 'building' || build.attemptOutcome !== undefined) return build;
-  const { attemptOutcome } = (await readBuild(session, ledgerSchema, build.id)) ?? build;
+  const { attemptOutcome, id, attempts } = (await readBuild(session, ledgerSchema, build.id)) ?? build;
+  if (attemptOutcome === undefined && build.operation === 'create' && build.session !== 'loopback') {
+    const endedAt = await validSince(session, build);
+    if (endedAt !== undefined)
+      await recordAttemptOutcome(session, ledgerSchema, { id, attempts, fault: undefined, endedAt });
+  }
   // Only the outcome: what will be executed was compared with the code before.
   return { ...build, attemptOutcome };
+}
+
+async function done(
+  session: Session,
+  { options, report }: TurnRequest,
+  { build, adopted }: { readonly build: Build; readonly adopted: boolean },
+): Promise<Next> {
+  await endBuild(session, options.ledgerSchema, build, { state: 'done', adopted });
+  report({ kind: 'ended', build, outcome: adopted ? 'adopted' : 'done', fault: undefined });
+  return { kind: 'build-over' };
 }
 
 async function fail(
   session: Session,
   { options, report }: TurnRequest,
-  { build, fault }: { build: Build; fault: PostgresFault },
+  { build, fault, refused = false }: { build: Build; fault: PostgresFault; refused?: boolean },
 ): Promise<Next> {
   const told = await withViolations(session, { build, fault, seconds: options.dataCheckSeconds });
-  await endBuild(session, options.ledgerSchema, build, { state: 'failed', fault: told });
+  await endBuild(session, options.ledgerSchema, build, { state: 'failed', fault: told, refused });
   report({ kind: 'ended', build, outcome: 'failed', fault: told });
   return { kind: 'build-over' };
 }
@@ -283,9 +301,7 @@ async function actOnPartitioned(session: Session, request: TurnRequest, build: B
       return { kind: 'come-back', seconds: soon(build) };
     case 'valid':
       report({ kind: 'turn', build, turn, decision: 'done' });
-      await endBuild(session, options.ledgerSchema, build, { state: 'done', adopted: step.adopted });
-      report({ kind: 'ended', build, outcome: step.adopted ? 'adopted' : 'done', fault: undefined });
-      return { kind: 'build-over' };
+      return done(session, request, { build, adopted: step.adopted });
     case 'failed':
       report({ kind: 'turn', build, turn, decision: 'fail' });
       return fail(session, request, { build, fault: step.fault });

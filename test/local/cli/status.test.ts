@@ -145,6 +145,7 @@ ${stderr}Before it:
           line: 1,
           outcome: 'pending',
           seconds: null,
+          leastSeconds: null,
           turns: 0,
           session: null,
           attempts: 0,
