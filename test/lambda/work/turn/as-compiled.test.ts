@@ -109,7 +109,7 @@ describe('what the ledger has of a build that this code knows', () => {
       where: `index_name = 'i'`,
     });
     expect(await operatorOf(scenario).refusal({ action: 'cancel', index: 'i' }, files)).toContain(
-      'but what it left was not looked for: what the ledger has of this build is not what',
+      "but any index that it left was not looked for: the ledger's row of this build does not match what",
     );
     expect(await scenario.indexes()).toContain('i INVALID');
   });
