@@ -12,7 +12,7 @@ import { type FunctionContext, functionContext, required } from './aws/function-
 import { loopRuns, startLoop } from './aws/hand-off.ts';
 import { handedOffNow, handOffAgain, handOffAtTheEnd } from './aws/hand-off-again.ts';
 import { type LoggedStep, loggedStep } from './aws/logged-event.ts';
-import { publicError, publicText } from './aws/public-error.ts';
+import { heldBack, publicError, publicText } from './aws/public-error.ts';
 import { flushTelemetry, logDeployProgress, report, reportRunEnd } from './aws/telemetry.ts';
 import { traced } from './aws/tracing.ts';
 import { environment } from './environment.ts';
@@ -185,7 +185,12 @@ async function act(event: unknown, context: LambdaContext): Promise<object> {
     case 'plan': {
       const { target, options, migrations } = await functionContext(context.getRemainingTimeInMillis());
       const ask = action.action === 'status' ? readStatus : planRun;
-      return ask(target, { options, migrations });
+      return ask(target, { options, migrations }).catch((failure: unknown) => {
+        const error = heldBack(failure);
+        if (error === undefined) throw failure;
+        // Thrown, it would be logged without them, and the ledger has nothing of it.
+        return { error };
+      });
     }
     default:
       return action satisfies never;

@@ -39,6 +39,8 @@ const EXHAUSTIVE: readonly string[] = [
   'test/lambda/work/turn/indexes-already-there.test.ts',
   // Each kind of long work in a function that ends again and again: long-work.test.ts has one.
   'test/lambda/work/turn/short-lives.test.ts',
+  // Each column of the ledger's row of a build, changed: as-compiled.test.ts has the story.
+  'test/lambda/work/turn/tampered-rows.test.ts',
   'test/lambda/work/turn/hidden-blockers.test.ts',
   // Life cycles beyond create, update, the hook and the wait for builds.
   'test/lambda/lifecycle/events.test.ts',
@@ -51,7 +53,7 @@ const EXHAUSTIVE: readonly string[] = [
   'test/lambda/lifecycle/tracing.test.ts',
   'test/lambda/lifecycle/waiting-deploys.test.ts',
   'test/lambda/work/turn/days-in-simulated-time.test.ts',
-  // Each format of an older ledger, each state of a mended file, each form of a setting: lambda/run has the stories.
+  // Each format of an older ledger, each state of a fixed file, each form of a setting: lambda/run has the stories.
   'test/lambda/postgres/ledger/older-ledgers.test.ts',
   'test/lambda/run/mended-files.test.ts',
   'test/lambda/work/turn/file-settings.test.ts',
@@ -79,6 +81,8 @@ const EXHAUSTIVE: readonly string[] = [
   'test/infra/npm-package.test.ts',
   'test/infra/npm-package-types.test.ts',
   'test/infra/cdk-synth.test.ts',
+  // The three commands of each tool's section in the docs: lambda/history/adopt-and-mirror.test.ts has the story.
+  'test/local/cli/coming-from.test.ts',
   // Each verb by way of what is deployed: local/cli/deployed.test.ts has run, cancel and retry.
   'test/local/cli/deployed-verbs.test.ts',
   // npm start interrupted, on a terminal and as JSON: local/demo/start-output.test.ts has the story.
@@ -92,6 +96,17 @@ const EXHAUSTIVE: readonly string[] = [
   'test/local/step-functions/state-machine-runner.test.ts',
   'test/local/wire/neon-proxy.test.ts',
   'test/local/wire/tcp-proxy.test.ts',
+];
+
+/** What takes longest: begun last, one of them would run alone at the end. */
+const LONGEST: readonly string[] = [
+  'test/local/faults/sample.test.ts',
+  'test/infra/stock-app.test.ts',
+  'test/local/demo/start-output.test.ts',
+  'test/lambda/work/turn/short-lives.test.ts',
+  'test/lambda/run/locks-beside-traffic.test.ts',
+  'test/lambda/hardened/hardened.test.ts',
+  'test/lambda/lifecycle/wait-for.test.ts',
 ];
 
 /** Signs of a server, a synthesis, a bundle or another process. */
@@ -125,5 +140,11 @@ if (missing.length > 0)
 
 const unit = files.filter((file) => !needsMore(join(root, file)));
 const story = files.filter((file) => !unit.includes(file) && !EXHAUSTIVE.includes(file));
+
+/** Where in the order of all a file belongs: the lower, the earlier. */
+export function rank(file: string): number {
+  const at = LONGEST.findIndex((longest) => file.endsWith(longest));
+  return at < 0 ? LONGEST.length : at;
+}
 
 export const suites = { unit, story, exhaustive: EXHAUSTIVE };

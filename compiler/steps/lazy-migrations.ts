@@ -38,7 +38,7 @@ export function lazyMigrations(
   });
   const historyTable = read.length === 0 ? undefined : folder.attempt(() => layout.historyTable?.(folder));
   if (folder.problems.length > 0) {
-    // With all else that is wrong, since it is to be mended at once.
+    // With all else that is wrong, since it is to be fixed at once.
     compile();
     throw new CompileError(folder.problems);
   }

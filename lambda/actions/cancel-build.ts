@@ -14,7 +14,7 @@ import { releaseTableLock, tryTableLock } from '../postgres/ledger/run-lock.ts';
 import { asLoginRole } from '../postgres/session/as-login-role.ts';
 import { quoteLiteral } from '../postgres/session/quote.ts';
 import type { Session } from '../postgres/session/session.ts';
-import { notAsCompiled } from '../work/turn/as-compiled.ts';
+import { compareWithCode } from '../work/turn/as-compiled.ts';
 import { type Dropped, dropLeftOvers } from '../work/turn/drop-left-overs.ts';
 import { type ActionContext, by, changingAction } from './define-action.ts';
 import { noSuchBuild } from './retry-builds.ts';
@@ -54,8 +54,9 @@ async function cancelBuild(
       if (Date.now() > until) throw await stubborn(session, each);
       await sleep(200);
     }
-    const changed = await notAsCompiled(session, each, { ledgerSchema, migrations });
-    if (changed !== undefined) throw leftAlone(each, changed);
+    const compared = await compareWithCode(session, each, { ledgerSchema, migrations });
+    if (compared.kind === 'refused') throw leftAlone(each, compared.fault);
+    if (compared.kind === 'detached') continue;
     await clearUp(session, each, { until, own });
   }
   return { cancelled: describeBuild(build) };
@@ -105,9 +106,9 @@ async function clearUp(
 function leftAlone(build: BuildRow, { message, hint }: PostgresFault): MigrationError {
   return new MigrationError({
     code: 'cancel-incomplete',
-    what: `${describeBuild(build)} is cancelled, but what it left was not looked for: ${message}.`,
+    what: `${describeBuild(build)} is cancelled, but any index that it left was not looked for: ${message}.`,
     applied: 'the mark: no turn starts this build again.',
-    next: `${hint} Drop an INVALID index that it may have left by hand.`,
+    next: `${hint} Drop by hand any INVALID index that it left.`,
   });
 }
 

@@ -20,6 +20,12 @@ export function publicText(error: unknown): string {
   return textOfError(error, rowValuesInLogs());
 }
 
+/** Whole, where what may leave the function is less than that. */
+export function heldBack(error: unknown): string | undefined {
+  const whole = textOfError(error, 'shown');
+  return whole === publicText(error) ? undefined : whole;
+}
+
 /** To throw in its place. Carries nothing of the original, since Lambda logs every field of an error. */
 export function publicError(error: unknown): unknown {
   if (!(error instanceof MigrationError || error instanceof StatementFault)) return error;

@@ -6,7 +6,12 @@ import type { PendingStep } from '../migration/plan.ts';
 import type { RelationName } from '../migration/relation-name.ts';
 import type { PresentTable, TableFacts, UnknownTable } from '../migration/route.ts';
 import { sqlstate } from '../migration/sqlstate.ts';
-import { concurrentCreate, concurrentDrop, concurrentReindex } from '../postgres/catalog/index-statement.ts';
+import {
+  concurrentCreate,
+  concurrentDrop,
+  concurrentReindex,
+  namesOfIndex,
+} from '../postgres/catalog/index-statement.ts';
 import { partsOf, tablesWithin, takenNames } from '../postgres/catalog/table-facts.ts';
 import type { NewBuild } from '../postgres/ledger/new-build.ts';
 import type { Session } from '../postgres/session/session.ts';
@@ -150,27 +155,16 @@ function createBuild(operation: CreateIndex, table: PresentTable, index: string)
   };
 }
 
-/** Postgres appends a number to a name it chooses until the name is free: messages_user_id_idx, …_idx1, …_idx2. */
+/** The first of namesOfIndex() that nothing has. */
 async function freeName(
   session: Session,
   operation: CreateIndex,
   { table, builds }: { table: PresentTable; builds: readonly RecordedBuild[] },
 ): Promise<string> {
-  const candidates = [operation.suggestedName];
-  for (let number = 1; number < 100; number += 1) {
-    const suffix = String(number);
-    candidates.push(`${cutTo(operation.suggestedName, 63 - suffix.length)}${suffix}`);
-  }
+  const candidates = namesOfIndex(operation);
   const taken = await takenNames(session, table.schema, candidates);
   for (const build of builds) if (build.schema === table.schema) taken.add(build.index);
   return candidates.find((name) => !taken.has(name)) ?? operation.suggestedName;
-}
-
-/** Cuts a name to a number of UTF-8 bytes, never within a character. */
-function cutTo(name: string, bytes: number): string {
-  let cut = name;
-  while (Buffer.byteLength(cut) > bytes) cut = [...cut].slice(0, -1).join('');
-  return cut;
 }
 
 function placeOf({ pending, step }: Pick<HandOff, 'pending' | 'step'>) {

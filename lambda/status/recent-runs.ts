@@ -1,5 +1,6 @@
 import * as v from 'valibot';
 import { doneKeys } from '../actions/action.ts';
+import { parseRow } from '../postgres/ledger/columns.ts';
 import { quoteIdentifier } from '../postgres/session/quote.ts';
 import type { Session } from '../postgres/session/session.ts';
 
@@ -49,7 +50,7 @@ export async function recentRuns(session: Session, ledgerSchema: string): Promis
        from ${quoteIdentifier(ledgerSchema)}.run order by run.started_at desc limit ${MOST_RUNS}`,
   );
   return rows.map((row) => {
-    const { started_at, finished_at, outcome, summary, ...rest } = v.parse(runRow, row);
+    const { started_at, finished_at, outcome, summary, ...rest } = parseRow(runRow, row);
     return {
       ...rest,
       startedAt: started_at,

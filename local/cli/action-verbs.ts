@@ -117,7 +117,7 @@ const verbs: Readonly<Record<ChangingAction['action'], ActionVerb>> = {
         'what is applied above this version is undone; 0 for all',
       ).makeOptionMandatory(),
     ],
-    notes: '\nAn undo that fails or dies is continued by the same command.',
+    notes: '\nAn undo that fails or dies can be continued by the same command.',
     examples: ['undo --to 0006 --confirm'],
     fields: (_, { to }) => ({ to }),
   },

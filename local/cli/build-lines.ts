@@ -27,6 +27,8 @@ export interface BuildDocument {
   /** Over without success, of a statement that the folder has no more. */
   readonly abandoned: boolean;
   readonly seconds: number | null;
+  /** The least that it may be, where nobody saw the build end; null where `seconds` is exact. */
+  readonly leastSeconds: number | null;
   readonly turns: number;
   readonly session: string | null;
   readonly attempts: number;
@@ -43,7 +45,7 @@ export function outcomeOf({ state, adopted }: Pick<BuildRow, 'state' | 'adopted'
 }
 
 export function buildDocument(build: BuildStatus): BuildDocument {
-  const { index, schema, table, operation, file, line, seconds, turns, session, attempts } = build;
+  const { index, schema, table, operation, file, line, turns, session, attempts } = build;
   return {
     index,
     table: `${schema}.${table}`,
@@ -52,13 +54,18 @@ export function buildDocument(build: BuildStatus): BuildDocument {
     line,
     outcome: outcomeOf(build),
     abandoned: build.abandoned,
-    seconds: seconds === undefined ? null : Math.round(seconds * 1000) / 1000,
+    seconds: rounded(build.seconds),
+    leastSeconds: rounded(build.leastSeconds),
     turns,
     session: session ?? null,
     attempts,
     progress: build.progress ?? null,
     fault: build.fault ?? null,
   };
+}
+
+function rounded(seconds: number | undefined): number | null {
+  return seconds === undefined ? null : Math.round(seconds * 1000) / 1000;
 }
 
 /** How a person says it: an index that is dropped is not called valid. */

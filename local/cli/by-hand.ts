@@ -18,7 +18,7 @@ import { measureTables } from '../../lambda/postgres/catalog/table-facts.ts';
 import { findWalks, type Walk } from '../../lambda/postgres/catalog/walks.ts';
 import { type BuildRow, readAllBuilds } from '../../lambda/postgres/ledger/build-rows.ts';
 import type { Session } from '../../lambda/postgres/session/session.ts';
-import { notAsCompiled } from '../../lambda/work/turn/as-compiled.ts';
+import { compareWithCode } from '../../lambda/work/turn/as-compiled.ts';
 import { backfillOf } from '../../lambda/work/turn/fill.ts';
 
 /** A pending index operation that a person can do by hand, so that the next run finds it done. */
@@ -81,9 +81,10 @@ export async function findByHand(
   const found: (HandOperation | HandWork | LeftOut)[] = [];
   for (const build of builds.filter(({ state }) => state !== 'done')) {
     const { ledgerSchema } = options;
-    const refused = await notAsCompiled(session, build, { ledgerSchema, migrations });
+    const compared = await compareWithCode(session, build, { ledgerSchema, migrations });
     const { file, line } = build;
-    if (refused !== undefined) found.push({ file, line, because: refused.message });
+    if (compared.kind === 'refused') found.push({ file, line, because: compared.fault.message });
+    else if (compared.kind !== 'as compiled') continue;
     else if (isIndexBuild(build)) found.push(ofBuild(build));
     else found.push(await ofWork(session, build, { migrations, options }));
   }

@@ -73,7 +73,7 @@ export function directoryOf({ dir }: { readonly dir?: string | undefined }): str
     throw new MigrationError({
       code: 'usage',
       what: `cdk.json can't be read: ${cause instanceof Error ? cause.message : String(cause)}`,
-      next: 'mend it, or name the folder with --dir.',
+      next: 'fix it, or name the folder with --dir.',
       cause,
     });
   }

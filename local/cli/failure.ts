@@ -35,7 +35,7 @@ export function asMigrationError(error: unknown): MigrationError {
     return new MigrationError({
       code: 'interrupted',
       what: `Stopped: ${error.message}.`,
-      next: 'run the same command again: it goes on from here.',
+      next: 'run the same command again: it continues from here.',
       cause: error,
     });
   }
@@ -59,7 +59,7 @@ export function asMigrationError(error: unknown): MigrationError {
   return new MigrationError({
     code: 'unexpected',
     what: `Unexpected: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`,
-    next: 'this is a mistake in the migrator, not in your files: please report it. Running again is safe.',
+    next: 'this is a bug in the migrator, not in your files: please report it. Running again is safe.',
     cause: error,
   });
 }

@@ -103,8 +103,8 @@ function nextFor(lost: readonly BuildStatus[]): string {
   const failed =
     advice.size === 1 && only !== undefined
       ? only
-      : 'mend the cause, then run again: failed builds are tried again.';
-  const retry = 'a cancelled build is begun again by the action retry.';
+      : 'fix the cause, then run again: failed builds are tried again.';
+  const retry = 'the action retry starts a cancelled build again.';
   if (cancelled === 0) return failed;
   return cancelled === lost.length ? retry : `${failed} ${retry.charAt(0).toUpperCase()}${retry.slice(1)}`;
 }

@@ -61,7 +61,11 @@ export class RunDisplay {
         break;
       case 'adopted': {
         const { tool, table, files, edited, missing } = event;
-        this.verb('green', 'adopted', `${files.length} migrations that ${tool} applied, by ${table}`);
+        this.verb(
+          'green',
+          'adopted',
+          `${files.length} ${files.length === 1 ? 'migration' : 'migrations'} that ${tool} applied, by ${table}`,
+        );
         for (const file of edited)
           this.verb('yellow', 'edited', `${file}: another text than ${tool} applied`);
         for (const id of missing)

@@ -98,9 +98,9 @@ function nextPart({ migrations, builds, lastRun, blindRole, exposure }: Status, 
   const next: string[] = [];
   const lost = builds.filter(needsPerson);
   if (lost.some(({ state }) => state === 'failed'))
-    next.push('mend the cause of the failed build, then run up: it is tried again.');
+    next.push('fix the cause of the failed build, then run up: it is tried again.');
   if (lost.some(({ state }) => state === 'cancelled'))
-    next.push('a cancelled build is begun again by the action retry.');
+    next.push('the action retry starts a cancelled build again.');
   if (exposure !== undefined) next.push(`${exposure}.`);
   if (blindRole !== undefined)
     next.push(

@@ -15,16 +15,16 @@ export interface LoopbackStart {
   readonly attempt: number;
   readonly target: ConnectionTarget;
   readonly ledgerSchema: string;
-  /** Settings of ours that the build session begins with: memory, workers. */
+  /** Our settings that the build session starts with: memory, workers. */
   readonly settings: Readonly<Record<string, string>>;
-  /** The longest wait for a lock of a statement that closes its table. */
+  /** How long a statement that blocks its table may wait for a lock. */
   readonly lockTimeoutSeconds: number;
 }
 
 /**
- * Starts a build in a session that the server opens to itself: it does not pass the proxy that would cancel it when
- * we go away. What runs afterwards: a supervisor session that we do not wait for, and the build session that it
- * holds. Must be called under the table lock, after the attempt was recorded.
+ * Starts a build in a session that the server opens to itself, past the proxy that would cancel it when we leave. Two
+ * sessions run afterwards: a supervisor, for which we do not wait, and the build session that it opened. Call it under
+ * the table lock, after the attempt was recorded.
  */
 export async function startLoopback(
   session: Session,
@@ -35,7 +35,7 @@ export async function startLoopback(
   const d = quoteIdentifier(dblink.schema);
   const unprepared = await unlessRefused(async () => {
     await ensureSupervisor(session, ledgerSchema, dblink.schema);
-    // An earlier attempt's supervisor is done, but its session stands until its connection is closed.
+    // An earlier attempt's supervisor is done, but its session stays until its connection is closed.
     await session.query(
       `select ${d}.dblink_disconnect(name) from pg_catalog.unnest(${d}.dblink_get_connections()) as name`,
     );

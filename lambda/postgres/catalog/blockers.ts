@@ -17,7 +17,7 @@ export interface Blocker {
   readonly seconds: number;
   readonly lock: string;
   readonly relation: string;
-  /** Tells one transaction of a session from the next, also where Postgres hides their ages. */
+  /** Distinguishes the transactions of a session, even if Postgres hides their ages. */
   readonly transaction?: string | undefined;
 }
 
@@ -44,14 +44,14 @@ export function sessionAsBlocker(session: string, lock: string, relation: string
 
 /** A session that holds locks on a relation. */
 export interface LockHolder extends Blocker {
-  /** Which of the relations that were asked about. */
+  /** Position of the relation in the question. */
   readonly which: number;
-  /** Since its last statement ended, where it is idle in its transaction and our role may see that. */
+  /** Since its last statement ended, if it is idle in its transaction and our role may see that. */
   readonly idleSeconds: number;
   readonly transaction: string;
-  /** Postgres hides from our role how old it is: `seconds` is 0. */
+  /** Whether Postgres hides its age from our role: `seconds` is 0 then. */
   readonly hidden: boolean;
-  /** A process of the server's own: autovacuum. */
+  /** Whether it is a process of the server: autovacuum. */
   readonly background: boolean;
 }
 
@@ -67,8 +67,8 @@ const holderRows = v.array(
 );
 
 /**
- * Who holds locks on these relations, oldest transaction first. Their query texts stay with them. A name without a
- * schema means what it means to our role.
+ * The sessions that hold locks on these relations, oldest transaction first, without their query texts. Names without a
+ * schema are resolved for our role.
  */
 export async function lockHolders(
   session: Session,
@@ -118,12 +118,12 @@ export async function lockHolders(
   return v.parse(holderRows, rows).map((holder) => ({ ...holder, which: found[holder.which]?.which ?? 0 }));
 }
 
-/** Tells one transaction of a session from the next. */
+/** Distinguishes the transactions of a session. */
 export function blockerKey({ pid, transaction }: Blocker): string {
   return `${pid} ${transaction ?? ''}`;
 }
 
-/** A sentence to follow another; empty where nobody is seen. */
+/** A sentence to follow another; empty without blockers. */
 export function describeBlockers(blockers: readonly Blocker[]): string {
   return blockers.length === 0 ? '' : ` Blocked by ${blockers.map(describeBlocker).join('; ')}.`;
 }

@@ -15,14 +15,14 @@ const keyRow = v.object({
 
 export interface BuildKey {
   readonly key: UniqueKey;
-  /** Of each part; undefined where it is the equality of the type itself. */
+  /** The equality operator of each part; undefined for the type's own. */
   readonly comparisons: readonly (Comparison | undefined)[];
 }
 
 /**
- * The key of a unique index that is to be built, in Postgres's own words: the index is made on an empty temporary copy
- * of the table's columns, read, and all is rolled back. Undefined where that can't be done, such as for an expression
- * over the whole row.
+ * The key of a unique index that is to be built, as Postgres writes it: the index is created on an empty temporary copy
+ * of the table's columns and read, and everything is rolled back. Undefined if that can't be done, such as for an
+ * expression over the whole row.
  */
 export async function keyOfBuild(session: Session, build: Build): Promise<BuildKey | undefined> {
   const { row, fault } = await onEmptyCopy(session, build, (index) => [

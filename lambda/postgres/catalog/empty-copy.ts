@@ -8,9 +8,9 @@ import { questionLimits } from '../session/statement-limits.ts';
 const PROBE = 'index_definition_probe';
 
 /**
- * Asks about a build's index as Postgres itself would store it: it is made on an empty copy of the table's columns,
- * looked at, and all is rolled back. The copy has the table's name, since expressions may name it. Where our role may
- * make no temporary tables, it is a materialized view without data in the ledger's schema.
+ * Reads a build's index as Postgres would store it: creates it on an empty copy of the table's columns, reads it, and
+ * rolls everything back. The copy has the table's name, since expressions may name it. If our role may not create
+ * temporary tables, it is a materialized view without data in the ledger's schema.
  *
  * @param select is given the index as SQL, a regclass
  */

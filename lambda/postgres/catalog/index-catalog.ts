@@ -16,7 +16,10 @@ const catalogRow = v.object({
   replaced: v.number(),
 });
 
-/** What the catalog says of the build's index, or of other work; one more round trip where a definition or REINDEX is looked into. */
+/**
+ * What the catalog says about the build's index, or about other work; a definition or a REINDEX takes one more round
+ * trip.
+ */
 export async function seeIndex(session: Session, build: Build): Promise<SeenIndex> {
   if (!isIndexBuild(build)) return seeWork(session, build);
   const [row] = await session.query(
@@ -37,7 +40,7 @@ export async function seeIndex(session: Session, build: Build): Promise<SeenInde
       return seeCreated(session, build, seen);
     case 'drop':
       if (seen.index_oid === null) return { kind: 'valid' };
-      // A drop that was interrupted leaves the index INVALID: it still is to be dropped, and is a left-over by then.
+      // An interrupted drop leaves the index INVALID: it must still be dropped, and counts as a left-over.
       return seen.valid === true ? { kind: 'absent' } : { kind: 'invalid' };
     case 'reindex':
       if (seen.table_oid === null) return { kind: 'no-table' };
@@ -71,7 +74,7 @@ async function seeCreated(session: Session, build: Build, seen: CatalogRow): Pro
     case 'different':
       return { kind: 'conflict', wanted: compared.wanted, found: compared.found };
     case 'unknown':
-      // Our own statement made it, where an attempt was begun. What a stranger made is not adopted unseen.
+      // If an attempt was started, our own statement created it. An index of somebody else is not adopted unseen.
       return build.attempts > 0
         ? { kind: 'valid' }
         : {
@@ -85,15 +88,26 @@ async function seeCreated(session: Session, build: Build, seen: CatalogRow): Pro
   }
 }
 
-/** An INVALID index that a build of ours left. */
+/** When the build's index became valid, where the server keeps the times of its transactions. */
+export async function validSince(session: Session, build: Build): Promise<string | undefined> {
+  const [row] = await session.query(
+    `select case when pg_catalog.current_setting('track_commit_timestamp') = 'on'
+                 then pg_catalog.pg_xact_commit_timestamp(i.xmin)::text end as since
+       from pg_catalog.pg_index i where i.indexrelid = ${relationOid('$1', '$2')} and i.indisvalid`,
+    [build.schema, build.index],
+  );
+  return typeof row?.since === 'string' ? row.since : undefined;
+}
+
+/** An INVALID index that one of our builds left. */
 export interface LeftOver {
   readonly schema: string;
   readonly name: string;
 }
 
 /**
- * INVALID indexes that a build of ours left on its table: its own name, or REINDEX's `_ccnew` and `_ccold`, which
- * Postgres appends to the index's name, cut to fit. Those of the TOAST table only where our role could drop them.
+ * INVALID indexes that one of our builds left on its table: with its own name, or with `_ccnew` or `_ccold`, which
+ * REINDEX appends to the index's name, cut to fit. Those of the TOAST table only if our role may drop them.
  */
 export async function leftOvers(session: Session, build: Build): Promise<LeftOver[]> {
   if (!isIndexBuild(build)) return [];

@@ -13,11 +13,10 @@ export type ComparedDefinitions =
   | { readonly kind: 'unknown'; readonly because: string };
 
 /**
- * Compares the wanted definition with the index that stands, in Postgres's own words. They are read under OWN_PATH,
- * since the search path decides how functions and types are written. Where Postgres can't be asked, two texts that are
- * the same mean the same.
+ * Compares the wanted definition with the existing index, as Postgres writes both. They are read under OWN_PATH, since
+ * the search path decides how functions and types are written. Where Postgres can't tell, equal texts count as equal.
  *
- * @throws StatementFault where that can't be told now, such as when a lock is taken.
+ * @throws StatementFault if that is not possible now, such as when a lock is taken.
  */
 export async function compareDefinitions(
   session: Session,
@@ -65,14 +64,14 @@ function headOf(index: string): string {
     where i.indexrelid = ${index})`;
 }
 
-/** What comes after it: ` USING btree (x)`. */
+/** The rest: ` USING btree (x)`. */
 function bodyOf(index: string): string {
   return `pg_catalog.substr(pg_catalog.pg_get_indexdef(${index}), pg_catalog.length(${headOf(index)}) + 1)`;
 }
 
 /**
- * Where no text is quoted, which blanks and capitals there are makes no difference. The whole row, for which a copy of
- * the table is of no use, may be written t, t.* and schema.t.*.
+ * Without quotes, white space and case make no difference. The whole row, for which a copy of the table is no help, may
+ * be written t, t.* or schema.t.*.
  */
 function isWrittenAlike({ unique, definition, schema, table }: Build, standing: string): boolean {
   const body = standing.slice(standing.indexOf(' USING '));

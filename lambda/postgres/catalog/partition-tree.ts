@@ -5,7 +5,7 @@ import { quoteIdentifier, quoteRelation } from '../session/quote.ts';
 import type { Session } from '../session/session.ts';
 import { relationOid } from './relation-oid.ts';
 
-/** One table of a partition tree, and the index on it that belongs to the wanted one, where there is one. */
+/** One table of a partition tree, and its index that belongs to the wanted one, if there is one. */
 export interface TreeNode {
   readonly oid: number;
   readonly parent: number | undefined;
@@ -16,7 +16,7 @@ export interface TreeNode {
   readonly foreign: boolean;
   /** Attached to the parent's index; for the root, the wanted index itself. */
   readonly attachedIndex: string | undefined;
-  /** That index is older than the wanted one: somebody else made it, or an earlier attempt. */
+  /** Whether that index is older than the wanted one: somebody else created it, or an earlier attempt. */
   readonly attachedIsOlder: boolean;
 }
 
@@ -31,7 +31,7 @@ const nodeRow = v.object({
   attached_is_older: v.nullable(v.boolean()),
 });
 
-/** The whole tree as it is now, parents first: partitions created since the hand-off are in it. */
+/** The whole tree as it is now, parents first, including partitions created since the hand-off. */
 export async function readTree(session: Session, build: Build): Promise<TreeNode[]> {
   const rows = await session.query(
     `with recursive wanted as (
@@ -67,8 +67,8 @@ export async function readTree(session: Session, build: Build): Promise<TreeNode
 }
 
 /**
- * Indexes of partitions that are what the wanted one, which exists on ONLY the root, would have there, and belong to no
- * other: by the table's oid. As CREATE INDEX itself looks for them, so that the order of a key does not count.
+ * Indexes of partitions that equal the wanted one (which exists on ONLY the root) and are not attached to another, by
+ * the table's oid. Compared as CREATE INDEX itself does, so the order of a key does not count.
  */
 export async function equalIndexes(session: Session, build: Build): Promise<ReadonlyMap<number, string>> {
   const key = (index: string) => `array(select pg_catalog.pg_get_indexdef(${index}.indexrelid, part, false)

@@ -29,10 +29,10 @@ function textArray(texts: readonly string[]): string {
 }
 
 /**
- * Anybody who holds or awaits a lock on the table that a build takes is a possible builder. pg_locks shows every
- * role's locks to everybody, where pg_stat_activity and pg_stat_progress_create_index hide what other roles do: a
- * builder that can't be seen there still counts. So do our own sessions that are about to build, by their name, until
- * their outcome is recorded; not once they are idle, which only a supervisor is that was itself cancelled.
+ * A possible builder is any session that holds or awaits a lock that a build takes on the table. pg_locks shows all
+ * roles' locks to everybody, whereas pg_stat_activity and pg_stat_progress_create_index hide what other roles do: a
+ * builder that is hidden there still counts. So do our own sessions that are about to build, by their name, until their
+ * outcome is recorded; unless they are idle, as only a supervisor is that was itself cancelled.
  */
 export async function seeBuilder(session: Session, build: Build): Promise<SeenBuilder> {
   if (!isIndexBuild(build)) return seeWorker(session, build);
@@ -43,7 +43,7 @@ export async function seeBuilder(session: Session, build: Build): Promise<SeenBu
     `with asked as (select ${relationOid(quoteLiteral(build.schema), quoteLiteral(build.table))} as table_oid)
      select holder.pid, p.phase, p.blocks_total, p.blocks_done, p.tuples_total,
             p.tuples_done, p.lockers_total, p.lockers_done, blocked.blocker,
-            -- Not who has gone since pg_locks was read.
+            -- Not a session that has ended since pg_locks was read.
             case when a.pid is not null and coalesce(a.application_name <> all (${textArray(names)}), true)
                  then ${sessionAsBlocker('a', `'a lock that builds take'`, table)} end as stranger
        from (select distinct l.pid

@@ -10,8 +10,8 @@ import { builderNames, type SeenBuilder } from './builder-names.ts';
 import { relationOid } from './relation-oid.ts';
 
 /**
- * What the catalog says of work that is no index build. A validation is done when Postgres has it so, whoever did it,
- * and so is a detached partition; of the rest only the outcome of the attempt tells.
+ * What the catalog says about work that is not an index build. A constraint is validated, or a partition detached, if
+ * Postgres says so, whoever did it; for all other work only the outcome of the attempt tells.
  */
 export async function seeWork(session: Session, work: Build): Promise<SeenIndex> {
   switch (work.operation) {
@@ -39,7 +39,7 @@ function byOutcome({ attemptOutcome }: Build): SeenIndex {
   return attemptOutcome?.kind === 'succeeded' ? { kind: 'valid' } : { kind: 'absent' };
 }
 
-/** A constraint that is gone is Postgres's to miss: its own words are better than ours. */
+/** For a missing constraint, Postgres's own error is better than ours. */
 async function seeConstraints(session: Session, { index }: Build, of: string): Promise<SeenIndex> {
   const names = index.split(', ');
   const [row] = await session.query(
@@ -63,7 +63,7 @@ async function seePartition(session: Session, work: Build): Promise<SeenIndex> {
   return row?.attached === 0 ? { kind: 'valid' } : { kind: 'absent' };
 }
 
-/** DETACH PARTITION CONCURRENTLY was cut off after its first half: what is left to do has a form of its own. */
+/** Whether DETACH PARTITION CONCURRENTLY was interrupted after its first half, so that FINALIZE has to finish it. */
 export async function isHalfDetached(session: Session, work: Build): Promise<boolean> {
   const parent = relationOid(quoteLiteral(work.schema), quoteLiteral(work.table));
   const [row] = await session.query(
@@ -83,7 +83,7 @@ const workerRow = v.object({
   blocker: v.nullable(blockerColumn),
 });
 
-/** Our own sessions that carry the work, by their name, until the outcome is recorded. */
+/** Our own sessions that do the work, by their name, until the outcome is recorded. */
 export async function seeWorker(session: Session, work: Build): Promise<SeenBuilder> {
   const nobody = { alive: false, pid: undefined, progress: undefined, blocker: undefined };
   if (work.attemptOutcome !== undefined) return nobody;
@@ -126,7 +126,10 @@ export async function seeWorker(session: Session, work: Build): Promise<SeenBuil
   };
 }
 
-/** ` of 12 GB`: what it goes through, when it was handed off. The role that logged in may have no right on the ledger. */
+/**
+ * ` of 12 GB`: how much it reads, as of the hand-off. Asked as our own role, since the login role may have no right on
+ * the ledger.
+ */
 async function sizeOf(session: Session, { ledger, id }: Build): Promise<string> {
   const [row] = await session.query(
     `select table_bytes::float8 as bytes from ${quoteIdentifier(ledger)}.work where id = $1`,

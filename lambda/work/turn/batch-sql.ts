@@ -1,11 +1,11 @@
 import type { KeyColumn, Walk, Way } from '../../postgres/catalog/walks.ts';
 import { quoteIdentifier, quoteLiteral } from '../../postgres/session/quote.ts';
 
-/** Where the upper bound of a batch is handed from our question to the author's statement in one message. */
+/** The setting that passes a batch's upper bound from our query to the author's statement within one message. */
 export const UNTIL = 'migrations.backfill_until';
 
 export interface Batch {
-  /** Key of the last row before it, or its first block; undefined at the beginning. */
+  /** Key of the last row before the batch, or its first block; undefined at the start. */
   readonly from: readonly string[] | undefined;
   readonly until: readonly string[];
   readonly rows: number;
@@ -14,7 +14,7 @@ export interface Batch {
 /** The values of a key, or a setting that has them as a JSON list of texts. */
 type Key = readonly string[] | { readonly setting: string };
 
-/** A value as text that its type reads back, whatever DateStyle says. */
+/** A value as text that its type reads back under any DateStyle. */
 function asText(column: string): string {
   return `(pg_catalog.to_json(${column}) operator(pg_catalog.#>>) '{}'::pg_catalog.text[])`;
 }
@@ -31,7 +31,7 @@ export function endOf({ table, oid, way }: Walk): string {
   from only ${table} as w order by ${columns.map((column) => `${column} desc`).join(', ')} limit 1`;
 }
 
-/** Finds where the batch ends, and leaves it in a setting for the statement that comes in the same message. */
+/** Finds the end of the batch, and puts it into a setting for the statement in the same message. */
 export function boundQuery(walk: Walk, { from, until, rows }: Batch): string {
   const end = quoteLiteral(JSON.stringify(until));
   if (walk.way.kind === 'blocks') {
@@ -53,7 +53,8 @@ export function lastOf(
 ): string {
   const names = columns.map(({ name }) => `w.${quoteIdentifier(name)}`);
   const after = from === undefined ? '' : `where ${behindKey({ kind: 'key', columns }, 'w', from)}`;
-  // The end is no bound of the scan: between two bounds a planner without statistics expects few rows, and sorts them.
+  // The end is not a bound of the scan: between two bounds, a planner without statistics expects few rows and sorts
+  // them.
   return `select pg_catalog.json_build_array(${names.map(asText).join(', ')})::pg_catalog.text
                   from (select ${names.join(', ')} from only ${table} as w ${after}
                          order by ${names.join(', ')} offset ${skipped} limit 1) as w
@@ -78,7 +79,7 @@ function blockOf(key: Key): string {
     : `'(${Number(key[0] ?? 0)},0)'::pg_catalog.tid`;
 }
 
-/** Of a row that lies behind this key, or in this block or a later one. */
+/** Condition: the row comes after this key, or lies in this block or a later one. */
 export function behindKey(way: Way, alias: string, key: Key): string {
   if (way.kind === 'blocks') return `${alias}.ctid operator(pg_catalog.>=) ${blockOf(key)}`;
   const { columns } = way;
@@ -96,7 +97,7 @@ function operatorsOf([first]: readonly KeyColumn[]): string {
   return quoteIdentifier(first?.operators ?? 'pg_catalog');
 }
 
-/** The bounds of a batch up to what boundQuery() has left in the setting, as a condition on the statement's own table. */
+/** The bounds of a batch up to what boundQuery() has left in the setting, as a condition on the statement's table. */
 export function boundsOf({ way }: Walk, alias: string, from: Key | undefined): string {
   const until = { setting: UNTIL };
   if (way.kind === 'blocks')

@@ -17,19 +17,19 @@ import {
 /** What a person sees of a build under way. */
 export interface ProgressSeen {
   readonly phase: string;
-  /** 0 to 1; absent where the phase tells nothing. */
+  /** 0 to 1; absent if the phase does not tell. */
   readonly fraction: number | undefined;
   readonly secondsElapsed: number;
   readonly secondsLeft: number | undefined;
-  /** It stands still until this session's transaction ends. */
+  /** It waits until this session's transaction ends. */
   readonly blocker: Blocker | undefined;
-  /** For how long it has stood still, as far as the looks at it tell; 0 where it does not. */
+  /** How long it has been waiting, as far as was observed; 0 if it is not. */
   readonly blockedSeconds: number;
-  /** Of a backfill. */
+  /** For a backfill. */
   readonly fill?: Fill;
 }
 
-/** A build as it is now; undefined where it is not under way, or nothing is seen of it. */
+/** A build's progress now; undefined if it is not under way, or can't be seen. */
 export async function seeProgress(
   session: Session,
   ledgerSchema: string,
@@ -51,7 +51,7 @@ function stopped(state: BuildState, before: ProgressSeen | undefined): ProgressS
   return { ...nothing, ...before, phase, secondsLeft: undefined };
 }
 
-/** Undefined where it has not begun. */
+/** Undefined before it begins. */
 export function fillProgress(
   build: Pick<Build, 'secondsSinceFirstStart' | 'waiting'>,
   walks: readonly WalkSeen[],
@@ -60,7 +60,7 @@ export function fillProgress(
   const fill = fillOf(walks, secondsElapsed);
   if (fill === undefined) return undefined;
   const { rowsWalked, rowsEstimated, pause } = fill;
-  // Statistics may be old.
+  // The planner's statistics may be outdated.
   const fraction = rowsEstimated === 0 ? undefined : Math.min(0.99, rowsWalked / rowsEstimated);
   return {
     phase: describeFill(fill),
@@ -73,7 +73,7 @@ export function fillProgress(
   };
 }
 
-/** Undefined where nothing is seen: another role's build, or one that has just begun. */
+/** Undefined if it can't be seen: another role's build, or one that has just started. */
 export function progressOf(
   build: Pick<Build, 'secondsSinceStart' | 'waiting'>,
   { progress, blocker }: SeenBuilder,
@@ -81,7 +81,7 @@ export function progressOf(
   if (progress === undefined && blocker === undefined) return undefined;
   const fraction = progress === undefined ? undefined : fractionDone(progress);
   const secondsElapsed = build.secondsSinceStart ?? 0;
-  // How long another session's transaction goes on, no progress tells.
+  // Progress does not tell how long another session's transaction will last.
   const working = progress !== undefined && !isWaiting(progress.phase);
   return {
     phase: progress?.phase ?? 'waiting for the lock on its table',
@@ -93,13 +93,13 @@ export function progressOf(
   };
 }
 
-/** Where Postgres hides the age of its transaction, it is as old as we have known it. */
+/** Where Postgres hides a transaction's age, it counts from when we first saw it. */
 function asKnown(blocker: Blocker, waiting: Waiting | undefined): Blocker {
   const known = waiting?.blocker === blockerKey(blocker) ? waiting.blockerSeconds : 0;
   return { ...blocker, seconds: Math.max(blocker.seconds, known) };
 }
 
-/** Of a build that we did not start, its turns are the only clock. */
+/** For a build that we did not start, its turns are the only clock. */
 export function elapsedOf({ secondsSinceStart, turns }: Build): number {
   return secondsSinceStart ?? turns * 40;
 }

@@ -35,30 +35,30 @@ import type { TurnRequest } from './turn-request.ts';
 
 const SEPARATOR = '\n;\n';
 /**
- * A batch that takes so many times what it is to take runs into statement_timeout, and is tried again with half its rows
- * and twice the limit; up to the other limit, for a statement whose every batch takes long.
+ * A batch that takes this many times its target runs into statement_timeout, and is retried with half the rows and
+ * twice the limit; up to the second limit, for statements whose every batch takes long.
  */
 const LONGEST_BATCH = 20;
 const MOST_MILLISECONDS = 10_000;
-/** Whether others need the server is looked at so often. */
+/** How often to check whether others need the server. */
 const LOOK_EVERY_MILLISECONDS = 2_000;
 const REPORT_EVERY_MILLISECONDS = 5_000;
 /** Attempts of a batch of one row that takes too long. */
 const MOST_ATTEMPTS = 12;
-/** Somebody has paused or cancelled it, or goes on with it. */
+/** An operator paused or cancelled it, or another turn continues it. */
 const SOON_SECONDS = 2;
 const FIRST_BLOCKS = 64;
 
-/** What a turn makes of a backfill. `come-back`: its time is over, or what it rests for takes longer. */
+/** The result of a turn of a backfill. `come-back`: its time is up, or it has to rest for longer. */
 export type FillEnd =
   | { readonly kind: 'filled' }
   | { readonly kind: 'failed'; readonly fault: PostgresFault }
   | { readonly kind: 'come-back'; readonly seconds: number };
 
 /**
- * Does batches of a backfill that has begun, each a transaction of its own: its bounds, the statement, and in the ledger
- * how far it came; until its end or the turn's. Cut off anywhere, the next turn goes on behind the last batch that was
- * committed. To be called under the table lock.
+ * Runs batches of a started backfill until its end or the turn's, each in its own transaction: its bounds, the
+ * statement, and its position in the ledger. If interrupted anywhere, the next turn continues after the last committed
+ * batch. Call it under the table lock.
  */
 export async function fill(
   session: Session,
@@ -76,7 +76,7 @@ export async function fill(
   }
 }
 
-/** Thrown from within, where the turn is over. */
+/** Thrown inside a walk to end the turn. */
 class Ended extends Error {
   readonly end: FillEnd;
 
@@ -105,7 +105,7 @@ export function backfillOf(migrations: CompiledMigrations, build: Build): Backfi
   return asCompiled(migrations, build) ?? asRecorded(build);
 }
 
-/** Undefined where the code that is deployed does not know the file as it was handed off. */
+/** Undefined if the deployed code does not know the file as it was handed off. */
 function asCompiled({ migrations }: CompiledMigrations, build: Build): Backfill | undefined {
   const step = migrations.find(({ version }) => version === build.version)?.steps[build.step];
   const isSame = step !== undefined && statementsOf(step)[0]?.text === build.statement;
@@ -116,15 +116,15 @@ class Filling {
   readonly #session: Session;
   readonly #request: TurnRequest;
   readonly #build: Build;
-  /** Settings that the session began with. */
+  /** Settings that the session started with. */
   readonly #own: readonly string[];
   readonly #backfill: Backfill;
-  /** What a batch is to take, and where it ends. */
+  /** The target duration of a batch, and its end. */
   readonly #wantedMilliseconds: number;
   #longestMilliseconds: number;
   readonly #rows = new Map<number, WalkRow>();
   #walks: readonly Walk[] = [];
-  /** Was sent and is not committed: the next message commits it. */
+  /** Sent but not committed: the next message commits it. */
   #open: OpenBatch | undefined;
   #lookedAt = 0;
   #othersActive = false;
@@ -187,7 +187,7 @@ class Filling {
     );
   }
 
-  /** About how many there are: of a table that nobody has analysed, by some of its blocks. */
+  /** Estimates the number of rows; for a table without statistics, from some of its blocks. */
   async #rowsOf(walks: readonly Walk[]): Promise<readonly number[]> {
     const unknown = walks.filter(({ estimatedRows }) => estimatedRows === 0);
     if (unknown.length === 0) return walks.map(({ estimatedRows }) => estimatedRows);
@@ -196,13 +196,13 @@ class Filling {
     return walks.map(({ oid, estimatedRows }) => found.get(oid) ?? estimatedRows);
   }
 
-  /** Where each walk ends: at the highest key, or the last block, that is there now. */
+  /** Where each walk ends: at the highest key or the last block of now. */
   async #ends(walks: readonly Walk[]): Promise<(readonly string[] | undefined)[]> {
     const rows = await this.#ask(walks.map(endOf));
     return rows.map((row) => parseKey(row?.until ?? null));
   }
 
-  /** The walk that was begun, if its table can still be walked in that way. */
+  /** The walk that was started, if its table can still be walked that way. */
   #walkOf(row: WalkRow): Walk {
     const walk = this.#walks.find(({ oid }) => oid === row.oid);
     const blocks = row.kind === 'blocks' ? [...(row.cursor ?? []), ...(row.until ?? [])] : [];
@@ -242,7 +242,7 @@ class Filling {
       cursor = sent.from;
       const passes = !isPermanent(fault);
       const alone = size.rows === 1;
-      // Who waits for a row that somebody has locked has locked no other: no time is too long.
+      // Whoever waits for a locked row has locked no other: no wait is too long.
       const tooOften = alone && attempts >= MOST_ATTEMPTS && !inTheWay.has(fault.sqlstate);
       if (passes ? tooOften : alone || fault.sqlstate.startsWith('42'))
         throw await this.#failedAt(walk, { fault, cursor, until });
@@ -265,8 +265,8 @@ class Filling {
   }
 
   /**
-   * Before a batch: is there time, and does anybody need the server more? Where somebody does, the batch before is
-   * committed first; if that fails, it is the one to be done again.
+   * Before a batch: checks the time, and whether others need the server more. If so, commits the previous batch first;
+   * if that fails, the previous batch is the one to repeat.
    */
   async #makeRoom(part: number, walk: Walk): Promise<FailedBatch | undefined> {
     const { milliseconds: last = 0, awaited = false } = this.#open ?? {};
@@ -317,7 +317,7 @@ class Filling {
     await sleep(milliseconds);
   }
 
-  /** Whoever is in the way of a batch of one row, for the alarm of what stands still. */
+  /** Records who blocks a batch of one row, for the alarm on stalled builds. */
   async #noteBlocker(walk: Walk | undefined): Promise<void> {
     const { id, schema, table } = this.#build;
     const [holder] = walk === undefined ? [] : await lockHolders(this.#session, [{ schema, name: table }], 1);
@@ -326,7 +326,7 @@ class Filling {
       await noteWaiting(this.#session, this.#ledger, build, holder && blockerKey(holder));
   }
 
-  /** What commits the batch under way. */
+  /** The statements that commit the batch under way. */
   #commitPieces(): string[] {
     if (this.#open === undefined) return [];
     const own =
@@ -367,14 +367,14 @@ class Filling {
     await this.#session.script('rollback');
   }
 
-  /** Commits the batch before, and does the next one, in one message. The last of a walk is committed at once. */
+  /** Commits the previous batch and runs the next one in one message. The last batch of a walk is committed at once. */
   async #send(walk: Walk, { part: number, from, until, rows }: Bounds): Promise<Sent> {
     const committing = this.#open;
     const backfill = this.#backfill;
     const { settings } = this.#build;
     const longest = Math.round(this.#longestMilliseconds);
-    // Not longer than a batch: whoever waits for rows that it has would wait for those that it waits for, too. And shorter
-    // than the statement's own, so that what is only locked is told from what takes too long.
+    // Not longer than a batch: whoever waits for rows that it has would wait for those that it waits for, too. And
+    // shorter than the statement's own, so that what is only locked is told from what takes too long.
     const patience = Math.max(100, this.#wantedMilliseconds);
     const { lockTimeoutSeconds } = this.#request.options;
     const wait = Math.round(Math.min(lockTimeoutSeconds * 1000, patience, longest / 2));
@@ -404,7 +404,7 @@ class Filling {
       this.#committed(committing, outcome.written[commit.length - 2]);
     if (outcome.fault !== undefined) {
       await this.#rollback();
-      // Where COMMIT failed, it was the batch before.
+      // If COMMIT failed, the previous batch did.
       const redo = outcome.completed < commit.length ? committing?.from : from;
       return { kind: 'failed', from: redo, fault: outcome.fault };
     }
@@ -431,8 +431,8 @@ class Filling {
   }
 
   /**
-   * Rows that were written meanwhile and still match: their walk begins again, once, where the statement's own WHERE
-   * tells them from those that are done.
+   * Rows written meanwhile that still match get a second walk, if the statement's own WHERE tells them from finished
+   * ones.
    */
   async #lookAgain(): Promise<boolean> {
     const { alias, makesItsWhereFalse, looksElsewhere, text } = this.#backfill;
@@ -453,7 +453,7 @@ class Filling {
       }),
       limit,
     ).catch((error: unknown) => {
-      // To look takes too long for a function: the walk does it, batch by batch.
+      // The check would take too long for a function: the walk does it, batch by batch.
       if (error instanceof StatementFault && error.fault.sqlstate === sqlstate.queryCanceled)
         return first.map((): TextRow => ({ before: 'true' }));
       throw error;
@@ -462,7 +462,7 @@ class Filling {
     const ends = again.length === 0 ? [] : await this.#ends(again.map((row) => this.#walkOf(row)));
     const begins = again.flatMap((row, at) => {
       const until = ends[at];
-      // New rows have higher keys, mostly: what was walked before is not walked again for those.
+      // New rows mostly have higher keys, so the second walk starts after the first.
       const from = left[first.indexOf(row)]?.before === 'true' ? undefined : row.until;
       return until === undefined ? [] : [walkAgain(this.#ledger, this.#build.id, row.part, { from, until })];
     });
@@ -470,7 +470,9 @@ class Filling {
     return begins.length > 0;
   }
 
-  /** A row for each of these questions of ours, under the file's settings, in a transaction that leaves nothing behind. */
+  /**
+   * Returns a row for each of these queries, run under the file's settings in a transaction that leaves nothing behind.
+   */
   async #ask(questions: readonly string[], milliseconds = 0): Promise<(TextRow | undefined)[]> {
     const before = [
       'begin',
@@ -500,7 +502,7 @@ class Filling {
     if (progress !== undefined) this.#request.report({ kind: 'progress', build, progress });
   }
 
-  /** The one row that can't be done, by its key. */
+  /** Narrows a failing batch down to the one row, and names its key. */
   async #failedAt(
     walk: Walk,
     {
@@ -526,7 +528,7 @@ class Filling {
         : [`a row in block ${Number(key[0]) - 1} of ${table}`, undefined];
     return failed({
       ...withDetail(fault, said(shown), said(plain ?? shown)),
-      hint: 'Correct the row and retry, which goes on with it; or correct the statement and deploy, which begins it again.',
+      hint: 'Correct the row and retry, which continues with it; or correct the statement and deploy, which starts it again.',
     });
   }
 }
@@ -548,7 +550,7 @@ function notOurs(): Ended {
 
 const NONE: ReadonlySet<number> = new Set();
 
-/** Nothing of it is left; what begins behind `from` is to be done again. */
+/** Was rolled back; what starts after `from` has to be done again. */
 interface FailedBatch {
   readonly kind: 'failed';
   readonly from: readonly string[] | undefined;
@@ -557,12 +559,12 @@ interface FailedBatch {
 
 type Sent = FailedBatch | { readonly kind: 'done'; readonly batch: OpenBatch };
 
-/** `awaited`: another session waits for a lock that it has. */
+/** `awaited`: another session waits for one of its locks. */
 interface OpenBatch extends BatchDone {
   readonly awaited: boolean;
 }
 
-/** A key travels as a JSON list of texts, so that no number loses digits on the way. */
+/** A key is passed as a JSON list of texts, so that no number loses digits. */
 function parseKey(text: string | null): readonly string[] | undefined {
   return text === null ? undefined : (JSON.parse(text) as string[]);
 }

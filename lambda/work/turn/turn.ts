@@ -5,13 +5,14 @@ import { sqlstate } from '../../migration/sqlstate.ts';
 import { startAttached } from '../../postgres/build-session/attached.ts';
 import { startLoopback } from '../../postgres/build-session/loopback.ts';
 import { blockerKey } from '../../postgres/catalog/blockers.ts';
-import { seeIndex } from '../../postgres/catalog/index-catalog.ts';
+import { seeIndex, validSince } from '../../postgres/catalog/index-catalog.ts';
 import { type SeenBuilder, seeBuilder } from '../../postgres/catalog/seen-builder.ts';
 import { isHalfDetached } from '../../postgres/catalog/seen-work.ts';
 import { memorySettings, serverCapacity } from '../../postgres/catalog/server-capacity.ts';
 import {
   beginAttempt,
   endBuild,
+  noteSeen,
   pauseAttempts,
   recordAttemptOutcome,
   setSessionKind,
@@ -32,7 +33,7 @@ import { buildMemory } from '../build-memory.ts';
 import { decide } from '../decide.ts';
 import type { TurnResult } from '../loop-task.ts';
 import { isNearEnd, pauseSeconds, waitSeconds } from '../wait-seconds.ts';
-import { notAsCompiled } from './as-compiled.ts';
+import { compareWithCode } from './as-compiled.ts';
 import { elapsedOf, progressOf, seeProgress } from './build-progress.ts';
 import { withSlot } from './build-slots.ts';
 import { dropLeftOvers, leftStanding } from './drop-left-overs.ts';
@@ -42,13 +43,13 @@ import { GRACE_SECONDS, stayWith, type Underway } from './stay-with-build.ts';
 import type { TurnRequest } from './turn-request.ts';
 import { duplicatesFault, withViolations } from './violations.ts';
 
-/** Another turn has the table, or an INVALID index could not be dropped at once. */
+/** When to come back if another turn has the table, or an INVALID index could not be dropped at once. */
 const SOON_SECONDS = 2;
 const LATEST_SECONDS = 600;
-/** After this, the table's next build gets a turn of its own: an attached one needs all the time there is. */
+/** After this time, the table's next build gets its own turn: an attached one needs all the time there is. */
 const FRESH_MILLISECONDS = 20_000;
 
-/** Settings that a turn's session begins with. */
+/** Settings that a turn's session starts with. */
 const TURN_SETTINGS = sessionLimits({ lock: 10_000, idle: 120 });
 
 /**
@@ -118,18 +119,21 @@ async function actOnce(session: Session, request: TurnRequest, counted: Set<stri
     return { kind: 'come-back', seconds: soon(first) };
   }
   const builder = await seeBuilder(session, first);
-  const refused = await notAsCompiled(session, first, { ...options, migrations: request.migrations });
-  if (refused !== undefined) {
-    // What is under way was begun when the ledger still said what the code does.
+  const compared = await compareWithCode(session, first, { ...options, migrations: request.migrations });
+  if (compared.kind !== 'as compiled') {
+    // A running build was started when the ledger still matched the code.
     if (builder.alive) return { kind: 'come-back', seconds: soon(first) };
-    return fail(session, request, { build: first, fault: refused });
+    if (compared.kind === 'refused')
+      return fail(session, request, { build: first, fault: compared.fault, refused: true });
+    return done(session, request, { build: first, adopted: true });
   }
   if (first.partitioned) return actOnPartitioned(session, request, first);
   if (first.operation === 'backfill') return actOnBackfill(session, request, first);
   await noteWaiting(session, options.ledgerSchema, first, builder.blocker && blockerKey(builder.blocker));
+  await noteSeen(session, options.ledgerSchema, { build: first, pid: builder.pid });
   const build = builder.alive ? first : await withOutcome(session, options, first);
   const fault = build.attemptOutcome?.kind === 'failed' ? build.attemptOutcome.fault : undefined;
-  // One that never got its lock has done nothing: any number of attempts is fine, each after a while.
+  // An attempt that never got its lock has done nothing: any number is fine, each after a while.
   const locked = !isIndexBuild(build) && fault?.sqlstate === sqlstate.lockNotAvailable;
   if (locked && (build.secondsSinceStart ?? 0) < options.lockTimeoutSeconds + soon(build)) {
     return { kind: 'come-back', seconds: soon(build) };
@@ -144,9 +148,7 @@ async function actOnce(session: Session, request: TurnRequest, counted: Set<stri
   report({ kind: 'turn', build, turn, decision: decision.kind });
   switch (decision.kind) {
     case 'done':
-      await endBuild(session, options.ledgerSchema, build, { state: 'done', adopted: decision.adopted });
-      report({ kind: 'ended', build, outcome: decision.adopted ? 'adopted' : 'done', fault: undefined });
-      return { kind: 'build-over' };
+      return done(session, request, { build, adopted: decision.adopted });
     case 'fail':
       if (decision.dropFirst) {
         const dropped = await dropLeftOvers(session, build, TURN_SETTINGS);
@@ -184,8 +186,8 @@ async function actOnce(session: Session, request: TurnRequest, counted: Set<stri
 }
 
 /**
- * Seconds until the next attempt: what an attempt failed of may need a while to pass. The pause begins when a turn has
- * seen the failure and has dropped what it left; from then on the build is pending, and its place is free for others.
+ * Seconds until the next attempt, since the cause of a failure may need a while to pass. The pause starts when a turn
+ * has seen the failure and dropped what it left; from then on the build is pending, and its slot is free for others.
  */
 async function pauseBefore(session: Session, request: TurnRequest, build: Build): Promise<number> {
   const { attempts, attemptOutcome, secondsSinceStart = Infinity } = build;
@@ -197,7 +199,9 @@ async function pauseBefore(session: Session, request: TurnRequest, build: Build)
   return pause;
 }
 
-/** So many tables build side by side, over all loops on one database: each has its share of the server's memory. */
+/**
+ * Starts the attempt if a slot is free: builds side by side, of all loops on one database, share the server's memory.
+ */
 async function beginWhereFree(
   session: Session,
   request: TurnRequest,
@@ -211,7 +215,7 @@ async function beginWhereFree(
   return begun ? undefined : { kind: 'come-back', seconds: SOON_SECONDS };
 }
 
-/** The turn itself does its batches, until they or its time are over. */
+/** The turn itself runs its batches, until they are done or its time is up. */
 async function actOnBackfill(session: Session, request: TurnRequest, first: Build): Promise<Next> {
   const { options, report, turn } = request;
   const begins = first.state === 'pending';
@@ -222,24 +226,25 @@ async function actOnBackfill(session: Session, request: TurnRequest, first: Buil
     report({ kind: 'started', build: first, attempt: first.attempts + 1, session: 'attached' });
   }
   const again = async () => (await readBuild(session, options.ledgerSchema, first.id)) ?? first;
-  const end = await fill(session, request, { build: await again(), own: TURN_SETTINGS });
+  const { version, step, operation, statement, definition, settings } = first;
+  // Of what was written meanwhile only how far it is: the rest was compared with the code before.
+  const begun = { ...(await again()), version, step, operation, statement, definition, settings };
+  const end = await fill(session, request, { build: begun, own: TURN_SETTINGS });
   if (end.kind === 'come-back') return end;
   const build = await again();
   switch (end.kind) {
     case 'failed':
       return fail(session, request, { build, fault: end.fault });
     case 'filled':
-      await endBuild(session, options.ledgerSchema, build, { state: 'done', adopted: false });
-      report({ kind: 'ended', build, outcome: 'done', fault: undefined });
-      return { kind: 'build-over' };
+      return done(session, request, { build, adopted: false });
     default:
       return end satisfies never;
   }
 }
 
 /**
- * A builder that is gone when we look may have written its outcome since the build was read: without it a build of
- * hours that can never succeed would be made again.
+ * A builder that is gone may have written its outcome since the build was read. Without it, a build of hours that can
+ * never succeed would be repeated.
  */
 async function withOutcome(
   session: Session,
@@ -247,18 +252,33 @@ async function withOutcome(
   build: Build,
 ): Promise<Build> {
   if (build.state !== 'building' || build.attemptOutcome !== undefined) return build;
-  const { attemptOutcome } = (await readBuild(session, ledgerSchema, build.id)) ?? build;
-  // Nothing else of it: what is to be executed was compared with the code before.
+  const { attemptOutcome, id, attempts } = (await readBuild(session, ledgerSchema, build.id)) ?? build;
+  if (attemptOutcome === undefined && build.operation === 'create' && build.session !== 'loopback') {
+    const endedAt = await validSince(session, build);
+    if (endedAt !== undefined)
+      await recordAttemptOutcome(session, ledgerSchema, { id, attempts, fault: undefined, endedAt });
+  }
+  // Only the outcome: what will be executed was compared with the code before.
   return { ...build, attemptOutcome };
+}
+
+async function done(
+  session: Session,
+  { options, report }: TurnRequest,
+  { build, adopted }: { readonly build: Build; readonly adopted: boolean },
+): Promise<Next> {
+  await endBuild(session, options.ledgerSchema, build, { state: 'done', adopted });
+  report({ kind: 'ended', build, outcome: adopted ? 'adopted' : 'done', fault: undefined });
+  return { kind: 'build-over' };
 }
 
 async function fail(
   session: Session,
   { options, report }: TurnRequest,
-  { build, fault }: { build: Build; fault: PostgresFault },
+  { build, fault, refused = false }: { build: Build; fault: PostgresFault; refused?: boolean },
 ): Promise<Next> {
   const told = await withViolations(session, { build, fault, seconds: options.dataCheckSeconds });
-  await endBuild(session, options.ledgerSchema, build, { state: 'failed', fault: told });
+  await endBuild(session, options.ledgerSchema, build, { state: 'failed', fault: told, refused });
   report({ kind: 'ended', build, outcome: 'failed', fault: told });
   return { kind: 'build-over' };
 }
@@ -271,7 +291,7 @@ async function actOnPartitioned(session: Session, request: TurnRequest, build: B
   });
   switch (step.kind) {
     case 'partitions-first':
-      // Other tables, other branches: the loop finds them, and this table again when they are over.
+      // They are other tables, in other branches: the loop finds them, and returns to this table when they are over.
       report({ kind: 'turn', build, turn, decision: 'start' });
       return { kind: 'table-done' };
     case 'attached':
@@ -281,9 +301,7 @@ async function actOnPartitioned(session: Session, request: TurnRequest, build: B
       return { kind: 'come-back', seconds: soon(build) };
     case 'valid':
       report({ kind: 'turn', build, turn, decision: 'done' });
-      await endBuild(session, options.ledgerSchema, build, { state: 'done', adopted: step.adopted });
-      report({ kind: 'ended', build, outcome: step.adopted ? 'adopted' : 'done', fault: undefined });
-      return { kind: 'build-over' };
+      return done(session, request, { build, adopted: step.adopted });
     case 'failed':
       report({ kind: 'turn', build, turn, decision: 'fail' });
       return fail(session, request, { build, fault: step.fault });
@@ -292,7 +310,7 @@ async function actOnPartitioned(session: Session, request: TurnRequest, build: B
   }
 }
 
-/** Whoever has the lock may keep it for days: each time a little later. */
+/** A lock may be held for days, so each turn comes a little later. */
 function soon({ turns }: Build): number {
   return Math.min(LATEST_SECONDS, Math.round(SOON_SECONDS + turns ** 2 / 10));
 }
@@ -303,7 +321,7 @@ function isAboutToAppear(build: Build): boolean {
   return begun && !builderAppeared && (secondsSinceStart ?? Infinity) < GRACE_SECONDS;
 }
 
-/** A build that ends soon is watched to its end; any other is left alone for a while. */
+/** Watches a build that ends soon to its end; leaves any other alone for a while. */
 function waitFor({ options, report }: TurnRequest, build: Build, builder: SeenBuilder): Next {
   const seen = progressOf(build, builder);
   if (seen !== undefined) report({ kind: 'progress', build, progress: seen });
@@ -312,7 +330,7 @@ function waitFor({ options, report }: TurnRequest, build: Build, builder: SeenBu
   return { kind: 'come-back', seconds: waitSeconds(elapsedOf(build), seen?.secondsLeft) };
 }
 
-/** DETACH PARTITION CONCURRENTLY that was cut off in its middle is ended in a form of its own. */
+/** DETACH PARTITION CONCURRENTLY that was interrupted halfway is finished with FINALIZE. */
 async function asItStands(session: Session, build: Build): Promise<Build> {
   if (build.operation !== 'detach' || build.attempts === 0 || !(await isHalfDetached(session, build)))
     return build;
@@ -321,7 +339,7 @@ async function asItStands(session: Session, build: Build): Promise<Build> {
   return { ...build, statement };
 }
 
-/** Begins the attempt that was just recorded, in the best kind of session that works here. */
+/** Starts the attempt that was just recorded, in the best kind of session that works here. */
 export async function startBuild(
   session: Session,
   { target, options, report }: TurnRequest,
@@ -339,7 +357,8 @@ export async function startBuild(
     return { kind: 'watch', build, session: { kind: 'loopback' } };
   }
   if (refused.passing !== undefined) {
-    // It is no reason to build in a session that does not outlive us: the attempt has failed, and another follows.
+    // A passing error is no reason to build in a session that does not outlive us: this attempt fails, and another
+    // follows.
     await recordAttemptOutcome(session, ledgerSchema, {
       id: build.id,
       attempts: attempt,

@@ -9,14 +9,14 @@ import { rolledBack } from '../../postgres/session/rolled-back.ts';
 import type { Session } from '../../postgres/session/session.ts';
 import type { Build } from '../build.ts';
 
-/** Counting stops there. */
+/** Counting stops here. */
 const MOST_COUNTED = 10_000;
 const MOST_NAMED = 5;
 
 interface Failed {
   readonly build: Build;
   readonly fault: PostgresFault;
-  /** For each question; 0 asks none. */
+  /** Limit for each query; 0 turns them off. */
   readonly seconds: number;
 }
 
@@ -27,8 +27,8 @@ const VIOLATIONS: ReadonlySet<string> = new Set([
 ]);
 
 /**
- * The fault of a validation that met rows which violate its constraint, with how many there are and which: Postgres
- * stops at the first, and names it for a foreign key only. As it was where that can't be told in the time.
+ * Adds to a validation's fault how many rows violate the constraint, and which: Postgres stops at the first, and names
+ * it for foreign keys only. Returns the fault unchanged if that can't be found in time.
  */
 export async function withViolations(
   session: Session,
@@ -47,11 +47,11 @@ export async function withViolations(
   const counted = `${many} of ${schema}.${table} violate${count === 1 ? 's' : ''} it`;
   return {
     ...withDetail(fault, `${counted}${which}.`, `${counted}.`),
-    hint: 'The constraint stays NOT VALID, and holds for rows that are written from now on. Mend those rows, then retry.',
+    hint: 'The constraint stays NOT VALID, and applies to rows written from now on. Fix those rows, then retry.',
   };
 }
 
-/** What is searched for rows that are against the constraint, each by the name `r`. */
+/** What is searched for rows that violate the constraint, each by the name `r`. */
 const places = v.array(
   v.object({
     /** As a message names it; empty where it is the constraint's own table. */
@@ -82,14 +82,14 @@ const OF_TABLE = `select '' as table, c.oid::pg_catalog.regclass::text || ' as r
                    from pg_catalog.unnest(k.conkey) as n (number)
                    join pg_catalog.pg_attribute a on a.attrelid = k.conrelid and a.attnum = n.number),
                 k.confrelid::pg_catalog.regclass,
-                -- By the constraint's own operator: by its name alone it could be another one.
+                -- By the constraint's own operator: the name alone could mean another one.
                 (select pg_catalog.string_agg(pg_catalog.format('other.%I%s operator(%I.%s) r.%I%s',
                           f.attname, '::' || pg_catalog.format_type(lt.oid, null), op.nspname, o.oprname,
                           a.attname, '::' || pg_catalog.format_type(rt.oid, null)), ' and ')
                    from pg_catalog.generate_subscripts(k.conkey, 1) as n (place)
                    join pg_catalog.pg_operator o on o.oid = k.conpfeqop[n.place]
                    join pg_catalog.pg_namespace op on op.oid = o.oprnamespace
-                   -- Not of an operator for any enum, array, range or row: there is no such type to cast to.
+                   -- Not for operators on any enum, array, range or row: there is no such type to cast to.
                    left join pg_catalog.pg_type lt on lt.oid = o.oprleft and lt.typtype <> 'p'
                    left join pg_catalog.pg_type rt on rt.oid = o.oprright and rt.typtype <> 'p'
                    join pg_catalog.pg_attribute a on a.attrelid = k.conrelid and a.attnum = k.conkey[n.place]
@@ -139,7 +139,7 @@ async function findViolations(
   });
   const counted = await rolledBack(session, [
     `set local statement_timeout = ${Math.round(seconds * 1000)}`,
-    // Better no count than one of the rows that we are shown.
+    // Better no count than one of only the rows that row security shows us.
     'set local row_security = off',
     // What was read above names its schemas for it.
     OWN_PATH,
@@ -161,8 +161,8 @@ async function findViolations(
 }
 
 /**
- * Looks for what would make a unique build fail after hours, for `seconds` at the most, before it begins; 0 does not
- * look. Undefined where nothing was found, or the time was over: the build itself will tell.
+ * Searches, before a unique build starts, for duplicates that would make it fail after hours, for at most `seconds`; 0
+ * does not search. Undefined if nothing was found or time ran out: then the build itself will tell.
  */
 export async function duplicatesFault(
   session: Session,
@@ -182,7 +182,7 @@ export async function duplicatesFault(
   );
   if (broken === undefined || 'because' in broken || broken.count === 0) return undefined;
   return {
-    // What the build would end with.
+    // The fault that the build would end with.
     sqlstate: sqlstate.uniqueViolation,
     message: `could not create unique index "${build.index}": ${describeBroken(broken, 'value')} of (${key.parts.join(', ')}) in more than one row`,
     detail: `Such as ${broken.examples.join(', ')}.`,

@@ -122,8 +122,8 @@ function failureOf(answer: unknown): MigrationError {
     failureInWords(errorMessage) ??
     new MigrationError({
       code: 'deployed-failed',
-      what: `The deployed function failed: ${errorType}: ${errorMessage || 'it says no more'}`,
-      next: "look into the function's log, then run the same command again: it goes on where it stopped.",
+      what: `The deployed function failed: ${errorType}: ${errorMessage || 'it gives no reason'}`,
+      next: "look into the function's log, then run the same command again: it continues where it stopped.",
     })
   );
 }

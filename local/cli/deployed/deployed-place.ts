@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import * as v from 'valibot';
-import { type ChangingAction, recordOf } from '../../../lambda/actions/action.ts';
+import type { ChangingAction } from '../../../lambda/actions/action.ts';
 import type { LoggedStep } from '../../../lambda/aws/logged-event.ts';
 import type { RunPlan } from '../../../lambda/foresight/plan-run.ts';
 import { isOpen } from '../../../lambda/migration/build.ts';
@@ -28,6 +28,8 @@ export async function openDeployed(flags: DeployedFlags): Promise<Place> {
 }
 
 const list = v.array(v.unknown());
+/** Of status and plan, where an error thrown would have left out values of rows. */
+const failedAnswer = v.strictObject({ error: v.string() });
 /** Its parts are as this version's own code makes them; a function of another version is told by its form. */
 const statusAnswer = v.looseObject({ migrations: list, builds: list, runs: list });
 const planAnswer = v.looseObject({ files: list, stages: list, findings: list, builds: list });
@@ -40,7 +42,7 @@ class DeployedPlace implements Place {
   readonly here = false;
   readonly description: string;
   readonly #migrator: DeployedMigrator;
-  /** How the builds were before an action handed some off. */
+  /** How all was before the newest action. */
   #before: Status | undefined;
 
   constructor(migrator: DeployedMigrator) {
@@ -58,8 +60,19 @@ class DeployedPlace implements Place {
 
   async act(action: ChangingAction): Promise<object> {
     // What it hands off may be over before the next look.
-    if (recordOf(action.action).handsOff === true) this.#before = await this.status();
-    return this.#ask({ ...action, by: whoAsks() }, v.looseObject({}));
+    const before = await this.status();
+    this.#before = before;
+    try {
+      return await this.#ask({ ...action, by: whoAsks() }, v.looseObject({}));
+    } catch (error) {
+      const failure = asMigrationError(error);
+      if (failure.code === 'deployed-unreachable') throw failure;
+      throw wholeFailure(failure, {
+        action: action.action,
+        before,
+        after: await this.status().catch(() => before),
+      });
+    }
   }
 
   async up({ wait, signal, display, record, failedEarly }: WatchedUp): Promise<UpEnd> {
@@ -84,7 +97,7 @@ class DeployedPlace implements Place {
       if (failure.code === 'deployed-unreachable') throw failure;
     }
     let status = await this.status();
-    failure &&= wholeFailure(failure, before, status);
+    failure &&= wholeFailure(failure, { action: 'run', before, after: status });
     record.builds(status.builds.filter(isOpen));
     if (wait && status.builds.some(isOpen)) {
       if (failure !== undefined) failedEarly(failure);
@@ -133,6 +146,7 @@ class DeployedPlace implements Place {
     schema: Schema,
   ): Promise<v.InferOutput<Schema>> {
     const answer = await this.#migrator.invoke(action);
+    if (v.is(failedAnswer, answer)) throw failureInWords(answer.error) ?? failed(answer.error);
     const parsed = v.safeParse(schema, answer);
     if (parsed.success) return parsed.output;
     throw new MigrationError({
@@ -143,9 +157,20 @@ class DeployedPlace implements Place {
   }
 }
 
-/** What a function throws goes through logs, and may leave out values of rows: the ledger has the run's error whole. */
-function wholeFailure(failure: MigrationError, before: Status, { runs }: Status): MigrationError {
+interface Looks {
+  readonly action: string;
+  readonly before: Status;
+  readonly after: Status;
+}
+
+/** What a function throws goes through logs, and may leave out values of rows: the ledger has the error whole. */
+function wholeFailure(failure: MigrationError, { action, before, after }: Looks): MigrationError {
   const earlier = new Set(before.runs.map(({ id }) => id));
-  const run = runs.find(({ id, action }) => action === 'run' && !earlier.has(id));
+  const run = after.runs.find((each) => each.action === action && !earlier.has(each.id));
   return failureInWords(run?.error ?? '') ?? failure;
+}
+
+function failed(what: string): MigrationError {
+  const next = 'see what it says, and run the same command again.';
+  return new MigrationError({ code: 'deployed-failed', what, next });
 }
