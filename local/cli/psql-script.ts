@@ -10,9 +10,9 @@ export interface ScriptHead {
 }
 
 /**
- * The pending index operations as a script for psql, such as teams keep for the night of a release. It may be stopped
- * anywhere and run again: what is valid is passed over, what an earlier try left INVALID is dropped first, and each
- * index is looked at after it was built, since psql's success alone does not prove it valid.
+ * The pending index operations as a script for psql, such as teams keep for a release at night. It may be stopped
+ * anywhere and run again: it skips valid indexes, drops INVALID ones of an earlier attempt first, and checks each index
+ * after building it, since psql's success alone does not prove it valid.
  */
 export function psqlScript({ operations, leftOut }: ByHand, head: ScriptHead): string {
   const parts = [headPart(head, operations.length), ...leftOut.map(leftOutPart)];
@@ -51,7 +51,7 @@ function operationPart(operation: HandOperation, { number, of, smallTableRows }:
     `\\echo ${echoed(`${number} of ${of}: ${name}`)}`,
     'discard all;',
     ...settings.map(ended),
-    // A build waits for other transactions as long as it has to; a limit would leave it INVALID.
+    // A build waits for other transactions as long as necessary; a limit would leave it INVALID.
     'set lock_timeout = 0;',
     'set statement_timeout = 0;',
     ...(operation.operation === 'create' ? createPart(operation) : [ended(statement)]),
