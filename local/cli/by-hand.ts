@@ -57,7 +57,7 @@ export interface HandWork extends Omit<HandOperation, 'operation' | 'index'> {
   readonly pause: number;
 }
 
-/** One that has to be left to a run, and why. */
+/** An operation that must be left to a run, and why. */
 export interface LeftOut {
   readonly file: string;
   readonly line: number;
@@ -69,7 +69,7 @@ export interface ByHand {
   readonly leftOut: readonly LeftOut[];
 }
 
-/** What of the pending index operations can be done by hand; reads only. */
+/** Finds the pending index operations that can be done by hand. Reads only. */
 export async function findByHand(
   session: Session,
   { migrations, options }: { migrations: CompiledMigrations; options: MigrationOptions },

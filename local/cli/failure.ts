@@ -83,7 +83,7 @@ export function exitCodeOf(error: unknown): ExitCode {
   return exitCode.failed;
 }
 
-/** What a verb ends with. An error is shown, and ends it with the code for it. */
+/** Runs a verb. Shows an error, and returns its exit code. */
 export async function answered(terminal: Terminal, work: () => Promise<ExitCode>): Promise<ExitCode> {
   try {
     return await work();
@@ -95,7 +95,7 @@ export async function answered(terminal: Terminal, work: () => Promise<ExitCode>
 
 const LABEL = /^(Postgres|Detail|Hint|Query|Context|Object|Statement|Applied|Next):/;
 
-/** The message itself is left as it is; colours only help the eye to its parts. */
+/** Colours the parts of the message without changing it. */
 function coloured({ message, details }: MigrationError): string {
   const { bold, red, green } = colors.createColors(isColoured(process.stderr));
   const what = textOf(details.what, 'shown');

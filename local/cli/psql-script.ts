@@ -11,10 +11,10 @@ export interface ScriptHead {
 }
 
 /**
- * What is pending as a script for psql, such as teams keep for the night of a release. It may be stopped anywhere and
- * run again: what is done is passed over, what an earlier try left INVALID is dropped first, and each index is looked at
- * after it was built, since psql's success alone does not prove it valid. Work that no catalog shows is noted in the
- * ledger, and a backfill goes on behind its last batch, be it the loop's or the script's.
+ * What is pending as a script for psql, such as teams keep for a release at night. It may be stopped anywhere and run
+ * again: it skips what is done, drops INVALID indexes of an earlier attempt first, and checks each index after building
+ * it, since psql's success alone does not prove it valid. Work that no catalog shows is noted in the ledger; a backfill
+ * continues after its last batch, whether the loop or the script did that.
  */
 export function psqlScript({ operations, leftOut }: ByHand, head: ScriptHead): string {
   const parts = [headPart(head, operations.length), ...leftOut.map(leftOutPart)];
@@ -55,7 +55,7 @@ function operationPart(operation: HandOperation, { number, of, smallTableRows }:
     `\\echo ${echoed(`${number} of ${of}: ${name}`)}`,
     'discard all;',
     ...settings.map(ended),
-    // A build waits for other transactions as long as it has to; a limit would leave it INVALID.
+    // A build waits for other transactions as long as necessary; a limit would leave it INVALID.
     'set lock_timeout = 0;',
     'set statement_timeout = 0;',
     ...(operation.operation === 'create' ? createPart(operation) : [ended(statement)]),

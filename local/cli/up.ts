@@ -130,7 +130,7 @@ function show(end: UpEnd, { terminal, display, record, since }: UpContext): Exit
   return end.outcome === 'done' ? exitCode.done : exitCode.unfinished;
 }
 
-/** What a person who stops an `up` wants to know: what stays, what goes on without them, how to continue. */
+/** What a person who interrupts `up` needs to know: what stays, what continues, and how to go on. */
 async function interruption(
   { message }: Interrupted,
   record: UpRecord,
