@@ -1,19 +1,19 @@
 import { MigrationError } from '../lambda/migration/migration-error.ts';
 
-export interface Fault {
+export interface PropProblem {
   readonly prop: string;
   readonly value: unknown;
   readonly expected: string;
 }
 
-/** A prop that can't be: which, what it is, what it may be. Fails synth. */
+/** An invalid prop: its name, its value, and what is valid. Fails synth. */
 export class InvalidProp extends MigrationError {
   override readonly name = 'InvalidProp';
-  constructor(construct: string, fault: Fault) {
+  constructor(construct: string, invalid: PropProblem) {
     super({
       code: 'invalid-prop',
-      what: `${construct}: ${fault.prop} is ${JSON.stringify(fault.value)}, but must be ${fault.expected}`,
-      next: `change ${fault.prop} where the construct is made, then synthesize again`,
+      what: `${construct}: ${invalid.prop} is ${JSON.stringify(invalid.value)}, but must be ${invalid.expected}`,
+      next: `change ${invalid.prop} where the construct is made, then synthesize again`,
     });
   }
 }

@@ -7,12 +7,13 @@ import {
   optionRows,
   optionTable,
 } from '../lambda/migration/options.ts';
-import { type Fault, InvalidProp } from './invalid-prop.ts';
+import { readRelationName } from '../lambda/migration/relation-name.ts';
+import { InvalidProp, type PropProblem } from './invalid-prop.ts';
 import type { PostgresMigrationsProps } from './postgres-migrations-props.ts';
 
 /**
- * Checks the props that mean something on their own or with each other, and throws InvalidProp for the first that
- * can't be. Values that only the deploy knows (tokens) pass.
+ * Checks props by themselves and in combination, and throws InvalidProp for the first invalid one. Values that only the
+ * deploy knows (tokens) pass.
  */
 export function checkProps(construct: string, props: PostgresMigrationsProps): void {
   const fault = firstFault(props);
@@ -31,7 +32,15 @@ type Props = {
 };
 type PropOf<Row extends OptionRow> = Row extends { of: readonly (infer Choice)[] }
   ? Choice
-  : { schema: string; choice: string; whole: number; seconds: Duration; mebibytes: Size }[Row['kind']];
+  : {
+      schema: string;
+      relation: string;
+      choice: string;
+      whole: number;
+      times: number;
+      seconds: Duration;
+      mebibytes: Size;
+    }[Row['kind']];
 
 /** A duration in seconds, a size in MiB, anything else as it is. */
 function plainValue(row: OptionRow, props: Props): string | number | undefined {
@@ -40,7 +49,7 @@ function plainValue(row: OptionRow, props: Props): string | number | undefined {
   return 'toSeconds' in value ? seconds(value) : mebibytes(value);
 }
 
-function firstFault(props: PostgresMigrationsProps): Fault | undefined {
+function firstFault(props: PostgresMigrationsProps): PropProblem | undefined {
   const faults = optionRows.map(([, row]) => faultOf(row, props));
   return (
     faults.find((fault) => fault !== undefined) ??
@@ -51,17 +60,21 @@ function firstFault(props: PostgresMigrationsProps): Fault | undefined {
   );
 }
 
-function faultOf(row: OptionRow, props: PostgresMigrationsProps): Fault | undefined {
+function faultOf(row: OptionRow, props: PostgresMigrationsProps): PropProblem | undefined {
   const { prop } = row;
   const value = plainValue(row, props);
   if (value === undefined) return undefined;
   switch (row.kind) {
     case 'schema':
       return schemaName(prop, String(value));
+    case 'relation':
+      return relationName(prop, String(value));
     case 'choice':
       return oneOf(prop, String(value), row.of);
     case 'whole':
       return whole(prop, Number(value), rangeOf(row.range, props));
+    case 'times':
+      return within(prop, { value: Number(value), unit: 'times' }, rangeOf(row.range, props));
     case 'seconds':
       return within(prop, { value: Number(value), unit: 'seconds' }, rangeOf(row.range, props));
     case 'mebibytes':
@@ -81,38 +94,43 @@ function rangeOf(
 
 type Range = readonly [least: number, most: number];
 
-function whole(prop: string, value: number | undefined, [least, most]: Range): Fault | undefined {
+function whole(prop: string, value: number | undefined, [least, most]: Range): PropProblem | undefined {
   if (value === undefined || Token.isUnresolved(value)) return undefined;
   if (Number.isInteger(value) && value >= least && value <= most) return undefined;
   const limit = most === Number.MAX_SAFE_INTEGER ? `of at least ${least}` : `from ${least} to ${most}`;
   return { prop, value, expected: `a whole number ${limit}` };
 }
 
-function lasting(prop: string, value: Duration | undefined, range: Range): Fault | undefined {
+function lasting(prop: string, value: Duration | undefined, range: Range): PropProblem | undefined {
   const given = seconds(value);
   return given === undefined ? undefined : within(prop, { value: given, unit: 'seconds' }, range);
 }
 
 function within(
   prop: string,
-  { value, unit }: { readonly value: number; readonly unit: 'seconds' | 'MiB' },
+  { value, unit }: { readonly value: number; readonly unit: 'seconds' | 'MiB' | 'times' },
   [least, most]: Range,
-): Fault | undefined {
+): PropProblem | undefined {
   if (Token.isUnresolved(value) || (value >= least && value <= most)) return undefined;
   return { prop, value: `${value} ${unit}`, expected: `from ${least} to ${most} ${unit}` };
 }
 
-function oneOf(prop: string, value: string | undefined, names: readonly string[]): Fault | undefined {
+function oneOf(prop: string, value: string | undefined, names: readonly string[]): PropProblem | undefined {
   if (value === undefined || names.includes(value)) return undefined;
   return { prop, value, expected: `one of ${names.map((name) => `'${name}'`).join(', ')}` };
 }
 
 /** Postgres cuts names to 63 bytes, and keeps `pg_` for itself. */
-function schemaName(prop: string, value: string | undefined): Fault | undefined {
+function schemaName(prop: string, value: string | undefined): PropProblem | undefined {
   if (value === undefined || Token.isUnresolved(value)) return undefined;
   const bytes = Buffer.byteLength(value);
   if (bytes > 0 && bytes <= 63 && !value.startsWith('pg_') && !value.includes('\0')) return undefined;
   return { prop, value, expected: 'a schema name of 1 to 63 bytes that does not begin with pg_' };
+}
+
+function relationName(prop: string, value: string): PropProblem | undefined {
+  if (Token.isUnresolved(value) || readRelationName(value) !== undefined) return undefined;
+  return { prop, value, expected: 'TABLE or SCHEMA.TABLE, a part with a dot in it in double quotes' };
 }
 
 function seconds(duration: Duration | undefined): number | undefined {

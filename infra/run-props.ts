@@ -80,6 +80,21 @@ export interface RunProps {
   readonly maxConcurrentTables?: number;
 
   /**
+   * What a batch of a backfill is to take, where its directive does not say it: 1 ms to 1 minute. Whoever writes a row of
+   * the batch waits so long at the most.
+   *
+   * @default Duration.millis(50)
+   */
+  readonly backfillBatch?: Duration;
+
+  /**
+   * The rest after a batch of a backfill, in lengths of the batch, where its directive does not say it: 0 to 1000.
+   *
+   * @default - 1 where other sessions are active, else 0
+   */
+  readonly backfillPause?: number;
+
+  /**
    * Memory of each build (`maintenance_work_mem`): 1 MiB to 1 TiB.
    *
    * @default - by the server's size and the builds side by side
@@ -117,6 +132,13 @@ export interface RunProps {
    * @default 'mirror'
    */
   readonly history?: 'mirror' | 'adopt' | 'ignore';
+
+  /**
+   * That table, `TABLE` or `SCHEMA.TABLE`, where the tool was given another name for it; letters as the tool writes them.
+   *
+   * @default - as the tool's own settings in or above the folder have it, else by the name that the tool gives it
+   */
+  readonly historyTable?: string;
 
   /**
    * What a deploy waits for. `migrations`: every step that is not an index build, and the builds that a step waits

@@ -21,7 +21,7 @@ const loopTask = v.variant('task', [
     task: v.literal('turn'),
     tables: v.optional(v.array(tableSchema)),
     newest: v.optional(v.string()),
-    /** Of an execution that began before a deploy: it goes on as the machine was then, one table to a branch. */
+    /** From an execution that started before a deploy, and continues with the old machine: one table per branch. */
     table: v.optional(tableSchema),
     turn: v.number(),
   }),
@@ -29,7 +29,7 @@ const loopTask = v.variant('task', [
   v.object({
     task: v.literal('settle'),
     execution: v.string(),
-    // An execution that began before a deploy goes on as the machine was then.
+    // An execution that started before a deploy continues with the old state machine.
     startedAt: v.optional(
       v.pipe(
         v.string(),
@@ -49,10 +49,10 @@ interface LambdaContext {
 /**
  * One task of the loop:
  * 1. `tables`: which tables have builds that are not over;
- * 2. `turn`: for each table of a branch observe its next build, decide, act; begin what comes of it;
+ * 2. `turn`: for each table of a branch, observe its next build, decide, act; start what follows from it;
  * 3. `resume`: apply the migrations that waited for builds;
- * 4. `settle`: say what became of it all.
- * A fault is thrown, and retried by the state machine; an outcome is returned.
+ * 4. `settle`: report what became of them all.
+ * An error is thrown, and retried by the state machine; an outcome is returned.
  */
 export async function handler(
   event: unknown,
@@ -62,7 +62,7 @@ export async function handler(
   if (!parsed.success) {
     throw new MigrationError({
       code: 'task-invalid',
-      what: `This is no task of the index-build loop: ${v.summarize(parsed.issues).replaceAll('\n', '; ')}.`,
+      what: `This is not a task of the index-build loop: ${v.summarize(parsed.issues).replaceAll('\n', '; ')}.`,
       next: 'start the state machine, which calls this function; operators invoke the migrator function instead.',
     });
   }
@@ -75,7 +75,7 @@ export async function handler(
   }
 }
 
-/** An execution's state is limited to 256 KiB; the loop finds the other tables in its next round. */
+/** An execution's state is limited to 256 KiB; the next round of the loop finds the other tables. */
 const MOST_TABLES = 1_000;
 
 async function perform(
@@ -86,7 +86,7 @@ async function perform(
   switch (task.task) {
     case 'tables':
       return withSession(target, async (session) => {
-        // First, so that what is handed off in between is found twice and not never.
+        // Read first, so that a build handed off in between is found twice rather than not at all.
         const newest = await newestBuild(session, options.ledgerSchema);
         const tables = await tablesWithBuilds(session, options.ledgerSchema);
         return { tables: tables.slice(0, MOST_TABLES), newest };

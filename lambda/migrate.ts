@@ -12,7 +12,7 @@ import { type FunctionContext, functionContext, required } from './aws/function-
 import { loopRuns, startLoop } from './aws/hand-off.ts';
 import { handedOffNow, handOffAgain, handOffAtTheEnd } from './aws/hand-off-again.ts';
 import { type LoggedStep, loggedStep } from './aws/logged-event.ts';
-import { publicError, publicText } from './aws/public-error.ts';
+import { heldBack, publicError, publicText } from './aws/public-error.ts';
 import { flushTelemetry, logDeployProgress, report, reportRunEnd } from './aws/telemetry.ts';
 import { traced } from './aws/tracing.ts';
 import { environment } from './environment.ts';
@@ -35,12 +35,12 @@ interface ProviderAnswer {
 }
 
 /**
- * The migrator. CloudFormation's events and an operator's actions come in here:
- * 1. Delete answers at once: the database, and the secret, may be gone, and no data is touched;
+ * The migrator. CloudFormation's events and an operator's actions enter here:
+ * 1. Delete answers at once and touches no data: the database and the secret may be gone;
  * 2. Create and Update run the migrations and hand off the pending index builds; an Update back to earlier code
  *    changes nothing;
- * 3. an action from the console does what it says; `{}` runs.
- * What fails is thrown: the Provider framework takes a returned status for success.
+ * 3. an action from the console is performed; `{}` runs.
+ * Failures are thrown: the Provider framework takes any returned status for success.
  */
 export async function handler(event: unknown, context: LambdaContext): Promise<ProviderAnswer | object> {
   try {
@@ -54,7 +54,7 @@ export async function handler(event: unknown, context: LambdaContext): Promise<P
   }
 }
 
-/** Outcome of an Update that goes back to code which the database is ahead of. */
+/** Outcome of an Update back to code that the database is ahead of. */
 const KEPT = 'kept';
 
 async function deploy(event: unknown, context: LambdaContext): Promise<ProviderAnswer> {
@@ -65,11 +65,11 @@ async function deploy(event: unknown, context: LambdaContext): Promise<ProviderA
   const StartedAt = new Date().toISOString();
   try {
     if (request.RequestType === 'Update') {
-      const asked = await functionContext(context.getRemainingTimeInMillis());
-      const kept = await keepForEarlierCode({ ...asked, cause, report });
+      const deployed = await functionContext(context.getRemainingTimeInMillis());
+      const kept = await keepForEarlierCode({ ...deployed, cause, report });
       if (kept !== undefined) {
-        // A rollback is not held up by it: the next deploy tries again.
-        await handOffLeftAlone(asked, request.RequestId).catch(() => undefined);
+        // This must not hold up a rollback: the next deploy tries again.
+        await handOffLeftAlone(deployed, request.RequestId).catch(() => undefined);
         reportRunEnd(cause, { kind: 'kept', runId: kept });
         return { PhysicalResourceId, Data: { RunId: kept, Outcome: KEPT, StartedAt } };
       }
@@ -82,8 +82,8 @@ async function deploy(event: unknown, context: LambdaContext): Promise<ProviderA
 }
 
 /**
- * The Provider asks until the deploy may go on; `waitFor` decides what that means. What is thrown rolls the stack back,
- * so a fault that may pass (a failover, full connection slots, a throttled call) is a "not yet": it is asked again soon.
+ * The framework calls this until the deploy may go on; `waitFor` decides what that means. A thrown error rolls the
+ * stack back, so an error that may pass (a failover, full connection slots, a throttled call) answers "not yet".
  */
 export async function isComplete(event: unknown, context: LambdaContext): Promise<{ IsComplete: boolean }> {
   const request = parseCloudFormationEvent(event);
@@ -104,8 +104,8 @@ export async function isComplete(event: unknown, context: LambdaContext): Promis
 }
 
 async function mayGoOn(request: CloudFormationEvent, context: LambdaContext): Promise<boolean> {
-  const asked = await functionContext(context.getRemainingTimeInMillis());
-  const progress = await deployProgress(asked.target, asked);
+  const deployed = await functionContext(context.getRemainingTimeInMillis());
+  const progress = await deployProgress(deployed.target, deployed);
   logDeployProgress(progress);
   if (progress.kind === 'complete') {
     if (progress.open) await handOffAtTheEnd(required(environment.stateMachineArn), request.RequestId);
@@ -131,8 +131,8 @@ async function mayGoOn(request: CloudFormationEvent, context: LambdaContext): Pr
 const DEFAULT_LONGEST_WAIT_SECONDS = 50 * 60;
 
 /**
- * Time for what is begun at the last moment: CloudFormation's hour has to be kept, or the shorter one that the
- * construct was given.
+ * Time for a run that starts at the last moment and still has to end within CloudFormation's hour, or within the
+ * shorter limit that the construct was given.
  */
 const LAST_RUN_MILLISECONDS = 120_000;
 const LAST_RUN_SHARE = 2 / 3;
@@ -150,7 +150,7 @@ function longestWaitMilliseconds(): number {
   return Number(process.env[environment.longestWait] ?? DEFAULT_LONGEST_WAIT_SECONDS) * 1000;
 }
 
-/** A run's result for a person who looks at the console. */
+/** A run's result, as the console shows it. */
 interface RunAnswer {
   readonly runId: string;
   readonly outcome: RunResult['outcome'];
@@ -161,7 +161,7 @@ interface RunAnswer {
   readonly waiting: RunResult['waiting'];
 }
 
-function askedBy({ by }: { readonly by?: string | undefined }): RunCause {
+function causeOf({ by }: { readonly by?: string | undefined }): RunCause {
   return { kind: 'console', actor: by ?? 'console' };
 }
 
@@ -170,7 +170,7 @@ async function act(event: unknown, context: LambdaContext): Promise<object> {
   if (isChanging(action)) return change(action, context);
   switch (action.action) {
     case 'run': {
-      const { runId, outcome, applied, builds, waiting } = await runAndHandOff(context, askedBy(action));
+      const { runId, outcome, applied, builds, waiting } = await runAndHandOff(context, causeOf(action));
       const answer: RunAnswer = {
         runId,
         outcome,
@@ -185,42 +185,47 @@ async function act(event: unknown, context: LambdaContext): Promise<object> {
     case 'plan': {
       const { target, options, migrations } = await functionContext(context.getRemainingTimeInMillis());
       const ask = action.action === 'status' ? readStatus : planRun;
-      return ask(target, { options, migrations });
+      return ask(target, { options, migrations }).catch((failure: unknown) => {
+        const error = heldBack(failure);
+        if (error === undefined) throw failure;
+        // Thrown, it would be logged without them, and the ledger has nothing of it.
+        return { error };
+      });
     }
     default:
       return action satisfies never;
   }
 }
 
-/** Carries out what an operator changes, and starts the loop where that left builds for it. */
+/** Performs an action that changes something, and starts the loop if it left builds. */
 async function change(action: ChangingAction, context: LambdaContext): Promise<object> {
-  const asked = await functionContext(context.getRemainingTimeInMillis());
-  const answer = await performAction(action, { ...asked, cause: askedBy(action), report });
-  if (recordOf(action.action).handsOff === true) await handOffOpenBuilds(asked, crypto.randomUUID());
+  const deployed = await functionContext(context.getRemainingTimeInMillis());
+  const answer = await performAction(action, { ...deployed, cause: causeOf(action), report });
+  if (recordOf(action.action).handsOff === true) await handOffOpenBuilds(deployed, crypto.randomUUID());
   return answer;
 }
 
 interface HandingOff {
-  /** Names the hand-off, so that an event which is delivered twice starts one loop. */
+  /** Names the hand-off, so that an event delivered twice starts one loop. */
   readonly name?: string;
-  /** The run has to have ended, in milliseconds since 1970, though the function may go on. */
+  /** When the run must have ended, in milliseconds since 1970, though the function may go on. */
   readonly until?: number;
 }
 
-/** Builds are handed off also where a later step failed: they wait for nobody. */
+/** Hands builds off even if a later step failed: they depend on nothing that failed. */
 async function runAndHandOff(
   context: LambdaContext,
   cause: RunCause,
   { name: given, until = Infinity }: HandingOff = {},
 ): Promise<RunResult> {
-  const asked = await functionContext(context.getRemainingTimeInMillis());
+  const deployed = await functionContext(context.getRemainingTimeInMillis());
   const name = given || crypto.randomUUID();
-  const deadline = Math.min(asked.deadline, until);
+  const deadline = Math.min(deployed.deadline, until);
   try {
     const result = await runMigrations({
-      ...asked,
+      ...deployed,
       deadline,
-      shortened: deadline < asked.deadline,
+      shortened: deadline < deployed.deadline,
       cause,
       report,
     });
@@ -230,8 +235,8 @@ async function runAndHandOff(
     return result;
   } catch (error) {
     reportRunEnd(cause, { kind: 'failed', error });
-    // The run's own error matters more than one of this second look.
-    await handOffOpenBuilds(asked, name).catch(() => undefined);
+    // The run's own error matters more than an error here.
+    await handOffOpenBuilds(deployed, name).catch(() => undefined);
     throw error;
   }
 }
@@ -244,7 +249,7 @@ async function handOffOpenBuilds(
   if (builds.some(isOpen)) await startLoop(required(environment.stateMachineArn), `hand-off-${name}`);
 }
 
-/** Where no loop runs. */
-async function handOffLeftAlone(asked: FunctionContext, name: string): Promise<void> {
-  if (!(await loopRuns(required(environment.stateMachineArn)))) await handOffOpenBuilds(asked, name);
+/** Starts a loop for open builds if none runs. */
+async function handOffLeftAlone(deployed: FunctionContext, name: string): Promise<void> {
+  if (!(await loopRuns(required(environment.stateMachineArn)))) await handOffOpenBuilds(deployed, name);
 }

@@ -14,22 +14,22 @@ interface LambdaContext {
   getRemainingTimeInMillis(): number;
 }
 
-/** Kept free for the answer. */
+/** Reserved for the answer. */
 const MARGIN_MILLISECONDS = 2_000;
 
 /**
  * Answers CloudFormation's hook before a stack operation touches anything:
- * 1. a stack that is deleted is none of our business;
- * 2. the migrations that the deploy brings are read from the asset that its template names; where that can't be,
- *    those of the deploy before are checked, and the answer says so;
- * 3. all that would make them fail is found, and said in one message.
- * What it can't look at refuses nothing: the deploy that is asked about may be the one that mends the network, or the
- * secret. Nor is anything thrown: a hook whose function fails is a riddle to whoever deploys.
+ * 1. deleting a stack is always allowed;
+ * 2. the migrations that the deploy brings are read from the asset that its template names; if that fails,
+ *    those of the previous deploy are checked, and the answer says so;
+ * 3. everything that would make them fail goes into one message. What can't be checked refuses nothing: this very
+ *    deploy may repair the network or the secret. Nothing is thrown: a hook whose function fails tells the person who
+ *    deploys nothing.
  */
 export async function handler(event: unknown, context: LambdaContext): Promise<HookAnswer> {
-  const asked = parseHookEvent(event);
-  const { clientRequestToken } = asked;
-  if (asked.actionInvocationPoint === 'DELETE_PRE_PROVISION')
+  const request = parseHookEvent(event);
+  const { clientRequestToken } = request;
+  if (request.actionInvocationPoint === 'DELETE_PRE_PROVISION')
     return {
       hookStatus: 'SUCCESS',
       message: 'Nothing is checked when a stack is deleted.',
@@ -37,7 +37,7 @@ export async function handler(event: unknown, context: LambdaContext): Promise<H
     };
   const milliseconds = context.getRemainingTimeInMillis() - MARGIN_MILLISECONDS;
   try {
-    const checked = traced('preflight', () => check(asked, context));
+    const checked = traced('preflight', () => check(request, context));
     return await inTime(checked, milliseconds);
   } catch (error) {
     const reason = publicText(error);

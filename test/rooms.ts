@@ -61,7 +61,7 @@ export const rooms: Readonly<Record<string, Room>> = {
     imports: ['lambda/history', 'lambda/foresight', ...BELOW_RUN],
   },
   'lambda/actions': {
-    holds: "the operator's verbs: retry, cancel, baseline, repair, undo",
+    holds: "the operator's actions, a record each, and how one is performed",
     imports: ['lambda/history', 'lambda/run', 'lambda/foresight', 'lambda/work/turn', ...BELOW_RUN],
   },
   'lambda/status': {

@@ -9,6 +9,16 @@ import { dirname, join } from 'node:path';
  * `npm run test:unit` runs the first, `npm test` the first two, `npm run test:all` everything.
  */
 const EXHAUSTIVE: readonly string[] = [
+  // Each memory setting a build gets, each way by which a builder is lost from sight: turn/loopback.test.ts has the story.
+  'test/lambda/work/turn/speed.test.ts',
+  'test/lambda/work/turn/seen-builder.test.ts',
+  'test/lambda/work/turn/reindex-unseen.test.ts',
+  'test/lambda/run/locks-without-session.test.ts',
+  // While one build goes on, what else begins: infra/index-build-loop.test.ts has it by the machine itself.
+  'test/lambda/lifecycle/side-by-side.test.ts',
+  // A server of another version, chosen by hand: `npm run test:versions` runs all on each.
+  'test/local/versions/older-server.test.ts',
+  'test/local/cli/iam.test.ts',
   // What Postgres does with each kind of statement: a story per kind of step is in lambda/run.
   'test/compiler/locks/lock-modes-in-postgres.test.ts',
   'test/compiler/locks/lock-works-in-postgres.test.ts',
@@ -29,9 +39,12 @@ const EXHAUSTIVE: readonly string[] = [
   'test/lambda/work/turn/indexes-already-there.test.ts',
   // Each kind of long work in a function that ends again and again: long-work.test.ts has one.
   'test/lambda/work/turn/short-lives.test.ts',
+  // Each column of the ledger's row of a build, changed: as-compiled.test.ts has the story.
+  'test/lambda/work/turn/tampered-rows.test.ts',
   'test/lambda/work/turn/hidden-blockers.test.ts',
   // Life cycles beyond create, update, the hook and the wait for builds.
   'test/lambda/lifecycle/events.test.ts',
+  'test/lambda/lifecycle/long-work.test.ts',
   'test/lambda/lifecycle/from-red-to-green.test.ts',
   'test/lambda/lifecycle/long-failures.test.ts',
   'test/lambda/lifecycle/more-creates.test.ts',
@@ -40,7 +53,7 @@ const EXHAUSTIVE: readonly string[] = [
   'test/lambda/lifecycle/tracing.test.ts',
   'test/lambda/lifecycle/waiting-deploys.test.ts',
   'test/lambda/work/turn/days-in-simulated-time.test.ts',
-  // Each format of an older ledger, each state of a mended file, each form of a setting: lambda/run has the stories.
+  // Each format of an older ledger, each state of a fixed file, each form of a setting: lambda/run has the stories.
   'test/lambda/postgres/ledger/older-ledgers.test.ts',
   'test/lambda/run/mended-files.test.ts',
   'test/lambda/work/turn/file-settings.test.ts',
@@ -49,10 +62,12 @@ const EXHAUSTIVE: readonly string[] = [
   // Generated backfills, and one that a deploy waits through: lambda/work/turn/backfill.test.ts has the stories.
   'test/lambda/work/turn/backfill-property.test.ts',
   'test/lambda/lifecycle/backfill.test.ts',
-  // Each form of an index operation, each kind of session without dblink, each tool's own history, each right taken
-  // away: hand-off, loopback, adopt-and-mirror and the hardened database have the stories.
+  // Each form of an index operation, each kind of session without dblink, each tool's own history and what it leaves
+  // open, each right taken away: hand-off, loopback, adopt-and-mirror and the hardened database have the stories.
   'test/lambda/work/turn/operations.test.ts',
   'test/lambda/work/turn/without-loopback.test.ts',
+  'test/lambda/history/doubtful.test.ts',
+  'test/lambda/history/each-tool.test.ts',
   'test/lambda/history/real-histories.test.ts',
   'test/lambda/run/least-rights.test.ts',
   'test/lambda/run/rows-nobody-reads.test.ts',
@@ -63,8 +78,11 @@ const EXHAUSTIVE: readonly string[] = [
   'test/lambda/postgres/session/pooler.test.ts',
   'test/lambda/postgres/session/tls.test.ts',
   // More of the package as people install it: stock-app.test.ts has the whole way.
+  'test/infra/npm-package.test.ts',
   'test/infra/npm-package-types.test.ts',
   'test/infra/cdk-synth.test.ts',
+  // The three commands of each tool's section in the docs: lambda/history/adopt-and-mirror.test.ts has the story.
+  'test/local/cli/coming-from.test.ts',
   // Each verb by way of what is deployed: local/cli/deployed.test.ts has run, cancel and retry.
   'test/local/cli/deployed-verbs.test.ts',
   // npm start interrupted, on a terminal and as JSON: local/demo/start-output.test.ts has the story.
@@ -78,6 +96,17 @@ const EXHAUSTIVE: readonly string[] = [
   'test/local/step-functions/state-machine-runner.test.ts',
   'test/local/wire/neon-proxy.test.ts',
   'test/local/wire/tcp-proxy.test.ts',
+];
+
+/** What takes longest: begun last, one of them would run alone at the end. */
+const LONGEST: readonly string[] = [
+  'test/local/faults/sample.test.ts',
+  'test/infra/stock-app.test.ts',
+  'test/local/demo/start-output.test.ts',
+  'test/lambda/work/turn/short-lives.test.ts',
+  'test/lambda/run/locks-beside-traffic.test.ts',
+  'test/lambda/hardened/hardened.test.ts',
+  'test/lambda/lifecycle/wait-for.test.ts',
 ];
 
 /** Signs of a server, a synthesis, a bundle or another process. */
@@ -111,5 +140,11 @@ if (missing.length > 0)
 
 const unit = files.filter((file) => !needsMore(join(root, file)));
 const story = files.filter((file) => !unit.includes(file) && !EXHAUSTIVE.includes(file));
+
+/** Where in the order of all a file belongs: the lower, the earlier. */
+export function rank(file: string): number {
+  const at = LONGEST.findIndex((longest) => file.endsWith(longest));
+  return at < 0 ? LONGEST.length : at;
+}
 
 export const suites = { unit, story, exhaustive: EXHAUSTIVE };

@@ -4,9 +4,12 @@ import { signIn } from './dbmate.ts';
 import type { Folder } from './folder.ts';
 import type { FoundMigration, Layout } from './layout.ts';
 import { blank, sectionsOf } from './sections.ts';
+import { tableNamed } from './settings-beside.ts';
 
 /** What offline mode writes above each revision; alembic/runtime/migration.py. */
 const RUNNING = /^-- Running upgrade ([^\n]*?)[ \t]*-> ([^\s,]+)(?:[ \t]*\(.*\))?[^\n]*$/gm;
+/** Its own table. */
+const MADE = /^CREATE TABLE ((?:"(?:[^"]|"")+"|\w+)(?:\.(?:"(?:[^"]|"")+"|\w+))?) \(\s*version_num\b/m;
 const DOWNGRADE = /^-- Running downgrade ([^\s,]+)[ \t]*->[^\n]*$/gm;
 
 /**
@@ -55,6 +58,11 @@ export const alembic: Layout = {
       });
     }
     return found;
+  },
+  historyTable(folder) {
+    const script = folder.sqlFiles().find((file) => MADE.test(folder.text(file)));
+    const name = script === undefined ? undefined : MADE.exec(folder.text(script))?.[1];
+    return name === undefined ? undefined : tableNamed({ table: name }, 'alembic_version');
   },
   divide(source, { range }) {
     return { up: sqlOf(source, range ?? [0, source.text.length]) };

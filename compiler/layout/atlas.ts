@@ -2,7 +2,8 @@ import { createHash, type Hash } from 'node:crypto';
 import { FileRefused, problemAt } from '../syntax/problem.ts';
 import type { SourceText } from '../syntax/source-text.ts';
 import type { Folder } from './folder.ts';
-import type { FoundMigration, Layout } from './layout.ts';
+import type { FoundMigration, Layout, Parts } from './layout.ts';
+import { sectionsOf, withSemicolons } from './sections.ts';
 import { pairFiles, undoBelow } from './version-files.ts';
 
 const SUM = 'atlas.sum';
@@ -12,7 +13,7 @@ export const atlas: Layout = {
   name: 'atlas',
   title: 'Atlas',
   order: 'text',
-  sign: (folder) => (folder.has(SUM) ? SUM : undefined),
+  sign: (folder) => (folder.has(SUM) && !isPaired(folder) ? SUM : undefined),
   find(folder) {
     folder.attempt(() => checkSum(folder));
     const files = filesOf(folder).map((file) => {
@@ -24,22 +25,22 @@ export const atlas: Layout = {
       const isCheckpoint = directive(folder.text(found.file), 'checkpoint') !== undefined;
       return isCheckpoint
         ? { ...found, kind: 'checkpoint' }
-        : { ...found, undo: undoBelow(folder, found.file) };
+        : { ...found, undo: undoBelow(folder, found.file) ?? pairedUndo(folder, found.file) };
     });
   },
   divide(source) {
-    if (directive(source.text, 'txtar') !== undefined) {
-      throw problemAt(source, {
-        index: Math.max(0, source.text.search(/^-- atlas:txtar/m)),
-        sentence: "This file is an archive of Atlas's, with parts to check, to apply and to undo.",
-        advice: `Leave the part to apply here, and move the one to undo into down/${source.file}.`,
-      });
-    }
-    const delimiter = directive(source.text, 'delimiter');
-    if (delimiter !== undefined && !/^(?:;|\\n|\s)*$/.test(delimiter))
-      throw otherDelimiter(source, delimiter);
-    return { up: source, noTransaction: directive(source.text, 'txmode') === 'none' };
+    const noTransaction = directive(source.text, 'txmode') === 'none';
+    const delimiter = directive(source.text, 'delimiter') ?? ';';
+    const part = (from: number, to: number) => {
+      const text = withSemicolons(source.text.slice(from, to), delimiter);
+      if (text === undefined) throw otherDelimiter(source, delimiter);
+      return source.part(from, to, text);
+    };
+    if (directive(source.text, 'txtar') === undefined)
+      return { up: part(0, source.text.length), noTransaction };
+    return { ...partsOfArchive(source, part), noTransaction, downNoTransaction: noTransaction };
   },
+  undoNoTransaction: ({ text }) => directive(text, 'txmode') === 'none',
   record({ file, name }, folder) {
     const hash = hashesOf(folder).find((each) => each.name === file)?.hash;
     const end = name.indexOf('_');
@@ -56,12 +57,42 @@ function directive(text: string, name: string): string | undefined {
   return new RegExp(`^--[ \\t]*atlas:${name}\\b[ \\t]*(.*?)[ \\t]*$`, 'm').exec(head)?.[1];
 }
 
+const MEMBER = /^-- (\S+) --[ \t]*$/gm;
+
+/** `-- atlas:txtar`: files within the file. */
+function partsOfArchive(source: SourceText, part: (from: number, to: number) => SourceText): Parts {
+  const members = sectionsOf(source, MEMBER);
+  const member = (name: string) => members.find(({ mark }) => mark[1] === name);
+  const check = members.find(({ mark }) => /^checks(?:\.sql$|\/)/.test(mark[1] ?? ''));
+  const [up, down] = [member('migration.sql'), member('down.sql')];
+  if (check !== undefined || up === undefined) {
+    throw problemAt(source, {
+      index: check?.index ?? Math.max(0, source.text.search(/^-- atlas:txtar/m)),
+      sentence:
+        check === undefined
+          ? "This archive of Atlas's has no migration.sql."
+          : "Atlas's checks before a migration are not run here.",
+      advice:
+        check === undefined
+          ? 'Add the part to apply: -- migration.sql --'
+          : 'Write what they ask as a DO block that raises, at the head of migration.sql, take them out, and write atlas.sum again: atlas migrate hash.',
+    });
+  }
+  return { up: part(up.from, up.to), down: down && part(down.from, down.to) };
+}
+
 function otherDelimiter(source: SourceText, delimiter: string): FileRefused {
   return problemAt(source, {
     index: Math.max(0, source.text.search(/^--[ \t]*atlas:delimiter/m)),
     sentence: `This file's statements end with ${delimiter}, and PostgreSQL's end with a semicolon.`,
     advice: 'Write semicolons, and remove the directive.',
   });
+}
+
+/** As golang-migrate has them: Atlas only plans such a folder, and golang-migrate applies it. */
+function isPaired(folder: Folder): boolean {
+  const files = folder.sqlFiles();
+  return files.length > 0 && files.every((file) => /\.(?:up|down)\.sql$/.test(file));
 }
 
 function filesOf(folder: Folder): readonly string[] {
@@ -85,7 +116,13 @@ function hashesOf(folder: Folder): readonly { readonly name: string; readonly ha
   return hashes;
 }
 
-function checkSum(folder: Folder): void {
+function pairedUndo(folder: Folder, file: string): string | undefined {
+  const undo = file.replace(/\.up\.sql$/, '.down.sql');
+  return undo !== file && folder.has(undo) ? undo : undefined;
+}
+
+/** Refuses a folder that is not as its `atlas.sum` has it, whoever applies it. */
+export function checkSum(folder: Folder): void {
   if (!folder.has(SUM)) return;
   const [first = '', ...lines] = folder.source(SUM).text.trim().split('\n');
   const hashes = hashesOf(folder);

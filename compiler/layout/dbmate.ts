@@ -3,6 +3,7 @@ import type { SourceText } from '../syntax/source-text.ts';
 import type { Folder } from './folder.ts';
 import type { Layout, Parts } from './layout.ts';
 import { isBlank, type Section, sectionsOf } from './sections.ts';
+import { setting, settingsBeside, tableNamed } from './settings-beside.ts';
 import { pairFiles } from './version-files.ts';
 
 const MARK = /^--[^\S\n]*migrate:(up|down)(?=[^\S\n]*$|[^\S\n]+\S)(.*)$/gm;
@@ -20,6 +21,10 @@ export const dbmate: Layout = {
       return id === undefined ? [] : [{ id, name: file.slice(0, -'.sql'.length), file, undo: false }];
     });
     return pairFiles(folder, found);
+  },
+  historyTable(folder) {
+    const table = setting(settingsBeside(folder, ['.env']) ?? '', 'DBMATE_MIGRATIONS_TABLE');
+    return tableNamed({ table }, 'schema_migrations');
   },
   divide(source): Parts {
     const sections = sectionsOf(source, MARK);

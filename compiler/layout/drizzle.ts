@@ -3,6 +3,7 @@ import { FileRefused } from '../syntax/problem.ts';
 import type { Folder } from './folder.ts';
 import type { FoundMigration, Layout } from './layout.ts';
 import { findFolders, sha256 } from './prisma.ts';
+import { settingsBeside, tableNamed } from './settings-beside.ts';
 
 const JOURNAL = 'meta/_journal.json';
 
@@ -20,10 +21,23 @@ export const drizzle: Layout = {
     if (!folder.has(JOURNAL)) return findFolders(folder);
     return folder.attempt(() => readJournal(folder)) ?? [];
   },
+  historyTable(folder) {
+    const config = settingsBeside(folder, CONFIGS) ?? '';
+    const [, migrations = ''] = /\bmigrations["']?\s*:\s*\{([^{}]*)\}/.exec(withoutComments(config)) ?? [];
+    const read = (key: string) =>
+      new RegExp(`\\b${key}["']?\\s*:\\s*["'\`]([^"'\`$]+)["'\`]`).exec(migrations)?.[1];
+    return tableNamed({ table: read('table'), schema: read('schema') }, '__drizzle_migrations');
+  },
   record({ id, file }, folder) {
     return { checksum: sha256(folder.bytes(file).toString('utf8')), when: timeOf(id, folder) };
   },
 };
+
+const CONFIGS = ['ts', 'mts', 'js', 'mjs', 'cjs', 'json'].map((extension) => `drizzle.config.${extension}`);
+
+function withoutComments(code: string): string {
+  return code.replace(/\/\*[\s\S]*?\*\/|(?<!:)\/\/[^\n]*/g, '');
+}
 
 const journal = v.object({
   dialect: v.optional(v.string()),

@@ -2,10 +2,23 @@ import { compareDotted } from '../../lambda/migration/version.ts';
 import { FileRefused } from '../syntax/problem.ts';
 import type { Folder } from './folder.ts';
 import type { FoundMigration, Layout } from './layout.ts';
+import { section, setting, settingsBeside, tableNamed } from './settings-beside.ts';
 import { byText, refuseCode } from './version-files.ts';
 
 const NAME = /^(?:([VUB])(\d[\d._]*)|(R))__(.*)\.sql$/;
 const SIGN = /^(?:[VUB]\d[\d._]*|R)__.*\.sql$/;
+
+/** The last is Spring Boot's. */
+const SETTINGS = [
+  'flyway.toml',
+  'flyway.conf',
+  'conf/flyway.toml',
+  'conf/flyway.conf',
+  'application.properties',
+];
+
+/** Events of commands that have no counterpart here. */
+const ELSEWHERE = /^(?:before|after)(?:Clean|Info|Repair|Baseline)/;
 
 /** Events at which Flyway runs a file of that name each time. */
 const CALLBACK =
@@ -38,6 +51,15 @@ export const flyway: Layout = {
     for (const below of new Set(files.map(folderOf))) refuseCode(folder, 'Flyway', below);
     return ordered;
   },
+  historyTable(folder) {
+    const text = settingsBeside(folder, SETTINGS) ?? '';
+    const read = (key: string) =>
+      setting(text, `(?:spring\\.)?flyway\\.${key}`) ?? setting(section(text, 'flyway'), key);
+    const schema = read('default-?schema') ?? read('schemas');
+    return tableNamed({ table: read('table'), schema }, 'flyway_schema_history');
+  },
+  undoNoTransaction: (_, { undo }, folder) =>
+    readSettings(folder, `${undo}.conf`).get('executeintransaction') === 'false',
   placeholders: (_, { literal }) => (literal ? 'none' : 'dollar'),
   record({ file, name, kind, id }, folder, up) {
     return {
@@ -59,11 +81,13 @@ interface Named {
 
 function nameOf(file: string): readonly Named[] {
   const base = file.slice(file.lastIndexOf('/') + 1);
+  if (ELSEWHERE.test(base)) return [];
   if (CALLBACK.test(base)) {
     throw new FileRefused({
       file,
-      sentence: `Flyway runs this file by itself at ${base.replace(/(?:__.*)?\.sql$/, '')}, which no migration does.`,
-      advice: 'Make it a repeatable migration (R__name.sql), or move it to another folder.',
+      sentence: `Flyway runs this file each time, at ${base.replace(/(?:__.*)?\.sql$/, '')}, which no migration does.`,
+      advice:
+        'Make it a repeatable migration (R__name.sql), which runs when its text changes; what it grants on tables to come, ALTER DEFAULT PRIVILEGES grants for good. Or move it to another folder.',
     });
   }
   const [, versioned, version = '', repeatable] = NAME.exec(base) ?? [];

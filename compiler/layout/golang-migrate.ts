@@ -1,4 +1,5 @@
 import { parseVersion } from '../../lambda/migration/version.ts';
+import { checkSum } from './atlas.ts';
 import type { Layout } from './layout.ts';
 import { findNumbered } from './plain.ts';
 import { sqlx } from './sqlx.ts';
@@ -19,6 +20,7 @@ export const golangMigrate: Layout = {
   },
   find(folder) {
     refuseCode(folder, 'golang-migrate');
+    folder.attempt(() => checkSum(folder));
     return findNumbered(folder, (file) => {
       const [, digits = '', , direction] = NAME.exec(file) ?? [];
       const version = parseVersion(digits);
@@ -29,5 +31,6 @@ export const golangMigrate: Layout = {
   },
   // sqlx names its reversible migrations so too: which of the two it was, only the database knows.
   divide: (source, found) => sqlx.divide?.(source, found) ?? { up: source },
+  undoNoTransaction: (...undo) => sqlx.undoNoTransaction?.(...undo) ?? false,
   record: (...found) => sqlx.record?.(...found) ?? {},
 };

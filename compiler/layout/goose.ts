@@ -5,6 +5,7 @@ import { signIn } from './dbmate.ts';
 import type { Layout, Parts } from './layout.ts';
 import { findNumbered } from './plain.ts';
 import { blank, isBlank, sectionsOf } from './sections.ts';
+import { setting, settingsBeside, tableNamed } from './settings-beside.ts';
 import { refuseCode } from './version-files.ts';
 
 const DIVISION = /^--[^\S\n-]*\+goose[^\S\n]+(up|down)[^\S\n]*$/gim;
@@ -27,6 +28,15 @@ export const goose: Layout = {
     });
   },
   placeholders: (source) => (/^--\s*\+goose\s+envsub\s+on\b/im.test(source.text) ? 'dollar' : 'none'),
+  // The last of the two words above it counts, wherever that stands.
+  isPlaceholder({ text }, index) {
+    const words = [...text.slice(0, index).matchAll(/^--\s*\+goose\s+envsub\s+(on|off)\b/gim)];
+    return words.at(-1)?.[1]?.toLowerCase() === 'on';
+  },
+  historyTable(folder) {
+    const table = setting(settingsBeside(folder, ['.env']) ?? '', 'GOOSE_TABLE');
+    return tableNamed({ table }, 'goose_db_version');
+  },
   divide(source): Parts {
     const noTransaction = checkAnnotations(source).has('no transaction');
     const [up, down, more] = sectionsOf(source, DIVISION);
@@ -51,15 +61,15 @@ export const goose: Layout = {
 };
 
 function checkAnnotations(source: SourceText): ReadonlySet<string> {
-  const seen = new Set<string>();
+  const found = new Set<string>();
   for (const { index, 0: line, 1: words = '' } of source.text.matchAll(ANNOTATION)) {
     const word = words.toLowerCase().replace(/\s+/g, ' ');
     const refuse = (sentence: string) => problemAt(source, { index, sentence });
     if (!KNOWN.includes(word)) throw refuse(`The annotation "${words}" of goose is not known.`);
     if (/^\s/.test(line)) throw refuse('goose takes its annotations only at the beginning of a line.');
-    seen.add(word);
+    found.add(word);
   }
-  return seen;
+  return found;
 }
 
 /** What stands between StatementBegin and StatementEnd may do without its semicolon. */

@@ -1,4 +1,5 @@
 import type { LayoutName, LayoutOrder, ToolRecord } from '../../lambda/migration/layout.ts';
+import type { RelationName } from '../../lambda/migration/relation-name.ts';
 import type { PlaceholderStyle } from '../syntax/placeholders.ts';
 import type { SourceText } from '../syntax/source-text.ts';
 import type { Folder } from './folder.ts';
@@ -49,8 +50,14 @@ export interface Layout {
   readonly divide?: (source: SourceText, found: FoundMigration) => Parts;
   /** What of the file that undoes it goes down. Absent: all of it. */
   readonly undo?: (source: SourceText, found: FoundMigration) => SourceText;
+  /** Whether a file that undoes it runs without a transaction. Absent: no. */
+  readonly undoNoTransaction?: (source: SourceText, found: FoundMigration, folder: Folder) => boolean;
   /** Whose placeholders its files have. @default psql's, where values are given */
   readonly placeholders?: (source: SourceText, found: FoundMigration) => PlaceholderStyle | 'none';
+  /** Whether what looks like one at an index of the file is one. Absent: always. */
+  readonly isPlaceholder?: (source: SourceText, index: number) => boolean;
+  /** The tool's table, where its own settings or files give it another name. */
+  readonly historyTable?: (folder: Folder) => RelationName | undefined;
   /** `up` is what goes up, its placeholders filled. Absent: its table holds nothing that the text tells. */
   readonly record?: (found: FoundMigration, folder: Folder, up: SourceText) => ToolRecord;
 }

@@ -5,7 +5,7 @@ import type { Folder } from './folder.ts';
 import type { FoundMigration, Layout } from './layout.ts';
 import { type NamedFile, pairFiles, refuseCode } from './version-files.ts';
 
-/** Numbered files, or folders with one file each, as docs/migration-files.md has it; Diesel and Hasura have it so too. */
+/** Numbered files, or folders with one file each, as docs/migration-files.md has it; Hasura has it so too. */
 export const plain: Layout = {
   name: 'plain',
   title: 'numbered files',
@@ -19,20 +19,31 @@ export const plain: Layout = {
   },
 };
 
-/** Where nothing is a migration, and SQL lies in folders below (Sqitch's deploy/ and revert/), something is amiss. */
+/**
+ * Where nothing is a migration, and SQL lies in folders below (Sqitch's deploy/ and revert/, Hasura's databases, Prisma's
+ * own folder), something is amiss.
+ */
 function refuseUnread(folder: Folder): void {
-  for (const below of folder.entries()) {
-    if (below.startsWith('.') || !folder.isFolder(below)) continue;
-    const file = folder.entries(below).find((entry) => /\.sql$/i.test(entry));
+  for (const below of foldersIn(folder, '.')) {
+    const file = [below, ...foldersIn(folder, below)]
+      .flatMap((place) => folder.entries(place).map((entry) => `${place}/${entry}`))
+      .find((entry) => /\.sql$/i.test(entry));
     if (file === undefined) continue;
     folder.problem({
-      file: `${below}/${file}`,
+      file,
       sentence: 'No migration is found here, and SQL files lie in folders below, which are not read.',
-      advice:
-        'Give the folder that holds the migrations; each is named VERSION_NAME.sql, in the order in which they are applied.',
+      advice: `Give the folder that holds the migrations, such as ${folder.directory}/${below}; each is named VERSION_NAME.sql or VERSION_NAME/up.sql, in the order in which they are applied.`,
     });
     return;
   }
+}
+
+function foldersIn(folder: Folder, place: string): readonly string[] {
+  return folder
+    .entries(place)
+    .filter((entry) => !entry.startsWith('.'))
+    .map((entry) => (place === '.' ? entry : `${place}/${entry}`))
+    .filter((entry) => folder.isFolder(entry));
 }
 
 /** What `look` makes of each entry, in order of version. */
@@ -97,6 +108,6 @@ function refuseHiddenMigrations(folder: string, entries: readonly string[]): rea
   throw new FileRefused({
     file: `${folder}/${hidden}`,
     sentence: 'Migrations are not read from folders within the migrations folder.',
-    advice: 'Move it one level up.',
+    advice: 'Give that folder, or move the file one level up.',
   });
 }

@@ -3,6 +3,7 @@ import type { Problem } from '../syntax/problem.ts';
 import { alembic } from './alembic.ts';
 import { atlas } from './atlas.ts';
 import { dbmate } from './dbmate.ts';
+import { diesel } from './diesel.ts';
 import { drizzle } from './drizzle.ts';
 import { flyway } from './flyway.ts';
 import { Folder } from './folder.ts';
@@ -31,6 +32,7 @@ const LAYOUTS: Readonly<Record<LayoutName, Layout>> = {
   'graphile-migrate': graphileMigrate,
   atlas,
   alembic,
+  diesel,
   liquibase,
 };
 

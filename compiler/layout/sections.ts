@@ -25,6 +25,31 @@ export function isBlank(text: string): boolean {
   return text.split('\n').every((line) => /^\s*(?:--.*)?$/.test(line));
 }
 
+/**
+ * Text of the same length in which semicolons stand for what ends the statements: alone on a line, or, of several
+ * characters, at the end of one, as tools cut there. Undefined where the delimiter is a pattern.
+ */
+export function withSemicolons(text: string, delimiter: string): string | undefined {
+  const alone = /^(?:\\n|\\r)/.test(delimiter);
+  const plain = delimiter
+    .replace(/\\[nr]/g, '')
+    .replace(/\\(\W)/g, '$1')
+    .trim();
+  if (plain === '' || plain === ';') return text;
+  if (/[\\[\](){}*+?|^]/.test(plain)) return undefined;
+  const semicolon = `;${' '.repeat(plain.length - 1)}`;
+  return text
+    .split('\n')
+    .map((line) => {
+      const [, code = '', blanks = ''] = /^(.*?)(\s*)$/.exec(line) ?? [];
+      if (!code.endsWith(plain)) return line;
+      const before = code.slice(0, -plain.length);
+      const cuts = before.trim() === '' || (!alone && plain.length > 1 && !before.includes('--'));
+      return cuts ? before + semicolon + blanks : line;
+    })
+    .join('\n');
+}
+
 /** Text of the same length and lines in which nothing stands. */
 export function blank(text: string): string {
   return text.replace(/[^\n]/g, ' ');

@@ -1,3 +1,4 @@
+import type { SourceText } from '../syntax/source-text.ts';
 import type { Layout } from './layout.ts';
 import { pairFiles, undoBelow } from './version-files.ts';
 
@@ -21,8 +22,10 @@ export const supabase: Layout = {
     });
     return pairFiles(folder, found).map((each) => ({ ...each, undo: undoBelow(folder, each.file) }));
   },
-  divide: (source) => ({
-    up: source,
-    noTransaction: /^--[^\S\n]*supabase:disable-transaction\b/m.test(source.text),
-  }),
+  divide: (source) => ({ up: source, noTransaction: isAlone(source) }),
+  undoNoTransaction: isAlone,
 };
+
+function isAlone({ text }: SourceText): boolean {
+  return /^--[^\S\n]*supabase:disable-transaction\b/m.test(text);
+}

@@ -1,7 +1,7 @@
 import type { AlterTableCmd } from 'libpg-query';
 import type { RelationName } from '../../lambda/migration/relation-name.ts';
 import { as, type Node, relationOf } from '../syntax/syntax-tree.ts';
-import { splitAtCommas, type Token } from './tokens.ts';
+import { splitAtCommas, type Token } from '../syntax/tokens.ts';
 
 /** One ALTER TABLE, split so that it can be written without one of its subcommands. */
 export interface Alteration {

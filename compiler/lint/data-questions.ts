@@ -4,9 +4,9 @@ import { type RelationName, relationKey } from '../../lambda/migration/relation-
 import { provesNotNull } from '../locks/alter-table-locks.ts';
 import { constrainedColumns, constraintKind, nameOfConstraint } from '../schema/constraint.ts';
 import { as, relationOf, strings } from '../syntax/syntax-tree.ts';
+import { closingBracket, codeTokensOf, isWord } from '../syntax/tokens.ts';
 import type { Command } from './alteration.ts';
 import type { StatementContext } from './statement-context.ts';
-import { closingBracket, isWord, tokensOf } from './tokens.ts';
 import { uniqueKeyOf } from './unique-key.ts';
 import { written } from './written-name.ts';
 
@@ -119,7 +119,7 @@ function ofForeignKey(
 }
 
 function ofCheck(relation: RelationName, constraint: Constraint, { text }: Command): readonly DataQuestion[] {
-  const tokens = tokensOf(text);
+  const tokens = codeTokensOf(text);
   const open = tokens.findIndex((token) => isWord(token, 'check')) + 1;
   if (open === 0) return [];
   const expression = text.slice(tokens[open]?.end, tokens[closingBracket(tokens, open)]?.start).trim();

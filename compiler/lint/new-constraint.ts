@@ -2,10 +2,10 @@ import type { Constraint } from 'libpg-query';
 import { constraintKind, nameOfConstraint } from '../schema/constraint.ts';
 import type { ConstraintKind } from '../schema/table.ts';
 import { as } from '../syntax/syntax-tree.ts';
+import { codeTokensOf, isWord } from '../syntax/tokens.ts';
 import { type Alteration, withCommand } from './alteration.ts';
 import { addedColumns, withoutClauses } from './column-definition.ts';
 import type { StatementContext } from './statement-context.ts';
-import { tokensOf } from './tokens.ts';
 import { written } from './written-name.ts';
 
 /** A constraint that ALTER TABLE adds to a table that exists, by itself or in the definition of a new column. */
@@ -55,8 +55,8 @@ function ofTable(context: StatementContext, alteration: Alteration): readonly Ne
 
 /** Without `add` and `constraint name`. */
 function bodyOf(text: string, { conname }: Constraint): string {
-  const tokens = tokensOf(text);
-  const skipped = (tokens[0]?.text.toLowerCase() === 'add' ? 1 : 0) + (conname === undefined ? 0 : 2);
+  const tokens = codeTokensOf(text);
+  const skipped = (isWord(tokens[0], 'add') ? 1 : 0) + (conname === undefined ? 0 : 2);
   return text.slice(tokens[skipped]?.start);
 }
 

@@ -5,9 +5,9 @@ import type { Schema } from '../schema/schema.ts';
 import type { Index } from '../schema/table.ts';
 import type { ParsedStatement } from '../syntax/parse-file.ts';
 import type { Node } from '../syntax/syntax-tree.ts';
+import { codeTokensOf, type Token } from '../syntax/tokens.ts';
 import { type Alteration, alterationOf } from './alteration.ts';
 import type { LintedFile } from './linted-file.ts';
-import { type Token, tokensOf } from './tokens.ts';
 import { writtenRelation } from './written-name.ts';
 
 /** All that a rule knows about one statement. */
@@ -48,7 +48,7 @@ export class StatementContext {
   }
 
   get tokens(): readonly Token[] {
-    this.#tokens ??= tokensOf(this.text);
+    this.#tokens ??= codeTokensOf(this.text);
     return this.#tokens;
   }
 

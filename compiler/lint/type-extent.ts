@@ -1,4 +1,4 @@
-import { closingBracket, type Token } from './tokens.ts';
+import { closingBracket, type Token } from '../syntax/tokens.ts';
 
 /** Words that continue a type's name: `double precision`, `character varying`, `timestamp without time zone`. */
 const CONTINUED: Readonly<Record<string, readonly string[]>> = {

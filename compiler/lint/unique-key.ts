@@ -1,8 +1,8 @@
 import type { IndexElem, IndexStmt } from 'libpg-query';
 import type { UniqueKey } from '../../lambda/migration/deploy-check.ts';
 import { as, relationOfParts, strings } from '../syntax/syntax-tree.ts';
+import { closingBracket, isWord, splitAtCommas, type Token } from '../syntax/tokens.ts';
 import type { StatementContext } from './statement-context.ts';
-import { closingBracket, isWord, splitAtCommas, type Token } from './tokens.ts';
 import { written } from './written-name.ts';
 
 /** The key of a unique index, cut out of its statement; undefined where it can't be isolated. */

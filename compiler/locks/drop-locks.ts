@@ -1,14 +1,7 @@
 import type { DropStmt } from 'libpg-query';
 import type { RelationName } from '../../lambda/migration/relation-name.ts';
-import { as, relationOfParts, strings } from '../syntax/syntax-tree.ts';
+import { as, relationOfParts, relationTypes, strings } from '../syntax/syntax-tree.ts';
 import type { LockList } from './lock-list.ts';
-
-const RELATIONS: ReadonlySet<string> = new Set([
-  'OBJECT_FOREIGN_TABLE',
-  'OBJECT_MATVIEW',
-  'OBJECT_TABLE',
-  'OBJECT_VIEW',
-]);
 
 /** Named as `table.name`. */
 const PARTS: ReadonlySet<string> = new Set(['OBJECT_POLICY', 'OBJECT_RULE', 'OBJECT_TRIGGER']);
@@ -22,7 +15,7 @@ export function dropLocks(
     if (parts.length === 0) continue;
     if (removeType === 'OBJECT_INDEX') dropIndex(relationOfParts(parts), concurrent === true, locks);
     else if (PARTS.has(removeType)) locks.addFamily(relationOfParts(parts.slice(0, -1)), 'access exclusive');
-    else if (RELATIONS.has(removeType))
+    else if (relationTypes.has(removeType))
       dropRelation(relationOfParts(parts), behavior === 'DROP_CASCADE', locks);
   }
 }

@@ -1,7 +1,7 @@
 import type { CreateStmt } from 'libpg-query';
 import { lockModes, type RelationLock, strongestLocks } from '../../lambda/migration/lock-modes.ts';
 import type { Schema } from '../schema/schema.ts';
-import { as, type Node, relationOf, relationOfParts, strings } from '../syntax/syntax-tree.ts';
+import { as, type Node, relationOf, relationOfParts, relationTypes, strings } from '../syntax/syntax-tree.ts';
 import { alterTableLocks } from './alter-table-locks.ts';
 import { dataLocks } from './data-locks.ts';
 import { dropLocks } from './drop-locks.ts';
@@ -128,10 +128,4 @@ function described(
   else if (type === 'OBJECT_COLUMN') locks.add(relationOfParts(parts.slice(0, -1)), 'share update exclusive');
 }
 
-const WHOLE: ReadonlySet<string> = new Set([
-  'OBJECT_FOREIGN_TABLE',
-  'OBJECT_INDEX',
-  'OBJECT_MATVIEW',
-  'OBJECT_TABLE',
-  'OBJECT_VIEW',
-]);
+const WHOLE: ReadonlySet<string> = new Set([...relationTypes, 'OBJECT_INDEX']);

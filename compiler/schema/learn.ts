@@ -1,5 +1,5 @@
 import type { CreateFunctionStmt, DropStmt, RangeVar, RenameStmt } from 'libpg-query';
-import { as, type Node, relationOf, relationOfParts, strings } from '../syntax/syntax-tree.ts';
+import { as, type Node, relationOf, relationOfParts, relationTypes, strings } from '../syntax/syntax-tree.ts';
 import { indexOf } from './index-definition.ts';
 import { learnAlterTable } from './learn-alter-table.ts';
 import { learnCreateTable, learnNamed } from './learn-table.ts';
@@ -61,7 +61,7 @@ function learnDrop(schema: Schema, { removeType, objects = [] }: DropStmt): void
     if (removeType === 'OBJECT_INDEX') {
       const index = schema.index(name);
       if (index !== undefined) schema.dropIndex(index);
-    } else if (RELATIONS.has(removeType ?? '')) {
+    } else if (relationTypes.has(removeType ?? '')) {
       const relation = schema.relation(name);
       if (relation === undefined) continue;
       // Partitions and child tables are dropped with it, or Postgres refuses.
@@ -70,13 +70,6 @@ function learnDrop(schema: Schema, { removeType, objects = [] }: DropStmt): void
     }
   }
 }
-
-const RELATIONS: ReadonlySet<string> = new Set([
-  'OBJECT_FOREIGN_TABLE',
-  'OBJECT_MATVIEW',
-  'OBJECT_TABLE',
-  'OBJECT_VIEW',
-]);
 
 function learnRename(schema: Schema, { renameType, relation, subname, newname = '' }: RenameStmt): void {
   if (relation === undefined) return;

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { LayoutName } from '../../lambda/migration/layout.ts';
 import type { CompiledMigrations, Migration, UndoFile } from '../../lambda/migration/migration.ts';
+import type { RelationName } from '../../lambda/migration/relation-name.ts';
 import type { Version } from '../../lambda/migration/version.ts';
 import type { Folder } from '../layout/folder.ts';
 import type { FoundMigration, Layout, Parts } from '../layout/layout.ts';
@@ -45,8 +46,15 @@ export function compileMigrationsSync(directory: string, options: CompileOptions
 /** What of parsed migrations the functions need. */
 export function compiledFrom(parsed: readonly ParsedMigration[]): CompiledMigrations {
   const migrations = parsed.map(({ migration }, position) => ({ ...migration, position }));
-  const { name: layout = 'plain', order = 'number' } = parsed[0]?.layout ?? {};
-  return { format: 1, checksum: checksumOf(migrations), layout, order, migrations };
+  const { layout, historyTable } = parsed[0] ?? {};
+  return {
+    format: 1,
+    checksum: checksumOf(migrations),
+    layout: layout?.name ?? 'plain',
+    order: layout?.order ?? 'number',
+    ...(historyTable && { historyTable }),
+    migrations,
+  };
 }
 
 /**
@@ -61,8 +69,9 @@ export function parseMigrations(
   const { folder, layout, files } = readFolder(directory, given);
   const read = files.flatMap((file) => readBoth({ folder, layout, placeholders }, file) ?? []);
   const facts = gatherFacts(read.flatMap(({ up, undo }) => [...up.statements, ...(undo?.statements ?? [])]));
+  const historyTable = folder.attempt(() => layout.historyTable?.(folder));
   const migrations = read.flatMap(
-    (each) => folder.attempt(() => compileOne(each, { facts, folder, layout })) ?? [],
+    (each) => folder.attempt(() => compileOne(each, { facts, folder, layout, historyTable })) ?? [],
   );
   if (folder.problems.length > 0) throw new CompileError(folder.problems);
   return addLocks(migrations);
@@ -98,10 +107,15 @@ function filled(
   { folder, layout, placeholders }: Reading,
   found: FoundMigration,
 ): SourceText {
-  const style = layout.placeholders?.(folder.source(found.file), found) ?? 'psql';
+  const whole = folder.source(source.file);
+  const style = layout.placeholders?.(whole, found) ?? 'psql';
   // Without a value, the parser's own error says what psql's placeholder is.
   if (style === 'none' || (style === 'psql' && Object.keys(placeholders).length === 0)) return source;
-  return fillPlaceholders(source, style, placeholders);
+  const { isPlaceholder } = layout;
+  return fillPlaceholders(source, style, {
+    values: placeholders,
+    isOne: isPlaceholder && ((index) => isPlaceholder(whole, whole.indexOf(source.positionOf(index)))),
+  });
 }
 
 /** The part to apply, and the part to undo from the same file or another. */
@@ -113,9 +127,12 @@ function readBoth(reading: Reading, found: FoundMigration): ReadMigration | unde
   const up = folder.attempt(() => parsePart({ source: parts.up, role: 'up', layout, noTransaction }));
   const { result: undo, problem: undoProblem } = attemptUndo(reading, found, () => {
     const source = found.undo === undefined ? parts.down : undoOf(reading, found);
-    return source === undefined
-      ? undefined
-      : parsePart({ source, role: 'down', layout, noTransaction: parts.downNoTransaction });
+    if (source === undefined) return undefined;
+    const alone =
+      found.undo === undefined
+        ? parts.downNoTransaction
+        : layout.undoNoTransaction?.(folder.source(found.undo), found, folder);
+    return parsePart({ source, role: 'down', layout, noTransaction: alone });
   });
   return up === undefined ? undefined : { file: found, up, undo, undoProblem };
 }
@@ -150,11 +167,12 @@ interface InFolder {
   readonly facts: FolderFacts;
   readonly folder: Folder;
   readonly layout: Layout;
+  readonly historyTable: RelationName | undefined;
 }
 
 function compileOne(
   { file: found, up, undo, undoProblem }: ReadMigration,
-  { facts, folder, layout }: InFolder,
+  { facts, folder, layout, historyTable }: InFolder,
 ): ParsedMigration {
   const { id, name, file } = found;
   const compiled = attemptUndo({ folder, layout }, found, () => undo && compileUndo(undo, facts));
@@ -170,14 +188,14 @@ function compileOne(
     ...traitsOf(found, up.source, { folder, layout }),
     ...((undoProblem ?? compiled.problem) !== undefined && { undoProblem: undoProblem ?? compiled.problem }),
   };
-  return { layout, migration, up, undo };
+  return { layout, historyTable, migration, up, undo };
 }
 
 /** What its layout tells of a file, whatever stands in it. */
 export function traitsOf(
   found: FoundMigration,
   up: SourceText,
-  { folder, layout }: Omit<InFolder, 'facts'>,
+  { folder, layout }: Pick<InFolder, 'folder' | 'layout'>,
 ): Pick<Migration, 'kind' | 'formerly' | 'record'> {
   const { id, kind } = found;
   const formerly = formerVersion(found);

@@ -3,7 +3,14 @@ import type { CreateIndex, DropIndexes, IndexOperation, Reindex } from '../../la
 import { suggestedIndexName } from '../syntax/index-name.ts';
 import type { ParsedStatement } from '../syntax/parse-file.ts';
 import { as, type Node, relationOf, relationOfParts, strings, walk } from '../syntax/syntax-tree.ts';
-import { codeTokensOf, type Token } from '../syntax/tokens.ts';
+import {
+  closingBracket,
+  codeTokensOf,
+  isWord,
+  nameFrom,
+  splitAtCommas,
+  type Token,
+} from '../syntax/tokens.ts';
 
 /** Takes an index operation apart. */
 export function indexOperationOf(statement: ParsedStatement): IndexOperation {
@@ -61,8 +68,8 @@ function reindex({ kind, relation, name }: ReindexStmt, text: string): Reindex {
  */
 function definitionOf(text: string, index: IndexStmt): string {
   const tokens = codeTokensOf(text);
-  let at = tokens.findIndex((token) => token.text.toLowerCase() === 'on') + 1;
-  if (tokens[at]?.text.toLowerCase() === 'only') at += 1;
+  let at = tokens.findIndex((token) => isWord(token, 'on')) + 1;
+  if (isWord(tokens[at], 'only')) at += 1;
   if (tokens[at]?.text === '(') at += 1;
   while (tokens[at + 1]?.text === '.') at += 2;
   at += 1;
@@ -113,30 +120,16 @@ function startsColumn(
   // What goes on is a longer name, or a function; what stands after these is a type or a collation.
   if (['.', '('].includes(tokens[at + length]?.text ?? '')) return false;
   if (['.', '::', 'collate'].includes(tokens[at - 1]?.text.toLowerCase() ?? '')) return false;
-  const names = parts.filter((_, place) => place % 2 === 0).map(({ text }) => nameOf(text));
+  const names = parts.filter((_, place) => place % 2 === 0).map(({ text }) => nameFrom(text));
   return qualified.has(JSON.stringify(names));
-}
-
-function nameOf(text: string): string {
-  return text.startsWith('"') ? text.slice(1, -1).replaceAll('""', '"') : text.toLowerCase();
 }
 
 /** `(concurrently, tablespace x)` → `(tablespace x)`. */
 function optionsWithoutConcurrently(text: string): string {
   const tokens = codeTokensOf(text);
   if (tokens[1]?.text !== '(') return '';
-  const kept: string[] = [];
-  let option: Token[] = [];
-  for (const token of tokens.slice(2)) {
-    if (token.text !== ',' && token.text !== ')') {
-      option.push(token);
-      continue;
-    }
-    if (option[0]?.text.toLowerCase() !== 'concurrently') {
-      kept.push(text.slice(option[0]?.start, option.at(-1)?.end));
-    }
-    option = [];
-    if (token.text === ')') break;
-  }
+  const kept = splitAtCommas(tokens.slice(2, closingBracket(tokens, 1)))
+    .filter(([name]) => !isWord(name, 'concurrently'))
+    .map((option) => text.slice(option[0]?.start, option.at(-1)?.end));
   return kept.length === 0 ? '' : `(${kept.join(', ')})`;
 }

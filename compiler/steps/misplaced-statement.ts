@@ -1,7 +1,7 @@
 import { BACKFILL_USAGE } from '../syntax/backfill-directive.ts';
 import type { ParsedStatement } from '../syntax/parse-file.ts';
 import type { Finding } from '../syntax/problem.ts';
-import { isCopyFromStdin, refusedCopy } from '../syntax/syntax-fault.ts';
+import { isCopyFromStdin, refusedCopy } from '../syntax/syntax-error.ts';
 
 export function refusedClientCopy({ tree, index }: ParsedStatement): Finding {
   if (isCopyFromStdin(tree)) return refusedCopy(index);

@@ -1,4 +1,5 @@
 import type { Migration } from '../../lambda/migration/migration.ts';
+import type { RelationName } from '../../lambda/migration/relation-name.ts';
 import type { Layout } from '../layout/layout.ts';
 import { type Directives, readDirectives } from '../syntax/directives.ts';
 import { type FileRole, refuseDividedFile } from '../syntax/divided-file.ts';
@@ -14,6 +15,8 @@ export interface ParsedMigrationFile extends ParsedFile {
 export interface ParsedMigration {
   /** How its folder is laid out. */
   readonly layout: Layout;
+  /** As its tool's own settings there name the tool's table. */
+  readonly historyTable: RelationName | undefined;
   readonly migration: Migration;
   readonly up: ParsedMigrationFile;
   readonly undo: ParsedMigrationFile | undefined;

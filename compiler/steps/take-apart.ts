@@ -6,7 +6,7 @@ import type { ParsedStatement } from '../syntax/parse-file.ts';
 import { parser } from '../syntax/parser.ts';
 import type { Finding } from '../syntax/problem.ts';
 import { as, type Node, relationOf, strings, walk } from '../syntax/syntax-tree.ts';
-import { codeTokensOf, type Token } from '../syntax/tokens.ts';
+import { codeTokensOf, isWord, outermost, type Token } from '../syntax/tokens.ts';
 
 /** Why a statement can't be done in batches. */
 export class NoBackfill extends Error {
@@ -373,8 +373,7 @@ function splitText(text: string, target: Target): Backfill['text'] {
     if (index <= Math.max(name.last, where)) return false;
     if (isWord(token, 'returning')) return true;
     if (target.command !== 'insert') return false;
-    if (isWord(token, 'on'))
-      return tokens[index + 1] !== undefined && isWord(tokens[index + 1] as Token, 'conflict');
+    if (isWord(token, 'on')) return isWord(tokens[index + 1], 'conflict');
     return isWord(token, 'order') || isWord(token, 'for');
   });
   const from = tokens[name.first]?.start ?? 0;
@@ -391,21 +390,6 @@ function splitText(text: string, target: Target): Backfill['text'] {
   };
 }
 
-/** Tokens outside of parentheses, and the parentheses' own places left out. */
-function outermost(tokens: readonly Token[]): readonly Token[] {
-  let depth = 0;
-  return tokens.filter(({ text }) => {
-    if (text === '(' || text === '[') depth += 1;
-    const outside = depth === 0;
-    if (text === ')' || text === ']') depth -= 1;
-    return outside;
-  });
-}
-
-function isWord({ text }: Token, word: string): boolean {
-  return text.toLowerCase() === word;
-}
-
 function startOfTable(tokens: readonly Token[], main: number, command: Backfill['command']): number {
   if (command === 'update') return main + 1;
   if (command === 'delete') return main + 2;
@@ -415,7 +399,7 @@ function startOfTable(tokens: readonly Token[], main: number, command: Backfill[
 
 /** `only a . b`: the places of its first and last token, and where ONLY begins. */
 function nameAt(tokens: readonly Token[], start: number) {
-  const only = tokens[start] !== undefined && isWord(tokens[start] as Token, 'only');
+  const only = isWord(tokens[start], 'only');
   const first = only ? start + 1 : start;
   let last = first;
   while (tokens[last + 1]?.text === '.') last += 2;

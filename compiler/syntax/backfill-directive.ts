@@ -1,6 +1,6 @@
-import { codeTokensOf } from './tokens.ts';
+import { codeTokensOf, nameFrom } from './tokens.ts';
 
-/** `-- migrate: backfill by (a, b), batch 500ms, pause 0`: how the statement after it is to be walked. */
+/** `-- migrate: backfill by (a, b), batch 200ms, pause 0`: how the statement after it is to be walked. */
 export interface BackfillDirective {
   readonly by?: readonly string[];
   readonly batchMilliseconds?: number;
@@ -8,7 +8,7 @@ export interface BackfillDirective {
 }
 
 /** How to write it, for errors. */
-export const BACKFILL_USAGE = '-- migrate: backfill [by (column, …)] [batch 500ms] [pause 0]';
+export const BACKFILL_USAGE = '-- migrate: backfill [by (column, …)] [batch 200ms] [pause 0]';
 
 /** Reads what follows the word `backfill`; a text says what is wrong. */
 export function parseBackfill(text: string): BackfillDirective | string {
@@ -38,7 +38,7 @@ function optionOf(word: string, text: string): Read | string {
     case 'batch': {
       const [all, number, unit] = /^(\d+(?:\.\d+)?)\s*(ms|s)(?![a-z0-9])/.exec(text) ?? [];
       const milliseconds = Number(number) * (unit === 's' ? 1000 : 1);
-      if (all === undefined || milliseconds < 1) return '"batch" takes a time such as 500ms or 2s.';
+      if (all === undefined || milliseconds < 1) return '"batch" takes a time such as 200ms or 2s.';
       return { says: { batchMilliseconds: milliseconds }, length: all.length };
     }
     case 'pause': {
@@ -60,7 +60,7 @@ function columnsOf(text: string): Read | string {
   const commas = tokens.filter((_, index) => index % 2 === 1);
   if (columns.length !== commas.length + 1 || commas.some((comma) => comma !== ',')) return wrong;
   if (columns.some((column) => !/^(?:"|[A-Za-z_\u0080-\uffff])/.test(column))) return wrong;
-  return { says: { by: columns.map(unquoted) }, length: close + 1 };
+  return { says: { by: columns.map(nameFrom) }, length: close + 1 };
 }
 
 function scan(text: string): string[] {
@@ -69,9 +69,4 @@ function scan(text: string): string[] {
   } catch {
     return [];
   }
-}
-
-/** As Postgres reads a name: lower case, unless it is quoted. */
-function unquoted(name: string): string {
-  return name.startsWith('"') ? name.slice(1, -1).replaceAll('""', '"') : name.toLowerCase();
 }

@@ -1,6 +1,6 @@
 import type { Comment, ParsedFile } from './parse-file.ts';
 import { problemAt } from './problem.ts';
-import { dividedBy } from './syntax-fault.ts';
+import { dividedBy } from './syntax-error.ts';
 
 /** What a file is there for: one that undoes may say so in a headline. */
 export type FileRole = 'up' | 'down';
@@ -64,7 +64,7 @@ function headlineOf(words: readonly string[]): FileRole | undefined {
   return (['up', 'down'] as const).find((part) => directions.every((word) => DIRECTIONS[part].has(word)));
 }
 
-/** `+mig up`, `@tool down`, `tool:down`, `@db/rollback`: as a tool would write it that nobody here has met. */
+/** `+mig up`, `@tool down`, `tool:down`, `@db/rollback`: marks of tools that are not known here. */
 const UNKNOWN_TOOL = /^(?:[+@!]\w+\s+|[+@!]?\w+[:/]\s*)(up|down|rollback|undo|revert)$/i;
 
 /** The parentheses that may follow: `-- Down Migration (drops people)`. */

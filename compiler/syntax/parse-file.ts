@@ -42,8 +42,8 @@ export function parseFile(source: SourceText): ParsedFile {
   const statements: ParsedStatement[] = [];
   for (const piece of pieces(parsed, trees)) {
     const tokens = scanPiece(source, piece);
-    for (const { text, start, comment } of tokens) if (comment) comments.push({ text, index: start });
-    const code = tokens.filter((token) => !token.comment);
+    for (const { text, start, kind } of tokens) if (kind === 'comment') comments.push({ text, index: start });
+    const code = tokens.filter(({ kind }) => kind !== 'comment');
     let next = 0;
     for (const raw of piece.trees) {
       const end = endOf(parsed, raw);

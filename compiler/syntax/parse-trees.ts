@@ -1,7 +1,7 @@
 import type { RawStmt } from 'libpg-query';
 import { parser } from './parser.ts';
 import { SourceText } from './source-text.ts';
-import { refuseSyntax } from './syntax-fault.ts';
+import { refuseSyntax } from './syntax-error.ts';
 import { tokensOf } from './tokens.ts';
 
 /** The parser's result. Its locations are bytes of `parsed`, whose indexes are those of the source. */
@@ -42,7 +42,7 @@ function withoutComments({ file, text }: SourceText): SourceText | undefined {
   let end = 0;
   try {
     for (const token of tokensOf(text)) {
-      if (!token.comment) continue;
+      if (token.kind !== 'comment') continue;
       bare += text.slice(end, token.start) + token.text.replace(/[^\n]/g, ' ');
       end = token.end;
     }

@@ -7,6 +7,12 @@ export type Placeholders = Readonly<Record<string, string>>;
 /** Whose placeholders a file has: psql's `:'name'`, `:"name"` and `:name`, or `${name}` of Flyway and goose. */
 export type PlaceholderStyle = 'psql' | 'dollar';
 
+export interface Filling {
+  readonly values: Placeholders;
+  /** Whether what looks like one at an index of the text is one. @default always */
+  readonly isOne?: ((index: number) => boolean) | undefined;
+}
+
 /** Where in the SQL something stands; a value is written as that place wants it. */
 type Place = 'code' | 'string' | 'name' | 'body' | 'comment';
 
@@ -31,12 +37,13 @@ const DOLLAR = /\$\{\s*([\w.:-]+?)(?::-([^}]*))?\s*\}/g;
 export function fillPlaceholders(
   source: SourceText,
   style: PlaceholderStyle,
-  values: Placeholders,
+  { values, isOne = () => true }: Filling,
 ): SourceText {
   const known = new Map(Object.entries(values).map(([name, value]) => [keyOf(name, style), value]));
   const edits: { readonly from: number; readonly to: number; readonly text: string }[] = [];
   for (const match of source.text.matchAll(style === 'psql' ? PSQL : DOLLAR)) {
     const from = match.index;
+    if (!isOne(from)) continue;
     const place = placeOf(source.text, from, style);
     // psql itself leaves alone what stands in quotes.
     if (place === 'comment' || (style === 'psql' && place !== 'code')) continue;
@@ -93,7 +100,16 @@ function placeOf(text: string, at: number, style: PlaceholderStyle): Place {
   const span = spansOf(text).find(({ from, to }) => from < at && at < to);
   if (span === undefined) return 'code';
   // psql has the quotes of `:'name'` for its own.
-  return style === 'psql' && span.from === at + 1 ? 'code' : span.place;
+  if (style === 'psql' && span.from === at + 1) return 'code';
+  if (span.place !== 'body') return span.place;
+  // A body has strings and names of its own.
+  const inner = text.indexOf('$', span.from + 1) + 1;
+  const place = within(text.slice(inner, text.lastIndexOf('$', span.to - 2)), at - inner)?.place;
+  return place === undefined || place === 'comment' ? 'body' : place;
+}
+
+function within(text: string, at: number): Span | undefined {
+  return spansIn(text).find(({ from, to }) => from < at && at < to);
 }
 
 let lastText: string | undefined;
@@ -102,7 +118,12 @@ let lastSpans: readonly Span[] = [];
 function spansOf(text: string): readonly Span[] {
   if (text === lastText) return lastSpans;
   lastText = text;
-  lastSpans = [...text.matchAll(SPAN)].map(({ index, 0: whole }) => ({
+  lastSpans = spansIn(text);
+  return lastSpans;
+}
+
+function spansIn(text: string): readonly Span[] {
+  return [...text.matchAll(SPAN)].map(({ index, 0: whole }) => ({
     place: /^(?:--|\/\*)/.test(whole)
       ? 'comment'
       : /^[eE]?'/.test(whole)
@@ -113,5 +134,4 @@ function spansOf(text: string): readonly Span[] {
     from: index,
     to: index + whole.length,
   }));
-  return lastSpans;
 }

@@ -15,6 +15,14 @@ export function kindOf(node: Node): string {
   return Object.keys(node)[0] ?? '';
 }
 
+/** What the parser calls a relation with columns, in statements that may name objects of any kind. */
+export const relationTypes: ReadonlySet<string> = new Set([
+  'OBJECT_FOREIGN_TABLE',
+  'OBJECT_MATVIEW',
+  'OBJECT_TABLE',
+  'OBJECT_VIEW',
+]);
+
 /** The fields of a node, if it is of the kind. */
 export function as<Kind extends NodeKind>(kind: Kind, node: Node | undefined): NodeOf<Kind> | undefined {
   return (node as Record<string, NodeOf<Kind>> | undefined)?.[kind];

@@ -1,6 +1,14 @@
 import type { AlterTableStmt, DropStmt, RangeVar, RenameStmt } from 'libpg-query';
 import type { RelationName } from '../../lambda/migration/relation-name.ts';
-import { as, type Node, relationOf, relationOfParts, strings, walk } from '../syntax/syntax-tree.ts';
+import {
+  as,
+  type Node,
+  relationOf,
+  relationOfParts,
+  relationTypes,
+  strings,
+  walk,
+} from '../syntax/syntax-tree.ts';
 
 /** Collects the lists of `Touches`. */
 export interface Gathered {
@@ -68,8 +76,10 @@ const HANDLERS: Readonly<Record<string, Handler>> = {
   RenameStmt: (tree, gathered) => rename(as('RenameStmt', tree) ?? {}, gathered),
   DropStmt: (tree, gathered) => drop(as('DropStmt', tree) ?? {}, gathered),
   AlterDomainStmt: (tree, gathered) => {
-    // Adding a constraint reads every table that has a column of the domain.
-    if (['C', 'O', 'V'].includes(as('AlterDomainStmt', tree)?.subtype ?? '')) gathered.opaque = true;
+    const { subtype = '', def } = as('AlterDomainStmt', tree) ?? {};
+    // Adding a constraint reads every table that has a column of the domain, but one that is NOT VALID.
+    if (subtype === 'C' && as('Constraint', def)?.skip_validation) return;
+    if (['C', 'O', 'V'].includes(subtype)) gathered.opaque = true;
   },
 
   IndexStmt: (tree, gathered) => push(gathered.changes, as('IndexStmt', tree)?.relation),
@@ -184,13 +194,7 @@ function drop({ removeType, objects = [], behavior }: DropStmt, gathered: Gather
   for (const object of objects) describe(gathered, { type: removeType, object });
 }
 
-const RELATIONS: ReadonlySet<string> = new Set([
-  'OBJECT_FOREIGN_TABLE',
-  'OBJECT_MATVIEW',
-  'OBJECT_SEQUENCE',
-  'OBJECT_TABLE',
-  'OBJECT_VIEW',
-]);
+const RELATIONS: ReadonlySet<string> = new Set([...relationTypes, 'OBJECT_SEQUENCE']);
 
 /** Named as `table.name`, with the table's schema before it. */
 const PARTS_OF_RELATIONS: ReadonlySet<string> = new Set([

@@ -1,6 +1,8 @@
 import type { RangeVar } from 'libpg-query';
-import type { RelationName } from '../../lambda/migration/relation-name.ts';
+import type { TouchedRows } from '../../lambda/migration/migration.ts';
+import { type RelationName, relationKey } from '../../lambda/migration/relation-name.ts';
 import { as, type Node, relationOf, walk } from '../syntax/syntax-tree.ts';
+import { rowsOf } from './rows.ts';
 
 /**
  * How the tables of a folder are related, by name without schema: DDL on a parent locks its partitions and child
@@ -12,6 +14,8 @@ export class Kinship {
   readonly #references = new Map<string, RelationName[]>();
   /** Default partitions by the name of their parent: a new partition takes rows from them, or proves that it need not. */
   readonly #defaultPartitions = new Map<string, RelationName[]>();
+  /** What the queries of views read. */
+  readonly #views = new Map<string, TouchedRows[]>();
 
   /** Learns from a statement; later ones may tell more of the same table. */
   learn(tree: Node): void {
@@ -33,6 +37,11 @@ export class Kinship {
         if (command?.subtype === 'AT_AddInherit') this.#descent(relation, as('RangeVar', command.def));
       }
       for (const table of referencedTables(cmds)) this.#reference(relation, table);
+    } else if ('ViewStmt' in tree) {
+      const { view, query } = tree.ViewStmt;
+      const rows = query && rowsOf(query);
+      const name = view?.relname ?? '';
+      if (rows !== undefined) this.#views.set(name, [...(this.#views.get(name) ?? []), rows]);
     } else if ('RenameStmt' in tree && tree.RenameStmt.renameType === 'OBJECT_TABLE') {
       this.#rename(tree.RenameStmt.relation, tree.RenameStmt.newname);
     }
@@ -45,29 +54,43 @@ export class Kinship {
       return relatives(this.#defaultPartitions, named).filter(({ name }) => name !== self);
     }
     const only = relationsWithOnly(tree);
-    const beside = [...this.#descendants(named.filter(({ name }) => !only.has(name)))];
-    const family = [...named, ...beside];
+    const beside = [
+      ...family(
+        this.#children,
+        named.filter(({ name }) => !only.has(name)),
+      ),
+    ];
+    const all = [...named, ...beside];
     if (as('DropStmt', tree)?.removeType === 'OBJECT_TABLE') {
-      const parents = relatives(this.#parents, family);
+      const parents = relatives(this.#parents, all);
       beside.push(...parents, ...relatives(this.#defaultPartitions, parents));
     }
-    if (mayRebuildForeignKeys(tree)) beside.push(...relatives(this.#references, family));
+    if (mayRebuildForeignKeys(tree)) beside.push(...relatives(this.#references, all));
     return beside;
   }
 
-  #descendants(named: readonly RelationName[]): readonly RelationName[] {
-    const seen = new Set(named.map(({ name }) => name));
-    const found: RelationName[] = [];
-    for (
-      let next = relatives(this.#children, named);
-      next.length > 0;
-      next = relatives(this.#children, next)
-    ) {
-      next = next.filter(({ name }) => !seen.has(name));
-      for (const relation of next) seen.add(relation.name);
-      found.push(...next);
-    }
-    return found;
+  /** The tables of which these are partitions, or which they inherit from. */
+  ancestorsOf(named: readonly RelationName[]): readonly RelationName[] {
+    return family(this.#parents, named);
+  }
+
+  /** With what the views among them read, and the views that those read. */
+  throughViews(rows: TouchedRows): TouchedRows {
+    const relations = new Map<string, RelationName>();
+    const columns = new Set(rows.columns);
+    const add = (of: readonly RelationName[]) => {
+      for (const relation of of) {
+        const key = relationKey(relation);
+        if (relations.has(key)) continue;
+        relations.set(key, relation);
+        for (const read of this.#views.get(relation.name) ?? []) {
+          for (const column of read.columns) columns.add(column);
+          add(read.relations);
+        }
+      }
+    };
+    add(rows.relations);
+    return { relations: [...relations.values()], columns: [...columns] };
   }
 
   #descent(child: RangeVar | undefined, parent: RangeVar | undefined): void {
@@ -108,6 +131,21 @@ function relatives(
   of: readonly RelationName[],
 ): RelationName[] {
   return of.flatMap(({ name }) => edges.get(name) ?? []);
+}
+
+/** Their relatives, and those relatives' own. */
+function family(
+  edges: ReadonlyMap<string, readonly RelationName[]>,
+  named: readonly RelationName[],
+): readonly RelationName[] {
+  const visited = new Set(named.map(({ name }) => name));
+  const found: RelationName[] = [];
+  for (let next = relatives(edges, named); next.length > 0; next = relatives(edges, next)) {
+    next = next.filter(({ name }) => !visited.has(name));
+    for (const relation of next) visited.add(relation.name);
+    found.push(...next);
+  }
+  return found;
 }
 
 function referencedTables(elements: readonly Node[] | undefined): readonly RangeVar[] {

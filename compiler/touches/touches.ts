@@ -1,9 +1,10 @@
 import type { RangeVar } from 'libpg-query';
-import type { TouchedRows, Touches } from '../../lambda/migration/migration.ts';
+import type { Touches } from '../../lambda/migration/migration.ts';
 import type { RelationName } from '../../lambda/migration/relation-name.ts';
-import { as, kindOf, type Node, relationOf, strings, walk } from '../syntax/syntax-tree.ts';
+import { as, kindOf, type Node, relationOf, walk } from '../syntax/syntax-tree.ts';
 import { ddlTouches, type Gathered } from './ddl-touches.ts';
 import type { Kinship } from './kinship.ts';
+import { rowsOf } from './rows.ts';
 
 /** Kinds that store statements without running them. */
 const STORING: ReadonlySet<string> = new Set(['CreateFunctionStmt', 'PrepareStmt', 'RuleStmt', 'ViewStmt']);
@@ -21,49 +22,24 @@ export function touchesOf(tree: Node, kinship: Kinship): Touches {
   ddlTouches(tree, gathered);
   const stores = STORING.has(kindOf(tree));
   if (!stores) walk(tree, (object) => dataTouches(object, gathered));
-  const rows = stores ? undefined : rowsOf(tree);
+  const rows = stores || isWithoutData(tree) ? undefined : rowsOf(tree);
+  const changes = unique([...gathered.changes, ...kinship.lockedWith(tree, gathered.changes)]);
+  const partOf = unique(kinship.ancestorsOf(gathered.changes));
   return {
     creates: unique(gathered.creates),
-    changes: unique([...gathered.changes, ...kinship.lockedWith(tree, gathered.changes)]),
+    changes,
     writes: unique(gathered.writes),
     upserts: unique(gathered.upserts),
     indexes: unique(gathered.indexes),
     opaque: gathered.opaque,
-    ...(rows && { rows }),
+    ...(partOf.length > 0 && { partOf }),
+    ...(rows && { rows: kinship.throughViews(rows) }),
   };
 }
 
-/** The tables in FROM and USING, and those whose rows are changed, wherever they occur. */
-function rowsOf(tree: Node): TouchedRows | undefined {
-  const relations: RelationName[] = [];
-  const columns = new Set<string>();
-  const aliases = new Set<string | undefined>();
-  const add = (relation: RangeVar | undefined) => {
-    if (relation === undefined) return;
-    relations.push(relationOf(relation));
-    aliases.add(relation.alias?.aliasname ?? relation.relname);
-  };
-  walk(tree, (object) => {
-    const node = object as unknown as Node;
-    add(as('RangeVar', node));
-    const insert = as('InsertStmt', node);
-    if (insert?.onConflictClause !== undefined) add(insert.relation);
-    add((as('UpdateStmt', node) ?? as('DeleteStmt', node) ?? as('MergeStmt', node))?.relation);
-    const copy = as('CopyStmt', node);
-    if (copy !== undefined && !copy.is_from) add(copy.relation);
-    const last = as('ColumnRef', node)?.fields?.at(-1);
-    if (last !== undefined || copy !== undefined) columns.add(as('String', last)?.sval ?? '*');
-    const set = as('ResTarget', node)?.name;
-    if (set !== undefined) columns.add(set);
-    const join = as('JoinExpr', node);
-    for (const name of strings(join?.usingClause)) columns.add(name);
-    if (join?.isNatural) columns.add('*');
-    return true;
-  });
-  if (relations.length === 0) return undefined;
-  // The name of a table stands for its rows.
-  if ([...columns].some((name) => aliases.has(name))) columns.add('*');
-  return { relations: unique(relations), columns: [...columns] };
+/** CREATE TABLE AS and CREATE MATERIALIZED VIEW that do not run their query. */
+function isWithoutData(tree: Node): boolean {
+  return as('CreateTableAsStmt', tree)?.into?.skipData === true;
 }
 
 /** INSERT and the like, wherever they occur: WITH, EXPLAIN ANALYZE, CREATE TABLE AS, COPY (…) TO. */

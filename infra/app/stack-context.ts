@@ -55,9 +55,9 @@ function options(read: ReadContext): StackContext['options'] {
 }
 
 function propOf(read: ReadContext, name: OptionName, { kind }: OptionRow) {
-  if (kind === 'schema' || kind === 'choice') return text(read, name);
+  if (kind === 'schema' || kind === 'relation' || kind === 'choice') return text(read, name);
   const value = number(read, name);
-  if (value === undefined || kind === 'whole') return value;
+  if (value === undefined || kind === 'whole' || kind === 'times') return value;
   return kind === 'seconds' ? Duration.millis(value * 1000) : Size.mebibytes(value);
 }
 

@@ -7,7 +7,7 @@ import { baseline, repair } from './repair.ts';
 import { retry } from './retry-builds.ts';
 import { undo } from './undo.ts';
 
-/** All that change the ledger or the schema by themselves, other than a run. */
+/** The actions that change the ledger or the schema themselves, other than a run. */
 const changing = [retry, cancel, pause, resume, baseline, repair, undo] as const;
 
 const run = {
@@ -29,8 +29,8 @@ const plan = {
 const actions = [run, status, plan, ...changing] as const;
 
 /**
- * What an operator can ask for, from the console's test event and from the command line alike. A step is counted from
- * 1, as every message counts it.
+ * What an operator can ask for, from the console's test event and from the command line alike. Steps count from 1,
+ * as in every message.
  */
 const actionSchema = v.variant(
   'action',
@@ -43,7 +43,7 @@ export type ChangingAction = v.InferOutput<(typeof changing)[number]['schema']>;
 
 const changingNames: ReadonlySet<string> = new Set(changing.map(({ name }) => name));
 
-/** Whether an action changes the ledger or the schema by itself. */
+/** Whether an action changes the ledger or the schema itself. */
 export function isChanging(action: Action): action is ChangingAction {
   return changingNames.has(action.action);
 }
@@ -55,17 +55,17 @@ export function recordOf(name: ChangingAction['action']): (typeof changing)[numb
   return record;
 }
 
-/** The keys of all answers that say what was done; a run has `applied`. */
+/** The keys under which answers say what was done; a run has `applied`. */
 export const doneKeys = ['applied', ...new Set(changing.map(({ done }) => done))];
 
 const WIDTH = 54;
 
-/** One line each, with an example that can be pasted. All that change something take `"by": "who asks"`. */
+/** A line for each action, with an example to paste. All that change something take `"by": "who asks"`. */
 export const actionExamples = actions
   .flatMap(({ examples }): readonly ActionExample[] => examples)
   .map(([event, does]) => `${event.length < WIDTH - 3 ? event.padEnd(WIDTH) : `${event}    `}${does}`);
 
-/** Reads an action; `{}` means run. What it is not is said with what was expected, and examples. */
+/** Reads an action; `{}` means run. The error for anything else says what was expected, with examples. */
 export function parseAction(event: unknown): Action {
   const isEmpty = v.is(v.strictObject({}), event) && !Array.isArray(event);
   const parsed = v.safeParse(actionSchema, isEmpty ? { action: 'run' } : event);
@@ -81,7 +81,7 @@ const CONFIRM = 'this action changes what is recorded or applied: add "confirm":
 function invalid(problem: string): MigrationError {
   return new MigrationError({
     code: 'action-invalid',
-    what: `This event is no action: ${problem}.`,
+    what: `This event is not an action: ${problem}.`,
     applied: 'nothing.',
     next: `send one of these:\n${actionExamples.join('\n')}`,
   });

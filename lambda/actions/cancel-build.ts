@@ -8,18 +8,18 @@ import { builderNames } from '../postgres/catalog/builder-names.ts';
 import { seeIndex } from '../postgres/catalog/index-catalog.ts';
 import { endBuild } from '../postgres/ledger/build-attempt-rows.ts';
 import { markCancelled } from '../postgres/ledger/build-cancellation.ts';
-import { type BuildRow, readAllBuilds, requeueBuilds } from '../postgres/ledger/index-build-rows.ts';
+import { type BuildRow, readAllBuilds, requeueBuilds } from '../postgres/ledger/build-rows.ts';
 import { must } from '../postgres/ledger/ledger-write.ts';
 import { releaseTableLock, tryTableLock } from '../postgres/ledger/run-lock.ts';
 import { asLoginRole } from '../postgres/session/as-login-role.ts';
 import { quoteLiteral } from '../postgres/session/quote.ts';
 import type { Session } from '../postgres/session/session.ts';
-import { notAsCompiled } from '../work/turn/as-compiled.ts';
+import { compareWithCode } from '../work/turn/as-compiled.ts';
 import { type Dropped, dropLeftOvers } from '../work/turn/drop-left-overs.ts';
 import { type ActionContext, by, changingAction } from './define-action.ts';
 import { noSuchBuild } from './retry-builds.ts';
 
-/** What is left can't be dropped while another transaction holds the table. */
+/** How long to wait for other transactions to release the table, so that the INVALID index can be dropped. */
 const PATIENCE_MILLISECONDS = 10_000;
 
 export const cancel = changingAction({
@@ -32,8 +32,8 @@ export const cancel = changingAction({
 
 /**
  * Stops a build cleanly: it is marked first, so that no turn starts it again; its sessions are cancelled; the INVALID
- * index that it leaves is dropped. A build that became valid meanwhile is left as it is. Of a build that is cancelled
- * already it clears up what could not be dropped then.
+ * index that it leaves is dropped. A build that became valid meanwhile is left as it is. For a build that is
+ * cancelled already, drops what could not be dropped then.
  */
 async function cancelBuild(
   session: Session,
@@ -48,22 +48,23 @@ async function cancelBuild(
   const until = Date.now() + PATIENCE_MILLISECONDS;
   // A partitioned table's build comes last: its INVALID index goes when no partition is building any more.
   for (const each of builds.filter(({ id }) => marked.has(id)).reverse()) {
-    // Its turn finds the mark before it commits another batch, and nothing is left of it.
+    // Its turn finds the mark before it commits another batch, and a backfill leaves nothing behind.
     if (each.operation === 'backfill') continue;
     while (await stillRuns(session, each)) {
       if (Date.now() > until) throw await stubborn(session, each);
       await sleep(200);
     }
-    const changed = await notAsCompiled(session, each, { ledgerSchema, migrations });
-    if (changed !== undefined) throw leftAlone(each, changed);
+    const compared = await compareWithCode(session, each, { ledgerSchema, migrations });
+    if (compared.kind === 'refused') throw leftAlone(each, compared.fault);
+    if (compared.kind === 'detached') continue;
     await clearUp(session, each, { until, own });
   }
   return { cancelled: describeBuild(build) };
 }
 
-/** Cancels whatever carries the build, and says whether anything did. */
+/** Cancels the session that runs the build. Returns whether there was one. */
 async function stillRuns(session: Session, build: BuildRow): Promise<boolean> {
-  // The supervisor ends by itself once its build has, and writes down how.
+  // The supervisor ends by itself once its build has ended, and records how.
   const [, builder] = builderNames(build);
   const rows = await asLoginRole(
     session,
@@ -91,7 +92,7 @@ async function clearUp(
       if (Date.now() > until) throw await stubborn(session, build);
       await sleep(200);
     }
-    // It was faster than we, or what was left to do was a drop: what is there counts.
+    // The build finished first, or only a drop was left to do: the catalog counts.
     if ((await seeIndex(session, build)).kind === 'valid') {
       await must(session, requeueBuilds(build.ledger, [build.id]));
       await endBuild(session, build.ledger, build, { state: 'done', adopted: false });
@@ -101,13 +102,13 @@ async function clearUp(
   }
 }
 
-/** To look at what it left we would carry out what the ledger says of it. */
+/** Looking for leftovers would execute what the ledger says, and the ledger does not match the code. */
 function leftAlone(build: BuildRow, { message, hint }: PostgresFault): MigrationError {
   return new MigrationError({
     code: 'cancel-incomplete',
-    what: `${describeBuild(build)} is cancelled, but what it left was not looked for: ${message}.`,
+    what: `${describeBuild(build)} is cancelled, but any index that it left was not looked for: ${message}.`,
     applied: 'the mark: no turn starts this build again.',
-    next: `${hint} Drop an INVALID index that it may have left by hand.`,
+    next: `${hint} Drop by hand any INVALID index that it left.`,
   });
 }
 

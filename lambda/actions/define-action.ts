@@ -7,7 +7,7 @@ import type { LedgerRead } from '../postgres/ledger/ledger.ts';
 import type { Session } from '../postgres/session/session.ts';
 import type { RunEvent } from '../run/run.ts';
 
-/** JSON written by hand has versions as numbers, too. */
+/** In JSON written by hand, versions may be numbers. */
 export const version = v.pipe(
   v.union(
     [v.string(), v.pipe(v.number(), v.safeInteger(), v.transform(String))],
@@ -16,7 +16,7 @@ export const version = v.pipe(
   versionColumn,
 );
 
-/** Who asks, for the ledger: Lambda does not say. */
+/** Who requests the action, for the ledger: Lambda does not say. */
 export const by = v.optional(v.pipe(v.string(), v.minLength(1), v.maxLength(200)));
 
 /** What an action finds when it is carried out: the ledger as it was read under the run lock, and the run's own row. */
@@ -25,22 +25,22 @@ export interface ActionContext {
   readonly migrations: CompiledMigrations;
   readonly read: LedgerRead;
   readonly runId: string;
-  /** Settings that the session began with. */
+  /** Settings that the session started with. */
   readonly sessionSettings: readonly string[];
-  /** The longest that a statement waits for a lock. */
+  /** How long a statement may wait for a lock. */
   readonly lockTimeoutSeconds: number;
   readonly deadline: number | undefined;
   readonly report: (event: RunEvent) => void;
-  /** What the tool's table says of migrations that the ledger does not know. */
+  /** Migrations that the other tool's table has and the ledger does not. */
   readonly adoption: Adoption;
-  /** Writes the table of the layout's tool, where it is there. */
+  /** Writes the other tool's history table; absent where there is none. */
   readonly mirror: Mirror | undefined;
 }
 
-/** An event that can be pasted, and what it does in a line. */
+/** An event to paste, and what it does, in one line. */
 export type ActionExample = readonly [event: string, does: string];
 
-/** For an action that can't be taken back. */
+/** Required by actions that can't be undone. */
 export const confirm = v.literal(true);
 
 /**
@@ -51,13 +51,13 @@ export interface ChangingAction<Name extends string, Form extends v.GenericSchem
   readonly name: Name;
   readonly schema: Form;
   readonly examples: readonly ActionExample[];
-  /** It can't be taken back: its form has `confirm`. @default false */
+  /** It can't be undone: its schema has `confirm`. @default false */
   readonly needsConfirmation?: boolean;
   /** It leaves builds for the loop, which is started after it. @default false */
   readonly handsOff?: boolean;
   /** The key of its answer that says what was done. */
   readonly done: string;
-  /** What is wrong with fields that are right each by itself. @default nothing */
+  /** What is wrong with a combination of fields that are valid one by one. @default nothing */
   readonly problem?: (action: v.InferOutput<Form>) => string | undefined;
   readonly perform: (
     session: Session,
@@ -66,7 +66,7 @@ export interface ChangingAction<Name extends string, Form extends v.GenericSchem
   ) => Promise<object>;
 }
 
-/** Infers the types of a record. */
+/** Infers the type parameters of a record. */
 export function changingAction<const Name extends string, Form extends v.GenericSchema>(
   record: ChangingAction<Name, Form>,
 ): ChangingAction<Name, Form> {

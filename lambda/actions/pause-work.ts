@@ -1,6 +1,6 @@
 import * as v from 'valibot';
 import { type BuildState, describeBuild, namesOf } from '../migration/build.ts';
-import { type BuildRow, readAllBuilds } from '../postgres/ledger/index-build-rows.ts';
+import { type BuildRow, readAllBuilds } from '../postgres/ledger/build-rows.ts';
 import { quoteIdentifier } from '../postgres/session/quote.ts';
 import type { Session } from '../postgres/session/session.ts';
 import { by, changingAction } from './define-action.ts';
@@ -11,7 +11,9 @@ const index = v.optional(v.string());
 export const pause = changingAction({
   name: 'pause',
   schema: v.strictObject({ action: v.literal('pause'), index, by }),
-  examples: [['{"action": "pause"}', 'hold work that has not begun, and backfills; "index": "name" for one']],
+  examples: [
+    ['{"action": "pause"}', 'pause work that has not begun, and backfills; "index": "name" for one'],
+  ],
   done: 'paused',
   perform: async (session, action, { ledgerSchema }) => ({
     paused: await setState(session, ledgerSchema, { ...action, which: isPausable, to: () => 'paused' }),
@@ -33,19 +35,19 @@ export const resume = changingAction({
   }),
 });
 
-/** A backfill can be held between two batches; nothing else, once it has begun. */
+/** A backfill can pause between two batches; any other work only before it begins. */
 function isPausable({ state, operation }: BuildRow): boolean {
   return state === 'pending' || (state === 'building' && operation === 'backfill');
 }
 
 interface Change {
-  /** As people call it; all without it. */
+  /** One of its names; absent for all. */
   readonly index?: string | undefined;
   readonly which: (build: BuildRow) => boolean;
   readonly to: (build: BuildRow) => BuildState;
 }
 
-/** Returns what it changed. A turn that begins one of them at the same moment is either before it or after it. */
+/** Returns what it changed. Compares the state in the same statement, so a turn that starts meanwhile wins or loses. */
 async function setState(
   session: Session,
   ledgerSchema: string,

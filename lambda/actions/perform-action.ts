@@ -17,7 +17,7 @@ import type { RunRequest } from '../run/run.ts';
 import { sessionSettingsOf, withRecordedAction } from '../run/take-run-lock.ts';
 import { type ChangingAction, recordOf } from './action.ts';
 
-/** Carries out an operator's action under the run lock, and records it with who asked. Throws MigrationError. */
+/** Performs an operator's action under the run lock, and records it with who requested it. Throws MigrationError. */
 export async function performAction(action: ChangingAction, request: RunRequest): Promise<object> {
   const { options, migrations, cause } = request;
   const { ledgerSchema } = options;
@@ -46,7 +46,7 @@ export async function performAction(action: ChangingAction, request: RunRequest)
           ? new Mirror(history, migrations.migrations)
           : undefined,
     };
-    // Each record takes the action of its own form, by which it was parsed.
+    // The action was parsed by the schema of this very record.
     return recordOf(action.action).perform(
       session,
       named(action, migrations.migrations, read.ledger) as never,
@@ -57,7 +57,7 @@ export async function performAction(action: ChangingAction, request: RunRequest)
   });
 }
 
-/** A ledger that another release wrote knows the migrations by their digits. */
+/** A ledger written by an older release knows the migrations by their digits. */
 async function withNames(
   session: Session,
   ledgerSchema: string,
@@ -72,7 +72,7 @@ async function withNames(
   return { ...found, ledger: withToolNames(migrations, found.ledger) };
 }
 
-/** The migrations that an action names in its own way, as the ledger has them. */
+/** The action, with the migrations that it names as the ledger names them. */
 function named(action: ChangingAction, migrations: readonly Migration[], ledger: Ledger): ChangingAction {
   const identity = (text: string) => identityOf(text, migrations, ledger);
   if ('version' in action) return { ...action, version: identity(action.version) };
@@ -80,8 +80,8 @@ function named(action: ChangingAction, migrations: readonly Migration[], ledger:
 }
 
 /**
- * Before the run lock is tried: through a transaction-mode pooler it would land on somebody else's session, and stay.
- * Finds the table of the layout's tool on the way.
+ * Comes before the run lock, which a transaction-mode pooler would leave behind on another client's session. Also reads
+ * the history table of another tool.
  */
 async function lookAround(request: RunRequest): Promise<History | undefined> {
   const { target, patienceSeconds } = request;
@@ -101,7 +101,7 @@ function connectionLost({ action }: ChangingAction, error: SessionLost): Migrati
     code: 'connection-lost',
     what: `The connection was lost in the middle of ${action}: ${error.message}.`,
     applied: 'what is recorded; whether a statement that was under way happened is not known.',
-    next: 'look at the action status, then send the same action again: it goes on where it stopped.',
+    next: 'look at the action status, then send the same action again: it continues where it stopped.',
     cause: error,
   });
 }

@@ -82,11 +82,11 @@ function formsOf({ accept, step, as, forget, continueAt }: Repair): number {
   return [accept, forget, as, continueAt].filter((form) => form !== undefined).length;
 }
 
-/** Takes every migration up to a version as applied already: for a database that is older than its ledger. */
+/** Records every migration up to a version as applied: for a database that is older than its ledger. */
 async function takeAsApplied(
   session: Session,
   { version }: { readonly version: Version },
-  { ledgerSchema, migrations, runId, read }: ActionContext,
+  { ledgerSchema, migrations, runId, read, adoption, mirror }: ActionContext,
 ): Promise<LedgerChange> {
   const recorded = new Set(read.ledger.steps.map((row) => row.version));
   const last = migrations.migrations.findIndex((migration) => migration.version === version);
@@ -97,7 +97,10 @@ async function takeAsApplied(
       insertStep(ledgerSchema, stepRow({ migration, step }), { state: 'baselined', runId }),
     ),
   );
-  await must(session, ['begin', ...rows, 'commit'].join(';\n'));
+  // What stands for others has no row of its own where these have theirs.
+  const there = taken.filter((each) => each.kind !== 'checkpoint' && !adoption.applied.includes(each));
+  const written = there.flatMap((each) => mirror?.stamped(each) ?? []);
+  await must(session, ['begin', ...rows, ...written, 'commit'].join(';\n'));
   return { changed: taken.map(({ name }) => `${name} is taken as applied`) };
 }
 
@@ -118,8 +121,8 @@ async function repairLedger(session: Session, action: Repair, context: ActionCon
       [
         'begin',
         ...forgetRows(ledgerSchema, { version: action.version }),
-        // Else the next run would take it over again.
-        ...(forgotten === undefined ? [] : (mirror?.undone(forgotten) ?? [])),
+        // Otherwise the next run would adopt it again.
+        ...(forgotten === undefined ? [] : (mirror?.forgotten(forgotten) ?? [])),
         'commit',
       ].join(';\n'),
     );
@@ -141,8 +144,8 @@ async function repairLedger(session: Session, action: Repair, context: ActionCon
 }
 
 /**
- * The file's steps, as they are now, are what the ledger says was applied. Of a file that was applied in part only
- * the recorded steps are accepted: the rest still has to run.
+ * Accepts the file's present steps as what was applied. Of a partially applied file only the recorded steps are
+ * accepted: the rest still has to run.
  */
 function acceptFile(
   ledgerSchema: string,
@@ -175,7 +178,7 @@ function acceptFile(
   ];
 }
 
-/** What another tool's history leaves open: the ledger takes what is true, and the tool's table with it. */
+/** Settles what another tool's history leaves open, in the ledger and in the tool's own table. */
 async function settleMigration(
   session: Session,
   { version, as, continueAt }: Repair,
@@ -229,7 +232,7 @@ function alreadyRecorded({ name, version }: Migration): MigrationError {
 function noSuchStep({ name, steps }: Migration, step: number): MigrationError {
   return new MigrationError({
     code: 'repair-refused',
-    what: `${name} has ${steps.length === 1 ? 'one step' : `${steps.length} steps`}, and can't go on with step ${step}.`,
+    what: `${name} has ${steps.length === 1 ? 'one step' : `${steps.length} steps`}, and can't continue at step ${step}.`,
     applied: 'nothing.',
     next: 'look at the action plan, which shows its steps.',
   });
@@ -262,7 +265,7 @@ async function settleStep(
   };
 }
 
-/** Its build would go on with nobody to clear up after it. */
+/** Its build would go on, with nobody to clean up after it. */
 function buildUnderWay(build: RecordedBuild): MigrationError {
   const { table } = build;
   const name = nameOf(build);
@@ -287,7 +290,7 @@ function nothingToAccept({ name }: Migration): MigrationError {
 function notRecorded(version: string): MigrationError {
   return new MigrationError({
     code: 'version-not-recorded',
-    what: `The ledger has nothing of version ${version}.`,
+    what: `The ledger has no record of version ${version}.`,
     applied: 'nothing.',
     next: 'look at the action status for the versions that it has.',
   });

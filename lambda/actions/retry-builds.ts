@@ -1,7 +1,7 @@
 import * as v from 'valibot';
 import { describeBuild, isLost, namesOf } from '../migration/build.ts';
 import { MigrationError } from '../migration/migration-error.ts';
-import { type BuildRow, readAllBuilds, requeueBuilds } from '../postgres/ledger/index-build-rows.ts';
+import { type BuildRow, readAllBuilds, requeueBuilds } from '../postgres/ledger/build-rows.ts';
 import { must } from '../postgres/ledger/ledger-write.ts';
 import type { Session } from '../postgres/session/session.ts';
 import { by, changingAction } from './define-action.ts';
@@ -17,7 +17,7 @@ export const retry = changingAction({
   perform: (session, { index }, { ledgerSchema }) => retryBuilds(session, ledgerSchema, index),
 });
 
-/** Gives failed and cancelled builds their attempts back: one by its index's name, or all. */
+/** Resets the attempts of failed and cancelled builds: of one, by its index's name, or of all. */
 async function retryBuilds(
   session: Session,
   ledgerSchema: string,

@@ -32,14 +32,14 @@ export interface UndoOne {
   readonly lockTimeoutSeconds: number;
   /** Names of those that were undone before. */
   readonly undone: readonly string[];
-  /** When to have stopped, in milliseconds since 1970; absent where nothing ends the process. */
+  /** Deadline in milliseconds since 1970; absent where nothing ends the process. */
   readonly deadline: number | undefined;
   readonly report: (event: RunEvent) => void;
-  /** Writes the table of the layout's tool, where it is there. */
+  /** Writes the other tool's history table; absent where there is none. */
   readonly mirror: Mirror | undefined;
 }
 
-/** A step is not begun with less than this left. */
+/** A step is not started with less time than this left. */
 const LEAST_MILLISECONDS = 5_000;
 
 /** Runs what is left of one migration's undo file; with its last step, the ledger forgets the migration. */
@@ -98,7 +98,7 @@ async function blockersOf(session: Session, step: Step, { fault }: StepFailure):
 
 /**
  * An index is dropped in the plain form: that takes its table's lock for a moment, within lock_timeout, and in
- * exchange it happens together with its note, or not at all.
+ * exchange the drop and its record happen together or not at all.
  */
 function isAtomic(step: Step): step is AtomicStep {
   return (
@@ -127,7 +127,7 @@ async function runAtomic(
   const before = [beginOf(step), ...limit, ...note];
   const lines = authored(step, { ...wait, budget, until: 'transaction' }, migration);
   const pieces = [...lines].map(({ text, statement }) => ({
-    // Of a build that failed or was cancelled there is no index.
+    // A build that failed or was cancelled has left no index.
     text:
       step.kind === 'index-operation' && statement === step.statement
         ? plainStatement({ ...step.operation, ifExists: true })
@@ -171,18 +171,18 @@ type LoneStep = AutocommitStep | IndexOperationStep;
 interface LoneRun {
   readonly started: string;
   readonly note: readonly string[];
-  /** Milliseconds that are left; absent for no limit. */
+  /** Milliseconds left; absent for no limit. */
   readonly budget: number | undefined;
-  /** A former undo began this step, and nobody wrote down how it ended. */
+  /** An earlier undo started this step, and its outcome was not recorded. */
   readonly interrupted: boolean;
-  /** The longest that a statement waits for a lock. */
+  /** How long a statement may wait for a lock. */
   readonly lockMilliseconds: number;
-  /** Settings that the session began with. */
+  /** Settings that the session started with. */
   readonly own: readonly string[];
   readonly heard: NoticeListener;
 }
 
-/** A statement that no transaction takes: noted before, and after. */
+/** A statement that cannot run in a transaction: recorded before and after it. */
 async function runLoneStep(
   session: Session,
   step: LoneStep,
@@ -190,7 +190,7 @@ async function runLoneStep(
 ): Promise<StepFailure | undefined> {
   await must(session, started);
   const failure = await attempt(session, step, run);
-  // The ledger is ours, and not the role's that the file has taken on.
+  // The ledger belongs to our role, not to the one that the file has set.
   await session.script(cleanSession(own).join(';\n'));
   if (failure === undefined) await must(session, ['begin', ...note, 'commit'].join(';\n'));
   return failure;
@@ -206,7 +206,7 @@ async function attempt(
   const wait = { wait: lockMilliseconds, longestWait: lockMilliseconds };
   const limits = [
     limitsAgain({ ...wait, budget, until: 'session' }),
-    // An index that is built concurrently waits in nobody's way; whatever else is alone may stop an application.
+    // CREATE INDEX CONCURRENTLY blocks nobody while it waits; other statements outside of a transaction may.
     ...(step.kind === 'index-operation' ? ['set lock_timeout = 0'] : []),
   ];
   const prepared = await session.execute([...step.settings, ...limits].join('\n;\n'));
@@ -224,7 +224,7 @@ async function attempt(
   return undefined;
 }
 
-/** What an interrupted statement makes is there, or what it drops is gone. */
+/** Whether what the interrupted statement creates exists, or what it drops is gone. */
 const HAPPENED: ReadonlySet<string> = new Set([
   sqlstate.duplicateTable,
   sqlstate.undefinedObject,
@@ -235,8 +235,8 @@ const HAPPENED: ReadonlySet<string> = new Set([
 ]);
 
 /**
- * A build that failed or was ended leaves an INVALID index, which costs every write. One that can't be dropped now is
- * dropped by the next undo; where the name was taken, the index is not ours.
+ * A build that failed or was ended leaves an INVALID index, which costs every write. If it can't be dropped
+ * now, the next undo drops it; where the name was taken, the index is not ours.
  */
 async function dropInvalid(session: Session, step: LoneStep, { fault }: StatementFault): Promise<void> {
   if (fault.sqlstate === sqlstate.duplicateTable) return;
@@ -257,7 +257,7 @@ async function stands(session: Session, step: LoneStep): Promise<boolean | State
     OWN_PATH,
     `select i.indisvalid as valid from ${ASKED} join pg_catalog.pg_index i on i.indexrelid = asked.oid`,
   ]);
-  // The dead undo's session is gone: it would still hold the run lock. So nobody is building it.
+  // The session of the undo that died is gone, since it would still hold the run lock: nobody is building the index.
   if (row?.valid === 'f') {
     const { fault } = await session.execute(`drop index concurrently if exists ${quoteRelation(relation)}`);
     if (fault !== undefined) return fault;
@@ -270,9 +270,9 @@ export interface UndoFailure {
   readonly statement: Statement | undefined;
   /** Names of those that were undone before. */
   readonly undone: readonly string[];
-  /** The statement was ended because the function's time was up. */
+  /** The statement was cancelled because the function's time was up. */
   readonly tooLong: boolean;
-  /** Who holds the locks that it asked for, where that was the reason. */
+  /** Who holds the locks that it requested, if that was the reason. */
   readonly blockers: readonly Blocker[];
 }
 
@@ -301,7 +301,7 @@ function next({ fault, tooLong }: UndoFailure): string {
     : 'correct the undo file, deploy, and undo again: it continues with this step.';
 }
 
-/** Between two steps: nothing is left half done, and the same action goes on. */
+/** Between two steps: nothing is half done, and the same action continues. */
 export function undoUnfinished(migration: Migration, step: Step, undone: readonly string[]): MigrationError {
   return new MigrationError({
     code: 'undo-unfinished',

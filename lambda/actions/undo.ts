@@ -23,9 +23,9 @@ export const undo = changingAction({
 });
 
 /**
- * Runs the undo files of every applied migration above a version, newest first. Checked as a whole before anything is
- * touched: each has its undo file, and no build is under way. Each step is noted with what it does, so an undo that
- * dies is continued by the same call.
+ * Runs the undo files of every applied migration above a version, newest first. Checks first that each has its undo
+ * file and that no build is under way. Each step is recorded together with its effect, so the same call continues an
+ * undo that died.
  */
 async function undoDownTo(
   session: Session,
@@ -72,7 +72,7 @@ function migrationsToUndo(to: Version, { migrations, read }: ActionContext): Mig
       without.undoProblem === undefined
         ? `${without.name} has no undo file.`
         : `The undo file of ${without.name} can't be read: ${without.undoProblem}`,
-      `${without.undoProblem === undefined ? `write ${without.name}.down.sql beside it` : 'mend it'} and deploy, or choose a version at or above ${without.version}.`,
+      `${without.undoProblem === undefined ? `write ${without.name}.down.sql beside it` : 'fix it'} and deploy, or choose a version at or above ${without.version}.`,
     );
   }
   return known;

@@ -1,6 +1,6 @@
 import * as v from 'valibot';
 
-/** What the CDK's Provider framework hands to `onEvent` and `isComplete`. */
+/** What the CDK's Provider framework passes to `onEvent` and `isComplete`. */
 const cloudFormationEvent = v.object({
   RequestType: v.picklist(['Create', 'Update', 'Delete']),
   StackId: v.optional(v.string(), ''),
@@ -22,8 +22,8 @@ export function parseCloudFormationEvent(event: unknown): CloudFormationEvent {
 }
 
 /**
- * One for the life of the resource: a changed id would make CloudFormation delete the old one. It is made from the
- * stack and the logical name, so that an event delivered twice gets the same.
+ * The same for the life of the resource: CloudFormation deletes the old resource when the id changes. Derived from the
+ * stack and the logical name, so that an event delivered twice gets the same id.
  */
 export function physicalResourceId({
   PhysicalResourceId,

@@ -2,14 +2,14 @@ import { publicText } from './public-error.ts';
 
 /**
  * CloudFormation takes 4,096 bytes of response, in which the framework puts the message, a link to the log, and the
- * names of the stack and the resource. Counted as JSON, where a quote or a line's end takes two bytes.
+ * names of the stack and the resource. Counted as JSON, where a quote or a line break takes two bytes.
  */
 const MOST_BYTES = 2_600;
 
-/** A line may take so much where not all fits: one long error of Postgres's must not push out what to do next. */
+/** Limit for a line where not all fits: one long error from Postgres must not push out what to do next. */
 const MOST_BYTES_OF_A_LINE = 700;
 
-/** The error as CloudFormation shows it: cut to what it can carry, and without a trace. */
+/** The error as CloudFormation shows it: cut to its limit, and without a stack trace. */
 export function cloudFormationFailure(error: unknown): Error {
   const failure = new Error(cutToResponse(publicText(error)));
   failure.name = error instanceof Error ? error.name : 'Error';
@@ -18,7 +18,7 @@ export function cloudFormationFailure(error: unknown): Error {
   return failure;
 }
 
-/** First each long line is cut, then the end: what a person needs first comes first in our messages. */
+/** Cuts each long line first, then the end: our messages begin with what a person needs most. */
 export function cutToResponse(text: string): string {
   if (bytesAsJson(text) <= MOST_BYTES) return text;
   const lines = text.split('\n').map((line) => cutToBytes(line, MOST_BYTES_OF_A_LINE));
@@ -27,7 +27,7 @@ export function cutToResponse(text: string): string {
 
 const CUT = '… (the rest is in the log)';
 
-/** Cuts at the end of a character, and says that it did. */
+/** Cuts between two characters, and marks the cut. */
 function cutToBytes(text: string, most: number): string {
   if (bytesAsJson(text) <= most) return text;
   const room = most - bytesAsJson(CUT);

@@ -6,16 +6,16 @@ import { parseCompiled } from './function-context.ts';
 import type { HookEvent } from './hook-event.ts';
 import { zipEntry } from './zip-entry.ts';
 
-/** The environment variable by which the functions of several constructs are told apart. */
+/** The environment variable that tells the functions of several constructs apart. */
 const SERVICE = 'POWERTOOLS_SERVICE_NAME';
 
 /** Limit for reading the template and the asset. */
 const MILLISECONDS = 8_000;
 
 /**
- * The migrations that a deploy brings. A hook's function is still the one of the deploy before, with its migrations;
- * but the template that is about to be deployed names the asset with the new ones, which is uploaded by then.
- * Undefined where the template has no such function any more.
+ * The migrations that a deploy brings. The hook runs the previous deploy's function with its migrations, but the
+ * template about to be deployed names the asset with the new ones, which is uploaded by then. Undefined where the
+ * template no longer has such a function.
  */
 export async function comingMigrations(event: HookEvent): Promise<CompiledMigrations | undefined> {
   const url = event.requestData.payload;
@@ -45,12 +45,12 @@ function parseTemplate(text: string): v.InferOutput<typeof templateSchema> {
   try {
     return v.parse(templateSchema, JSON.parse(text));
   } catch {
-    // The CDK writes JSON; whoever deploys otherwise may have made YAML of it.
+    // The CDK writes JSON; other ways of deploying may turn it into YAML.
     throw new Error('the template is not the JSON that the CDK writes');
   }
 }
 
-/** Our own function as the new template has it: of the same construct, which its service is named after. */
+/** Our function in the new template: the one of the same construct, after which its service is named. */
 function assetOf(
   { Resources }: v.InferOutput<typeof templateSchema>,
   service: string | undefined,
@@ -68,7 +68,7 @@ function assetOf(
   return undefined;
 }
 
-/** The bucket's name as the CDK writes it: cdk-hnb659fds-assets-${AWS::AccountId}-${AWS::Region}. */
+/** The bucket's name as the CDK writes it, cdk-hnb659fds-assets-${AWS::AccountId}-${AWS::Region}. */
 function substituted(bucket: Asset['S3Bucket'], { awsAccountId = '' }: HookEvent): string {
   if (typeof bucket === 'string') return bucket;
   return bucket['Fn::Sub']

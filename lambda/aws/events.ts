@@ -11,15 +11,15 @@ export interface DomainEvent {
   readonly detail: object;
 }
 
-/** PutEvents takes at most so many at once. */
+/** The most that PutEvents takes at once. */
 const MOST_ENTRIES = 10;
 
-/** Attempts for each rejected entry; the client itself repeats calls that fail as a whole. */
+/** Attempts for each rejected entry; the client itself retries calls that fail as a whole. */
 const ATTEMPTS = 3;
 const PAUSE_MILLISECONDS = 200;
 
 /**
- * Puts the events on the bus of the environment, within so many milliseconds; without a bus nothing is sent.
+ * Puts the events on the configured bus, within so many milliseconds. Sends nothing where no bus is configured.
  *
  * @throws UnsentEvents
  */
@@ -86,7 +86,7 @@ async function putAll(
   return left;
 }
 
-/** They are in the error, so that the log has them where the bus has not. */
+/** The error carries them, so that the log has what the bus did not take. */
 export class UnsentEvents extends Error {
   readonly events: readonly DomainEvent[];
 

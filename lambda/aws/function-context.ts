@@ -8,16 +8,16 @@ import { type ConnectionTarget, parseConnectionUrl } from '../postgres/session/c
 import { withIamToken } from './iam-token.ts';
 import { readSecret } from './secret.ts';
 
-/** What every entry needs, read where it enters. */
+/** What every entry needs, read at the start of an invocation. */
 export interface FunctionContext {
   readonly migrations: CompiledMigrations;
   readonly target: ConnectionTarget;
   readonly options: MigrationOptions;
-  /** Milliseconds since 1970 by which the function has to have answered. */
+  /** When the function must have answered, in milliseconds since 1970. */
   readonly deadline: number;
 }
 
-/** Kept free for the answer itself. */
+/** Reserved for the answer itself. */
 const MARGIN_MILLISECONDS = 10_000;
 
 export async function functionContext(remainingMilliseconds: number): Promise<FunctionContext> {
@@ -26,7 +26,7 @@ export async function functionContext(remainingMilliseconds: number): Promise<Fu
   return { migrations, target, options: readOptions(), deadline };
 }
 
-/** Without a secret the connection has no password: the functions' own role is let in. */
+/** Without a secret there is no password: the functions' own role is the credential. */
 async function readTarget(): Promise<ConnectionTarget> {
   const { databaseHost, databasePort, databaseName, databaseUser, secretArn } = environment;
   if (!process.env[databaseHost]) return readSecret(required(secretArn));
@@ -43,7 +43,7 @@ function readCompiledMigrations(): Promise<CompiledMigrations> {
   return compiled;
 }
 
-/** The file is our own compiler's; only its format is in question, where bundle and file are of different age. */
+/** Our own compiler wrote the file; only its format can differ, where bundle and file are of different ages. */
 export function parseCompiled(text: string): CompiledMigrations {
   const json = v.parse(v.looseObject({ format: v.number() }), JSON.parse(text));
   if (json.format === 1) return json as unknown as CompiledMigrations;
@@ -59,14 +59,16 @@ const optionsSchema = v.partial(
   v.strictObject(Object.fromEntries(optionRows.map(([name, row]) => [name, schemaOf(row)]))),
 );
 
-/** What the construct refuses for a person's sake (a lock timeout of a day) a function takes. */
+/** A function takes what the construct would refuse to a person, such as a lock timeout of a day. */
 function schemaOf(row: OptionRow) {
   switch (row.kind) {
     case 'schema':
+    case 'relation':
       return v.pipe(v.string(), v.minLength(1));
     case 'choice':
       return v.picklist(row.of);
     case 'seconds':
+    case 'times':
       return v.pipe(v.number(), v.minValue(0));
     case 'whole':
     case 'mebibytes':

@@ -2,8 +2,8 @@ import { MigrationError } from '../migration/migration-error.ts';
 import { CALL_MILLISECONDS, clientLimits, isUnanswered, noWayTo, within } from './client-limits.ts';
 
 /**
- * Starts the loop for the pending index builds. The execution is named after what asked for it (CloudFormation's
- * request, or the run), so that a hand-off which is delivered twice starts one execution.
+ * Starts the loop for the pending builds. The execution is named after what caused it (CloudFormation's request, or the
+ * run), so that a hand-off delivered twice starts one execution.
  */
 export async function startLoop(stateMachineArn: string, name: string): Promise<string> {
   const { SFNClient, StartExecutionCommand, ExecutionAlreadyExists } = await import('@aws-sdk/client-sfn');
@@ -22,7 +22,7 @@ export async function startLoop(stateMachineArn: string, name: string): Promise<
   }
 }
 
-/** Whether an execution of the loop runs. What was started within the last seconds may not be seen yet. */
+/** Whether an execution of the loop runs. One started seconds ago may not be listed yet. */
 export async function loopRuns(stateMachineArn: string): Promise<boolean> {
   const { SFNClient, ListExecutionsCommand } = await import('@aws-sdk/client-sfn');
   const client = new SFNClient(clientLimits);

@@ -2,8 +2,8 @@ import * as v from 'valibot';
 import { MigrationError } from '../migration/migration-error.ts';
 
 /**
- * What a Lambda Hook on stack operations is asked, as the Hooks user guide has it ("Lambda Hook stack input syntax").
- * The templates are not in it: `payload` is a presigned URL under which a JSON document with `template` and
+ * What a Lambda Hook on stack operations receives, according to the Hooks user guide ("Lambda Hook stack input
+ * syntax"). The templates are not in it: `payload` is a presigned URL under which a JSON document with `template` and
  * `previousTemplate` lies, each as text; for a delete both are empty. The token has to be given back.
  */
 const hookEvent = v.pipe(
@@ -12,7 +12,7 @@ const hookEvent = v.pipe(
   v.object({
     clientRequestToken: v.string(),
     awsAccountId: v.optional(v.string()),
-    /** CREATE_, UPDATE_ or DELETE_PRE_PROVISION; a point that comes to be known later must not stop every deploy. */
+    /** CREATE_, UPDATE_ or DELETE_PRE_PROVISION; an invocation point added later must not stop every deploy. */
     actionInvocationPoint: v.string(),
     requestData: v.optional(v.object({ payload: v.nullish(v.string()) }), {}),
   }),
@@ -31,13 +31,13 @@ export function parseHookEvent(event: unknown): HookEvent {
   if (parsed.success) return parsed.output;
   throw new MigrationError({
     code: 'hook-event-invalid',
-    what: `This is no event of a CloudFormation Lambda Hook: ${v.summarize(parsed.issues).replaceAll('\n', '; ')}.`,
+    what: `This is not an event of a CloudFormation Lambda Hook: ${v.summarize(parsed.issues).replaceAll('\n', '; ')}.`,
     applied: 'nothing.',
     next: 'let the hook call this function; operators send the action plan to the migrator function instead.',
   });
 }
 
-/** What a hook answers. `NonCompliant` stops the deploy or warns, as the hook's failure mode says. */
+/** A hook's answer. `NonCompliant` stops the deploy or warns, depending on the hook's failure mode. */
 export interface HookAnswer {
   readonly hookStatus: 'SUCCESS' | 'FAILED';
   readonly errorCode?: 'NonCompliant';
@@ -45,5 +45,5 @@ export interface HookAnswer {
   readonly clientRequestToken: string;
 }
 
-/** CloudFormation cuts a hook's message after so many characters. */
+/** CloudFormation cuts a hook's message at this many characters. */
 export const MOST_MESSAGE_CHARACTERS = 4_096;

@@ -2,7 +2,7 @@ import type { Signer } from '@aws-sdk/rds-signer';
 import { MigrationError } from '../migration/migration-error.ts';
 import type { ConnectionTarget } from '../postgres/session/connection-target.ts';
 
-/** Whose rights a token is signed with, and for where; the SDK finds out what is left out. */
+/** Whose credentials sign the token, and for which region; the SDK finds out what is absent. */
 export interface SigningAccount {
   readonly region?: string | undefined;
   readonly profile?: string | undefined;
@@ -50,10 +50,10 @@ async function newSigner({ host, port, user }: ConnectionTarget, { region, profi
   });
 }
 
-function unusable(problem: string, mend: string): MigrationError {
+function unusable(problem: string, fix: string): MigrationError {
   return new MigrationError({
     code: 'connection-invalid',
     what: `The connection can't be used with IAM authentication: it ${problem}.`,
-    next: `${mend}, or connect without IAM authentication.`,
+    next: `${fix}, or connect without IAM authentication.`,
   });
 }

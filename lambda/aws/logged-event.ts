@@ -8,7 +8,7 @@ import type { TurnEvent } from '../work/turn/turn-request.ts';
 type Event = RunEvent | TurnEvent;
 type Of<Kind extends Event['kind']> = Extract<Event, { kind: Kind }>;
 
-/** A build by its names alone. */
+/** A build, by names only. */
 export interface LoggedBuild {
   readonly operation: Of<'turn'>['build']['operation'];
   /** With its schema. */
@@ -22,10 +22,10 @@ export interface LoggedStep {
   readonly migration: string;
   /** From 1. */
   readonly step: number;
-  /** So many steps its migration has. */
+  /** How many steps its migration has. */
   readonly of: number;
   readonly how: AppliedStep['how'];
-  /** `idx_messages_unread on messages`, `refresh of totals`: of an index operation, and of what was handed off. */
+  /** `idx_messages_unread on messages`, `refresh of totals`; of index operations, and of work that was handed off. */
   readonly operation?: string;
 }
 
@@ -60,7 +60,7 @@ export type LoggedEvent =
       readonly seconds: number | undefined;
       readonly fault: PostgresFault | undefined;
     })
-  /** A log line has a message already: the event's kind. */
+  /** A log line already has a message: the event's kind. */
   | (Omit<Of<'notice'>, 'message' | 'context'> & { readonly text: string })
   | Of<
       | 'adopted'
@@ -72,7 +72,7 @@ export type LoggedEvent =
       | 'undoing'
     >;
 
-/** What the functions log of an event, with values of rows hidden; and what a person who watches is shown of it. */
+/** What the functions log of an event, with row values hidden, and what the command line shows of it. */
 export function logged(event: Event, rows: RowValues): LoggedEvent {
   switch (event.kind) {
     case 'planned': {

@@ -1,7 +1,7 @@
 /** CloudWatch namespace; the dimension `service` names the construct. */
 export const METRIC_NAMESPACE = 'PostgresMigrations';
 
-/** Metric names, shared by the functions that count and the alarms and dashboard that show. */
+/** Metric names, shared by the functions that emit them and the alarms and dashboard that show them. */
 export const metric = {
   stepsApplied: 'StepsApplied',
   runSucceeded: 'RunSucceeded',
@@ -13,10 +13,10 @@ export const metric = {
   buildProgress: 'BuildProgress',
   /** Until its end, with the dimension `index`. */
   buildSecondsLeft: 'BuildSecondsLeft',
-  /** Rows that a backfill has written, and walks a second, with the dimension `index`. */
+  /** Rows written by a backfill, and rows walked per second, with the dimension `index`. */
   buildRows: 'BuildRows',
   buildRowsPerSecond: 'BuildRowsPerSecond',
-  /** Looks at a backfill that rests, with the dimension `reason`. */
+  /** How often a backfill was found resting, with the dimension `reason`. */
   buildResting: 'BuildResting',
   /** Seconds that the build's blocker has been in its transaction; 0 while nothing blocks. */
   buildBlockedSeconds: 'BuildBlockedSeconds',

@@ -4,9 +4,8 @@ import { StatementFault, textOfError } from '../postgres/session/fault.ts';
 import { readOptions } from './function-context.ts';
 
 /**
- * Whether what leaves a function by its log, its events, its traces or an error may have values of rows. A thrown error
- * is among them: Lambda logs it, Step Functions keeps it, CloudFormation shows it. What the function answers goes to
- * whoever invoked it, and to nobody else.
+ * Whether logs, events, traces and errors may contain row values. Thrown errors count: Lambda logs them, Step Functions
+ * keeps them, CloudFormation shows them. An answer goes only to the caller.
  */
 export function rowValuesInLogs(): RowValues {
   try {
@@ -16,17 +15,23 @@ export function rowValuesInLogs(): RowValues {
   }
 }
 
-/** Whatever was thrown, in words that may leave the function. */
+/** The text of whatever was thrown, as far as it may leave the function. */
 export function publicText(error: unknown): string {
   return textOfError(error, rowValuesInLogs());
 }
 
-/** To be thrown in its place: nothing of the other goes along, since Lambda logs every field of an error. */
+/** Whole, where what may leave the function is less than that. */
+export function heldBack(error: unknown): string | undefined {
+  const whole = textOfError(error, 'shown');
+  return whole === publicText(error) ? undefined : whole;
+}
+
+/** To throw in its place. Carries nothing of the original, since Lambda logs every field of an error. */
 export function publicError(error: unknown): unknown {
   if (!(error instanceof MigrationError || error instanceof StatementFault)) return error;
   const told = new Error(publicText(error));
   told.name = error.name;
-  // Lambda shows the trace beside the message. Of an error that is meant for a person, the message is all.
+  // Lambda shows the stack trace beside the message. For an error meant for a person, the message is enough.
   told.stack = '';
   return told;
 }

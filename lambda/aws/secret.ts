@@ -11,7 +11,7 @@ import { CALL_MILLISECONDS, clientLimits, isUnanswered, noWayTo, within } from '
 
 /** Reads the secret on each call, so that a rotated password is used from then on. */
 export async function readSecret(secretArn: string): Promise<ConnectionTarget> {
-  // Loaded here and not at the top: the part of a cold start that a test of the parser should not pay.
+  // Imported here and not at the top, so that tests of the parser do not pay for loading the SDK.
   const { SecretsManagerClient, GetSecretValueCommand } = await import('@aws-sdk/client-secrets-manager');
   const client = new SecretsManagerClient(clientLimits);
   try {

@@ -15,7 +15,7 @@ const logger = new Logger();
 const metrics = new Metrics({ namespace: METRIC_NAMESPACE });
 let events: DomainEvent[] = [];
 
-/** One event becomes a structured log line, and a metric or an EventBridge event where it is one. */
+/** Logs an event as a structured line; some events are also metrics or EventBridge events. */
 export function report(event: RunEvent | TurnEvent): void {
   const { kind, ...fields } = logged(event, rowValuesInLogs());
   logger[levelOf(event)](kind, fields);
@@ -53,7 +53,7 @@ function reportFill(single: Metrics, { rowsWritten, rowsPerSecond, pause }: Fill
   resting.addMetric(metric.buildResting, MetricUnit.Count, 1);
 }
 
-/** SQLSTATEs of class 01 are warnings, whatever the server's language calls them. */
+/** SQLSTATEs of class 01 are warnings, in whatever language the server writes their severity. */
 function levelOf(event: RunEvent | TurnEvent): 'info' | 'warn' {
   if (event.kind === 'ledger-exposed') return 'warn';
   return event.kind === 'notice' && event.sqlstate.startsWith('01') ? 'warn' : 'info';
@@ -80,7 +80,7 @@ function reportBuildEnd({ build, outcome, fault }: Extract<TurnEvent, { kind: 'e
   });
 }
 
-/** A run's end, whoever asked for it. */
+/** Reports the end of a run, whoever started it. */
 export function reportRunEnd(cause: RunCause, end: RunEnd): void {
   const detail = { ...detailOf(end), ...cause };
   const failed = end.kind === 'failed';
@@ -109,26 +109,26 @@ function detailOf(end: RunEnd): { readonly outcome: string; readonly [key: strin
   }
 }
 
-/** For once, nothing could be seen of the deploy: it is asked again. */
+/** This once, the state of the deploy could not be read; the framework will ask again. */
 interface OutOfSight {
   readonly kind: 'out-of-sight';
   readonly because: string;
 }
 
-/** What a deploy that waits is waiting for: one line for each time that the framework asks. */
+/** What a deploy is waiting for: one line each time the framework asks. */
 export function logDeployProgress(progress: DeployProgress | OutOfSight): void {
   if (progress.kind === 'out-of-sight') logger.warn('deploy', { ...progress });
   else logger.info('deploy', { ...progress });
 }
 
-/** A bus that does not answer is no reason to keep a deploy waiting longer. */
+/** A deploy does not wait any longer for a bus that does not answer. */
 const LONGEST_FLUSH_MILLISECONDS = 8_000;
-/** Of the function's time, left for its answer. */
+/** Reserved for the function's answer. */
 const ANSWER_MILLISECONDS = 1_000;
 
 /**
- * Sends what the invocation has gathered; to be awaited before the handler answers, since a frozen function sends
- * nothing. What can't be sent within the time that is left is logged, and fails no deploy.
+ * Sends what the invocation has gathered. Await it before the handler answers, since a frozen function sends nothing.
+ * What can't be sent in the time left is logged, and does not fail the deploy.
  */
 export async function flushTelemetry(context: { getRemainingTimeInMillis(): number }): Promise<void> {
   if (metrics.hasStoredMetrics()) metrics.publishStoredMetrics();

@@ -17,29 +17,30 @@ import type { Session } from '../postgres/session/session.ts';
 import type { DeployFinding } from './deploy-finding.ts';
 import type { TableKnowledge } from './table-knowledge.ts';
 
-/** All searches of one run together may take so many times what one of them may. */
+/** All searches of a run together may take this many times as long as one of them. */
 const MOST_SEARCHES = 4;
 
 export interface Search {
-  /** Has measured the tables. */
+  /** With the tables measured. */
   readonly knowledge: TableKnowledge;
-  /** Bounds each search; 0 looks for nothing. */
+  /** Limits each search; 0 turns them off. */
   readonly seconds: number;
 }
 
 /**
- * Looks whether the data lets the statements succeed: nulls, orphans, duplicates and rows against a check are counted
- * before anything is touched. What can't be told stops nothing, and is said: Postgres looks again when the statement runs.
+ * Checks whether the data lets the statements succeed: counts nulls, orphans, duplicates and rows that violate a check,
+ * before anything is touched. What can't be checked is reported and stops nothing: Postgres checks when the statement
+ * runs.
  */
 export async function dataFindings(
   session: Session,
-  asked: readonly Askable<DataCheck>[],
+  questions: readonly Askable<DataCheck>[],
   { knowledge, seconds }: Search,
 ): Promise<readonly DeployFinding[]> {
   const findings: DeployFinding[] = [];
   const until = Date.now() + seconds * 1000 * MOST_SEARCHES;
   if (seconds <= 0) return findings;
-  for (const { pending, statement, check, after } of asked) {
+  for (const { pending, statement, check, after } of questions) {
     const { settings } = pending.step;
     const rows = rowsOf(check, (relation) => knowledge.of(relation, settings));
     if (rows === undefined) continue;
@@ -49,7 +50,7 @@ export async function dataFindings(
         ? { because: 'the searches before it have taken all of the time' }
         : await findBroken(session, check, { settings, milliseconds, rows });
     if (broken === undefined) continue;
-    // What is against it now may be mended when its turn comes.
+    // By the time its turn comes, an earlier statement may have corrected it.
     const isBroken = 'count' in broken && broken.count > 0;
     if (isBroken && after.length > 0 && (await reachesFurther(session, after))) continue;
     const { rule, verdict } = check;
@@ -61,8 +62,8 @@ export async function dataFindings(
 }
 
 /**
- * The rows that Postgres itself would look at; undefined where that is no table of this server: a view, or a foreign
- * table, whose rows no constraint is checked against.
+ * The table whose rows Postgres would check; undefined for a view or a foreign table, against whose rows no constraint
+ * is checked.
  */
 function rowsOf(
   check: DataCheck,
@@ -113,7 +114,7 @@ function sentences(check: DataCheck, broken: Broken): Pick<DeployFinding, 'what'
       };
     case 'violations':
       return {
-        what: `${rows} of ${table} ${one ? 'is' : 'are'} against the check ${check.constraint}.`,
+        what: `${rows} of ${table} ${one ? 'violates' : 'violate'} the check ${check.constraint}.`,
         next: `correct them, then run again: select * from ${from} where not (${check.expression}).`,
       };
     default:
@@ -138,13 +139,13 @@ function questionOf(check: DataCheck): string {
     case 'duplicates':
       return `values of (${check.key.parts.join(', ')}) stand in more than one row of ${table}`;
     case 'violations':
-      return `rows of ${table} are against the check ${check.constraint}`;
+      return `rows of ${table} violate the check ${check.constraint}`;
     default:
       return check satisfies never;
   }
 }
 
-/** What Postgres would show in the detail of its error, too. */
+/** The same values that Postgres would show in the detail of its error. */
 function examples({ examples: few }: Broken, values: RowValues): string {
   return few.length === 0 || values === 'hidden' ? '' : `, such as ${few.join(', ')}`;
 }

@@ -2,23 +2,23 @@ import type { Migration, Statement } from '../migration/migration.ts';
 import { MigrationError } from '../migration/migration-error.ts';
 import { type RowValues, type Text, textOf } from '../migration/row-values.ts';
 
-/** What the linter finds at deploy, with the real database before it. */
+/** What the linter finds at deploy, in the real database. */
 export interface DeployFinding {
   /** As in `-- migrate: allow RULE reason`. */
   readonly rule: string;
   /**
    * `refuse`: the run stops before it touches anything. `fails-build`: the run goes on, and a build that it hands off
-   * will fail. `show`: all goes on.
+   * will fail. `show`: it stops nothing.
    */
   readonly verdict: 'refuse' | 'fails-build' | 'show';
   readonly migration: Migration;
   readonly statement: Statement;
-  /** One or two sentences, with what the database has. */
+  /** One or two sentences, with facts from the database. */
   readonly what: Text;
   readonly next: string;
 }
 
-/** A plain CREATE INDEX on a table that is not small has a code of its own: no linter is needed to refuse it. */
+/** A plain CREATE INDEX on a table that is not small has its own code: it is refused without the linter, too. */
 export const PLAIN_INDEX_RULE = 'plain-create-index';
 
 /** The run stopped before it touched anything. */
@@ -42,7 +42,7 @@ export class DeployRefused extends MigrationError {
 
 /**
  * @param applied what the run has applied so far, for a person
- * @throws DeployRefused with all that are to be refused
+ * @throws DeployRefused with every finding that refuses the run
  */
 export function refuse(findings: readonly DeployFinding[], applied?: string): void {
   const [first, ...others] = findings.filter(({ verdict }) => verdict === 'refuse');
@@ -54,7 +54,7 @@ export function showFinding(finding: DeployFinding, rows: RowValues): string {
   return describeFinding(finding, rows).replace('\n', ' ');
 }
 
-/** The same in the form of an error, for a person: what is found, then what to do. */
+/** The same as an error: what was found, then what to do. */
 export function describeFinding(finding: DeployFinding, rows: RowValues): string {
   const { file, position } = placeOf(finding);
   return `${file}:${position.line}:${position.column}: ${textOf(finding.what, rows)}\nNext: ${finding.next}`;

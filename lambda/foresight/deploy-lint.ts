@@ -11,21 +11,21 @@ import { type SizeLimits, sizeFindings } from './size-findings.ts';
 import type { TableKnowledge } from './table-knowledge.ts';
 
 export interface Linted {
-  /** Has measured the pending steps. */
+  /** With the pending steps measured. */
   readonly knowledge: TableKnowledge;
   readonly options: Pick<MigrationOptions, 'indexStrategy' | 'dataCheckSeconds'> & SizeLimits;
   /**
-   * Unique indexes on tables that are not small: the loop looks for their duplicates itself, before it builds, and one
-   * that fails there stops no other.
+   * Unique indexes on tables that are not small: the loop itself looks for duplicates before it builds, and a failure
+   * there stops nothing else.
    */
-  /** Of the loop, as the run finds them. */
+  /** The loop's builds, as the run finds them. */
   readonly builds: readonly RecordedBuild[];
   readonly largeIndexes: 'included' | 'left to the loop';
 }
 
 /**
- * The linter's second half, with the real database: what is dangerous on a large table is found where the table is
- * large, and what can't succeed with the data that is there. Writes nothing.
+ * The linter's second half, in the real database: finds what is dangerous on tables that turn out to be large, and what
+ * can't succeed with the data. Writes nothing.
  */
 export async function lintAtDeploy(
   session: Session,
@@ -38,12 +38,12 @@ export async function lintAtDeploy(
     const facts = knowledge.of(relation, step.settings);
     return step.kind === 'index-operation' && facts?.kind === 'present' && facts.rows > smallTableRows;
   };
-  // Where the index exists, CREATE INDEX IF NOT EXISTS builds none.
-  const asked = data.filter(
+  // CREATE INDEX IF NOT EXISTS builds nothing where the index exists.
+  const questions = data.filter(
     ({ statement, pending: { step } }) => knowledge.existingIndex(statement, step.settings) === undefined,
   );
-  const ofRun = asked.filter((each) => !ofLargeIndex(each));
-  const ofLoop = largeIndexes === 'included' ? asked.filter(ofLargeIndex) : [];
+  const ofRun = questions.filter((each) => !ofLargeIndex(each));
+  const ofLoop = largeIndexes === 'included' ? questions.filter(ofLargeIndex) : [];
   const search = { knowledge, seconds: dataCheckSeconds };
   return [
     ...(indexStrategy === 'inline' ? [] : plainIndexFindings(pending, knowledge, smallTableRows)),

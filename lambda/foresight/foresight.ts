@@ -14,42 +14,42 @@ import { buildStage, type PlannedBuild, type Stage } from '../migration/stage.ts
 import { queuesUp, waitOf } from '../migration/waiting.ts';
 import type { WorkTarget } from '../postgres/catalog/work-target.ts';
 import type { BackfillPlan } from './planned-backfills.ts';
-import { type TablePlan, type TablesKnown, tablePlans } from './planned-tables.ts';
+import { type TableContext, type TablePlan, tablePlans } from './planned-tables.ts';
 import { relationsOf, routeOfStep } from './table-knowledge.ts';
 
 export interface StepPlan {
-  /** From 1, as every message counts it. */
+  /** From 1, as in every message. */
   readonly step: number;
   readonly line: number;
   readonly how: 'transaction' | 'autocommit' | 'inline' | 'hand-off';
-  /** Why it waits for builds; absent where it runs at once. */
+  /** Why it waits for builds; absent if it does not. */
   readonly waits: string | undefined;
-  /** Its statements, each by its kind. */
+  /** The kinds of its statements. */
   readonly statements: readonly string[];
   readonly tables: readonly TablePlan[];
-  /** Of an index build, or a backfill, from this database's own history; absent where there is none, or nothing is built. */
+  /** For an index build or a backfill, from this database's own history; absent without one. */
   readonly estimatedSeconds: number | undefined;
-  /** Of a backfill that is handed off. */
+  /** For a backfill that is handed off. */
   readonly backfill?: BackfillPlan;
-  /** The file's own settings of memory and workers, which its build has instead of those of the loop. */
+  /** The file's own settings for memory and workers, which replace those of the loop. */
   readonly resources?: readonly string[];
 }
 
-/** What the loop would decide otherwise. */
+/** Settings that the loop would otherwise choose. */
 const RESOURCES = /\b(?:maintenance_work_mem|max_parallel_maintenance_workers)\b/i;
 
-interface Known extends TablesKnown {
+interface ForesightContext extends TableContext {
   readonly options: MigrationOptions;
   readonly builds: readonly RecordedBuild[];
-  /** What long statements are about, where it is there already. */
+  /** The objects of long statements, as far as they exist. */
   readonly targets: ReadonlyMap<Step, WorkTarget>;
   readonly backfills: ReadonlyMap<Step, BackfillPlan>;
 }
 
-/** Goes through the steps as a run would, and remembers what each would have changed for the next. */
+/** Goes through the steps as a run would, and keeps track of what each would change for the next. */
 export class Foresight {
-  readonly #known: Known;
-  /** Not valid yet, as far as the steps so far go. */
+  readonly #context: ForesightContext;
+  /** Builds that are not valid yet after the steps so far. */
   #builds: RecordedBuild[];
   /** Once a step waits, all after it do. */
   #waits: string | undefined;
@@ -57,13 +57,13 @@ export class Foresight {
   /** Materialized views that the steps so far create, and what they read. */
   readonly #views: { readonly view: RelationName; readonly reads: readonly RelationName[] }[] = [];
   readonly #applied = { files: new Set<string>(), steps: 0 };
-  /** By table, in order. */
+  /** Builds of each table, in order. */
   readonly #queue = new Map<string, PlannedBuild[]>();
 
-  constructor(known: Known) {
-    this.#known = known;
-    this.#builds = [...known.builds];
-    for (const { schema, table, index, state } of known.builds) {
+  constructor(context: ForesightContext) {
+    this.#context = context;
+    this.#builds = [...context.builds];
+    for (const { schema, table, index, state } of context.builds) {
       if (state === 'done') continue;
       this.#enqueue(`${schema}.${table}`, { index, state, estimatedSeconds: undefined });
     }
@@ -77,17 +77,17 @@ export class Foresight {
       this.#endStage();
     }
     const how = this.#route(step);
-    const tables = tablePlans(step, how === 'inline', this.#known);
+    const tables = tablePlans(step, how === 'inline', this.#context);
     const builds =
       how === 'hand-off' && step.kind === 'index-operation' && step.operation.kind !== 'drop-index';
-    const backfill = how === 'hand-off' ? this.#known.backfills.get(step) : undefined;
+    const backfill = how === 'hand-off' ? this.#context.backfills.get(step) : undefined;
     const estimatedSeconds = builds ? this.#seconds(tables) : backfill?.seconds;
     if (how === 'hand-off' && step.kind === 'index-operation') {
       this.#handOff(step.operation, { migration, step, estimatedSeconds });
     } else if (how === 'hand-off') this.#handOffLong({ migration, step, estimatedSeconds });
     this.#applied.files.add(migration.file);
     this.#applied.steps += 1;
-    this.#known.knowledge.followCreation(step);
+    this.#context.knowledge.followCreation(step);
     for (const { touches, reads } of statementsOf(step))
       for (const view of touches.creates) if (reads !== undefined) this.#views.push({ view, reads });
     const [first] = statementsOf(step);
@@ -105,13 +105,13 @@ export class Foresight {
     };
   }
 
-  /** The steps that were seen, in the order of time. */
+  /** What would happen together, in order. */
   stages(): readonly Stage[] {
     this.#endStage();
     return this.#stages;
   }
 
-  /** What was seen so far is applied, and what was handed off is built before anything else happens. */
+  /** Closes a stage: the steps so far are applied, and what they handed off is built, before anything else. */
   #endStage(): void {
     const { files, steps } = this.#applied;
     if (steps > 0) this.#stages.push({ kind: 'apply', files: [...files], steps });
@@ -119,14 +119,14 @@ export class Foresight {
     this.#applied.steps = 0;
     if (this.#queue.size > 0) {
       const tables = [...this.#queue].map(([table, builds]) => ({ table, builds }));
-      this.#stages.push(buildStage(tables, this.#known.options.maxConcurrentTables));
+      this.#stages.push(buildStage(tables, this.#context.options.maxConcurrentTables));
     }
     this.#queue.clear();
     this.#builds = [];
   }
 
   #route(step: Step): StepPlan['how'] {
-    const { knowledge, options } = this.#known;
+    const { knowledge, options } = this.#context;
     if (step.kind !== 'index-operation') return this.#handsOff(step) ? 'hand-off' : step.kind;
     return routeOfStep(step, { knowledge, options, builds: this.#builds });
   }
@@ -140,7 +140,7 @@ export class Foresight {
     }: { migration: Migration; step: Step; estimatedSeconds: number | undefined },
   ): void {
     for (const { schema, name } of relationsOf(operation)) {
-      const facts = this.#known.knowledge.of({ schema, name }, step.settings);
+      const facts = this.#context.knowledge.of({ schema, name }, step.settings);
       const table = facts?.kind === 'present' ? facts : { schema: schema ?? 'public', table: name };
       const index = indexOf(operation, name);
       this.#builds.push({
@@ -154,21 +154,21 @@ export class Foresight {
         unique: operation.kind === 'create-index' && operation.unique,
         state: 'pending',
       });
-      // To drop one takes a moment, whatever the table's size.
+      // Dropping an index takes a moment, whatever the table's size.
       const seconds = operation.kind === 'drop-index' ? 0 : estimatedSeconds;
       this.#enqueue(`${table.schema}.${table.table}`, { index, state: 'new', estimatedSeconds: seconds });
     }
   }
 
-  /** As far as the text and the tables' sizes tell. */
+  /** As far as the statements and the tables' sizes tell. */
   #handsOff(step: Exclude<Step, IndexOperationStep>): boolean {
     if (step.long === undefined) return false;
     const { long, settings } = step;
-    const { knowledge, options } = this.#known;
+    const { knowledge, options } = this.#context;
     const { relation } = long;
     const isRefresh = kindOf(long.operation) === 'refresh';
     if (relation !== undefined && !long.handOff && !isRefresh && knowledge.isNew(relation)) return false;
-    const rows = this.#known.targets.get(step)?.rows ?? this.#rowsUnder(relation, settings);
+    const rows = this.#context.targets.get(step)?.rows ?? this.#rowsUnder(relation, settings);
     const { indexStrategy: strategy, smallTableRows } = options;
     const route = routeOfLong(long, {
       strategy,
@@ -179,7 +179,7 @@ export class Foresight {
     return route === 'hand-off';
   }
 
-  /** Of the largest table under a view that is yet to be created. */
+  /** Rows of the largest table under a view that does not exist yet. */
   #rowsUnder(
     relation: RelationName | undefined,
     settings: readonly string[],
@@ -188,7 +188,7 @@ export class Foresight {
     if (relation === undefined) return undefined;
     const at = views.findLastIndex(({ view }) => mayBeSame(view, relation));
     const rows = (views[at]?.reads ?? []).flatMap((table) => {
-      const facts = this.#known.knowledge.of(table, settings);
+      const facts = this.#context.knowledge.of(table, settings);
       if (facts?.kind === 'present') return [facts.rows];
       return this.#rowsUnder(table, settings, views.slice(0, at)) ?? [];
     });
@@ -206,7 +206,7 @@ export class Foresight {
   }): void {
     if (step.kind === 'index-operation' || step.long === undefined) return;
     const { relation, operation, names } = step.long;
-    const facts = relation === undefined ? undefined : this.#known.knowledge.of(relation, step.settings);
+    const facts = relation === undefined ? undefined : this.#context.knowledge.of(relation, step.settings);
     const named =
       relation === undefined ? undefined : { schema: relation.schema ?? 'public', table: relation.name };
     const { schema, table } = (facts?.kind === 'present' ? facts : named) ?? { schema: '', table: '' };
@@ -235,7 +235,7 @@ export class Foresight {
   }
 
   #seconds(tables: readonly TablePlan[]): number | undefined {
-    const { rate } = this.#known;
+    const { rate } = this.#context;
     const bytes = tables.reduce((sum, table) => sum + (table.bytes ?? 0), 0);
     return rate === undefined || bytes === 0 ? undefined : bytes / rate;
   }

@@ -7,16 +7,16 @@ import { quoteRelation } from '../postgres/session/quote.ts';
 import { type DeployFinding, PLAIN_INDEX_RULE } from './deploy-finding.ts';
 import type { TableKnowledge } from './table-knowledge.ts';
 
-/** The linter's rule for the same at synth, where nobody knows what stands in the database. */
+/** The linter's rule for the same at synth, where the database is not known. */
 const IF_NOT_EXISTS_RULE = 'if-not-exists-index';
 
 interface PlainIndex {
   readonly migration: Migration;
   readonly statement: Statement;
   readonly settings: readonly string[];
-  /** Its table is dropped, and so made again, before: what was measured is not what is indexed. */
+  /** An earlier step drops the table and creates it again: what was measured is not what will be indexed. */
   readonly ofNewTable: boolean;
-  /** An index of its name exists when its turn comes, so that Postgres passes over the statement. */
+  /** An index of that name exists by then, so Postgres skips the statement. */
   readonly existing: { readonly valid: boolean } | undefined;
 }
 
@@ -43,8 +43,8 @@ export function plainIndexFindings(
 }
 
 /**
- * CREATE INDEX IF NOT EXISTS passes over an INVALID index of that name and says that all is well: the file would be
- * recorded as applied, without an index that serves any query. `builds`: those of the loop are INVALID until they end.
+ * CREATE INDEX IF NOT EXISTS skips an INVALID index of that name and reports success: the file would be recorded as
+ * applied, without an index that serves any query. `builds`: the loop's own, which are INVALID until they end.
  */
 export function invalidIndexFindings(
   pending: readonly PendingStep[],
@@ -106,7 +106,7 @@ function passesOver(statement: Statement, index: RelationName): Omit<DeployFindi
     rule: IF_NOT_EXISTS_RULE,
     verdict: 'refuse',
     statement,
-    what: `the index ${index.name} exists and is INVALID, as a build that was cut off leaves it: CREATE INDEX IF NOT EXISTS would pass over it, and no query would use it.`,
+    what: `the index ${index.name} exists and is INVALID, as an interrupted build leaves it: CREATE INDEX IF NOT EXISTS would skip it, and no query would use it.`,
     next: `write CREATE INDEX CONCURRENTLY, which drops what is INVALID and builds it; or drop it by hand, if nobody is building it: drop index concurrently ${quoteRelation(index)}; then run again.`,
   };
 }

@@ -21,12 +21,12 @@ import { Foresight, type StepPlan } from './foresight.ts';
 import { plannedBackfills } from './planned-backfills.ts';
 import { TableKnowledge } from './table-knowledge.ts';
 
-/** What a run would do, step by step; nothing is written to find out. */
+/** What a run would do, step by step. Writes nothing. */
 export interface RunPlan {
   readonly files: readonly FilePlan[];
-  /** The same in the order of time: what waits for what, which tables build side by side. */
+  /** The same in order of execution: what waits for what, which tables build side by side. */
   readonly stages: readonly Stage[];
-  /** What the linter finds with the real database. */
+  /** What the linter finds in the real database. */
   readonly findings: readonly PlanFinding[];
   /** Why the run would stop before it touched anything. */
   readonly refused: string | undefined;
@@ -34,9 +34,9 @@ export interface RunPlan {
   readonly exposure?: string | undefined;
   /** Builds that are under way or failed. */
   readonly builds: readonly RecordedBuild[];
-  /** What another tool's history says is applied, and a run takes over. */
+  /** What another tool's history says is applied, and a run adopts. */
   readonly adopted: readonly string[];
-  /** Of these, what was edited since. */
+  /** Of these, the files edited since. */
   readonly edited: readonly string[];
   readonly late: readonly string[];
   readonly reformatted: readonly string[];
@@ -60,13 +60,16 @@ export interface PlanFinding {
   readonly next: string;
 }
 
-interface Asked {
+interface PlanRequest {
   readonly options: MigrationOptions;
   readonly migrations: CompiledMigrations;
 }
 
 /** Plans against the database as it is. Throws DriftError where an applied file was changed. */
-export async function planRun(target: ConnectionTarget, { options, migrations }: Asked): Promise<RunPlan> {
+export async function planRun(
+  target: ConnectionTarget,
+  { options, migrations }: PlanRequest,
+): Promise<RunPlan> {
   return withSession(target, async (session) => {
     const { history, ...read } = await readLedgerAndHistory(session, { migrations, options });
     const { exists, format } = read;
@@ -93,6 +96,7 @@ export async function planRun(target: ConnectionTarget, { options, migrations }:
       backfills: await plannedBackfills(session, pending, {
         schema: options.ledgerSchema,
         format: exists ? format : 0,
+        batchSeconds: options.backfillBatchSeconds,
       }),
     });
     return {
@@ -115,7 +119,7 @@ export async function planRun(target: ConnectionTarget, { options, migrations }:
   });
 }
 
-/** What the long statements are about, as a run will look it up; less what can't be looked up yet. */
+/** The objects of long statements, as a run will look them up; without those that can't be looked up yet. */
 async function targetsOf(
   session: Session,
   pending: readonly PendingStep[],

@@ -1,30 +1,37 @@
-import { DEFAULT_BATCH_MILLISECONDS } from '../migration/backfill.ts';
 import type { Step } from '../migration/migration.ts';
 import type { PendingStep } from '../migration/plan.ts';
 import { findWalks, type Way } from '../postgres/catalog/walks.ts';
 import { type FillRate, fillRate } from '../postgres/ledger/build-history.ts';
 import type { Session } from '../postgres/session/session.ts';
 
-/** What a backfill would be. */
+/** What a backfill would do. */
 export interface BackfillPlan {
-  /** About so many, by the planner's statistics. */
+  /** An estimate from the planner's statistics. */
   readonly rows: number;
-  /** About so many; absent where this database has done no backfill yet. */
+  /** An estimate; absent where this database has done no backfill yet. */
   readonly batches: number | undefined;
   readonly seconds: number | undefined;
-  /** `id`, `tenant_id, id`, `blocks of the table`; of partitions that differ, all of them. */
+  /** `id`, `tenant_id, id`, `blocks of the table`; several where partitions differ. */
   readonly key: string;
-  /** Tables, or partitions, each walked by itself. */
+  /** Tables or partitions that are walked separately. */
   readonly walks: number;
-  /** Why it can't be walked: a run would stop at it. */
+  /** Why it can't be walked; a run would stop here. */
   readonly refused: string | undefined;
 }
 
-/** Looks the walks up in the database as it is: a table that an earlier step makes is new, and needs none. */
+/** Looks the walks up in the database as it is; a table that an earlier step creates is new and needs none. */
 export async function plannedBackfills(
   session: Session,
   pending: readonly PendingStep[],
-  ledger: { readonly schema: string; readonly format: number },
+  {
+    batchSeconds,
+    ...ledger
+  }: {
+    readonly schema: string;
+    readonly format: number;
+    /** What a batch is to take, where its file does not say it. */
+    readonly batchSeconds: number;
+  },
 ): Promise<ReadonlyMap<Step, BackfillPlan>> {
   const plans = new Map<Step, BackfillPlan>();
   let rate: FillRate | undefined;
@@ -36,7 +43,7 @@ export async function plannedBackfills(
     const found = typeof walks === 'string' ? [] : walks;
     const rows = found.reduce((sum, { estimatedRows }) => sum + estimatedRows, 0);
     const { millisecondsPerRow = Number.NaN, secondsPerRow = Number.NaN } = rate;
-    const wanted = backfill.batchMilliseconds ?? DEFAULT_BATCH_MILLISECONDS;
+    const wanted = backfill.batchMilliseconds ?? batchSeconds * 1000;
     plans.set(step, {
       rows,
       batches: orUndefined(Math.ceil((rows * millisecondsPerRow) / wanted)),

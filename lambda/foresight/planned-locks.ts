@@ -2,7 +2,7 @@ import { type LockMode, type LockWork, strongerMode, strongestLocks } from '../m
 import { type Statement, type Step, statementsOf } from '../migration/migration.ts';
 import { type RelationName, relationKey } from '../migration/relation-name.ts';
 
-/** What a step will lock; mode and work are absent where nobody can see into the statement. */
+/** A lock that a step will take; mode and work are absent for statements that can't be analysed. */
 export interface PlannedLock {
   readonly relation: RelationName;
   readonly mode: LockMode | undefined;
@@ -10,9 +10,9 @@ export interface PlannedLock {
 }
 
 /**
- * The locks that were compiled for the statement as written; inline, an index operation runs in its plain form.
+ * Locks were compiled for the statement as written; inline, an index operation runs in its plain form.
  *
- * @param workOf what Postgres said that a statement really does under its locks
+ * @param workOf what a statement really does under its locks, according to Postgres
  */
 export function locksOf(
   step: Step,
@@ -42,8 +42,8 @@ export function locksOf(
 }
 
 /**
- * Whether nobody who reads or writes a table queues behind the step: it writes rows, or locks them, and each of its
- * statements is one that can be seen into. What calls a function counts by what it says itself.
+ * Whether no reader or writer of a table queues behind the step: it writes or locks rows only, and every statement can
+ * be analysed. A statement that calls a function counts by its own text.
  */
 export function locksOnlyRows(step: Step): boolean {
   if (step.kind !== 'transaction') return false;
@@ -64,7 +64,7 @@ function plainMode(step: Step, relation: RelationName): LockMode | undefined {
     case 'drop-index':
       return 'access exclusive';
     case 'reindex': {
-      // Each index is locked while it is rebuilt, and its table against writes.
+      // Each index is locked while it is rebuilt, and writes to its table are blocked.
       const isIndex = (operation.target === 'index') === (operation.name?.name === relation.name);
       return isIndex ? 'access exclusive' : 'share';
     }

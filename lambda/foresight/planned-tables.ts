@@ -22,26 +22,26 @@ export interface TablePlan {
   /** Why its rows could not be counted: it then counts as large. */
   readonly uncounted: string | undefined;
   readonly bytes: number | undefined;
-  /** Strongest lock that the step takes on it; absent where nobody can see into the statement. */
+  /** Strongest lock that the step takes on it; absent for statements that can't be analysed. */
   readonly lock: LockMode | undefined;
   /** Whom that lock keeps waiting. */
   readonly blocks: Blocked | undefined;
-  /** What is done under it. */
+  /** What the step does while it holds the lock. */
   readonly work: LockWork | undefined;
-  /** How long the lock is held, by the table's size; absent where that is a moment, or can't be told. */
+  /** How long the lock is held, by the table's size; absent if for a moment, or unknown. */
   readonly seconds: number | undefined;
 }
 
-export interface TablesKnown {
+export interface TableContext {
   readonly knowledge: TableKnowledge;
   readonly smallTableRows: number;
   /** Bytes of table per second, from this database's own builds. */
   readonly rate: number | undefined;
 }
 
-/** The tables of a step, each once, in the order in which it locks them. `inline`: in its plain form. */
-export function tablePlans(step: Step, inline: boolean, known: TablesKnown): TablePlan[] {
-  const { knowledge, smallTableRows } = known;
+/** The tables of a step, each once, in the order in which it locks them. `inline`: it runs in its plain form. */
+export function tablePlans(step: Step, inline: boolean, context: TableContext): TablePlan[] {
+  const { knowledge, smallTableRows } = context;
   const tables = new Map<string, TablePlan>();
   for (const { relation, mode, work } of locksOf(step, inline, (statement) => knowledge.workOf(statement))) {
     const facts = knowledge.of(relation, step.settings);
@@ -64,7 +64,7 @@ export function tablePlans(step: Step, inline: boolean, known: TablesKnown): Tab
       lock,
       blocks: lock === undefined ? undefined : blockedBy(lock),
       work: longest,
-      seconds: secondsOf(longest, present?.bytes, known.rate),
+      seconds: secondsOf(longest, present?.bytes, context.rate),
     });
   }
   return [...tables.values()];

@@ -23,7 +23,7 @@ import { TableKnowledge } from './table-knowledge.ts';
 export interface PreflightRequest {
   readonly target: ConnectionTarget;
   readonly options: MigrationOptions;
-  /** Those that the deploy brings. */
+  /** The migrations that the deploy brings. */
   readonly migrations: CompiledMigrations;
   /** Seconds after which connecting is given up. @default 10: a database that sleeps is awake by then */
   readonly patienceSeconds?: number;
@@ -31,23 +31,23 @@ export interface PreflightRequest {
 
 /** A hook has 30 seconds in all. */
 const PATIENCE_SECONDS = 10;
-/** A Neon compute that takes longer to wake is said to be out of reach; the deploy itself waits for it. */
+/** A Neon compute that takes longer to wake counts as unreachable here; the deploy itself waits for it. */
 const ANSWER_SECONDS = 12;
 const STATEMENT_SECONDS = 8;
 const DATA_CHECK_SECONDS = 1;
 
-/** Whoever has held a lock for this long is likely to hold it for longer than a step waits. */
+/** A session that has held a lock for this long will probably hold it for longer than a step waits. */
 const OLD_SECONDS = 60;
-/** The same where Postgres hides the age of its transaction: for as long as a hook may wait. */
+/** The same where Postgres hides the transaction's age: as long as a hook may wait. */
 const HIDDEN_SECONDS = 5;
 
-/** What a look at the database before a deploy gives, each a text for a person. */
+/** What a look at the database before a deploy finds, as texts for a person. */
 export interface PreflightResult {
   /** What would make the deploy fail. */
   readonly findings: readonly string[];
-  /** What is no reason to refuse a deploy, and should be mended all the same. */
+  /** What does not refuse the deploy, but should be fixed. */
   readonly warnings: readonly string[];
-  /** What could not be looked at: it says nothing about the deploy, which may be the one that mends the way. */
+  /** What could not be checked. It refuses nothing: this very deploy may restore access. */
   readonly unseen: readonly string[];
 }
 
@@ -120,7 +120,7 @@ function driftOf(migration: Migration, ledger: Ledger): { version: string; messa
   }
 }
 
-/** What the linter finds with the real database, and would not let pass; duplicates under a coming index included. */
+/** What the linter would refuse in the real database, including duplicates under an index that is to be built. */
 async function lint(
   session: Session,
   { pending, builds }: Plan,
@@ -140,7 +140,7 @@ async function lint(
     .map((finding) => describeFinding(finding, options.rowValuesInLogs));
 }
 
-/** A deploy that does not wait is not held up by a build. */
+/** What the deploy would wait for; nothing where it does not wait. */
 function waitsFor({ pending, builds }: Plan, { waitFor }: MigrationOptions): string[] {
   if (waitFor === 'nothing') return [];
   for (const next of pending) {
@@ -151,7 +151,7 @@ function waitsFor({ pending, builds }: Plan, { waitFor }: MigrationOptions): str
     const next_ =
       state === 'cancelled'
         ? `build it: {"action": "retry", "index": "${name}"}`
-        : 'see how far it is with the action status, and deploy when it is valid; or choose waitFor: "nothing"';
+        : 'follow it with the action status, and deploy when it is valid; or choose waitFor: "nothing"';
     return [
       `${next.migration.file} would wait for the build of ${name} on ${table}, which is ${state}: ${wait.because}.\nNext: ${next_}.`,
     ];
@@ -162,7 +162,7 @@ function waitsFor({ pending, builds }: Plan, { waitFor }: MigrationOptions): str
 async function blockers(session: Session, pending: readonly PendingStep[]): Promise<string[]> {
   const needed = new Map<string, { relation: RelationName; mode: LockMode; file: string }>();
   for (const { migration, step } of pending) {
-    // An index operation waits its turn in the loop, as long as it takes.
+    // An index operation waits for its lock in the loop, for as long as it takes.
     if (step.kind === 'index-operation') continue;
     for (const { relation, mode = 'access exclusive' } of locksOf(step, false)) {
       const key = `${relation.schema ?? ''}.${relation.name}.${mode}`;
@@ -171,7 +171,7 @@ async function blockers(session: Session, pending: readonly PendingStep[]): Prom
   }
   const first = await holdersOf(session, needed.values());
   const old = first.filter(({ holder, mode }) => isInTheWay(holder, mode));
-  // Where Postgres hides ages, nothing but a second look tells a long transaction from a short one.
+  // Where Postgres hides ages, only a second look tells a long transaction from a short one.
   const hidden = first.filter(
     ({ holder, mode }) => holder.hidden && isInTheWay({ ...holder, seconds: Infinity }, mode),
   );
@@ -226,7 +226,7 @@ async function stillThere(session: Session, before: readonly Held[]): Promise<He
   );
 }
 
-/** Our own builds are waited for, not blocked by. */
+/** Our own builds do not count: the run waits for them. */
 export function isInTheWay({ seconds, lock, application }: Blocker, mode: LockMode): boolean {
   if (
     seconds < OLD_SECONDS ||

@@ -13,38 +13,38 @@ import type { TableKnowledge } from './table-knowledge.ts';
 
 export type SizeLimits = Pick<MigrationOptions, 'smallTableRows' | 'longestBlockSeconds' | 'ledgerSchema'>;
 
-interface Asked {
+interface SizeContext {
   readonly knowledge: TableKnowledge;
   readonly options: SizeLimits;
 }
 
 /**
- * What the linter found dangerous on a large table, of tables that turn out to be large. What more the database can
- * say, it is asked last: whether the column exists already, and what its change of type really takes.
+ * What the linter found dangerous on a large table, for tables that turn out to be large. Asks the database last for
+ * what else it can tell: whether the column exists already, and what a change of its type really does.
  */
 export async function sizeFindings(
   session: Session,
   checks: readonly Askable<SizeCheck>[],
-  { knowledge, options }: Asked,
+  { knowledge, options }: SizeContext,
 ): Promise<readonly DeployFinding[]> {
   const findings: DeployFinding[] = [];
-  for (const asked of checks) {
-    const facts = factsOf(asked, knowledge);
-    if (facts === undefined || isHarmless(asked.check.work, facts, options)) continue;
-    const { rule } = asked.check;
-    // Of the tables that a query reads one is enough.
+  for (const question of checks) {
+    const facts = factsOf(question, knowledge);
+    if (facts === undefined || isHarmless(question.check.work, facts, options)) continue;
+    const { rule } = question.check;
+    // One of the tables that a query reads is enough.
     if (
-      asked.check.blocks === 'nothing' &&
-      findings.some((each) => each.rule === rule && each.statement === asked.statement)
+      question.check.blocks === 'nothing' &&
+      findings.some((each) => each.rule === rule && each.statement === question.statement)
     )
       continue;
-    const work = await workOf(session, asked, { facts, options });
-    if (asked.check.retype !== undefined && work.kind !== 'unknown')
-      knowledge.learnWork(asked.statement, work.kind === 'nothing' ? 'moment' : work.kind);
+    const work = await workOf(session, question, { facts, options });
+    if (question.check.retype !== undefined && work.kind !== 'unknown')
+      knowledge.learnWork(question.statement, work.kind === 'nothing' ? 'moment' : work.kind);
     if (work.kind === 'nothing' || (work.kind !== 'unknown' && isHarmless(work.kind, facts, options))) {
       continue;
     }
-    const { pending, statement, check } = asked;
+    const { pending, statement, check } = question;
     const unknown = work.kind === 'unknown' ? work.because : undefined;
     const kind = work.kind === 'unknown' ? check.work : work.kind;
     const seconds = workSeconds(kind, facts.bytes);
@@ -60,7 +60,7 @@ function factsOf(
 ): PresentTable | undefined {
   const measured = knowledge.of(check.relation, pending.step.settings);
   if (measured?.kind !== 'present') return undefined;
-  // An index is the table's alone; what else is done to it is done to the tables that inherit from it.
+  // An index belongs to one table; other changes also apply to the tables that inherit from it.
   const whole = check.work === 'build' || check.alone === true ? {} : measured.withChildren;
   return { ...measured, ...whole };
 }
@@ -70,7 +70,7 @@ function isHarmless(
   facts: PresentTable,
   { smallTableRows, longestBlockSeconds }: SizeLimits,
 ): boolean {
-  // A table that counts as small is done in a moment.
+  // A small table takes a moment.
   if (facts.rows <= smallTableRows) return true;
   // A table of unknown size may take long.
   return facts.bytes > 0 && workSeconds(work, facts.bytes) <= longestBlockSeconds;
@@ -102,7 +102,7 @@ async function workOf(
 interface Measured {
   readonly facts: PresentTable;
   readonly seconds: number;
-  /** Why it could not be told what the statement really takes; undefined where it could. */
+  /** Why it is unknown what the statement really does; undefined if it is known. */
   readonly unknown: Text | undefined;
   readonly smallTableRows: number;
 }

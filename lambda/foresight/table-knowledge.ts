@@ -31,21 +31,21 @@ export function relationsOf(operation: IndexOperation): readonly RelationName[] 
 }
 
 /**
- * What the run knows of the tables it meets. Everything is measured once, before the first step, in two round
- * trips; what a later step may have changed is forgotten, and measured again when its turn comes.
+ * What the run knows about its tables. Everything is measured once, before the first step, in two round trips; what a
+ * step may have changed is forgotten, and measured again when it is needed.
  */
 export class TableKnowledge {
   readonly #session: Session;
   readonly #limit: number;
   readonly #facts = new Map<string, TableFacts>();
-  /** Keys of the facts by name: an index is known under its own name and under that of its table. */
+  /** Keys of the facts by name: an index has them under its own name and under that of its table. */
   readonly #keys = new Map<string, Set<string>>();
   /** Did not exist when the run began. */
   readonly #absentAtStart = new Set<string>();
   /** Keys of what could not be looked up when the run began. */
   readonly #unknownAtStart = new Set<string>();
   readonly #works = new Map<Statement, readonly LockWork[]>();
-  /** By name, since a schema may be written here and left out there. */
+  /** By name only, since a schema may be written in one place and left out in another. */
   readonly #created = new Map<string, RelationName[]>();
 
   constructor(session: Session, limit: number) {
@@ -53,7 +53,7 @@ export class TableKnowledge {
     this.#limit = limit;
   }
 
-  /** Before the first step: measures what routes hang on, and what the linter asks the size of. */
+  /** Before the first step: measures what routes depend on, and the tables whose size the linter needs. */
   measureFirst(steps: readonly Step[]): Promise<void> {
     return this.#measure(bySettings(steps, relationsJudged), true);
   }
@@ -63,18 +63,18 @@ export class TableKnowledge {
     return this.#measure(bySettings(steps, relationsForRoutes), false);
   }
 
-  /** Measures every table that any of the steps touches: what a person wants to see of a plan. */
+  /** Measures every table that any step touches, to show in a plan. */
   measureTouched(steps: readonly Step[]): Promise<void> {
     return this.#measure(bySettings(steps, relationsTouched), true);
   }
 
   async #measure(groups: readonly RelationGroup[], first: boolean): Promise<void> {
     for (const { settings, relations } of groups) {
-      const asked = relations.filter((relation) => !this.#facts.has(key(relation, settings)));
-      const facts = await measureTables(this.#session, asked, { limit: this.#limit, settings });
-      for (const [index, relation] of asked.entries()) {
+      const missing = relations.filter((relation) => !this.#facts.has(key(relation, settings)));
+      const facts = await measureTables(this.#session, missing, { limit: this.#limit, settings });
+      for (const [index, relation] of missing.entries()) {
         const fact: TableFacts = facts[index] ?? { kind: 'absent' };
-        // An earlier file may make what it takes to look: its turn comes to be measured again.
+        // An earlier file may create what is needed to look; then it is measured again.
         if (first && fact.kind === 'unknown') {
           this.#unknownAtStart.add(key(relation, settings));
           continue;
@@ -86,12 +86,12 @@ export class TableKnowledge {
   }
 
   #learn(relation: RelationName, settings: readonly string[], facts: TableFacts): void {
-    const known = key(relation, settings);
-    this.#facts.set(known, facts);
+    const id = key(relation, settings);
+    this.#facts.set(id, facts);
     for (const name of [relation.name, ...(facts.kind === 'present' ? [facts.table] : [])]) {
       const keys = this.#keys.get(name);
-      if (keys === undefined) this.#keys.set(name, new Set([known]));
-      else keys.add(known);
+      if (keys === undefined) this.#keys.set(name, new Set([id]));
+      else keys.add(id);
     }
   }
 
@@ -99,22 +99,22 @@ export class TableKnowledge {
     return this.#facts.get(key(relation, settings));
   }
 
-  /** What the linter asks of it could not be answered when the run began. */
+  /** Whether the linter's questions about it could not be answered when the run began. */
   wasUnknown(step: Step): boolean {
     return relationsJudged(step).some((relation) => this.#unknownAtStart.has(key(relation, step.settings)));
   }
 
-  /** Measures what was unknown then, now that the step's turn has come. */
+  /** Measures what was unknown then, now that the step is next. */
   measureUnknown(step: Step): Promise<void> {
     return this.#measure(bySettings([step], relationsJudged), false);
   }
 
-  /** What a change of type that the statement makes was found to take. */
+  /** Notes what a change of type really does. */
   learnWork(statement: Statement, work: LockWork): void {
     this.#works.set(statement, [...(this.#works.get(statement) ?? []), work]);
   }
 
-  /** What the statement does under its locks, where it does nothing else than what was found out. */
+  /** What the statement really does under its locks, if that was found out and is all it does. */
   workOf(statement: Statement): LockWork | undefined {
     const works = this.#works.get(statement);
     const checks = (statement.checks ?? []).filter((check) => check.kind === 'size');
@@ -127,7 +127,7 @@ export class TableKnowledge {
     return this.of({ schema: table.schema, name: index }, settings)?.kind === 'present';
   }
 
-  /** The index that CREATE INDEX IF NOT EXISTS of a step would make, where it exists; Postgres passes over a table of that name too. */
+  /** The index that a step's CREATE INDEX IF NOT EXISTS names, if it exists; Postgres skips it for a table of that name, too. */
   existingIndex(
     { unlessExists }: Statement,
     settings: readonly string[],
@@ -136,13 +136,13 @@ export class TableKnowledge {
     return facts?.kind === 'present' ? (facts.index ?? { valid: true }) : undefined;
   }
 
-  /** The run created it, so that nobody else can be using it. CREATE TABLE IF NOT EXISTS proves nothing. */
+  /** Whether the run created it, so that nobody else can be using it. CREATE TABLE IF NOT EXISTS proves nothing. */
   isNew(relation: RelationName): boolean {
     const created = this.#created.get(relation.name) ?? [];
     return created.some((one) => mayBeSame(one, relation)) && this.#absentAtStart.has(relationKey(relation));
   }
 
-  /** Takes note of what a step will have done once it is applied. */
+  /** Notes what a step will have changed once it is applied. */
   follow(step: Step): void {
     // An index operation changes no table's size; the names of dropped indexes are free again.
     if (step.kind === 'index-operation') {
@@ -156,7 +156,7 @@ export class TableKnowledge {
     }
   }
 
-  /** The same for a plan, which has no later moment at which to measure again. */
+  /** The same for a plan, which cannot measure again later. */
   followCreation(step: Step): void {
     for (const { touches } of statementsOf(step)) {
       for (const relation of touches.creates) {
@@ -167,7 +167,7 @@ export class TableKnowledge {
 
   #forget(relations: readonly RelationName[]): void {
     for (const { name } of relations) {
-      for (const known of this.#keys.get(name) ?? []) this.#facts.delete(known);
+      for (const id of this.#keys.get(name) ?? []) this.#facts.delete(id);
       this.#keys.delete(name);
     }
   }
@@ -177,7 +177,7 @@ function key(relation: RelationName, settings: readonly string[]): string {
   return [relationKey(relation), ...settings].join('\n');
 }
 
-/** Where it runs, or whether it may, hangs on tables that exist. */
+/** Whether its route, or its permission to run, depends on existing tables. */
 export function asksOfTables(step: Step): boolean {
   return relationsJudged(step).length > 0;
 }
@@ -263,7 +263,7 @@ interface Routing {
   readonly builds: readonly RecordedBuild[];
 }
 
-/** Where a run sends the step, and a plan says that it would. */
+/** Where a run sends the step, and a plan says it would. */
 export function routeOfStep(step: IndexOperationStep, { knowledge, options, builds }: Routing): Route {
   const { operation, settings } = step;
   const { tables, createdByRun } = factsFor(knowledge, step);

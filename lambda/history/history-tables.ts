@@ -7,6 +7,11 @@ export interface HistoryTable {
   readonly schema?: string;
   /** Those that tell it from tables of the same name. */
   readonly columns: readonly string[];
+  /**
+   * A table of another name that has these columns, and at most so many others, may be the tool's too. Absent: its columns
+   * are anybody's.
+   */
+  readonly others?: number;
   /** What of the table is asked, without `select`; `t` is the table. */
   readonly rows: (t: string) => string;
 }
@@ -19,6 +24,7 @@ export const HISTORY_TABLES: Readonly<Partial<Record<LayoutName, HistoryTable>>>
   prisma: {
     table: '_prisma_migrations',
     columns: ['migration_name', 'checksum', 'finished_at', 'rolled_back_at', 'started_at'],
+    others: 4,
     // Several rows to a name where one was rolled back.
     rows: (t) => `migration_name as id,
        case when pg_catalog.bool_or(finished_at is not null) then 'applied' else 'failed' end as state,
@@ -41,6 +47,7 @@ export const HISTORY_TABLES: Readonly<Partial<Record<LayoutName, HistoryTable>>>
   goose: {
     table: 'goose_db_version',
     columns: ['id', 'version_id', 'is_applied'],
+    others: 1,
     // Old databases have several rows to a version: the newest counts.
     rows: (t) => `id, state from (select distinct on (h.version_id) h.version_id::text as id,
        case when h.is_applied then 'applied' else 'undone' end as state
@@ -49,11 +56,13 @@ export const HISTORY_TABLES: Readonly<Partial<Record<LayoutName, HistoryTable>>>
   'golang-migrate': {
     table: 'schema_migrations',
     columns: ['version', 'dirty'],
+    others: 0,
     rows: (t) => `version::text as id, case when dirty then 'dirty' else 'applied' end as state from ${t}`,
   },
   sqlx: {
     table: '_sqlx_migrations',
     columns: ['version', 'description', 'success', 'checksum'],
+    others: 3,
     rows: (t) => `version::text as id, case when success then 'applied' else 'failed' end as state,
        pg_catalog.encode(checksum, 'hex') as checksum from ${t}`,
   },
@@ -66,11 +75,13 @@ export const HISTORY_TABLES: Readonly<Partial<Record<LayoutName, HistoryTable>>>
   'node-pg-migrate': {
     table: 'pgmigrations',
     columns: ['name', 'run_on'],
+    others: 1,
     rows: (t) => `name::text as id, 'applied' as state from ${t}`,
   },
   flyway: {
     table: 'flyway_schema_history',
     columns: ['installed_rank', 'version', 'description', 'type', 'script', 'checksum', 'success'],
+    others: 4,
     rows: (t) => `version as id, description, type as state, success, checksum::text as checksum
   from ${t} order by installed_rank`,
   },
@@ -78,22 +89,32 @@ export const HISTORY_TABLES: Readonly<Partial<Record<LayoutName, HistoryTable>>>
     schema: 'graphile_migrate',
     table: 'migrations',
     columns: ['hash', 'previous_hash', 'filename'],
+    others: 2,
     rows: (t) => `filename as id, 'applied' as state, hash as checksum from ${t}`,
   },
   atlas: {
     table: 'atlas_schema_revisions',
     columns: ['version', 'applied', 'total', 'hash', 'type'],
+    others: 10,
     rows: (t) => `version as id, case when applied = total then 'applied' else 'partial' end as state,
        hash as checksum, applied as at from ${t} where version not like '.%'`,
   },
   alembic: {
     table: 'alembic_version',
     columns: ['version_num'],
+    others: 0,
     rows: (t) => `version_num as id, 'applied' as state from ${t}`,
+  },
+  diesel: {
+    table: '__diesel_schema_migrations',
+    columns: ['version', 'run_on'],
+    others: 0,
+    rows: (t) => `version::text as id, 'applied' as state from ${t}`,
   },
   liquibase: {
     table: 'databasechangelog',
     columns: ['id', 'author', 'filename', 'exectype'],
+    others: 12,
     rows: (t) => `filename || '::' || id || '::' || author as id, 'applied' as state
   from ${t} where exectype in ('EXECUTED', 'RERAN', 'MARK_RAN')`,
   },

@@ -43,6 +43,7 @@ export class Mirror {
           }),
         ];
       case 'dbmate':
+      case 'diesel':
         return [`insert into ${t} (version) values (${id}) on conflict do nothing`];
       case 'goose':
         return [`insert into ${t} (version_id, is_applied) values (${version}, true)`];
@@ -123,6 +124,36 @@ export class Mirror {
     }
   }
 
+  /** As `applied`, where nothing of the migration runs: Alembic's script would have written its table by itself. */
+  stamped(migration: Migration): readonly string[] {
+    if (this.#history.tool !== 'alembic') return this.applied(migration);
+    return [
+      ...(migration.record?.previous ?? []).map((id) => this.#withoutRevision(id)),
+      this.#withRevision(migration.version),
+    ];
+  }
+
+  /** As `undone`, where nothing of the migration runs. Of Alembic's parents only those come back that no head descends from. */
+  forgotten(migration: Migration): readonly string[] {
+    if (this.#history.tool !== 'alembic') return this.undone(migration);
+    const known = new Map(
+      this.#migrations.map((each) => [String(each.version), each.record?.previous ?? []]),
+    );
+    const reached = this.#history.rows.flatMap(({ id }) => (id === migration.version ? [] : (id ?? [])));
+    for (const id of reached)
+      reached.push(...(known.get(id) ?? []).filter((each) => !reached.includes(each)));
+    const back = (migration.record?.previous ?? []).filter((id) => !reached.includes(id));
+    return [this.#withoutRevision(migration.version), ...back.map((id) => this.#withRevision(id))];
+  }
+
+  #withRevision(id: string): string {
+    return `insert into ${this.#t} (version_num) values (${quoteLiteral(id)}) on conflict do nothing`;
+  }
+
+  #withoutRevision(id: string): string {
+    return `delete from ${this.#t} where version_num operator(pg_catalog.=) ${quoteLiteral(id)}`;
+  }
+
   /** What takes it back: with the last step of an undo, or where it never was applied. */
   undone(migration: Migration): readonly string[] {
     const t = this.#t;
@@ -138,6 +169,7 @@ export class Mirror {
           ? [`delete from ${t} where name operator(pg_catalog.=) ${id}`]
           : [`delete from ${t} where created_at operator(pg_catalog.=) ${record.when ?? 0}`];
       case 'dbmate':
+      case 'diesel':
       case 'supabase':
       case 'atlas':
         return [`delete from ${t} where version operator(pg_catalog.=) ${id}`];

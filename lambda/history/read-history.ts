@@ -3,7 +3,12 @@ import type { LayoutName } from '../migration/layout.ts';
 import { type CompiledMigrations, statementsOf } from '../migration/migration.ts';
 import { MigrationError } from '../migration/migration-error.ts';
 import type { MigrationOptions } from '../migration/options.ts';
-import { mayBeSame } from '../migration/relation-name.ts';
+import {
+  mayBeSame,
+  type RelationName,
+  readRelationName,
+  writeRelationName,
+} from '../migration/relation-name.ts';
 import { isOlder, type LedgerRead, ledgerQuery, parseLedger, readLedger } from '../postgres/ledger/ledger.ts';
 import { isStranger } from '../postgres/ledger/ledger-rights.ts';
 import { OWN_PATH, ROLE_PATH } from '../postgres/session/own-path.ts';
@@ -18,6 +23,8 @@ export interface History {
   readonly table: string;
   readonly columns: readonly string[];
   readonly rows: readonly HistoryRow[];
+  /** By its columns it may be the tool's, and it has another name than was looked for. */
+  readonly renamed?: boolean;
   /** Of golang-migrate, which keeps no list: versions below its mark none of whose tables is there. */
   readonly absent?: readonly string[];
 }
@@ -39,6 +46,7 @@ const found = v.object({
   rows: v.nullish(v.array(historyRow)),
   unreadable: v.nullish(v.string()),
   stranger: v.nullish(v.string()),
+  renamed: v.nullish(v.boolean()),
 });
 
 export interface LedgerAndHistory extends LedgerRead {
@@ -52,12 +60,14 @@ export async function readLedgerAndHistory(
   { migrations, options }: { readonly migrations: CompiledMigrations; readonly options: MigrationOptions },
 ): Promise<LedgerAndHistory> {
   const { ledgerSchema } = options;
+  const named =
+    options.historyTable === undefined ? migrations.historyTable : readRelationName(options.historyTable);
   const tables =
     options.history === 'ignore'
       ? []
       : toolsOf(migrations.layout ?? 'plain').flatMap((tool) => {
           const table = HISTORY_TABLES[tool];
-          return table === undefined ? [] : [{ tool, query: historyQuery(table) }];
+          return table === undefined ? [] : [{ tool, query: historyQuery(table, named) }];
         });
   const before = tables.length === 0 ? [] : SCHEMAS_OF_ROLE;
   const text = [...before, ...tables.map(({ query }) => query), ledgerQuery(ledgerSchema)].join(';\n');
@@ -68,7 +78,10 @@ export async function readLedgerAndHistory(
     const found = outcome.rows[before.length + 2 * at + 1]?.[0]?.history;
     return found ? [parseHistory(tool, found)] : [];
   });
-  const [history] = histories;
+  const history = histories.find(({ renamed }) => !renamed);
+  const [other] = histories;
+  // With a ledger, that one tells what is applied.
+  if (history === undefined && other !== undefined && read.ledger.steps.length === 0) throw renamed(other);
   const first = history?.tool === 'golang-migrate' && read.ledger.steps.length === 0;
   return { ...read, history: first ? await withAbsent(session, history, migrations) : history };
 }
@@ -120,8 +133,16 @@ const SCHEMAS_OF_ROLE = [
  * Two statements. A table that may be missing can't be named in a query, so a block looks for it first, and leaves what it
  * found in a setting that ends with the message.
  */
-function historyQuery({ table, schema, columns, rows }: HistoryTable): string {
-  const named = `array[${columns.map(quoteLiteral).join(', ')}]::pg_catalog.name[]`;
+function historyQuery(
+  { table, schema: own, columns, rows, others }: HistoryTable,
+  { schema = own, name = table }: Partial<RelationName> = {},
+): string {
+  const named = names(columns);
+  // As it is written, or as Postgres folds it where the tool does not quote it.
+  const [tables, schemas] = [name, schema].map((each = '') =>
+    names([...new Set([each, each.toLowerCase()])]),
+  );
+  const isNamed = `(c.relname = any (${tables})${schema === undefined ? '' : ` and n.nspname = any (${schemas})`})`;
   const body = `declare
   found record;
   content pg_catalog.json;
@@ -131,17 +152,23 @@ begin
   select n.nspname, c.relname,
          (select pg_catalog.json_agg(a.attname) from pg_catalog.pg_attribute as a
            where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped) as columns,
-         case when ${isStranger('c.relowner')} then pg_catalog.pg_get_userbyid(c.relowner) end as stranger
+         case when ${isStranger('c.relowner')} then pg_catalog.pg_get_userbyid(c.relowner) end as stranger,
+         not ${isNamed} as renamed
     into found
     from pg_catalog.pg_class as c join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
-   where c.relname = ${quoteLiteral(table)} and c.relkind in ('r', 'p')
-     ${schema === undefined ? '' : `and n.nspname = ${quoteLiteral(schema)}`}
+   where c.relkind in ('r', 'p')
+     and (${isNamed}${others === undefined ? '' : ` or c.relnatts <= ${columns.length + others}`})
      and n.nspname not in ('pg_catalog', 'information_schema') and not pg_catalog.starts_with(n.nspname::text, 'pg_temp')
      and (select pg_catalog.count(*) from pg_catalog.pg_attribute as a
            where a.attrelid = c.oid and a.attname = any (${named}) and not a.attisdropped) = ${columns.length}
-   order by pg_catalog.array_position(pg_catalog.current_setting('migrations.schemas')::name[], n.nspname), n.nspname <> 'public', n.nspname
+   order by renamed, pg_catalog.array_position(${tables}, c.relname), pg_catalog.array_position(pg_catalog.current_setting('migrations.schemas')::name[], n.nspname), n.nspname <> 'public', n.nspname
    limit 1;
   if found.nspname is null then
+    return;
+  end if;
+  if found.renamed then
+    perform pg_catalog.set_config('migrations.history', pg_catalog.json_build_object('schema', found.nspname,
+      'table', found.relname, 'columns', found.columns, 'renamed', true)::text, true);
     return;
   end if;
   begin
@@ -161,14 +188,30 @@ end`;
 select pg_catalog.current_setting('migrations.history', true) as history`;
 }
 
+function names(list: readonly string[]): string {
+  return `array[${list.map(quoteLiteral).join(', ')}]::pg_catalog.name[]`;
+}
+
+/** Else the run would apply again what is applied. */
+function renamed({ tool, schema, table }: History): MigrationError {
+  const name = writeRelationName({ schema, name: table });
+  return new MigrationError({
+    code: 'history-renamed',
+    what: `${tool}'s table is not here by its name, but ${name} has its columns.`,
+    applied: 'nothing by this run.',
+    next: `if that is ${tool}'s history of this folder, name it: historyTable: '${name}' (on the command line --history-table '${name}'); if not: history: 'ignore' (--history ignore).`,
+  });
+}
+
 function parseHistory(tool: LayoutName, text: string): History {
-  const { schema, table, columns, rows, unreadable, stranger } = v.parse(found, JSON.parse(text));
+  const { schema, table, columns, rows, unreadable, stranger, renamed } = v.parse(found, JSON.parse(text));
+  if (renamed) return { tool, schema, table, columns, rows: [], renamed };
   if (stranger != null) {
     throw new MigrationError({
       code: 'history-of-stranger',
       what: `The history of ${tool} is in ${schema}.${table}, which belongs to ${stranger}, and our role is not a member of that role: by a trigger or a policy its owner could have us execute anything.`,
       applied: 'nothing by this run.',
-      next: `if ${stranger} may, make our role a member of it (grant ${quoteIdentifier(stranger)} to …), or give the table to our role (alter table ${schema}.${table} owner to …); or leave it alone: history: 'ignore' (on the command line --history ignore), after baseline.`,
+      next: `if ${stranger} may, make our role a member of it (grant ${quoteIdentifier(stranger)} to …), or give the table to our role (alter table ${writeRelationName({ schema, name: table })} owner to …); or leave it alone: history: 'ignore' (on the command line --history ignore), after baseline.`,
     });
   }
   if (unreadable != null) {
@@ -177,7 +220,7 @@ function parseHistory(tool: LayoutName, text: string): History {
       what: (values) =>
         `The history of ${tool} is in ${schema}.${table}, and can't be read${values === 'shown' ? `: ${unreadable}` : ''}.`,
       applied: 'nothing by this run.',
-      next: `let the role of the secret read and write it (grant select, insert, update, delete on ${schema}.${table} to …); or leave it alone: history: 'ignore' (on the command line --history ignore), after baseline.`,
+      next: `let the role of the secret read and write it (grant select, insert, update, delete on ${writeRelationName({ schema, name: table })} to …); or leave it alone: history: 'ignore' (on the command line --history ignore), after baseline.`,
     });
   }
   return { tool, schema, table, columns, rows: rows ?? [] };

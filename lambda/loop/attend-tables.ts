@@ -1,36 +1,36 @@
 import type { BranchResult, BuildTable, TurnResult } from '../work/loop-task.ts';
 
 export interface Attending {
-  /** A branch's own table, and those that it has taken. */
+  /** The branch's own table, and those it has taken on. */
   readonly tables: readonly BuildTable[];
   readonly turn: number;
   /** One turn of one table. */
   readonly turnOf: (table: BuildTable, told: Told) => Promise<TurnResult>;
   /**
-   * Applies the steps that wait for nobody any more, where there are some. `later`: there are, and they are for a new
-   * invocation, which has the code that is deployed by now.
+   * Applies the steps that no longer wait, if there are any. `later`: there are, and a new invocation has to apply
+   * them, with the code that is deployed by then.
    */
   readonly resume: () => Promise<'done' | 'later'>;
-  /** Tables that nobody attends to and that may begin now. */
+  /** Tables that no branch attends to and that may start now. */
   readonly unattended: () => Promise<readonly BuildTable[]>;
-  /** Too late in this invocation to begin anything. */
+  /** Whether it is too late in this invocation to start anything. */
   readonly isLate: () => boolean;
 }
 
 interface Told {
-  /** To be called when a build is over, though the turn goes on with the next one. */
+  /** Call it when a build is over, even if the turn goes on with the next one. */
   readonly ended: () => void;
-  /** A turn that would use up the invocation's time is to end, since something waits for the next one. */
+  /** Whether a turn should not use up the invocation's time, since something waits for the next invocation. */
   readonly yields: () => boolean;
 }
 
-/** When to look again at a table that met a fault while its neighbours did not. */
-const AFTER_FAULT_SECONDS = 15;
+/** When to look again at a table whose turn failed while its neighbours went on. */
+const AFTER_FAILURE_SECONDS = 15;
 
 /**
- * The turns of one branch, side by side. Where one of them hands off (the partitions of a partitioned table), or ends a
- * build that steps have waited for, what comes of it begins here and now: nobody else would find it before all other
- * branches are over. Returns the tables that the branch has to come back to; throws where no turn went through.
+ * Takes the turns of one branch, side by side. Where a turn hands off more builds (for the partitions of a table), or
+ * ends a build that steps wait for, what follows starts here at once: otherwise it would start only after all other
+ * branches are over. Returns the tables that the branch has to come back to; throws where every turn failed.
  */
 export async function attendTables(attending: Attending): Promise<BranchResult> {
   const branch = new Branch(attending);
@@ -44,10 +44,10 @@ class Branch {
   readonly #working = new Set<Promise<void>>();
   readonly #atWork = new Set<string>();
   readonly #left = new Map<string, { readonly table: BuildTable; readonly waitSeconds: number }>();
-  readonly #faulted = new Set<string>();
-  /** Looks at what is left, while another table's turn goes on. */
+  readonly #failed = new Set<string>();
+  /** Timers for tables to look at again while another table's turn goes on. */
   readonly #later = new Map<string, NodeJS.Timeout>();
-  #fault: unknown;
+  #error: unknown;
   #resumesLater = false;
   #looking: 'no' | 'yes' | 'once more' = 'no';
 
@@ -68,7 +68,7 @@ class Branch {
           ({ outcome, waitSeconds }) => {
             if (outcome === 'done') return this.lookAround();
             this.#left.set(key, { table, waitSeconds });
-            // What waits for no time waits for a new invocation.
+            // Zero seconds means: wait for a new invocation.
             if (waitSeconds > 0)
               this.#later.set(
                 key,
@@ -76,21 +76,21 @@ class Branch {
               );
           },
           (error: unknown) => {
-            this.#fault ??= error;
-            this.#faulted.add(key);
-            this.#left.set(key, { table, waitSeconds: AFTER_FAULT_SECONDS });
+            this.#error ??= error;
+            this.#failed.add(key);
+            this.#left.set(key, { table, waitSeconds: AFTER_FAILURE_SECONDS });
           },
         )
         .finally(() => this.#atWork.delete(key)),
     );
   }
 
-  /** What is left would otherwise wait for a neighbour that uses up the invocation. */
+  /** Otherwise the table would wait for a neighbour that uses up the invocation. */
   #again(table: BuildTable): void {
     if (this.#atWork.size > 0 && !this.#resumesLater && !this.#attending.isLate()) this.begin(table);
   }
 
-  /** One look at a time; whoever asks meanwhile is answered by another one after it. */
+  /** One look at a time; a request that comes meanwhile leads to another look after it. */
   lookAround(): void {
     const looking = this.#looking !== 'no';
     this.#looking = looking ? 'once more' : 'yes';
@@ -107,18 +107,18 @@ class Branch {
       }
     } catch (error) {
       this.#looking = 'no';
-      this.#fault ??= error;
+      this.#error ??= error;
     }
   }
 
-  /** Nobody has asked since the look began. */
+  /** Whether no request has come since the look began. */
   #isAnswered(): boolean {
     return this.#looking === 'yes';
   }
 
   #take(table: BuildTable): void {
-    // What is left has its own time, unless it waits for a slot, which is free now.
-    if (this.#faulted.has(keyOf(table))) return;
+    // A failed table comes back at its own time; one that waited for a slot may have it now.
+    if (this.#failed.has(keyOf(table))) return;
     if (this.#attending.isLate()) this.#left.set(keyOf(table), { table, waitSeconds: 0 });
     else this.begin(table);
   }
@@ -134,8 +134,8 @@ class Branch {
     const { turn, tables } = this.#attending;
     const left = [...this.#left.values()];
     // The state machine asks again, with the tables that this turn began with.
-    if (this.#fault !== undefined && left.every(({ table }) => this.#faulted.has(keyOf(table))))
-      throw this.#fault;
+    if (this.#error !== undefined && left.every(({ table }) => this.#failed.has(keyOf(table))))
+      throw this.#error;
     if (left.length === 0) {
       return this.#resumesLater
         ? { outcome: 'wait', waitSeconds: 0, turn, tables }
@@ -143,7 +143,7 @@ class Branch {
     }
     const waits = left.map(({ waitSeconds }) => waitSeconds);
     if (this.#resumesLater) waits.push(0);
-    if (this.#fault !== undefined) waits.push(AFTER_FAULT_SECONDS);
+    if (this.#error !== undefined) waits.push(AFTER_FAILURE_SECONDS);
     return {
       outcome: 'wait',
       waitSeconds: Math.min(...waits),

@@ -24,7 +24,7 @@ interface Branch {
   readonly turn: number;
 }
 
-/** What begins later in an invocation has a fresh one: an attached build needs all the time there is. */
+/** With less time left, builds start in a fresh invocation: an attached build needs all the time there is. */
 const LATE_MILLISECONDS = 120_000;
 
 /** A branch of the loop, on a real database. */
@@ -66,7 +66,7 @@ export function branchOf(
   };
 }
 
-/** Tables that nobody attends to, and that have a slot to build in or need none. */
+/** Tables that no branch attends to, and that have a slot to build in or need none. */
 export async function unattendedNow(
   { target, options }: BranchRequest,
   newest: string,
@@ -80,7 +80,7 @@ export async function unattendedNow(
   });
 }
 
-/** Undefined where the ledger is of newer code, as after a rollback: what to make of that is for the end of the loop. */
+/** Undefined where newer code wrote the ledger, as after a rollback: the end of the loop deals with that. */
 function planOf({ migrations, order }: CompiledMigrations, ledger: Ledger): Plan | undefined {
   try {
     return plan(migrations, ledger, order);
@@ -91,8 +91,8 @@ function planOf({ migrations, order }: CompiledMigrations, ledger: Ledger): Plan
 }
 
 /**
- * Whether the next step waits for nobody. A run that failed since the last build became valid would fail again: it is
- * tried once more when all is over.
+ * Whether the next step can run now. A run that failed since the last build became valid would fail again; it is tried
+ * once more when everything is over.
  */
 export async function isResumable({ target, options, migrations }: BranchRequest): Promise<boolean> {
   return withSession(target, async (session) => {

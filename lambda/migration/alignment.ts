@@ -1,15 +1,15 @@
 import type { RecordedStep } from './ledger.ts';
 import type { Migration, Step, TransactionStep } from './migration.ts';
 
-/** What the ledger has of a file, laid against the file as it is now. */
+/** The ledger's rows of a file, aligned with the file as it is now. */
 export interface Alignment {
-  /** By the step's number in the file: the row that stands for it. */
+  /** The row that matches each step, by the step's number in the file. */
   readonly rows: ReadonlyMap<number, RecordedStep>;
-  /** Rows that are to get another number, since steps came in before them, or went. */
+  /** Rows that need another number, since steps before them were added or removed. */
   readonly moved: readonly { readonly from: number; readonly to: number }[];
-  /** Failed builds whose statement is another now, or comes after new steps: their rows go. */
+  /** Failed builds whose statement has changed, or that now come after new steps: their rows are deleted. */
   readonly dropped: readonly RecordedStep[];
-  /** By number: steps of which the first so many statements are applied. */
+  /** How many statements at the start of a step are applied, by its number. */
   readonly begun: ReadonlyMap<number, Begun>;
 }
 
@@ -18,21 +18,21 @@ export interface Begun {
   readonly statements: number;
 }
 
-/** The first row that does not fit: its step was applied, and is not in the file, or no longer in its place. */
+/** The first row that does not match: its step was applied, and is missing from the file or has moved. */
 export interface Misfit {
   readonly misfit: RecordedStep;
-  /** All of it fits, but there is more in the file than was applied to its end. */
+  /** Everything matches, but the file has more steps than the complete one that was applied. */
   readonly grown: boolean;
 }
 
 /**
- * A file is a list of steps, and what was applied of it its beginning. Of a file that stopped within (a step failed, or a
- * build did) the rest may be mended in any way: other steps, more, fewer, or new ones in front of the one that failed.
- * What was applied has to be there still, in its order: it is looked for in the file from the front.
+ * A file is a list of steps, of which the first ones are applied. Where a file stopped in the middle (a step or a build
+ * failed), the rest may be corrected in any way: other steps, more, fewer, or new ones before the one that failed. What
+ * was applied must still be there, in its order.
  */
 export function align(migration: Migration, recorded: readonly RecordedStep[]): Alignment | Misfit {
   const rows = [...recorded].sort((a, b) => a.step - b.step);
-  // The same bytes, or an operator's word for it: nothing is compared.
+  // The same bytes, or an operator's word: nothing is compared.
   const trusted = rows.some(({ state }) => state === 'baselined');
   if (trusted || rows.every(({ checksum }) => checksum === migration.checksum)) return inPlace(rows);
   return new Walk(migration, rows).end();
@@ -48,9 +48,9 @@ class Walk {
   readonly #rows = new Map<number, RecordedStep>();
   readonly #dropped: RecordedStep[] = [];
   readonly #begun = new Map<number, Begun>();
-  /** The first step that no row stands for yet. */
+  /** The first step without a row. */
   #next = 0;
-  /** Failed builds since the last row that stands for a step. */
+  /** Failed builds since the last row that matched a step. */
   #failed: RecordedStep[] = [];
 
   constructor(migration: Migration, recorded: readonly RecordedStep[]) {
@@ -71,7 +71,7 @@ class Walk {
     }
     const { steps } = this.#migration;
     const last = this.#recorded.at(-1);
-    // A file that was applied to its end may not grow.
+    // A file that was applied completely may not grow.
     if (last !== undefined && this.#failed.length === 0 && complete && this.#next < steps.length) {
       return { misfit: last, grown: true };
     }
@@ -80,7 +80,7 @@ class Walk {
     return { rows: this.#rows, moved, dropped: this.#dropped, begun: this.#begun };
   }
 
-  /** New steps come in where a build failed, and nowhere else. `stopped`: what comes after the row is not applied. */
+  /** New steps may only be inserted where a build failed. `stopped`: nothing after this row is applied. */
   #place(row: RecordedStep, stopped: boolean): boolean {
     const { steps } = this.#migration;
     const last = this.#failed.length > 0 ? steps.length - 1 : this.#next;
@@ -100,7 +100,7 @@ class Walk {
     return false;
   }
 
-  /** Failed builds up to this step: those that stand where they stood are tried again, the others are done with. */
+  /** Failed builds up to this step: those in their old place are retried, the others are dropped from the ledger. */
   #settleFailed(until: number): void {
     let unchanged = !this.#begun.has(this.#next - 1);
     for (const row of this.#failed) {
@@ -122,7 +122,7 @@ class Walk {
   }
 }
 
-/** Every step of the file, as it was when the newest of them was applied, has been applied or handed off. */
+/** Whether every step of the file, as it was when the newest was applied, has been applied or handed off. */
 export function isComplete(rows: readonly RecordedStep[]): boolean {
   const last = rows.at(-1);
   return (
@@ -132,14 +132,14 @@ export function isComplete(rows: readonly RecordedStep[]): boolean {
   );
 }
 
-/** How many of its statements were the whole step when the row was written; undefined where it began otherwise. */
+/** How many of its first statements made up the step when the row was written; undefined if it began differently. */
 function beginningOf(step: Step, { fingerprint }: RecordedStep): number | undefined {
   if (step.kind !== 'transaction') return undefined;
   const at = (step.beginnings ?? []).findIndex((each) => each !== '' && fingerprint.startsWith(each));
   return at === -1 ? undefined : at + 1;
 }
 
-/** What is left of a step that is applied in part: the statements after those, under the settings among those. */
+/** The rest of a partly applied step: its later statements, under the settings of the earlier ones. */
 export function restOf(step: TransactionStep, statements: number): TransactionStep {
   const applied = step.statements.slice(0, statements);
   return {

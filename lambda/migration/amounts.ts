@@ -1,4 +1,4 @@
-/** Seconds as a person says them: `0.4 s`, `42 s`, `3 min 20 s`, `2 h 5 min`, `1 d 4 h`. */
+/** A duration for people: `0.4 s`, `42 s`, `3 min 20 s`, `2 h 5 min`, `1 d 4 h`. */
 export function duration(seconds: number): string {
   if (seconds < 10) return `${Math.max(0, seconds).toFixed(1)} s`;
   const whole = Math.round(seconds);

@@ -8,7 +8,7 @@ export interface Askable<Check> {
   readonly pending: PendingStep;
   readonly statement: Statement;
   readonly check: Check;
-  /** No earlier pending statement may change the table: what the database says of it holds when the turn comes. */
+  /** Whether no earlier pending statement may change the table, so that what the database says now will still hold. */
   readonly asItIs: boolean;
   /** Names of what earlier pending statements write: more may be changed by way of it. */
   readonly after: readonly string[];
@@ -20,16 +20,17 @@ export interface AskableChecks {
 }
 
 /**
- * The checks of pending steps that can be asked of the database as it is now. What an earlier pending statement may
- * change is not: an UPDATE may fill the column before it becomes NOT NULL, and a table that is dropped and made again is
- * no longer large. Names are compared without their schema; in doubt nothing is asked, and Postgres itself will say.
+ * The checks of pending steps that the database can answer as it is now. Leaves out what an earlier pending statement
+ * may change: an UPDATE may fill the column before it becomes NOT NULL, and a table that is dropped and recreated is no
+ * longer large. Names are compared without their schema; in doubt nothing is checked, and Postgres decides when the
+ * statement runs.
  */
 export function askableChecks(pending: readonly PendingStep[]): AskableChecks {
   const sizes: Askable<SizeCheck>[] = [];
   const data: Askable<DataCheck>[] = [];
   const altered = new Altered();
   for (const each of pending) {
-    // The settings of earlier steps are known to whoever asks; those of this one begin with it.
+    // The caller knows the settings of earlier steps; this step's own start with it.
     altered.beginStep();
     for (const statement of statementsOf(each.step)) {
       for (const check of statement.checks ?? []) {

@@ -5,26 +5,26 @@ export interface Backfill {
   readonly command: 'update' | 'delete' | 'insert';
   /** The relation whose rows are walked: the target of UPDATE and DELETE, the first table of INSERT … SELECT. */
   readonly table: RelationName;
-  /** The author wrote ONLY. */
+  /** Whether the author wrote ONLY. */
   readonly only: boolean;
-  /** By which the statement's columns are qualified. */
+  /** What qualifies the statement's columns. */
   readonly alias: string;
-  /** The author wrote it; else it is the table's name. */
+  /** Whether the author wrote it; otherwise it is the table's name. */
   readonly aliasWritten: boolean;
   /** Columns that an UPDATE sets. */
   readonly sets: readonly string[];
-  /** Of INSERT. */
+  /** Target of INSERT. */
   readonly insertsInto: RelationName | undefined;
-  /** A row that is done does not match its WHERE any more, so rows written meanwhile can be found by it. */
+  /** Whether a finished row no longer matches the WHERE, so that rows written meanwhile can be found by it. */
   readonly makesItsWhereFalse: boolean;
-  /** It has other relations in FROM or USING, so its WHERE means nothing by itself. */
+  /** Whether it has other relations in FROM or USING, so that its WHERE alone is not a query. */
   readonly looksElsewhere: boolean;
   readonly text: BackfillText;
   /** `backfill by (a, b)`: the columns of the key that it is walked by. */
   readonly by?: readonly string[];
-  /** What a batch is to take. @default 500 */
+  /** What a batch is to take. @default the option backfillBatchSeconds */
   readonly batchMilliseconds?: number;
-  /** The pause after a batch, in lengths of the batch. @default 1 where others are active, else 0 */
+  /** The pause after a batch, in lengths of the batch. @default the option backfillPause */
   readonly pause?: number;
 }
 
@@ -52,18 +52,22 @@ export function batchStatement(
   return `${text.before}${table}${text.between} where (${bounds})${condition} ${text.after}`.trimEnd();
 }
 
-export const DEFAULT_BATCH_MILLISECONDS = 500;
-const FIRST_ROWS = 1_000;
+const FIRST_ROWS = 200;
 const LEAST_ROWS = 1;
 const MOST_ROWS = 1_000_000;
+/** With fewer rows than this, something other than the rows may take the time. */
+const FEW_ROWS = 200;
 /** Weight of the newest batch in the average. */
 const NEWEST = 0.3;
 
-/** Rows of the next batch, by how long the ones before took. */
+/** How many rows the next batch takes, based on how long earlier ones took. */
 export class BatchSize {
   readonly #wantedMilliseconds: number;
   #rows: number;
   #rowsPerMillisecond: number | undefined;
+  #last: { readonly rows: number; readonly milliseconds: number } | undefined;
+  /** Time that a batch takes however few rows it has, such as for a sub-select that reads another table. */
+  #fixedMilliseconds = 0;
 
   constructor(wantedMilliseconds: number, rows = FIRST_ROWS) {
     this.#wantedMilliseconds = wantedMilliseconds;
@@ -74,16 +78,29 @@ export class BatchSize {
     return this.#rows;
   }
 
-  /** What a batch of that many rows took. It at most doubles, so that one quick batch decides nothing. */
+  /**
+   * Learns from the duration of a batch. The size at most doubles, so that one quick batch decides little. If fewer
+   * rows do not make a batch shorter, it may take longer: half of its time for its rows.
+   */
   took(rows: number, milliseconds: number): void {
     const rate = rows / Math.max(1, milliseconds);
     this.#rowsPerMillisecond =
       this.#rowsPerMillisecond === undefined ? rate : this.#rowsPerMillisecond * (1 - NEWEST) + rate * NEWEST;
-    const wanted = Math.round(this.#rowsPerMillisecond * this.#wantedMilliseconds);
-    this.#rows = Math.min(MOST_ROWS, this.#rows * 2, Math.max(LEAST_ROWS, wanted));
+    const last = this.#last;
+    this.#last = { rows, milliseconds };
+    if (last !== undefined && last.rows !== rows && Math.min(rows, last.rows) <= FEW_ROWS) {
+      const each = (milliseconds - last.milliseconds) / (rows - last.rows);
+      this.#fixedMilliseconds = Math.max(0, Math.min(milliseconds, milliseconds - rows * each));
+    }
+    const fixed = this.#fixedMilliseconds;
+    const isRest = fixed <= this.#wantedMilliseconds / 2;
+    const wanted = isRest
+      ? this.#rowsPerMillisecond * this.#wantedMilliseconds
+      : (rows * fixed) / Math.max(1, milliseconds - fixed);
+    this.#rows = Math.min(MOST_ROWS, this.#rows * 2, Math.max(LEAST_ROWS, Math.round(wanted)));
   }
 
-  /** A batch ran into a limit. */
+  /** Learns that a batch ran into a timeout. */
   halve(): void {
     this.#rows = Math.max(LEAST_ROWS, Math.floor(this.#rows / 2));
     this.#rowsPerMillisecond = undefined;

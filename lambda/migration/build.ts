@@ -1,20 +1,24 @@
 import type { Version } from './version.ts';
 
 /**
- * The states of a build, and what each of them means; predicates, and the conditions in SQL, follow from this table.
- * `open`: the loop has to do with it. `lost`: it is over without success, and a person may have it tried again.
+ * The states of a build, and what each means; predicates and SQL conditions follow from this table. `open`: the loop
+ * has to do with it. `stopped`: the loop leaves it as it is until an operator releases it. `lost`: it is over without
+ * success, and a person may have it tried again.
  */
 const BUILD_STATES = {
-  /** No attempt made, or the last one was undone. */
-  pending: { open: true, lost: false },
-  /** An attempt was begun; only the catalog knows whether it still runs. */
-  building: { open: true, lost: false },
-  /** By an operator, until somebody resumes it. */
-  paused: { open: true, lost: false },
-  done: { open: false, lost: false },
-  failed: { open: false, lost: true },
-  cancelled: { open: false, lost: true },
-} as const satisfies Record<string, { readonly open: boolean; readonly lost: boolean }>;
+  /** Not attempted yet, or waiting for the next attempt. */
+  pending: { open: true, stopped: false, lost: false },
+  /** An attempt was started; only the catalog tells whether it still runs. */
+  building: { open: true, stopped: false, lost: false },
+  /** Stopped by an operator, until it is resumed. */
+  paused: { open: true, stopped: true, lost: false },
+  done: { open: false, stopped: false, lost: false },
+  failed: { open: false, stopped: false, lost: true },
+  cancelled: { open: false, stopped: false, lost: true },
+} as const satisfies Record<
+  string,
+  { readonly open: boolean; readonly stopped: boolean; readonly lost: boolean }
+>;
 
 export type BuildState = keyof typeof BUILD_STATES;
 
@@ -28,19 +32,24 @@ interface InState {
   readonly state: BuildState;
 }
 
-/** The loop has to do with it: nobody has brought it to its end yet. */
+/** Whether the loop has to attend to it: it is not over. */
 export function isOpen({ state }: InState): boolean {
   return BUILD_STATES[state].open;
 }
 
-/** It is over without success: a person has to look. */
+/** Whether an operator has stopped it, and may release it. */
+export function isStopped({ state }: InState): boolean {
+  return BUILD_STATES[state].stopped;
+}
+
+/** Whether it is over without success, so that a person has to look. */
 export function isLost({ state }: InState): boolean {
   return BUILD_STATES[state].lost;
 }
 
 /**
- * What the loop carries: each operation, the kind of work that it is, and how a person says that it is done. `patient`:
- * it waits for its locks as long as it has to, since nobody who reads or writes queues up behind it meanwhile.
+ * The operations that the loop performs, the kind of work each is, and the word for its success. `patient`: it waits
+ * for its locks as long as needed, since no reader or writer queues behind it.
  */
 const OPERATIONS = {
   create: { kind: 'index build', success: 'valid', patient: true },
@@ -55,7 +64,7 @@ const OPERATIONS = {
   analyze: { kind: 'upkeep', success: 'analyzed', patient: true },
   cluster: { kind: 'upkeep', success: 'clustered', patient: false },
   detach: { kind: 'upkeep', success: 'detached', patient: true },
-  /** In batches, by the turns themselves. */
+  /** Done in batches, by the turns themselves. */
   backfill: { kind: 'backfill', success: 'filled', patient: true },
   /** Any statement that says `-- migrate: hand-off`. */
   statement: { kind: 'upkeep', success: 'done', patient: false },
@@ -87,7 +96,7 @@ export function isIndexBuild({ operation }: { readonly operation: Operation }): 
   return kindOf(operation) === 'index build';
 }
 
-/** What plan() needs to know of a build; `work/index-build.ts` has the whole of it. */
+/** What plan() needs to know of a build; `work/build.ts` has the whole of it. */
 export interface RecordedBuild {
   readonly id: string;
   readonly version: Version;
@@ -96,8 +105,8 @@ export interface RecordedBuild {
   readonly table: string;
   readonly operation: Operation;
   /**
-   * What of the table it is about: the index, the constraints, the partition, for a statement its file and line. Empty
-   * where it is the whole of it.
+   * The part of the table: the index, the constraints, the partition; for a statement its file and line. Empty for the
+   * whole table.
    */
   readonly index: string;
   readonly unique: boolean;
@@ -113,12 +122,15 @@ export function describeBuild({ schema, table, index, operation }: Named): strin
   return index === '' ? `${operation.toUpperCase().replaceAll('-', ' ')} of ${on}` : `${index} on ${on}`;
 }
 
-/** In a word: what of the table it is about; else its table. */
+/** In one word: the part of the table, or the table. */
 export function nameOf({ table, index }: Pick<Named, 'table' | 'index'>): string {
   return index === '' ? table : index;
 }
 
-/** What an operator may call a build: its index, with or without the schema; a REINDEX by its table. */
+/**
+ * The names by which an operator may call a build: its index, with or without the schema; its table for a whole
+ * REINDEX.
+ */
 export function namesOf(build: Pick<Named, 'schema' | 'table' | 'index'>): string[] {
   const name = nameOf(build);
   return [name, `${build.schema}.${name}`];

@@ -2,31 +2,31 @@ import type { Blocked, LockWork } from './lock-modes.ts';
 import type { RelationName } from './relation-name.ts';
 
 /**
- * What only the real database can tell of a statement, as the linter left it at synth: how large a table is, and
- * whether the data is such that the statement can succeed.
+ * What only the real database can tell about a statement; the linter leaves these checks to the deploy: how large a
+ * table is, and whether the data lets the statement succeed.
  */
 export type DeployCheck = SizeCheck | DataCheck;
 
 interface CheckBase {
   /** Name of the lint rule: for `-- migrate: allow`, and for levels. */
   readonly rule: string;
-  /** `refuse`: the run stops before it touches anything. `show`: it is said, and the run goes on. */
+  /** `refuse`: the run stops before it touches anything. `show`: it is shown, and the run goes on. */
   readonly verdict: 'refuse' | 'show';
   readonly relation: RelationName;
-  /** ONLY, NO INHERIT, a foreign key: the tables that inherit from it are left alone. */
+  /** With ONLY, NO INHERIT or a foreign key, the tables that inherit from it are not affected. */
   readonly alone?: true;
 }
 
-/** The statement keeps others out for as long as it works through the table: the table's size decides. */
+/** The statement blocks others while it works through the table: the table's size decides. */
 export interface SizeCheck extends CheckBase {
   readonly kind: 'size';
   readonly work: BlockingWork;
   readonly blocks: Blocked;
   /** The linter's sentence. */
   readonly what: string;
-  /** The linter's SQL, to be written instead. */
+  /** The SQL that the linter suggests instead. */
   readonly instead: string;
-  /** ADD COLUMN IF NOT EXISTS: nothing is done where the table has the column. */
+  /** ADD COLUMN IF NOT EXISTS does nothing if the table has the column. */
   readonly unlessColumn?: string;
   /** SET NOT NULL: no row is read where the column is that already, or a CHECK shows it. */
   readonly unlessNotNull?: string;
@@ -45,7 +45,7 @@ export interface NullsCheck extends CheckBase {
   readonly column: string;
 }
 
-/** A foreign key fails where a row refers to one that is not there. */
+/** A foreign key fails if a row references a missing one. */
 export interface OrphansCheck extends CheckBase {
   readonly kind: 'orphans';
   readonly columns: readonly string[];
@@ -56,24 +56,24 @@ export interface OrphansCheck extends CheckBase {
   readonly full?: true;
 }
 
-/** A unique index, or the constraint over one, fails where a key stands in two rows. */
+/** A unique index or constraint fails if two rows have the same key. */
 export interface DuplicatesCheck extends CheckBase {
   readonly kind: 'duplicates';
   readonly key: UniqueKey;
 }
 
-/** What may not stand in two rows, as SQL. */
+/** The key, as SQL. */
 export interface UniqueKey {
-  /** Columns, in quotes where they need them, and expressions in brackets or of one function. */
+  /** Columns, quoted where needed, and expressions in parentheses or as a function call. */
   readonly parts: readonly string[];
-  /** For each part, where the statement names one: it decides which values are equal. */
+  /** For each part, the operator class that the statement names: it decides which values are equal. */
   readonly operatorClasses?: readonly (RelationName | null)[];
   /** The index's own WHERE. */
   readonly where: string | undefined;
   readonly nullsNotDistinct: boolean;
 }
 
-/** A CHECK fails where a row makes it false. */
+/** A CHECK fails if it is false for a row. */
 export interface ViolationsCheck extends CheckBase {
   readonly kind: 'violations';
   readonly constraint: string;
@@ -81,7 +81,7 @@ export interface ViolationsCheck extends CheckBase {
   readonly expression: string;
 }
 
-/** Rules of the linter that only the deploy can ask. */
+/** The linter's rules that only a deploy can check. */
 export const dataRules = {
   nulls: 'null-values',
   orphans: 'orphaned-rows',

@@ -9,7 +9,7 @@ interface Advice {
 
 const ANOTHER_RUN = 'then run again; the run continues with this step.';
 
-/** The first that fits counts. SQLSTATEs as Postgres's appendix A has them, or their class's two characters. */
+/** The first match counts. SQLSTATEs as Postgres's appendix A has them, or their class's two characters. */
 const ADVICE: readonly Advice[] = [
   {
     sqlstates: ['55006'],
@@ -17,7 +17,8 @@ const ADVICE: readonly Advice[] = [
     next: () => `other sessions use it: end them, or do it by hand from another database; ${ANOTHER_RUN}`,
   },
   {
-    // Postgres has one SQLSTATE for two causes. Where the server speaks another language, the first is far commoner.
+    // Postgres has one SQLSTATE for two causes. If the server's messages are in another language, the first is far more
+    // common.
     sqlstates: ['55006'],
     only: ({ message }) => !message.includes('active queries'),
     next: (file) =>
@@ -66,7 +67,7 @@ const ADVICE: readonly Advice[] = [
   {
     sqlstates: ['23505', '23503', '23502', '23514', '23P01'],
     next: (file) =>
-      `mend the rows that are in the way, in a file before ${file}, or correct ${file}; ${ANOTHER_RUN}`,
+      `fix the rows that are in the way, in a file before ${file}, or correct ${file}; ${ANOTHER_RUN}`,
   },
   {
     sqlstates: ['2BP01'],
@@ -130,11 +131,11 @@ const ADVICE: readonly Advice[] = [
     sqlstates: ['22'],
     only: ({ sqlstate }) => sqlstate !== '22012',
     next: (file) =>
-      `a value does not fit: correct it in ${file}, or, where it comes from rows, mend those in a file before it; ${ANOTHER_RUN}`,
+      `a value does not fit: correct it in ${file}, or, where it comes from rows, fix those in a file before it; ${ANOTHER_RUN}`,
   },
 ];
 
-/** What to do about what Postgres said, where its SQLSTATE tells. */
+/** Advice for an error of Postgres, by its SQLSTATE; undefined without one. */
 function knownAdvice(fault: PostgresFault, file: string): string | undefined {
   return ADVICE.find(
     ({ sqlstates, only }) =>
@@ -142,7 +143,7 @@ function knownAdvice(fault: PostgresFault, file: string): string | undefined {
   )?.next(file);
 }
 
-/** The same for an index build, whose file is not to be corrected because of rows, a full disk or a cancel. */
+/** The same for an index build, whose file need not be corrected because of rows, a full disk or a cancellation. */
 export function adviceForBuild(fault: PostgresFault, file: string): string | undefined {
   return /^(?:23|53|57)/.test(fault.sqlstate) ? undefined : knownAdvice(fault, file);
 }

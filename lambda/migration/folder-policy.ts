@@ -9,7 +9,7 @@ export class FolderRefused extends MigrationError {
 
 type Policy = Pick<MigrationOptions, 'lateMigrations' | 'missingMigrations'>;
 
-/** What of a plan the options do not allow: files that come late, applied files that are not there. */
+/** What the options do not allow in a plan: late files, missing applied files. */
 export function folderFaults(
   { late, unknown, newest }: Plan,
   { lateMigrations, missingMigrations }: Policy,

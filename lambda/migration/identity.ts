@@ -3,7 +3,7 @@ import type { Ledger } from './ledger.ts';
 import { type Migration, statementsOf } from './migration.ts';
 import { compareDotted, compareVersions, parseVersion, type Version } from './version.ts';
 
-/** How two identities compare by themselves; undefined where only the folder's own list can tell. */
+/** Compares two identities; undefined if only the folder's own list can tell. */
 export function compareIdentities(a: Version, b: Version, order: LayoutOrder): number | undefined {
   switch (order) {
     case 'number':
@@ -27,7 +27,7 @@ function isDotted(text: string): boolean {
   return /^B?\d+(?:\.\d+)*$/.test(text);
 }
 
-/** Compares identities by their places in the folder, and others by themselves. */
+/** Compares identities by their places in the folder; those outside of it by themselves. */
 export class FolderOrder {
   readonly #places: ReadonlyMap<Version, number>;
   readonly #order: LayoutOrder;
@@ -37,7 +37,7 @@ export class FolderOrder {
     this.#order = order;
   }
 
-  /** Undefined where nothing can tell. */
+  /** Undefined if there is no order between them. */
   compare(a: Version, b: Version): number | undefined {
     const [first, second] = [this.#places.get(a), this.#places.get(b)];
     if (first !== undefined && second !== undefined) return first - second;
@@ -48,19 +48,19 @@ export class FolderOrder {
 export interface Rename {
   readonly from: Version;
   readonly to: Version;
-  /** Another migration of the same digits is not meant. */
+  /** Another migration with the same digits does not count. */
   readonly name: string;
 }
 
 /**
- * What has another identity in the folder than in the ledger: ledgers of before knew each migration by its digits, and a
- * file that was given another number is still the one that is applied.
+ * Migrations whose identity in the folder differs from the ledger's: older ledgers have digits only, and a renumbered
+ * file is still the one that was applied.
  */
 export function renamesOf(migrations: readonly Migration[], ledger: Ledger): readonly Rename[] {
   return [...toolNamesOf(migrations, ledger), ...renumbered(migrations, ledger)];
 }
 
-/** The same bytes, applied wholly or in part, under an identity that the ledger does not know, in place of one that the folder does not. */
+/** The same bytes, applied in whole or in part, under an identity that is new to the ledger, in place of one that is gone from the folder. */
 function renumbered(migrations: readonly Migration[], { steps }: Ledger): readonly Rename[] {
   const inFolder = new Set(migrations.flatMap(({ version, formerly }) => [version, formerly]));
   const gone = steps.filter(({ version }) => !inFolder.has(version));
@@ -94,7 +94,7 @@ function toolNamesOf(migrations: readonly Migration[], { steps }: Ledger): reado
   );
 }
 
-/** The ledger as it is once each migration has the tool's own name. */
+/** The ledger with each migration under the tool's own name. */
 export function withToolNames(migrations: readonly Migration[], ledger: Ledger): Ledger {
   const renames = renamesOf(migrations, ledger);
   if (renames.length === 0) return ledger;
@@ -111,8 +111,8 @@ export function withToolNames(migrations: readonly Migration[], ledger: Ledger):
 }
 
 /**
- * What a person means who names a migration: its identity; its name or file; its number, with or without leading zeros;
- * the digits in front of a longer name, where only one has them. Else the text itself.
+ * Resolves a migration that a person names: by its identity; its name or file; its number, with or without leading
+ * zeros; the digits before a longer name, if only one has them. Otherwise returns the text itself.
  */
 export function identityOf(text: string, migrations: readonly Migration[], ledger: Ledger): Version {
   const recorded = ledger.steps.map(({ version }) => version);

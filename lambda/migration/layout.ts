@@ -16,6 +16,7 @@ export const layoutNames = [
   'graphile-migrate',
   'atlas',
   'alembic',
+  'diesel',
   'liquibase',
 ] as const;
 
@@ -25,11 +26,11 @@ export const layoutNames = [
  */
 export type LayoutOrder = 'number' | 'text' | 'dotted' | 'listed';
 
-/** What the tool's own table holds of a migration, where the text alone tells it. */
+/** What the tool's own table holds for a migration, as far as the file tells it. */
 export interface ToolRecord {
   /** As the tool makes it. */
   readonly checksum?: string;
-  /** Others by which the tool takes the file for the same. */
+  /** Other checksums that the tool accepts for the same file. */
   readonly alsoChecksums?: readonly string[];
   /** Drizzle's time, in milliseconds. */
   readonly when?: number;

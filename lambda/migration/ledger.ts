@@ -11,7 +11,9 @@ export interface Ledger {
  * `started`: an autocommit step was sent and no outcome is known. `pending`: an index operation was handed off.
  * `failed`: its build failed. `applied`: done by us. `baselined`: done before us, an operator said so.
  */
-export type StepState = 'started' | 'pending' | 'failed' | 'applied' | 'baselined';
+export const stepStates = ['started', 'pending', 'failed', 'applied', 'baselined'] as const;
+
+export type StepState = (typeof stepStates)[number];
 
 export interface RecordedStep {
   readonly version: Version;

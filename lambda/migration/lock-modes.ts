@@ -30,7 +30,7 @@ export interface RelationLock {
   readonly work: LockWork;
 }
 
-/** Rows of the table in "13.3. Explicit Locking" of the Postgres manual: what each mode keeps out. */
+/** Which modes conflict with each, from the table in "13.3. Explicit Locking" of the Postgres manual. */
 const CONFLICTS: Readonly<Record<LockMode, readonly LockMode[]>> = {
   'access share': ['access exclusive'],
   'row share': ['exclusive', 'access exclusive'],
@@ -68,7 +68,7 @@ export function modesConflict(a: LockMode, b: LockMode): boolean {
   return CONFLICTS[a].includes(b);
 }
 
-/** A mode as pg_locks writes it: `ShareUpdateExclusiveLock`. One that no Postgres of today has counts as the strongest. */
+/** A mode as pg_locks writes it: `ShareUpdateExclusiveLock`. An unknown mode counts as the strongest. */
 export function modeOfLock(written: string): LockMode {
   const words = written
     .replace(/Lock$/, '')
@@ -77,7 +77,7 @@ export function modeOfLock(written: string): LockMode {
   return lockModes.find((mode) => mode === words) ?? 'access exclusive';
 }
 
-/** Whom a lock keeps waiting, in the words of someone who runs an application. */
+/** What a lock blocks, in the words of someone who runs an application. */
 export type Blocked = 'nothing' | 'other DDL' | 'writes' | 'reads and writes';
 
 export function blockedBy(mode: LockMode): Blocked {

@@ -1,6 +1,6 @@
 import { type LockMode, lockModes, modesConflict } from './lock-modes.ts';
 
-/** What the options allow a step that finds its locks taken. */
+/** The limits for a step that finds its locks taken. */
 export interface LockLimits {
   readonly lockTimeoutSeconds: number;
   readonly lockBudgetSeconds: number;
@@ -10,7 +10,7 @@ export interface LockLimits {
 export interface Asking extends LockLimits {
   /** Since its first attempt found them taken. */
   readonly elapsedMilliseconds: number;
-  /** How much of that it has waited: all but the work of its attempts. It is what the budget counts. */
+  /** How much of that it has waited, without the work of its attempts. The budget counts this. */
   readonly waitedMilliseconds: number;
   /** Its strongest lock on a table is ROW EXCLUSIVE: no reader or writer of the table queues behind it. */
   readonly onlyRows: boolean;
@@ -18,9 +18,9 @@ export interface Asking extends LockLimits {
   readonly severalLocks: boolean;
 }
 
-/** Another session that has a lock which the step's own may have to wait for. */
+/** Another session, with a lock that the step may have to wait for. */
 export interface PossibleBlocker {
-  /** `table`: its lock keeps ours out. `rows`: only where it has locked a row that the step writes. */
+  /** `table`: its lock conflicts with ours. `rows`: it conflicts only if it has locked a row that the step writes. */
   readonly over: 'table' | 'rows';
   /** Age of its transaction, or for how long we have seen it where Postgres hides that. */
   readonly milliseconds: number;
@@ -33,18 +33,18 @@ export interface PossibleBlocker {
 export type LockMove<Blocker extends PossibleBlocker = PossibleBlocker> =
   /** Queue for the locks, for no longer than this. */
   | { readonly kind: 'try'; readonly waitMilliseconds: number }
-  /** Whoever queued now would wait for these for nothing, and the application behind it too: look again later. */
+  /** Queuing now would wait for these in vain, and block the application meanwhile: look again later. */
   | { readonly kind: 'hold-back'; readonly behind: readonly Blocker[] };
 
-/** While we queue for a lock, everybody who comes later queues behind us: that long a pause nobody notices. */
+/** While we queue for a lock, later requests queue behind us; nobody notices a pause this short. */
 const FIRST_WAIT_MILLISECONDS = 100;
 
-/** A transaction that has been idle for this long waits for a person, or was forgotten. */
+/** A transaction idle for this long waits for a person, or was forgotten. */
 const IDLE_MILLISECONDS = 1_000;
 
 /**
- * Below Postgres's deadlock_timeout, 1 s unless somebody changed it. Of two sessions that wait for each other, the one
- * whose wait reaches it first is ended: a shorter wait gives way to every transaction that began to wait after it.
+ * Below Postgres's deadlock_timeout, 1 s unless somebody changed it. Of two sessions that wait for each other, Postgres
+ * ends the one whose wait reaches it first; a shorter wait gives way instead.
  */
 const BELOW_DEADLOCK_MILLISECONDS = 800;
 
@@ -54,11 +54,11 @@ export function firstWait({ lockTimeoutSeconds }: LockLimits, onlyRows: boolean)
 }
 
 /**
- * Whether to queue for the locks, and for how long. The wait grows with the time that the step has been at it, to half
- * of it: so nobody who was there from the beginning is ever queued behind again, and yet, where short transactions
- * overlap without end, there comes the wait that outlasts all of them. In the second half of the budget the step is
- * less polite: better a short stop than a deploy that fails. A step that locks only rows waits as long as it may from
- * the beginning: in its statement there may be hours of work, which a short wait for one row would throw away.
+ * Whether to queue for the locks, and for how long. The wait grows to half of the time since the first attempt: so the
+ * step never queues behind a transaction that was there from the beginning, and yet eventually outlasts short
+ * transactions that overlap without end. In the second half of the budget the step is less polite: a short pause for
+ * the application is better than a failed deploy. A step that locks only rows waits as long as it may from the
+ * beginning: its statement may do hours of work, which a short wait for one row would throw away.
  */
 export function nextMove<Blocker extends PossibleBlocker>(
   blockers: readonly Blocker[],
@@ -77,7 +77,7 @@ export function nextMove<Blocker extends PossibleBlocker>(
   const behind = staying.filter(({ over }) => over === 'table');
   if (behind.length > 0) return { kind: 'hold-back', behind };
   if (blockers.some(({ yields }) => yields)) return { kind: 'try', waitMilliseconds: longest };
-  // Nobody can tell whose rows they are, so an attempt has to: a short one.
+  // The catalog can't tell who holds the row, so a short attempt has to.
   if (staying.length > 0 && polite) return { kind: 'try', waitMilliseconds: first };
   const most = severalLocks && polite && !onlyRows ? Math.min(longest, BELOW_DEADLOCK_MILLISECONDS) : longest;
   return { kind: 'try', waitMilliseconds: Math.round(Math.min(grown, most)) };
@@ -85,12 +85,12 @@ export function nextMove<Blocker extends PossibleBlocker>(
 
 const FIRST_PAUSE_MILLISECONDS = 250;
 const LONGEST_PAUSE_MILLISECONDS = 2_000;
-/** After a long attempt. The run's session is idle meanwhile, and ends when it has been so for a minute. */
+/** After a long attempt. The run's session is idle meanwhile, and is ended after a minute of that. */
 const LONGEST_REST_MILLISECONDS = 30_000;
 
 /**
- * Milliseconds until the next look, the `number`th of this step. After an attempt that the application waited behind,
- * it is given more time than that to go through. `random` is in [0, 1).
+ * Milliseconds until the next look, the `number`th of this step. After an attempt that made the application wait, the
+ * application gets longer to catch up. `random` is in [0, 1).
  */
 export function pauseBeforeLook(number: number, waitedMilliseconds: number, random: number): number {
   const pause = Math.min(FIRST_PAUSE_MILLISECONDS * 2 ** (number - 1), LONGEST_PAUSE_MILLISECONDS);
@@ -98,7 +98,7 @@ export function pauseBeforeLook(number: number, waitedMilliseconds: number, rand
   return Math.round(Math.min(rest, LONGEST_REST_MILLISECONDS));
 }
 
-/** What a step that needs the one mode may have to wait for where another session has the others. */
+/** What a step that needs one mode may have to wait for, if another session holds the others. */
 export function contentionOf(
   needed: LockMode,
   held: readonly LockMode[],

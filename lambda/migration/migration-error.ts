@@ -17,7 +17,7 @@ export interface ErrorDetails {
   readonly what: Text;
   readonly place?: Place | undefined;
   readonly fault?: PostgresFault | undefined;
-  /** What is already applied and stays; empty where nothing can have been. */
+  /** What is already applied and stays; empty if nothing can be. */
   readonly applied?: string | undefined;
   /** What to do next; several lines are allowed. */
   readonly next: Text;
@@ -25,9 +25,8 @@ export interface ErrorDetails {
 }
 
 /**
- * Base of every error that this project throws on purpose. Its message is made for a person at night: what
- * happened, where, what Postgres said, what is applied, what to do next, in that order, so that the first line
- * survives CloudFormation's limit.
+ * Base of every error that this project throws on purpose. Its message says what happened, where, what Postgres said,
+ * what is applied and what to do next, in that order, so that the first lines survive CloudFormation's limit.
  */
 export class MigrationError extends Error {
   override readonly name: string = 'MigrationError';
@@ -42,7 +41,10 @@ export class MigrationError extends Error {
     return this.details.code;
   }
 
-  /** The message for those who may not read the database: without values of rows, and without SQL, which may hold some. */
+  /**
+   * The message for readers without access to the database: without row values, and without SQL, which may contain
+   * some.
+   */
   get plainMessage(): string {
     return format(this.details, 'hidden');
   }
@@ -70,7 +72,7 @@ function saidBy({ message, sqlstate }: PostgresFault): string {
   return `${message} (SQLSTATE ${sqlstate})`;
 }
 
-/** What psql shows below the message, each with its label. */
+/** The fields that psql shows below the message, with their labels. */
 export function faultLines(fault: PostgresFault): string[] {
   const object = objectOf(fault);
   return [
@@ -94,7 +96,7 @@ function objectOf({ schema, table, column, dataType, constraint }: PostgresFault
   ].join(', ');
 }
 
-/** A function that calls itself has a line for each call, and each line may quote a statement. */
+/** A recursive function adds a line per call, and each line may quote a statement. */
 const MOST_CONTEXT_LINES = 12;
 
 function contextOf(context: string): string {

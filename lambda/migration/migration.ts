@@ -7,35 +7,37 @@ import type { RelationName } from './relation-name.ts';
 import type { Version } from './version.ts';
 
 /**
- * What `compiler/steps/compile-migrations.ts` makes of a folder at synth time, and all that the Lambda knows of it:
- * plain JSON, no syntax tree, so that the bundle needs no parser.
+ * What `compiler/steps/compile-migrations.ts` makes of a folder at synth, and all that the Lambda knows of it: plain
+ * JSON without syntax trees, so that the bundle needs no parser.
  */
 export interface CompiledMigrations {
-  /** Raised when the meaning of a field changes; an older function refuses a newer file. */
+  /** Increased when the meaning of a field changes; an older function refuses a newer file. */
   readonly format: 1;
-  /** SHA-256 over all migrations, in order: the key by which CloudFormation sees a change. */
+  /** SHA-256 over all migrations, in order: how CloudFormation notices a change. */
   readonly checksum: string;
-  /** How the folder is laid out, and how its identities compare. Compilers before these fields left them out. */
+  /** How the folder is laid out, and how its identities compare. Absent in files of older compilers. */
   readonly layout?: LayoutName;
   readonly order?: LayoutOrder;
+  /** The table of the layout's tool, where the tool's own settings give it another name. */
+  readonly historyTable?: RelationName;
   /** In the order in which they are applied. */
   readonly migrations: readonly Migration[];
 }
 
 /** One versioned SQL file, compiled. */
 export interface Migration {
-  /** What tells it from all others: the tool's own name for it, as its layout says. */
+  /** Its identity: the tool's own name for it, according to the layout. */
   readonly version: Version;
-  /** Its place in the folder, from 0. Compilers before this field left it out. */
+  /** Its place in the folder, from 0. Absent in files of older compilers. */
   readonly position?: number;
-  /** What ledgers called it before they had the tool's own name. */
+  /** Its name in older ledgers, which did not have the tool's own. */
   readonly formerly?: Version;
   /**
    * `repeatable`: applied again with every change, after all others. `checkpoint`: stands for all before it, in a
    * database that has none of them.
    */
   readonly kind?: 'repeatable' | 'checkpoint';
-  /** What the tool's own table has of it. */
+  /** Its record in the tool's own table. */
   readonly record?: ToolRecord;
   /** File name without `.sql`, or the folder's name: `0002_message_indexes`. */
   readonly name: string;
@@ -45,9 +47,9 @@ export interface Migration {
   readonly checksum: string;
   /** At least one: an empty or comment-only file is one transaction step without statements. */
   readonly steps: readonly Step[];
-  /** The undo file's steps, where there is one. */
+  /** Steps of the undo file; absent without one. */
   readonly undo: UndoFile | undefined;
-  /** Why the undo file that another tool's folder has can't be used: where, and what is wrong. */
+  /** Why an undo file of another tool's folder can't be used: where, and what is wrong. */
   readonly undoProblem?: string | undefined;
   /** `-- migrate: wait`: every index build before this file must be valid before it begins. */
   readonly waitsForBuilds: boolean;
@@ -81,20 +83,20 @@ export interface Statement {
   readonly kind: string;
   readonly touches: Touches;
   /**
-   * The strongest lock on each relation, as far as the text and the folder before it tell. Compilers before this
-   * field left it out.
+   * The strongest lock on each relation, as far as the text and the folder before it tell. Absent in files of older
+   * compilers.
    */
   readonly locks?: readonly RelationLock[];
   /**
-   * Relations whose rows or columns may be others once it ran; `everything` where nobody can see into it; `names` where
-   * a name without a schema may mean another relation from then on, in the same step. Absent: as `everything`.
+   * Relations whose rows or columns may differ after it has run; `everything` if it can't be analysed; `names` if names
+   * without a schema may mean other relations afterwards, in the same step. Absent: as `everything`.
    */
   readonly alters?: 'everything' | 'names' | readonly RelationName[];
-  /** CREATE INDEX IF NOT EXISTS: Postgres passes over the statement where a relation of this name exists. */
+  /** CREATE INDEX IF NOT EXISTS: Postgres skips the statement if a relation of this name exists. */
   readonly unlessExists?: RelationName;
-  /** CREATE MATERIALIZED VIEW: what its query names, and a refresh goes through. */
+  /** CREATE MATERIALIZED VIEW: the relations that its query names, which a refresh reads. */
   readonly reads?: readonly RelationName[];
-  /** Settings may differ once it ran, be it for the rest of its transaction only. Absent where they do not. */
+  /** Whether settings may differ after it has run, if only for the rest of its transaction. */
   readonly changesSettings?: true;
   /** What the linter leaves to the deploy. */
   readonly checks?: readonly DeployCheck[];
@@ -115,35 +117,37 @@ export interface Touches {
   readonly upserts: readonly RelationName[];
   /** Indexes that it names: ALTER INDEX, DROP INDEX, USING INDEX, CLUSTER … USING, REPLICA IDENTITY. */
   readonly indexes: readonly RelationName[];
-  /** It can't be seen into: DO, CALL, EXECUTE. */
+  /** It can't be analysed: DO, CALL, EXECUTE. */
   readonly opaque: boolean;
-  /** Absent where it reads and changes no rows that are there. */
+  /** Tables whose partitions, or inheriting tables, are among `changes`, as far as the folder tells. */
+  readonly partOf?: readonly RelationName[];
+  /** Absent if it neither reads nor changes existing rows. */
   readonly rows?: TouchedRows;
 }
 
-/** Rows that a statement reads or changes; not those that it adds. */
+/** Rows that a statement reads or changes, by way of views too that the folder makes; not those that it adds. */
 export interface TouchedRows {
   readonly relations: readonly RelationName[];
-  /** Every name that may be one of a column of theirs; `*` where it is whole rows. */
+  /** Every name that may be one of their columns; `*` for whole rows. */
   readonly columns: readonly string[];
 }
 
-/** A maximal part of a migration that runs, and is recorded, as one. */
+/** A maximal part of a migration that runs and is recorded as one. */
 export type Step = TransactionStep | AutocommitStep | IndexOperationStep;
 
-/** A statement that may take longer than a function lives, and what it is about. */
+/** A statement that may outlast a function, and its target. */
 export interface LongStatement {
   readonly operation: LongOperation;
-  /** The table, view or domain; absent where a statement has to do with none, or nobody can tell. */
+  /** The table, view or domain; absent if there is none, or it is unknown. */
   readonly relation: RelationName | undefined;
   /**
-   * The constraints that it validates, the partition that it detaches, the columns that it fills, the table that it adds
-   * rows to.
+   * The constraints that it validates, the partition that it detaches, the columns that it fills, the table that it
+   * adds rows to.
    */
   readonly names: readonly string[];
-  /** Its file says `-- migrate: hand-off`: whatever its table's size. */
+  /** Whether its file says `-- migrate: hand-off`, whatever the table's size. */
   readonly handOff?: true;
-  /** Of a `backfill`: how it is done in batches. */
+  /** For a `backfill`: how it is done in batches. */
   readonly backfill?: Backfill;
 }
 
@@ -157,9 +161,9 @@ interface StepBase {
    * sent before the step, since it may run in another session than the step that first had them.
    */
   readonly settings: readonly string[];
-  /** Something in it may outlast it in the session (SET, set_config, temporary tables, PREPARE, DO, …). */
+  /** Whether something in it may persist in the session (SET, set_config, temporary tables, PREPARE, DO, …). */
   readonly leavesSettings: boolean;
-  /** It is one statement, which the loop carries where it would take too long for the run. */
+  /** It is one statement, which is handed off to the loop if it would take too long for the run. */
   readonly long?: LongStatement;
 }
 
@@ -168,13 +172,13 @@ export interface TransactionStep extends StepBase {
   readonly transaction: TransactionOptions;
   readonly statements: readonly Statement[];
   /**
-   * The first digits of the fingerprint that the step would have if it ended after its first, second, … statement but
-   * the last: a step that was applied may have got more statements since.
+   * The first digits of the fingerprints that the step would have if it ended after its first, second, … statement,
+   * without the last: an applied step may have been extended since.
    */
   readonly beginnings?: readonly string[];
 }
 
-/** From the author's own BEGIN or SET TRANSACTION; nothing where the server's defaults hold. */
+/** From the author's own BEGIN or SET TRANSACTION; empty for the server's defaults. */
 export interface TransactionOptions {
   readonly isolation?: 'read uncommitted' | 'read committed' | 'repeatable read' | 'serializable';
   readonly readOnly?: boolean;
@@ -185,12 +189,12 @@ export interface TransactionOptions {
 export interface AutocommitStep extends StepBase {
   readonly kind: 'autocommit';
   readonly statement: Statement;
-  /** How to learn, after a crash, whether it happened. */
+  /** How to find out, after a crash, whether it happened. */
   readonly recovery: Recovery;
 }
 
 /**
- * `repeat`: running it twice does what running it once does (VACUUM, ALTER SYSTEM, …).
+ * `repeat`: running it twice is the same as running it once (VACUUM, ALTER SYSTEM, …).
  * `exists` / `absent`: it happened if the object exists / is gone.
  * `ask`: nothing can tell; an operator must say so with `repair`.
  */
@@ -209,13 +213,13 @@ export interface IndexOperationStep extends StepBase {
   readonly operation: IndexOperation;
 }
 
-/** The statement taken apart, so that its concurrent and its plain form can both be written from it. */
+/** The parts of the statement, from which its concurrent and its plain form can be written. */
 export type IndexOperation = CreateIndex | DropIndexes | Reindex;
 
 export interface CreateIndex {
   readonly kind: 'create-index';
   readonly table: RelationName;
-  /** As Postgres will store it: unquoted, cut to 63 bytes. Absent where the author left it to Postgres. */
+  /** As Postgres will store it: unquoted, cut to 63 bytes. Absent if the author left the name to Postgres. */
   readonly index: string | undefined;
   readonly unique: boolean;
   readonly ifNotExists: boolean;
@@ -223,7 +227,7 @@ export interface CreateIndex {
   readonly definition: string;
   /** `create index … on only parent`. */
   readonly only: boolean;
-  /** What Postgres would call it, `messages_user_id_idx`, where the author left the name to Postgres. */
+  /** The name that Postgres would choose, such as `messages_user_id_idx`. */
   readonly suggestedName: string;
 }
 

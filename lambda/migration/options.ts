@@ -17,7 +17,7 @@ export const optionTable = {
     flag: '--index-strategy <strategy>',
     help: 'where index operations run',
   },
-  /** A table with at most so many rows is small. @default 10000 */
+  /** A table with at most this many rows is small. @default 10000 */
   smallTableRows: {
     kind: 'whole',
     range: [0, Number.MAX_SAFE_INTEGER],
@@ -26,7 +26,7 @@ export const optionTable = {
     flag: '--small-table-rows <rows>',
     help: 'a table with at most so many rows is small',
   },
-  /** Nobody may be kept from a table that is not small for longer, by the linter's estimate. @default 1 */
+  /** How long, by the linter's estimate, a statement may block others on a table that is not small. @default 1 */
   longestBlockSeconds: {
     kind: 'seconds',
     range: [0, 24 * 3600],
@@ -35,7 +35,7 @@ export const optionTable = {
     flag: '--longest-block <seconds>',
     help: 'nobody may be kept longer from a table that is not small',
   },
-  /** Limit for each search of the data for what would make a statement fail; 0 searches nothing. @default 5 */
+  /** Limit for each search for data that would make a statement fail; 0 turns the searches off. @default 5 */
   dataCheckSeconds: {
     kind: 'seconds',
     range: [0, 60],
@@ -44,7 +44,7 @@ export const optionTable = {
     flag: '--data-check-seconds <seconds>',
     help: 'each search for data that would make a statement fail',
   },
-  /** No attempt of a step waits longer for a lock; the first ones are shorter. @default 5 */
+  /** The longest that an attempt of a step waits for a lock; the first ones are shorter. @default 5 */
   lockTimeoutSeconds: {
     kind: 'seconds',
     range: [0.001, 60],
@@ -89,14 +89,35 @@ export const optionTable = {
     flag: '--max-concurrent-tables <count>',
     help: 'tables that build side by side',
   },
-  /** Memory of each build, in MiB. @default by the server's size and the builds side by side */
+  /** How long a batch of a backfill should take, unless its file says so. @default 0.05 */
+  backfillBatchSeconds: {
+    kind: 'seconds',
+    range: [0.001, 60],
+    prop: 'backfillBatch',
+    default: 0.05,
+    flag: '--backfill-batch <seconds>',
+    help: 'what a batch of a backfill is to take',
+  },
+  /**
+   * The rest after a batch, in lengths of the batch, unless the file says so. @default 1 where others are active, else
+   * 0
+   */
+  backfillPause: {
+    kind: 'times',
+    range: [0, 1000],
+    prop: 'backfillPause',
+    default: undefined,
+    flag: '--backfill-pause <lengths>',
+    help: 'the rest after a batch, in lengths of the batch (default: 1 where others are active)',
+  },
+  /** Memory for each build, in MiB. @default by the server's size and the number of concurrent builds */
   maintenanceWorkMemMegabytes: {
     kind: 'mebibytes',
     range: [1, 1024 * 1024],
     prop: 'maintenanceWorkMem',
     default: undefined,
   },
-  /** Parallel workers of each build. @default by the server's size and the builds side by side */
+  /** Parallel workers for each build. @default by the server's size and the number of concurrent builds */
   parallelWorkers: { kind: 'whole', range: [0, 64], prop: 'parallelWorkers', default: undefined },
   /** Pending files that are older than the newest applied one. @default 'apply' */
   lateMigrations: {
@@ -116,7 +137,7 @@ export const optionTable = {
     flag: '--missing <what>',
     help: 'applied files that the folder lacks',
   },
-  /** The table in which the layout's tool keeps its history, where it is there. @default 'mirror' */
+  /** What to do with the history table of the layout's tool, if it exists. @default 'mirror' */
   history: {
     kind: 'choice',
     of: ['mirror', 'adopt', 'ignore'],
@@ -124,6 +145,16 @@ export const optionTable = {
     default: 'mirror',
     flag: '--history <what>',
     help: "the layout's tool has a table of its own: read it and write it, read it alone, or leave it",
+    anyVerb: true,
+  },
+  /** That table, if the tool was configured to use another one. @default by the tool's own settings */
+  historyTable: {
+    kind: 'relation',
+    prop: 'historyTable',
+    default: undefined,
+    flag: '--history-table <name>',
+    help: "that table, where it has another name than the tool's own: TABLE or SCHEMA.TABLE",
+    anyVerb: true,
   },
   /** What a deploy waits for. @default 'migrations' */
   waitFor: {
@@ -132,7 +163,7 @@ export const optionTable = {
     prop: 'waitFor',
     default: 'migrations',
   },
-  /** Whether logs, events and histories have the values of rows that errors and notices quote. @default 'hidden' */
+  /** Whether logs, events and histories show the row values that errors and notices quote. @default 'hidden' */
   rowValuesInLogs: {
     kind: 'choice',
     of: ['hidden', 'shown'],
@@ -141,20 +172,27 @@ export const optionTable = {
   },
 } as const satisfies Readonly<Record<string, OptionRow>>;
 
-/** One option: its values, its name among the construct's props, and, where the command line has it, its flag. */
+/** One option: its values, its name among the construct's props, and its flag, if the command line has one. */
 export type OptionRow = {
   readonly prop: string;
   readonly flag?: string;
   readonly help?: string;
+  /** Every verb that uses a database takes it, not only those that run. @default false */
+  readonly anyVerb?: boolean;
 } & (
   | { readonly kind: 'schema'; readonly default: string }
+  | {
+      /** A name as `readRelationName` takes it. */
+      readonly kind: 'relation';
+      readonly default: undefined;
+    }
   | { readonly kind: 'choice'; readonly of: readonly string[]; readonly default: string }
   | {
-      /** Seconds may have a fraction; in the construct they are a Duration, mebibytes a Size. */
-      readonly kind: 'whole' | 'seconds' | 'mebibytes';
+      /** Seconds and times may have a fraction; in the construct seconds are a Duration, mebibytes a Size. */
+      readonly kind: 'whole' | 'times' | 'seconds' | 'mebibytes';
       /** Least and most as the construct takes them; the name of an option stands for its value. */
       readonly range: readonly [least: number | 'lockTimeoutSeconds', most: number];
-      /** `undefined`: found out at run time. */
+      /** `undefined`: determined at run time. */
       readonly default: number | undefined;
     }
 );
@@ -169,9 +207,11 @@ export type MigrationOptions = {
     ? Choice
     : Table[Name]['kind'] extends 'schema'
       ? string
-      : Table[Name]['default'] extends undefined
-        ? number | undefined
-        : number;
+      : Table[Name]['kind'] extends 'relation'
+        ? string | undefined
+        : Table[Name]['default'] extends undefined
+          ? number | undefined
+          : number;
 };
 
 export type IndexStrategy = MigrationOptions['indexStrategy'];

@@ -7,21 +7,21 @@ import type { Migration, Step } from './migration.ts';
 import { MigrationError } from './migration-error.ts';
 import type { Version } from './version.ts';
 
-/** What is left to do, and what a person should hear about the folder and the ledger. */
+/** What is left to do, and what a person should know about the folder and the ledger. */
 export interface Plan {
   /** In the order in which they run. */
   readonly pending: readonly PendingStep[];
   /** Handed off and not over, or over without success: steps that need them wait. */
   readonly builds: readonly RecordedBuild[];
-  /** Over without success, of a statement that the folder has no more: nobody waits for them. */
+  /** Over without success, with a statement that is no longer in the folder: nothing waits for them. */
   readonly abandoned: readonly RecordedBuild[];
-  /** Files that stopped within and were mended since: what the ledger has of them is to be brought in line first. */
+  /** Files that stopped in the middle and were corrected since: their rows in the ledger are aligned first. */
   readonly amended: readonly Amendment[];
   /** Applied files that changed in comments or white space only. */
   readonly reformatted: readonly Migration[];
   /** Pending files older than the newest applied one. */
   readonly late: readonly Migration[];
-  /** Applied, but not in this folder: the database is ahead, as after a rolled back stack update. */
+  /** Applied, but not in this folder: the database is ahead, as after a stack update was rolled back. */
   readonly unknown: readonly UnknownMigration[];
   /** Version of the newest applied file. */
   readonly newest: Version | undefined;
@@ -31,9 +31,9 @@ export interface PendingStep {
   readonly migration: Migration;
   readonly step: Step;
   /**
-   * `interrupted`: an autocommit step was sent by a run that died, or former code was in a backfill. `rewritten`: its failed build's file changed.
-   * `repeated`: the first step of a repeatable migration that changed; what is recorded of it goes.
-   * `begun`: its first statements were applied as a step of their own, and these are the others.
+   * `interrupted`: a run died in an autocommit step, or earlier code did in a backfill. `rewritten`: the file of its
+   * failed build changed. `repeated`: the first step of a repeatable migration that changed; its old rows are deleted.
+   * `begun`: its first statements were applied as a step of their own; these are the rest.
    */
   readonly record: 'none' | 'interrupted' | 'rewritten' | 'repeated' | 'begun';
   /** Fingerprint of the step as it was then. */
@@ -51,7 +51,7 @@ export class DriftError extends MigrationError {
 }
 
 /**
- * Compares the folder with the ledger. Throws DriftError where what was applied is not what the file says now. `order` is
+ * Compares the folder with the ledger. Throws DriftError if what was applied is not what the file says now. `order`:
  * how the identities of the folder's layout compare.
  */
 export function plan(
@@ -90,7 +90,7 @@ export function plan(
   const newest = newestApplied(ledger.steps, places);
   const late = new Set<Migration>();
   for (const { migration } of pending) {
-    // A file that is applied in part was not late when it came.
+    // A partly applied file was not late when it started.
     if (newest === undefined || recorded.has(migration.version)) continue;
     if (migration.kind === 'repeatable') continue;
     if ((places.compare(migration.version, newest) ?? 0) < 0) late.add(migration);
@@ -113,8 +113,8 @@ export function plan(
 }
 
 /**
- * Without checkpoints that are passed over, and without what a checkpoint stands for: in a database that has nothing yet
- * the last one, in any other the one that was begun there.
+ * Leaves out checkpoints that are not used, and the files that a used one replaces: the last checkpoint in an empty
+ * database, otherwise the one that was started there.
  */
 export function withoutCheckpoints(
   migrations: readonly Migration[],
@@ -143,7 +143,7 @@ function repeatedSteps(migration: Migration): PendingStep[] {
   }));
 }
 
-/** Builds that are over without success, and whose statement the folder has no more: taken away, or rewritten. */
+/** Builds that are over without success, and whose statement was removed from the folder or rewritten. */
 export function abandonedBuilds(migrations: readonly Migration[], ledger: Ledger): RecordedBuild[] {
   return ledger.builds.filter((build) => {
     if (!isLost(build)) return false;
@@ -155,7 +155,7 @@ export function abandonedBuilds(migrations: readonly Migration[], ledger: Ledger
   });
 }
 
-/** The same bytes as were recorded, every step settled: nothing to compare, whatever today's compiler makes of it. */
+/** The recorded bytes, with every step settled: nothing to compare, whatever today's compiler makes of the file. */
 function isWhole(migration: Migration, rows: readonly RecordedStep[]): boolean {
   const [first] = rows;
   if (first === undefined || rows.length < first.steps) return false;
@@ -167,7 +167,7 @@ function isWhole(migration: Migration, rows: readonly RecordedStep[]): boolean {
   );
 }
 
-/** Nothing is left for the migrator to do: the loop cares for pending and failed builds. */
+/** Whether the migrator has nothing left to do: the loop attends to pending and failed builds. */
 function isSettled(row: RecordedStep): boolean {
   return row.state !== 'started' && row.state !== 'failed';
 }
@@ -200,7 +200,7 @@ function isAtWork({ dropped }: Alignment, { builds }: Ledger, { version }: Migra
   );
 }
 
-/** Nothing of the file is done before they are over: its rows are theirs until then. */
+/** Nothing of the file runs before they are over: until then its rows belong to them. */
 function waitingForOldBuilds(migration: Migration, { dropped }: Alignment): PendingStep {
   const [row] = dropped;
   const number = Math.min(row?.step ?? 0, migration.steps.length - 1);
@@ -208,7 +208,7 @@ function waitingForOldBuilds(migration: Migration, { dropped }: Alignment): Pend
   return { migration, step: { ...step, number: row?.step ?? number }, record: 'rewritten' };
 }
 
-/** Those that are not done, under the numbers that their steps will have. */
+/** Builds that are not done, under the numbers that their steps will have. */
 function buildsAfter(amended: readonly Amendment[], builds: readonly RecordedBuild[]): RecordedBuild[] {
   return builds.flatMap((build) => {
     if (build.state === 'done') return [];
@@ -234,12 +234,12 @@ function pendingSteps(
   return migration.steps.flatMap((step): PendingStep[] => {
     const row = rows.get(step.number);
     if (row === undefined) {
-      // The one claim that is made outside of a transaction finds its place free.
+      // Makes room for the one claim that is made outside of a transaction.
       const rewritten = freed.has(step.number) && step.kind !== 'autocommit';
       return [{ migration, step, record: rewritten ? 'rewritten' : 'none' }];
     }
     if (row.state === 'started') return [{ migration, step, record: 'interrupted' }];
-    // A run of former code failed in this backfill; since then the loop has them in its care, as all work that failed.
+    // A run of earlier code failed in this backfill; today the loop does backfills, and failed work is retried there.
     const isWork = builds.some(({ version, step }) => version === migration.version && step === row.step);
     if (row.state === 'failed' && step.long?.operation === 'backfill' && !isWork)
       return [{ migration, step, record: 'interrupted' }];
@@ -256,13 +256,13 @@ function pendingSteps(
   });
 }
 
-/** What the ledger has to say of a mended file, before anything more of it is applied. */
+/** How the rows of a corrected file must change before more of it is applied. */
 export interface Amendment {
   readonly migration: Migration;
   readonly moved: Alignment['moved'];
-  /** Steps whose rows, and builds, go. Those that a pending step replaces go with its own transaction. */
+  /** Steps whose rows and builds are deleted. Those that a pending step replaces are deleted in its transaction. */
   readonly dropped: readonly number[];
-  /** Steps that are applied in part, whose row says what it said until the rest is applied. */
+  /** Partly applied steps, whose row stays as it is until the rest is applied. */
   readonly begun: readonly number[];
 }
 
@@ -272,10 +272,10 @@ function amendmentOf(
   pending: readonly PendingStep[],
 ): Amendment | undefined {
   const recorded = [...rows.values()];
-  const mended =
+  const fixed =
     recorded.some(({ checksum }) => checksum !== migration.checksum) &&
     (pending.length > 0 || recorded.some(({ steps }) => steps !== migration.steps.length));
-  if (!mended && moved.length === 0 && dropped.length === 0) return undefined;
+  if (!fixed && moved.length === 0 && dropped.length === 0) return undefined;
   const replaced = new Set(
     pending.flatMap(({ record, step }) => (record === 'rewritten' ? [step.number] : [])),
   );

@@ -13,3 +13,24 @@ export function relationKey({ schema, name }: RelationName): string {
 export function mayBeSame(a: RelationName, b: RelationName): boolean {
   return a.name === b.name && (a.schema === undefined || b.schema === undefined || a.schema === b.schema);
 }
+
+/**
+ * `TABLE` or `SCHEMA.TABLE`; a part with a dot or a quote in it stands in double quotes, as in SQL. Letters are kept as
+ * they are written. Undefined where it is no name.
+ */
+export function readRelationName(text: string): RelationName | undefined {
+  const [, first, second] = /^("(?:[^"]|"")+"|[^".]+)(?:\.("(?:[^"]|"")+"|[^".]+))?$/.exec(text.trim()) ?? [];
+  if (first === undefined) return undefined;
+  const plain = (part: string) => (part.startsWith('"') ? part.slice(1, -1).replaceAll('""', '"') : part);
+  return second === undefined
+    ? { schema: undefined, name: plain(first) }
+    : { schema: plain(first), name: plain(second) };
+}
+
+/** As `readRelationName` takes it, and SQL too. */
+export function writeRelationName({ schema, name }: RelationName): string {
+  const parts = schema === undefined ? [name] : [schema, name];
+  return parts
+    .map((part) => (/^[a-z_][a-z0-9_]*$/.test(part) ? part : `"${part.replaceAll('"', '""')}"`))
+    .join('.');
+}

@@ -1,4 +1,4 @@
-import { isLost, type RecordedBuild } from './build.ts';
+import { isLost, type Operation, type RecordedBuild } from './build.ts';
 import {
   type LongStatement,
   type Migration,
@@ -69,6 +69,10 @@ function whyItWaits({ touches, kind }: Statement, build: RecordedBuild): string 
   if (touches.opaque) return `nobody can see into ${opaqueName(kind)}`;
   if (touches.changes.some((relation) => isTable(relation, build)))
     return `it changes the table ${build.table}`;
+  if (build.operation === 'backfill' && touches.partOf?.some((relation) => isTable(relation, build)))
+    return `it changes a part of the table ${build.table}`;
+  if (isRefresh(build.operation) && touches.rows?.relations.some((relation) => isTable(relation, build)))
+    return `it reads ${build.table}`;
   if (build.operation === 'detach' && touches.changes.some((relation) => isIndex(relation, build)))
     return `it changes the partition ${build.index}`;
   if (touches.indexes.some((relation) => isIndex(relation, build)))
@@ -86,9 +90,13 @@ function whyWorkWaits(
 ): string | undefined {
   if (build.operation !== 'backfill' || (relation !== undefined && isTable(relation, build)))
     return undefined;
-  if (operation === 'refresh' || operation === 'refresh-concurrently' || operation === 'validate-domain')
+  if (isRefresh(operation) || operation === 'validate-domain')
     return `the rows that it reads may be those of ${build.table}`;
   return whyItNeedsRows(touches, build);
+}
+
+function isRefresh(operation: Operation): boolean {
+  return operation === 'refresh' || operation === 'refresh-concurrently';
 }
 
 /** A backfill fills these columns, or adds rows to this table; all rows of its table change where there are none. */

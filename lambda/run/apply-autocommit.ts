@@ -20,13 +20,13 @@ import { LockWait } from './lock-wait.ts';
 import { statementFailed } from './statement-failed.ts';
 import { type Piece, statementOfSetting, stepRow } from './step-script.ts';
 
-/** Seconds that must be left to begin a statement that no transaction can undo. */
+/** Seconds that must be left to start a statement that no transaction can undo. */
 const LEAST_SECONDS = 5;
 
 /**
- * Runs a statement that commits by itself. Its row says `started` before and `applied` after, so that a run which
- * dies in between leaves a trace: the next one asks the catalog whether it happened, or asks an operator. One whose
- * locks are taken is tried again like a transaction step, if it leaves nothing behind; its row goes meanwhile.
+ * Runs a statement that commits by itself. Its row says `started` before and `applied` after, so that a run that dies
+ * in between leaves a trace: the next one asks the catalog whether it happened, or asks an operator. A step whose locks
+ * are taken is tried again like a transaction step, if it leaves nothing behind; its row is removed meanwhile.
  */
 export async function applyAutocommit(
   session: Session,
@@ -62,11 +62,11 @@ export async function applyAutocommit(
     }
     await locks.untilNextTry(piece, fault);
   }
-  // DISCARD ALL gives up the run lock among everything else.
+  // DISCARD ALL releases the run lock, too.
   if (step.statement.kind === 'DiscardStmt') throw new LedgerMoved();
 }
 
-/** What commits by itself can't be handed off as it is. */
+/** A statement that commits by itself can't be handed off as it is. */
 function tooLong({ statement: { kind } }: AutocommitStep): string {
   if (kind !== 'DoStmt' && kind !== 'CallStmt') return TOO_LONG;
   return TOO_LONG.replace('write', 'take its COMMITs out and write').replace(
@@ -151,8 +151,8 @@ function settingAt(
 }
 
 /**
- * Whether an attempt that found its locks taken has done nothing: not where the author's code commits as it goes, and
- * not where DETACH PARTITION CONCURRENTLY may have done its first half, which a second attempt would stumble over.
+ * Whether an attempt that found its locks taken has done nothing. False where the author's code commits as it goes, and
+ * where DETACH PARTITION CONCURRENTLY may have done its first half, on which a second attempt would fail.
  */
 function leavesNothing({ statement: { kind, locks = [] } }: AutocommitStep): boolean {
   if (kind === 'DoStmt' || kind === 'CallStmt') return false;

@@ -8,13 +8,13 @@ import { type LockContext, LockWait } from './lock-wait.ts';
 import { statementFailed } from './statement-failed.ts';
 import { type Piece, type ScriptContext, type ScriptStep, stepScript } from './step-script.ts';
 
-/** Another run applied a step that this one thought pending: plan again. */
+/** Another run applied a step that this run took for pending: plan again. */
 export class LedgerMoved extends Error {}
-/** The deadline came: what was not applied is left for the next run. */
+/** The deadline was reached: what is not applied is left to the next run. */
 export class TimeUp extends Error {}
 
 export interface BatchContext extends Omit<ScriptContext, 'budgetMilliseconds' | 'lockWait'>, LockContext {
-  /** As of RunRequest. */
+  /** As in RunRequest. */
   readonly shortened: boolean;
   /** Called as soon as steps are known to be applied, before anything later can fail. */
   readonly applied: (steps: readonly ScriptStep[], milliseconds: number) => void;
@@ -23,7 +23,7 @@ export interface BatchContext extends Omit<ScriptContext, 'budgetMilliseconds' |
 
 /**
  * Sends the steps in one message, each its own transaction. A step whose locks are taken is tried again, whole, until
- * its budget is spent; a step that fails stops the run, and all before it stays applied.
+ * its budget is spent; a step that fails stops the run, and every step before it stays applied.
  */
 export async function applyBatch(session: Session, steps: readonly ScriptStep[], context: BatchContext) {
   let left = steps;
@@ -67,7 +67,7 @@ interface Failure {
   readonly fault: StatementFault;
   readonly context: BatchContext;
   readonly locks: LockWait;
-  /** The failed step had the whole of the remaining time to itself. */
+  /** Whether the failed step had all of the remaining time to itself. */
   readonly wholeBudget: boolean;
 }
 
@@ -82,6 +82,6 @@ async function passOrThrow(failed: Piece, { fault, context, locks, wholeBudget }
   await locks.untilNextTry(failed, fault);
 }
 
-/** What to do about a step that was ended with the function's time. */
+/** What to do about a step that was cancelled at the function's deadline. */
 export const TOO_LONG =
   'the step needs longer than one invocation has: write "-- migrate: hand-off" before the statement that takes so long, and the loop runs it to its end (docs/long-work.md); or split it into smaller steps (a file each); or apply it from the command line, which has no time limit: npx cdk-postgres-migrations up.';

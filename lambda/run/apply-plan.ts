@@ -29,7 +29,7 @@ import type { AppliedStep, RunResult } from './run.ts';
 import type { RunLog } from './run-log.ts';
 import type { ScriptStep } from './step-script.ts';
 
-/** Steps that travel in one message. More save little and make a lost message cost more. */
+/** Steps that travel in one message. Larger messages save little, and cost more when one is lost. */
 const MOST_STEPS = 50;
 const MOST_CHARACTERS = 512 * 1024;
 
@@ -37,9 +37,9 @@ interface Applying {
   readonly planned: Plan;
   readonly run: RunLog;
   readonly sessionSettings: readonly string[];
-  /** The session's server process. */
+  /** Pid of the session's server process. */
   readonly backend: number;
-  /** Writes another tool's table. */
+  /** Writes the other tool's history table. */
   readonly mirror?: Mirror | undefined;
 }
 
@@ -67,7 +67,7 @@ async function finish(session: Session, run: RunLog, summary: RunSummary): Promi
   try {
     await send(summary);
   } catch (error) {
-    // A run that nobody sees the end of would count as one under way.
+    // A run whose end is not recorded would count as one under way.
     if (!isUntranslatable(error)) throw error;
     await send({ ...summary, summary: inAscii(summary.summary) });
   }
@@ -139,7 +139,10 @@ class PlanInProgress {
     return this.#result('done');
   }
 
-  /** Everything that any step will ask about, in two round trips, and what is to be refused before anything is touched. */
+  /**
+   * Looks up, in two round trips, everything that any step will need, and refuses what it must before anything is
+   * touched.
+   */
   async #measureAll(): Promise<void> {
     const { pending } = this.#planned;
     if (!pending.some(({ step }) => asksOfTables(step))) return;
@@ -158,7 +161,7 @@ class PlanInProgress {
     refuse(findings, applied);
   }
 
-  /** A file before it may have made what it takes to look: a role, a right, a setting. */
+  /** An earlier file may have created what the lookup needs: a role, a privilege, a setting. */
   async #lintWhatWasUnknown(next: PendingStep): Promise<void> {
     if (!this.#knowledge.wasUnknown(next.step)) return;
     await this.#flush();
@@ -194,11 +197,11 @@ class PlanInProgress {
     if (step.kind === 'index-operation' || step.long === undefined) return false;
     const { long, settings } = step;
     const { options, runId } = { ...this.#run.request, runId: this.#run.runId };
-    // A run of former code has done a part of it.
+    // Earlier code has run a part of it.
     const isBegun = next.record === 'interrupted' && long.backfill !== undefined;
     const inline = options.indexStrategy === 'inline' && long.backfill === undefined;
     if (!isBegun && (inline || this.#isNew(long))) return false;
-    // What it is about may be made, or filled, by a step that is on its way.
+    // A step still on its way may create or fill its target.
     await this.#flush();
     const target = await workTarget(this.#session, long, { limit: options.smallTableRows, settings });
     const facts = {
@@ -217,7 +220,7 @@ class PlanInProgress {
     return true;
   }
 
-  /** What only the database knows is refused before the first row is touched. */
+  /** Refuses what only the database can tell, before the first row is touched. */
   async #checkWalks({ migration, step }: PendingStep, backfill: Backfill): Promise<void> {
     const because = await findWalks(this.#session, { backfill, settings: step.settings });
     const [statement] = statementsOf(step);
@@ -231,7 +234,7 @@ class PlanInProgress {
     });
   }
 
-  /** Of a view that is new the tables under it may be old. */
+  /** A view may be new while the tables under it are not. */
   #isNew({ relation, handOff, operation }: LongStatement): boolean {
     if (relation === undefined || handOff || kindOf(operation) === 'refresh') return false;
     return this.#knowledge.isNew(relation);
@@ -277,7 +280,7 @@ class PlanInProgress {
     this.#knowledge.follow(step.pending.step);
   }
 
-  /** Sends what has gathered, once the message before it is through. What comes next gathers meanwhile. */
+  /** Sends the collected steps once the previous message is done; the next steps are collected meanwhile. */
   async #send(): Promise<void> {
     const batch = this.#batch;
     this.#batch = [];
@@ -285,11 +288,11 @@ class PlanInProgress {
     await this.#sent;
     if (batch.length === 0) return;
     this.#sent = applyBatch(this.#session, batch, this.#context);
-    // Its error is thrown where it is awaited: before anything else is sent.
+    // Its error is thrown where it is awaited, before anything else is sent.
     this.#sent.catch(() => undefined);
   }
 
-  /** Everything before is applied: from here on the session is free for other questions. */
+  /** Everything before is applied: the session is free for other queries. */
   async #flush(): Promise<void> {
     await this.#send();
     await this.#sent;

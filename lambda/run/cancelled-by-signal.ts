@@ -6,9 +6,9 @@ import type { RunRequest } from './run.ts';
 const PATIENCE_SECONDS = 5;
 
 /**
- * Brackets work on the session of a server process: when the signal comes, the statement under way is cancelled, so
- * that its transaction is rolled back and its locks go, and the signal's reason is thrown. Without this, the server
- * would go on with a long statement after its client is gone.
+ * Runs work on a session. When the signal fires, cancels the statement under way, so that its transaction is rolled
+ * back and its locks are released, and throws the signal's reason. Without this, the server would continue a long
+ * statement after its client is gone.
  */
 export async function cancelledBySignal<T>(
   { signal, target }: Pick<RunRequest, 'signal' | 'target'>,

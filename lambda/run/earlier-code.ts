@@ -11,10 +11,10 @@ import type { RunRequest } from './run.ts';
 import { upToDate } from './take-run-lock.ts';
 
 /**
- * CloudFormation does not say that an Update is the way back from a failed one, but the ledger can tell: this very
- * code was deployed before, and other code since. Where it has nothing to apply, or a file of it has been changed by
- * the newer code (which may rewrite one whose build failed), the database is left as it is: an error here would end
- * in UPDATE_ROLLBACK_FAILED. Returns the id of the run that it records; undefined where a run is to be made.
+ * CloudFormation does not say that an Update rolls back a failed one, but the ledger tells: this code was deployed
+ * before, and other code since. If it has nothing to apply, or the newer code has changed one of its files (it may
+ * rewrite a file whose build failed), the database is left as it is: an error here would end in UPDATE_ROLLBACK_FAILED.
+ * Returns the id of the run that it records; undefined if a normal run is needed.
  */
 export async function keepForEarlierCode(request: RunRequest): Promise<string | undefined> {
   const { ledgerSchema } = request.options;

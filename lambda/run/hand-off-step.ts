@@ -6,12 +6,17 @@ import type { PendingStep } from '../migration/plan.ts';
 import type { RelationName } from '../migration/relation-name.ts';
 import type { PresentTable, TableFacts, UnknownTable } from '../migration/route.ts';
 import { sqlstate } from '../migration/sqlstate.ts';
-import { concurrentCreate, concurrentDrop, concurrentReindex } from '../postgres/catalog/index-statement.ts';
+import {
+  concurrentCreate,
+  concurrentDrop,
+  concurrentReindex,
+  namesOfIndex,
+} from '../postgres/catalog/index-statement.ts';
 import { partsOf, tablesWithin, takenNames } from '../postgres/catalog/table-facts.ts';
 import type { NewBuild } from '../postgres/ledger/new-build.ts';
 import type { Session } from '../postgres/session/session.ts';
 
-/** An index operation, the tables it concerns as they are now, and the builds that are pending already. */
+/** An index operation, its tables as they are now, and the builds already pending. */
 export interface HandOff {
   readonly pending: PendingStep;
   readonly step: IndexOperationStep;
@@ -21,11 +26,14 @@ export interface HandOff {
   readonly runId: string;
 }
 
-/** The builds that an index operation becomes: one per index that it drops, one per table that it reindexes, of a whole schema too. */
+/**
+ * The builds that an index operation becomes: one per index that it drops, one per table that it reindexes, of a whole
+ * schema too.
+ */
 export async function buildsOf(session: Session, handOff: HandOff): Promise<NewBuild[]> {
   const { step, builds } = handOff;
   const { operation } = step;
-  const tables = known(handOff);
+  const tables = measured(handOff);
   switch (operation.kind) {
     case 'create-index': {
       const [table] = tables;
@@ -83,20 +91,16 @@ export async function buildsOf(session: Session, handOff: HandOff): Promise<NewB
   }
 }
 
-type KnownTable = Exclude<TableFacts, UnknownTable>;
+type MeasuredTable = Exclude<TableFacts, UnknownTable>;
 
-/** A build needs to know what its names mean: what can't be looked up when its turn comes stops the run. */
-function known({ pending, step, tables }: HandOff): readonly KnownTable[] {
+/** A build needs to know what its names mean, so a table that can't be looked up stops the run. */
+function measured({ pending, step, tables }: HandOff): readonly MeasuredTable[] {
   return tables.map((table) => {
     if (table.kind !== 'unknown') return table;
     throw new MigrationError({
       code: 'tables-unknown',
       what: `The tables of this statement can't be looked up: ${table.because}.`,
-      place: {
-        file: pending.migration.file,
-        position: step.statement.position,
-        statement: step.statement.text,
-      },
+      place: placeOf({ pending, step }),
       applied: 'the steps before this one.',
       next: table.because.includes(sqlstate.untranslatableCharacter)
         ? adviceFor({ sqlstate: sqlstate.untranslatableCharacter, message: '' }, pending.migration.file)
@@ -105,10 +109,10 @@ function known({ pending, step, tables }: HandOff): readonly KnownTable[] {
   });
 }
 
-/** What is partitioned is taken apart: each part succeeds, fails and is cleared away by itself. */
+/** Splits a partitioned table into its partitions, which succeed, fail and are cleaned up one by one. */
 async function reindexTargets(
   session: Session,
-  table: KnownTable | undefined,
+  table: MeasuredTable | undefined,
   { target, name }: { target: 'index' | 'table'; name: RelationName },
 ): Promise<{ readonly schema: string; readonly table: string; readonly index: string }[]> {
   if (table === undefined || table.kind === 'absent') return [];
@@ -139,7 +143,7 @@ function createBuild(operation: CreateIndex, table: PresentTable, index: string)
     table: table.table,
     index,
     unique: operation.unique,
-    // On ONLY the parent there is nothing to build, and nothing to take apart.
+    // With ONLY there is nothing to build, and nothing to split.
     partitioned: table.partitioned && !operation.only,
     statement: concurrentCreate({
       unique: operation.unique,
@@ -151,38 +155,28 @@ function createBuild(operation: CreateIndex, table: PresentTable, index: string)
   };
 }
 
-/** Postgres numbers a name that it chose itself until it is free: messages_user_id_idx, …_idx1, …_idx2. */
+/** The first of namesOfIndex() that nothing has. */
 async function freeName(
   session: Session,
   operation: CreateIndex,
   { table, builds }: { table: PresentTable; builds: readonly RecordedBuild[] },
 ): Promise<string> {
-  const candidates = [operation.suggestedName];
-  for (let number = 1; number < 100; number += 1) {
-    const suffix = String(number);
-    candidates.push(`${cutTo(operation.suggestedName, 63 - suffix.length)}${suffix}`);
-  }
+  const candidates = namesOfIndex(operation);
   const taken = await takenNames(session, table.schema, candidates);
   for (const build of builds) if (build.schema === table.schema) taken.add(build.index);
   return candidates.find((name) => !taken.has(name)) ?? operation.suggestedName;
 }
 
-/** Cuts to so many bytes of UTF-8, never within a character. */
-function cutTo(name: string, bytes: number): string {
-  let cut = name;
-  while (Buffer.byteLength(cut) > bytes) cut = [...cut].slice(0, -1).join('');
-  return cut;
+function placeOf({ pending, step }: Pick<HandOff, 'pending' | 'step'>) {
+  const { position, text } = step.statement;
+  return { file: pending.migration.file, position, statement: text };
 }
 
-function systemCatalogs({ pending, step }: HandOff): MigrationError {
+function systemCatalogs(handOff: HandOff): MigrationError {
   return new MigrationError({
     code: 'reindex-too-wide',
     what: 'Postgres cannot reindex system catalogs concurrently.',
-    place: {
-      file: pending.migration.file,
-      position: step.statement.position,
-      statement: step.statement.text,
-    },
+    place: placeOf(handOff),
     applied: 'the steps before this one.',
     next: 'write REINDEX SYSTEM without CONCURRENTLY, and run it while nobody is connected.',
   });

@@ -34,7 +34,7 @@ export interface LockContext extends LockLimits {
   readonly appliedSoFar: () => string;
 }
 
-/** How often it is reported again while nothing changes. */
+/** How often an unchanged wait is reported again. */
 const REPORT_EVERY_MILLISECONDS = 10_000;
 
 /**
@@ -52,7 +52,7 @@ export class LockWait {
     this.#context = context;
   }
 
-  /** For how long the attempt of a step that is sent now may wait for each of its locks. */
+  /** How long an attempt that is sent now may wait for each of its locks. */
   waitOf(step: PendingStep): number {
     return this.#locked?.step === step ? this.#locked.waitMilliseconds : this.#firstWait(step);
   }
@@ -64,7 +64,7 @@ export class LockWait {
     for (let waited = locked.waitMilliseconds; ; waited = 0) {
       const left = this.#context.lockBudgetSeconds * 1000 - locked.waitedMilliseconds;
       if (left <= 0 || locked.lastTry) {
-        // Not those who only pass by.
+        // Leaves out short transactions.
         const move = this.#move(locked, seen, 0);
         const blockers = blockersAmong(move.kind === 'hold-back' ? move.behind : seen);
         throw lockTimeout(failed, { fault, blockers, context: this.#context });
@@ -90,7 +90,7 @@ export class LockWait {
     }
   }
 
-  /** The step has been tried before, and the time until now was not its own. */
+  /** Whether the step was tried before, so that the time until now was not spent by its own work. */
   hasTried(step: PendingStep): boolean {
     return this.#locked?.step === step;
   }
@@ -107,7 +107,7 @@ export class LockWait {
     return firstWait(this.#context, locksOnlyRows(step));
   }
 
-  /** Pauses. True where the run's time is up before that: whoever sends the step will see it. */
+  /** Pauses. True if the run's time is up before that; the caller that sends the step will notice. */
   async #timeEndsWithin(milliseconds: number): Promise<boolean> {
     const { deadline, signal } = this.#context;
     const left = deadline === undefined ? milliseconds : Math.max(0, deadline - Date.now());
@@ -116,7 +116,7 @@ export class LockWait {
     return left < milliseconds;
   }
 
-  #move(locked: LockedStep, seen: readonly Seen[], inMilliseconds: number) {
+  #move(locked: LockedStep, seen: readonly SeenHolder[], inMilliseconds: number) {
     const { lockTimeoutSeconds, lockBudgetSeconds } = this.#context;
     return nextMove(seen, {
       lockTimeoutSeconds,
@@ -128,7 +128,7 @@ export class LockWait {
     });
   }
 
-  #report(locked: LockedStep, seen: readonly Seen[], inMilliseconds: number): void {
+  #report(locked: LockedStep, seen: readonly SeenHolder[], inMilliseconds: number): void {
     const { file } = locked.step.migration;
     const { attempt } = locked;
     const then = seen.map((one) => aged(one, inMilliseconds));
@@ -142,8 +142,8 @@ export class LockWait {
   }
 }
 
-/** Idle, it will be there after the pause too; one at work may be done by then. */
-function aged(one: Seen, milliseconds: number): Seen {
+/** An idle transaction will still be there after the pause; a busy one may have ended. */
+function aged(one: SeenHolder, milliseconds: number): SeenHolder {
   if (one.idleMilliseconds === 0) return one;
   return {
     ...one,
@@ -166,11 +166,11 @@ function lockTimeout(failed: Piece, { fault, blockers, context }: GivenUp): Migr
   });
 }
 
-/** So many sessions are looked at, the oldest transactions first; so many are named. */
+/** How many sessions are looked at, oldest transaction first, and how many are named. */
 const MOST_HOLDERS = 100;
 const MOST_NAMED = 10;
 
-export interface Seen extends PossibleBlocker {
+export interface SeenHolder extends PossibleBlocker {
   readonly blocker: Blocker;
 }
 
@@ -179,7 +179,7 @@ interface Need {
   readonly mode: LockMode;
 }
 
-/** A step that found its locks taken, and all that was seen of who has them. */
+/** A step that found its locks taken, and what was seen of their holders. */
 export class LockedStep {
   readonly step: PendingStep;
   /** When its first attempt was over. */
@@ -187,7 +187,7 @@ export class LockedStep {
   readonly severalLocks: boolean;
   attempt = 0;
   looks = 0;
-  /** Of the latest attempt, for each of its locks. */
+  /** How long the latest attempt may wait for each of its locks. */
   waitMilliseconds: number;
   lastTry = false;
   readonly #needs: readonly Need[];
@@ -216,18 +216,18 @@ export class LockedStep {
     return Date.now() - this.since;
   }
 
-  /** All but the work of its attempts: the step would have had to do that in any case. */
+  /** Elapsed time without the work of the attempts, which the step has to do anyway. */
   get waitedMilliseconds(): number {
     return this.elapsedMilliseconds - this.#workedMilliseconds;
   }
 
-  /** It is sent again, and may wait this long for each of its locks. */
+  /** Notes that the step is sent again, and how long it may wait for each lock. */
   triesFor(milliseconds: number): void {
     this.waitMilliseconds = milliseconds;
     this.#sentAt = Date.now();
   }
 
-  /** An attempt is over, which ended with a wait for a lock. */
+  /** Notes that an attempt ended in a lock timeout. */
   failedAgain(): void {
     this.attempt += 1;
     if (this.#sentAt === undefined) return;
@@ -240,24 +240,24 @@ export class LockedStep {
     this.#autovacuumAsked = Date.now();
   }
 
-  /** Catalog reads, which are in nobody's way. */
-  async look(session: Session): Promise<Seen[]> {
+  /** Reads the catalog only, which blocks nobody. */
+  async look(session: Session): Promise<SeenHolder[]> {
     const relations = this.#needs.map(({ relation }) => relation);
     const holders = await lockHolders(session, relations, MOST_HOLDERS).catch(() => []);
     return holders.flatMap((holder) => this.#seen(holder));
   }
 
-  #seen(holder: LockHolder): Seen[] {
-    const { asked, idleSeconds, transaction, background, hidden: _, ...blocker } = holder;
-    const needed = this.#needs[asked]?.mode ?? 'access exclusive';
+  #seen(holder: LockHolder): SeenHolder[] {
+    const { which, idleSeconds, transaction, background, hidden: _, ...blocker } = holder;
+    const needed = this.#needs[which]?.mode ?? 'access exclusive';
     const over = contentionOf(needed, holder.lock.split(', ').map(modeOfLock));
     if (over === undefined) return [];
-    // Of other roles' sessions Postgres may hide how old they are. Then they are as old as we know them.
+    // Postgres may hide how old other roles' transactions are. Then their age counts from when we first saw them.
     const key = `${holder.pid} ${transaction}`;
     const since = this.#seenSince.get(key) ?? Date.now();
     this.#seenSince.set(key, since);
     const seconds = Math.max(holder.seconds, (Date.now() - since) / 1000);
-    // One that prevents wraparound gives way to nobody.
+    // An autovacuum against wraparound does not give way.
     const outlasted = this.#autovacuumAsked !== undefined && since < this.#autovacuumAsked;
     return [
       {
@@ -271,8 +271,8 @@ export class LockedStep {
   }
 }
 
-/** One entry for each session. Those that only may have locked a row are named where nobody has locked a table. */
-export function blockersAmong(seen: readonly Seen[]): Blocker[] {
+/** One entry per session. Sessions that may only have locked a row are named if nobody has locked a table. */
+export function blockersAmong(seen: readonly SeenHolder[]): Blocker[] {
   const tables = seen.filter(({ over }) => over === 'table');
   const named = new Map<string, Blocker>();
   for (const { blocker } of tables.length > 0 ? tables : seen) {
@@ -282,7 +282,7 @@ export function blockersAmong(seen: readonly Seen[]): Blocker[] {
   return [...named.values()].slice(0, MOST_NAMED);
 }
 
-/** What decides in which schema a name of the failed statement is. */
+/** The settings that decide in which schema the failed statement's names are. */
 function settingsBefore({ step: { step }, statement }: Piece): string[] {
   const statements = statementsOf(step);
   const before = statement === undefined ? [] : statements.slice(0, statements.indexOf(statement));

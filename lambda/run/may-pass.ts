@@ -2,7 +2,7 @@ import { MigrationError } from '../migration/migration-error.ts';
 import { isPermanent } from '../migration/sqlstate.ts';
 import { SessionLost, StatementFault } from '../postgres/session/fault.ts';
 
-/** Codes of errors that tell of the way to the database or to a service, and not of the migrations. */
+/** Error codes about reaching the database or a service, not about the migrations. */
 const OF_THE_WAY = new Set([
   'database-unreachable',
   'connection-lost',
@@ -12,13 +12,13 @@ const OF_THE_WAY = new Set([
   'other-run',
 ]);
 
-/** Codes of errors that wrap what Postgres said: they pass as that does. */
+/** Codes of errors that wrap one from Postgres: they may pass if that may. */
 const IN_POSTGRES_WORDS = new Set(['ledger-unreadable', 'ledger-refused']);
 
 /**
- * Whether waiting may mend it: a server that restarts, fails over, wakes up or is full, a throttled service, a network
- * that is away. A password that is refused may be about to be rotated. What the migrations themselves, the options or
- * our own code bring about does not pass.
+ * Whether the error may pass by waiting: a server that restarts, fails over, wakes up or is full, a throttled service,
+ * a network that is down, a refused password that may be about to be rotated. Errors caused by the migrations, the
+ * options or our own code do not pass.
  */
 export function mayPass(error: unknown): boolean {
   if (error instanceof MigrationError) {
@@ -31,7 +31,7 @@ export function mayPass(error: unknown): boolean {
   return isOfService(error) || isOfSystem(error);
 }
 
-/** The SDK's own errors carry it, those of a service's answer and those of the way there. */
+/** The SDK's own errors carry it, whether the service answered or could not be reached. */
 function isOfService(error: unknown): boolean {
   return error instanceof Error && '$metadata' in error;
 }

@@ -7,7 +7,7 @@ import { keepForEarlierCode } from './earlier-code.ts';
 import type { RunEnd, RunRequest } from './run.ts';
 import { runMigrations } from './run-migrations.ts';
 
-/** Errors that come from the migrations themselves: no retry of the loop can mend them, and the ledger has them. */
+/** Errors that come from the migrations themselves: no retry of the loop can fix them, and the ledger has them. */
 const SETTLED = new Set([
   'statement-failed',
   'drift',
@@ -20,8 +20,8 @@ const SETTLED = new Set([
 ]);
 
 /**
- * Applies what waited for builds. What can't be applied is recorded with the run, and reported by settle. A fault that
- * the loop tries again is no end of the run: `heard` is called for what is.
+ * Applies the steps that waited for builds. A failure is recorded with the run, and reported by settle. An error that
+ * the loop retries does not end the run; `heard` is called only when the run ends.
  */
 export async function resume(
   request: RunRequest,

@@ -7,7 +7,7 @@ export class RunLog {
   readonly request: RunRequest;
   readonly row: RunRow;
   readonly applied: AppliedStep[] = [];
-  /** Its row in the ledger is there. */
+  /** Whether its row in the ledger exists. */
   recorded = false;
 
   constructor(request: RunRequest) {

@@ -10,7 +10,7 @@ import { MigrationError } from '../migration/migration-error.ts';
 import { type Amendment, type Plan, plan } from '../migration/plan.ts';
 import { sqlstate } from '../migration/sqlstate.ts';
 import { amendSteps } from '../postgres/ledger/amend-steps.ts';
-import { requeueBuilds } from '../postgres/ledger/index-build-rows.ts';
+import { requeueBuilds } from '../postgres/ledger/build-rows.ts';
 import {
   exposureOf,
   insertStep,
@@ -32,7 +32,7 @@ import type { RunRequest, RunResult } from './run.ts';
 import { RunLog } from './run-log.ts';
 import { sessionSettingsOf, takeRunLock, upToDate } from './take-run-lock.ts';
 
-/** A run goes on by itself after so many lost connections. */
+/** How many lost connections a run survives. */
 const MOST_RECONNECTS = 5;
 
 /**
@@ -117,7 +117,7 @@ interface FirstRead {
   readonly adoption: Adoption;
 }
 
-/** A folder that does not fit the ledger is a run that failed, and is recorded as one. */
+/** A folder that does not match the ledger fails the run, and is recorded as such. */
 async function planOrRecord(
   session: Session,
   { read: { exists, ledger }, history, adoption }: FirstRead,
@@ -137,17 +137,17 @@ async function planOrRecord(
   }
 }
 
-/** A folder that is compiled when it is first asked: until then, nobody has touched the database. */
+/** The folder may be compiled on first use; until then the database has not been touched. */
 function isUncompiled(error: unknown): boolean {
   return error instanceof MigrationError && error.code === 'compile-failed';
 }
 
-/** A person who deploys again wants failed builds tried again; the loop does not. */
+/** Whoever deploys again wants failed builds to be retried; the loop does not. */
 function retriedBuilds({ builds }: Plan, { request }: RunLog): RecordedBuild[] {
   return request.cause.kind === 'loop' ? [] : builds.filter(({ state }) => state === 'failed');
 }
 
-/** Nothing to apply: the run is recorded, and its lock was never needed. */
+/** Nothing to apply: records the run without taking its lock. */
 async function finishIdle(
   session: Session,
   { planned, ledger }: { readonly planned: Plan; readonly ledger: Ledger },
@@ -212,7 +212,7 @@ async function begin(
   run.recorded = true;
 }
 
-/** In another session, since the run's own is gone. */
+/** In a new session, since the run's own is gone. */
 async function recordFailure(
   { target, options }: RunRequest,
   run: RunLog,
@@ -222,7 +222,7 @@ async function recordFailure(
   await withSession(target, (session) => session.script(text)).catch(() => undefined);
 }
 
-/** Ours is lifted, so it is one that a file has set, and it comes to the same whenever it is tried. */
+/** We have turned ours off, so a file has set this one, and a retry would end the same way. */
 function transactionTimeout(error: SessionLost, run: RunLog): MigrationError {
   const files = run.request.migrations.migrations.filter(({ steps }) =>
     steps.flatMap(statementsOf).some(({ text }) => /transaction_timeout/i.test(text)),
@@ -237,7 +237,7 @@ function transactionTimeout(error: SessionLost, run: RunLog): MigrationError {
   });
 }
 
-/** A ledger that another release wrote knows the migrations by their digits. */
+/** A ledger written by an older release knows the migrations by their digits. */
 function toolNames(ledgerSchema: string, migrations: readonly Migration[], locked: LedgerRead): string[] {
   const renames = renamesOf(migrations, locked.ledger);
   const hasNames = migrations.some(({ formerly }) => formerly !== undefined);

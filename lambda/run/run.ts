@@ -9,23 +9,26 @@ import type { Blocker } from '../postgres/catalog/blockers.ts';
 import type { ConnectionTarget } from '../postgres/session/connection-target.ts';
 import type { NoticeEvent } from '../postgres/session/notices.ts';
 
-/** One pass of the migrator, whoever asked. */
+/** One pass of the migrator, whatever started it. */
 export interface RunRequest {
   readonly migrations: CompiledMigrations;
   readonly target: ConnectionTarget;
   readonly options: MigrationOptions;
   readonly cause: RunCause;
-  /** When to have stopped, in milliseconds since 1970; absent where nothing ends the process. */
+  /** Deadline in milliseconds since 1970; absent where nothing ends the process. */
   readonly deadline: number | undefined;
-  /** It is sooner than an invocation's end: what it cuts short is left to the next run, and not called too long. */
+  /**
+   * The deadline is earlier than the invocation's end: what it interrupts is left to the next run, and is not reported
+   * as too long.
+   */
   readonly shortened?: boolean;
-  /** Called with each thing that a person who watches would want to see. */
+  /** Called with each event that a person watching would want to see. */
   readonly report: (event: RunEvent) => void;
-  /** Ends the run: the statement under way is cancelled, no other is sent, and the signal's reason is thrown. */
+  /** Ends the run: cancels the statement under way, sends no other, and throws the signal's reason. */
   readonly signal?: AbortSignal;
   /** Seconds after which connecting is given up. @default 30 */
   readonly patienceSeconds?: number;
-  /** Silence after which the statement is checked from a second session. @default 60 */
+  /** Seconds of silence after which the statement is checked from a second session. @default 60 */
   readonly silentSeconds?: number;
 }
 
@@ -39,8 +42,8 @@ export interface RunCause {
 export interface RunResult {
   readonly runId: string;
   /**
-   * `done`: every step that is not a build is applied. `waiting`: some wait for builds. `unfinished`: the time was
-   * up between two steps; the next run goes on.
+   * `done`: every step that is not a build is applied. `waiting`: some wait for builds. `unfinished`: time ran out
+   * between two steps; the next run continues.
    */
   readonly outcome: 'done' | 'waiting' | 'unfinished';
   readonly applied: readonly AppliedStep[];
@@ -53,8 +56,7 @@ export interface RunResult {
 }
 
 /**
- * How a run ended, for whoever hears of it. `kept`: it was the way back to earlier code, and the database was left as
- * it is.
+ * How a run ended, for whoever is told. `kept`: a rollback to earlier code, which left the database as it is.
  */
 export type RunEnd =
   | { readonly kind: 'ended'; readonly result: RunResult }
@@ -73,9 +75,9 @@ export interface AppliedStep {
 export type RunEvent =
   | { readonly kind: 'planned'; readonly plan: Plan }
   | { readonly kind: 'applied'; readonly steps: readonly AppliedStep[]; readonly milliseconds: number }
-  /** What the linter found with the real database before it; it may be followed by the run's refusal. */
+  /** What the linter found in the real database; the run may be refused next. */
   | { readonly kind: 'linted'; readonly findings: readonly DeployFinding[] }
-  /** Taken over from another tool's history; `edited`: files that are others than that tool applied. */
+  /** Adopted from another tool's history; `edited`: files that differ from what that tool applied. */
   | {
       readonly kind: 'adopted';
       readonly tool: string;
@@ -84,13 +86,13 @@ export type RunEvent =
       readonly edited: readonly string[];
       readonly missing: readonly string[];
     }
-  /** Others could change what the ledger says, and with it what is executed. */
+  /** Other roles could change the ledger, and with it what is executed. */
   | { readonly kind: 'ledger-exposed'; readonly because: string }
   | { readonly kind: 'waiting-for-run' }
   | {
       readonly kind: 'locked';
       readonly file: string;
-      /** So many attempts have found the step's locks taken. */
+      /** How many attempts have found the step's locks taken. */
       readonly attempt: number;
       /** `hold-back`: another attempt would fail and keep the application waiting, so we only look again. */
       readonly next: LockMove['kind'];

@@ -11,7 +11,7 @@ interface Said {
   readonly next?: string;
 }
 
-/** The error for a statement that Postgres refused: which, where to the column, and what stands already. */
+/** The error for a statement that Postgres refused: which one, its line and column, and what is already applied. */
 export function statementFailed(failed: Piece, fault: StatementFault, said: Said): MigrationError {
   const { migration, step } = failed.step;
   const at = failed.statement === undefined ? undefined : placeIn(failed.statement, failed, fault);
@@ -41,12 +41,12 @@ function whatFailed({ statement, claim, text, step }: Piece): string {
   return `${step.migration.file} could not be ${claim ? 'recorded' : 'begun'}.`;
 }
 
-/** Other statements that run outside of a transaction undo what they began. */
+/** Other statements that run outside of a transaction undo their own partial work. */
 function mayCommitParts(step: Step): boolean {
   return step.kind === 'autocommit' && ['DoStmt', 'CallStmt'].includes(step.statement.kind);
 }
 
-/** Postgres points into the message; the author wants the line of the file. */
+/** Postgres gives a position in the message; the author needs the line of the file. */
 function placeIn(statement: Statement, piece: Piece, { position }: StatementFault): Position {
   if (position === undefined) return statement.position;
   const characters = [...statement.text];

@@ -21,8 +21,8 @@ import {
 } from '../postgres/session/statement-limits.ts';
 
 /**
- * One message of many statements, and for each statement the step it belongs to: Postgres tells how many
- * completed, so that an error finds its file and line although fifty migrations travelled together.
+ * One message of many statements, and for each the step it belongs to. Postgres tells how many completed, so an error
+ * finds its file and line although fifty migrations were sent together.
  */
 export interface StepScript {
   readonly text: string;
@@ -32,9 +32,9 @@ export interface StepScript {
 export interface Piece {
   readonly text: string;
   readonly step: PendingStep;
-  /** The author's statement; absent for what stands around it. */
+  /** The author's statement; absent for the statements around it. */
   readonly statement: Statement | undefined;
-  /** The row that claims the step: it is refused where another run was first. */
+  /** The row that claims the step; Postgres refuses it if another run was first. */
   readonly claim: boolean;
   /** Where the piece begins in the text, in characters. */
   readonly offset: number;
@@ -43,27 +43,27 @@ export interface Piece {
 export interface ScriptContext {
   readonly ledgerSchema: string;
   readonly runId: string;
-  /** SET statements that a session of ours begins with; sent again after a step that may have changed them. */
+  /** SET statements that our sessions start with; sent again after a step that may have changed them. */
   readonly sessionSettings: readonly string[];
   /** Milliseconds that a statement may take, from the moment the message arrives; absent for no limit. */
   readonly budgetMilliseconds: number | undefined;
   readonly lockWait: LockWaits;
-  /** Writes another tool's table. */
+  /** Writes the other tool's history table. */
   readonly mirror?: Mirror | undefined;
 }
 
 /** In milliseconds, for each lock. */
 export interface LockWaits {
-  /** What the session has before the message and after it. */
+  /** Timeout of the session before and after the message. */
   readonly session: number;
-  /** What an attempt of the step has, unless its file says something else. */
+  /** Timeout of an attempt of the step, unless its file sets another. */
   readonly of: (step: PendingStep) => number;
 }
 
-/** A step that runs in one transaction, and the statements for it where they are not its own. */
+/** A step that runs in one transaction, with replacement statements where it does not run its own. */
 export interface ScriptStep {
   readonly pending: PendingStep;
-  /** What a handed off index operation writes instead of running. */
+  /** The rows that a hand-off writes instead of running the index operation. */
   readonly handOff: readonly string[] | undefined;
 }
 
@@ -102,13 +102,13 @@ interface Line {
 }
 
 interface InMessage {
-  /** The session's lock_timeout when the step begins, and the one that it is to have. */
+  /** The session's lock_timeout when the step begins, and the one that the step needs. */
   readonly before: number;
   readonly now: number;
   readonly last: boolean;
 }
 
-/** Whether the step may have changed settings, so that the session is given its own again. */
+/** Whether the step may have changed settings, so that the session's own must be set again. */
 function isCleaned({ pending: { step }, handOff }: ScriptStep): boolean {
   return handOff === undefined && (step.leavesSettings || step.settings.length > 0);
 }
@@ -143,7 +143,7 @@ function* statementsAround(
   if (handOff !== undefined) {
     for (const text of handOff) yield { text };
   } else if (step.kind !== 'autocommit') {
-    // For the steps after it too, if this one commits: nearly all have the same, and one SET less is a SET less.
+    // Also applies to the following steps if this one commits; nearly all need the same, which saves a SET.
     if (now !== before) yield { text: setLockTimeout(now) };
     if (statementsOf(step).some(createsDblink)) yield { text: makeRoomForDblink(context.ledgerSchema) };
     if (step.kind === 'transaction' && step.transaction.readOnly) yield { text: 'set transaction read only' };
@@ -162,7 +162,7 @@ function* statementsAround(
   }
   yield { text: 'commit' };
   if (cleaned) {
-    // In a transaction of its own: else the next step's BEGIN would go on in the one that these begin.
+    // In its own transaction: otherwise the next step's BEGIN would join the one that these start.
     for (const text of ['begin', ...cleanSession(context.sessionSettings), 'commit']) yield { text };
   }
 }
@@ -178,12 +178,12 @@ export function beginOf(step: Step): string {
   return modes.length === 0 ? 'begin' : `begin ${modes.join(', ')}`;
 }
 
-/** In a step of thousands of statements the time that is left is told to every so many of them. */
+/** In a step of thousands of statements, statement_timeout is updated once per this many. */
 const MOST_RENEWALS = 200;
 
 /**
- * The step's own statements under the settings of its file. Each has all of statement_timeout to itself, so the next one
- * must be told what is left. Where settings of the file may have said something else, all limits are said again.
+ * The step's own statements, under the settings of its file. statement_timeout applies to each statement anew, so it is
+ * lowered to the time left. Where the file may have changed limits, all limits are set again.
  */
 export function* authored(
   step: TransactionStep | IndexOperationStep,
@@ -205,7 +205,7 @@ export function* authored(
   }
 }
 
-/** The statement of the file that a setting of one of its later steps comes from, for its place. */
+/** The statement that a later step's setting comes from, to point at it in errors. */
 export function statementOfSetting(
   { steps, undo }: Migration,
   step: Step,
@@ -218,7 +218,7 @@ export function statementOfSetting(
     .findLast((statement) => statement.text === text);
 }
 
-/** The row of its first statements; where another run was first, it is that of the whole, and claims the step. */
+/** The row for the step's first statements; in a later run, the row for the whole, which claims the step. */
 function forgetBeginning(ledgerSchema: string, { migration, step, begunAs = '' }: PendingStep): string {
   return `delete from ${quoteIdentifier(ledgerSchema)}.step
  where version operator(pg_catalog.=) ${quoteLiteral(migration.version)} and step operator(pg_catalog.=) ${step.number}

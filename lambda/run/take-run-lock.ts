@@ -36,8 +36,9 @@ export interface Locked extends LedgerRead {
 const LONGEST_PAUSE_MILLISECONDS = 1_000;
 
 /**
- * Tries the run lock, with nothing held open between tries, and reads the ledger in the same message: what it said
- * before the lock was ours may be old. Brings up an older ledger, so that whoever has the lock finds this code's.
+ * Tries the run lock, without keeping a transaction open between attempts, and reads the ledger in the same message:
+ * what was read before may be outdated. Upgrades an older ledger, so that the holder of the lock has this code's
+ * format.
  */
 export async function takeRunLock(session: Session, request: LockRequest): Promise<Locked> {
   const { ledgerSchema } = request.options;
@@ -57,7 +58,7 @@ export async function takeRunLock(session: Session, request: LockRequest): Promi
   }
 }
 
-/** The same ledger in this code's format. Where it is older, the run lock is taken for the while of the upgrade. */
+/** The ledger in this code's format. If it is older, the run lock is taken for the upgrade. */
 export async function upToDate(
   session: Session,
   read: LedgerRead,
@@ -71,7 +72,7 @@ export async function upToDate(
 
 const UPGRADE_SECONDS = 60;
 
-/** Under the run lock. A dump that reads the ledger's tables, or a turn that writes them, is waited for. */
+/** Upgrades under the run lock. Waits for a dump that reads the ledger's tables, or a turn that writes them. */
 async function upgraded(session: Session, read: LedgerRead, request: LockRequest): Promise<LedgerRead> {
   if (!isOlder(read)) return read;
   const { ledgerSchema } = request.options;
@@ -97,7 +98,7 @@ async function ledgerInUse(session: Session, schema: string, fault: StatementFau
   const who = holders.length === 0 ? '' : `: ${holders.map(describeBlocker).join('; ')}`;
   return new MigrationError({
     code: 'ledger-in-use',
-    what: `The ledger in schema '${schema}' could not be brought up to format ${LEDGER_FORMAT}, since its tables are in use${who}.`,
+    what: `The ledger in schema '${schema}' could not be upgraded to format ${LEDGER_FORMAT}, since its tables are in use${who}.`,
     fault: fault.fault,
     applied: 'nothing by this run; the ledger is as it was.',
     next: 'let what uses them end (a dump, a report), then run again.',
@@ -115,16 +116,16 @@ function otherRun(holder: number | undefined): MigrationError {
 }
 
 /**
- * Settings of every session that applies steps. One that stays idle for a minute belongs to a process that is gone,
- * and must not keep the lock.
+ * Settings of every session that applies steps. A session idle for a minute belongs to a process that is gone, and must
+ * not keep the lock.
  */
 export function sessionSettingsOf(options: MigrationOptions): string[] {
   return sessionLimits({ lock: options.lockTimeoutSeconds * 1000, idle: 60 });
 }
 
 /**
- * Brackets an operator's action: takes the run lock, records who did what and how it ended, gives the lock back. Runs
- * have a bracket of their own, since they outlive a lost connection.
+ * Runs an operator's action under the run lock, and records who did what and how it ended. Runs do this themselves,
+ * since they survive a lost connection.
  */
 export async function withRecordedAction<T extends object>(
   request: Pick<RunRequest, 'target' | 'options' | 'deadline' | 'report'>,

@@ -6,7 +6,7 @@ import { plan } from '../migration/plan.ts';
 import { type RowValues, textOf } from '../migration/row-values.ts';
 import { waitsOf } from '../migration/waiting.ts';
 import { describeBlocker } from '../postgres/catalog/blockers.ts';
-import { readAllBuilds } from '../postgres/ledger/index-build-rows.ts';
+import { readAllBuilds } from '../postgres/ledger/build-rows.ts';
 import { readLedger } from '../postgres/ledger/ledger.ts';
 import { withSession } from '../postgres/session/connect.ts';
 import type { ConnectionTarget } from '../postgres/session/connection-target.ts';
@@ -18,7 +18,7 @@ import { describeLost } from '../work/turn/settle.ts';
 /** `idle`: steps are pending that wait for nobody, so a run has to go on with them. */
 export type DeployProgress =
   | { readonly kind: 'idle' }
-  /** `open`: there are builds that the deploy does not wait for, but the loop has to be there for. */
+  /** `open`: there are builds that the deploy does not wait for, but that need the loop. */
   | { readonly kind: 'complete'; readonly open: boolean }
   | {
       readonly kind: 'in-progress';
@@ -26,25 +26,25 @@ export type DeployProgress =
       readonly waiting: string | undefined;
     };
 
-interface Asked {
+interface DeployRequest {
   readonly options: MigrationOptions;
   readonly migrations: CompiledMigrations;
 }
 
-/** It is asked again in a few seconds: whoever can't be reached is not waited for here. */
+/** The framework asks again in a few seconds, so an unreachable server is not waited for here. */
 const PATIENCE_SECONDS = 10;
 
-/** How far a deploy is, as its `waitFor` counts. Throws where what it waits for has failed. */
+/** How far a deploy is, by its `waitFor`. Throws if something that it waits for has failed. */
 export async function deployProgress(
   target: ConnectionTarget,
-  { options, migrations }: Asked,
+  { options, migrations }: DeployRequest,
 ): Promise<DeployProgress> {
   const look = async (session: Session): Promise<DeployProgress> => {
     const { ledger, format } = await readLedger(session, options.ledgerSchema);
     const { pending, builds } = plan(migrations.migrations, ledger);
     const [next] = pending;
     const waits = next !== undefined && waitsOf(next, builds).length > 0;
-    // It waits for no build; what waits for none either is applied all the same.
+    // With `nothing` it waits for no build; steps that need no build are applied all the same.
     if (options.waitFor === 'nothing' && waits) return { kind: 'complete', open: builds.some(isOpen) };
     const needed = new Set(
       waits ? pending.flatMap((step) => waitsOf(step, builds).map(({ build }) => build)) : [],
@@ -89,13 +89,13 @@ function describeSeen({ phase, fraction, secondsLeft, blocker }: ProgressSeen): 
   return parts.join(', ');
 }
 
-/** Builds of a newer code, after a rollback, are not this deploy's to wait for. */
+/** After a rollback, the deploy does not wait for builds of newer code. */
 function ofThisCode(builds: readonly RecordedBuild[], { migrations }: CompiledMigrations): RecordedBuild[] {
   const known = new Set(migrations.map(({ version }) => version));
   return builds.filter(({ version }) => known.has(version));
 }
 
-/** For a deploy that has waited as long as CloudFormation lets it. */
+/** The error of a deploy that has waited as long as CloudFormation allows. */
 export function stillRunning(progress: DeployProgress): MigrationError {
   const what = progress.kind === 'in-progress' ? progress.builds.join('; ') : 'migrations';
   return new MigrationError({
@@ -106,7 +106,7 @@ export function stillRunning(progress: DeployProgress): MigrationError {
   });
 }
 
-/** For a deploy that has waited as long as it may, and could not even look at the end. */
+/** The error of a deploy that has waited as long as it may, and whose last look failed. */
 export function outOfSight(error: unknown): MigrationError {
   const said = error instanceof MigrationError ? error.details : undefined;
   const what = (rows: RowValues) => (said === undefined ? textOfError(error, rows) : textOf(said.what, rows));
@@ -124,7 +124,7 @@ export function outOfSight(error: unknown): MigrationError {
 
 function failed(lost: readonly RecordedBuild[], described: (rows: RowValues) => string): MigrationError {
   const next = lost.some(({ state }) => state === 'failed')
-    ? 'mend the cause, then deploy again: the failed builds are tried again.'
+    ? 'fix the cause, then deploy again: the failed builds are tried again.'
     : 'send {"action": "retry"}, then deploy again.';
   return new MigrationError({
     code: 'index-builds-failed',

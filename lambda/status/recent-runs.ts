@@ -1,17 +1,18 @@
 import * as v from 'valibot';
 import { doneKeys } from '../actions/action.ts';
+import { parseRow } from '../postgres/ledger/columns.ts';
 import { quoteIdentifier } from '../postgres/session/quote.ts';
 import type { Session } from '../postgres/session/session.ts';
 
-/** A run, or an operator's action, as the ledger has it. */
+/** A run or an operator's action, from the ledger. */
 export interface RunStatus {
   readonly id: string;
-  /** `run`, `resume` for one that the loop goes on with, or the action's name. */
+  /** `run`, `resume` for a run that the loop continues, or the action's name. */
   readonly action: string;
   readonly cause: string;
   readonly actor: string;
   readonly startedAt: string;
-  /** Absent while the run goes on, and where it died. */
+  /** Absent while the run goes on, and if it died. */
   readonly finishedAt: string | undefined;
   readonly outcome: string | undefined;
   /** `applied 0001_users … 0004_views (4 files)`; absent where it did nothing, and while it goes on. */
@@ -21,7 +22,7 @@ export interface RunStatus {
   readonly waiting: { readonly file: string; readonly step: number; readonly because: string } | undefined;
 }
 
-/** So many are shown, the newest first. */
+/** How many are shown, newest first. */
 const MOST_RUNS = 10;
 
 const runRow = v.object({
@@ -49,7 +50,7 @@ export async function recentRuns(session: Session, ledgerSchema: string): Promis
        from ${quoteIdentifier(ledgerSchema)}.run order by run.started_at desc limit ${MOST_RUNS}`,
   );
   return rows.map((row) => {
-    const { started_at, finished_at, outcome, summary, ...rest } = v.parse(runRow, row);
+    const { started_at, finished_at, outcome, summary, ...rest } = parseRow(runRow, row);
     return {
       ...rest,
       startedAt: started_at,

@@ -5,7 +5,7 @@ import type { Ledger } from '../migration/ledger.ts';
 import type { CompiledMigrations, Migration } from '../migration/migration.ts';
 import type { MigrationOptions } from '../migration/options.ts';
 import { abandonedBuilds, withoutCheckpoints } from '../migration/plan.ts';
-import { type BuildRow, readAllBuilds } from '../postgres/ledger/index-build-rows.ts';
+import { type BuildRow, readAllBuilds } from '../postgres/ledger/build-rows.ts';
 import { exposureOf } from '../postgres/ledger/ledger.ts';
 import { withSession } from '../postgres/session/connect.ts';
 import type { ConnectionTarget } from '../postgres/session/connection-target.ts';
@@ -17,9 +17,9 @@ import { type RunStatus, recentRuns } from './recent-runs.ts';
 export interface Status {
   readonly migrations: readonly MigrationStatus[];
   readonly builds: readonly BuildStatus[];
-  /** The role from which Postgres hides how old the transactions are that builds wait for. */
+  /** The role from which Postgres hides the age of the transactions that builds wait for. */
   readonly blindRole?: string | undefined;
-  /** Why others could change what the ledger says, and with it what is executed. */
+  /** Why other roles could change the ledger, and with it what is executed. */
   readonly exposure?: string | undefined;
   /** The latest runs and actions, the newest first. */
   readonly runs: readonly RunStatus[];
@@ -44,21 +44,21 @@ export interface MigrationStatus {
 
 export interface BuildStatus extends BuildRow {
   readonly progress: ProgressSeen | undefined;
-  /** Over without success, and of a statement that this folder has no more: it holds up nobody, nobody tries it again. */
+  /** Over without success, and its statement is no longer in this folder: it blocks nothing, and is not retried. */
   readonly abandoned: boolean;
 }
 
-interface Asked {
+interface StatusRequest {
   readonly options: MigrationOptions;
   readonly migrations: CompiledMigrations;
   /** Seconds after which connecting is given up. @default 30 */
   readonly patienceSeconds?: number;
 }
 
-/** Reads everything a person asks for at night; writes nothing, takes no lock, needs no ledger to exist. */
+/** Reads what an operator needs to know. Writes nothing, takes no lock, needs no ledger to exist. */
 export async function readStatus(
   target: ConnectionTarget,
-  { options, migrations, patienceSeconds }: Asked,
+  { options, migrations, patienceSeconds }: StatusRequest,
 ): Promise<Status> {
   const read = async (session: Session): Promise<Status> => {
     const { history, exists, ...found } = await readLedgerAndHistory(session, { migrations, options });
@@ -95,7 +95,7 @@ async function loginRole(session: Session): Promise<string> {
   return String(row?.role);
 }
 
-/** What state each file is in, the folder's in its order, then what only the ledger knows. */
+/** The state of each file: the folder's in order, then those that only the ledger has. */
 export function migrationStates(migrations: readonly Migration[], recorded: Ledger): MigrationStatus[] {
   const ledger = withToolNames(migrations, recorded);
   const counted = new Set(withoutCheckpoints(migrations, ledger));

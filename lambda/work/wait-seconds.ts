@@ -1,13 +1,13 @@
 import type { PostgresFault } from '../migration/postgres-fault.ts';
 
-/** The longest wait until a table is looked at again: a build that died is noticed by then. */
+/** The longest wait before a table is looked at again, and so before a dead build is noticed. */
 export const LONGEST_WAIT_SECONDS = 900;
 const SHORTEST_SECONDS = 1;
 
 /**
- * How long the loop waits until it looks at a build again. Where progress tells how long the build will take, half
- * of that: each look halves what is left, so that the end is met closely in few turns. Else a twentieth of its age.
- * A day-long build comes to about 200 turns at the most, three state transitions each.
+ * How long the loop waits before it looks at a build again: half of the time left, if progress tells it, so that a few
+ * turns get close to the end; otherwise a twentieth of the build's age. A day-long build takes at most about 200 turns,
+ * three state transitions each.
  */
 export function waitSeconds(elapsedSeconds: number, secondsLeft: number | undefined): number {
   const byAge = elapsedSeconds / 20;
@@ -15,17 +15,30 @@ export function waitSeconds(elapsedSeconds: number, secondsLeft: number | undefi
   return Math.round(Math.min(LONGEST_WAIT_SECONDS, Math.max(SHORTEST_SECONDS, wait)));
 }
 
-/** A turn stays with a build that will end within so many seconds, instead of waiting and coming again. */
+/** Whether a build will end soon enough for the turn to stay with it, instead of coming back. */
 export function isNearEnd(secondsLeft: number | undefined, attachSeconds: number): boolean {
   return secondsLeft !== undefined && secondsLeft <= attachSeconds * 0.8;
 }
 
-/** After the first attempt, the second, and any later one. */
+/** A backfill that rests for longer ends its turn, and comes back. */
+export const LONGEST_REST_SECONDS = 120;
+
+/**
+ * When a resting backfill comes back: the later, the longer it has taken so far. A day spent resting takes about 150
+ * turns, three state transitions each.
+ */
+export function restSeconds(elapsedSeconds: number): number {
+  return Math.round(Math.min(600, Math.max(60, elapsedSeconds / 40)));
+}
+
+/** Pauses after the first attempt, the second, and any later one. */
 const PAUSES = [10, 120, 600] as const;
-/** Out of disk, memory or connections: what frees them takes longer, and another try fills them again. */
+/**
+ * After running out of disk, memory or connections, which take longer to free, and which another attempt uses up again.
+ */
 const PAUSES_WITHOUT_RESOURCES = [60, 600, 1_800] as const;
 
-/** How long a build is left alone between a failed attempt, the so-manieth, and the next one. */
+/** How long to wait after a failed attempt, by the number of attempts so far. */
 export function pauseSeconds(attempts: number, fault: PostgresFault | undefined): number {
   const pauses = fault?.sqlstate.startsWith('53') ? PAUSES_WITHOUT_RESOURCES : PAUSES;
   return pauses[Math.min(attempts, pauses.length) - 1] ?? 0;

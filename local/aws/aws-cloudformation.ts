@@ -1,4 +1,4 @@
-import { AwsFault } from './aws-fault.ts';
+import { AwsError } from './aws-error.ts';
 import { localArn } from './local-account.ts';
 
 export interface DescribedStack {
@@ -26,7 +26,7 @@ export class AwsCloudFormation {
     const action = query.get('Action');
     const name = query.get('StackName') ?? '';
     const stack = this.#stacks.get(name);
-    if (stack === undefined) throw new AwsFault('ValidationError', `Stack with id ${name} does not exist`);
+    if (stack === undefined) throw new AwsError('ValidationError', `Stack with id ${name} does not exist`);
     switch (action) {
       case 'DescribeStacks':
         return answer(action, [xml('Stacks', [xml('member', described(name, stack))])]);
@@ -47,7 +47,7 @@ export class AwsCloudFormation {
         return answer(action, [xml('StackResourceSummaries', page), ...more]);
       }
       default:
-        throw new AwsFault('InvalidAction', `${action} is not played here.`);
+        throw new AwsError('InvalidAction', `${action} is not supported here.`);
     }
   }
 }

@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { AwsCloudFormation, xml } from './aws-cloudformation.ts';
+import { AwsError } from './aws-error.ts';
 import { AwsEvents } from './aws-events.ts';
-import { AwsFault } from './aws-fault.ts';
 import { AwsFunctions } from './aws-functions.ts';
 import { AwsSecrets } from './aws-secrets.ts';
 import { AwsStepFunctions } from './aws-step-functions.ts';
@@ -25,7 +25,7 @@ export interface PlannedFault {
   /** So many calls. @default 1 */
   readonly count?: number;
   /** @default a throttle, which the SDK's clients retry */
-  readonly fault?: AwsFault;
+  readonly fault?: AwsError;
 }
 
 export interface AwsEndpoint {
@@ -71,7 +71,7 @@ export async function startAwsEndpoint(): Promise<AwsEndpoint> {
   const cloudFormation = new AwsCloudFormation();
   const json = { secrets, stepFunctions, events };
   const requests: RecordedRequest[] = [];
-  const planned: { operation: string | undefined; left: number; fault: AwsFault | undefined }[] = [];
+  const planned: { operation: string | undefined; left: number; fault: AwsError | undefined }[] = [];
 
   const record = (request: RecordedRequest): void => {
     requests.push(request);
@@ -90,7 +90,7 @@ export async function startAwsEndpoint(): Promise<AwsEndpoint> {
       const [target = '', operation = ''] = call.split('.');
       const service = TARGETS[target];
       if (service === undefined)
-        throw new AwsFault('UnknownOperationException', `${call} is not played here.`);
+        throw new AwsError('UnknownOperationException', `${call} is not supported here.`);
       record({ service, operation, body });
       return send(response, 200, JSON.stringify(json[service].handle(operation, JSON.parse(body))));
     }
@@ -104,7 +104,7 @@ export async function startAwsEndpoint(): Promise<AwsEndpoint> {
     const path = /^\/2015-03-31\/functions\/([^/?]+)(\/invocations)?/.exec(request.url ?? '');
     const name = path?.[1];
     if (name === undefined)
-      throw new AwsFault('UnknownOperationException', `${request.url} is not played here.`, 404);
+      throw new AwsError('UnknownOperationException', `${request.url} is not supported here.`, 404);
     const operation = path?.[2] === undefined ? 'GetFunction' : 'Invoke';
     record({ service: 'functions', operation, body });
     const nameOrArn = decodeURIComponent(name);
@@ -163,10 +163,10 @@ function environmentFor(url: string): Record<string, string> {
   };
 }
 
-function throttle(service: AwsService): AwsFault {
+function throttle(service: AwsService): AwsError {
   return service === 'functions'
-    ? new AwsFault('TooManyRequestsException', 'Rate Exceeded.', 429)
-    : new AwsFault('ThrottlingException', 'Rate exceeded');
+    ? new AwsError('TooManyRequestsException', 'Rate Exceeded.', 429)
+    : new AwsError('ThrottlingException', 'Rate exceeded');
 }
 
 async function textOf(request: IncomingMessage): Promise<string> {
@@ -179,17 +179,17 @@ function send(response: ServerResponse, status: number, body: string): void {
   response.writeHead(status, { 'Content-Type': 'application/x-amz-json-1.1' }).end(body);
 }
 
-function asFault(error: unknown): AwsFault {
-  return error instanceof AwsFault ? error : new AwsFault('InternalFailure', String(error), 500);
+function asFault(error: unknown): AwsError {
+  return error instanceof AwsError ? error : new AwsError('InternalFailure', String(error), 500);
 }
 
-function sendFault(response: ServerResponse, fault: AwsFault): void {
+function sendFault(response: ServerResponse, fault: AwsError): void {
   response.setHeader('x-amzn-ErrorType', fault.type);
   send(response, fault.status, JSON.stringify({ __type: fault.type, message: fault.message }));
 }
 
 /** As services of the query protocol say it. */
-function sendQueryFault(response: ServerResponse, { type, message, status }: AwsFault): void {
+function sendQueryFault(response: ServerResponse, { type, message, status }: AwsError): void {
   const error = xml('Error', [xml('Type', 'Sender'), xml('Code', type), xml('Message', message)]);
   response.writeHead(status, { 'Content-Type': 'text/xml' }).end(xml('ErrorResponse', [error]));
 }

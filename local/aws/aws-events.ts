@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import * as v from 'valibot';
-import { AwsFault, parseRequest } from './aws-fault.ts';
+import { AwsError, parseRequest } from './aws-error.ts';
 
 export interface PutEvent {
   readonly source: string;
@@ -41,7 +41,7 @@ export class AwsEvents {
 
   handle(operation: string, input: unknown): object {
     if (operation !== 'PutEvents')
-      throw new AwsFault('UnknownOperationException', `${operation} is not played here.`);
+      throw new AwsError('UnknownOperationException', `${operation} is not supported here.`);
     const { Entries } = parseRequest(putEvents, input);
     const results = Entries.map((entry) => this.#take(entry));
     return { FailedEntryCount: results.filter((result) => 'ErrorCode' in result).length, Entries: results };

@@ -1,4 +1,4 @@
-import { AwsFault } from './aws-fault.ts';
+import { AwsError } from './aws-error.ts';
 import { functionArn } from './local-account.ts';
 
 /** A Lambda handler: what it returns must be JSON; what it throws becomes the function's error. */
@@ -80,7 +80,7 @@ function nameOf(nameOrArn: string): string {
   return /(?:^|:)function:([^:]+)/.exec(nameOrArn)?.[1] ?? nameOrArn.replace(/:.*$/, '');
 }
 
-function notFound(nameOrArn: string): AwsFault {
+function notFound(nameOrArn: string): AwsError {
   const arn = functionArn(nameOf(nameOrArn));
-  return new AwsFault('ResourceNotFoundException', `Function not found: ${arn}`, 404);
+  return new AwsError('ResourceNotFoundException', `Function not found: ${arn}`, 404);
 }

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import * as v from 'valibot';
-import { AwsFault, epochSeconds, parseRequest } from './aws-fault.ts';
+import { AwsError, epochSeconds, parseRequest } from './aws-error.ts';
 import { secretArn } from './local-account.ts';
 
 interface SecretVersion {
@@ -50,7 +50,7 @@ export class AwsSecrets {
 
   handle(operation: string, input: unknown): object {
     if (operation !== 'GetSecretValue')
-      throw new AwsFault('UnknownOperationException', `${operation} is not played here.`);
+      throw new AwsError('UnknownOperationException', `${operation} is not supported here.`);
     const { SecretId, VersionId, VersionStage } = parseRequest(getSecretValue, input);
     const secret = this.#find(SecretId);
     const stage = VersionStage ?? (VersionId === undefined ? 'AWSCURRENT' : undefined);
@@ -78,7 +78,7 @@ export class AwsSecrets {
     );
     if (secret === undefined) throw notFound('secret.');
     if (!secret.deleted) return secret;
-    throw new AwsFault(
+    throw new AwsError(
       'InvalidRequestException',
       "You can't perform this operation on the secret because it was marked for deletion.",
     );
@@ -89,6 +89,6 @@ function stageOf(secret: Secret, version: SecretVersion): 'AWSCURRENT' | 'AWSPRE
   return version === secret.current ? 'AWSCURRENT' : 'AWSPREVIOUS';
 }
 
-function notFound(what: string): AwsFault {
-  return new AwsFault('ResourceNotFoundException', `Secrets Manager can't find the specified ${what}`);
+function notFound(what: string): AwsError {
+  return new AwsError('ResourceNotFoundException', `Secrets Manager can't find the specified ${what}`);
 }

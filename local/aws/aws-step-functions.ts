@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import * as v from 'valibot';
-import { AwsFault, epochSeconds, parseRequest } from './aws-fault.ts';
+import { AwsError, epochSeconds, parseRequest } from './aws-error.ts';
 import type { ExecutionOutcome, ExecutionRequest, RunningExecution } from './execution.ts';
 import { executionArn } from './local-account.ts';
 
@@ -68,7 +68,7 @@ export class AwsStepFunctions {
       case 'ListExecutions':
         return this.#list(parseRequest(listExecutions, input));
       default:
-        throw new AwsFault('UnknownOperationException', `${operation} is not played here.`);
+        throw new AwsError('UnknownOperationException', `${operation} is not supported here.`);
     }
   }
 
@@ -76,13 +76,13 @@ export class AwsStepFunctions {
   #start(request: v.InferOutput<typeof startExecution>): object {
     const { stateMachineArn, input, name = randomUUID() } = request;
     const run = this.#machine(stateMachineArn);
-    if (!NAME.test(name)) throw new AwsFault('InvalidName', `Invalid Name: '${name}'`);
+    if (!NAME.test(name)) throw new AwsError('InvalidName', `Invalid Name: '${name}'`);
     const parsed = parseInput(input);
     const arn = executionArn(stateMachineArn, name);
     const former = this.executions.find((execution) => execution.arn === arn);
     if (former !== undefined) {
       if (former.ended === undefined && former.input === input) return started(former);
-      throw new AwsFault('ExecutionAlreadyExists', `Execution Already Exists: '${arn}'`);
+      throw new AwsError('ExecutionAlreadyExists', `Execution Already Exists: '${arn}'`);
     }
     const running = run({ arn, name, stateMachineArn, input: parsed });
     const execution: Execution = {
@@ -117,25 +117,25 @@ export class AwsStepFunctions {
   #machine(arn: string): RunMachine {
     const run = this.#machines.get(arn);
     if (run === undefined)
-      throw new AwsFault('StateMachineDoesNotExist', `State Machine Does Not Exist: '${arn}'`);
+      throw new AwsError('StateMachineDoesNotExist', `State Machine Does Not Exist: '${arn}'`);
     return run;
   }
 
   #find(arn: string): Execution {
     const execution = this.executions.find((candidate) => candidate.arn === arn);
     if (execution === undefined)
-      throw new AwsFault('ExecutionDoesNotExist', `Execution Does Not Exist: '${arn}'`);
+      throw new AwsError('ExecutionDoesNotExist', `Execution Does Not Exist: '${arn}'`);
     return execution;
   }
 }
 
 function parseInput(input: string): unknown {
   if (Buffer.byteLength(input) > LARGEST_INPUT_BYTES)
-    throw new AwsFault('ValidationException', 'The input is longer than 262144 bytes.');
+    throw new AwsError('ValidationException', 'The input is longer than 262144 bytes.');
   try {
     return JSON.parse(input) as unknown;
   } catch {
-    throw new AwsFault('InvalidExecutionInput', 'Invalid State Machine Execution Input: not JSON');
+    throw new AwsError('InvalidExecutionInput', 'Invalid State Machine Execution Input: not JSON');
   }
 }
 

@@ -8,7 +8,7 @@ import type { Terminal } from './terminal.ts';
 type Colors = Terminal['colors'];
 
 /**
- * Builds side by side, with no lines around them that a narrow terminal would break.
+ * A table of builds, without borders that a narrow terminal would break.
  *
  * @param rows of the tables, by their names, where they are known
  */
@@ -47,7 +47,7 @@ export function buildsTable(
       `${build.schema}.${build.table}`,
       ...(rows === undefined ? [] : [rows.get(build.table)?.toLocaleString('en') ?? '']),
       colors[isOpen(build) ? 'yellow' : isLost(build) ? 'red' : 'green'](describeOutcome(build)),
-      build.seconds === undefined ? '' : duration(build.seconds),
+      timeOf(build),
       String(build.turns),
       build.session ?? '',
       String(build.attempts),
@@ -58,6 +58,13 @@ export function buildsTable(
     .split('\n')
     .map((line) => line.trimEnd())
     .join('\n');
+}
+
+/** `9 min`; `7 min to 9 min` where it ended between two looks. */
+function timeOf({ seconds, leastSeconds }: BuildStatus): string {
+  if (seconds === undefined) return '';
+  const [least, most] = [duration(leastSeconds ?? seconds), duration(seconds)];
+  return least === most ? most : `${least} to ${most}`;
 }
 
 /** One line for each build that is under way, as far as it can be seen. */

@@ -13,6 +13,7 @@ import {
   type OptionRow,
   optionRows,
 } from '../../lambda/migration/options.ts';
+import { readRelationName } from '../../lambda/migration/relation-name.ts';
 import {
   type ConnectionTarget,
   parseConnectionUrl,
@@ -38,15 +39,15 @@ export interface DatabaseFlags {
   readonly [flag: string]: unknown;
 }
 
-/** What the flags lead to. */
-export interface Asked {
+/** What the flags of a command lead to. */
+export interface Invocation {
   readonly migrations: CompiledMigrations;
   readonly target: ConnectionTarget;
   readonly options: MigrationOptions;
   readonly cause: RunCause;
 }
 
-/** When a server counts as down: a person is waiting. */
+/** Seconds after which a server counts as down; short, since a person is waiting. */
 export const PATIENCE_SECONDS = 10;
 
 const DEFAULT_DIRECTORY = 'migrations';
@@ -72,7 +73,7 @@ export function directoryOf({ dir }: { readonly dir?: string | undefined }): str
     throw new MigrationError({
       code: 'usage',
       what: `cdk.json can't be read: ${cause instanceof Error ? cause.message : String(cause)}`,
-      next: 'mend it, or name the folder with --dir.',
+      next: 'fix it, or name the folder with --dir.',
       cause,
     });
   }
@@ -82,7 +83,7 @@ export function directoryOf({ dir }: { readonly dir?: string | undefined }): str
 const commandLineOptions: MigrationOptions = { ...defaultOptions, attachSeconds: 86_400 };
 
 export function withDatabaseFlags(command: Command): Command {
-  return withDirectory(command)
+  withDirectory(command)
     .addOption(layoutOption())
     .addOption(placeholderOption())
     .option('--database-url <url>', 'postgres://user:password@host:5432/database (else DATABASE_URL)')
@@ -90,6 +91,7 @@ export function withDatabaseFlags(command: Command): Command {
     .option('--profile <name>', "of AWS's configuration, for --iam, --stack and --function")
     .option('--region <name>', 'the same')
     .option('--schema <name>', 'schema of the ledger', schemaName, defaultOptions.ledgerSchema);
+  return withOptionFlags(command, ({ anyVerb = false }) => anyVerb);
 }
 
 /** `--placeholder NAME=value`, as often as there are names. */
@@ -115,18 +117,23 @@ export function withJson(command: Command): Command {
   return command.option('--json', 'one JSON document as the last line of standard output');
 }
 
-/** What a verb takes that runs migrations, or says what a run would do: each option that has a flag. */
+/** What a verb takes besides that runs migrations, or says what a run would do: each option that has a flag. */
 export function withRunFlags(command: Command): Command {
+  return withOptionFlags(command, ({ anyVerb = false }) => !anyVerb).addOption(levelOption());
+}
+
+function withOptionFlags(command: Command, wanted: (row: OptionRow) => boolean): Command {
   for (const [name, row] of optionRows) {
-    if (row.flag !== undefined) command.addOption(flagOf(row.flag, name, row));
+    if (row.flag !== undefined && wanted(row)) command.addOption(flagOf(row.flag, name, row));
   }
-  return command.addOption(levelOption());
+  return command;
 }
 
 function flagOf(flag: string, name: OptionName, row: OptionRow): Option {
   const option = new Option(flag, row.help).default(commandLineOptions[name]);
   if (row.kind === 'choice') return option.choices(row.of);
-  if (row.kind === 'seconds') return option.argParser(seconds);
+  if (row.kind === 'relation') return option.argParser(relationName);
+  if (row.kind === 'seconds' || row.kind === 'times') return option.argParser(amount);
   return option.argParser(row.kind === 'whole' && row.range[0] === 1 ? positive : whole);
 }
 
@@ -158,8 +165,8 @@ Environment:
   NEON_WS_PROXY  host:port/path of a local WebSocket proxy for Neon's driver
   NO_COLOR       no colours`;
 
-/** Reads the folder and the connection. What is applied already need not be compiled, which the database tells. */
-export async function ask(flags: DatabaseFlags): Promise<Asked> {
+/** Reads the folder and the connection. The folder is compiled lazily, since applied files need not be. */
+export async function readInvocation(flags: DatabaseFlags): Promise<Invocation> {
   const url = flags.databaseUrl ?? process.env.DATABASE_URL;
   if (url === undefined || url === '') {
     throw new MigrationError({
@@ -183,7 +190,7 @@ export async function ask(flags: DatabaseFlags): Promise<Asked> {
 }
 
 function withIam(target: ConnectionTarget, flags: DatabaseFlags): ConnectionTarget {
-  // What the SDK has to say of Node's versions is nothing for whoever runs a migration.
+  // The SDK's warnings about Node versions do not concern whoever runs a migration.
   process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED ??= 'true';
   return withIamToken(target, flags);
 }
@@ -197,12 +204,12 @@ function optionsOf(flags: DatabaseFlags): MigrationOptions {
 }
 
 /** Where a verb works; never with the password. */
-export function describeTarget({ target, options }: Asked): string {
+export function describeTarget({ target, options }: Invocation): string {
   const { host, port, database, user } = target;
   return `${database} on ${host}:${port} as ${user}, ledger in schema ${options.ledgerSchema}`;
 }
 
-/** Postgres cuts longer names, and would then keep the ledger under another one than was asked for. */
+/** Postgres cuts longer names, so the ledger would have another name than requested. */
 const LONGEST_NAME_BYTES = 63;
 
 function schemaName(text: string): string {
@@ -210,6 +217,11 @@ function schemaName(text: string): string {
     throw new InvalidArgumentError(`It has to be a name of 1 to ${LONGEST_NAME_BYTES} bytes.`);
   }
   return text;
+}
+
+function relationName(text: string): string {
+  if (readRelationName(text) !== undefined) return text;
+  throw new InvalidArgumentError('It has to be TABLE or SCHEMA.TABLE, a part with a dot in double quotes.');
 }
 
 function positive(text: string): number {
@@ -223,10 +235,10 @@ function whole(text: string): number {
   return Number(text);
 }
 
-function seconds(text: string): number {
+function amount(text: string): number {
   const value = Number(text);
   if (text.trim() === '' || !Number.isFinite(value) || value < 0) {
-    throw new InvalidArgumentError('It has to be a number of seconds.');
+    throw new InvalidArgumentError('It has to be a number of at least 0.');
   }
   return value;
 }

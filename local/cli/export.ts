@@ -5,11 +5,11 @@ import { MigrationError } from '../../lambda/migration/migration-error.ts';
 import { withSession } from '../../lambda/postgres/session/connect.ts';
 import { findByHand } from './by-hand.ts';
 import {
-  ask,
   DATABASE_HELP,
   type DatabaseFlags,
   describeTarget,
   PATIENCE_SECONDS,
+  readInvocation,
   withDatabaseFlags,
 } from './database-options.ts';
 import { type ExitCode, exitCode } from './exit-code.ts';
@@ -24,14 +24,15 @@ interface ExportFlags extends DatabaseFlags {
 export function addExport(program: Command): void {
   withDatabaseFlags(program.command('export'))
     .description(
-      'write the pending index operations as a script for psql, to be run by hand; changes nothing',
+      'write what is pending for the loop as a script for psql, to be run by hand; changes nothing',
     )
     .option('--output <file>', 'write it there instead of to standard output')
     .addHelpText(
       'after',
       `
 The script stops at the first error, passes over what is valid, drops what an earlier try left INVALID,
-and looks at each index after it was built. The next up finds the indexes and records them.
+and looks at each index after it was built. What was handed off of other work it does too, a backfill in batches behind
+the last one, and notes it in the ledger. The next up finds all of it and records it.
 What can't be done by hand is named in the script, with the reason.
 ${DATABASE_HELP}
 
@@ -52,21 +53,21 @@ Examples:
 async function exportScript(flags: ExportFlags): Promise<ExitCode> {
   const terminal = new Terminal({ json: false });
   return answered(terminal, async () => {
-    const asked = await ask(flags);
-    const found = await withSession(asked.target, (session) => findByHand(session, asked), {
+    const invocation = await readInvocation(flags);
+    const found = await withSession(invocation.target, (session) => findByHand(session, invocation), {
       patienceSeconds: PATIENCE_SECONDS,
     });
     const script = psqlScript(found, {
-      target: describeTarget(asked),
+      target: describeTarget(invocation),
       at: new Date(),
-      smallTableRows: asked.options.smallTableRows,
+      smallTableRows: invocation.options.smallTableRows,
     });
     if (flags.output === undefined) process.stdout.write(script);
     else await write(flags.output, script);
     const { operations, leftOut } = found;
     const where = flags.output === undefined ? '' : ` in ${flags.output}`;
     terminal.errorLine(
-      `${count(operations.length, 'index operation')}${where}, ${leftOut.length} left to the next up.`,
+      `${count(operations.length, 'operation')}${where}, ${leftOut.length} left to the next up.`,
     );
     return exitCode.done;
   });

@@ -1,35 +1,16 @@
 #!/usr/bin/env node
 import { Command } from 'commander';
-import { addBaseline } from './baseline.ts';
-import { addCancel } from './cancel.ts';
+import { addActionVerbs } from './action-verbs.ts';
 import { exitCode } from './exit-code.ts';
 import { addExport } from './export.ts';
 import { addLint } from './lint.ts';
 import { addNew } from './new.ts';
-import { addPause, addResume } from './pause.ts';
 import { addPlan } from './plan.ts';
-import { addRepair } from './repair.ts';
-import { addRetry } from './retry.ts';
 import { addStatus } from './status.ts';
-import { addUndo } from './undo.ts';
 import { addUp } from './up.ts';
 
-/** Each verb is a file of its own in cli/, which adds its command: options, help and action. */
-const verbs = [
-  addUp,
-  addStatus,
-  addPlan,
-  addLint,
-  addNew,
-  addExport,
-  addRetry,
-  addCancel,
-  addPause,
-  addResume,
-  addBaseline,
-  addRepair,
-  addUndo,
-];
+/** Each verb is a file of its own in cli/, which adds its command; the operator's actions are a table in one. */
+const verbs = [addUp, addStatus, addPlan, addLint, addNew, addExport, addActionVerbs];
 
 /** The command line: the same code as the Lambda, against any database without AWS, or through what is deployed. */
 const program = new Command('cdk-postgres-migrations')
@@ -43,7 +24,7 @@ const program = new Command('cdk-postgres-migrations')
 
 for (const add of verbs) add(program);
 
-// A reader that went away, as `… | head` does, is no error.
+// A closed pipe, as with `… | head`, is not an error.
 for (const stream of [process.stdout, process.stderr]) {
   stream.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code === 'EPIPE') process.exit(process.exitCode);
@@ -53,6 +34,6 @@ for (const stream of [process.stdout, process.stderr]) {
 
 await program.parseAsync();
 
-// Work that was left has sessions open, which would keep the process alive.
+// Abandoned work has open sessions, which would keep the process alive.
 const left: unknown[] = [exitCode.interrupted, exitCode.terminated];
 if (left.includes(process.exitCode)) process.exit();

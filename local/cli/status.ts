@@ -22,7 +22,7 @@ interface StatusFlags extends DatabaseFlags {
 export function addStatus(program: Command): void {
   withJson(withDeployedFlags(withDatabaseFlags(program.command('status'))))
     .description('show what is applied, what is pending, and how far the index builds are; writes nothing')
-    .option('--all', 'list also what is long applied and built')
+    .option('--all', 'list also what is long applied and built, and all of what earlier runs failed with')
     .addHelpText(
       'after',
       `${DATABASE_HELP}

@@ -23,9 +23,9 @@ export function upDocument({ status }: UpEnd, record: UpRecord): object {
 export function summary({ outcome, status }: UpEnd, record: UpRecord, seconds: number): string {
   const builds = record.buildsOf(status);
   if (outcome === 'done') {
-    const known = status.migrations.filter(({ state }) => state !== 'unknown').length;
+    const applied = status.migrations.filter(({ state }) => state !== 'unknown').length;
     if (record.files === 0 && builds.length === 0)
-      return `Nothing to do: ${count(known, 'migration')} applied, every index build is valid.`;
+      return `Nothing to do: ${count(applied, 'migration')} applied, every index build is valid.`;
     const valid = builds.length === 0 ? '' : `, ${count(builds.length, 'index build')} valid`;
     return `Done in ${duration(seconds)}: ${count(record.files, 'migration')} applied${valid}.`;
   }

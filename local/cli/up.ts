@@ -61,7 +61,7 @@ const GRACE_MILLISECONDS = 10_000;
 
 async function up(flags: UpFlags): Promise<ExitCode> {
   const terminal = new Terminal({ json: flags.json === true });
-  const known: Known = {
+  const context: UpContext = {
     terminal,
     wait: flags.wait,
     display: new RunDisplay(terminal),
@@ -74,20 +74,20 @@ async function up(flags: UpFlags): Promise<ExitCode> {
     const found = place;
     terminal.line(terminal.colors.dim(found.description));
     return show(
-      await interruptible((signal) => migrate(found, signal, known), {
+      await interruptible((signal) => migrate(found, signal, context), {
         graceMilliseconds: GRACE_MILLISECONDS,
       }),
-      known,
+      context,
     );
   } catch (error) {
-    known.display.stop();
+    context.display.stop();
     const stopped = error instanceof Interrupted;
-    showFailure(terminal, stopped ? await interruption(error, known.record, place) : error);
+    showFailure(terminal, stopped ? await interruption(error, context.record, place) : error);
     return exitCodeOf(error);
   }
 }
 
-interface Known {
+interface UpContext {
   readonly terminal: Terminal;
   readonly wait: boolean;
   readonly display: RunDisplay;
@@ -95,9 +95,13 @@ interface Known {
   readonly since: number;
 }
 
-async function migrate(place: Place, signal: AbortSignal, { terminal, ...known }: Known): Promise<UpEnd> {
+async function migrate(
+  place: Place,
+  signal: AbortSignal,
+  { terminal, ...context }: UpContext,
+): Promise<UpEnd> {
   return place.up({
-    ...known,
+    ...context,
     signal,
     failedEarly: (error) => {
       terminal.errorLine(error.message);
@@ -110,7 +114,7 @@ async function migrate(place: Place, signal: AbortSignal, { terminal, ...known }
   });
 }
 
-function show(end: UpEnd, { terminal, display, record, since }: Known): ExitCode {
+function show(end: UpEnd, { terminal, display, record, since }: UpContext): ExitCode {
   display.stop();
   const builds = record.buildsOf(end.status);
   const document = upDocument(end, record);
@@ -126,7 +130,7 @@ function show(end: UpEnd, { terminal, display, record, since }: Known): ExitCode
   return end.outcome === 'done' ? exitCode.done : exitCode.unfinished;
 }
 
-/** What a person who stops an `up` wants to know: what stays, what goes on without them, how to continue. */
+/** What a person who interrupts `up` needs to know: what stays, what continues, and how to go on. */
 async function interruption(
   { message }: Interrupted,
   record: UpRecord,
@@ -146,7 +150,7 @@ async function interruption(
   if (place?.here === false) {
     return new MigrationError({
       code: 'interrupted',
-      what: [`Stopped: ${message}. What was asked for goes on in the account.`, ...lines].join('\n'),
+      what: [`Stopped: ${message}. What was requested continues in the account.`, ...lines].join('\n'),
       next: 'the verb status shows how far it is; run up again to watch it, which changes nothing twice.',
     });
   }
@@ -154,6 +158,6 @@ async function interruption(
     code: 'interrupted',
     what: [`Stopped: ${message}.`, ...lines].join('\n'),
     applied: `${record.files === 0 ? 'nothing' : `steps of ${record.files} migration${record.files === 1 ? '' : 's'}`} by this run, each of them whole; of a step under way, nothing.`,
-    next: 'run up again: it goes on from here. The verb status shows how far the builds are.',
+    next: 'run up again: it continues from here. The verb status shows how far the builds are.',
   });
 }

@@ -30,7 +30,7 @@ const result = await runMatrix({
 const seconds = Math.round((Date.now() - begun) / 1000);
 const percent = result.tried === 0 ? 0 : (100 * result.survived) / result.tried;
 console.log(
-  `${result.tried} faults tried, ${result.survived} survived (${percent.toFixed(percent === 100 ? 0 : 1)} %), seed ${values.seed}, ${result.notMet} whose moment did not come, ${result.known} known, ${seconds} s`,
+  `${result.tried} faults tried, ${result.survived} survived (${percent.toFixed(percent === 100 ? 0 : 1)} %), seed ${values.seed}, ${result.notMet} whose moment did not come, ${result.all} known, ${seconds} s`,
 );
 if (result.broken.length > 0) {
   console.log(`Again: npm run test:faults -- --only '${result.broken[0]?.fault}'`);

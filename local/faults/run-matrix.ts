@@ -23,7 +23,7 @@ export interface MatrixOptions {
 
 export interface MatrixResult {
   /** All faults that there are. */
-  readonly known: number;
+  readonly all: number;
   readonly tried: number;
   readonly survived: number;
   /** Their moment never came: the deploy was over before. */
@@ -63,7 +63,7 @@ export async function runMatrix(options: MatrixOptions = {}): Promise<MatrixResu
     };
     await Promise.all([restarter(), ...Array.from({ length: options.parallel ?? 6 }, worker)]);
     return {
-      known: all.length,
+      all: all.length,
       tried: outcomes.filter(({ outcome }) => outcome.kind !== 'not-met').length,
       survived: outcomes.filter(({ outcome }) => outcome.kind === 'survived').length,
       notMet: outcomes.filter(({ outcome }) => outcome.kind === 'not-met').length,

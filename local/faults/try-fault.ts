@@ -59,7 +59,7 @@ async function disturbance(server: FaultServer, fault: FaultCase, place: Place):
     case 'kill-handler':
       return throughProxy(url, async (proxy) => {
         const { direction, message } = fault;
-        const met = proxy.inject({ direction, message, action: 'hold' });
+        const met = proxy.inject({ direction, message, action: 'stall' });
         const handler = await startHandler(handlerFile, { url: proxy.url, migrations });
         const killed = met.then(async () => {
           await handler.kill();

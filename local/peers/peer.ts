@@ -77,6 +77,13 @@ function graphileFiles(count: number): Record<string, string> {
   return { 'current.sql': '', ...upTo(count, files) };
 }
 
+const DRIZZLE_CONFIG = `module.exports = {
+  dialect: 'postgresql',
+  out: __dirname,
+  dbCredentials: { url: process.env.DATABASE_URL },
+};
+`;
+
 const ALEMBIC_ENV = `import os
 from alembic import context
 from sqlalchemy import create_engine
@@ -136,6 +143,7 @@ export const peers: readonly Peer[] = [
     name: 'drizzle',
     version: { command: [process.execPath, 'drizzle.mjs', 'drizzle-orm', 'version'] },
     files: (count) => ({
+      'drizzle.config.cjs': DRIZZLE_CONFIG,
       'meta/_journal.json': JSON.stringify({
         version: '7',
         dialect: 'postgresql',
@@ -153,7 +161,9 @@ export const peers: readonly Peer[] = [
         { '0002_c.sql': C, '0002_c.down.sql': 'drop table c;\n' },
       ]),
     }),
-    apply: ({ folder, url }) => [process.execPath, 'drizzle.mjs', 'drizzle-orm', url, folder],
+    // Its command line, and what an application calls by itself: both have to find the same.
+    apply: ({ folder }) => [bin('drizzle-kit'), 'migrate', `--config=${folder}/drizzle.config.cjs`],
+    check: ({ folder, url }) => [process.execPath, 'drizzle.mjs', 'drizzle-orm', url, folder],
     table: 'drizzle.__drizzle_migrations',
     orderBy: 'id',
     changing: [],
@@ -390,6 +400,28 @@ export const peers: readonly Peer[] = [
     rows: () => 1,
   },
   {
+    name: 'diesel',
+    program: 'diesel',
+    version: { command: ['diesel', '--version'] },
+    files: (count) =>
+      upTo(count, [
+        { '2024-01-01-000000_a/up.sql': A, '2024-01-01-000000_a/down.sql': 'drop table a;\n' },
+        {
+          '2024-01-01-000000-0000_index/up.sql': INDEX,
+          '2024-01-01-000000-0000_index/down.sql': 'drop index concurrently a_id;\n',
+          '2024-01-01-000000-0000_index/metadata.toml': 'run_in_transaction = false\n',
+        },
+        { '2024-01-03-000000-0000_c/up.sql': C, '2024-01-03-000000-0000_c/down.sql': 'drop table c;\n' },
+      ]),
+    apply: (place) => diesel(place, 'run'),
+    check: (place) => diesel(place, 'list'),
+    clean: /^(?!.*\[ \])/s,
+    undo: (place) => diesel(place, 'revert'),
+    table: '__diesel_schema_migrations',
+    orderBy: 'version',
+    changing: ['run_on'],
+  },
+  {
     name: 'liquibase',
     program: 'liquibase',
     version: { command: ['liquibase', '--version'], after: 'Liquibase Version:' },
@@ -436,6 +468,10 @@ function atlas({ folder, url }: Place, verb: string): Command {
 
 function alembic({ folder }: Place, ...args: string[]): Command {
   return ['alembic', '-c', `${folder}/alembic.ini`, ...args];
+}
+
+function diesel({ folder, url }: Place, verb: string): Command {
+  return ['diesel', 'migration', verb, '--migration-dir', folder, '--database-url', url];
 }
 
 function liquibase(folder: string, url: string, ...verb: string[]): Command {

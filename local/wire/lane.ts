@@ -13,7 +13,7 @@ export class Lane {
   readonly #latency: number;
   #queue: Errand[] = [];
   #timer: NodeJS.Timeout | undefined;
-  #held = false;
+  #stalled = false;
 
   constructor(source: Duplex, sink: Duplex, latencyMilliseconds: number) {
     this.#source = source;
@@ -39,7 +39,7 @@ export class Lane {
 
   #enqueue(errand: Omit<Errand, 'dueAt'>, extraMilliseconds = 0): void {
     const delay = this.#latency + extraMilliseconds;
-    if (delay === 0 && this.#queue.length === 0 && !this.#held) {
+    if (delay === 0 && this.#queue.length === 0 && !this.#stalled) {
       errand.run();
       return;
     }
@@ -48,12 +48,12 @@ export class Lane {
     this.#schedule();
   }
 
-  hold(): void {
-    this.#held = true;
+  stall(): void {
+    this.#stalled = true;
   }
 
   release(): void {
-    this.#held = false;
+    this.#stalled = false;
     this.#schedule();
   }
 
@@ -62,14 +62,14 @@ export class Lane {
     clearTimeout(this.#timer);
     const dropped = this.#queue;
     this.#queue = [];
-    this.#held = false;
+    this.#stalled = false;
     for (const { run, evenIfDropped } of dropped) if (evenIfDropped) run();
   }
 
   #schedule(): void {
     clearTimeout(this.#timer);
     const next = this.#queue[0];
-    if (next === undefined || this.#held) return;
+    if (next === undefined || this.#stalled) return;
     this.#timer = setTimeout(() => this.#runDue(), Math.max(0, next.dueAt - Date.now()));
   }
 

@@ -1,7 +1,7 @@
 import type { Direction, ProtocolMessage } from './protocol-messages.ts';
 
 /** Something that goes wrong at one message. It happens once. */
-export interface Fault {
+export interface InjectedFault {
   readonly direction: Direction;
   /** 1-based, among the messages that the fields below let through, from when the fault is set. @default 1 */
   readonly message?: number;
@@ -15,18 +15,18 @@ export interface Fault {
 
 /**
  * `cut-before`: the connection breaks and the message is lost. `cut-after`: its receiver gets it, then the
- * connection breaks. `hold`: it and all after it wait until released. `duplicate`: it is sent twice.
+ * connection breaks. `stall`: it and all after it wait until released. `duplicate`: it is sent twice.
  */
 export type FaultAction =
   | 'cut-before'
   | 'cut-after'
-  | 'hold'
+  | 'stall'
   | 'duplicate'
   | { readonly delayMilliseconds: number };
 
 interface SetFault {
-  readonly fault: Fault;
-  seen: number;
+  readonly fault: InjectedFault;
+  matched: number;
   readonly fired: () => void;
 }
 
@@ -34,11 +34,11 @@ interface SetFault {
 export class FaultPlan {
   #pending: SetFault[] = [];
   /** Those that happened, in order. */
-  readonly fired: Fault[] = [];
+  readonly fired: InjectedFault[] = [];
 
   /** Resolves when it happens. */
-  set(fault: Fault): Promise<void> {
-    return new Promise((fired) => this.#pending.push({ fault, seen: 0, fired }));
+  set(fault: InjectedFault): Promise<void> {
+    return new Promise((fired) => this.#pending.push({ fault, matched: 0, fired }));
   }
 
   /** What is to happen at this message; the first fault wins where two meet. */
@@ -46,8 +46,8 @@ export class FaultPlan {
     if (this.#pending.length === 0) return undefined;
     const due = this.#pending.filter((set) => {
       if (!concerns(set.fault, { message, direction, connection })) return false;
-      set.seen++;
-      return set.seen === (set.fault.message ?? 1);
+      set.matched++;
+      return set.matched === (set.fault.message ?? 1);
     });
     this.#pending = this.#pending.filter((set) => !due.includes(set));
     for (const { fault, fired } of due) {
@@ -64,7 +64,7 @@ interface Passing {
   readonly connection: number;
 }
 
-function concerns(fault: Fault, { message, direction, connection }: Passing): boolean {
+function concerns(fault: InjectedFault, { message, direction, connection }: Passing): boolean {
   if (fault.direction !== direction) return false;
   if (fault.connection !== undefined && fault.connection !== connection) return false;
   if (fault.type !== undefined && fault.type !== message.type) return false;

@@ -1,5 +1,5 @@
 import type { Duplex } from 'node:stream';
-import { type Fault, FaultPlan } from './message-faults.ts';
+import { FaultPlan, type InjectedFault } from './message-faults.ts';
 import { Relay, type RelayOptions } from './relay.ts';
 import { Traffic } from './traffic.ts';
 
@@ -11,7 +11,7 @@ export interface ServerAddress {
 export interface RelayStationOptions {
   /** Each way; a round trip takes twice as long. @default 0 */
   readonly latencyMilliseconds?: number;
-  readonly faults?: readonly Fault[];
+  readonly faults?: readonly InjectedFault[];
 }
 
 /** What the proxies have in common: all their connections, counted, delayed and disturbed. */
@@ -27,7 +27,7 @@ export class RelayStation {
     for (const fault of options.faults ?? []) void this.#faults.set(fault);
   }
 
-  get firedFaults(): readonly Fault[] {
+  get firedFaults(): readonly InjectedFault[] {
     return this.#faults.fired;
   }
 
@@ -53,7 +53,7 @@ export class RelayStation {
     return relay;
   }
 
-  inject(fault: Fault): Promise<void> {
+  inject(fault: InjectedFault): Promise<void> {
     return this.#faults.set(fault);
   }
 
@@ -77,12 +77,12 @@ export class RelayStation {
 /** What both proxies offer to those who watch or disturb them. */
 export interface ProxyControls {
   readonly traffic: Traffic;
-  readonly firedFaults: readonly Fault[];
+  readonly firedFaults: readonly InjectedFault[];
   /** Connections that are open now. */
   openConnections(): number;
   /** Sets one more fault; resolves when it has happened. */
-  inject(fault: Fault): Promise<void>;
-  /** Lets go on what `hold` holds. */
+  inject(fault: InjectedFault): Promise<void>;
+  /** Releases what `stall` has stalled. */
   release(): void;
   /**
    * What lies between forgets the connections that are open: nothing passes any more in either direction, and neither

@@ -47,7 +47,7 @@ export class Relay {
     this.closed = Promise.all([clientGone, serverGone]).then(() => undefined);
   }
 
-  /** Lets go on what a fault holds. */
+  /** Releases what a fault has stalled. */
   release(): void {
     for (const lane of Object.values(this.#lanes)) lane.release();
   }
@@ -112,8 +112,8 @@ export class Relay {
           breakOff(direction === 'to-server' ? this.#client : this.#server);
         });
         break;
-      case 'hold':
-        lane.hold();
+      case 'stall':
+        lane.stall();
         lane.send(bytes);
         break;
       case 'duplicate':

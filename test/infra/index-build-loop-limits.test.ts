@@ -29,7 +29,7 @@ describe('limits of Step Functions', () => {
     const states = Object.values(branchStates(loopDefinition())) as { Type: string; Result?: unknown }[];
 
     expect(states.flatMap(({ Type, Result }) => (Type === 'Pass' ? [Result] : []))).toEqual(
-      expect.arrayContaining([{ end: 'done' }, { end: 'turn-limit' }, { end: 'fault' }]),
+      expect.arrayContaining([{ end: 'done' }, { end: 'turn-limit' }, { end: 'failed' }]),
     );
   });
 
@@ -41,7 +41,7 @@ describe('limits of Step Functions', () => {
     });
   });
 
-  it('faults are retried for about ten minutes on average, with full jitter', () => {
+  it('errors are retried for about ten minutes on average, with full jitter', () => {
     const { Retry } = branchStates(loopDefinition()).Turn as {
       Retry: {
         IntervalSeconds: number;

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { BuildTable, TurnResult } from '../../lambda/work/loop-task.ts';
+import { exhaustive } from '../support/exhaustive.ts';
 import { Builds, table, wait } from './countdown-builds.ts';
 import { loopDefinition, runLoop } from './loop-runner.ts';
 
@@ -25,7 +26,7 @@ describe('the loop', () => {
     expect(builds.settled).toEqual(['hand-off-1']);
   });
 
-  it('goes straight to what waited where no table has builds', async () => {
+  exhaustive.it('goes straight to what waited where no table has builds', async () => {
     const { entered } = await runLoop(new Builds({}));
 
     expect(entered).toEqual([
@@ -40,7 +41,7 @@ describe('the loop', () => {
     ]);
   });
 
-  it('finds tables again when resuming handed off more', async () => {
+  exhaustive.it('finds tables again when resuming handed off more', async () => {
     class More extends Builds {
       resumed = 0;
       override resume() {
@@ -61,7 +62,7 @@ describe('the loop', () => {
     ]);
   });
 
-  it('takes the next turn at once where nothing is to be waited for', async () => {
+  exhaustive.it('takes the next turn at once where nothing is to be waited for', async () => {
     class Busy extends Builds {
       override turn(of: BuildTable, turn: number) {
         const result = super.turn(of, turn) as TurnResult;
@@ -75,7 +76,7 @@ describe('the loop', () => {
     expect(entered.filter((state) => state === 'Turn')).toHaveLength(3);
   });
 
-  it('builds no more tables side by side than allowed', async () => {
+  exhaustive.it('builds no more tables side by side than allowed', async () => {
     class Counted extends Builds {
       now = 0;
       most = 0;
@@ -95,7 +96,7 @@ describe('the loop', () => {
     expect(builds.left.size).toBe(0);
   });
 
-  it('fails with the message of settle', async () => {
+  exhaustive.it('fails with the message of settle', async () => {
     class Failing extends Builds {
       override settle() {
         return { outcome: 'failed', message: 'idx_a: could not create unique index' } as const;
@@ -143,7 +144,7 @@ describe('what comes of a build', () => {
     expect(tasks.filter(({ task }) => task === 'tables')).toHaveLength(2);
   });
 
-  it('begins at once: steps that waited for it, and what they hand off', async () => {
+  exhaustive.it('begins at once: steps that waited for it, and what they hand off', async () => {
     class Waiting extends Beside {
       resumed = 0;
       resumeSoon() {
@@ -165,17 +166,17 @@ describe('what comes of a build', () => {
   });
 });
 
-describe('faults', () => {
-  const fault = (): never => {
+describe('failures', () => {
+  const fails = (): never => {
     throw Object.assign(new Error('the server is restarting'), { name: 'ServerGone' });
   };
 
   it('are tried again', async () => {
     class Restarting extends Builds {
-      faults = 0;
+      failures = 0;
       override turn(of: BuildTable, turn: number) {
-        this.faults += 1;
-        return this.faults <= 10 ? fault() : super.turn(of, turn);
+        this.failures += 1;
+        return this.failures <= 10 ? fails() : super.turn(of, turn);
       }
     }
     const { failure, tasks } = await runLoop(new Restarting({ messages: 1 }));
@@ -186,10 +187,10 @@ describe('faults', () => {
     );
   });
 
-  it('of one table that last do not stop its neighbours, and are settled', async () => {
+  exhaustive.it('of one table that last do not stop its neighbours, and are settled', async () => {
     class Broken extends Builds {
       override turn(of: BuildTable, turn: number) {
-        return of.table === 'broken' ? fault() : super.turn(of, turn);
+        return of.table === 'broken' ? fails() : super.turn(of, turn);
       }
     }
     const { failure, tasks } = await runLoop(new Broken({ broken: 1, messages: 4, users: 2 }));
@@ -198,10 +199,10 @@ describe('faults', () => {
     expect(tasks.map(({ task }) => task).slice(-3)).toEqual(['turn', 'resume', 'settle']);
   });
 
-  it('of a table that last while resuming finds more to do end after three rounds', async () => {
+  exhaustive.it('of a table that last while resuming finds more to do end after three rounds', async () => {
     class Broken extends Builds {
       override turn(): never {
-        return fault();
+        return fails();
       }
       override resume() {
         return { outcome: 'more' } as const;
@@ -213,11 +214,11 @@ describe('faults', () => {
     expect(tasks.filter(({ task }) => task === 'tables')).toHaveLength(3);
   });
 
-  it.each(['tables', 'resume'] as const)(
+  exhaustive.it.each(['tables', 'resume'] as const)(
     'of %s that last are settled, then fail the execution',
     async (name) => {
       const builds = new Builds({});
-      builds[name] = fault;
+      builds[name] = fails;
 
       const { failure } = await runLoop(builds);
 
@@ -228,7 +229,7 @@ describe('faults', () => {
 
   it('of settle that last fail the execution', async () => {
     const builds = new Builds({});
-    builds.settle = fault;
+    builds.settle = fails;
 
     expect((await runLoop(builds)).failure).toEqual({
       error: 'ServerGone',
@@ -236,7 +237,7 @@ describe('faults', () => {
     });
   });
 
-  it('include an outcome that the loop does not know', async () => {
+  exhaustive.it('include an outcome that the loop does not know', async () => {
     const builds = Object.assign(new Builds({ messages: 1 }), {
       branch: (turn: number) => ({ outcome: 'perhaps', waitSeconds: 1, turn, tables: [] }),
     });

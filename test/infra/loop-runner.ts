@@ -31,7 +31,7 @@ export function loopDefinition(maxConcurrentTables = 4): StateMachineDefinition 
   const stack = new Stack(new App({ outdir: temporaryFolder() }), 'Stack');
   const indexBuild = lambda.Function.fromFunctionArn(
     stack,
-    'IndexBuild',
+    'Build',
     'arn:aws:lambda:eu-central-1:123456789012:function:index-build',
   );
   new IndexBuildLoop(stack, 'Loop', {

@@ -62,7 +62,7 @@ describe('permissions', () => {
 
     for (const resource of partly) {
       expect(resource).toMatch(
-        /\["(?:\w*Preflight\w*|\w*Migrator\w*|\w*IsComplete\w*|\w*IndexBuild\w*|\w*frameworkonTimeout\w*|\w*frameworkisComplete\w*)","Arn"\]},":\*"\]|:execution:.*IndexBuildLoopStateMachine|:s3:::.*cdk-\w+-assets-.*\/\*\.zip/,
+        /\["(?:\w*Preflight\w*|\w*Migrator\w*|\w*IsComplete\w*|\w*Build\w*|\w*frameworkonTimeout\w*|\w*frameworkisComplete\w*)","Arn"\]},":\*"\]|:execution:.*IndexBuildLoopStateMachine|:s3:::.*cdk-\w+-assets-.*\/\*\.zip/,
       );
     }
   });

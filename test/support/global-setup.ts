@@ -2,7 +2,11 @@ import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestProject } from 'vitest/node';
-import { type EmbeddedPostgres, startEmbeddedPostgres } from '../../local/postgres/embedded-postgres.ts';
+import {
+  type EmbeddedPostgres,
+  prepareCluster,
+  startEmbeddedPostgres,
+} from '../../local/postgres/embedded-postgres.ts';
 import { buildCommandLine } from './command-line-bundle.ts';
 import { expectEventually } from './expect-eventually.ts';
 import { queryOnce, TEMPLATE } from './query-once.ts';
@@ -71,6 +75,9 @@ async function makeCheap({ url, user, password, major }: Omit<EmbeddedPostgres, 
  * (vitest.config.ts), so what belongs to none of them is made and removed here.
  */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
+  // Servers of a test's own begin with a copy of it; processes of tests find it in their environment.
+  const cluster = process.env.POSTGRES_CLUSTER === undefined ? await prepareCluster() : undefined;
+  process.env.POSTGRES_CLUSTER ??= cluster?.directory;
   const { stop, ...postgres } = await startEmbeddedPostgres({
     durability: 'none',
     settings: { max_connections: 300, deadlock_timeout: '200ms' },
@@ -92,5 +99,6 @@ export default async function setup(project: TestProject): Promise<() => Promise
     commandLine.remove();
     rmSync(scratch, { recursive: true, force: true });
     await stop();
+    await cluster?.remove();
   };
 }

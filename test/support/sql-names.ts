@@ -188,6 +188,8 @@ function faults(
       return unknownName('the function', namesIn(node.funcname));
     case 'RangeVar':
     case 'relation': {
+      // Of TABLESAMPLE it is a node around one.
+      if (node.RangeVar !== undefined) return [];
       const name = String(node.relname);
       const temporary = node.relpersistence === 't';
       return typeof node.schemaname === 'string' || known.has(name) || temporary

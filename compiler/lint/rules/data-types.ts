@@ -1,9 +1,9 @@
 import type { ColumnDef, TypeName } from 'libpg-query';
 import { type DataType, dataTypeOf } from '../../schema/type-name.ts';
 import { as, type NodeKind, walk } from '../../syntax/syntax-tree.ts';
+import { splice } from '../../syntax/tokens.ts';
 import type { Report, Rule } from '../rule.ts';
 import type { StatementContext } from '../statement-context.ts';
-import { splice } from '../tokens.ts';
 import { typeExtent } from '../type-extent.ts';
 
 /** A column that a statement defines, or gives another type. */

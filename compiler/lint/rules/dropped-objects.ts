@@ -1,8 +1,8 @@
 import type { DropStmt } from 'libpg-query';
 import { as, relationOfParts, strings } from '../../syntax/syntax-tree.ts';
+import { isWord, splice } from '../../syntax/tokens.ts';
 import type { Rule } from '../rule.ts';
 import type { StatementContext } from '../statement-context.ts';
-import { isWord, splice } from '../tokens.ts';
 import { written } from '../written-name.ts';
 
 const RELATIONS: Readonly<Record<string, string>> = {

@@ -1,6 +1,6 @@
+import { nameFrom, splice, type Token } from '../../syntax/tokens.ts';
 import type { Rule } from '../rule.ts';
 import type { StatementContext } from '../statement-context.ts';
-import { splice, type Token } from '../tokens.ts';
 import { NAME_BYTES, shortened, written } from '../written-name.ts';
 
 export const nameTooLong: Rule = {
@@ -28,8 +28,7 @@ export const nameTooLong: Rule = {
 };
 
 function nameIn({ kind, text }: Token): string {
-  if (kind !== 'identifier') return '';
-  return text.startsWith('"') ? text.slice(1, -1).replaceAll('""', '"') : text.toLowerCase();
+  return kind === 'identifier' ? nameFrom(text) : '';
 }
 
 function replaced(context: StatementContext, tokens: readonly Token[]): string {

@@ -2,9 +2,9 @@ import type { PartitionBoundSpec } from 'libpg-query';
 import type { Relation } from '../../schema/table.ts';
 import { constraintName } from '../../syntax/index-name.ts';
 import { as, type Node, relationOf } from '../../syntax/syntax-tree.ts';
+import { closingBracket, isWord } from '../../syntax/tokens.ts';
 import type { Rule } from '../rule.ts';
 import type { StatementContext } from '../statement-context.ts';
-import { closingBracket, isWord } from '../tokens.ts';
 import { addThenValidate } from '../two-steps.ts';
 import { written } from '../written-name.ts';
 

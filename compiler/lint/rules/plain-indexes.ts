@@ -1,8 +1,8 @@
 import type { RelationName } from '../../../lambda/migration/relation-name.ts';
 import { as, booleanOption, relationOf, relationOfParts, strings } from '../../syntax/syntax-tree.ts';
+import { isWord, splice } from '../../syntax/tokens.ts';
 import type { Rule } from '../rule.ts';
 import type { StatementContext } from '../statement-context.ts';
-import { isWord, splice } from '../tokens.ts';
 
 /** The statement with CONCURRENTLY after the first keyword of this name, and without some other words. */
 function concurrently(context: StatementContext, word: string, without: readonly string[] = []): string {

@@ -1,5 +1,5 @@
 import type { RelationName } from '../../../lambda/migration/relation-name.ts';
-import { as, relationOf } from '../../syntax/syntax-tree.ts';
+import { as, relationOf, relationTypes } from '../../syntax/syntax-tree.ts';
 import type { Rule } from '../rule.ts';
 import type { StatementContext } from '../statement-context.ts';
 
@@ -26,18 +26,11 @@ interface Renamed {
   readonly to: RelationName;
 }
 
-const RELATIONS: ReadonlySet<string> = new Set([
-  'OBJECT_FOREIGN_TABLE',
-  'OBJECT_MATVIEW',
-  'OBJECT_TABLE',
-  'OBJECT_VIEW',
-]);
-
 function renamedRelation({ tree, schema }: StatementContext): Renamed | undefined {
   const rename = as('RenameStmt', tree);
   if (
     rename?.relation !== undefined &&
-    RELATIONS.has(rename.renameType ?? '') &&
+    relationTypes.has(rename.renameType ?? '') &&
     rename.subname === undefined
   ) {
     const from = relationOf(rename.relation);
@@ -46,7 +39,7 @@ function renamedRelation({ tree, schema }: StatementContext): Renamed | undefine
     return { from, to: { ...from, name: rename.newname ?? '' } };
   }
   const move = as('AlterObjectSchemaStmt', tree);
-  if (move?.relation === undefined || !RELATIONS.has(move.objectType ?? '')) return undefined;
+  if (move?.relation === undefined || !relationTypes.has(move.objectType ?? '')) return undefined;
   const from = relationOf(move.relation);
   return { from, to: { schema: move.newschema, name: from.name } };
 }

@@ -1,9 +1,9 @@
 import type { RelationName } from '../../../lambda/migration/relation-name.ts';
 import { readsOfView } from '../../steps/long-statement.ts';
 import { as, booleanOption, relationOf } from '../../syntax/syntax-tree.ts';
+import { isWord, splice } from '../../syntax/tokens.ts';
 import type { Rule } from '../rule.ts';
 import type { StatementContext } from '../statement-context.ts';
-import { isWord, splice } from '../tokens.ts';
 
 const REPACK = 'pg_repack, or pg_squeeze, does it while others work.';
 

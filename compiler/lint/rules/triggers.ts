@@ -1,6 +1,7 @@
 import type { RelationName } from '../../../lambda/migration/relation-name.ts';
 import { constraintName } from '../../syntax/index-name.ts';
 import { as, relationOf } from '../../syntax/syntax-tree.ts';
+import { isWord } from '../../syntax/tokens.ts';
 import type { Rule } from '../rule.ts';
 import type { StatementContext } from '../statement-context.ts';
 import { addThenValidate } from '../two-steps.ts';
@@ -92,7 +93,7 @@ export const domainConstraint: Rule = {
     const domain: RelationName = { schema: parts.at(-2), name: parts.at(-1) ?? '' };
     if (isNew(context, domain)) return;
     const name = constraint?.conname ?? constraintName(domain.name, [], 'check');
-    const at = context.tokens.findIndex(({ text }) => text.toLowerCase() === 'check');
+    const at = context.tokens.findIndex((token) => isWord(token, 'check'));
     yield {
       what: `Postgres reads every row of every table with a column of type ${context.show(domain)}, while nobody may write to them.`,
       instead:

@@ -1,6 +1,6 @@
 import { as } from '../../syntax/syntax-tree.ts';
+import { splice } from '../../syntax/tokens.ts';
 import type { Rule } from '../rule.ts';
-import { splice } from '../tokens.ts';
 import { written } from '../written-name.ts';
 
 export const uppercaseName: Rule = {

@@ -1,6 +1,6 @@
 import type { PostgresFault } from '../../migration/postgres-fault.ts';
 import { sqlstate } from '../../migration/sqlstate.ts';
-import type { IndexBuild } from '../../work/index-build.ts';
+import type { Build } from '../../work/build.ts';
 import { builderNames } from '../catalog/builder-names.ts';
 import { connect } from '../session/connect.ts';
 import type { ConnectionTarget } from '../session/connection-target.ts';
@@ -14,24 +14,26 @@ import { lockLimit, textOf } from './work-statement.ts';
 
 /** A build whose statement runs in a session of this process: it ends when the session does. */
 export interface AttachedBuild {
-  /** Its server process. */
+  /** Pid of its server process. */
   readonly pid: number;
-  /** Resolves when the statement is over; a fault where Postgres refused it or the session was lost. Never rejects. */
+  /**
+   * Resolves when the statement is over, with a fault if Postgres refused it or the session was lost. Never rejects.
+   */
   readonly ended: Promise<PostgresFault | undefined>;
-  /** Drops the connection; whether the statement goes on is the server's and its proxy's affair. */
+  /** Drops the connection; whether the statement continues is up to the server and its proxy. */
   letGo(): void;
 }
 
 export interface AttachedStart {
   readonly target: ConnectionTarget;
-  readonly build: IndexBuild;
+  readonly build: Build;
   /** The attempt that was just recorded, from 1. */
   readonly attempt: number;
   readonly lockTimeoutSeconds: number;
-  /** Ours, which those of the file follow: memory, workers. */
+  /** Our settings for memory and workers; those of the file follow them. */
   readonly settings: Readonly<Record<string, string>>;
   readonly report: (event: NoticeEvent) => void;
-  /** Called before the statement is sent: what it throws keeps it from being sent. */
+  /** Called before the statement is sent; if it throws, nothing is sent. */
   readonly connected: (pid: number) => Promise<void>;
 }
 

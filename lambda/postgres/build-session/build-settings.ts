@@ -1,9 +1,9 @@
 import { quoteLiteral } from '../session/quote.ts';
 
 /**
- * Limits that must not end a build: it waits for other transactions as long as it has to, and its client is gone on
+ * Limits that must not end a build: it waits for other transactions as long as needed, and its client is gone on
  * purpose. A file's own `set lock_timeout`, meant for its DDL, would kill a healthy build and leave it INVALID. Not
- * every version of Postgres has all of them, so they are looked up in pg_settings wherever they are set.
+ * every version of Postgres has all of these settings, so they are looked up in pg_settings first.
  */
 const LIMITS = [
   'client_connection_check_interval',
@@ -18,8 +18,8 @@ const LIMITS = [
 export const LIMIT_NAMES = `array[${LIMITS.map(quoteLiteral).join(', ')}]::pg_catalog.text[]`;
 
 /**
- * Lifts the limits; sent to the build session after the file's own settings. Statements without a result. The look into
- * pg_settings takes some milliseconds, so a file's own `set statement_timeout = '5ms'` is lifted before it. The search
+ * Turns the limits off; sent to the build session after the file's own settings. Statements without a result. Reading
+ * pg_settings takes some milliseconds, so a file's own `set statement_timeout = '5ms'` is reset before it. The search
  * path is the file's.
  */
 export const LIFT_LIMITS: readonly string[] = [
@@ -30,7 +30,7 @@ export const LIFT_LIMITS: readonly string[] = [
 end`)}`,
 ];
 
-/** Said of a setting of the file that Postgres refuses in the build session. */
+/** Detail for a setting of the file that Postgres refuses in the build session. */
 export const SETTING_OF_FILE = 'Refused was a setting of the file: ';
 
 export function settingOfFile(setting: string): string {

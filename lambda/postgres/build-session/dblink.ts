@@ -5,21 +5,21 @@ import { StatementFault } from '../session/fault.ts';
 import { quoteLiteral } from '../session/quote.ts';
 import type { Session } from '../session/session.ts';
 
-/** Why there can be no loopback session here. */
+/** Why no loopback session is possible here. */
 export interface LoopbackRefused {
   readonly because: string;
-  /** It is of the moment: another attempt may have it. */
+  /** Whether the reason is temporary, so that another attempt may succeed. */
   readonly passing?: PostgresFault | undefined;
 }
 
-/** The extension, in a schema where our role may use all of it that a build needs. */
+/** The extension, in a schema where our role may use everything that a build needs. */
 export interface Dblink {
   readonly schema: string;
 }
 
 /**
- * Where we create it: a schema of its own, which every role may use, since the roles of two constructs on one database
- * need it both, and in which nobody but its owner may create anything, as others might in `public`.
+ * Where we create it: its own schema, which every role may use, since two constructs on one database may have two
+ * roles, and in which only the owner may create anything, unlike in `public`.
  */
 const OWN_SCHEMA = 'migrations_dblink';
 
@@ -43,7 +43,7 @@ const foundRow = v.object({
   genuine: v.number(),
 });
 
-/** Looks for the extension, and creates it where it is missing and our role may. */
+/** Looks for the extension, and creates it if it is missing and our role may. */
 export async function findDblink(session: Session): Promise<Dblink | LoopbackRefused> {
   const found = await find(session);
   if (found !== undefined) return found;
@@ -72,34 +72,35 @@ async function find(session: Session): Promise<Dblink | LoopbackRefused | undefi
   if (!usable) return { because: `our role may not use the schema ${schema}, in which dblink lies` };
   if (callable < NEEDED.length)
     return { because: `our role may not call the functions of dblink in ${schema}` };
-  // Whoever owns the schema can drop a function of the extension and make one of that name, which would be given the
-  // connection string. In C nobody but a superuser can.
+  // The schema's owner can replace a function of the extension, and would be given the connection string. Only a
+  // superuser can create one in C.
   if (genuine < NEEDED.length)
     return { because: `the functions of dblink in ${schema} are not those of the extension` };
   return { schema };
 }
 
-/** One transaction: without the right to create the extension no schema is left behind. */
+/** In one transaction, so that no schema is left behind if our role may not create the extension. */
 const CREATE = `do ${quoteLiteral(`begin
   if not exists (select from pg_catalog.pg_namespace n where n.nspname = '${OWN_SCHEMA}') then
     create schema ${OWN_SCHEMA};
     grant usage on schema ${OWN_SCHEMA} to public;
   end if;
-  -- Whoever owned the schema could put functions of his own beside those of the extension.
+  -- The schema's owner could add functions beside those of the extension.
   if exists (select from pg_catalog.pg_namespace n join pg_catalog.pg_roles r on r.oid = n.nspowner
               where n.nspname = '${OWN_SCHEMA}' and r.rolname = current_user) then
     create extension if not exists dblink with schema ${OWN_SCHEMA};
   end if;
 end`)}`;
 
-/** Whether a statement of an author's creates the extension. */
+/** Whether an author's statement creates the extension. */
 export function createsDblink({ kind, text }: Statement): boolean {
   return kind === 'CreateExtensionStmt' && /\bdblink\b/i.test(text);
 }
 
 /**
- * To be sent before it: an extension that only our builds have needed is not in the way of a migration that wants it
- * for itself. It stands in the step's own transaction, under the role's search path. A build under way goes on; should it fail, its fault is found out by another attempt.
+ * Send this before such a statement: an extension that only our builds needed must not get in the way of a migration
+ * that creates it. Runs in the step's own transaction, under the role's search path. A build under way continues; if it
+ * fails, another attempt finds out why.
  */
 export function makeRoomForDblink(ledgerSchema: string): string {
   const schemas = [OWN_SCHEMA, ledgerSchema].map((schema) => `${quoteLiteral(schema)}::pg_catalog.name`);
@@ -110,12 +111,12 @@ export function makeRoomForDblink(ledgerSchema: string): string {
     drop extension dblink;
     drop schema if exists ${OWN_SCHEMA};
   end if;
--- Another role has made it, or a function of the migrations needs it by now: Postgres decides what comes of the statement.
+-- Another role created it, or a function of the migrations needs it by now: Postgres decides what the statement does.
 exception when insufficient_privilege or dependent_objects_still_exist then null;
 end`)}`;
 }
 
-/** What keeps dblink from being used is a reason for another kind of session, and not the build's fault. */
+/** An error of dblink is a reason for another kind of session, not a fault of the build. */
 export async function unlessRefused(work: () => Promise<unknown>): Promise<LoopbackRefused | undefined> {
   try {
     await work();

@@ -15,13 +15,13 @@ export interface LoopbackConnection {
   /** dblink's name for the connection, within the session. */
   readonly link: string;
   readonly applicationName: string;
-  /** Further settings that the connection starts with. */
+  /** Additional settings that the connection starts with. */
   readonly settings?: Readonly<Record<string, string>>;
 }
 
 /**
- * A token is good for one connection of the moment, by the name that it was signed for; the server would connect by its
- * address, and a supervisor when it likes.
+ * A token is valid for one immediate connection to the name it was signed for; the server would connect by its address,
+ * and a supervisor later.
  */
 export function refusesLoopback({ token }: ConnectionTarget): LoopbackRefused | undefined {
   return token === undefined
@@ -29,7 +29,7 @@ export function refusesLoopback({ token }: ConnectionTarget): LoopbackRefused | 
     : { because: 'with IAM authentication there is no password by which the server could connect to itself' };
 }
 
-/** Opens a session from the server to itself, held by `session` over dblink. */
+/** Opens a session from the server to itself, over a dblink connection of `session`. */
 export async function openLoopback(
   session: Session,
   { target, dblinkSchema, link, applicationName, settings }: LoopbackConnection,
@@ -40,11 +40,11 @@ export async function openLoopback(
   return { because: describe(fault), passing: mayPass(fault) ? fault.fault : undefined };
 }
 
-/** What the server says to a connection that it would take a moment later. dblink has one SQLSTATE for all of them. */
+/** Messages for connections that the server would accept a moment later. dblink has one SQLSTATE for all errors. */
 const PASSING =
   /too many (?:clients|connections)|connection slots|starting up|shutting down|recovery mode|password authentication failed/;
 
-/** The password has just been good for our own session: it is being rotated. */
+/** Our own session has just used the password, so it is being rotated. */
 function mayPass({ fault }: StatementFault): boolean {
   return fault.sqlstate === '08001' && PASSING.test(`${fault.message} ${fault.detail ?? ''}`);
 }
@@ -67,7 +67,7 @@ export async function loopbackConninfo(
     password: target.password ?? '',
     connect_timeout: '10',
     application_name: applicationName,
-    // What the connection itself asks for; and it has to outlive its caller from its first moment.
+    // The settings that the connection string asks for; and the session must outlive its caller from the start.
     options: startupOptions({
       ...target.settings,
       ...Object.fromEntries(limits.map((name) => [name, '0'])),

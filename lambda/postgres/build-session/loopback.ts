@@ -1,4 +1,4 @@
-import type { IndexBuild } from '../../work/index-build.ts';
+import type { Build } from '../../work/build.ts';
 import { builderNames } from '../catalog/builder-names.ts';
 import type { ConnectionTarget } from '../session/connection-target.ts';
 import { quoteIdentifier, quoteLiteral } from '../session/quote.ts';
@@ -10,21 +10,21 @@ import { ensureSupervisor, LOOPBACK_SETTING, SUPERVISOR_SETTINGS } from './super
 import { lockLimit, textOf } from './work-statement.ts';
 
 export interface LoopbackStart {
-  readonly build: IndexBuild;
+  readonly build: Build;
   /** The attempt that was just recorded, from 1. */
   readonly attempt: number;
   readonly target: ConnectionTarget;
   readonly ledgerSchema: string;
-  /** Settings of ours that the build session begins with: memory, workers. */
+  /** Our settings that the build session starts with: memory, workers. */
   readonly settings: Readonly<Record<string, string>>;
-  /** The longest wait for a lock of a statement that closes its table. */
+  /** How long a statement that blocks its table may wait for a lock. */
   readonly lockTimeoutSeconds: number;
 }
 
 /**
- * Starts a build in a session that the server opens to itself: it does not pass the proxy that would cancel it when
- * we go away. What runs afterwards: a supervisor session that we do not wait for, and the build session that it
- * holds. Must be called under the table lock, after the attempt was recorded.
+ * Starts a build in a session that the server opens to itself, past the proxy that would cancel it when we leave. Two
+ * sessions run afterwards: a supervisor, for which we do not wait, and the build session that it opened. Call it under
+ * the table lock, after the attempt was recorded.
  */
 export async function startLoopback(
   session: Session,
@@ -35,7 +35,7 @@ export async function startLoopback(
   const d = quoteIdentifier(dblink.schema);
   const unprepared = await unlessRefused(async () => {
     await ensureSupervisor(session, ledgerSchema, dblink.schema);
-    // An earlier attempt's supervisor is done, but its session stands until its connection is closed.
+    // An earlier attempt's supervisor is done, but its session stays until its connection is closed.
     await session.query(
       `select ${d}.dblink_disconnect(name) from pg_catalog.unnest(${d}.dblink_get_connections()) as name`,
     );

@@ -6,28 +6,28 @@ import { SUCCEEDED } from './work-statement.ts';
 
 /** Custom setting that carries the connection string into the supervisor's session; never part of a query text. */
 export const LOOPBACK_SETTING = 'migrations.loopback';
-/** Settings that the supervisor's session begins with. */
+/** Settings that the supervisor's session starts with. */
 export const SUPERVISOR_SETTINGS = { search_path: 'pg_catalog' };
 /** Name of the supervisor's connection to the build session: a word that no author's text contains. */
 const CONNECTION_NAME = 'cdk_postgres_migrations_build';
-/** Of the procedure, by which it is told from those of other versions. */
+/** Name of the procedure; it differs between versions. */
 const SIGNATURE = `(${['int8', 'int4', 'text[]', 'text[]', 'text'].map((type) => `pg_catalog.${type}`).join(', ')})`;
 const BUILD_CONNECTION = `'${CONNECTION_NAME}'::pg_catalog.text`;
 
 /**
- * The supervisor: a procedure that runs in a session of its own, opens the build session over dblink, and waits for
- * its end. It commits between looks, so that it holds no snapshot for which the build would wait, and at the end
- * writes the outcome to the ledger in Postgres's own words, long after whoever called it is gone.
+ * The supervisor: a procedure that runs in a session of its own, opens the build session over dblink, and waits for its
+ * end. It commits between looks, so that it holds no snapshot for which the build would wait, and at the end writes the
+ * outcome to the ledger in Postgres's own words, long after its caller is gone.
  *
  * Every exception is caught, and query_canceled by its name: `others` leaves it out.
  *
- * Whatever runs in its session could read the connection string. So the session begins with a search path of
- * pg_catalog alone (SUPERVISOR_SETTINGS): anybody who may create objects in the database could else slip in a function
- * or an operator of his own. And the string is taken out of the setting as soon as it was used.
+ * Whatever runs in its session could read the connection string. So the session starts with a search path of pg_catalog
+ * only (SUPERVISOR_SETTINGS): otherwise anybody who may create objects in the database could slip in a function or an
+ * operator. The setting is cleared as soon as the string was used.
  *
- * Step by step: claim the attempt (a second supervisor of the same attempt finds it claimed and leaves); open the
- * build session and give it the file's settings; send the statement; look, commit, sleep; store the outcome. What it
- * executes it is given, and does not read: the ledger may have been changed since it was compared with the code.
+ * Step by step: claim the attempt (a second supervisor of the same attempt finds it claimed and leaves); open the build
+ * session and give it the file's settings; send the statement; look, commit, sleep; store the outcome. What it executes
+ * is passed in, not read: the ledger may have changed since it was compared with the code.
  */
 export function supervisorDefinition(ledgerSchema: string, dblinkSchema: string): string {
   const s = quoteIdentifier(ledgerSchema);
@@ -79,7 +79,7 @@ begin
     return;
   end;
   commit;
-  -- Each pause is a twentieth of the time so far, so that the end is seen with no more delay than that.
+  -- Each pause is a twentieth of the time so far, which bounds the delay in seeing the end.
   while ${d}.dblink_is_busy(${BUILD_CONNECTION}) = 1 loop
     commit;
     perform pg_catalog.pg_sleep(pause);
@@ -88,7 +88,7 @@ begin
   end loop;
   commit;
   begin
-    -- What was sent as several statements has a result for each.
+    -- Several statements have a result each.
     for result in 1 .. case when wanted.operation = 'statement' then 5 else 1 end loop
       perform status from ${d}.dblink_get_result(${BUILD_CONNECTION}) as result (status pg_catalog.text);
     end loop;
@@ -108,7 +108,7 @@ end`;
 language plpgsql as ${quoteLiteral(body)}`;
 }
 
-/** Creates the procedure, unless the same text stands already: replacing it while it runs is work for nothing. */
+/** Creates the procedure, unless it exists with the same text. */
 export async function ensureSupervisor(
   session: Session,
   ledgerSchema: string,
@@ -129,7 +129,7 @@ export async function ensureSupervisor(
 end`)}`,
     );
     if (fault === undefined) return;
-    // Two turns that create it at the same moment: one of them is told so, and finds it done.
+    // If two turns create it at the same moment, one gets an error, and finds it created.
     const collided =
       fault.fault.sqlstate === sqlstate.uniqueViolation || fault.fault.sqlstate === sqlstate.internalError;
     if (!collided || attempt >= 5) throw fault;

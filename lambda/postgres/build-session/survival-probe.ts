@@ -18,24 +18,24 @@ export type LastingKind = 'loopback' | 'orphan';
 export interface Survival {
   readonly survives: boolean;
   readonly because: string;
-  /** It is of the moment, and not to be remembered. */
+  /** Whether the finding is temporary, and must not be remembered. */
   readonly passing?: boolean;
 }
 
-/** How long a result is believed: proxies and poolers change without notice. */
+/** How long a result is valid: proxies and poolers change without notice. */
 const BELIEVED_HOURS = 24;
 /** Long enough for a proxy to cancel what its client left. Neon's does it within milliseconds. */
 const OBSERVED_MILLISECONDS = 2_000;
 /**
- * The probe's statement: gone by itself after 20 seconds if it is not ended. It commits between short sleeps, or a
- * build beside it would wait for its snapshot.
+ * The probe's statement: ends by itself after 20 seconds. It commits between short sleeps, since a build beside it
+ * would wait for its snapshot.
  */
 const PROBE = `do 'begin for look in 1..200 loop perform pg_catalog.pg_sleep(0.1); commit; end loop; end'`;
 
 /**
- * Does a statement survive its client here? Not guessed from the vendor: a harmless long statement is started in a
- * session of that kind, the client goes away without a word, and a little later it is looked for. The result is
- * remembered in the ledger, so that it costs its two seconds once a day.
+ * Does a statement survive its client here? Instead of guessing from the vendor, this starts a harmless long statement
+ * in a session of that kind, drops the client, and looks for the statement a little later. The ledger remembers the
+ * result, so that it costs two seconds once a day.
  */
 export async function survivalOf(
   session: Session,

@@ -17,7 +17,7 @@ export interface Blocker {
   readonly seconds: number;
   readonly lock: string;
   readonly relation: string;
-  /** Tells one transaction of a session from the next, also where Postgres hides their ages. */
+  /** Distinguishes the transactions of a session, even if Postgres hides their ages. */
   readonly transaction?: string | undefined;
 }
 
@@ -32,23 +32,33 @@ export const blockerColumn = v.object({
   transaction: v.nullish(v.string(), ''),
 });
 
+/** A row of pg_stat_activity for blockerColumn; all parameters are SQL. */
+export function sessionAsBlocker(session: string, lock: string, relation: string): string {
+  return `pg_catalog.json_build_object('pid', ${session}.pid, 'user', ${session}.usename,
+       'application', ${session}.application_name, 'state', ${session}.state,
+       'seconds', extract(epoch from pg_catalog.clock_timestamp()
+          - coalesce(${session}.xact_start, ${session}.backend_start))::float8, 'lock', ${lock}, 'relation', ${relation},
+       'transaction', (select own.virtualtransaction from pg_catalog.pg_locks own
+          where own.pid = ${session}.pid and own.locktype = 'virtualxid' and own.granted limit 1))`;
+}
+
 /** A session that holds locks on a relation. */
 export interface LockHolder extends Blocker {
-  /** Which of the relations that were asked about. */
-  readonly asked: number;
-  /** Since its last statement ended, where it is idle in its transaction and our role may see that. */
+  /** Position of the relation in the question. */
+  readonly which: number;
+  /** Since its last statement ended, if it is idle in its transaction and our role may see that. */
   readonly idleSeconds: number;
   readonly transaction: string;
-  /** Postgres hides from our role how old it is: `seconds` is 0. */
+  /** Whether Postgres hides its age from our role: `seconds` is 0 then. */
   readonly hidden: boolean;
-  /** A process of the server's own: autovacuum. */
+  /** Whether it is a process of the server: autovacuum. */
   readonly background: boolean;
 }
 
 const holderRows = v.array(
   v.object({
     ...blockerColumn.entries,
-    asked: v.number(),
+    which: v.number(),
     idleSeconds: v.nullish(v.number(), 0),
     transaction: v.string(),
     hidden: v.boolean(),
@@ -57,15 +67,15 @@ const holderRows = v.array(
 );
 
 /**
- * Who holds locks on these relations, oldest transaction first. Their query texts stay with them. A name without a
- * schema means what it means to our role.
+ * The sessions that hold locks on these relations, oldest transaction first, without their query texts. Names without a
+ * schema are resolved for our role.
  */
 export async function lockHolders(
   session: Session,
   relations: readonly RelationName[],
   most = 10,
 ): Promise<LockHolder[]> {
-  const named = relations.map((relation, asked) => ({ relation, asked }));
+  const named = relations.map((relation, which) => ({ relation, which }));
   const found = relations.every(({ schema }) => schema !== undefined)
     ? named
     : await withSchemas(session, named, []);
@@ -85,7 +95,7 @@ export async function lockHolders(
             pg_catalog.string_agg(distinct l.mode, ', ') as lock,
             case n.nspname when 'public' then pg_catalog.quote_ident(c.relname)
                            else pg_catalog.format('%I.%I', n.nspname, c.relname) end as relation,
-            (pg_catalog.min(asked.number) - 1)::int as asked
+            (pg_catalog.min(asked.number) - 1)::int as which
        from rows from (pg_catalog.unnest($1::text[]), pg_catalog.unnest($3::text[]))
               with ordinality as asked (schema, name, number)
        join pg_catalog.pg_class c on c.oid = ${relationOid('asked.schema', 'asked.name')}
@@ -101,19 +111,19 @@ export async function lockHolders(
         and (a.pid is not null or p.gid is not null)
       group by a.pid, a.usename, a.usesysid, a.application_name, a.state, a.xact_start, a.backend_start,
                a.state_change, p.gid, p.owner, p.prepared, l.virtualtransaction, n.nspname, c.relname
-      order by seconds desc, a.pid, asked
+      order by seconds desc, a.pid, which
       limit $2`,
     [found.map(({ relation }) => relation.schema), most, found.map(({ relation }) => relation.name)],
   );
-  return v.parse(holderRows, rows).map((holder) => ({ ...holder, asked: found[holder.asked]?.asked ?? 0 }));
+  return v.parse(holderRows, rows).map((holder) => ({ ...holder, which: found[holder.which]?.which ?? 0 }));
 }
 
-/** Tells one transaction of a session from the next. */
+/** Distinguishes the transactions of a session. */
 export function blockerKey({ pid, transaction }: Blocker): string {
   return `${pid} ${transaction ?? ''}`;
 }
 
-/** A sentence to follow another; empty where nobody is seen. */
+/** A sentence to follow another; empty without blockers. */
 export function describeBlockers(blockers: readonly Blocker[]): string {
   return blockers.length === 0 ? '' : ` Blocked by ${blockers.map(describeBlocker).join('; ')}.`;
 }

@@ -1,6 +1,6 @@
 import * as v from 'valibot';
 import type { UniqueKey } from '../../migration/deploy-check.ts';
-import type { IndexBuild } from '../../work/index-build.ts';
+import type { Build } from '../../work/build.ts';
 import { OWN_PATH } from '../session/own-path.ts';
 import type { Session } from '../session/session.ts';
 import { type Comparison, comparisonColumn } from './data-check.ts';
@@ -15,16 +15,16 @@ const keyRow = v.object({
 
 export interface BuildKey {
   readonly key: UniqueKey;
-  /** Of each part; undefined where it is the equality of the type itself. */
+  /** The equality operator of each part; undefined for the type's own. */
   readonly comparisons: readonly (Comparison | undefined)[];
 }
 
 /**
- * The key of a unique index that is to be built, in Postgres's own words: the index is made on an empty temporary copy
- * of the table's columns, read, and all is rolled back. Undefined where that can't be done, such as for an expression
- * over the whole row.
+ * The key of a unique index that is to be built, as Postgres writes it: the index is created on an empty temporary copy
+ * of the table's columns and read, and everything is rolled back. Undefined if that can't be done, such as for an
+ * expression over the whole row.
  */
-export async function keyOfBuild(session: Session, build: IndexBuild): Promise<BuildKey | undefined> {
+export async function keyOfBuild(session: Session, build: Build): Promise<BuildKey | undefined> {
   const { row, fault } = await onEmptyCopy(session, build, (index) => [
     OWN_PATH,
     // The last field is of PostgreSQL 15 and later.

@@ -1,26 +1,26 @@
 import { createHash } from 'node:crypto';
-import type { IndexBuild } from '../../work/index-build.ts';
+import type { Build } from '../../work/build.ts';
 import type { BuildProgress } from '../../work/progress.ts';
 import type { Blocker } from './blockers.ts';
 
-/** What is seen of whoever may be building on the table. */
+/** What is seen of a possible builder on the table. */
 export interface SeenBuilder {
   readonly alive: boolean;
   readonly pid: number | undefined;
   readonly progress: BuildProgress | undefined;
-  /** Whom the build waits for, where it waits for somebody; or who has the table before any build of ours begins. */
+  /** The session that the build waits for; or the one that has the table before our build starts. */
   readonly blocker: Blocker | undefined;
 }
 
 /**
- * Application names of the sessions that carry one build, so that each can be found whoever looks: with the default
- * ledger `migrations supervisor 7` and `migrations build 7`. Several ledgers may share a database, and one server
- * several databases: look for them in the current database only.
+ * Application names of the sessions of one build, so that everybody can find them: with the default ledger `migrations
+ * supervisor 7` and `migrations build 7`. Several ledgers may share a database, and one server several databases: look
+ * for them in the current database only.
  */
 export function builderNames({
   ledger,
   id,
-}: Pick<IndexBuild, 'ledger' | 'id'>): [supervisor: string, builder: string] {
+}: Pick<Build, 'ledger' | 'id'>): [supervisor: string, builder: string] {
   return [`${short(ledger)} supervisor ${id}`, `${short(ledger)} build ${id}`];
 }
 
@@ -34,8 +34,8 @@ const MOST_CHARACTERS = 30;
 const HASH_CHARACTERS = 8;
 
 /**
- * Postgres cuts an application name to 63 bytes, and replaces what is not ASCII. Two ledgers that would look alike then
- * are told apart by a hash: builds of both begin at number 1, and one must not be taken for the other's.
+ * Postgres cuts an application name to 63 bytes, and replaces what is not ASCII. A hash distinguishes ledgers whose
+ * names would become equal, since builds of both are numbered from 1.
  */
 function short(ledger: string): string {
   const plain = ledger.replace(/[^\x20-\x7e]/g, '?');

@@ -12,7 +12,7 @@ import { ASKED, findRelations, rolledBack } from '../session/rolled-back.ts';
 import type { Session } from '../session/session.ts';
 import { questionLimits } from '../session/statement-limits.ts';
 
-/** Rows, or for duplicates keys, that a statement would stumble over. */
+/** Rows (for duplicates: keys) that would make a statement fail. */
 export interface Broken {
   /** Exact up to MOST_COUNTED. */
   readonly count: number;
@@ -21,7 +21,7 @@ export interface Broken {
   readonly examples: readonly string[];
 }
 
-/** The question is about what is there, and Postgres has no answer for us. */
+/** The objects exist, and yet Postgres can't give us an answer. */
 export interface Untold {
   readonly because: Text;
 }
@@ -36,16 +36,16 @@ const MOST_EXAMPLES = 3;
 const READ_ONLY = 'set transaction read only';
 
 export interface Bounds {
-  /** The file's own SET statements, since they decide what a name means. */
+  /** The file's own SET statements, which decide what names mean. */
   readonly settings: readonly string[];
-  /** The search ends after this, without an answer. */
+  /** The search gives up after this time. */
   readonly milliseconds: number;
 }
 
-/** Where a check's rows are: `from` is a table as SQL, with ONLY where Postgres itself leaves out what inherits. */
+/** Where a check's rows are: `from` is a table as SQL, with ONLY if Postgres itself ignores inheriting tables. */
 export interface RowsOf {
   readonly from: string;
-  /** The table that a foreign key refers to, in the same way. */
+  /** The table that a foreign key references, in the same form. */
   readonly references?: string;
 }
 
@@ -58,9 +58,9 @@ export function fromOf(
 }
 
 /**
- * Looks for rows that would make the statement fail; counting ends at MOST_COUNTED. Undefined where there is nothing to
- * ask about yet: an earlier file may make the table, the column or the function. Untold where there is: the time was
- * over, it is not for our role to read, row security hides rows, or whatever else Postgres has to say. Writes nothing.
+ * Counts rows that would make the statement fail, up to MOST_COUNTED. Undefined if the objects don't exist yet: an
+ * earlier file may create the table, the column or the function. Untold if they exist, but time ran out, our role may
+ * not read them, row security hides rows, or Postgres reports another error. Writes nothing.
  */
 export async function findBroken(
   session: Session,
@@ -81,7 +81,7 @@ export async function findBroken(
   }
 }
 
-/** How a unique index compares, where that is not the equality of the type itself: operators as SQL. */
+/** How a unique index compares, if not by the type's own equality: operators as SQL. */
 export interface Comparison {
   readonly less: string;
   readonly equals: string;
@@ -108,7 +108,7 @@ export async function findDuplicates(
   return ask(session, query, bounds);
 }
 
-/** Each of these is a query for `key`, a few of which are shown, and for no more rows than are counted. */
+/** Each of these is a query for `key`, a few of which are shown, and returns at most as many rows as are counted. */
 function rowsWhere({ from }: RowsOf, condition: string): string {
   return `select null::pg_catalog.text as key from ${from} where ${condition} limit ${MOST_COUNTED + 1}`;
 }
@@ -130,7 +130,7 @@ function keyedRows({ parts, where, nullsNotDistinct }: UniqueKey): string {
   return conditions.length === 0 ? '' : `\n where ${conditions.join('\n   and ')}`;
 }
 
-/** GROUP BY knows the type's own equality alone: by another one, rows are put in order and compared with the next. */
+/** GROUP BY uses the type's own equality only: for any other, rows are sorted and compared with the next. */
 function duplicatesBy(
   from: string,
   key: UniqueKey,
@@ -192,8 +192,8 @@ interface KeyEquality {
 const equalityRows = v.array(v.object({ operator: v.string(), own: v.string(), other: v.string() }));
 
 /**
- * As Postgres chooses them: from the operator family of the referenced unique index. By its name alone an operator
- * could be another one, such as one that somebody else put in the search path. Undefined where there is no such index.
+ * As Postgres chooses them: from the operator family of the referenced unique index. An operator's name alone could
+ * mean another one in the search path. Undefined without such an index.
  */
 async function keyEqualities(
   session: Session,
@@ -238,7 +238,7 @@ select pg_catalog.json_agg(pg_catalog.json_build_object(
    limit 1) as equal
   join pg_catalog.pg_operator o on o.oid = equal.amopopr
   join pg_catalog.pg_namespace n on n.oid = o.oprnamespace
-  -- Not of an operator for any enum, array, range or row: there is no such type to cast to.
+  -- Not for operators on any enum, array, range or row: there is no such type to cast to.
   left join pg_catalog.pg_type l on l.oid = o.oprleft and l.typtype <> 'p'
   left join pg_catalog.pg_type r on r.oid = o.oprright and r.typtype <> 'p'`,
   ]);
@@ -267,7 +267,7 @@ async function ask(
     READ_ONLY,
     ...settings,
     ...questionLimits({ statement: Math.max(1, milliseconds), lock: 1_000 }),
-    // What is hidden from us is there for the statement: better no answer than a wrong one.
+    // The statement would see rows that are hidden from us: better no answer than a wrong one.
     'set local row_security = off',
     `with broken as materialized (\n${query}\n)
 select pg_catalog.count(*) as broken,
@@ -284,7 +284,7 @@ select pg_catalog.count(*) as broken,
   };
 }
 
-/** What is named is not there, or not yet; or it is a materialized view that was never filled. */
+/** The object does not exist (yet); or it is a materialized view that was never filled. */
 const NOT_THERE: ReadonlySet<string> = new Set([
   sqlstate.undefinedTable,
   sqlstate.undefinedColumn,
@@ -319,7 +319,7 @@ export function parseComparisons(json: string | null | undefined): readonly (Com
   return v.parse(comparisonRows, JSON.parse(json ?? '[]')).map((each) => each ?? undefined);
 }
 
-/** Of the operator classes that the statement names; undefined where one of them is not known here. */
+/** Operators of the operator classes that the statement names; undefined if one does not exist here. */
 async function comparisonsOf(
   session: Session,
   { parts, operatorClasses = [] }: UniqueKey,
@@ -356,7 +356,7 @@ function classNamed(name: RelationName | null): string {
               and c.opcname operator(pg_catalog.=) ${quoteLiteral(name.name)}::pg_catalog.name and ${where})`;
 }
 
-/** Columns of a table's primary key, in its order; empty where it has none, or is not there. */
+/** Columns of a table's primary key, in order; empty if it has none, or does not exist. */
 async function primaryKeyOf(
   session: Session,
   relation: RelationName,

@@ -1,5 +1,5 @@
 import { isPermanent } from '../../migration/sqlstate.ts';
-import type { IndexBuild } from '../../work/index-build.ts';
+import type { Build } from '../../work/build.ts';
 import { quoteIdentifier, quoteLiteral, quoteRelation } from '../session/quote.ts';
 import { type RolledBack, rolledBack } from '../session/rolled-back.ts';
 import type { Session } from '../session/session.ts';
@@ -8,15 +8,15 @@ import { questionLimits } from '../session/statement-limits.ts';
 const PROBE = 'index_definition_probe';
 
 /**
- * Asks about a build's index as Postgres itself would store it: it is made on an empty copy of the table's columns,
- * looked at, and all is rolled back. The copy has the table's name, since expressions may name it. Where our role may
- * make no temporary tables, it is a materialized view without data in the ledger's schema.
+ * Reads a build's index as Postgres would store it: creates it on an empty copy of the table's columns, reads it, and
+ * rolls everything back. The copy has the table's name, since expressions may name it. If our role may not create
+ * temporary tables, it is a materialized view without data in the ledger's schema.
  *
  * @param select is given the index as SQL, a regclass
  */
 export async function onEmptyCopy(
   session: Session,
-  build: IndexBuild,
+  build: Build,
   select: (index: string) => readonly string[],
 ): Promise<RolledBack> {
   const from = quoteRelation({ schema: build.schema, name: build.table });

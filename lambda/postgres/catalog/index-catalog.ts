@@ -1,7 +1,7 @@
 import * as v from 'valibot';
 import { isIndexBuild } from '../../migration/build.ts';
+import type { Build } from '../../work/build.ts';
 import type { SeenIndex } from '../../work/decide.ts';
-import type { IndexBuild } from '../../work/index-build.ts';
 import type { Session } from '../session/session.ts';
 import { compareDefinitions } from './index-definition.ts';
 import { relationOid } from './relation-oid.ts';
@@ -16,8 +16,11 @@ const catalogRow = v.object({
   replaced: v.number(),
 });
 
-/** What the catalog says of the build's index, or of other work; one more round trip where a definition or REINDEX is looked into. */
-export async function seeIndex(session: Session, build: IndexBuild): Promise<SeenIndex> {
+/**
+ * What the catalog says about the build's index, or about other work; a definition or a REINDEX takes one more round
+ * trip.
+ */
+export async function seeIndex(session: Session, build: Build): Promise<SeenIndex> {
   if (!isIndexBuild(build)) return seeWork(session, build);
   const [row] = await session.query(
     `select t.oid::bigint::float8 as table_oid, x.oid::bigint::float8 as index_oid,
@@ -37,7 +40,7 @@ export async function seeIndex(session: Session, build: IndexBuild): Promise<See
       return seeCreated(session, build, seen);
     case 'drop':
       if (seen.index_oid === null) return { kind: 'valid' };
-      // A drop that was interrupted leaves the index INVALID: it still is to be dropped, and is a left-over by then.
+      // An interrupted drop leaves the index INVALID: it must still be dropped, and counts as a left-over.
       return seen.valid === true ? { kind: 'absent' } : { kind: 'invalid' };
     case 'reindex':
       if (seen.table_oid === null) return { kind: 'no-table' };
@@ -53,7 +56,7 @@ export async function seeIndex(session: Session, build: IndexBuild): Promise<See
 
 type CatalogRow = v.InferOutput<typeof catalogRow>;
 
-async function seeCreated(session: Session, build: IndexBuild, seen: CatalogRow): Promise<SeenIndex> {
+async function seeCreated(session: Session, build: Build, seen: CatalogRow): Promise<SeenIndex> {
   if (seen.table_oid === null) return { kind: 'no-table' };
   if (seen.index_oid === null) return { kind: 'absent' };
   if (seen.definition === null) {
@@ -71,7 +74,7 @@ async function seeCreated(session: Session, build: IndexBuild, seen: CatalogRow)
     case 'different':
       return { kind: 'conflict', wanted: compared.wanted, found: compared.found };
     case 'unknown':
-      // Our own statement made it, where an attempt was begun. What a stranger made is not adopted unseen.
+      // If an attempt was started, our own statement created it. An index of somebody else is not adopted unseen.
       return build.attempts > 0
         ? { kind: 'valid' }
         : {
@@ -85,17 +88,28 @@ async function seeCreated(session: Session, build: IndexBuild, seen: CatalogRow)
   }
 }
 
-/** An INVALID index that a build of ours left. */
+/** When the build's index became valid, where the server keeps the times of its transactions. */
+export async function validSince(session: Session, build: Build): Promise<string | undefined> {
+  const [row] = await session.query(
+    `select case when pg_catalog.current_setting('track_commit_timestamp') = 'on'
+                 then pg_catalog.pg_xact_commit_timestamp(i.xmin)::text end as since
+       from pg_catalog.pg_index i where i.indexrelid = ${relationOid('$1', '$2')} and i.indisvalid`,
+    [build.schema, build.index],
+  );
+  return typeof row?.since === 'string' ? row.since : undefined;
+}
+
+/** An INVALID index that one of our builds left. */
 export interface LeftOver {
   readonly schema: string;
   readonly name: string;
 }
 
 /**
- * INVALID indexes that a build of ours left on its table: its own name, or REINDEX's `_ccnew` and `_ccold`, which
- * Postgres appends to the index's name, cut to fit. Those of the TOAST table only where our role could drop them.
+ * INVALID indexes that one of our builds left on its table: with its own name, or with `_ccnew` or `_ccold`, which
+ * REINDEX appends to the index's name, cut to fit. Those of the TOAST table only if our role may drop them.
  */
-export async function leftOvers(session: Session, build: IndexBuild): Promise<LeftOver[]> {
+export async function leftOvers(session: Session, build: Build): Promise<LeftOver[]> {
   if (!isIndexBuild(build)) return [];
   const rows = await session.query(
     `select n.nspname as schema, c.relname as name

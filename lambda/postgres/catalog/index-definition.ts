@@ -1,5 +1,5 @@
 import { isPermanent } from '../../migration/sqlstate.ts';
-import type { IndexBuild } from '../../work/index-build.ts';
+import type { Build } from '../../work/build.ts';
 import { OWN_PATH } from '../session/own-path.ts';
 import { quoteLiteral, quoteRelation } from '../session/quote.ts';
 import { rolledBack } from '../session/rolled-back.ts';
@@ -13,15 +13,14 @@ export type ComparedDefinitions =
   | { readonly kind: 'unknown'; readonly because: string };
 
 /**
- * Compares the wanted definition with the index that stands, in Postgres's own words. They are read under OWN_PATH,
- * since the search path decides how functions and types are written. Where Postgres can't be asked, two texts that are
- * the same mean the same.
+ * Compares the wanted definition with the existing index, as Postgres writes both. They are read under OWN_PATH, since
+ * the search path decides how functions and types are written. Where Postgres can't tell, equal texts count as equal.
  *
- * @throws StatementFault where that can't be told now, such as when a lock is taken.
+ * @throws StatementFault if that is not possible now, such as when a lock is taken.
  */
 export async function compareDefinitions(
   session: Session,
-  build: IndexBuild,
+  build: Build,
   standing: string,
 ): Promise<ComparedDefinitions> {
   const index = `${quoteLiteral(quoteRelation({ schema: build.schema, name: build.index }))}::pg_catalog.regclass`;
@@ -67,15 +66,15 @@ function headOf(index: string): string {
     where i.indexrelid = ${index})`;
 }
 
-/** What comes after it: ` USING btree (x)`. */
+/** The rest: ` USING btree (x)`. */
 function bodyOf(index: string): string {
   return `pg_catalog.substr(pg_catalog.pg_get_indexdef(${index}), pg_catalog.length(${headOf(index)}) + 1)`;
 }
 
 /**
- * The index as the catalog has it, but for the way in which an expression was written: `x at time zone 'UTC'` is
- * `timezone('UTC', x)`, and Postgres shows each as it came. It has a table's columns by number, so that a table that has
- * lost a column is compared by its text alone.
+ * The index as the catalog has it, except for how an expression was written: `x at time zone 'UTC'` is
+ * `timezone('UTC', x)`, and Postgres shows each as written. Columns are numbered there, so a table with a dropped column
+ * is compared by text alone.
  */
 function meaningOf(index: string): string {
   return `(select pg_catalog.concat(pg_catalog.regexp_replace((pg_catalog.to_jsonb(i) - array['indexrelid', 'indrelid', 'indisunique', 'indisprimary',
@@ -85,10 +84,10 @@ function meaningOf(index: string): string {
 }
 
 /**
- * Where no text is quoted, which blanks and capitals there are makes no difference. The whole row, for which a copy of
- * the table is of no use, may be written t, t.* and schema.t.*.
+ * Without quotes, white space and case make no difference. The whole row, for which a copy of the table is no help, may
+ * be written t, t.* or schema.t.*.
  */
-function isWrittenAlike({ unique, definition, schema, table }: IndexBuild, standing: string): boolean {
+function isWrittenAlike({ unique, definition, schema, table }: Build, standing: string): boolean {
   const body = standing.slice(standing.indexOf(' USING '));
   if (/['"$]|--|\/\*/.test(definition + body)) return false;
   const wholeRow = /^\w+$/.test(schema + table)

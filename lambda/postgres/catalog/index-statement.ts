@@ -1,4 +1,4 @@
-import type { IndexOperation } from '../../migration/migration.ts';
+import type { CreateIndex, IndexOperation } from '../../migration/migration.ts';
 import type { RelationName } from '../../migration/relation-name.ts';
 import { quoteIdentifier, quoteRelation } from '../session/quote.ts';
 
@@ -43,11 +43,28 @@ export function concurrentDrop(index: { readonly schema: string; readonly name: 
   return `drop index concurrently if exists ${quoteRelation(index)}`;
 }
 
-/** `target` is an index or a table; larger targets are taken apart into their tables. */
+/** `target` is an index or a table; larger targets are split into their tables. */
 export function concurrentReindex(
   target: 'index' | 'table',
   relation: { readonly schema: string; readonly name: string },
   options: string,
 ): string {
   return `reindex ${options === '' ? '' : `${options} `}${target} concurrently ${quoteRelation(relation)}`;
+}
+
+/** What an index may be called: Postgres numbers a name that it chose itself until it is free: messages_user_id_idx, …_idx1, …_idx2. */
+export function namesOfIndex({ index, suggestedName }: CreateIndex): readonly string[] {
+  if (index !== undefined) return [index];
+  const numbered = Array.from({ length: 99 }, (_, at) => {
+    const suffix = String(at + 1);
+    return `${cutTo(suggestedName, 63 - suffix.length)}${suffix}`;
+  });
+  return [suggestedName, ...numbered];
+}
+
+/** Cuts to so many bytes of UTF-8, never within a character. */
+function cutTo(name: string, bytes: number): string {
+  let cut = name;
+  while (Buffer.byteLength(cut) > bytes) cut = [...cut].slice(0, -1).join('');
+  return cut;
 }

@@ -1,18 +1,18 @@
 import type { Session } from '../session/session.ts';
 
-/** A replica may be so far behind, in seconds. */
+/** How far a replica may lag behind, in seconds. */
 const MOST_LAG_SECONDS = 10;
-/** One that is well says something every ten seconds (wal_receiver_status_interval). */
+/** A healthy replica reports every ten seconds (wal_receiver_status_interval). */
 const SILENT_SECONDS = 20;
 
 export interface OthersInNeed {
   /** Why the server should be left alone, `reason: more of it`; undefined where nobody is in need. */
   readonly because: string | undefined;
-  /** Somebody else works in this database right now. */
+  /** Whether another session is active in this database right now. */
   readonly othersActive: boolean;
 }
 
-/** Looks who else needs the server. What our role may not see is no reason to rest. One round trip. */
+/** Looks whether others need the server. What our role may not see is no reason to rest. One round trip. */
 export async function othersInNeed(session: Session, oid: string): Promise<OthersInNeed> {
   const [row] = await session.query(
     `select (
@@ -48,8 +48,8 @@ function reasonIn({ lag, slot, wraparound }: Readonly<Record<string, unknown>>):
 }
 
 /**
- * Whether another session waits for a lock that ours has taken on the table or its rows; asked within the transaction
- * that has them, under any search path.
+ * Whether another session waits for a lock of ours on the table or its rows; run it in the transaction that holds them,
+ * under any search path.
  */
 export function isAwaited(oid: string): string {
   const transactions = `select h.transactionid from pg_catalog.pg_locks h

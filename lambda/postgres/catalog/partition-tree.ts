@@ -1,11 +1,11 @@
 import { createHash } from 'node:crypto';
 import * as v from 'valibot';
-import type { IndexBuild } from '../../work/index-build.ts';
+import type { Build } from '../../work/build.ts';
 import { quoteIdentifier, quoteRelation } from '../session/quote.ts';
 import type { Session } from '../session/session.ts';
 import { relationOid } from './relation-oid.ts';
 
-/** One table of a partition tree, and the index on it that belongs to the wanted one, where there is one. */
+/** One table of a partition tree, and its index that belongs to the wanted one, if there is one. */
 export interface TreeNode {
   readonly oid: number;
   readonly parent: number | undefined;
@@ -16,7 +16,7 @@ export interface TreeNode {
   readonly foreign: boolean;
   /** Attached to the parent's index; for the root, the wanted index itself. */
   readonly attachedIndex: string | undefined;
-  /** That index is older than the wanted one: somebody else made it, or an earlier attempt. */
+  /** Whether that index is older than the wanted one: somebody else created it, or an earlier attempt. */
   readonly attachedIsOlder: boolean;
 }
 
@@ -31,8 +31,8 @@ const nodeRow = v.object({
   attached_is_older: v.nullable(v.boolean()),
 });
 
-/** The whole tree as it is now, parents first: partitions created since the hand-off are in it. */
-export async function readTree(session: Session, build: IndexBuild): Promise<TreeNode[]> {
+/** The whole tree as it is now, parents first, including partitions created since the hand-off. */
+export async function readTree(session: Session, build: Build): Promise<TreeNode[]> {
   const rows = await session.query(
     `with recursive wanted as (
        select x.oid from pg_catalog.pg_class x join pg_catalog.pg_index i on i.indexrelid = x.oid
@@ -67,13 +67,10 @@ export async function readTree(session: Session, build: IndexBuild): Promise<Tre
 }
 
 /**
- * Indexes of partitions that are what the wanted one, which exists on ONLY the root, would have there, and belong to no
- * other: by the table's oid. As CREATE INDEX itself looks for them, so that the order of a key does not count.
+ * Indexes of partitions that equal the wanted one (which exists on ONLY the root) and are not attached to another, by
+ * the table's oid. Compared as CREATE INDEX itself does, so the order of a key does not count.
  */
-export async function equalIndexes(
-  session: Session,
-  build: IndexBuild,
-): Promise<ReadonlyMap<number, string>> {
+export async function equalIndexes(session: Session, build: Build): Promise<ReadonlyMap<number, string>> {
   const key = (index: string) => `array(select pg_catalog.pg_get_indexdef(${index}.indexrelid, part, false)
                from pg_catalog.generate_series(1, ${index}.indnatts::pg_catalog.int4) as part)`;
   const families = (index: string) => `array(select c.opcfamily
@@ -119,7 +116,7 @@ export function partitionIndexName(table: string, index: string): string {
 }
 
 /** CREATE INDEX on the partitioned table alone: nothing is built, the index stays INVALID until all are attached. */
-export function createOnOnly(build: IndexBuild, node: TreeNode, index: string): string {
+export function createOnOnly(build: Build, node: TreeNode, index: string): string {
   const unique = build.unique ? 'unique ' : '';
   const table = quoteRelation({ schema: node.schema, name: node.table });
   return `create ${unique}index ${quoteIdentifier(index)} on only ${table} ${build.definition}`;

@@ -1,7 +1,7 @@
 /**
  * SQL for the oid of a relation by its schema and name, which are SQL expressions themselves; null where there is none.
- * The catalogs are open to everybody: to_regclass() raises an error where our role has no USAGE on the schema, which
- * may be the privilege of the role that a file takes on with SET ROLE.
+ * Everybody may read the catalogs, whereas to_regclass() raises an error if our role has no USAGE on the schema, which
+ * only the role of a file's SET ROLE may have.
  */
 export function relationOid(schema: string, name: string): string {
   return `(select named.oid from pg_catalog.pg_class named

@@ -8,8 +8,8 @@ import { questionLimits } from '../session/statement-limits.ts';
 const foundRows = v.array(v.object({ number: v.number(), schema: v.string(), name: v.string() }));
 
 /**
- * The relations with the schemas in which these settings, a file's own SET statements, find them. One that is not
- * there, or not yet, is left out.
+ * The relations with the schemas in which these settings (a file's own SET statements) find them. Leaves out relations
+ * that do not exist (yet).
  */
 export async function withSchemas<Named extends { readonly relation: RelationName }>(
   session: Session,

@@ -1,10 +1,10 @@
 import * as v from 'valibot';
 import { isIndexBuild } from '../../migration/build.ts';
-import type { IndexBuild } from '../../work/index-build.ts';
+import type { Build } from '../../work/build.ts';
 import { asLoginRole } from '../session/as-login-role.ts';
 import { quoteLiteral, quoteRelation } from '../session/quote.ts';
 import type { Session } from '../session/session.ts';
-import { blockerColumn } from './blockers.ts';
+import { blockerColumn, sessionAsBlocker } from './blockers.ts';
 import { builderNames, type SeenBuilder } from './builder-names.ts';
 import { relationOid } from './relation-oid.ts';
 import { seeWorker } from './seen-work.ts';
@@ -28,23 +28,13 @@ function textArray(texts: readonly string[]): string {
   return `array[${texts.map(quoteLiteral).join(', ')}]::pg_catalog.text[]`;
 }
 
-/** A session as a blocker; `lock` and `relation` are SQL expressions. */
-function sessionAsBlocker(session: string, lock: string, relation: string): string {
-  return `pg_catalog.json_build_object('pid', ${session}.pid, 'user', ${session}.usename,
-       'application', ${session}.application_name, 'state', ${session}.state,
-       'seconds', extract(epoch from pg_catalog.clock_timestamp()
-          - coalesce(${session}.xact_start, ${session}.backend_start))::float8, 'lock', ${lock}, 'relation', ${relation},
-       'transaction', (select own.virtualtransaction from pg_catalog.pg_locks own
-          where own.pid = ${session}.pid and own.locktype = 'virtualxid' and own.granted limit 1))`;
-}
-
 /**
- * Anybody who holds or awaits a lock on the table that a build takes is a possible builder. pg_locks shows every
- * role's locks to everybody, where pg_stat_activity and pg_stat_progress_create_index hide what other roles do: a
- * builder that can't be seen there still counts. So do our own sessions that are about to build, by their name, until
- * their outcome is recorded; not once they are idle, which only a supervisor is that was itself cancelled.
+ * A possible builder is any session that holds or awaits a lock that a build takes on the table. pg_locks shows all
+ * roles' locks to everybody, whereas pg_stat_activity and pg_stat_progress_create_index hide what other roles do: a
+ * builder that is hidden there still counts. So do our own sessions that are about to build, by their name, until their
+ * outcome is recorded; unless they are idle, as only a supervisor is that was itself cancelled.
  */
-export async function seeBuilder(session: Session, build: IndexBuild): Promise<SeenBuilder> {
+export async function seeBuilder(session: Session, build: Build): Promise<SeenBuilder> {
   if (!isIndexBuild(build)) return seeWorker(session, build);
   const table = `${quoteLiteral(quoteRelation({ schema: build.schema, name: build.table }))}::pg_catalog.text`;
   const names = builderNames(build);
@@ -53,7 +43,7 @@ export async function seeBuilder(session: Session, build: IndexBuild): Promise<S
     `with asked as (select ${relationOid(quoteLiteral(build.schema), quoteLiteral(build.table))} as table_oid)
      select holder.pid, p.phase, p.blocks_total, p.blocks_done, p.tuples_total,
             p.tuples_done, p.lockers_total, p.lockers_done, blocked.blocker,
-            -- Not who has gone since pg_locks was read.
+            -- Not a session that has ended since pg_locks was read.
             case when a.pid is not null and coalesce(a.application_name <> all (${textArray(names)}), true)
                  then ${sessionAsBlocker('a', `'a lock that builds take'`, table)} end as stranger
        from (select distinct l.pid

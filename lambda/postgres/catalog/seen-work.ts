@@ -1,19 +1,19 @@
 import * as v from 'valibot';
 import { byteSize } from '../../migration/amounts.ts';
+import type { Build } from '../../work/build.ts';
 import type { SeenIndex } from '../../work/decide.ts';
-import type { IndexBuild } from '../../work/index-build.ts';
 import { asLoginRole } from '../session/as-login-role.ts';
 import { quoteIdentifier, quoteLiteral } from '../session/quote.ts';
 import type { Session } from '../session/session.ts';
-import { type Blocker, blockerColumn } from './blockers.ts';
+import { type Blocker, blockerColumn, sessionAsBlocker } from './blockers.ts';
 import { builderNames, type SeenBuilder } from './builder-names.ts';
 import { relationOid } from './relation-oid.ts';
 
 /**
- * What the catalog says of work that is no index build. A validation is done when Postgres has it so, whoever did it,
- * and so is a detached partition; of the rest only the outcome of the attempt tells.
+ * What the catalog says about work that is not an index build. A constraint is validated, or a partition detached, if
+ * Postgres says so, whoever did it; for all other work only the outcome of the attempt tells.
  */
-export async function seeWork(session: Session, work: IndexBuild): Promise<SeenIndex> {
+export async function seeWork(session: Session, work: Build): Promise<SeenIndex> {
   switch (work.operation) {
     case 'validate':
       return seeConstraints(
@@ -35,12 +35,12 @@ export async function seeWork(session: Session, work: IndexBuild): Promise<SeenI
   }
 }
 
-function byOutcome({ attemptOutcome }: IndexBuild): SeenIndex {
+function byOutcome({ attemptOutcome }: Build): SeenIndex {
   return attemptOutcome?.kind === 'succeeded' ? { kind: 'valid' } : { kind: 'absent' };
 }
 
-/** A constraint that is gone is Postgres's to miss: its own words are better than ours. */
-async function seeConstraints(session: Session, { index }: IndexBuild, of: string): Promise<SeenIndex> {
+/** For a missing constraint, Postgres's own error is better than ours. */
+async function seeConstraints(session: Session, { index }: Build, of: string): Promise<SeenIndex> {
   const names = index.split(', ');
   const [row] = await session.query(
     `select pg_catalog.count(*)::int as validated from pg_catalog.pg_constraint k
@@ -50,8 +50,9 @@ async function seeConstraints(session: Session, { index }: IndexBuild, of: strin
   return row?.validated === names.length ? { kind: 'valid' } : { kind: 'absent' };
 }
 
-async function seePartition(session: Session, work: IndexBuild): Promise<SeenIndex> {
-  if (work.attempts === 0) return { kind: 'absent' };
+async function seePartition(session: Session, work: Build): Promise<SeenIndex> {
+  // By hand, where the script of export has noted it.
+  if (work.attempts === 0) return byOutcome(work);
   const parent = relationOid(quoteLiteral(work.schema), quoteLiteral(work.table));
   const [row] = await session.query(
     `select pg_catalog.count(*)::int as attached
@@ -62,8 +63,8 @@ async function seePartition(session: Session, work: IndexBuild): Promise<SeenInd
   return row?.attached === 0 ? { kind: 'valid' } : { kind: 'absent' };
 }
 
-/** DETACH PARTITION CONCURRENTLY was cut off after its first half: what is left to do has a form of its own. */
-export async function isHalfDetached(session: Session, work: IndexBuild): Promise<boolean> {
+/** Whether DETACH PARTITION CONCURRENTLY was interrupted after its first half, so that FINALIZE has to finish it. */
+export async function isHalfDetached(session: Session, work: Build): Promise<boolean> {
   const parent = relationOid(quoteLiteral(work.schema), quoteLiteral(work.table));
   const [row] = await session.query(
     `select pg_catalog.bool_or(i.inhdetachpending) as pending
@@ -82,8 +83,8 @@ const workerRow = v.object({
   blocker: v.nullable(blockerColumn),
 });
 
-/** Our own sessions that carry the work, by their name, until the outcome is recorded. */
-export async function seeWorker(session: Session, work: IndexBuild): Promise<SeenBuilder> {
+/** Our own sessions that do the work, by their name, until the outcome is recorded. */
+export async function seeWorker(session: Session, work: Build): Promise<SeenBuilder> {
   const nobody = { alive: false, pid: undefined, progress: undefined, blocker: undefined };
   if (work.attemptOutcome !== undefined) return nobody;
   const [supervisor, worker] = builderNames(work);
@@ -98,10 +99,7 @@ export async function seeWorker(session: Session, work: IndexBuild): Promise<See
        left join pg_catalog.pg_stat_progress_cluster cluster on cluster.pid = a.pid
        left join pg_catalog.pg_stat_progress_analyze analyzing on analyzing.pid = a.pid
        left join lateral (
-         select pg_catalog.json_build_object('pid', b.pid, 'user', b.usename, 'application', b.application_name,
-                  'state', b.state, 'seconds', extract(epoch from pg_catalog.clock_timestamp()
-                    - coalesce(b.xact_start, b.backend_start))::float8,
-                  'lock', 'its transaction', 'relation', ${quoteLiteral(work.table)}::pg_catalog.text) as blocker
+         select ${sessionAsBlocker('b', `'its transaction'`, `${quoteLiteral(work.table)}::pg_catalog.text`)} as blocker
            from pg_catalog.pg_stat_activity b
           where b.pid = any (pg_catalog.pg_blocking_pids(a.pid)) and b.pid <> a.pid
           order by b.xact_start
@@ -128,8 +126,11 @@ export async function seeWorker(session: Session, work: IndexBuild): Promise<See
   };
 }
 
-/** ` of 12 GB`: what it goes through, when it was handed off. The role that logged in may have no right on the ledger. */
-async function sizeOf(session: Session, { ledger, id }: IndexBuild): Promise<string> {
+/**
+ * ` of 12 GB`: how much it reads, as of the hand-off. Asked as our own role, since the login role may have no right on
+ * the ledger.
+ */
+async function sizeOf(session: Session, { ledger, id }: Build): Promise<string> {
   const [row] = await session.query(
     `select table_bytes::float8 as bytes from ${quoteIdentifier(ledger)}.work where id = $1`,
     [id],

@@ -26,7 +26,7 @@ export async function serverCapacity(session: Session): Promise<ServerCapacity> 
   };
 }
 
-/** What the build session begins with; a file's own settings come after it. */
+/** Settings that the build session starts with; a file's own settings follow. */
 export function memorySettings({
   maintenanceWorkMemMegabytes,
   parallelWorkers,

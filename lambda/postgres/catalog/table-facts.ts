@@ -15,10 +15,10 @@ import { relationOid } from './relation-oid.ts';
 const COUNT_MILLISECONDS = 10_000;
 
 /**
- * Finds the relations and counts each one's rows up to `limit` + 1: two round trips, however many relations.
- * An index stands for its table. `settings` are the file's own SET statements, since they decide what a name
- * without a schema means. Never fails for what a database says: a relation that can't be looked up is unknown, and a
- * table whose rows can't be counted is not small. Throws only SessionLost.
+ * Finds the relations and counts each one's rows up to `limit` + 1, in two round trips for any number of relations. An
+ * index stands for its table. `settings` are the file's own SET statements, which decide what a name without a schema
+ * means. No error of Postgres makes it fail: a relation that can't be looked up is unknown, and a table whose rows
+ * can't be counted is not small. Throws only SessionLost.
  */
 export async function measureTables(
   session: Session,
@@ -55,9 +55,9 @@ const foundTables = v.array(
 );
 
 interface FoundTable extends Omit<PresentTable, 'rows'> {
-  /** Its partitions, or the tables that inherit from it, but for foreign ones; absent where it has none. */
+  /** Its partitions, or the tables that inherit from it, without foreign ones; absent if it has none. */
   readonly below: readonly RelationName[] | undefined;
-  /** Otherwise why not; a materialized view that was never filled has no rows. */
+  /** Otherwise the reason why not; a materialized view that was never filled has no rows. */
   readonly countable: 'yes' | 'empty' | 'hidden';
 }
 
@@ -123,8 +123,8 @@ async function findTables(
 type TableSize = Partial<Pick<PresentTable, 'rows' | 'bytes' | 'uncounted' | 'withChildren'>>;
 
 /**
- * The rows of tables as they are, not as row security shows them to us. Whatever Postgres answers instead of a count
- * (row security, a missing right, a lock, a damaged page, an extension's own fault), the table is not small.
+ * Counts all rows, not only those that row security shows us. Whatever error Postgres reports instead (row security, a
+ * missing privilege, a lock, a damaged page, an extension), the table is not small.
  */
 async function countRows(
   session: Session,
@@ -188,20 +188,20 @@ function tableSize(relation: RelationName): string {
   return `pg_catalog.pg_table_size(${quoteLiteral(quoteRelation(relation))}::pg_catalog.regclass)`;
 }
 
-/** An index covers the table alone, not the tables that inherit from it; a partitioned table is its partitions. */
+/** An index covers one table, not those that inherit from it; a partitioned table consists of its partitions. */
 function countQuery(
   { schema, table, partitioned, hasForeignParts, below, countable }: FoundTable,
   limit: number,
 ): string {
   const own = quoteRelation({ schema, name: table });
   if (countable === 'hidden') {
-    // What is hidden can't be counted, but a file without length holds no rows.
+    // Hidden rows can't be counted, but an empty file holds none.
     const empty = partitioned
       ? 'false'
       : `pg_catalog.pg_relation_size(${quoteLiteral(own)}::pg_catalog.regclass) = 0`;
     return `select case when ${empty} then 0 end as rows`;
   }
-  // A foreign part is another server's matter: it has no index here, and may be out of reach.
+  // A foreign partition has no index here, and its server may be unreachable.
   if (partitioned && hasForeignParts) return `select ${countOf((below ?? []).map(only), limit)} as rows`;
   if (partitioned) return `select ${countOf([own], limit)} as rows`;
   const alone = `select ${countOf([`only ${own}`], limit)} as rows`;

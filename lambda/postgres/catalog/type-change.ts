@@ -8,7 +8,7 @@ import { rolledBack } from '../session/rolled-back.ts';
 import type { Session } from '../session/session.ts';
 import { questionLimits } from '../session/statement-limits.ts';
 
-/** What ALTER COLUMN … TYPE does: `nothing` but a change of the catalog, or work that takes the longer the larger the table is. */
+/** What ALTER COLUMN … TYPE does: `nothing` but a catalog change, or work that grows with the table. */
 export type TypeChangeWork =
   | { readonly kind: 'nothing' }
   | { readonly kind: 'scan' | 'build' | 'rewrite' }
@@ -23,16 +23,16 @@ interface Retype {
   readonly column: string;
   /** `alter column name type varchar(100)`, as written. */
   readonly command: string;
-  /** The file's own SET statements: a time zone, or what a name means. */
+  /** The file's own SET statements: a time zone, or a search path. */
   readonly settings: readonly string[];
-  /** Where our role may make tables. */
+  /** A schema where our role may create tables. */
   readonly ledgerSchema: string;
 }
 
 /**
- * Lets Postgres itself decide: the change is made to an empty copy of the table, and what has new files afterwards is
- * what would be rewritten. All is rolled back. A copy of the same name, since expressions may name it. Without the
- * right to temporary tables it is made in the ledger's schema.
+ * Lets Postgres itself decide: applies the change to an empty copy of the table, and looks what has new files
+ * afterwards, since that would be rewritten. Everything is rolled back. The copy has the table's name, since
+ * expressions may name it. Without the privilege to create temporary tables it is created in the ledger's schema.
  */
 export async function typeChangeWork(session: Session, retype: Retype): Promise<TypeChangeWork> {
   const { table, ledgerSchema } = retype;

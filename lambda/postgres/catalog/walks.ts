@@ -4,12 +4,12 @@ import { quoteLiteral, quoteRelation } from '../session/quote.ts';
 import { rolledBack } from '../session/rolled-back.ts';
 import type { Session } from '../session/session.ts';
 
-/** A table, or a part of one, and the way through its rows. */
+/** A table, or a partition, and how its rows are walked. */
 export interface Walk {
   readonly oid: string;
   /** Quoted, with its schema. */
   readonly table: string;
-  /** It is a partition or a child of the table that the statement names. */
+  /** Whether it is a partition or a child of the table that the statement names. */
   readonly isPart: boolean;
   readonly estimatedRows: number;
   readonly way: Way;
@@ -23,7 +23,7 @@ export type Way =
 
 export interface KeyColumn {
   readonly name: string;
-  /** As format_type() has it. */
+  /** As format_type() writes it. */
   readonly type: string;
   /** Schema of the operators by which its index compares. */
   readonly operators: string;
@@ -49,10 +49,10 @@ const relation = v.object({
   ),
 });
 
-/** One relation as the catalog has it, with all that a walk may go by. */
+/** One relation from the catalog, with all keys by which it may be walked. */
 type WalkedRelation = v.InferOutput<typeof relation>;
 
-/** The ways through the table's rows as it is now, or in words why there is none. Throws what Postgres says of it. */
+/** How the table's rows can be walked as it is now, or the reason why they can't. Throws Postgres's errors. */
 export async function findWalks(
   session: Session,
   { backfill, settings }: { readonly backfill: Backfill; readonly settings: readonly string[] },
@@ -63,7 +63,7 @@ export async function findWalks(
   return walksOf(backfill, v.parse(relation, JSON.parse(row.walked)));
 }
 
-/** One statement; its one row has `walked`, null where the relation is not there. Run under the file's settings. */
+/** One statement, whose one row has `walked`, null if the relation does not exist. Run it under the file's settings. */
 function walkedRelation({ table, only }: Backfill): string {
   return `with recursive
 named as (select pg_catalog.to_regclass(${quoteLiteral(quoteRelation(table))})::pg_catalog.oid as oid),
@@ -159,4 +159,12 @@ function walksOf(backfill: Backfill, walked: WalkedRelation): readonly Walk[] | 
 
 function isKey(columns: readonly KeyColumn[], by: readonly string[]): boolean {
   return columns.length === by.length && columns.every(({ name }, at) => name === by[at]);
+}
+
+/** The planner has no row count for a table that was never analysed: a sample of a hundred blocks estimates it. */
+export function sampleOf({ table, oid }: Walk): string {
+  const blocks = `(select pg_catalog.pg_relation_size(${oid}::pg_catalog.regclass) operator(pg_catalog./) pg_catalog.current_setting('block_size')::pg_catalog.int8 as all_of_them)`;
+  const share = `(select least(100::pg_catalog.float8, 10000::pg_catalog.float8 operator(pg_catalog./) greatest(b.all_of_them, 1::pg_catalog.int8)::pg_catalog.float8) from ${blocks} as b)`;
+  return `select pg_catalog.round(pg_catalog.count(*)::pg_catalog.float8 operator(pg_catalog.*) 100::pg_catalog.float8 operator(pg_catalog./) ${share})::pg_catalog.text as rows
+  from only ${table} as w tablesample pg_catalog.system (${share}::pg_catalog.float4)`;
 }

@@ -6,14 +6,14 @@ import { ASKED, findDomain, findRelations, rolledBack } from '../session/rolled-
 import type { Session } from '../session/session.ts';
 import { measureTables } from './table-facts.ts';
 
-/** What a long statement is about, as it is now. */
+/** The target of a long statement, as it is now. */
 export interface WorkTarget {
   readonly schema: string;
   /** The table, view or domain. */
   readonly table: string;
-  /** Of the largest table that it reads: exact up to the limit of a small one. */
+  /** Rows of the largest table that it reads: exact up to the limit of a small one. */
   readonly rows: number;
-  /** Of all tables that it reads. */
+  /** Bytes of all tables that it reads. */
   readonly bytes: number;
 }
 
@@ -24,9 +24,9 @@ const found = v.object({
 });
 
 /**
- * Finds the relation or domain under the file's settings, and how much there is to read: of a view that is refreshed
- * the tables under it, of a domain those with a column of it, of a foreign key both its tables. Undefined where it is
- * not there: Postgres itself says so.
+ * Finds the relation or domain under the file's settings, and how much there is to read: the tables under a view that
+ * is refreshed, those with a column of a domain, both tables of a foreign key. Undefined if it does not exist: Postgres
+ * will say so.
  */
 export async function workTarget(
   session: Session,

@@ -2,8 +2,8 @@ import type { Amendment } from '../../migration/plan.ts';
 import { quoteIdentifier, quoteLiteral } from '../session/quote.ts';
 
 /**
- * Brings what the ledger has of a mended file in line with the file as it is now: its bytes, how many steps it has, and
- * their numbers. From then on it is no other file than the one that was applied. To be sent in one transaction.
+ * Aligns the ledger's rows of a corrected file with the file as it is now: its checksum, the number of steps, and their
+ * numbers. From then on it counts as the file that was applied. Send it in one transaction.
  */
 export function amendSteps(
   ledgerSchema: string,
@@ -23,7 +23,7 @@ export function amendSteps(
       ? []
       : [
           `update ${s}.work set step = case step ${number} else step end where ${version}`,
-          // By way of numbers that no step has: two rows may change places.
+          // Uses temporary numbers, since two rows may swap places.
           `update ${s}.step set step = -1 - case step ${number} else step end where ${version}`,
           `update ${s}.step set step = -1 - step where ${version} and step < 0`,
         ]),

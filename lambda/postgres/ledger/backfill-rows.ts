@@ -1,21 +1,22 @@
 import * as v from 'valibot';
-import type { IndexBuild } from '../../work/index-build.ts';
+import type { Build } from '../../work/build.ts';
 import type { WalkSeen } from '../../work/progress.ts';
 import { quoteIdentifier, quoteLiteral } from '../session/quote.ts';
 import type { Session } from '../session/session.ts';
+import { parseRow } from './columns.ts';
 
-/** How far one walk of a backfill is. */
+/** How far one walk of a backfill has come. */
 export interface WalkRow extends WalkSeen {
   readonly part: number;
   readonly oid: string;
   readonly kind: 'key' | 'blocks';
-  /** From 1; the second looks for rows that were written meanwhile. */
+  /** From 1; the second looks for rows written meanwhile. */
   readonly walk: number;
   /** Key of the last row of the walk, or the block behind the last; undefined where there was none. */
   readonly until: readonly string[] | undefined;
 }
 
-type Work = Pick<IndexBuild, 'id' | 'version' | 'step'>;
+type Work = Pick<Build, 'id' | 'version' | 'step'>;
 
 const key = v.nullable(v.array(v.string()));
 
@@ -38,7 +39,7 @@ const rows = v.array(
   }),
 );
 
-/** In the order in which they are walked; none before the backfill begins. */
+/** In the order in which they are walked; empty before the backfill begins. */
 export async function readWalks(session: Session, schema: string, id: string): Promise<WalkRow[]> {
   const read = await session.query(
     `select part, table_name as table, oid::text, kind, key, walk, cursor, until, done,
@@ -47,7 +48,7 @@ export async function readWalks(session: Session, schema: string, id: string): P
        from ${quoteIdentifier(schema)}.backfill where work_id = $1 order by part`,
     [id],
   );
-  return v.parse(rows, read).map(({ cursor, until, pause, ...row }) => ({
+  return parseRow(rows, read).map(({ cursor, until, pause, ...row }) => ({
     ...row,
     cursor: cursor ?? undefined,
     until: until ?? undefined,
@@ -74,12 +75,12 @@ values (${[
   ].join(', ')})`;
 }
 
-/** Where runs did backfills by themselves, no work had these rows. */
+/** When runs did backfills themselves, these rows belonged to no work. */
 function ofNoWork({ version, step }: Pick<Work, 'version' | 'step'>): string {
   return `work_id is null and version operator(pg_catalog.=) ${quoteLiteral(version)}::pg_catalog.text and step operator(pg_catalog.=) ${step}::pg_catalog.int4`;
 }
 
-/** Goes on where a run was. */
+/** Continues where a run stopped. */
 export function adoptWalks(schema: string, work: Work): string {
   return `update ${quoteIdentifier(schema)}.backfill set work_id = ${work.id} where ${ofNoWork(work)}`;
 }
@@ -88,7 +89,7 @@ export function forgetWalks(schema: string, work: Pick<Work, 'version' | 'step'>
   return `delete from ${quoteIdentifier(schema)}.backfill where ${ofNoWork(work)}`;
 }
 
-/** What one batch did, to be sent in its own transaction. */
+/** Records what one batch did; send it in the batch's transaction. */
 export interface BatchDone {
   readonly part: number;
   readonly from: readonly string[] | undefined;
@@ -103,7 +104,7 @@ function ofPart(id: string, part: number): string {
   return `work_id operator(pg_catalog.=) ${id}::pg_catalog.int8 and part operator(pg_catalog.=) ${part}::pg_catalog.int4`;
 }
 
-/** Writes no row where somebody else was there before, or has paused or cancelled it. */
+/** Updates no row if another turn was first, or the backfill was paused or cancelled. */
 export function noteBatch(schema: string, id: string, batch: BatchDone): string {
   const s = quoteIdentifier(schema);
   const before =
@@ -120,10 +121,16 @@ export function noteBatch(schema: string, id: string, batch: BatchDone): string 
                   and w.state operator(pg_catalog.=) 'building'::pg_catalog.text)`;
 }
 
-/** A second walk, from the beginning to where the table ends now. */
-export function walkAgain(schema: string, id: string, part: number, until: readonly string[]): string {
+/** Starts a second walk, from the beginning or from the end of the first, to the present end of the table. */
+export function walkAgain(
+  schema: string,
+  id: string,
+  part: number,
+  { from, until }: { readonly from: readonly string[] | undefined; readonly until: readonly string[] },
+): string {
+  const cursor = from === undefined ? 'null' : textArray(from);
   return `update ${quoteIdentifier(schema)}.backfill
-   set walk = walk operator(pg_catalog.+) 1::pg_catalog.int4, cursor = null, until = ${textArray(until)}, done = false
+   set walk = walk operator(pg_catalog.+) 1::pg_catalog.int4, cursor = ${cursor}, until = ${textArray(until)}, done = false
  where ${ofPart(id, part)}`;
 }
 

@@ -1,24 +1,24 @@
 import type { PostgresFault } from '../../migration/postgres-fault.ts';
-import type { IndexBuild, SessionKind } from '../../work/index-build.ts';
+import type { Build, SessionKind } from '../../work/build.ts';
 import { quoteIdentifier } from '../session/quote.ts';
 import type { Session } from '../session/session.ts';
 import { ENDED_AT, stateIs } from './columns.ts';
 
 /**
- * Records that an attempt begins, before anything is sent: should we die right after, the next turn knows that a
- * builder may be about to appear. False where another turn was faster.
+ * Records an attempt before anything is sent: if we die right after, the next turn knows that a builder may be about to
+ * appear. False if another turn was faster.
  */
 export async function beginAttempt(
   session: Session,
   ledgerSchema: string,
-  { build, kind }: { build: IndexBuild; kind: SessionKind },
+  { build, kind }: { build: Build; kind: SessionKind },
 ): Promise<boolean> {
   const rows = await session.query(
     `update ${quoteIdentifier(ledgerSchema)}.work
         set state = 'building', attempts = attempts + 1, session = $3, started_at = pg_catalog.clock_timestamp(),
             first_started_at = coalesce(first_started_at, pg_catalog.clock_timestamp()),
             blocker = null, blocker_since = null, waits_since = null,
-            attempt_outcome = null, supervisor_pid = null, builder_pid = null
+            attempt_outcome = null, supervisor_pid = null, builder_pid = null, seen_at = null
       where id = $1 and attempts = $2 and state = $4
   returning id`,
     [build.id, build.attempts, kind, build.state],
@@ -26,12 +26,8 @@ export async function beginAttempt(
   return rows.length === 1;
 }
 
-/** The pause before the next attempt begins now; how the last one ended is kept. */
-export async function pauseAttempts(
-  session: Session,
-  ledgerSchema: string,
-  build: IndexBuild,
-): Promise<void> {
+/** Starts the pause before the next attempt; keeps the outcome of the last one. */
+export async function pauseAttempts(session: Session, ledgerSchema: string, build: Build): Promise<void> {
   await session.query(
     `update ${quoteIdentifier(ledgerSchema)}.work
         set state = 'pending', started_at = pg_catalog.clock_timestamp()
@@ -40,7 +36,7 @@ export async function pauseAttempts(
   );
 }
 
-/** The attempt goes on in another kind of session than was tried first. */
+/** Records that the attempt continues in another kind of session. */
 export async function setSessionKind(
   session: Session,
   ledgerSchema: string,
@@ -52,32 +48,55 @@ export async function setSessionKind(
   );
 }
 
-/** For sessions whose end we see ourselves; the supervisor of a loopback session writes its own. */
+/** A build that goes on without us, and so without anybody who writes down its end, was seen at work now. */
+export async function noteSeen(
+  session: Session,
+  ledgerSchema: string,
+  { build: { id, session: kind }, pid }: { build: Build; pid: number | undefined },
+): Promise<void> {
+  if (pid === undefined || kind === 'loopback') return;
+  await session.query(
+    `update ${quoteIdentifier(ledgerSchema)}.work set seen_at = pg_catalog.clock_timestamp()
+      where id = $1 and builder_pid = $2 and attempt_outcome is null`,
+    [id, pid],
+  );
+}
+
+interface AttemptEnd {
+  readonly id: string;
+  readonly attempts: number;
+  readonly fault: PostgresFault | undefined;
+  /** As Postgres writes it. @default now */
+  readonly endedAt?: string;
+}
+
+/** Records the outcome of a session whose end we see; the supervisor of a loopback session does it itself. */
 export async function recordAttemptOutcome(
   session: Session,
   ledgerSchema: string,
-  { id, attempts, fault }: { id: string; attempts: number; fault: PostgresFault | undefined },
+  { id, attempts, fault, endedAt }: AttemptEnd,
 ): Promise<void> {
   const outcome = fault === undefined ? { kind: 'succeeded' } : { kind: 'failed', fault };
   await session.query(
-    `update ${quoteIdentifier(ledgerSchema)}.work set attempt_outcome = $3::jsonb || pg_catalog.jsonb_build_object('endedAt', pg_catalog.clock_timestamp())
+    `update ${quoteIdentifier(ledgerSchema)}.work set attempt_outcome = $3::jsonb || pg_catalog.jsonb_build_object('endedAt', coalesce($4::timestamptz, pg_catalog.clock_timestamp()))
       where id = $1 and attempts = $2 and state = 'building'`,
-    [id, attempts, JSON.stringify(outcome)],
+    [id, attempts, JSON.stringify(outcome), endedAt],
   );
 }
 
 export type BuildEnd =
   | { readonly state: 'done'; readonly adopted: boolean }
-  | { readonly state: 'failed'; readonly fault: PostgresFault };
+  /** `refused`: now, whenever the newest attempt ended. */
+  | { readonly state: 'failed'; readonly fault: PostgresFault; readonly refused?: boolean };
 
-/** Ends a build and, with its last build, its step: one statement, so that neither is seen without the other. */
-export async function endBuild(session: Session, ledgerSchema: string, build: IndexBuild, end: BuildEnd) {
+/** Ends a build and, with its last build, its step: in one statement, so that neither is visible without the other. */
+export async function endBuild(session: Session, ledgerSchema: string, build: Build, end: BuildEnd) {
   const s = quoteIdentifier(ledgerSchema);
   await session.query(
     `with ended as (
        update ${s}.work
           set state = $2, fault = $3::jsonb, adopted = $4,
-                 finished_at = coalesce(${ENDED_AT}, pg_catalog.clock_timestamp())
+                 finished_at = coalesce(case when not $5::boolean then ${ENDED_AT} end, pg_catalog.clock_timestamp())
         where id = $1 and ${stateIs('open')}
     returning version, step
      ), others as (
@@ -97,6 +116,7 @@ export async function endBuild(session: Session, ledgerSchema: string, build: In
       end.state,
       end.state === 'failed' ? JSON.stringify(end.fault) : null,
       end.state === 'done' && end.adopted,
+      end.state === 'failed' && end.refused === true,
     ],
   );
 }

@@ -3,8 +3,8 @@ import type { Session } from '../session/session.ts';
 import { stateIs } from './columns.ts';
 
 /**
- * Marks a build, and with a partitioned table's the builds of its partitions, as cancelled: no turn takes it up
- * again. Its step counts as failed, so that what needs the index goes on waiting. Returns the builds it marked.
+ * Marks a build as cancelled, and the builds of its partitions with it, so that no turn takes it up again. Its step
+ * counts as failed, so that whatever needs the index keeps waiting. Returns the marked builds.
  */
 export async function markCancelled(session: Session, ledgerSchema: string, id: string): Promise<string[]> {
   const s = quoteIdentifier(ledgerSchema);

@@ -2,7 +2,7 @@ import { quoteIdentifier } from '../session/quote.ts';
 import type { Session } from '../session/session.ts';
 import { LEDGER_FORMAT, workTable } from './ledger-format.ts';
 
-/** Median speed of this database's own builds, in bytes of table per second; undefined where none was measured. */
+/** Median speed of this database's own builds, in bytes of table per second; undefined without one. */
 export async function buildRate(
   session: Session,
   ledgerSchema: string,
@@ -18,11 +18,11 @@ export async function buildRate(
   return typeof row?.rate === 'number' ? row.rate : undefined;
 }
 
-/** Medians of this database's own backfills; undefined where there was none. */
+/** Medians of this database's own backfills; undefined without one. */
 export interface FillRate {
-  /** In batches. */
+  /** Time spent in batches. */
   readonly millisecondsPerRow: number | undefined;
-  /** From beginning to end, pauses included. */
+  /** From start to end, including pauses. */
   readonly secondsPerRow: number | undefined;
 }
 

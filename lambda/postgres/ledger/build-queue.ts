@@ -1,16 +1,15 @@
 import * as v from 'valibot';
-import type { IndexBuild } from '../../work/index-build.ts';
+import type { Build } from '../../work/build.ts';
 import type { BuildTable } from '../../work/loop-task.ts';
 import { quoteIdentifier } from '../session/quote.ts';
 import type { Session } from '../session/session.ts';
+import { buildColumns, parseBuild } from './build-rows.ts';
 import { stateIs } from './columns.ts';
-import { buildColumns, parseBuild } from './index-build-rows.ts';
 import { workTableNow } from './ledger.ts';
 import { workTable } from './ledger-format.ts';
 
 /**
- * The first build of each table that is not over, unless it is a partitioned table's that waits for its partitions:
- * those are builds of other tables, and it has its turn when they are over.
+ * The first open build of each table, without those of partitioned tables that wait for their partitions' builds.
  */
 function firstBuilds(table: string): string {
   return `select b.id, b.schema_name, b.table_name
@@ -22,7 +21,7 @@ function firstBuilds(table: string): string {
                               where part.parent_build = b.id and ${stateIs('open', 'part')})`;
 }
 
-/** Tables that have a build whose turn it is, in the order in which the builds were handed off. */
+/** Tables that have a build to attend to, in the order in which the builds were handed off. */
 export async function tablesWithBuilds(session: Session, ledgerSchema: string): Promise<BuildTable[]> {
   const rows = await session.query(
     `select schema_name as schema, table_name as table from (${firstBuilds(await workTableNow(session, ledgerSchema))}) as first order by id`,
@@ -31,15 +30,15 @@ export async function tablesWithBuilds(session: Session, ledgerSchema: string): 
 }
 
 /**
- * The build whose turn it is: the first of its table that is not over. Counts the turn, unless the build is
- * among the `counted`: a turn looks at a build as often as there is something to do, and is one turn all the same.
+ * The next build of a table: its first open one. Counts the turn, unless the build is among the `counted`, since one
+ * turn may look at a build several times.
  */
 export async function nextBuild(
   session: Session,
   ledgerSchema: string,
   { schema, table }: BuildTable,
   counted: ReadonlySet<string>,
-): Promise<IndexBuild | undefined> {
+): Promise<Build | undefined> {
   const s = quoteIdentifier(ledgerSchema);
   const rows = await session.query(
     `update ${s}.work
@@ -52,7 +51,7 @@ export async function nextBuild(
   return rows[0] === undefined ? undefined : parseBuild(rows[0]);
 }
 
-/** Tables that have builds to do: so many may soon build side by side, and share the server's memory. */
+/** How many tables have open builds, which may soon run side by side and share the server's memory. */
 export async function tablesToBuild(session: Session, ledgerSchema: string): Promise<number> {
   const [row] = await session.query(
     `select pg_catalog.count(distinct (schema_name, table_name))::int as tables
@@ -61,7 +60,7 @@ export async function tablesToBuild(session: Session, ledgerSchema: string): Pro
   return Number(row?.tables ?? 1);
 }
 
-/** The newest build that was handed off; 0 where there is none. */
+/** Id of the newest build; 0 if there is none. */
 export async function newestBuild(session: Session, ledgerSchema: string): Promise<string> {
   const [row] = await session.query(
     `select coalesce(pg_catalog.max(id), 0::bigint)::text as newest from ${await workTableNow(session, ledgerSchema)}`,
@@ -75,8 +74,8 @@ export interface UnattendedTable {
 }
 
 /**
- * Tables whose next build nobody attends to yet: it was handed off after `newest`, so `pending` ones; and partitioned
- * tables whose partitions are all over. The first have to have a slot, the others take none.
+ * Tables whose next build no branch attends to yet: pending ones handed off after `newest`, which need a slot; and
+ * partitioned tables whose partitions are all over, which need none.
  */
 export async function unattendedTables(
   session: Session,

@@ -1,16 +1,15 @@
-import type { IndexBuild } from '../../work/index-build.ts';
+import type { Build } from '../../work/build.ts';
 import { quoteIdentifier } from '../session/quote.ts';
 import type { Session } from '../session/session.ts';
 
 /**
- * Our own clock of who is in a build's way, kept from look to look and from turn to turn: Postgres hides from our role
- * how old another role's transaction is, unless ours has pg_read_all_stats. `blocker` is its blockerKey(). Writes only
- * what changed.
+ * Records who blocks a build and since when, from turn to turn: without pg_read_all_stats, Postgres hides from our role
+ * how old another role's transaction is. `blocker` is its blockerKey(). Writes only changes.
  */
 export async function noteWaiting(
   session: Session,
   ledgerSchema: string,
-  { id, waiting }: IndexBuild,
+  { id, waiting }: Build,
   blocker: string | undefined,
 ): Promise<void> {
   if (blocker === waiting?.blocker) return;

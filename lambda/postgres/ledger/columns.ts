@@ -1,9 +1,26 @@
 import * as v from 'valibot';
 import { buildStates, operations, statesThatAre } from '../../migration/build.ts';
+import { MigrationError } from '../../migration/migration-error.ts';
 import type { PostgresFault } from '../../migration/postgres-fault.ts';
 import type { Version } from '../../migration/version.ts';
-import { sessionKinds } from '../../work/index-build.ts';
+import { sessionKinds } from '../../work/build.ts';
 import { quoteLiteral } from '../session/quote.ts';
+
+/** Reads a row of the ledger, or rows. What stands there instead is not said: it may be a value of a row. */
+export function parseRow<const Schema extends v.GenericSchema>(
+  schema: Schema,
+  read: unknown,
+): v.InferOutput<Schema> {
+  const parsed = v.safeParse(schema, read);
+  if (parsed.success) return parsed.output;
+  const [issue] = parsed.issues;
+  throw new MigrationError({
+    code: 'ledger-row-invalid',
+    what: `A row of the ledger is none that this code could have written: ${v.getDotPath(issue) ?? 'it'} was to be ${issue.expected ?? 'another value'}.`,
+    applied: 'nothing of it.',
+    next: 'somebody has changed it, or newer code wrote it: deploy that code; or find out who may write the tables of the ledger, and correct the row.',
+  });
+}
 
 export const versionColumn = v.pipe(
   v.string(),
@@ -27,7 +44,7 @@ export const faultColumn = v.object({
   plainDetail: v.nullish(v.string()),
 });
 
-/** A row as `buildColumns` reads it. Whoever needs less of it picks its columns from here. */
+/** A row as `buildColumns` reads it. Queries for fewer columns pick theirs from here. */
 export const buildRow = v.object({
   id: v.string(),
   ledger: v.string(),
@@ -64,14 +81,14 @@ export const buildRow = v.object({
 
 export function toFault(fault: v.InferOutput<typeof faultColumn>): PostgresFault {
   const { sqlstate, message, ...more } = fault;
-  // The supervisor writes what is not there as null, or as an empty text.
+  // The supervisor writes absent fields as null or as empty text.
   const said = Object.entries(more).filter(
     ([, value]) => value !== null && value !== undefined && value !== '',
   );
   return { sqlstate, message, ...Object.fromEntries(said) };
 }
 
-/** When the newest attempt ended, where somebody was there to see it; whoever looks at the build may come much later. */
+/** When the latest attempt ended, if that was recorded; the turn that looks may come much later. */
 export const ENDED_AT = "(attempt_outcome ->> 'endedAt')::timestamptz";
 
 /** The condition that a build is in such a state, `of` being the name of its table in the query. */

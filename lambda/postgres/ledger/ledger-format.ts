@@ -1,25 +1,24 @@
 import { quoteIdentifier } from '../session/quote.ts';
 import { closeLedger } from './ledger-rights.ts';
 
-/** What ledgers had before they had upgrades. */
+/** The format of ledgers before there were upgrades. */
 export const FIRST_FORMAT = 1;
 
 /** One change of the ledger's tables. docs/ledger.md tells how to add one. */
 interface LedgerUpgrade {
-  /** For whoever reads this list: what the change is for. */
+  /** What the change is for. */
   readonly what: string;
   /** Statements, separated by semicolons. `s` is the ledger's schema, quoted. */
   readonly statements: (s: string) => string;
   /**
-   * Code of before can't read or write the ledger after it, and refuses it. Then a stack that is rolled back fails:
-   * a last resort.
+   * Earlier code can't use the ledger after it, and refuses it. A stack that is rolled back fails then: a last resort.
    */
   readonly refusesOlderCode?: true;
 }
 
 /**
- * In their order; a ledger has had the first so many. One that is on main is never changed, moved or removed: append.
- * The first brings a ledger to format 2.
+ * In order; a ledger has had the first few or all of them. Once on main, an upgrade is never changed, moved or removed:
+ * append. The first brings a ledger to format 2.
  */
 const UPGRADES: readonly LedgerUpgrade[] = [
   {
@@ -95,26 +94,36 @@ drop index ${s}.work_unfinished;
 create index work_unfinished on ${s}.work (schema_name, table_name, id)
   where state in ('pending', 'building', 'paused')`,
   },
+  {
+    what: 'the index of unfinished work names the states in which work is over, so that a new state needs no new index',
+    statements: (s) => `drop index ${s}.work_unfinished;
+create index work_unfinished on ${s}.work (schema_name, table_name, id)
+  where state not in ('done', 'failed', 'cancelled')`,
+  },
+  {
+    what: 'when a build whose end nobody writes down was last seen at work: it ended some time after that',
+    statements: (s) => `alter table ${s}.work add column seen_at timestamptz`,
+  },
 ];
 
-/** The first format whose code knows migrations by other names than digits. */
+/** The first format whose code names migrations by more than digits. */
 export const FORMAT_OF_NAMES =
   FIRST_FORMAT + UPGRADES.findIndex(({ statements }) => statements('s').includes('position')) + 1;
 
-/** From this format on the table of builds is that of all work, and has its name. */
+/** From this format on, the table of index builds holds all work, and is named after it. */
 const WORK_FORMAT =
   FIRST_FORMAT + UPGRADES.findIndex(({ statements }) => statements('s').includes('rename to work')) + 1;
 
-/** The table of what was handed off, in a ledger of that format. */
+/** The table of builds in a ledger of that format. */
 export function workTable(schema: string, format: number = LEDGER_FORMAT): string {
   return `${quoteIdentifier(schema)}.${format < WORK_FORMAT ? 'index_build' : 'work'}`;
 }
 
-/** What this code writes. */
+/** The format that this code writes. */
 export const LEDGER_FORMAT = FIRST_FORMAT + UPGRADES.length;
 
 /**
- * Statements that bring a ledger from one format to another; from 0, they create it. To be sent as one transaction,
+ * Statements that upgrade a ledger from one format to another; from 0, they create it. Send them as one transaction,
  * under the run lock: `create … if not exists` alone fails when two sessions do it at the same moment.
  */
 export function bringLedgerUp(schema: string, from: number, to: number = LEDGER_FORMAT): string {
@@ -131,13 +140,13 @@ export function bringLedgerUp(schema: string, from: number, to: number = LEDGER_
   ].join(';\n');
 }
 
-/** For a database that has no ledger yet, to be sent as one transaction, under the run lock. */
+/** For a database without a ledger; send it as one transaction, under the run lock. */
 export function createLedger(schema: string, { schemaExists }: { readonly schemaExists: boolean }): string {
   const create = schemaExists ? '' : `create schema ${quoteIdentifier(schema)};`;
   return `${create}\n${bringLedgerUp(schema, 0)}`;
 }
 
-/** The first format, which is never changed: what has to be different since is an upgrade. */
+/** The first format, which never changes: every later difference is an upgrade. */
 function firstTables(s: string): string {
   return `
 create table if not exists ${s}.ledger (

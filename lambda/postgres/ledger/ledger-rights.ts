@@ -2,7 +2,7 @@ import * as v from 'valibot';
 import { quoteIdentifier, quoteLiteral } from '../session/quote.ts';
 import type { Session } from '../session/session.ts';
 
-/** Everything of ours in the ledger's schema, which may hold other things as well. */
+/** Our objects in the ledger's schema, which may hold others as well. */
 export const LEDGER_RELATIONS = [
   'backfill',
   'index_build',
@@ -17,14 +17,14 @@ export const LEDGER_RELATIONS = [
 
 const NAMES = `array[${LEDGER_RELATIONS.map(quoteLiteral).join(', ')}]::name[]`;
 
-/** Rights by which somebody could have us execute what we never wrote; a trigger's function runs as whoever writes. */
+/** Privileges by which others could have us execute their code; a trigger's function runs as whoever writes. */
 const WRITING = "array['INSERT', 'UPDATE', 'DELETE', 'TRUNCATE', 'TRIGGER', 'REFERENCES']";
 
 /**
- * Takes every right on the ledger from everybody but its owner: whoever can write it could have us execute anything as
- * our role, and whoever can read it sees values of rows. Default privileges may have given such rights, and a schema in
- * which others create may hold a table of ours that they made. To be sent in the transaction that creates or changes the
- * tables.
+ * Revokes every privilege on the ledger from everybody but its owner: whoever can write it could have us execute
+ * anything as our role, and whoever can read it sees row values. Default privileges may have granted such privileges,
+ * and in a schema where others may create objects, a table of ours may be theirs. Send it in the transaction that
+ * creates or changes the tables.
  */
 export function closeLedger(schema: string): string {
   const s = quoteLiteral(schema);
@@ -67,7 +67,7 @@ begin
 end`)}`;
 }
 
-/** Whether a role, an oid as SQL, is one that ours is no member of, and that may not do everything anyhow. */
+/** Whether our role is not a member of a role (an oid, as SQL) that is no superuser. */
 export function isStranger(role: string): string {
   return `(not pg_catalog.pg_has_role(${role}, 'usage')
            and not (select r.rolsuper or r.rolname = 'pg_database_owner' from pg_catalog.pg_roles r where r.oid = ${role})
@@ -75,8 +75,8 @@ export function isStranger(role: string): string {
 }
 
 /**
- * Columns of a query: `stranger` is the role that the ledger, or the schema for it, belongs to, where it is none that
- * ours is a member of, nor one that may do everything anyhow. `writers` are those besides its owner who can write it.
+ * Columns of a query: `stranger` is the owner of the ledger or its schema, if our role is not a member of it and it is
+ * no superuser. `writers` are the roles besides the owner that can write the ledger.
  */
 export function rightsColumns(schema: string): string {
   const s = quoteLiteral(schema);
@@ -103,18 +103,36 @@ function writersOf(schema: string): string {
            and a.grantee <> c.relowner and a.privilege_type = any (${WRITING}))`;
 }
 
-const recordRow = v.object({ fingerprint: v.nullable(v.string()), writers: v.array(v.string()) });
+const recordRow = v.object({
+  fingerprint: v.nullable(v.string()),
+  state: v.nullable(v.string()),
+  parent: v.nullable(v.string()),
+  writers: v.array(v.string()),
+});
 
-/** What the ledger has of a build's step, and who besides the ledger's owner could have changed it. */
+interface BuildRecord {
+  /** Of its step; null where the ledger has none. */
+  readonly fingerprint: string | null;
+  readonly state: string | null;
+  /** The build of the partitioned table to which it belongs. */
+  readonly parent: { readonly index: string } | undefined;
+  /** Who besides the ledger's owner could have changed it. */
+  readonly writers: readonly string[];
+}
+
+/** What the ledger has of a build beside its own row. */
 export async function recordOf(
   session: Session,
   schema: string,
-  { version, step }: { readonly version: string; readonly step: number },
-): Promise<v.InferOutput<typeof recordRow>> {
+  { id, version, step }: { readonly id: string; readonly version: string; readonly step: number },
+): Promise<BuildRecord> {
+  const s = quoteIdentifier(schema);
   const [row] = await session.query(
-    `select (select fingerprint from ${quoteIdentifier(schema)}.step where version = $1 and step = $2) as fingerprint,
-            ${writersOf(schema)} as writers`,
-    [version, step],
+    `select step.fingerprint, step.state, ${writersOf(schema)} as writers,
+            (select p.index_name from ${s}.work w join ${s}.work p on p.id = w.parent_build where w.id = $3) as parent
+       from (select) as one left join ${s}.step on step.version = $1 and step.step = $2`,
+    [version, step, id],
   );
-  return v.parse(recordRow, row);
+  const { parent, ...record } = v.parse(recordRow, row);
+  return { ...record, parent: parent === null ? undefined : { index: parent } };
 }

@@ -6,7 +6,7 @@ import { isOlder, ledgerQuery, parseLedger } from './ledger.ts';
 import { bringLedgerUp } from './ledger-format.ts';
 import { releaseRunLock, tryRunLock } from './run-lock.ts';
 
-/** Sends statements of our own; what Postgres refuses there is an error about the ledger, not about a migration. */
+/** Sends our own statements; an error of Postgres is then about the ledger, not about a migration. */
 export async function must(session: Session, text: string): Promise<void> {
   const { fault } = await session.script(text);
   if (fault === undefined) return;
@@ -21,8 +21,8 @@ export async function must(session: Session, text: string): Promise<void> {
 }
 
 /**
- * Brings an older ledger up, in one transaction; the caller has the run lock. Returns why not where its tables are in
- * use. No attempt is long, since every turn and every reader queues behind it.
+ * Upgrades an older ledger in one transaction, under the run lock. Returns the reason if its tables are in use.
+ * Attempts are short, since every turn and every reader queues behind them.
  */
 export async function tryUpgrade(
   session: Session,
@@ -37,7 +37,7 @@ export async function tryUpgrade(
   if (inTheWay.has(fault.fault.sqlstate)) return fault;
   throw new MigrationError({
     code: 'ledger-refused',
-    what: `Postgres refused to let the ledger in schema '${ledgerSchema}' be brought up to this version's format.`,
+    what: `Postgres refused to let the ledger in schema '${ledgerSchema}' be upgraded to this version's format.`,
     fault: fault.fault,
     applied: 'nothing by this run; the ledger is as it was.',
     next: 'connect as the role that created the ledger, which owns its tables; then run again.',
@@ -46,8 +46,8 @@ export async function tryUpgrade(
 }
 
 /**
- * For a turn, which may be the first of newer code: brings an older ledger up. False where a run is under way, or the
- * tables are in use: come again soon.
+ * For a turn, which may be the first to run newer code: upgrades an older ledger. False if a run is under way or the
+ * tables are in use: come back soon.
  */
 export async function upgradeIfFree(session: Session, ledgerSchema: string): Promise<boolean> {
   const outcome = await session.script(`${tryRunLock(ledgerSchema)};${ledgerQuery(ledgerSchema)}`);

@@ -1,42 +1,41 @@
 import * as v from 'valibot';
-import type { Ledger } from '../../migration/ledger.ts';
-import { emptyLedger } from '../../migration/ledger.ts';
+import { emptyLedger, type Ledger, type RecordedStep, stepStates } from '../../migration/ledger.ts';
 import { MigrationError } from '../../migration/migration-error.ts';
 import { sqlstate } from '../../migration/sqlstate.ts';
 import { quoteIdentifier, quoteLiteral } from '../session/quote.ts';
 import type { ScriptOutcome, Session, TextRow } from '../session/session.ts';
-import { buildRow, versionColumn } from './columns.ts';
+import { buildRow, parseRow, versionColumn } from './columns.ts';
 import { FIRST_FORMAT, FORMAT_OF_NAMES, LEDGER_FORMAT, workTable } from './ledger-format.ts';
 import { rightsColumns } from './ledger-rights.ts';
 
 export interface LedgerRead {
-  /** Its tables are there. */
+  /** Whether its tables exist. */
   readonly exists: boolean;
   /**
-   * Its schema is, which somebody may have made beforehand for a role that may not create any: CREATE SCHEMA IF NOT
-   * EXISTS asks for that right before it looks.
+   * Whether its schema exists: it may have been created for a role that may not create one, and CREATE SCHEMA IF NOT
+   * EXISTS checks that privilege first.
    */
   readonly schemaExists: boolean;
-  /** The newest upgrade that they have had; 0 where there are none. */
+  /** The newest upgrade that they have had; 0 without tables. */
   readonly format: number;
   readonly ledger: Ledger;
-  /** What an operator said was never applied, where another tool's history leaves it open. */
+  /** Migrations that an operator declared never applied, where another tool's history leaves it open. */
   readonly notApplied: readonly string[];
   /** Why no run can write here. */
   readonly unwritable: Unwritable | undefined;
   /** Roles besides its owner that can write it, and so could have us execute anything. */
   readonly openTo: readonly string[];
-  /** Our connection's own startup setting arrived at the server: no pooler stands between. */
+  /** Whether our connection's startup setting reached the server, so that there is no pooler in between. */
   readonly direct: boolean;
 }
 
 /**
- * A hot standby; a session, role or database that is read-only; a schema that our role may not create, or where others
- * may create as well; a ledger or a schema that belongs to a stranger.
+ * A hot standby; a read-only session, role or database; a schema that our role may not create, or where others may
+ * create too; a ledger or schema that belongs to a foreign role.
  */
 export type Unwritable = 'replica' | 'read-only' | 'no-schema' | 'in-public' | { readonly stranger: string };
 
-/** Said before anything is tried, by a plan too: what Postgres would say of our first statement is of no help. */
+/** Reported before anything is tried, also by a plan: Postgres's own error for our first statement would not help. */
 export function unwritableError(why: Unwritable, schema: string, user: string): MigrationError {
   const { code, what, next } =
     typeof why === 'string' ? UNWRITABLE[why](schema, user) : ofStranger(why.stranger, schema, user);
@@ -61,27 +60,27 @@ function ofStranger(stranger: string, schema: string, user: string): Said {
 const UNWRITABLE: Readonly<Record<string & Unwritable, (schema: string, user: string) => Said>> = {
   replica: () => ({
     code: 'read-only',
-    what: 'The server is a replica (hot standby), which takes no changes.',
+    what: 'The server is a replica (hot standby), which accepts no changes.',
     next: "put the primary's address into the secret or the URL (of a cluster, the writer's endpoint); then run again.",
   }),
   'read-only': (_, user) => ({
     code: 'read-only',
     what: `Sessions of ${user} are read-only here (default_transaction_read_only is on).`,
-    next: `take it off where it was set (alter role ${user} reset default_transaction_read_only; alter database … reset …; the server's settings; the connection's options). Some providers set it where the disk is full: give it more first. Then run again.`,
+    next: `remove it where it is set (alter role ${user} reset default_transaction_read_only; alter database … reset …; the server's settings; the connection's options). Some providers set it where the disk is full: give it more first. Then run again.`,
   }),
   'in-public': () => ({
     code: 'ledger-in-public',
-    what: "There is no ledger yet, and it is not made in the schema 'public': others may create in it, or have rights on what is created there, and what the ledger says is executed as the migrations' role.",
+    what: "There is no ledger yet, and it is not created in the schema 'public': others may create objects in it, or have privileges on new ones, and what the ledger says is executed as the migrations' role.",
     next: "give the ledger a schema of its own (the prop ledgerSchema, on the command line --schema; 'migrations' without it); then run again.",
   }),
   'no-schema': (schema, user) => ({
     code: 'ledger-refused',
     what: `There is no ledger yet, and ${user} may not create the schema '${schema}' for it.`,
-    next: `make the schema as a superuser or the database's owner (create schema ${quoteIdentifier(schema)} authorization ${quoteIdentifier(user)}), or let the role make it (grant create on database … to ${quoteIdentifier(user)}); then run again.`,
+    next: `create the schema as a superuser or the database's owner (create schema ${quoteIdentifier(schema)} authorization ${quoteIdentifier(user)}), or let the role create it (grant create on database … to ${quoteIdentifier(user)}); then run again.`,
   }),
 };
 
-/** Why somebody else could have us execute what he likes, and what to do about it; undefined where nobody can. */
+/** Why others could have us execute anything, and what to do about it; undefined if they can't. */
 export function exposureOf({ exists, openTo }: LedgerRead, schema: string): string | undefined {
   if (!exists) return undefined;
   if (openTo.length > 0) {
@@ -93,7 +92,7 @@ export function exposureOf({ exists, openTo }: LedgerRead, schema: string): stri
     : undefined;
 }
 
-/** It is there, and code of before wrote it. */
+/** Whether it exists, and was written by earlier code. */
 export function isOlder({ exists, format }: LedgerRead): boolean {
   return exists && format < LEDGER_FORMAT;
 }
@@ -109,7 +108,7 @@ export async function readLedger(session: Session, schema: string): Promise<Ledg
   return parseLedger(await session.script(ledgerQuery(schema, read.format)), schema, 0);
 }
 
-/** The table of what was handed off, whatever the ledger's format; for readers that have not read the ledger. */
+/** The table of builds in any format, for callers that have not read the ledger. */
 export async function workTableNow(session: Session, schema: string): Promise<string> {
   const [row] = await session.query('select pg_catalog.to_regclass($1) is not null as present', [
     workTable(schema),
@@ -117,14 +116,14 @@ export async function workTableNow(session: Session, schema: string): Promise<st
   return row?.present === true ? workTable(schema) : workTable(schema, FIRST_FORMAT);
 }
 
-/** The query behind readLedger(), to be sent in one message with others. It is four statements. */
+/** The query of readLedger(), to send in one message with others. It is four statements. */
 export function ledgerQuery(schema: string, format?: number): string {
   const s = quoteIdentifier(schema);
   return `
 select pg_catalog.current_setting('migrations.direct', true) as direct,
        pg_catalog.current_setting('server_version_num') as version,
        pg_catalog.pg_is_in_recovery() as replica,
-       -- As the session began: a preflight makes it read-only itself.
+       -- The session's initial value: a preflight makes the session read-only itself.
        case when pg_catalog.current_setting('transaction_read_only') = 'on'
             then (select reset_val from pg_catalog.pg_settings where name = 'default_transaction_read_only') end as read_only,
        pg_catalog.has_database_privilege(pg_catalog.current_database(), 'create') as may_create,
@@ -143,8 +142,8 @@ select pg_catalog.json_agg(pg_catalog.json_build_object(
 }
 
 /**
- * `first` is the position of ledgerQuery() among the statements of the message. Where the ledger is older than the
- * query was for, only the format counts.
+ * `first` is the position of ledgerQuery() among the statements of the message. If the ledger is older than the query
+ * expects, only the format is valid.
  */
 export function parseLedger(outcome: ScriptOutcome, schema: string, first: number): LedgerRead {
   const { fault, rows } = outcome;
@@ -209,8 +208,8 @@ export function parseLedger(outcome: ScriptOutcome, schema: string, first: numbe
     direct,
     openTo,
     ledger: {
-      steps: v.parse(stepRows, JSON.parse(rows[first + 2]?.[0]?.steps ?? '[]')),
-      builds: v.parse(buildRows, JSON.parse(rows[first + 3]?.[0]?.builds ?? '[]')),
+      steps: parseRow(stepRows, JSON.parse(rows[first + 2]?.[0]?.steps ?? '[]')),
+      builds: parseRow(buildRows, JSON.parse(rows[first + 3]?.[0]?.builds ?? '[]')),
     },
   };
 }
@@ -229,7 +228,7 @@ export function formatQuery(schema: string): string {
   return `select pg_catalog.to_json(ledger) as ledger from ${quoteIdentifier(schema)}.ledger`;
 }
 
-/** Whether the row that formatQuery() read is of an older ledger. */
+/** Whether the row of formatQuery() comes from an older ledger. */
 export function isOlderRow(row: TextRow | undefined): boolean {
   const formats = parseFormats(row);
   return formats !== undefined && formats.upgradedTo < LEDGER_FORMAT;
@@ -251,7 +250,7 @@ interface Formats {
 
 function parseFormats(row: TextRow | undefined): Formats | undefined {
   if (row?.ledger == null) return undefined;
-  const { format, upgraded_to, not_applied } = v.parse(ledgerRow, JSON.parse(row.ledger));
+  const { format, upgraded_to, not_applied } = parseRow(ledgerRow, JSON.parse(row.ledger));
   return { format, upgradedTo: upgraded_to, notApplied: not_applied };
 }
 
@@ -263,7 +262,7 @@ const stepRows = v.array(
     name: v.string(),
     checksum: v.string(),
     fingerprint: v.string(),
-    state: v.picklist(['started', 'pending', 'failed', 'applied', 'baselined']),
+    state: v.picklist(stepStates),
   }),
 );
 
@@ -271,21 +270,16 @@ const buildRows = v.array(
   v.pick(buildRow, ['id', 'version', 'step', 'operation', 'schema', 'table', 'index', 'unique', 'state']),
 );
 
-export interface StepRow {
+export interface StepRow extends Omit<RecordedStep, 'version' | 'state'> {
   readonly version: string;
-  readonly step: number;
-  readonly steps: number;
-  readonly name: string;
-  readonly checksum: string;
-  readonly fingerprint: string;
   /** Its place in the folder, from 0. */
   readonly position?: number | undefined;
 }
 
 /**
- * The row that makes a step happen once: it is written in the step's own transaction, before the author's
- * statements, so that neither their SET ROLE nor their search_path can touch it, and its primary key refuses a
- * second application. A row of an earlier, failed build is replaced.
+ * The row that makes a step happen once: it is inserted in the step's own transaction, before the author's statements,
+ * so that their SET ROLE and search_path do not affect it, and its primary key refuses a second application. Replaces
+ * the row of an earlier, failed build.
  */
 export function insertStep(schema: string, row: StepRow, into: { state: string; runId: string }): string {
   const values = [
@@ -302,7 +296,7 @@ export function insertStep(schema: string, row: StepRow, into: { state: string; 
   return `insert into ${quoteIdentifier(schema)}.step (version, step, steps, name, checksum, fingerprint, state, run_id, position) values (${values})`;
 }
 
-/** All that is recorded of a migration, or of one of its steps. Two statements, for one transaction. */
+/** Deletes all rows of a migration, or of one of its steps. Two statements, for one transaction. */
 export function forgetRows(schema: string, of: { version: string; step?: number }): string[] {
   const s = quoteIdentifier(schema);
   const step = of.step === undefined ? '' : ` and step operator(pg_catalog.=) ${of.step}`;
@@ -316,7 +310,7 @@ export function setStepState(schema: string, key: { version: string; step: numbe
  where version = ${quoteLiteral(key.version)} and step = ${key.step}`;
 }
 
-/** Gives migrations that an older ledger knows by their digits the tool's own names. */
+/** Renames migrations that an older ledger knows by their digits to the tool's own names. */
 export function renameMigrations(
   schema: string,
   renames: readonly { readonly from: string; readonly to: string; readonly name: string }[],
@@ -329,7 +323,7 @@ export function renameMigrations(
   ]);
 }
 
-/** Code that knows migrations by their digits alone would apply what has other names a second time. */
+/** Locks out code that knows migrations by digits only: it would apply the renamed ones again. */
 export function refuseDigits(schema: string): string {
   return `update ${quoteIdentifier(schema)}.ledger set format = ${FORMAT_OF_NAMES} where format < ${FORMAT_OF_NAMES}`;
 }

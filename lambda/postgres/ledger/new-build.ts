@@ -1,13 +1,13 @@
 import type { RecordedBuild } from '../../migration/build.ts';
 import { type LongStatement, statementsOf } from '../../migration/migration.ts';
 import type { PendingStep } from '../../migration/plan.ts';
-import type { IndexBuild } from '../../work/index-build.ts';
+import type { Build } from '../../work/build.ts';
 import { quoteIdentifier, quoteLiteral } from '../session/quote.ts';
 
-/** What is written when an index operation is handed off. */
+/** The row that is inserted when an index operation is handed off. */
 export interface NewBuild
   extends Pick<
-    IndexBuild,
+    Build,
     | 'version'
     | 'step'
     | 'runId'
@@ -68,7 +68,7 @@ export function insertBuild(ledgerSchema: string, build: NewBuild): string {
   return `insert into ${quoteIdentifier(ledgerSchema)}.work (version, step, run_id, file, line, operation, schema_name, table_name, index_name, is_unique, statement, definition, settings, replaces, partitioned, parent_build, table_rows, table_bytes) values (${values})`;
 }
 
-/** Work that is no index build: its statement is sent as it was written, under the settings of its file. */
+/** Work that is not an index build: its statement is sent as written, under the settings of its file. */
 export function newWork(
   pending: PendingStep,
   { long, target, runId }: { long: LongStatement; target: WorkTarget | undefined; runId: string },
@@ -96,7 +96,7 @@ export function newWork(
   };
 }
 
-/** What a long statement is about, as it was measured. */
+/** The target of a long statement, as measured. */
 type WorkTarget = Readonly<Record<'schema' | 'table', string> & Record<'rows' | 'bytes', number>>;
 
 /** As the ledger has it from then on, but for its id. */

@@ -3,16 +3,16 @@ import type { PostgresFault } from '../../migration/postgres-fault.ts';
 import { sqlstate } from '../../migration/sqlstate.ts';
 import { quoteIdentifier } from '../session/quote.ts';
 import type { Session } from '../session/session.ts';
-import { faultColumn, toFault } from './columns.ts';
+import { faultColumn, parseRow, toFault } from './columns.ts';
 
 export interface PartitionBuild {
   readonly index: string;
-  /** The index is there; it goes with its parent's, to which it was attached. */
+  /** Whether the index exists; it is dropped together with its parent's, to which it was attached. */
   readonly present: boolean;
   readonly fault: PostgresFault | undefined;
 }
 
-/** What became of the builds of a partitioned table's partitions, by `schema.table`. */
+/** The outcome of the builds of a partitioned table's partitions, by `schema.table`. */
 export async function partitionBuilds(
   session: Session,
   ledgerSchema: string,
@@ -35,7 +35,7 @@ export async function partitionBuilds(
   });
   return new Map(
     rows.map((row) => {
-      const { schema, table, index, state, fault, present } = v.parse(columns, row);
+      const { schema, table, index, state, fault, present } = parseRow(columns, row);
       const cancelled =
         state === 'cancelled'
           ? { sqlstate: sqlstate.queryCanceled, message: 'the build was cancelled' }

@@ -1,14 +1,14 @@
 import { quoteLiteral } from '../session/quote.ts';
 import type { Session } from '../session/session.ts';
 
-/** First half of our advisory lock keys, so that they are not mistaken for an application's. */
+/** First half of our advisory lock keys, so that they do not collide with an application's. */
 const RUN_LOCK = 1_836_279_411;
 const TABLE_LOCK = 1_836_279_412;
 
 /**
- * The run lock: one run at a time for one ledger. It belongs to the session, so a run that dies gives it back. It is
- * only ever *tried*: a session that waits in pg_advisory_lock holds a snapshot, for which every concurrent index
- * build in the database waits.
+ * The run lock: one run at a time for one ledger. It belongs to the session, so a run that dies releases it. It is only
+ * *tried*, never waited for: a session that waits in pg_advisory_lock holds a snapshot, for which every concurrent
+ * index build in the database waits.
  */
 export function tryRunLock(ledgerSchema: string): string {
   return `select pg_catalog.pg_try_advisory_lock(${RUN_LOCK}, pg_catalog.hashtext(${quoteLiteral(ledgerSchema)})) as locked, pg_catalog.pg_backend_pid() as backend`;
@@ -18,7 +18,7 @@ export function releaseRunLock(ledgerSchema: string): string {
   return `select pg_catalog.pg_advisory_unlock(${RUN_LOCK}, pg_catalog.hashtext(${quoteLiteral(ledgerSchema)}))`;
 }
 
-/** Process that holds the run lock; undefined if it is free, or was just given back. */
+/** Process that holds the run lock; undefined if it is free, or was just released. */
 export async function runLockHolder(session: Session, ledgerSchema: string): Promise<number | undefined> {
   const rows = await session.query(
     `select pid
@@ -32,7 +32,7 @@ export async function runLockHolder(session: Session, ledgerSchema: string): Pro
   return typeof pid === 'number' ? pid : undefined;
 }
 
-/** The table lock: one turn at a time for one table. Given back as soon as the turn has acted. */
+/** The table lock: one turn at a time for one table. Released as soon as the turn has acted. */
 export async function tryTableLock(
   session: Session,
   table: { schema: string; table: string },

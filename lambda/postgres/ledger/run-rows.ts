@@ -3,7 +3,7 @@ import { quoteIdentifier, quoteLiteral } from '../session/quote.ts';
 import type { Session } from '../session/session.ts';
 import { workTableNow } from './ledger.ts';
 
-/** A run as the ledger keeps it. */
+/** A run, as stored in the ledger. */
 export interface RunRow {
   readonly id: string;
   readonly action: string;
@@ -20,7 +20,7 @@ export interface RunSummary {
   readonly summary: object;
 }
 
-/** What a run failed with: as those may read it who read the ledger, and as it is told in logs and histories. */
+/** A run's error: in full for readers of the ledger, and without row values for logs and histories. */
 export function failureIn(error: unknown): { readonly error: string; readonly plainError: string } {
   return { error: textOfError(error, 'shown'), plainError: textOfError(error, 'hidden') };
 }
@@ -30,8 +30,8 @@ export function insertRun(ledgerSchema: string, run: RunRow): string {
 }
 
 /**
- * For a run that had nothing to do: begun and ended in one round trip. A run that lost its connection may have found
- * nothing to do after it reconnected, and is recorded already.
+ * For a run that had nothing to do: start and end in one round trip. A run that lost its connection may find nothing to
+ * do after reconnecting, and is recorded already.
  */
 export function insertFinishedRun(
   ledgerSchema: string,
@@ -54,7 +54,7 @@ function values({ id, action, cause, actor, startedAt }: RunRow): string {
   return [id, action, cause, actor, startedAt.toISOString()].map(quoteLiteral).join(', ');
 }
 
-/** Whether a run has failed and no build become valid since. */
+/** Whether a run has failed and no build has become valid since. */
 export async function failedSinceLastBuild(session: Session, ledgerSchema: string): Promise<boolean> {
   const s = quoteIdentifier(ledgerSchema);
   const rows = await session.query(

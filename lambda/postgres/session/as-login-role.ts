@@ -1,9 +1,9 @@
 import type { Session } from './session.ts';
 
 /**
- * Asks as the role that logged in. A role that begins each of its sessions as another one (`alter role … set role …`)
- * sees and may end only that other role's sessions, and not those that it has opened itself: these belong to who
- * logged in. `question` is a query without values; its rows come back as JSON has them.
+ * Runs a query as the role that logged in. A role that starts its sessions as another one (`alter role … set role …`)
+ * sees and may end only that other role's sessions, not those that it opened itself, which belong to the login role.
+ * `question` is a query without bound values; its rows are returned as JSON has them.
  *
  * @throws StatementFault
  */

@@ -3,8 +3,8 @@ import { ROLE_PATH } from './own-path.ts';
 import type { Session } from './session.ts';
 
 /**
- * Undoes what a file left in the session. DISCARD ALL would do more, but it can't be in a message with others,
- * and it would give up the run lock. `own` are the settings that the session began with.
+ * Undoes what a file left in the session. DISCARD ALL would do more, but it can't share a message with other
+ * statements, and would release the run lock. `own`: the settings that the session started with.
  */
 export function cleanSession(own: readonly string[]): string[] {
   return [
@@ -20,19 +20,19 @@ export function cleanSession(own: readonly string[]): string[] {
   ];
 }
 
-/** What a file has set, and what of our own must hold in spite of it. */
+/** What a file has set, and our settings that override it. */
 export interface AuthorSettings {
   /** The file's own SET statements. */
   readonly settings: readonly string[];
   /** Sent after them. */
   readonly limits: readonly string[];
-  /** Settings that the session began with, for afterwards. */
+  /** Settings that the session started with, to restore afterwards. */
   readonly own: readonly string[];
 }
 
 /**
- * One statement that no transaction takes, on objects of the file's author: as his role, with his settings. Afterwards
- * the session is our own again. Throws only SessionLost.
+ * Runs a statement that can't run in a transaction, on objects of the file's author: as the author's role, with the
+ * author's settings. Restores the session afterwards. Throws only SessionLost.
  */
 export async function underSettings(
   session: Session,
@@ -46,7 +46,7 @@ export async function underSettings(
   return fault;
 }
 
-/** The same for statements that one transaction takes; `before` are ours, and run in it as ourselves. */
+/** The same for statements in one transaction; `before` are ours, and run in it as our own role. */
 export async function transactionUnderSettings(
   session: Session,
   { settings, limits, own }: AuthorSettings,
@@ -66,7 +66,7 @@ export async function transactionUnderSettings(
       ...restore,
     ].join('\n;\n'),
   );
-  // The settings were part of the transaction, and are gone with it.
+  // The settings were part of the transaction, and ended with it.
   if (fault !== undefined) await session.script('rollback');
   return fault;
 }

@@ -13,18 +13,21 @@ export const APPLICATION_NAME = 'cdk-postgres-migrations';
 export interface ConnectOptions {
   /** @default that of the connection, else APPLICATION_NAME */
   readonly applicationName?: string;
-  /** When to give up; a server that restarts takes a moment. @default 30 */
+  /** Seconds before giving up; a server that restarts takes a moment. @default 30 */
   readonly patienceSeconds?: number | undefined;
-  /** How long the server may take to let us in once the connection is open. @default 25: a Neon compute may wake for 20 */
+  /**
+   * Seconds that the server may take to let us in once the connection is open. @default 25: a Neon compute may take 20
+   * to wake
+   */
   readonly answerSeconds?: number | undefined;
 }
 
-/** To open a connection takes one round trip, or two with TLS. */
+/** Opening a connection takes one round trip, or two with TLS. */
 const OPENING_MILLISECONDS = 15_000;
 const ANSWER_MILLISECONDS = 25_000;
 /**
- * The first probe of a silent connection. NAT gateways, load balancers and VPC endpoints forget one after 350 s, and
- * Linux would wait for two hours: a long statement would commit and never be heard of.
+ * When a silent connection is first probed. NAT gateways, load balancers and VPC endpoints drop one after 350 s, and
+ * Linux would wait for two hours: a long statement would commit without our ever hearing of it.
  */
 const FIRST_PROBE_MILLISECONDS = 30_000;
 const FIRST_PAUSE_MILLISECONDS = 100;
@@ -65,7 +68,7 @@ export async function connect(target: ConnectionTarget, options: ConnectOptions 
     } catch (error) {
       session.abandon();
       const said = fromDriver(error);
-      // What the connection itself asks for is not left out without a word.
+      // A setting that the connection itself asks for is not silently dropped.
       if (marked && refusesOptions(said) && target.settings === undefined) {
         marked = false;
         continue;
@@ -77,8 +80,8 @@ export async function connect(target: ConnectionTarget, options: ConnectOptions 
 }
 
 /**
- * A setting that our connection starts with. Where the server does not have it, something in between keeps our
- * startup from it, and pooler.ts finds out what.
+ * A setting that our connection starts with. If the server does not have it, something in between has kept it, and
+ * pooler.ts finds out what.
  */
 const DIRECT_MARK = { 'migrations.direct': '1' };
 
@@ -96,7 +99,7 @@ interface Limits {
   readonly most: number;
 }
 
-/** A server that is down is told from one that wakes: the one takes no connection, the other lets it wait. */
+/** Distinguishes a server that is down, which accepts no connection, from one that wakes, which lets it wait. */
 async function open(client: DriverClient, { opening, answer, most }: Limits): Promise<void> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, reject) => {
@@ -138,7 +141,7 @@ async function newClient(target: ConnectionTarget, startup: Startup): Promise<Dr
     keepAliveInitialDelayMillis: FIRST_PROBE_MILLISECONDS,
   };
   const proxy = process.env[environment.neonProxy];
-  // Each driver is loaded only where it is used: loading both costs a cold start some 30 ms.
+  // Each driver is loaded only when used: loading both adds some 30 ms to a cold start.
   if (proxy !== undefined && proxy !== '') return neonClient(config, { tls: {}, proxy });
   const tls = await tlsOptions(target.tls);
   if (isNeonHost(host)) return neonClient(config, { tls: tls || {}, proxy: undefined });
@@ -155,7 +158,7 @@ async function newClient(target: ConnectionTarget, startup: Startup): Promise<Dr
   return client;
 }
 
-/** The driver binds where the server offers it; asked to, it has to be before the password is told. */
+/** The driver binds if the server offers it; if binding is required, it must happen before the password is sent. */
 function requireChannelBinding({ connection }: DriverClient): void {
   const refuse = () =>
     connection?.stream?.destroy(
@@ -178,7 +181,7 @@ async function neonClient(
   ]);
   const client = new Client({ ...config, ssl: proxy === undefined });
   client.neonConfig.webSocketConstructor = webSocketClass({ tls });
-  // Else a connection counts as made before the server has said anything, and each refusal comes from the first query.
+  // Otherwise a connection counts as made before the server has answered, and a refusal comes from the first query.
   client.neonConfig.pipelineConnect = false;
   if (proxy !== undefined) {
     client.neonConfig.wsProxy = () => proxy;

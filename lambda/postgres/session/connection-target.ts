@@ -1,23 +1,23 @@
 import { MigrationError } from '../../migration/migration-error.ts';
 import { readConnectionWords } from './connection-words.ts';
 
-/** Where to connect and as whom. Holds a password: never log it, never put it into an error. */
+/** Where to connect and as whom. Contains a password: never log it or put it into an error. */
 export interface ConnectionTarget {
   readonly host: string;
   readonly port: number;
   readonly database: string;
   readonly user: string;
   readonly password: string | undefined;
-  /** Makes the password of one connection, which is good for that moment alone. `password` is not used then. */
+  /** Creates the password for one immediate connection; replaces `password`. */
   readonly token?: () => Promise<string>;
   readonly tls: Tls;
-  /** What sessions begin with, by the connection's own words: `search_path`, `role`, … */
+  /** Settings of the connection that sessions start with: `search_path`, `role`, … */
   readonly settings?: Readonly<Record<string, string>>;
-  /** Words of `options` for a proxy in front of the server: `endpoint=ep-…`. */
+  /** Parts of `options` for a proxy in front of the server: `endpoint=ep-…`. */
   readonly proxyOptions?: readonly string[];
-  /** Instead of our own name; the sessions of index builds keep theirs. */
+  /** Replaces our own name; the sessions of builds keep theirs. */
   readonly applicationName?: string;
-  /** One attempt to connect takes no longer. */
+  /** Limit for one attempt to connect. */
   readonly connectSeconds?: number;
   /** SCRAM bound to the TLS channel, or no connection. */
   readonly channelBinding?: 'required';
@@ -41,8 +41,8 @@ export interface TlsDetails {
 }
 
 /**
- * Reads `postgres://user:password@host:port/database?sslmode=…`. Where no sslmode is written, TLS is off for this
- * machine and verified for every other host. Errors never repeat the text: it may hold a password.
+ * Reads `postgres://user:password@host:port/database?sslmode=…`. Without sslmode, TLS is off for this machine and
+ * verified for every other host. Errors never repeat the text, which may contain a password.
  */
 export function parseConnectionUrl(text: string, source: string): ConnectionTarget {
   const refuse = (problem: string) =>
@@ -59,7 +59,7 @@ export function parseConnectionUrl(text: string, source: string): ConnectionTarg
     throw refuse('it is not a URL');
   }
   if (url.protocol !== 'postgres:' && url.protocol !== 'postgresql:') {
-    // Of a bare `password:more`, the scheme would be the password.
+    // In a bare `password:more`, the scheme would be the password.
     throw refuse('its scheme is not postgres');
   }
   const decode = (part: string, name: string) => {
@@ -104,7 +104,7 @@ export function parseConnectionUrl(text: string, source: string): ConnectionTarg
 
 const SEVERAL_HOSTS = 'it names several hosts: name the primary alone';
 
-/** Host and port, without the password, which may hold whatever it likes. */
+/** Host and port, without the password, which may contain any character. */
 function authorityOf(text: string): string {
   const [, authority = ''] = /^[a-z]+:\/\/([^/?#]*)/i.exec(text.trim()) ?? [];
   return authority.slice(authority.lastIndexOf('@') + 1);
@@ -156,7 +156,7 @@ function parseTls(
   refuse: (problem: string) => MigrationError,
 ): Tls {
   const root = parameters.get('sslrootcert');
-  // A word of libpq's for the certificates that this machine trusts anyway.
+  // libpq's word for the certificates that this machine trusts anyway.
   const rootCertificateFile = root === null || root === 'system' ? undefined : root;
   const details = parseTlsDetails(parameters, refuse);
   const unverified: Tls = { kind: 'unverified', ...details };
@@ -218,7 +218,7 @@ function parseTlsDetails(
   return {
     ...(certificateFile &&
       keyFile && { client: { certificateFile, keyFile, ...(password && { password }) } }),
-    // Node speaks nothing older than 1.2 by itself.
+    // By default Node supports nothing older than 1.2.
     ...(oldest === 'TLSv1.3' && { oldestVersion: oldest }),
     ...(negotiation === 'direct' && { direct: true }),
   };
@@ -241,8 +241,8 @@ export function isNeonHost(host: string): boolean {
 }
 
 /**
- * Neon's pooled host differs from the direct one by `-pooler` in its first label. Session state goes wrong through
- * the pool (SET, session locks, temporary tables land on other sessions), so migrations go around it.
+ * Neon's pooled host has `-pooler` in its first label. Session state breaks in the pool (SET, session locks, temporary
+ * tables land on other sessions), so migrations use the direct host.
  */
 export function directHost(host: string): string {
   if (!isNeonHost(host)) return host;

@@ -1,10 +1,10 @@
-/** What a connection URL says after its `?`, for each name that libpq, its kin and the usual tools have for it. */
+/** Parameters of a connection URL, by every name that libpq, other drivers and common tools have for them. */
 type Word =
   /** Read by parseConnectionUrl(). */
   | { readonly kind: 'read' }
-  /** A setting of the server that the session begins with. */
+  /** A server setting that the session starts with. */
   | { readonly kind: 'setting'; readonly setting: string; readonly value?: (text: string) => string }
-  /** Means nothing to one short-lived connection of ours, or is what we do anyway: `except` the values that are not. */
+  /** Has no meaning for a short-lived connection, or is our behaviour anyway, `except` for these values. */
   | { readonly kind: 'without-effect'; readonly only?: RegExp; readonly except?: string }
   | { readonly kind: 'refused'; readonly because: string };
 
@@ -124,7 +124,7 @@ const WORDS: Readonly<Record<string, Word>> = {
     ].map((name) => [name, refused(OURS)]),
   ),
 
-  // The network: a probe after 30 s is what we do.
+  // The network; we probe after 30 s anyway.
   ...Object.fromEntries(
     [
       'keepalives',
@@ -148,14 +148,16 @@ const WORDS: Readonly<Record<string, Word>> = {
   ),
 };
 
-/** What the query of a URL comes to, beyond what its reader looks at. */
+/** The effect of a URL's query, beyond what its reader looks at. */
 export interface ConnectionWords {
   readonly settings: Readonly<Record<string, string>>;
-  /** Words of `options` that Neon's proxy takes for itself: `endpoint=ep-…`. */
+  /** Parts of `options` that Neon's proxy consumes: `endpoint=ep-…`. */
   readonly proxyOptions: readonly string[];
 }
 
-/** Throws what `refuse` makes of a word that is not obeyed. No value is repeated: one may be a password. */
+/**
+ * Throws the error of `refuse` for a parameter that is not supported. Never repeats a value, which may be a password.
+ */
 export function readConnectionWords(
   parameters: URLSearchParams,
   refuse: (problem: string) => Error,
@@ -212,7 +214,7 @@ function wordOf(name: string): Word | undefined {
   return Object.hasOwn(WORDS, lower) ? WORDS[lower] : undefined;
 }
 
-/** People choose names; an impossible one may be the end of a password with a `?` in it. */
+/** An impossible name may be the end of a password that contains a `?`. */
 function printable(name: string): string {
   return /^[\w.-]{1,40}$/.test(name) ? `parameter ${name}` : 'query';
 }
@@ -222,7 +224,7 @@ type Switch =
   | { readonly kind: 'proxy'; readonly text: string }
   | { readonly kind: 'unknown' };
 
-/** As the server takes `options` apart: by spaces, with a backslash before one that belongs to a value. */
+/** Splits `options` as the server does: at spaces, where a backslash escapes one that belongs to a value. */
 function switchesOf(options: string): Switch[] {
   const words = [...options.matchAll(/(?:\\.|[^\s\\])+/gs)].map(([word]) => word.replace(/\\(.)/gs, '$1'));
   const switches: Switch[] = [];

@@ -4,10 +4,10 @@ import { withoutRowValues } from '../../migration/postgres-fault.ts';
 import type { RowValues } from '../../migration/row-values.ts';
 import { endsSession } from '../../migration/sqlstate.ts';
 
-/** A statement that Postgres refused; the session goes on. */
+/** Postgres refused a statement; the session is still usable. */
 export class StatementFault extends Error {
   readonly fault: PostgresFault;
-  /** 1-based, in characters of the text that was sent; absent where Postgres names none. */
+  /** 1-based, in characters of the text that was sent; absent if Postgres gives none. */
   readonly position: number | undefined;
 
   constructor(fault: PostgresFault, position?: number) {
@@ -31,7 +31,7 @@ export function textOfError(error: unknown, rows: RowValues): string {
   return hidden ? error.plainMessage : error.message;
 }
 
-/** The session is gone: whether the last message was carried out is not known. */
+/** The session is gone: it is unknown whether the last message was executed. */
 export class SessionLost extends Error {
   constructor(cause: unknown) {
     const error = errorOf(cause);
@@ -48,7 +48,7 @@ export class SessionLost extends Error {
   }
 }
 
-/** A WebSocket that fails says so in an event, which has the error within; several addresses fail as an aggregate. */
+/** A failed WebSocket emits an event that contains the error; several addresses fail as an aggregate. */
 function errorOf(thrown: unknown): unknown {
   if (thrown instanceof AggregateError) return thrown.errors.map(errorOf).find(hasReason) ?? thrown;
   if (thrown instanceof Error || typeof thrown !== 'object' || thrown === null) return thrown;
@@ -90,7 +90,7 @@ interface DriverError {
   readonly constraint?: unknown;
 }
 
-/** Turns what the driver throws into one of the two: what Postgres said, or a lost session. */
+/** Turns an error of the driver into one of the two: a refused statement or a lost session. */
 export function fromDriver(error: unknown): StatementFault | SessionLost {
   if (error instanceof StatementFault || error instanceof SessionLost) return error;
   if (!(error instanceof Error)) return new SessionLost(error);

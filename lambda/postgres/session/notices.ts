@@ -2,7 +2,9 @@ import type { Statement, Step } from '../../migration/migration.ts';
 import type { Notice } from './fault.ts';
 import type { NoticeListener } from './session.ts';
 
-/** What a migration says by RAISE, or Postgres about it: of any severity that its client_min_messages lets through. */
+/**
+ * A message of RAISE in a migration, or of Postgres about it, of any severity that client_min_messages lets through.
+ */
 export interface NoticeEvent {
   readonly kind: 'notice';
   readonly file: string;
@@ -13,25 +15,25 @@ export interface NoticeEvent {
   readonly message: string;
   readonly detail?: string;
   readonly hint?: string;
-  /** The function that said it. */
+  /** The function that raised it. */
   readonly context?: string;
 }
 
-/** Whose words a notice is. */
+/** The origin of a notice. */
 export interface Speaker {
   readonly file: string;
   readonly line: number;
 }
 
-/** A statement in a loop can say a million things; the first of each severity are shown. */
+/** A loop can raise a million notices; the first of each severity are shown. */
 const MOST_OF_A_STATEMENT = 50;
 const MOST_OF_A_RUN = 1_000;
 const MOST_CHARACTERS = 2_000;
 
-/** What migrations say by RAISE, and Postgres's own warnings, told as they come, with the file that caused them. */
+/** Reports notices of migrations and warnings of Postgres as they arrive, with the file that caused them. */
 export class Notices {
   readonly #report: (event: NoticeEvent) => void;
-  /** How often the same was said by the same statement: so far, and by the attempt under way. */
+  /** How often a statement raised the same notice: so far, and in the attempt under way. */
   readonly #said = new Map<string, { told: number; inAttempt: number }>();
   readonly #counts = new Map<string, number>();
   #told = 0;
@@ -40,7 +42,7 @@ export class Notices {
     this.#report = report;
   }
 
-  /** A listener for one message. What an earlier attempt of the same statement has said is not told again. */
+  /** A listener for one message. Notices that an earlier attempt already raised are not repeated. */
   heard(speakerOf: (completed: number, notice: Notice) => Speaker | undefined): NoticeListener {
     for (const count of this.#said.values()) count.inAttempt = 0;
     return (notice, completed) => {
@@ -86,7 +88,10 @@ function cut(text: string): string {
   return text.length <= MOST_CHARACTERS ? text : `${text.slice(0, MOST_CHARACTERS - 1)}…`;
 }
 
-/** Whether a notice that comes at COMMIT is a file's: of a deferred trigger, and not Postgres's talk about our own. */
+/**
+ * Whether a notice at COMMIT comes from a file (a deferred trigger), rather than from Postgres about our own
+ * statements.
+ */
 export function isSaidOnPurpose({ severity }: Notice): boolean {
   return !/^(?:DEBUG|LOG)/.test(severity);
 }

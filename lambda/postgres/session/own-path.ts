@@ -3,16 +3,16 @@ import { fromDriver } from './fault.ts';
 /**
  * The search path of our own statements: nobody but Postgres puts objects there. With any other path a role that may
  * create some could slip in a function, an operator, a type or a relation of its own, and have it run as ours
- * (CVE-2018-1058). It is set for one transaction at a time: an author's statements find the path that their role and
- * their file have, RESET gives back, and a pooler hands nothing on.
+ * (CVE-2018-1058). It is set for one transaction at a time: an author's statements see the path of their role and file,
+ * RESET works, and a pooler passes nothing on.
  *
- * Types and relations are looked for in pg_temp first of all unless it is named.
+ * Unless pg_temp is listed, it is searched first for types and relations.
  */
 export const OWN_PATH = 'set local search_path = pg_catalog, pg_temp';
 
 /**
  * Undoes OWN_PATH within its transaction: from here on a name means what it means to the role, or to the file whose
- * settings follow. What we ask there has to name the schema of each function, operator, type and relation.
+ * settings follow. Our queries there must qualify each function, operator, type and relation.
  */
 export const ROLE_PATH = 'set local search_path to default';
 
@@ -34,7 +34,7 @@ interface Field {
 
 /** One statement with bound values under OWN_PATH: two statements, one transaction and one round trip. */
 export class Question {
-  /** Undefined until the statement proper is described: rows before that are the first one's. */
+  /** Undefined until the statement itself is described: earlier rows belong to the first statement. */
   #columns: { readonly name: string; readonly parse: (text: string) => unknown }[] | undefined;
   #rows: Record<string, unknown>[] = [];
   readonly #text: string;
@@ -56,7 +56,7 @@ export class Question {
   }
 
   submit(connection: DriverConnection): undefined {
-    // Else each of these would be a packet of its own.
+    // Otherwise each of these would be a packet of its own.
     connection.stream.cork?.();
     // As a function, since SET LOCAL warns where no transaction block is begun.
     connection.parse({ text: "select pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true)" });
@@ -70,7 +70,7 @@ export class Question {
     connection.stream.uncork?.();
   }
 
-  /** Of the statement proper only: nobody asks for the first one's. */
+  /** Of the statement itself only; the first one's are not needed. */
   handleRowDescription(message: { readonly fields: readonly Field[] }): void {
     this.#columns = message.fields.map(({ name, dataTypeID }) => ({
       name,
@@ -103,7 +103,7 @@ export class Question {
   }
 }
 
-/** As Postgres reads it. Values of other types are the caller's to write. */
+/** As Postgres reads it. The caller formats values of other types. */
 function asText(value: unknown): string | null {
   if (value === null || value === undefined) return null;
   if (typeof value === 'string') return value;

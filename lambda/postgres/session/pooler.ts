@@ -4,9 +4,9 @@ import type { ConnectionTarget } from './connection-target.ts';
 import type { Session } from './session.ts';
 
 /**
- * Refuses a pooler that hands one server session to several clients: SET, session locks and temporary tables would
- * land on other people's sessions. Called only where a setting of our connection did not arrive at the server, which
- * any pooler may cause; the proof is that a second client gets the very session that we were just served by.
+ * Refuses a pooler that hands one server session to several clients: SET, session locks and temporary tables would land
+ * on other people's sessions. Called only if a setting of our connection did not reach the server, which any pooler may
+ * cause; the proof is that a second client gets the very session that served us.
  */
 export async function refuseTransactionPooler(session: Session, target: ConnectionTarget): Promise<void> {
   const before = await backendOf(session);

@@ -1,6 +1,6 @@
 import type { RelationName } from '../../migration/relation-name.ts';
 
-/** Quotes an identifier. The only place that does: a name that comes from outside enters SQL text through here. */
+/** Quotes an identifier. The only function that does: every name from outside enters SQL text through it. */
 export function quoteIdentifier(name: string): string {
   if (name.includes('\0')) throw new TypeError('an identifier cannot contain the NUL character');
   return `"${name.replaceAll('"', '""')}"`;

@@ -3,13 +3,13 @@ import { mayLetUsInLater, sqlstate } from '../../migration/sqlstate.ts';
 import type { ConnectionTarget } from './connection-target.ts';
 import { reasonOf, SessionLost, type StatementFault } from './fault.ts';
 
-/** What a server that does not let us in has said, or the way to it. */
+/** The error of a server that does not let us in, or of the way to it. */
 type Refusal = StatementFault | SessionLost;
 
 const REACH =
   'check the connection (the secret or the URL), the network (VPC, security group, allow list) and that the database is up; then run again.';
 
-/** What to do, by what keeps us out. */
+/** What to do, by the cause. */
 const NEXT = {
   reach: REACH,
   trust:
@@ -32,12 +32,12 @@ const NEXT = {
     'every connection slot is taken: wait, end sessions that are idle (pg_stat_activity), or raise max_connections or the limit of the role or database; then run again.',
 } as const;
 
-interface Known {
+interface Verdict {
   readonly passes: boolean;
   readonly next: keyof typeof NEXT;
 }
 
-/** What keeps us out, by SQLSTATE; `reach` where it is not here. */
+/** The cause by SQLSTATE; `reach` for others. */
 const SQLSTATES: Readonly<Record<string, keyof typeof NEXT>> = {
   '28P01': 'password',
   '28000': 'allowed',
@@ -51,11 +51,11 @@ const SQLSTATES: Readonly<Record<string, keyof typeof NEXT>> = {
 };
 
 /**
- * Neon's proxy has one SQLSTATE for whatever it says at startup, and passes on the compute's words without theirs: only
- * the text tells one from another. From its source (neondatabase/neon, proxy/src: auth/mod.rs, compute/mod.rs,
- * control_plane, pglb/mod.rs). A text that is not here may pass.
+ * Neon's proxy has one SQLSTATE for all errors at startup, and passes on the compute's messages without their
+ * SQLSTATEs: only the text distinguishes them. From its source (neondatabase/neon, proxy/src: auth/mod.rs,
+ * compute/mod.rs, control_plane, pglb/mod.rs). Other texts count as passing.
  */
-const TEXTS: readonly (readonly [RegExp, Known])[] = [
+const TEXTS: readonly (readonly [RegExp, Verdict])[] = [
   [/^password authentication failed for user/, { passes: false, next: 'password' }],
   [
     /^(?:Unsupported authentication method|Malformed password message|authentication protocol violation|unsupported channel binding method)/,
@@ -97,14 +97,14 @@ const TEXTS: readonly (readonly [RegExp, Known])[] = [
   [/^(?:Too many connections|Failed to acquire permit)/, { passes: true, next: 'slots' }],
 ];
 
-/** Codes of Node's TLS checks: no retry mends a certificate. */
+/** Codes of Node's TLS checks, which no retry fixes. */
 const CERTIFICATE_REFUSED = /^(?:CERT_|ERR_TLS_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_)/;
-/** What the driver says, without a code, to a server that answers "no" to the request for TLS. */
+/** The driver's message, without a code, if the server refuses TLS. */
 const NO_TLS = 'The server does not support SSL connections';
-/** A host that answers a WebSocket as a web server would: it is no proxy of Neon's. */
+/** A host that answers a WebSocket like a web server is not Neon's proxy. */
 const NO_WEBSOCKET = /^Unexpected server response: 4\d\d/;
 
-function known(said: Refusal): Known {
+function verdictOf(said: Refusal): Verdict {
   if (!(said instanceof SessionLost)) {
     const { sqlstate: code, message } = said.fault;
     if (code !== sqlstate.internalError)
@@ -120,15 +120,17 @@ function known(said: Refusal): Known {
   return { passes: true, next: 'reach' };
 }
 
-/** The server would let us in, and we don't go. */
+/** The server would let us in, but we refuse to connect. */
 export class RefusedByUs extends Error {}
 
 /** Whether the server may let us in a moment later: it starts, restarts, wakes, or is full. */
 export function mayPass(said: Refusal): boolean {
-  return known(said).passes;
+  return verdictOf(said).passes;
 }
 
-/** Poolers and proxies that take no startup options say so in several ways: PgBouncer, RDS Proxy, Neon's pooler. */
+/**
+ * Poolers and proxies that accept no startup options report it in different ways: PgBouncer, RDS Proxy, Neon's pooler.
+ */
 export function refusesOptions(said: Refusal): boolean {
   if (said instanceof SessionLost) return false;
   const { sqlstate: code, message } = said.fault;
@@ -137,7 +139,7 @@ export function refusesOptions(said: Refusal): boolean {
 }
 
 export function unreachable(target: ConnectionTarget, said: Refusal): MigrationError {
-  const { next } = known(said);
+  const { next } = verdictOf(said);
   const where = `${target.host}:${target.port}, database '${target.database}', user '${target.user}'`;
   return new MigrationError({
     code: 'database-unreachable',
@@ -149,7 +151,7 @@ export function unreachable(target: ConnectionTarget, said: Refusal): MigrationE
   });
 }
 
-/** So RDS refuses a token, by its PAM module. */
+/** How RDS refuses a token: by its PAM module. */
 function isRefusedByPam(said: Refusal): boolean {
   return !(said instanceof SessionLost) && /^PAM authentication failed/.test(said.fault.message);
 }

@@ -5,15 +5,15 @@ import { quoteLiteral, quoteRelation } from './quote.ts';
 import type { Session, TextRow } from './session.ts';
 
 export interface RolledBack {
-  /** The first row of the last statement; absent where it has none, or a statement failed. */
+  /** The first row of the last statement; absent without one, or if a statement failed. */
   readonly row: TextRow | undefined;
   readonly fault: StatementFault | undefined;
 }
 
 /**
- * Asks something in a transaction that leaves nothing behind, in one round trip: a file's own SET statements decide
- * there what a name means, and hold no longer than the question. What we ask under them names the schema of each
- * function, operator and type; after OWN_PATH it need not. Throws only SessionLost.
+ * Runs a query in a transaction that is rolled back, in one round trip: a file's own SET statements decide there what
+ * names mean, and end with it. Under them, our query must qualify each function, operator and type; after OWN_PATH it
+ * need not. Throws only SessionLost.
  */
 export async function rolledBack(session: Session, statements: readonly string[]): Promise<RolledBack> {
   const { fault, rows } = await session.script(['begin', ROLE_PATH, ...statements, 'rollback'].join('\n;\n'));
@@ -25,8 +25,8 @@ export async function rolledBack(session: Session, statements: readonly string[]
 }
 
 /**
- * Finds the relations as the settings before it have them, for a question under OWN_PATH: ASKED is then a row for each,
- * with its oid, null where there is none, and its number from 1.
+ * Resolves the relations under the settings before it, for a query under OWN_PATH: ASKED then has a row for each, with
+ * its oid (null if it does not exist) and its number from 1.
  */
 export function findRelations(relations: readonly RelationName[]): string {
   return found(relations.map(oidOf));
@@ -43,8 +43,8 @@ function found(oids: readonly string[]): string {
 }
 
 /**
- * By a schema's name from the catalog, since to_regclass() fails on a schema that is closed to our role, and with it the
- * whole question.
+ * Finds the schema in the catalog, since to_regclass() fails on a schema that our role may not use, and the whole query
+ * with it.
  */
 function oidOf(relation: RelationName): string {
   const { schema, name } = relation;
@@ -56,6 +56,6 @@ function oidOf(relation: RelationName): string {
               and c.relname operator(pg_catalog.=) ${quoteLiteral(name)}::pg_catalog.name)`;
 }
 
-/** In a FROM clause. */
+/** For a FROM clause. */
 export const ASKED = `pg_catalog.unnest(pg_catalog.current_setting('migrations.asked')::oid[])
          with ordinality as asked (oid, number)`;

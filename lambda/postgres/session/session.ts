@@ -1,52 +1,51 @@
 import { fromDriver, type Notice, noticeFrom, SessionLost, StatementFault } from './fault.ts';
 import { OWN_PATH, Question, type TypeParser } from './own-path.ts';
 
-/** What one message of many statements came to. */
+/** The result of one message of many statements. */
 export interface ScriptOutcome {
-  /** Statements that completed, from the first on; the next one is the one that failed. */
+  /** How many statements completed; the next one is the one that failed. */
   readonly completed: number;
-  /** Result rows by statement, as text; statements without rows have an empty list. */
+  /** Result rows by statement, as text; empty for statements without rows. */
   readonly rows: readonly (readonly TextRow[])[];
-  /** Why it stopped, if it did not get to the end. */
+  /** Why it stopped, if it did not complete. */
   readonly fault: StatementFault | undefined;
 }
 
 export type TextRow = Readonly<Record<string, string | null>>;
 
-/** Hears a notice as it arrives; `completed` statements of the message were over by then. */
+/** Receives a notice as it arrives; `completed` statements of the message were over by then. */
 export type NoticeListener = (notice: Notice, completed: number) => void;
 
 /** One database session, whichever driver carries it. */
 export interface Session {
-  /** One statement of ours with bound values, under OWN_PATH. Throws StatementFault or SessionLost. */
+  /** Runs one statement of ours with bound values, under OWN_PATH. Throws StatementFault or SessionLost. */
   query(text: string, values?: readonly unknown[]): Promise<Record<string, unknown>[]>;
   /**
-   * Many statements of ours in one message and one round trip, under OWN_PATH up to the message's first COMMIT or
+   * Runs many statements of ours in one message and one round trip, under OWN_PATH up to the message's first COMMIT or
    * ROLLBACK. Throws only SessionLost.
    */
   script(text: string): Promise<ScriptOutcome>;
   /**
-   * The same with the session's own search path, and with nothing before the text: for statements of an author's,
-   * and for what can't run in a transaction. Nobody reads their rows, so each is dropped as it arrives; what they say by
-   * RAISE is heard.
+   * The same under the session's own search path, and with nothing before the text: for an author's statements, and for
+   * what can't run in a transaction. Rows are discarded as they arrive; notices are passed on.
    */
   execute(text: string, heard?: NoticeListener): Promise<Omit<ScriptOutcome, 'rows'>>;
   /**
-   * The same, with how many rows each statement wrote, and the rows of those among them that are our own questions,
-   * named by their position.
+   * The same, with the number of rows that each statement wrote, and the rows of the statements at given positions,
+   * which are our own queries.
    */
   executeAround(
     text: string,
     own: ReadonlySet<number>,
     heard?: NoticeListener,
   ): Promise<ScriptOutcome & { readonly written: readonly number[] }>;
-  /** Sends data into `copy … from stdin`: the one way of passing a value that no server logs. */
+  /** Sends data into `copy … from stdin`, the only way to pass a value that no server logs. */
   copyIn(text: string, data: Buffer): Promise<void>;
-  /** Milliseconds since 1970 at which the message under way was sent, or last heard of; undefined where none is. */
+  /** When the message under way was sent or last heard of, in milliseconds since 1970; undefined if none is. */
   silentSince(): number | undefined;
   /** Says goodbye and closes. Never throws. */
   close(): Promise<void>;
-  /** Drops the connection without a goodbye, as a killed process would: what is under way ends as SessionLost. */
+  /** Drops the connection without a goodbye, as a killed process would; pending calls throw SessionLost. */
   abandon(because?: Error): void;
 }
 
@@ -70,7 +69,7 @@ export interface DriverClient {
 
 interface DriverStream {
   destroy(error?: Error): void;
-  /** Neon's driver: its way of closing waits for the other side. */
+  /** Neon's driver, whose close waits for the other side. */
   readonly ws?: { terminate?(): void };
 }
 
@@ -80,7 +79,7 @@ const GOODBYE_MILLISECONDS = 2_000;
 export function sessionOver(client: DriverClient): Session {
   let lost: unknown;
   let closed = false;
-  // Without a listener an idle connection that dies would end the process.
+  // Without a listener, an error on an idle connection would end the process.
   client.on('error', (error) => {
     lost ??= error;
   });
@@ -142,7 +141,7 @@ export function sessionOver(client: DriverClient): Session {
           }),
       ),
     script: async (text) => {
-      // In a transaction that failed nothing may stand before it.
+      // In a failed transaction, nothing may precede it.
       const before = text.startsWith('rollback') ? '' : `${OWN_PATH};\n`;
       const outcome = await sendScript(before + text, { keepsRows: true, heard: undefined });
       return before === '' ? outcome : withoutFirst(outcome, before.length);
@@ -155,10 +154,10 @@ export function sessionOver(client: DriverClient): Session {
     async close() {
       if (closed) return;
       closed = true;
-      // A driver that has already heard of the end would wait for it for ever.
+      // A driver whose connection has already ended would wait for ever.
       if (lost !== undefined) return breakOff();
       const goodbye = client.end().catch(() => undefined);
-      // A peer that is gone without a word would keep the goodbye waiting.
+      // A vanished peer would never answer the goodbye.
       let patience: NodeJS.Timeout | undefined;
       const enough = new Promise<void>((resolve) => {
         patience = setTimeout(() => {
@@ -177,7 +176,7 @@ export function sessionOver(client: DriverClient): Session {
   };
 }
 
-/** What the message came to without its first statement, which takes so many characters. */
+/** The result without the message's first statement, which has this many characters. */
 function withoutFirst({ completed, rows, fault }: ScriptOutcome, characters: number): ScriptOutcome {
   return {
     completed: Math.max(0, completed - 1),
@@ -198,7 +197,7 @@ interface RowDescription {
 }
 
 interface ScriptOptions {
-  /** Of all statements, of none, or of those at these positions. */
+  /** Rows of all statements, of none, or of those at these positions. */
   readonly keepsRows: boolean | ReadonlySet<number>;
   readonly heard: NoticeListener | undefined;
 }
@@ -215,8 +214,8 @@ interface ScriptEnd {
 }
 
 /**
- * A simple query that counts completed statements. The driver's own query object throws its results away when
- * a statement fails, and with them the knowledge of which one it was.
+ * A simple query that counts completed statements. The driver's own query object discards its results when a statement
+ * fails, and with them which one it was.
  */
 class Script {
   #completed = 0;

@@ -1,17 +1,17 @@
 import { sqlstate } from '../../migration/sqlstate.ts';
 import type { StatementFault } from './fault.ts';
 
-/** Limits of one kind of session of ours. docs/limits.md has them all. */
+/** Limits of one kind of session; docs/limits.md lists them all. */
 export interface SessionLimits {
   /** Milliseconds for each lock; 0 for no limit. */
   readonly lock: number;
-  /** Seconds after which a session that does nothing belongs to a process that is gone. */
+  /** Seconds after which an idle session belongs to a process that is gone. */
   readonly idle: number;
 }
 
 /**
- * Settings that a session of ours begins with. Values that a role or a database may have set would otherwise cut a
- * long step short, end the session in the middle of it, or let it wait for a lock without end.
+ * Settings that our sessions start with. Otherwise, values set for the role or the database could cut a long step
+ * short, end the session in the middle of it, or let it wait for a lock for ever.
  */
 export function sessionLimits({ lock, idle }: SessionLimits): string[] {
   return [
@@ -20,16 +20,16 @@ export function sessionLimits({ lock, idle }: SessionLimits): string[] {
     "set idle_in_transaction_session_timeout = '60s'",
     `set idle_session_timeout = '${idle}s'`,
     LIFT_TRANSACTION_TIMEOUT,
-    // A file means on the server what its parser has read.
+    // A file must mean on the server what its parser has read.
     'set standard_conforming_strings = on',
   ];
 }
 
-/** Of PostgreSQL 17 and later: it would end the session, not the statement. */
+/** PostgreSQL 17 and later: it would end the session, not the statement. */
 export const LIFT_TRANSACTION_TIMEOUT = `select pg_catalog.set_config('transaction_timeout', '0', false)
  where pg_catalog.current_setting('transaction_timeout', true) is not null`;
 
-/** What a step may take, in milliseconds, from the moment when it is said. */
+/** How long a step may take, in milliseconds, from when it is set. */
 export interface StepLimits {
   /** For each lock, unless its file sets something shorter than `longestWait`. */
   readonly wait: number;
@@ -41,8 +41,8 @@ export interface StepLimits {
 }
 
 /**
- * Says the limits again where a file has changed settings. What the file has set for itself stays, as long as it is
- * not more than ours; what RESET or a new role has brought is not the file's, nor is 0, which means for ever.
+ * Sets the limits again after a file has changed settings. The file's own values stay if they are not longer than ours;
+ * values that come from RESET or a new role are not the file's, nor is 0, which means for ever.
  */
 export function limitsAgain({ wait, longestWait, budget, until }: StepLimits): string {
   const own = 'limits.own';
@@ -61,8 +61,8 @@ export function limitsAgain({ wait, longestWait, budget, until }: StepLimits): s
 }
 
 /**
- * Measured from the message's arrival, so that fifty steps in one message share one deadline. A shorter time that the
- * file has set stays.
+ * Measured from the message's arrival, so that fifty steps in one message share one deadline. A shorter time set by the
+ * file stays.
  */
 export function statementTimeout(budgetMilliseconds: number): string {
   return `select pg_catalog.set_config('statement_timeout', greatest(1::numeric, least(
@@ -72,7 +72,7 @@ export function statementTimeout(budgetMilliseconds: number): string {
 ))::bigint::pg_catalog.text, true)`;
 }
 
-/** The statement was ended because the time of the function was over, not by a limit of its own or a person. */
+/** The statement was cancelled because the function's time was over, not by its own limit or a person. */
 export function endedByDeadline({ fault }: StatementFault, deadline: number | undefined): boolean {
   return fault.sqlstate === sqlstate.queryCanceled && deadline !== undefined && deadline - Date.now() < 1_000;
 }
@@ -82,7 +82,7 @@ export function setLockTimeout(milliseconds: number): string {
   return `set lock_timeout = ${Math.max(1, Math.round(milliseconds))}`;
 }
 
-/** Limits of a question that is asked under a file's settings, said after them. In milliseconds; 0 for no limit. */
+/** Limits of a query under a file's settings, set after them. In milliseconds; 0 for no limit. */
 export function questionLimits({
   statement,
   lock,

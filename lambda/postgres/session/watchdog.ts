@@ -4,23 +4,23 @@ import type { Session } from './session.ts';
 
 export interface Watched {
   readonly target: ConnectionTarget;
-  /** The session's server process. */
+  /** Pid of the session's server process. */
   readonly backend: number;
   /** Silence after which the statement is checked from a second session. @default 60 */
   readonly silentSeconds?: number | undefined;
 }
 
 const SILENT_SECONDS = 60;
-/** Until the next message, or the next look: an answer is not on its way for longer. */
+/** Time until the next message or look; an answer is not in transit for longer. */
 const ON_ITS_WAY_SECONDS = 10;
 /** Seconds to reach the server from a second session; where it can't be reached, nothing is known. */
 const PATIENCE_SECONDS = 10;
 
 /**
- * Brackets work on a session whose statements may be long. What lies between may forget a connection without a word to
- * either side, and TCP's own probes end at a proxy that is still there: the statement is committed, and its answer
- * never comes. So a statement that has been silent for long is looked for from a second session. Where its process is
- * gone, or has been idle since, the session is given up as lost, and what was applied is read from the ledger.
+ * Runs work on a session whose statements may be long. A network device may drop a connection without telling either
+ * side, and TCP's own probes end at a proxy that is still there: the statement commits, and its answer never arrives.
+ * So a statement that is silent for long is looked up from a second session. If its process is gone or idle, the
+ * session counts as lost, and the ledger tells what was applied.
  */
 export async function watched<T>(
   session: Session,
@@ -35,7 +35,7 @@ export async function watched<T>(
       asking = true;
       void lookFor(target, backend, Math.min(ON_ITS_WAY_SECONDS, silentSeconds))
         .then((lost) => {
-          // Another message may be under way by now, or this one's answer have come.
+          // Another message may be under way by now, or this one's answer may have arrived.
           if (lost !== undefined && session.silentSince() === since) session.abandon(new Error(lost));
         })
         .catch(() => undefined)
@@ -52,7 +52,7 @@ export async function watched<T>(
   }
 }
 
-/** Why the answer never comes; undefined where it may. */
+/** Why the answer will never arrive; undefined if it may. */
 async function lookFor(
   target: ConnectionTarget,
   backend: number,
@@ -67,12 +67,12 @@ async function lookFor(
         [backend],
       );
       if (row === undefined) return 'the server process is gone, and its answer never came';
-      // Of another role's process nothing is shown: then it is not ours any more.
+      // If the process's details are hidden, it belongs to another role, and is no longer ours.
       if (row.state === null || row.state === undefined) return undefined;
       const stuck = row.wait_event === 'ClientWrite' || row.wait_event === 'ClientRead';
       if (row.state === 'active' && !stuck) return undefined;
       if (Number(row.seconds) < idleSeconds) return undefined;
-      // It holds the run lock, and nobody speaks to it any more.
+      // It holds the run lock, and nobody uses it any more.
       await second.query('select pg_catalog.pg_terminate_backend($1)', [backend]);
       return 'the server has answered, and nothing has arrived';
     },

@@ -1,20 +1,20 @@
 import { WebSocket } from 'ws';
 
 export interface WebSocketOptions {
-  /** As of node:tls; nothing where the connection is not encrypted. */
+  /** As for node:tls; absent if the connection is not encrypted. */
   readonly tls: object;
   /** @default 20 s */
   readonly pingMilliseconds?: number;
 }
 
 const PING_MILLISECONDS = 20_000;
-/** So many pings without an answer, and the way to the proxy is taken for lost. */
+/** After this many pings without an answer, the connection counts as lost. */
 const MOST_UNANSWERED = 3;
 
 /**
  * The class that Neon's driver makes its connection of: the same on every version of Node, with the certificates that
- * the connection asks for. It pings, since what lies in between (NAT, a load balancer) forgets a silent connection
- * without a word to either side.
+ * the connection asks for. It pings, since NAT or a load balancer drops a silent connection without telling either
+ * side.
  */
 export function webSocketClass({ tls, pingMilliseconds = PING_MILLISECONDS }: WebSocketOptions) {
   return class extends WebSocket {

@@ -6,8 +6,8 @@ import type { Session } from '../../postgres/session/session.ts';
 import type { BuildTable } from '../loop-task.ts';
 
 /**
- * Tables that are building now in this database, whichever loop and whichever ledger they belong to, without `except`.
- * Builders of other ledgers are known by their sessions' names.
+ * How many tables are building in this database, of any loop and any ledger, without `except`. Builders of other
+ * ledgers are recognized by their sessions' names.
  */
 export async function tablesBuilding(
   session: Session,
@@ -28,12 +28,12 @@ export async function tablesBuilding(
 
 const buildingRow = v.object({ own: v.number(), others: v.array(v.string()) });
 
-/** One start at a time in a database, so that each sees the ones before it. Only ever tried, as every lock of ours. */
+/** Serializes starts in a database, so that each sees the ones before it. It is only tried, like all our locks. */
 const START_LOCK = 1_836_279_413;
 const START_PAUSE_MILLISECONDS = 50;
 const START_TRIES = 100;
 
-/** Begins a build of the table where fewer than `most` others are under way; undefined where there is no slot. */
+/** Starts a build if fewer than `most` other tables are building; undefined without a free slot. */
 export async function withSlot<T>(
   session: Session,
   { ledgerSchema, table, most }: { ledgerSchema: string; table: BuildTable; most: number },

@@ -6,26 +6,26 @@ import { concurrentDrop } from '../../postgres/catalog/index-statement.ts';
 import { underSettings } from '../../postgres/session/author-settings.ts';
 import type { Session } from '../../postgres/session/session.ts';
 import { sessionLimits } from '../../postgres/session/statement-limits.ts';
-import type { IndexBuild } from '../index-build.ts';
+import type { Build } from '../build.ts';
 
 export type Dropped =
   | { readonly kind: 'dropped' }
   /** A lock was in the way: the next turn tries again. */
   | { readonly kind: 'locked' }
-  /** It stays, until a person does something about it. */
+  /** It stays until a person acts. */
   | { readonly kind: 'refused'; readonly leftOver: LeftOver; readonly fault: PostgresFault };
 
-/** While a drop waits for other transactions, it keeps nobody waiting. */
+/** While a concurrent drop waits for other transactions, it blocks nobody. */
 const LIMITS = sessionLimits({ lock: 10_000, idle: 120 });
 
 /**
- * Drops what a dead attempt of this build left behind: INVALID indexes on its table that bear its name. It is done
- * under the file's settings, as whoever made them. Called only after nobody was seen who could still be building.
- * `own` are the settings that the session began with.
+ * Drops what a dead attempt of this build left behind: INVALID indexes on its table with its name, under the file's
+ * settings and so as the role that created them. Call it only if nobody was seen who could still be building. `own`:
+ * the settings that the session started with.
  */
 export async function dropLeftOvers(
   session: Session,
-  build: IndexBuild,
+  build: Build,
   own: readonly string[],
 ): Promise<Dropped> {
   for (const leftOver of await leftOvers(session, build)) {
@@ -38,7 +38,7 @@ export async function dropLeftOvers(
   return { kind: 'dropped' };
 }
 
-/** The fault of a build that can't go on, or has failed, and leaves its INVALID index standing. */
+/** The fault of a build that can't continue, or has failed, and leaves an INVALID index behind. */
 export function leftStanding(
   { leftOver: { schema, name }, fault }: Extract<Dropped, { kind: 'refused' }>,
   failedWith: PostgresFault | undefined,

@@ -1,18 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import * as v from 'valibot';
 import { count } from '../../migration/amounts.ts';
-import {
-  type Backfill,
-  BatchSize,
-  batchStatement,
-  DEFAULT_BATCH_MILLISECONDS,
-} from '../../migration/backfill.ts';
+import { type Backfill, BatchSize, batchStatement } from '../../migration/backfill.ts';
 import { type CompiledMigrations, statementsOf } from '../../migration/migration.ts';
 import { type PostgresFault, withDetail, withoutRowValues } from '../../migration/postgres-fault.ts';
 import { inTheWay, isPermanent, sqlstate } from '../../migration/sqlstate.ts';
 import { blockerKey, lockHolders } from '../../postgres/catalog/blockers.ts';
 import { isAwaited, othersInNeed } from '../../postgres/catalog/others-in-need.ts';
-import { findWalks, type Walk } from '../../postgres/catalog/walks.ts';
+import { findWalks, sampleOf, type Walk } from '../../postgres/catalog/walks.ts';
 import {
   adoptWalks,
   type BatchDone,
@@ -23,51 +18,52 @@ import {
   type WalkRow,
   walkAgain,
 } from '../../postgres/ledger/backfill-rows.ts';
+import { readBuild } from '../../postgres/ledger/build-rows.ts';
 import { noteWaiting } from '../../postgres/ledger/build-waiting.ts';
-import { readBuild } from '../../postgres/ledger/index-build-rows.ts';
 import { must } from '../../postgres/ledger/ledger-write.ts';
 import { cleanSession } from '../../postgres/session/author-settings.ts';
-import type { StatementFault } from '../../postgres/session/fault.ts';
+import { StatementFault } from '../../postgres/session/fault.ts';
 import { ROLE_PATH } from '../../postgres/session/own-path.ts';
-import { quoteIdentifier, quoteLiteral } from '../../postgres/session/quote.ts';
+import { quoteIdentifier } from '../../postgres/session/quote.ts';
 import type { Session, TextRow } from '../../postgres/session/session.ts';
 import { limitsAgain } from '../../postgres/session/statement-limits.ts';
-import type { IndexBuild } from '../index-build.ts';
+import type { Build } from '../build.ts';
+import { LONGEST_REST_SECONDS, restSeconds } from '../wait-seconds.ts';
+import { type Batch, behindKey, boundQuery, boundsOf, endOf } from './batch-sql.ts';
 import { fillProgress } from './build-progress.ts';
 import type { TurnRequest } from './turn-request.ts';
 
 const SEPARATOR = '\n;\n';
-/** A batch that takes so many times what it is to take runs into statement_timeout, and is tried again with half its rows. */
+/**
+ * A batch that takes this many times its target runs into statement_timeout, and is retried with half the rows and
+ * twice the limit; up to the second limit, for statements whose every batch takes long.
+ */
 const LONGEST_BATCH = 20;
-/** Whether others need the server is looked at so often. */
+const MOST_MILLISECONDS = 10_000;
+/** How often to check whether others need the server. */
 const LOOK_EVERY_MILLISECONDS = 2_000;
 const REPORT_EVERY_MILLISECONDS = 5_000;
 /** Attempts of a batch of one row that takes too long. */
 const MOST_ATTEMPTS = 12;
-/** One that rests for longer lets go of the function, and comes back. */
-const LONGEST_REST_MILLISECONDS = 20_000;
-const AFTER_REST_SECONDS = 60;
-/** Somebody has paused or cancelled it, or goes on with it. */
+/** An operator paused or cancelled it, or another turn continues it. */
 const SOON_SECONDS = 2;
 const FIRST_BLOCKS = 64;
-/** Where the upper bound of a batch is handed from our question to the author's statement in one message. */
-const UNTIL = 'migrations.backfill_until';
 
-/** What a turn makes of a backfill. `come-back`: its time is over, or what it rests for takes longer. */
+/** The result of a turn of a backfill. `come-back`: its time is up, or it has to rest for longer. */
 export type FillEnd =
   | { readonly kind: 'filled' }
   | { readonly kind: 'failed'; readonly fault: PostgresFault }
   | { readonly kind: 'come-back'; readonly seconds: number };
 
 /**
- * Does batches of a backfill that has begun, each a transaction of its own: its bounds, the statement, and in the ledger
- * how far it came; until its end or the turn's. Cut off anywhere, the next turn goes on behind the last batch that was
- * committed. To be called under the table lock.
+ * Runs batches of a started backfill until its end or the turn's, each in its own transaction: its bounds, the
+ * statement, and its position in the ledger. If interrupted anywhere, the next turn continues after the last committed
+ * batch. Call it under the table lock.
  */
 export async function fill(
   session: Session,
   request: TurnRequest,
-  { build, own }: { readonly build: IndexBuild; readonly own: readonly string[] },
+  { build, own }: { readonly build: Build; readonly own: readonly string[] },
 ): Promise<FillEnd> {
   const filling = new Filling(session, request, { build, own });
   try {
@@ -80,7 +76,7 @@ export async function fill(
   }
 }
 
-/** Thrown from within, where the turn is over. */
+/** Thrown inside a walk to end the turn. */
 class Ended extends Error {
   readonly end: FillEnd;
 
@@ -98,14 +94,19 @@ const definition = v.looseObject({
   text: v.object({ before: v.string(), table: v.string(), between: v.string(), after: v.string() }),
 });
 
-function asRecorded(build: IndexBuild): Backfill {
+function asRecorded(build: Build): Backfill {
   const written: unknown = JSON.parse(build.definition);
   v.assert(definition, written);
   return written as unknown as Backfill;
 }
 
-/** Undefined where the code that is deployed does not know the file as it was handed off. */
-function asCompiled({ migrations }: CompiledMigrations, build: IndexBuild): Backfill | undefined {
+/** As the code has it that is deployed; as it was handed off where that does not know it. */
+export function backfillOf(migrations: CompiledMigrations, build: Build): Backfill {
+  return asCompiled(migrations, build) ?? asRecorded(build);
+}
+
+/** Undefined if the deployed code does not know the file as it was handed off. */
+function asCompiled({ migrations }: CompiledMigrations, build: Build): Backfill | undefined {
   const step = migrations.find(({ version }) => version === build.version)?.steps[build.step];
   const isSame = step !== undefined && statementsOf(step)[0]?.text === build.statement;
   return isSame ? step.long?.backfill : undefined;
@@ -114,14 +115,16 @@ function asCompiled({ migrations }: CompiledMigrations, build: IndexBuild): Back
 class Filling {
   readonly #session: Session;
   readonly #request: TurnRequest;
-  readonly #build: IndexBuild;
-  /** Settings that the session began with. */
+  readonly #build: Build;
+  /** Settings that the session started with. */
   readonly #own: readonly string[];
   readonly #backfill: Backfill;
-  readonly #longestBatch: number;
+  /** The target duration of a batch, and its end. */
+  readonly #wantedMilliseconds: number;
+  #longestMilliseconds: number;
   readonly #rows = new Map<number, WalkRow>();
   #walks: readonly Walk[] = [];
-  /** Was sent and is not committed: the next message commits it. */
+  /** Sent but not committed: the next message commits it. */
   #open: OpenBatch | undefined;
   #lookedAt = 0;
   #othersActive = false;
@@ -130,14 +133,16 @@ class Filling {
   constructor(
     session: Session,
     request: TurnRequest,
-    { build, own }: { readonly build: IndexBuild; readonly own: readonly string[] },
+    { build, own }: { readonly build: Build; readonly own: readonly string[] },
   ) {
     this.#session = session;
     this.#request = request;
     this.#build = build;
     this.#own = own;
-    this.#backfill = asCompiled(request.migrations, build) ?? asRecorded(build);
-    this.#longestBatch = (this.#backfill.batchMilliseconds ?? DEFAULT_BATCH_MILLISECONDS) * LONGEST_BATCH;
+    this.#backfill = backfillOf(request.migrations, build);
+    this.#wantedMilliseconds =
+      this.#backfill.batchMilliseconds ?? request.options.backfillBatchSeconds * 1000;
+    this.#longestMilliseconds = this.#wantedMilliseconds * LONGEST_BATCH;
   }
 
   get #ledger(): string {
@@ -166,7 +171,7 @@ class Filling {
   }
 
   async #begin(): Promise<void> {
-    const ends = await this.#ends(this.#walks);
+    const [ends, rows] = [await this.#ends(this.#walks), await this.#rowsOf(this.#walks)];
     await this.#asOurselves(
       this.#walks.map((walk, part) =>
         insertWalk(this.#ledger, this.#build, {
@@ -176,19 +181,28 @@ class Filling {
           kind: walk.way.kind,
           key: walk.way.kind === 'key' ? walk.way.columns.map(({ name }) => name) : [],
           until: ends[part],
-          estimatedRows: walk.estimatedRows,
+          estimatedRows: ends[part] === undefined ? 0 : (rows[part] ?? 0),
         }),
       ),
     );
   }
 
-  /** Where each walk ends: at the highest key, or the last block, that is there now. */
+  /** Estimates the number of rows; for a table without statistics, from some of its blocks. */
+  async #rowsOf(walks: readonly Walk[]): Promise<readonly number[]> {
+    const unknown = walks.filter(({ estimatedRows }) => estimatedRows === 0);
+    if (unknown.length === 0) return walks.map(({ estimatedRows }) => estimatedRows);
+    const sampled = await this.#ask(unknown.map(sampleOf));
+    const found = new Map(unknown.map(({ oid }, at) => [oid, Number(sampled[at]?.rows ?? 0)]));
+    return walks.map(({ oid, estimatedRows }) => found.get(oid) ?? estimatedRows);
+  }
+
+  /** Where each walk ends: at the highest key or the last block of now. */
   async #ends(walks: readonly Walk[]): Promise<(readonly string[] | undefined)[]> {
     const rows = await this.#ask(walks.map(endOf));
     return rows.map((row) => parseKey(row?.until ?? null));
   }
 
-  /** The walk that was begun, if its table can still be walked in that way. */
+  /** The walk that was started, if its table can still be walked that way. */
   #walkOf(row: WalkRow): Walk {
     const walk = this.#walks.find(({ oid }) => oid === row.oid);
     const blocks = row.kind === 'blocks' ? [...(row.cursor ?? []), ...(row.until ?? [])] : [];
@@ -202,8 +216,10 @@ class Filling {
   }
 
   async #walk({ part, until, cursor: begin }: WalkRow, walk: Walk): Promise<void> {
-    const { batchMilliseconds = DEFAULT_BATCH_MILLISECONDS } = this.#backfill;
-    const size = new BatchSize(batchMilliseconds, walk.way.kind === 'blocks' ? FIRST_BLOCKS : undefined);
+    const size = new BatchSize(
+      this.#wantedMilliseconds,
+      walk.way.kind === 'blocks' ? FIRST_BLOCKS : undefined,
+    );
     if (until === undefined) return;
     let cursor = begin;
     let attempts = 0;
@@ -226,12 +242,13 @@ class Filling {
       cursor = sent.from;
       const passes = !isPermanent(fault);
       const alone = size.rows === 1;
-      // Who waits for a row that somebody has locked has locked no other: no time is too long.
+      // Whoever waits for a locked row has locked no other: no wait is too long.
       const tooOften = alone && attempts >= MOST_ATTEMPTS && !inTheWay.has(fault.sqlstate);
       if (passes ? tooOften : alone || fault.sqlstate.startsWith('42'))
         throw await this.#failedAt(walk, { fault, cursor, until });
       narrowing ||= !passes;
       size.halve();
+      if (fault.sqlstate === sqlstate.queryCanceled) this.#allowMore();
       if (!passes) continue;
       attempts += 1;
       if (inTheWay.has(fault.sqlstate) && attempts > 2) await this.#noteBlocker(walk);
@@ -242,22 +259,28 @@ class Filling {
     }
   }
 
+  #allowMore(): void {
+    const most = Math.max(MOST_MILLISECONDS, this.#wantedMilliseconds * LONGEST_BATCH);
+    this.#longestMilliseconds = Math.min(most, this.#longestMilliseconds * 2);
+  }
+
   /**
-   * Before a batch: is there time, and does anybody need the server more? Where somebody does, the batch before is
-   * committed first; if that fails, it is the one to be done again.
+   * Before a batch: checks the time, and whether others need the server more. If so, commits the previous batch first;
+   * if that fails, the previous batch is the one to repeat.
    */
   async #makeRoom(part: number, walk: Walk): Promise<FailedBatch | undefined> {
     const { milliseconds: last = 0, awaited = false } = this.#open ?? {};
-    const leaves = this.#isOver(this.#longestBatch / 5);
+    const leaves = this.#isOver(Math.max(2_000, this.#longestMilliseconds / 5));
     const looks = Date.now() - this.#lookedAt >= LOOK_EVERY_MILLISECONDS;
-    const pause = (this.#backfill.pause ?? (this.#othersActive ? 1 : 0)) * last;
+    const { pause: asGiven = this.#request.options.backfillPause } = this.#backfill;
+    const pause = (asGiven ?? (this.#othersActive ? 1 : 0)) * last;
     if (!leaves && !looks && !awaited && pause < 1) return undefined;
     const failed = await this.#commit();
     if (failed !== undefined) return failed;
     if (leaves) throw new Ended({ kind: 'come-back', seconds: 0 });
     if (awaited) {
       const why = 'waiting session: another session waited for a lock that the batch held';
-      await this.#rest(part, why, Math.max(last, 100));
+      await this.#rest(part, why, Math.max(last, 50));
     }
     if (looks) await this.#restWhileNeeded(part, walk);
     if (pause >= 1) await sleep(pause);
@@ -278,8 +301,8 @@ class Filling {
       if (because === undefined) return;
       await this.#rest(part, because, LOOK_EVERY_MILLISECONDS);
       if (this.#isOver(2 * LOOK_EVERY_MILLISECONDS)) throw new Ended({ kind: 'come-back', seconds: 0 });
-      if (this.#request.deadline !== undefined && Date.now() - since > LONGEST_REST_MILLISECONDS)
-        throw new Ended({ kind: 'come-back', seconds: AFTER_REST_SECONDS });
+      if (this.#request.deadline !== undefined && Date.now() - since > LONGEST_REST_SECONDS * 1000)
+        throw new Ended({ kind: 'come-back', seconds: restSeconds(this.#build.secondsSinceFirstStart ?? 0) });
     }
   }
 
@@ -294,7 +317,7 @@ class Filling {
     await sleep(milliseconds);
   }
 
-  /** Whoever is in the way of a batch of one row, for the alarm of what stands still. */
+  /** Records who blocks a batch of one row, for the alarm on stalled builds. */
   async #noteBlocker(walk: Walk | undefined): Promise<void> {
     const { id, schema, table } = this.#build;
     const [holder] = walk === undefined ? [] : await lockHolders(this.#session, [{ schema, name: table }], 1);
@@ -303,7 +326,7 @@ class Filling {
       await noteWaiting(this.#session, this.#ledger, build, holder && blockerKey(holder));
   }
 
-  /** What commits the batch under way. */
+  /** The statements that commit the batch under way. */
   #commitPieces(): string[] {
     if (this.#open === undefined) return [];
     const own =
@@ -344,14 +367,17 @@ class Filling {
     await this.#session.script('rollback');
   }
 
-  /** Commits the batch before, and does the next one, in one message. The last of a walk is committed at once. */
+  /** Commits the previous batch and runs the next one in one message. The last batch of a walk is committed at once. */
   async #send(walk: Walk, { part: number, from, until, rows }: Bounds): Promise<Sent> {
     const committing = this.#open;
     const backfill = this.#backfill;
     const { settings } = this.#build;
-    const longest = this.#longestBatch;
-    // Shorter than the statement's own, so that what is only locked is told from what takes too long.
-    const wait = Math.round(Math.min(this.#request.options.lockTimeoutSeconds * 1000, 1_000, longest / 2));
+    const longest = Math.round(this.#longestMilliseconds);
+    // Not longer than a batch: whoever waits for rows that it has would wait for those that it waits for, too. And
+    // shorter than the statement's own, so that what is only locked is told from what takes too long.
+    const patience = Math.max(100, this.#wantedMilliseconds);
+    const { lockTimeoutSeconds } = this.#request.options;
+    const wait = Math.round(Math.min(lockTimeoutSeconds * 1000, patience, longest / 2));
     const commit = this.#commitPieces();
     const part = walk.isPart
       ? { table: walk.table, quotedAlias: quoteIdentifier(backfill.alias) }
@@ -378,7 +404,7 @@ class Filling {
       this.#committed(committing, outcome.written[commit.length - 2]);
     if (outcome.fault !== undefined) {
       await this.#rollback();
-      // Where COMMIT failed, it was the batch before.
+      // If COMMIT failed, the previous batch did.
       const redo = outcome.completed < commit.length ? committing?.from : from;
       return { kind: 'failed', from: redo, fault: outcome.fault };
     }
@@ -405,37 +431,54 @@ class Filling {
   }
 
   /**
-   * Rows that were written meanwhile and still match: their walk begins again, once, where the statement's own WHERE
-   * tells them from those that are done.
+   * Rows written meanwhile that still match get a second walk, if the statement's own WHERE tells them from finished
+   * ones.
    */
   async #lookAgain(): Promise<boolean> {
     const { alias, makesItsWhereFalse, looksElsewhere, text } = this.#backfill;
     if (!makesItsWhereFalse || looksElsewhere || text.condition === undefined) return false;
     const first = (await this.#read()).filter(({ walk }) => walk === 1);
     if (first.length === 0) return false;
+    const { deadline } = this.#request;
+    const limit = deadline === undefined ? 0 : Math.max(1_000, Math.round((deadline - Date.now()) / 2));
     const left = await this.#ask(
-      first.map(
-        (row) =>
-          `select exists (select from only ${this.#walkOf(row).table} as ${quoteIdentifier(alias)} where ${text.condition}\n)::pg_catalog.text as left`,
-      ),
-    );
-    const again = first.filter((_, at) => left[at]?.left === 'true');
+      first.map((row) => {
+        const { table, way } = this.#walkOf(row);
+        const name = quoteIdentifier(alias);
+        const some = `select from only ${table} as ${name} where (${text.condition}\n)`;
+        if (row.until === undefined)
+          return `select 'false' as before, exists (${some})::pg_catalog.text as behind`;
+        const behind = `(${behindKey(way, name, row.until)})`;
+        return `select exists (${some} and not ${behind})::pg_catalog.text as before, exists (${some} and ${behind})::pg_catalog.text as behind`;
+      }),
+      limit,
+    ).catch((error: unknown) => {
+      // The check would take too long for a function: the walk does it, batch by batch.
+      if (error instanceof StatementFault && error.fault.sqlstate === sqlstate.queryCanceled)
+        return first.map((): TextRow => ({ before: 'true' }));
+      throw error;
+    });
+    const again = first.filter((_, at) => left[at]?.before === 'true' || left[at]?.behind === 'true');
     const ends = again.length === 0 ? [] : await this.#ends(again.map((row) => this.#walkOf(row)));
     const begins = again.flatMap((row, at) => {
       const until = ends[at];
-      return until === undefined ? [] : [walkAgain(this.#ledger, this.#build.id, row.part, until)];
+      // New rows mostly have higher keys, so the second walk starts after the first.
+      const from = left[first.indexOf(row)]?.before === 'true' ? undefined : row.until;
+      return until === undefined ? [] : [walkAgain(this.#ledger, this.#build.id, row.part, { from, until })];
     });
     if (begins.length > 0) await this.#asOurselves(begins);
     return begins.length > 0;
   }
 
-  /** A row for each of these questions of ours, under the file's settings, in a transaction that leaves nothing behind. */
-  async #ask(questions: readonly string[]): Promise<(TextRow | undefined)[]> {
+  /**
+   * Returns a row for each of these queries, run under the file's settings in a transaction that leaves nothing behind.
+   */
+  async #ask(questions: readonly string[], milliseconds = 0): Promise<(TextRow | undefined)[]> {
     const before = [
       'begin',
       ROLE_PATH,
       ...this.#build.settings,
-      'set local statement_timeout = 0',
+      `set local statement_timeout = ${milliseconds}`,
       "set local lock_timeout = '5s'",
     ];
     const { rows, fault } = await this.#session.script([...before, ...questions].join(SEPARATOR));
@@ -459,7 +502,7 @@ class Filling {
     if (progress !== undefined) this.#request.report({ kind: 'progress', build, progress });
   }
 
-  /** The one row that can't be done, by its key. */
+  /** Narrows a failing batch down to the one row, and names its key. */
   async #failedAt(
     walk: Walk,
     {
@@ -485,7 +528,7 @@ class Filling {
         : [`a row in block ${Number(key[0]) - 1} of ${table}`, undefined];
     return failed({
       ...withDetail(fault, said(shown), said(plain ?? shown)),
-      hint: 'Correct the row and retry, which goes on with it; or correct the statement and deploy, which begins it again.',
+      hint: 'Correct the row and retry, which continues with it; or correct the statement and deploy, which starts it again.',
     });
   }
 }
@@ -507,7 +550,7 @@ function notOurs(): Ended {
 
 const NONE: ReadonlySet<number> = new Set();
 
-/** Nothing of it is left; what begins behind `from` is to be done again. */
+/** Was rolled back; what starts after `from` has to be done again. */
 interface FailedBatch {
   readonly kind: 'failed';
   readonly from: readonly string[] | undefined;
@@ -516,86 +559,16 @@ interface FailedBatch {
 
 type Sent = FailedBatch | { readonly kind: 'done'; readonly batch: OpenBatch };
 
-/** `awaited`: another session waits for a lock that it has. */
+/** `awaited`: another session waits for one of its locks. */
 interface OpenBatch extends BatchDone {
   readonly awaited: boolean;
 }
 
-/** A key travels as a JSON list of texts, so that no number loses digits on the way. */
+/** A key is passed as a JSON list of texts, so that no number loses digits. */
 function parseKey(text: string | null): readonly string[] | undefined {
   return text === null ? undefined : (JSON.parse(text) as string[]);
 }
 
-/** A value as text that its type reads back, whatever DateStyle says. */
-function asText(column: string): string {
-  return `(pg_catalog.to_json(${column}) operator(pg_catalog.#>>) '{}'::pg_catalog.text[])`;
-}
-
-function endOf({ table, oid, way }: Walk): string {
-  if (way.kind === 'blocks')
-    return `select case when file.blocks operator(pg_catalog.>) 0::pg_catalog.int8
-            then pg_catalog.json_build_array(file.blocks::pg_catalog.text)::pg_catalog.text end as until
-  from (select pg_catalog.pg_relation_size(${oid}::pg_catalog.regclass)
-                 operator(pg_catalog./) pg_catalog.current_setting('block_size')::pg_catalog.int8 as blocks) as file`;
-  const columns = way.columns.map(({ name }) => `w.${quoteIdentifier(name)}`);
-  return `select pg_catalog.json_build_array(${columns.map(asText).join(', ')})::pg_catalog.text as until
-  from only ${table} as w order by ${columns.map((column) => `${column} desc`).join(', ')} limit 1`;
-}
-
-interface Batch {
-  /** Key of the last row before it, or its first block; undefined at the beginning. */
-  readonly from: readonly string[] | undefined;
-  readonly until: readonly string[];
-  readonly rows: number;
-}
-
 interface Bounds extends Batch {
   readonly part: number;
-}
-
-/** Finds where the batch ends, and leaves it in a setting for the statement that comes in the same message. */
-function boundQuery(walk: Walk, { from, until, rows }: Batch): string {
-  const end = quoteLiteral(JSON.stringify(until));
-  if (walk.way.kind === 'blocks') {
-    const to = Math.min(Number(until[0]), Number(from?.[0] ?? 0) + rows);
-    const bound = quoteLiteral(JSON.stringify([String(to)]));
-    return `select pg_catalog.set_config('${UNTIL}', ${bound}, true) as until, ${to >= Number(until[0])} as last`;
-  }
-  const { columns } = walk.way;
-  const names = columns.map(({ name }) => `w.${quoteIdentifier(name)}`);
-  const [first] = columns;
-  const operators = quoteIdentifier(first?.operators ?? 'pg_catalog');
-  const key = names.length === 1 ? String(names[0]) : `(${names.join(', ')})`;
-  const after = from === undefined ? '' : `where ${key} operator(${operators}.>) ${valuesOf(columns, from)}`;
-  // The end is no bound of the scan: between two bounds a planner without statistics expects few rows, and sorts them.
-  return `select pg_catalog.set_config('${UNTIL}', coalesce(found.bound, ${end}), true) as until,
-       found.bound is null or found.bound operator(pg_catalog.=) ${end}::pg_catalog.text as last
-  from (select (select pg_catalog.json_build_array(${names.map(asText).join(', ')})::pg_catalog.text
-                  from (select ${names.join(', ')} from only ${walk.table} as w ${after}
-                         order by ${names.join(', ')} offset ${rows - 1} limit 1) as w
-                 where ${key} operator(${operators}.<=) ${valuesOf(columns, until)}) as bound) as found`;
-}
-
-function valuesOf(columns: readonly { readonly type: string }[], values: readonly string[]): string {
-  const typed = columns.map(({ type }, at) => `${quoteLiteral(values[at] ?? '')}::${type}`);
-  return typed.length === 1 ? String(typed[0]) : `(${typed.join(', ')})`;
-}
-
-/** The bounds of a batch, as a condition on the statement's own table. */
-function boundsOf({ way }: Walk, alias: string, from: readonly string[] | undefined): string {
-  const setting = `pg_catalog.current_setting('${UNTIL}')::pg_catalog.json`;
-  const value = (at: number) => `(${setting} operator(pg_catalog.->>) ${at})`;
-  if (way.kind === 'blocks') {
-    const first = `'(${Number(from?.[0] ?? 0)},0)'::pg_catalog.tid`;
-    const behind = `('(' operator(pg_catalog.||) ${value(0)} operator(pg_catalog.||) ',0)')::pg_catalog.tid`;
-    return `${alias}.ctid operator(pg_catalog.>=) ${first} and ${alias}.ctid operator(pg_catalog.<) ${behind}`;
-  }
-  const { columns } = way;
-  const operators = quoteIdentifier(columns[0]?.operators ?? 'pg_catalog');
-  const names = columns.map(({ name }) => `${alias}.${quoteIdentifier(name)}`);
-  const key = names.length === 1 ? String(names[0]) : `(${names.join(', ')})`;
-  const typed = columns.map(({ type }, at) => `${value(at)}::${type}`);
-  const until = typed.length === 1 ? String(typed[0]) : `(${typed.join(', ')})`;
-  const after = from === undefined ? '' : `${key} operator(${operators}.>) ${valuesOf(columns, from)} and `;
-  return `${after}${key} operator(${operators}.<=) ${until}`;
 }

@@ -16,12 +16,12 @@ import { partitionBuilds } from '../../postgres/ledger/partition-builds.ts';
 import { transactionUnderSettings } from '../../postgres/session/author-settings.ts';
 import { quoteIdentifier, quoteLiteral, quoteRelation } from '../../postgres/session/quote.ts';
 import type { Session } from '../../postgres/session/session.ts';
+import type { Build } from '../build.ts';
 import { conflictFault } from '../decide.ts';
-import type { IndexBuild } from '../index-build.ts';
 import { leftStanding } from './drop-left-overs.ts';
 
 export type PartitionedStep =
-  /** Its partitions are builds of their own now; it has its next turn when they are over. */
+  /** Its partitions are separate builds now; its next turn comes when they are over. */
   | { readonly kind: 'partitions-first' }
   | { readonly kind: 'valid'; readonly adopted: boolean }
   | { readonly kind: 'failed'; readonly fault: PostgresFault }
@@ -36,19 +36,19 @@ interface Again {
 
 export interface PartitionedTurn {
   readonly ledgerSchema: string;
-  /** Settings that the session began with. */
+  /** Settings that the session started with. */
   readonly own: readonly string[];
 }
 
 /**
- * CREATE INDEX CONCURRENTLY on a partitioned table, which Postgres refuses, in the way that works: an index on ONLY
- * the parent, which is INVALID at first; a concurrent build for each partition; each attached when it is valid. With
- * the last one the parent's becomes valid. Partitions that were created meanwhile got theirs from Postgres, since the
- * parent's index was there first. Called under the table lock, again and again until it is over.
+ * Postgres refuses CREATE INDEX CONCURRENTLY on a partitioned table, so it is done in parts: an index on ONLY the
+ * parent, INVALID at first; a concurrent build for each partition, attached when valid. With the last one the parent's
+ * index becomes valid. Partitions created meanwhile get theirs from Postgres, since the parent's index exists. Call it
+ * under the table lock, until it is over.
  */
 export async function advancePartitioned(
   session: Session,
-  build: IndexBuild,
+  build: Build,
   turn: PartitionedTurn,
 ): Promise<PartitionedStep> {
   const { ledgerSchema } = turn;
@@ -94,18 +94,18 @@ function failure(table: string, fault: PostgresFault | undefined): Failed {
     kind: 'failed',
     fault: {
       ...withWords(`the build on the partition ${table} failed`, fault ?? NO_OUTCOME),
-      hint: 'The indexes on other partitions are kept; a retry goes on with the rest.',
+      hint: 'The indexes on other partitions are kept; a retry continues with the rest.',
     },
   };
 }
 
 /**
- * The INVALID index on ONLY the parent goes when a partition's build failed; the partitions' own indexes are not
+ * If a partition's build failed, the INVALID index on ONLY the parent is dropped; the partitions' indexes are not
  * attached to it yet, so they stay, and a retry attaches them.
  */
 function dropParent(
   session: Session,
-  build: IndexBuild,
+  build: Build,
   { own }: PartitionedTurn,
 ): Promise<Again | Failed | undefined> {
   const { schema, index } = build;
@@ -114,12 +114,12 @@ function dropParent(
 }
 
 /**
- * A failed build leaves no INVALID index; but with it would go the indexes that were there before and hang on it by now,
- * which are not ours.
+ * A failed build leaves no INVALID index, unless dropping it would also drop attached indexes that existed before and
+ * are not ours.
  */
 async function endWithout(
   session: Session,
-  build: IndexBuild,
+  build: Build,
   turn: PartitionedTurn,
   failed: Failed,
 ): Promise<PartitionedStep> {
@@ -136,17 +136,13 @@ async function endWithout(
     kind: 'failed',
     fault: {
       ...withDetail(failed.fault, stays, stays),
-      hint: failed.fault.hint ?? 'A retry goes on with the partitions that are left.',
+      hint: failed.fault.hint ?? 'A retry continues with the remaining partitions.',
     },
   };
 }
 
-/** What the build has failed with stays its fault, also where its index could not be dropped. */
-function parentStands(
-  dropped: Again | Failed | undefined,
-  build: IndexBuild,
-  failed: Failed,
-): PartitionedStep {
+/** The original fault is kept, even if the index could not be dropped. */
+function parentStands(dropped: Again | Failed | undefined, build: Build, failed: Failed): PartitionedStep {
   if (dropped?.kind !== 'failed') return dropped ?? failed;
   const leftOver = { schema: build.schema, name: build.index };
   return {
@@ -155,10 +151,10 @@ function parentStands(
   };
 }
 
-/** The index on ONLY the root; with it, what equals it further down can be told. */
+/** Creates the index on ONLY the root, with which equal indexes on partitions can be recognized. */
 async function makeRoot(
   session: Session,
-  build: IndexBuild,
+  build: Build,
   { ledgerSchema, own }: PartitionedTurn,
 ): Promise<Again | Failed | undefined> {
   const [root] = await readTree(session, build);
@@ -173,10 +169,10 @@ async function makeRoot(
   return send(session, build, { before, statements: [createOnOnly(build, root, build.index)], own });
 }
 
-/** The index on ONLY each nested partitioned table that has none like it, attached to its parent's. */
+/** Creates the index on ONLY each nested partitioned table without an equal one, attached to its parent's. */
 async function makeNested(
   session: Session,
-  build: IndexBuild,
+  build: Build,
   { own }: PartitionedTurn,
 ): Promise<Again | Failed | undefined> {
   const tree = withoutTakenOver(await readTree(session, build), await equalIndexes(session, build));
@@ -197,7 +193,7 @@ async function makeNested(
   return statements.length === 0 ? undefined : send(session, build, { before: [], statements, own });
 }
 
-/** The tables that need an index of ours: not those with an equal one, nor what is below them. */
+/** The tables that need an index: not those with an equal one, nor anything below them. */
 function withoutTakenOver(
   tree: readonly TreeNode[],
   standing: ReadonlyMap<number, string>,
@@ -211,8 +207,8 @@ function withoutTakenOver(
 }
 
 interface Partitions {
-  readonly build: IndexBuild;
-  /** Index names of the partitions' builds, all of them valid by now, by `schema.table`. */
+  readonly build: Build;
+  /** Index names of the partitions' builds, all of which are valid, by `schema.table`. */
   readonly known: ReadonlyMap<string, string>;
 }
 
@@ -239,7 +235,7 @@ async function handOffOrAttach(
     if (index === undefined) handOff.push(insertBuild(ledgerSchema, partitionBuild(build, node)));
     else if (parent !== undefined) attach.push(attachPartition(parent, { schema: node.schema, index }));
   }
-  // Indexes that were there before, and our own of an earlier attempt: after the new ones, since those can be dropped again.
+  // Indexes that existed before, and ours of an earlier attempt; attached last, since new ones can be dropped again.
   for (const node of tree) {
     const index = standing.get(node.oid);
     const parent = node.parent === undefined ? undefined : indexes.get(node.parent);
@@ -247,7 +243,8 @@ async function handOffOrAttach(
     if (!attach.some((each) => each === attachPartition(parent, { schema: node.schema, index })))
       attach.push(attachPartition(parent, { schema: node.schema, index }));
   }
-  // Only when no build is left, so that a failure loses none of them. Each in its own transaction: attaching locks one partition for a moment, and must not wait holding another's.
+  // Only when no build is left, so that a failure loses none of them. Each in its own transaction: attaching locks a
+  // partition for a moment, and must not wait while it holds another's lock.
   for (const statement of handOff.length === 0 ? attach : []) {
     const step = await send(session, build, { before: [], statements: [statement], own });
     if (step?.kind === 'failed') return endWithout(session, build, turn, step);
@@ -261,14 +258,10 @@ async function handOffOrAttach(
 }
 
 /**
- * Each partition has its index, and yet the whole is INVALID: Postgres looks whether it is complete when it attaches
- * one, and not when the partition that was missing is detached. Nothing but a new index helps.
+ * Each partition has its index, and yet the whole is INVALID: Postgres checks completeness when an index is attached,
+ * but not when the missing partition is detached. Only a new index helps.
  */
-async function neverValid(
-  session: Session,
-  build: IndexBuild,
-  turn: PartitionedTurn,
-): Promise<PartitionedStep> {
+async function neverValid(session: Session, build: Build, turn: PartitionedTurn): Promise<PartitionedStep> {
   if ((await seeIndex(session, build)).kind === 'valid') return { kind: 'attached' };
   return endWithout(session, build, turn, {
     kind: 'failed',
@@ -280,7 +273,7 @@ async function neverValid(
   });
 }
 
-function partitionBuild(build: IndexBuild, node: TreeNode) {
+function partitionBuild(build: Build, node: TreeNode) {
   const index = partitionIndexName(node.table, build.index);
   const { version, step, runId, file, line, unique, definition, settings } = build;
   return {
@@ -309,22 +302,24 @@ function partitionBuild(build: IndexBuild, node: TreeNode) {
   };
 }
 
-/** While it waits for a lock, the application's writes wait behind it: at first for a moment, in later turns longer. */
+/**
+ * While it waits for a lock, the application's writes queue behind it: at first for a moment, in later turns longer.
+ */
 const FIRST_WAIT_MILLISECONDS = 200;
 const LONGEST_WAIT_MILLISECONDS = 3_000;
 
 interface Message {
   /** Statements of ours, on the ledger. */
   readonly before: readonly string[];
-  /** On the table and its indexes, under the file's settings. */
+  /** Statements on the table and its indexes, under the file's settings. */
   readonly statements: readonly string[];
   readonly own: readonly string[];
 }
 
-/** One short transaction; undefined where it went through. */
+/** Runs one short transaction; undefined if it succeeded. */
 async function send(
   session: Session,
-  { turns, settings }: IndexBuild,
+  { turns, settings }: Build,
   { before, statements, own }: Message,
 ): Promise<Again | Failed | undefined> {
   const wait = Math.min(LONGEST_WAIT_MILLISECONDS, FIRST_WAIT_MILLISECONDS * Math.max(1, turns));

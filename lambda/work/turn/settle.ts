@@ -23,9 +23,9 @@ const failedBuild = v.object({
 });
 
 /**
- * What became of a loop that began at `startedAt`, in words for a person: each build that is open, or was lost
- * meanwhile, its reason, and what to do; and the newest of the runs that followed, the loop's own or a deploy's, where it
- * failed. What was lost before, and what operators do beside it, are not this loop's.
+ * Describes for a person what became of a loop that started at `startedAt`: each build that is open or was lost
+ * meanwhile, why, and what to do; and the latest run that followed, the loop's own or a deploy's, if it failed. Earlier
+ * losses and operators' actions do not belong to this loop.
  */
 export async function settle(
   session: Session,
@@ -36,7 +36,7 @@ export async function settle(
   }: { readonly startedAt?: Date | undefined; readonly rows: RowValues },
 ): Promise<SettleResult> {
   const s = quoteIdentifier(ledgerSchema);
-  // By how long ago it began: the server's clock is another than ours.
+  // As an age, since the server's clock may differ from ours.
   const secondsAgo = (Date.now() - startedAt.getTime()) / 1000;
   const rows = await session.query(
     `select ${buildColumns} from ${await workTableNow(session, ledgerSchema)}
@@ -47,7 +47,7 @@ export async function settle(
     [secondsAgo],
   );
   const [run] = await session.query(
-    // A run of code before `plainError` has told too much to be told again.
+    // Code before `plainError` recorded row values, which must not be repeated.
     `select summary ->> 'error' as error, coalesce(summary ->> 'plainError', 'the action status says why') as plain, summary -> 'waiting' as waiting from ${s}.run
       where outcome is not null and action in ('run', 'resume') and cause in ('loop', 'cloudformation')
         and started_at >= $1::timestamptz
@@ -58,10 +58,10 @@ export async function settle(
   if (typeof run?.error === 'string')
     lines.push(`The run that followed failed: ${values === 'shown' ? run.error : String(run.plain)}`);
   const { waiting } = v.parse(followingRun, run ?? {});
-  // For a build that was lost before, or it would stand above.
+  // For a build that was lost earlier; otherwise it is listed above.
   if (lines.length === 0 && waiting)
     lines.push(
-      `${waiting.file} still waits: ${waiting.because}. Next: run the action retry, or mend the cause and deploy.`,
+      `${waiting.file} still waits: ${waiting.because}. Next: run the action retry, or fix the cause and deploy.`,
     );
   return lines.length === 0
     ? { outcome: 'valid', message: '' }
@@ -72,7 +72,7 @@ const followingRun = v.object({
   waiting: v.nullish(v.object({ file: v.string(), because: v.string() })),
 });
 
-/** The same of these builds, whenever they were lost. */
+/** Describes these builds, whenever they were lost. */
 export async function describeLost(
   session: Session,
   ledgerSchema: string,
@@ -90,7 +90,7 @@ export async function describeLost(
 const buildColumns =
   'index_name as index, table_name as table, schema_name as schema, operation, file, line, state, attempts, fault';
 
-/** Step Functions takes 32,768 characters of cause. */
+/** Step Functions takes a cause of at most 32,768 characters. */
 const MOST_LINES = 20;
 
 function limited(lines: readonly string[]): string {
@@ -111,7 +111,7 @@ function describe(
   const when =
     attempts === 0 ? 'before it was begun' : `after ${attempts} attempt${attempts === 1 ? '' : 's'}`;
   const said = toFault(fault);
-  const next = adviceForBuild(said, file) ?? 'mend the cause, then run again (or the action retry).';
+  const next = adviceForBuild(said, file) ?? 'fix the cause, then run again (or the action retry).';
   const hides = rows === 'hidden' && mayQuoteRows(said);
   const told = hides
     ? `${describeFault(withoutRowValues(said))} The action status has all of it.`

@@ -6,34 +6,34 @@ import { survivalOf } from '../../postgres/build-session/survival-probe.ts';
 import { blockerKey } from '../../postgres/catalog/blockers.ts';
 import { builderNames } from '../../postgres/catalog/builder-names.ts';
 import { seeBuilder } from '../../postgres/catalog/seen-builder.ts';
-import { recordAttemptOutcome, setSessionKind } from '../../postgres/ledger/build-attempt-rows.ts';
+import { noteSeen, recordAttemptOutcome, setSessionKind } from '../../postgres/ledger/build-attempt-rows.ts';
+import { readBuild } from '../../postgres/ledger/build-rows.ts';
 import { noteWaiting } from '../../postgres/ledger/build-waiting.ts';
-import { readBuild } from '../../postgres/ledger/index-build-rows.ts';
 import { asLoginRole } from '../../postgres/session/as-login-role.ts';
 import { quoteLiteral } from '../../postgres/session/quote.ts';
 import type { Session } from '../../postgres/session/session.ts';
-import type { IndexBuild } from '../index-build.ts';
+import type { Build } from '../build.ts';
 import { waitSeconds } from '../wait-seconds.ts';
 import { elapsedOf, progressOf } from './build-progress.ts';
 import type { TurnRequest } from './turn-request.ts';
 
-/** A build that runs, and whose session it runs in: what of it would end with this turn. */
+/** A running build, and the session it runs in: whether it would end with this turn. */
 export interface Underway {
-  readonly build: IndexBuild;
+  readonly build: Build;
   readonly session: /** Another turn began it. */
     | { readonly kind: 'of-another-turn' }
-    /** This turn began it in a loopback session. */
+    /** This turn started it in a loopback session. */
     | { readonly kind: 'loopback' }
     /** Its statement runs in a session of ours. */
     | { readonly kind: 'attached'; readonly attached: Attached };
 }
 
-/** How long before its process ends a turn stops; an attached build is cancelled then. */
+/** How long before the end of its process a turn stops; an attached build is cancelled then. */
 const MARGIN_MILLISECONDS = 30_000;
 
 /**
- * Stays with a build until it is over, which gives undefined, or lets it go after `attachSeconds`, which gives the
- * seconds until the next look. Lets go only of what was seen to survive that here; anything else is held until it
+ * Stays with a build until it is over, and returns undefined; or leaves it after `attachSeconds`, and returns the
+ * seconds until the next look. Leaves only a build that a probe has shown to survive; stays with any other until it
  * ends, or until our own end is near.
  */
 export async function stayWith(
@@ -62,7 +62,7 @@ export async function stayWith(
           lastMoment,
         });
       } catch (error) {
-        // Nobody would be left to end its session, which would stay open in a process that is frozen.
+        // Nothing would end its session, which would stay open in a frozen process.
         its.attached.session.letGo();
         throw error;
       }
@@ -72,7 +72,7 @@ export async function stayWith(
 }
 
 interface Attachment {
-  readonly build: IndexBuild;
+  readonly build: Build;
   readonly attached: Attached;
   readonly attachUntil: number;
   readonly lastMoment: number;
@@ -84,7 +84,7 @@ async function stayAttached(
   { build, attached, attachUntil, lastMoment }: Attachment,
 ): Promise<number | undefined> {
   const own = new OwnAttempt(session, request.options.ledgerSchema, { build, attached });
-  // A process without an end, the command line, has no reason to let go of what it holds.
+  // A process without a deadline, the command line, has no reason to leave its build.
   const until = Number.isFinite(lastMoment) ? attachUntil : Infinity;
   if (await watch(session, request, { build, until, attached: true })) {
     await own.recorded();
@@ -107,30 +107,32 @@ function survives(session: Session, { target, options }: TurnRequest, kind: 'loo
 async function secondsUntilNextLook(
   session: Session,
   { options }: TurnRequest,
-  build: IndexBuild,
+  build: Build,
 ): Promise<number> {
   const fresh = (await readBuild(session, options.ledgerSchema, build.id)) ?? build;
   return waitSeconds(elapsedOf(fresh), progressOf(fresh, await seeBuilder(session, fresh))?.secondsLeft);
 }
 
 interface Watch {
-  readonly build: IndexBuild;
+  readonly build: Build;
   /** Milliseconds since 1970. */
   readonly until: number;
-  /** Its statement is in a session of ours: its end is ours to record, and an idle moment between two statements is not it. */
+  /** Its statement runs in our session, so we record its end; an idle moment between two statements is not the end. */
   readonly attached?: boolean;
 }
 
 const FIRST_PAUSE_MILLISECONDS = 50;
 const LONGEST_PAUSE_MILLISECONDS = 1_000;
-/** Each pause is a twentieth of the time so far: the end is seen with no more delay than that. */
+/** Each pause is a twentieth of the time so far, which bounds the delay in seeing the end. */
 const GROWTH = 1.05;
-/** The catalog is asked, and progress shown, less often. */
+/** The catalog is read, and progress shown, less often. */
 const SHOWN_GROWTH = 1.3;
-/** How long an attempt may take to show its first sign of life: after that it never will. */
+/** How long an attempt may take to appear; after that it never will. */
 export const GRACE_SECONDS = 10;
 
-/** Looks at a build until its attempt is over (true) or the time is up (false). Holds nothing open between looks. */
+/**
+ * Watches a build until its attempt is over (true) or the time is up (false). Keeps no transaction open between looks.
+ */
 async function watch(
   session: Session,
   { options: { ledgerSchema }, report }: TurnRequest,
@@ -149,6 +151,7 @@ async function watch(
     shownAt = Date.now() + shownPause;
     const builder = await seeBuilder(session, build);
     await noteWaiting(session, ledgerSchema, build, builder.blocker && blockerKey(builder.blocker));
+    if (!attached) await noteSeen(session, ledgerSchema, { build, pid: builder.pid });
     if (builder.alive) {
       const progress = progressOf(build, builder);
       if (progress !== undefined) report({ kind: 'progress', build, progress });
@@ -167,37 +170,37 @@ async function watch(
 
 interface Attached {
   readonly session: AttachedBuild;
-  /** Why it could not be a loopback session. */
+  /** Why it is not a loopback session. */
   readonly because: string;
 }
 
 /** How long to wait for our session to report that the build ended; a half-open connection may never report it. */
 const PATIENCE_MILLISECONDS = 5_000;
 
-/** An attempt whose statement runs in a session of ours: its end is ours to record. */
+/** An attempt whose statement runs in our session, so that we record its end. */
 class OwnAttempt {
   #let = false;
   readonly #session: Session;
   readonly #ledgerSchema: string;
-  readonly #build: IndexBuild;
+  readonly #build: Build;
   readonly #attached: Attached;
   readonly #recorded: Promise<void>;
 
   constructor(
     session: Session,
     ledgerSchema: string,
-    { build, attached }: { build: IndexBuild; attached: Attached },
+    { build, attached }: { build: Build; attached: Attached },
   ) {
     this.#session = session;
     this.#ledgerSchema = ledgerSchema;
     this.#build = build;
     this.#attached = attached;
     this.#recorded = attached.session.ended.then((fault) => (this.#let ? undefined : this.#record(fault)));
-    // Awaited where it matters; the watch sees what was recorded.
+    // Awaited where it matters; the watch sees what is recorded.
     this.#recorded.catch(() => undefined);
   }
 
-  /** Resolves when the outcome was recorded: once nobody is seen building any more, that is near. */
+  /** Resolves when the outcome is recorded, soon after nobody is seen building. */
   async recorded(): Promise<void> {
     const late = new AbortController();
     await Promise.race([
@@ -207,7 +210,7 @@ class OwnAttempt {
     late.abort();
   }
 
-  /** The statement goes on without us. */
+  /** Leaves the statement running without us. */
   async letGo(): Promise<void> {
     this.#let = true;
     await setSessionKind(this.#session, this.#ledgerSchema, {
@@ -215,10 +218,14 @@ class OwnAttempt {
       kind: 'orphan',
       pid: this.#attached.session.pid,
     });
+    await noteSeen(this.#session, this.#ledgerSchema, {
+      build: this.#build,
+      pid: this.#attached.session.pid,
+    });
     this.#attached.session.letGo();
   }
 
-  /** Nothing here can keep the build alive for as long as it needs: end it cleanly, and say so. */
+  /** Nothing here can keep the build alive for as long as it needs: cancels it cleanly, and says so. */
   async giveUp(because: string): Promise<void> {
     this.#let = true;
     await asLoginRole(
@@ -238,7 +245,7 @@ class OwnAttempt {
 }
 
 function neverInTime(because: string): PostgresFault {
-  const mend = because.includes('IAM authentication')
+  const fix = because.includes('IAM authentication')
     ? 'Give the migrations a user with a password (the prop secret)'
     : because.includes('extension dblink')
       ? 'Create the extension dblink (create extension dblink)'
@@ -247,6 +254,6 @@ function neverInTime(because: string): PostgresFault {
     // feature_not_supported: no retry can succeed.
     sqlstate: sqlstate.featureNotSupported,
     message: `the build needs longer than one invocation, and nothing here keeps it alive without us: ${because}`,
-    hint: `${mend} and retry, or build it from the command line, which may hold its session as long as it takes: npx cdk-postgres-migrations up.`,
+    hint: `${fix} and retry, or build it from the command line, which may hold its session as long as it takes: npx cdk-postgres-migrations up.`,
   };
 }

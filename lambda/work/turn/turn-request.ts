@@ -3,8 +3,8 @@ import type { MigrationOptions } from '../../migration/options.ts';
 import type { PostgresFault } from '../../migration/postgres-fault.ts';
 import type { ConnectionTarget } from '../../postgres/session/connection-target.ts';
 import type { NoticeEvent } from '../../postgres/session/notices.ts';
+import type { Build, SessionKind } from '../build.ts';
 import type { Decision } from '../decide.ts';
-import type { IndexBuild, SessionKind } from '../index-build.ts';
 import type { BuildTable } from '../loop-task.ts';
 import type { ProgressSeen } from './build-progress.ts';
 
@@ -14,38 +14,41 @@ export interface TurnRequest {
   readonly turn: number;
   readonly target: ConnectionTarget;
   readonly options: MigrationOptions;
-  /** Of the code that runs now, with which the ledger is compared. */
+  /** The migrations of the running code, with which the ledger is compared. */
   readonly migrations: CompiledMigrations;
-  /** When to have stopped, in milliseconds since 1970; absent where nothing ends the process. */
+  /** Deadline in milliseconds since 1970; absent where nothing ends the process. */
   readonly deadline: number | undefined;
   readonly report: (event: TurnEvent) => void;
-  /** Something else waits for the end of this invocation: a backfill, which would use up its time, ends its turn. */
+  /**
+   * Whether something else waits for the end of this invocation: a backfill, which would use up its time, then ends its
+   * turn.
+   */
   readonly yields?: () => boolean;
-  /** Between two attempts. @default pauseSeconds of lambda/work/wait-seconds.ts */
+  /** Pause between two attempts. @default pauseSeconds of lambda/work/wait-seconds.ts */
   readonly pauseSeconds?: ((attempts: number, fault: PostgresFault | undefined) => number) | undefined;
 }
 
 export type TurnEvent =
-  /** Of a build in a session of ours; what one in another session says is in the server's log. */
+  /** Notices of a build in our session; those of one in another session are in the server's log. */
   | NoticeEvent
   | {
       readonly kind: 'turn';
-      readonly build: IndexBuild;
+      readonly build: Build;
       readonly turn: number;
       readonly decision: Decision['kind'];
     }
   | {
       readonly kind: 'started';
-      readonly build: IndexBuild;
+      readonly build: Build;
       readonly attempt: number;
       readonly session: SessionKind;
-      /** Why it is no loopback session, which would outlive us. */
+      /** Why it is not a loopback session, which would outlive us. */
       readonly because?: string;
     }
-  | { readonly kind: 'progress'; readonly build: IndexBuild; readonly progress: ProgressSeen }
+  | { readonly kind: 'progress'; readonly build: Build; readonly progress: ProgressSeen }
   | {
       readonly kind: 'ended';
-      readonly build: IndexBuild;
+      readonly build: Build;
       readonly outcome: 'done' | 'adopted' | 'failed';
       readonly fault: PostgresFault | undefined;
     };

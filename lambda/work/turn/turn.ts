@@ -1,24 +1,25 @@
-import { isIndexBuild } from '../../migration/build.ts';
+import { isIndexBuild, isStopped } from '../../migration/build.ts';
 import type { MigrationOptions } from '../../migration/options.ts';
 import type { PostgresFault } from '../../migration/postgres-fault.ts';
 import { sqlstate } from '../../migration/sqlstate.ts';
 import { startAttached } from '../../postgres/build-session/attached.ts';
 import { startLoopback } from '../../postgres/build-session/loopback.ts';
 import { blockerKey } from '../../postgres/catalog/blockers.ts';
-import { seeIndex } from '../../postgres/catalog/index-catalog.ts';
+import { seeIndex, validSince } from '../../postgres/catalog/index-catalog.ts';
 import { type SeenBuilder, seeBuilder } from '../../postgres/catalog/seen-builder.ts';
 import { isHalfDetached } from '../../postgres/catalog/seen-work.ts';
 import { memorySettings, serverCapacity } from '../../postgres/catalog/server-capacity.ts';
 import {
   beginAttempt,
   endBuild,
+  noteSeen,
   pauseAttempts,
   recordAttemptOutcome,
   setSessionKind,
 } from '../../postgres/ledger/build-attempt-rows.ts';
 import { nextBuild, tablesToBuild } from '../../postgres/ledger/build-queue.ts';
+import { readBuild } from '../../postgres/ledger/build-rows.ts';
 import { noteWaiting } from '../../postgres/ledger/build-waiting.ts';
-import { readBuild } from '../../postgres/ledger/index-build-rows.ts';
 import { formatQuery, isOlderRow } from '../../postgres/ledger/ledger.ts';
 import { upgradeIfFree } from '../../postgres/ledger/ledger-write.ts';
 import { releaseTableLock, tryTableLock } from '../../postgres/ledger/run-lock.ts';
@@ -27,12 +28,12 @@ import { refuseTransactionPooler } from '../../postgres/session/pooler.ts';
 import { quoteIdentifier, quoteRelation } from '../../postgres/session/quote.ts';
 import type { Session } from '../../postgres/session/session.ts';
 import { sessionLimits } from '../../postgres/session/statement-limits.ts';
+import type { Build, SessionKind } from '../build.ts';
 import { buildMemory } from '../build-memory.ts';
 import { decide } from '../decide.ts';
-import type { IndexBuild, SessionKind } from '../index-build.ts';
 import type { TurnResult } from '../loop-task.ts';
 import { isNearEnd, pauseSeconds, waitSeconds } from '../wait-seconds.ts';
-import { notAsCompiled } from './as-compiled.ts';
+import { compareWithCode } from './as-compiled.ts';
 import { elapsedOf, progressOf, seeProgress } from './build-progress.ts';
 import { withSlot } from './build-slots.ts';
 import { dropLeftOvers, leftStanding } from './drop-left-overs.ts';
@@ -42,13 +43,13 @@ import { GRACE_SECONDS, stayWith, type Underway } from './stay-with-build.ts';
 import type { TurnRequest } from './turn-request.ts';
 import { duplicatesFault, withViolations } from './violations.ts';
 
-/** Another turn has the table, or an INVALID index could not be dropped at once. */
+/** When to come back if another turn has the table, or an INVALID index could not be dropped at once. */
 const SOON_SECONDS = 2;
 const LATEST_SECONDS = 600;
-/** After this, the table's next build gets a turn of its own: an attached one needs all the time there is. */
+/** After this time, the table's next build gets its own turn: an attached one needs all the time there is. */
 const FRESH_MILLISECONDS = 20_000;
 
-/** Settings that a turn's session begins with. */
+/** Settings that a turn's session starts with. */
 const TURN_SETTINGS = sessionLimits({ lock: 10_000, idle: 120 });
 
 /**
@@ -111,25 +112,28 @@ async function actOnce(session: Session, request: TurnRequest, counted: Set<stri
   const first = await nextBuild(session, options.ledgerSchema, request.table, counted);
   if (first === undefined) return { kind: 'table-done' };
   counted.add(first.id);
-  if (first.state === 'paused') {
+  if (isStopped(first)) {
     report({ kind: 'turn', build: first, turn, decision: 'wait' });
     const progress = await seeProgress(session, options.ledgerSchema, first);
     if (progress !== undefined) report({ kind: 'progress', build: first, progress });
     return { kind: 'come-back', seconds: soon(first) };
   }
   const builder = await seeBuilder(session, first);
-  const refused = await notAsCompiled(session, first, { ...options, migrations: request.migrations });
-  if (refused !== undefined) {
-    // What is under way was begun when the ledger still said what the code does.
+  const compared = await compareWithCode(session, first, { ...options, migrations: request.migrations });
+  if (compared.kind !== 'as compiled') {
+    // A running build was started when the ledger still matched the code.
     if (builder.alive) return { kind: 'come-back', seconds: soon(first) };
-    return fail(session, request, { build: first, fault: refused });
+    if (compared.kind === 'refused')
+      return fail(session, request, { build: first, fault: compared.fault, refused: true });
+    return done(session, request, { build: first, adopted: true });
   }
   if (first.partitioned) return actOnPartitioned(session, request, first);
   if (first.operation === 'backfill') return actOnBackfill(session, request, first);
   await noteWaiting(session, options.ledgerSchema, first, builder.blocker && blockerKey(builder.blocker));
+  await noteSeen(session, options.ledgerSchema, { build: first, pid: builder.pid });
   const build = builder.alive ? first : await withOutcome(session, options, first);
   const fault = build.attemptOutcome?.kind === 'failed' ? build.attemptOutcome.fault : undefined;
-  // One that never got its lock has done nothing: any number of attempts is fine, each after a while.
+  // An attempt that never got its lock has done nothing: any number is fine, each after a while.
   const locked = !isIndexBuild(build) && fault?.sqlstate === sqlstate.lockNotAvailable;
   if (locked && (build.secondsSinceStart ?? 0) < options.lockTimeoutSeconds + soon(build)) {
     return { kind: 'come-back', seconds: soon(build) };
@@ -144,9 +148,7 @@ async function actOnce(session: Session, request: TurnRequest, counted: Set<stri
   report({ kind: 'turn', build, turn, decision: decision.kind });
   switch (decision.kind) {
     case 'done':
-      await endBuild(session, options.ledgerSchema, build, { state: 'done', adopted: decision.adopted });
-      report({ kind: 'ended', build, outcome: decision.adopted ? 'adopted' : 'done', fault: undefined });
-      return { kind: 'build-over' };
+      return done(session, request, { build, adopted: decision.adopted });
     case 'fail':
       if (decision.dropFirst) {
         const dropped = await dropLeftOvers(session, build, TURN_SETTINGS);
@@ -184,10 +186,10 @@ async function actOnce(session: Session, request: TurnRequest, counted: Set<stri
 }
 
 /**
- * Seconds until the next attempt: what an attempt failed of may need a while to pass. The pause begins when a turn has
- * seen the failure and has dropped what it left; from then on the build is pending, and its place is free for others.
+ * Seconds until the next attempt, since the cause of a failure may need a while to pass. The pause starts when a turn
+ * has seen the failure and dropped what it left; from then on the build is pending, and its slot is free for others.
  */
-async function pauseBefore(session: Session, request: TurnRequest, build: IndexBuild): Promise<number> {
+async function pauseBefore(session: Session, request: TurnRequest, build: Build): Promise<number> {
   const { attempts, attemptOutcome, secondsSinceStart = Infinity } = build;
   const fault = attemptOutcome?.kind === 'failed' ? attemptOutcome.fault : undefined;
   const pause = (request.pauseSeconds ?? pauseSeconds)(attempts, fault);
@@ -197,11 +199,13 @@ async function pauseBefore(session: Session, request: TurnRequest, build: IndexB
   return pause;
 }
 
-/** So many tables build side by side, over all loops on one database: each has its share of the server's memory. */
+/**
+ * Starts the attempt if a slot is free: builds side by side, of all loops on one database, share the server's memory.
+ */
 async function beginWhereFree(
   session: Session,
   request: TurnRequest,
-  { build, kind }: { readonly build: IndexBuild; readonly kind: SessionKind },
+  { build, kind }: { readonly build: Build; readonly kind: SessionKind },
 ): Promise<Next | undefined> {
   const { ledgerSchema, maxConcurrentTables: most } = request.options;
   const begun = await withSlot(session, { ledgerSchema, table: build, most }, () =>
@@ -211,8 +215,8 @@ async function beginWhereFree(
   return begun ? undefined : { kind: 'come-back', seconds: SOON_SECONDS };
 }
 
-/** The turn itself does its batches, until they or its time are over. */
-async function actOnBackfill(session: Session, request: TurnRequest, first: IndexBuild): Promise<Next> {
+/** The turn itself runs its batches, until they are done or its time is up. */
+async function actOnBackfill(session: Session, request: TurnRequest, first: Build): Promise<Next> {
   const { options, report, turn } = request;
   const begins = first.state === 'pending';
   report({ kind: 'turn', build: first, turn, decision: begins ? 'start' : 'wait' });
@@ -222,48 +226,64 @@ async function actOnBackfill(session: Session, request: TurnRequest, first: Inde
     report({ kind: 'started', build: first, attempt: first.attempts + 1, session: 'attached' });
   }
   const again = async () => (await readBuild(session, options.ledgerSchema, first.id)) ?? first;
-  const end = await fill(session, request, { build: await again(), own: TURN_SETTINGS });
+  const { version, step, operation, statement, definition, settings } = first;
+  // Of what was written meanwhile only how far it is: the rest was compared with the code before.
+  const begun = { ...(await again()), version, step, operation, statement, definition, settings };
+  const end = await fill(session, request, { build: begun, own: TURN_SETTINGS });
   if (end.kind === 'come-back') return end;
   const build = await again();
   switch (end.kind) {
     case 'failed':
       return fail(session, request, { build, fault: end.fault });
     case 'filled':
-      await endBuild(session, options.ledgerSchema, build, { state: 'done', adopted: false });
-      report({ kind: 'ended', build, outcome: 'done', fault: undefined });
-      return { kind: 'build-over' };
+      return done(session, request, { build, adopted: false });
     default:
       return end satisfies never;
   }
 }
 
 /**
- * A builder that is gone when we look may have written its outcome since the build was read: without it a build of
- * hours that can never succeed would be made again.
+ * A builder that is gone may have written its outcome since the build was read. Without it, a build of hours that can
+ * never succeed would be repeated.
  */
 async function withOutcome(
   session: Session,
   { ledgerSchema }: MigrationOptions,
-  build: IndexBuild,
-): Promise<IndexBuild> {
+  build: Build,
+): Promise<Build> {
   if (build.state !== 'building' || build.attemptOutcome !== undefined) return build;
-  const { attemptOutcome } = (await readBuild(session, ledgerSchema, build.id)) ?? build;
-  // Nothing else of it: what is to be executed was compared with the code before.
+  const { attemptOutcome, id, attempts } = (await readBuild(session, ledgerSchema, build.id)) ?? build;
+  if (attemptOutcome === undefined && build.operation === 'create' && build.session !== 'loopback') {
+    const endedAt = await validSince(session, build);
+    if (endedAt !== undefined)
+      await recordAttemptOutcome(session, ledgerSchema, { id, attempts, fault: undefined, endedAt });
+  }
+  // Only the outcome: what will be executed was compared with the code before.
   return { ...build, attemptOutcome };
+}
+
+async function done(
+  session: Session,
+  { options, report }: TurnRequest,
+  { build, adopted }: { readonly build: Build; readonly adopted: boolean },
+): Promise<Next> {
+  await endBuild(session, options.ledgerSchema, build, { state: 'done', adopted });
+  report({ kind: 'ended', build, outcome: adopted ? 'adopted' : 'done', fault: undefined });
+  return { kind: 'build-over' };
 }
 
 async function fail(
   session: Session,
   { options, report }: TurnRequest,
-  { build, fault }: { build: IndexBuild; fault: PostgresFault },
+  { build, fault, refused = false }: { build: Build; fault: PostgresFault; refused?: boolean },
 ): Promise<Next> {
   const told = await withViolations(session, { build, fault, seconds: options.dataCheckSeconds });
-  await endBuild(session, options.ledgerSchema, build, { state: 'failed', fault: told });
+  await endBuild(session, options.ledgerSchema, build, { state: 'failed', fault: told, refused });
   report({ kind: 'ended', build, outcome: 'failed', fault: told });
   return { kind: 'build-over' };
 }
 
-async function actOnPartitioned(session: Session, request: TurnRequest, build: IndexBuild): Promise<Next> {
+async function actOnPartitioned(session: Session, request: TurnRequest, build: Build): Promise<Next> {
   const { options, report, turn } = request;
   const step = await advancePartitioned(session, build, {
     ledgerSchema: options.ledgerSchema,
@@ -271,7 +291,7 @@ async function actOnPartitioned(session: Session, request: TurnRequest, build: I
   });
   switch (step.kind) {
     case 'partitions-first':
-      // Other tables, other branches: the loop finds them, and this table again when they are over.
+      // They are other tables, in other branches: the loop finds them, and returns to this table when they are over.
       report({ kind: 'turn', build, turn, decision: 'start' });
       return { kind: 'table-done' };
     case 'attached':
@@ -281,9 +301,7 @@ async function actOnPartitioned(session: Session, request: TurnRequest, build: I
       return { kind: 'come-back', seconds: soon(build) };
     case 'valid':
       report({ kind: 'turn', build, turn, decision: 'done' });
-      await endBuild(session, options.ledgerSchema, build, { state: 'done', adopted: step.adopted });
-      report({ kind: 'ended', build, outcome: step.adopted ? 'adopted' : 'done', fault: undefined });
-      return { kind: 'build-over' };
+      return done(session, request, { build, adopted: step.adopted });
     case 'failed':
       report({ kind: 'turn', build, turn, decision: 'fail' });
       return fail(session, request, { build, fault: step.fault });
@@ -292,19 +310,19 @@ async function actOnPartitioned(session: Session, request: TurnRequest, build: I
   }
 }
 
-/** Whoever has the lock may keep it for days: each time a little later. */
-function soon({ turns }: IndexBuild): number {
+/** A lock may be held for days, so each turn comes a little later. */
+function soon({ turns }: Build): number {
   return Math.min(LATEST_SECONDS, Math.round(SOON_SECONDS + turns ** 2 / 10));
 }
 
-function isAboutToAppear(build: IndexBuild): boolean {
+function isAboutToAppear(build: Build): boolean {
   const { state, attemptOutcome, builderAppeared, secondsSinceStart } = build;
   const begun = state === 'building' && attemptOutcome === undefined;
   return begun && !builderAppeared && (secondsSinceStart ?? Infinity) < GRACE_SECONDS;
 }
 
-/** A build that ends soon is watched to its end; any other is left alone for a while. */
-function waitFor({ options, report }: TurnRequest, build: IndexBuild, builder: SeenBuilder): Next {
+/** Watches a build that ends soon to its end; leaves any other alone for a while. */
+function waitFor({ options, report }: TurnRequest, build: Build, builder: SeenBuilder): Next {
   const seen = progressOf(build, builder);
   if (seen !== undefined) report({ kind: 'progress', build, progress: seen });
   if (isAboutToAppear(build) || isNearEnd(seen?.secondsLeft, options.attachSeconds))
@@ -312,8 +330,8 @@ function waitFor({ options, report }: TurnRequest, build: IndexBuild, builder: S
   return { kind: 'come-back', seconds: waitSeconds(elapsedOf(build), seen?.secondsLeft) };
 }
 
-/** DETACH PARTITION CONCURRENTLY that was cut off in its middle is ended in a form of its own. */
-async function asItStands(session: Session, build: IndexBuild): Promise<IndexBuild> {
+/** DETACH PARTITION CONCURRENTLY that was interrupted halfway is finished with FINALIZE. */
+async function asItStands(session: Session, build: Build): Promise<Build> {
   if (build.operation !== 'detach' || build.attempts === 0 || !(await isHalfDetached(session, build)))
     return build;
   const table = quoteRelation({ schema: build.schema, name: build.table });
@@ -321,11 +339,11 @@ async function asItStands(session: Session, build: IndexBuild): Promise<IndexBui
   return { ...build, statement };
 }
 
-/** Begins the attempt that was just recorded, in the best kind of session that works here. */
+/** Starts the attempt that was just recorded, in the best kind of session that works here. */
 export async function startBuild(
   session: Session,
   { target, options, report }: TurnRequest,
-  build: IndexBuild,
+  build: Build,
 ): Promise<({ readonly kind: 'watch' } & Underway) | { readonly kind: 'build-over' }> {
   const { ledgerSchema } = options;
   const attempt = build.attempts + 1;
@@ -339,7 +357,8 @@ export async function startBuild(
     return { kind: 'watch', build, session: { kind: 'loopback' } };
   }
   if (refused.passing !== undefined) {
-    // It is no reason to build in a session that does not outlive us: the attempt has failed, and another follows.
+    // A passing error is no reason to build in a session that does not outlive us: this attempt fails, and another
+    // follows.
     await recordAttemptOutcome(session, ledgerSchema, {
       id: build.id,
       attempts: attempt,

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import * as v from 'valibot';
-import { type ChangingAction, recordOf } from '../../../lambda/actions/action.ts';
+import type { ChangingAction } from '../../../lambda/actions/action.ts';
 import type { LoggedStep } from '../../../lambda/aws/logged-event.ts';
 import type { RunPlan } from '../../../lambda/foresight/plan-run.ts';
 import { isOpen } from '../../../lambda/migration/build.ts';
@@ -17,17 +17,19 @@ import { whoAsks } from '../who-asks.ts';
 import { type DeployedFlags, DeployedMigrator, failureInWords } from './deployed-migrator.ts';
 import { BuildWatch } from './watch-builds.ts';
 
-/** How often a person who watches asks how far the builds are. */
+/** How often the builds' progress is read while a person watches. */
 const LOOK_MILLISECONDS = 2_000;
-/** How soon after its last build the loop goes on with the run, if it does. */
+/** How soon after its last build the loop resumes the run, if it does. */
 const RESUMED_WITHIN_MILLISECONDS = 60_000;
 
-/** The same verbs, by way of the deployed migrator: for who has no way to the database. */
+/** The same verbs through the deployed migrator, for people without access to the database. */
 export async function openDeployed(flags: DeployedFlags): Promise<Place> {
   return new DeployedPlace(await DeployedMigrator.find(flags));
 }
 
 const list = v.array(v.unknown());
+/** Of status and plan, where an error thrown would have left out values of rows. */
+const failedAnswer = v.strictObject({ error: v.string() });
 /** Its parts are as this version's own code makes them; a function of another version is told by its form. */
 const statusAnswer = v.looseObject({ migrations: list, builds: list, runs: list });
 const planAnswer = v.looseObject({ files: list, stages: list, findings: list, builds: list });
@@ -40,7 +42,7 @@ class DeployedPlace implements Place {
   readonly here = false;
   readonly description: string;
   readonly #migrator: DeployedMigrator;
-  /** How the builds were before an action handed some off. */
+  /** How all was before the newest action. */
   #before: Status | undefined;
 
   constructor(migrator: DeployedMigrator) {
@@ -57,9 +59,20 @@ class DeployedPlace implements Place {
   }
 
   async act(action: ChangingAction): Promise<object> {
-    // What it hands off may be over before the next look.
-    if (recordOf(action.action).handsOff === true) this.#before = await this.status();
-    return this.#ask({ ...action, by: whoAsks() }, v.looseObject({}));
+    // Its builds may be over before the next look.
+    const before = await this.status();
+    this.#before = before;
+    try {
+      return await this.#ask({ ...action, by: whoAsks() }, v.looseObject({}));
+    } catch (error) {
+      const failure = asMigrationError(error);
+      if (failure.code === 'deployed-unreachable') throw failure;
+      throw wholeFailure(failure, {
+        action: action.action,
+        before,
+        after: await this.status().catch(() => before),
+      });
+    }
   }
 
   async up({ wait, signal, display, record, failedEarly }: WatchedUp): Promise<UpEnd> {
@@ -68,7 +81,7 @@ class DeployedPlace implements Place {
     watch.look(before);
     let failure: MigrationError | undefined;
     try {
-      // It goes on in the account, whether we wait for its answer or not.
+      // The run continues in the account whether we wait for its answer or not.
       const run = await leftAtSignal(signal, () => this.#ask({ action: 'run', by: whoAsks() }, runAnswer));
       const steps: readonly LoggedStep[] = run.steps;
       if (steps.length > 0) display.show({ kind: 'applied', steps, milliseconds: 0 });
@@ -84,12 +97,12 @@ class DeployedPlace implements Place {
       if (failure.code === 'deployed-unreachable') throw failure;
     }
     let status = await this.status();
-    failure &&= wholeFailure(failure, before, status);
+    failure &&= wholeFailure(failure, { action: 'run', before, after: status });
     record.builds(status.builds.filter(isOpen));
     if (wait && status.builds.some(isOpen)) {
       if (failure !== undefined) failedEarly(failure);
       status = await this.#untilOver({ display, signal, status, watch });
-      // The run that followed the builds went through: what had failed, had needed them.
+      // The run after the builds succeeded: the failure was due to missing builds.
       if (!status.builds.some(needsPerson) && status.lastRun?.error === undefined) failure = undefined;
     }
     return endOf(status, failure);
@@ -105,7 +118,7 @@ class DeployedPlace implements Place {
     return lost.length === 0 ? undefined : lost.map(describeLoss).join('\n');
   }
 
-  /** The loop of the account builds; here it is only looked at, and the run that the loop goes on with. */
+  /** Watches the loop in the account, and the run that the loop resumes. */
   async #untilOver(looking: {
     readonly display: RunDisplay;
     readonly signal: AbortSignal;
@@ -133,6 +146,7 @@ class DeployedPlace implements Place {
     schema: Schema,
   ): Promise<v.InferOutput<Schema>> {
     const answer = await this.#migrator.invoke(action);
+    if (v.is(failedAnswer, answer)) throw failureInWords(answer.error) ?? failed(answer.error);
     const parsed = v.safeParse(schema, answer);
     if (parsed.success) return parsed.output;
     throw new MigrationError({
@@ -143,9 +157,20 @@ class DeployedPlace implements Place {
   }
 }
 
-/** What a function throws goes through logs, and may leave out values of rows: the ledger has the run's error whole. */
-function wholeFailure(failure: MigrationError, before: Status, { runs }: Status): MigrationError {
-  const known = new Set(before.runs.map(({ id }) => id));
-  const run = runs.find(({ id, action }) => action === 'run' && !known.has(id));
+interface Looks {
+  readonly action: string;
+  readonly before: Status;
+  readonly after: Status;
+}
+
+/** What a function throws goes through logs, and may leave out values of rows: the ledger has the error whole. */
+function wholeFailure(failure: MigrationError, { action, before, after }: Looks): MigrationError {
+  const earlier = new Set(before.runs.map(({ id }) => id));
+  const run = after.runs.find((each) => each.action === action && !earlier.has(each.id));
   return failureInWords(run?.error ?? '') ?? failure;
+}
+
+function failed(what: string): MigrationError {
+  const next = 'see what it says, and run the same command again.';
+  return new MigrationError({ code: 'deployed-failed', what, next });
 }

@@ -5,6 +5,7 @@ import { describe, expect, it } from 'vitest';
 import { compileMigrationsSync } from '../../../compiler/steps/compile-migrations.ts';
 import type { CompiledMigrations } from '../../../lambda/migration/migration.ts';
 import { statementsOf } from '../../../lambda/migration/migration.ts';
+import { writeRelationName } from '../../../lambda/migration/relation-name.ts';
 import { compileFiles, folderOf, outline, refusalOf } from '../compile-text.ts';
 
 /** `id: what goes up / what goes down` */
@@ -216,6 +217,46 @@ describe('golang-migrate and sqlx', () => {
   });
 });
 
+describe('Diesel', () => {
+  it("orders its folders by their versions as strings, and keeps the files' own transactions", () => {
+    const compiled = compileFiles({
+      '2024-05-27-120000-0000_c/up.sql': 'create table c ();',
+      '2024-05-27-120000_b/up.sql': 'create table b ();',
+      '2024-05-27-120000_b/down.sql': 'drop tabl b;',
+      '00000000000000_diesel_initial_setup/up.sql': 'select 1;',
+      '20240528_alone/up.sql': 'vacuum;\nselect 1;',
+      '20240528_alone/down.sql': 'select 3;\nselect 4;',
+      '20240528_alone/metadata.toml': 'run_in_transaction = false\n',
+      'README.md': '',
+      'seed.sql': 'no SQL',
+    });
+    expect(compiled).toMatchObject({ layout: 'diesel', order: 'text' });
+    expect(reading(compiled)).toEqual([
+      '00000000000000: transaction: select 1',
+      '20240527120000: transaction: create table b ()',
+      '202405271200000000: transaction: create table c ()',
+      '20240528: autocommit: vacuum + autocommit: select 1 / select 3 | select 4',
+    ]);
+    expect(compiled.migrations[3]?.undo?.steps).toHaveLength(2);
+    expect(compiled.migrations[1]?.undoProblem).toContain('2024-05-27-120000_b/down.sql:1:6: syntax error');
+  });
+});
+
+it('a directive at the head of an undo file counts for that file', () => {
+  const { migrations } = compileFiles({
+    '1_a.up.sql': '-- no-transaction\nvacuum;',
+    '1_a.down.sql': '-- no-transaction\nselect 1;\nselect 2;',
+  });
+  expect(migrations[0]?.undo?.steps.map(({ kind }) => kind)).toEqual(['autocommit', 'autocommit']);
+  const flyway = compileFiles({
+    'V1__a.sql': 'select 1;',
+    'U1__a.sql': 'select 2;\nselect 3;',
+    'U1__a.sql.conf': 'executeInTransaction=false',
+    'beforeClean.sql': '',
+  });
+  expect(flyway.migrations[0]?.undo?.steps).toHaveLength(2);
+});
+
 describe('Supabase', () => {
   it('is known by its place, and leaves out what its CLI leaves out', () => {
     const home = folderOf({});
@@ -311,7 +352,7 @@ describe('Flyway', () => {
     [{ 'V1__a.sql': '', 'V1.0__b.sql': '' }, 'Version 1 is taken by V1.0__b.sql already.'],
     [
       { 'V1__a.sql': '', 'afterMigrate.sql': '' },
-      'afterMigrate.sql: Flyway runs this file by itself at afterMigrate',
+      'afterMigrate.sql: Flyway runs this file each time, at afterMigrate',
     ],
     [{ 'V1__a.sql': '', 'V2__b.java': '' }, 'V2__b.java: This migration is written in Java'],
     [
@@ -399,12 +440,41 @@ describe('Atlas', () => {
     );
   });
 
-  it('an archive with a part to undo is refused', () => {
-    const archive = {
-      '1_a.sql': '-- atlas:txtar\n\n-- migration.sql --\nselect 1;\n-- down.sql --\nselect 2;\n',
+  it('an archive has its parts to apply and to undo; one with checks is refused', () => {
+    const archive = (before: string) => ({
+      '1_a.sql': `-- atlas:txtar\n\n${before}-- migration.sql --\nselect 1;\n-- down.sql --\nselect 2;\n`,
+    });
+    const [plain, checked] = [archive(''), archive('-- checks.sql --\nselect true;\n')];
+    expect(reading(compileFiles({ ...plain, 'atlas.sum': sumOf(plain) }))).toEqual([
+      '1: transaction: select 1 / select 2',
+    ]);
+    expect(refusalOf({ ...checked, 'atlas.sum': sumOf(checked) })).toContain(
+      "1_a.sql:3:1: Atlas's checks before a migration are not run here.",
+    );
+  });
+
+  it('statements may end with what its delimiter says', () => {
+    const files = {
+      '1_a.sql': '-- atlas:delimiter -- end\n\ncreate table a ()\n-- end\nselect 1\n-- end\n',
+      '2_b.sql': '-- atlas:delimiter \\nGO\n\nselect 2\nGO\nselect 3 as "GO"\n',
     };
-    expect(refusalOf({ ...archive, 'atlas.sum': sumOf(archive) })).toContain(
-      '1_a.sql:1:1: This file is an archive',
+    expect(reading(compileFiles({ ...files, 'atlas.sum': sumOf(files) }))).toEqual([
+      '1: transaction: create table a () | select 1',
+      '2: transaction: select 2 | select 3 as "GO"',
+    ]);
+  });
+
+  it("a folder that it plans for golang-migrate is golang-migrate's, and its sum is verified", () => {
+    const files = { '1_a.up.sql': 'select 1;', '1_a.down.sql': 'select 2;' };
+    const sum = sumOf({ '1_a.up.sql': 'select 1;' });
+    const compiled = compileFiles({ ...files, 'atlas.sum': sum });
+    expect(compiled.layout).toBe('golang-migrate');
+    expect(reading(compiled)).toEqual(['1: transaction: select 1 / select 2']);
+    expect(reading(compileFiles({ ...files, 'atlas.sum': sum }, { layout: 'atlas' }))).toEqual(
+      reading(compiled),
+    );
+    expect(refusalOf({ ...files, '1_a.up.sql': 'select 9;', 'atlas.sum': sum })).toContain(
+      '1_a.up.sql: It is not as atlas.sum has it',
     );
   });
 });
@@ -465,6 +535,55 @@ COMMIT;
 });
 
 describe('Liquibase', () => {
+  const changesets = (...texts: readonly string[]) => ({
+    'a.sql': ['--liquibase formatted sql', ...texts].join('\n'),
+  });
+
+  it('statements may end with what endDelimiter says, and one statement be many lines', () => {
+    const compiled = compileFiles(
+      changesets(
+        '--changeset ada:1 endDelimiter:/',
+        'select 4 / 2\n/\nselect 1\n/',
+        '--changeset ada:2 splitStatements:false endDelimiter:"//"',
+        "create function f() returns text language sql as $$ select 'a;' $$ //",
+        '--changeset ada:3 endDelimiter:\\nGO',
+        'select 3\nGO',
+      ),
+    );
+    expect(reading(compiled)).toEqual([
+      'a.sql::1::ada: transaction: select 4 / 2 | select 1',
+      "a.sql::2::ada: transaction: create function f() returns text language sql as $$ select 'a;' $$",
+      'a.sql::3::ada: transaction: select 3',
+    ]);
+    expect(refusalOf(changesets('--changeset ada:1 endDelimiter:a|b', 'select 1'))).toContain(
+      'Its statements end where the pattern a|b fits',
+    );
+  });
+
+  it('what hangs on a context or a label runs as its settings say, and is refused where they say nothing', () => {
+    const files = changesets(
+      '--changeset ada:1 context:"test or (dev and !ci)"\nselect 1;',
+      '--changeset ada:2 contextFilter:!test labels:slow\nselect 2;',
+      '--changeset ada:3\nselect 3;',
+    );
+    const read = (settings: string) =>
+      compileFiles({ ...files, 'liquibase.properties': settings }).migrations.map(
+        ({ version }) => version[7],
+      );
+    expect(read('contexts=prod\nlabel-filter=')).toEqual(['2', '3']);
+    expect(read('liquibase.command.contexts: dev, CI\nlabelFilter=!slow')).toEqual(['3']);
+    expect(read('contexts: Test\nlabel-filter=slow')).toEqual(['1', '3']);
+    expect(read('contexts=\nlabel-filter=slow or quick')).toEqual(['1', '2', '3']);
+    expect(refusalOf(files)).toContain('Say it in liquibase.properties beside the folder: contexts=…');
+  });
+
+  it('a precondition of a changeset, or of the whole file, is refused', () => {
+    const condition = '--preconditions onFail:MARK_RAN\n--precondition-sql-check expectedResult:0 select 0';
+    expect(refusalOf(changesets(condition, '--changeset ada:1', 'select 1;'))).toContain(
+      'a.sql:2:1: Preconditions of Liquibase are not read, and all of this file hangs on one.',
+    );
+  });
+
   it('each changeset is a migration, with its rollback', () => {
     const compiled = compileFiles({
       'a.sql': `--liquibase formatted sql
@@ -507,5 +626,80 @@ describe('a folder', () => {
     ] as const) {
       expect(refusalOf({ [name]: '' })).toContain(`${name}: This migration is written in ${language}`);
     }
+  });
+});
+
+describe("the name of the tool's table", () => {
+  const goose = { 'db/migrations/1_a.sql': '-- +goose Up\nselect 1;\n' };
+  const dbmate = { 'db/migrations/1_a.sql': '-- migrate:up\nselect 1;\n-- migrate:down\n' };
+  const flyway = { 'db/migrations/V1__a.sql': 'select 1;' };
+  const drizzle = {
+    'db/migrations/meta/_journal.json': '{"dialect":"postgresql","entries":[{"tag":"0_a","when":1}]}',
+    'db/migrations/0_a.sql': 'select 1;',
+  };
+  const sqlx = { 'db/migrations/1_a.sql': 'select 1;\r\n' };
+  const liquibase = {
+    'db/migrations/a.sql': '--liquibase formatted sql\n--changeset ada:1\nselect 1;\n',
+  };
+  it.each([
+    ['goose', goose, '.env', 'OTHER=1\nexport GOOSE_TABLE="audit.versions" # here', 'audit.versions'],
+    ['dbmate', dbmate, 'db/.env', "DBMATE_MIGRATIONS_TABLE='Done'", '"Done"'],
+    [
+      'Flyway, in .conf',
+      flyway,
+      'flyway.conf',
+      '#flyway.table=no\nflyway.table=done\nflyway.schemas=a,b',
+      'a.done',
+    ],
+    [
+      'Flyway, in .toml',
+      flyway,
+      'flyway.toml',
+      '[flyway]\ndefaultSchema = "app"\n[other]\ntable = "no"',
+      'app.flyway_schema_history',
+    ],
+    [
+      'Spring',
+      flyway,
+      'db/application.properties',
+      'spring.flyway.default-schema=app\n',
+      'app.flyway_schema_history',
+    ],
+    [
+      'Drizzle',
+      drizzle,
+      'drizzle.config.ts',
+      "export default defineConfig({ url: 'a://b', // migrations: { table: 'no' }\n migrations: {\n table: 'done',\n schema: 'public' } });",
+      'public.done',
+    ],
+    [
+      'Liquibase',
+      liquibase,
+      'liquibase.properties',
+      'databaseChangeLogTableName: DONE\nliquibase.liquibaseSchemaName=x',
+      'x."DONE"',
+    ],
+    [
+      'sqlx',
+      sqlx,
+      'db/sqlx.toml',
+      '[common]\n[migrate]\ntable-name = "app.done"\nignored-chars = ["\\r"]',
+      'app.done',
+    ],
+  ])('%s: is read from its own settings', (_, files, file, text, name) => {
+    const folder = join(folderOf({ ...files, [file]: text }), 'db/migrations');
+    const { historyTable, migrations } = compileMigrationsSync(folder);
+    expect(historyTable && writeRelationName(historyTable)).toBe(name);
+    if (file !== 'db/sqlx.toml') return;
+    // What sqlx is told to leave out of its checksum.
+    const expected = createHash('sha384').update('select 1;\n').digest('hex');
+    expect(migrations[0]?.record?.checksum).toBe(expected);
+  });
+
+  it('Alembic: is as its script makes it', () => {
+    const script = (table: string) =>
+      `CREATE TABLE ${table} (\n    version_num VARCHAR(32) NOT NULL, \n    CONSTRAINT x PRIMARY KEY (version_num)\n);\n\n-- Running upgrade  -> a1\n\nCREATE TABLE a (id INTEGER);\n`;
+    const { historyTable } = compileFiles({ 'alembic.sql': script('audit."Versions"') });
+    expect(historyTable).toEqual({ schema: 'audit', name: 'Versions' });
   });
 });

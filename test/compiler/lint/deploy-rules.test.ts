@@ -2,6 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { deployRules } from '../../../compiler/lint/rules.ts';
 import { type Files, freshScenario, type Scenario } from '../../lambda/run/scenario.ts';
+import { exhaustive, firstOf } from '../../support/exhaustive.ts';
 
 const fixtures = new URL('./deploy-fixtures/', import.meta.url);
 const read = (path: string) => readFileSync(new URL(path, fixtures), 'utf8');
@@ -40,7 +41,7 @@ const said: Readonly<Record<string, readonly string[]>> = {
     'Next: leave one row of each, then run again.',
   ],
   'check-violations': [
-    '2_test.sql:3:1: 1 row of orders is against the check orders_total_check.',
+    '2_test.sql:3:1: 1 row of orders violates the check orders_total_check.',
     'Statement: alter table orders validate constraint orders_total_check',
     'Applied: nothing by this run.',
     'Next: correct them, then run again: select * from "orders" where not (total >= 0).',
@@ -63,18 +64,18 @@ describe('every rule of the deploy', () => {
     });
   });
 
-  it.each(NAMES)('%s is right: Postgres would refuse it as well', async (rule) => {
+  exhaustive.it.each(NAMES)('%s is right: Postgres would refuse it as well', async (rule) => {
     await expect(scenario.deploy(fixture(rule, 'bad'), { dataCheckSeconds: 0 })).rejects.toMatchObject({
       code: 'statement-failed',
     });
   });
 
-  it.each(NAMES)('%s has nothing against its good fixture, which is applied', async (rule) => {
+  it.each(firstOf(1, NAMES))('%s has nothing against its good fixture, which is applied', async (rule) => {
     expect(await scenario.deploy(fixture(rule, 'good'))).toEqual({ outcome: 'valid', message: '' });
     expect(scenario.events.some(({ kind }) => kind === 'linted')).toBe(false);
   });
 
-  it.each(NAMES)('%s is left alone where the file allows it', async (rule) => {
+  exhaustive.it.each(NAMES)('%s is left alone where the file allows it', async (rule) => {
     const allowed = fixture(rule, 'bad', `-- migrate: allow ${rule} it is a test\n`);
     expect((await scenario.failure(allowed)).code).toBe('statement-failed');
   });

@@ -16,6 +16,7 @@ it.each<[string, Record<string, string>]>([
     { 'sqitch.plan': '', 'deploy/people.sql': '', 'revert/people.sql': '', 'verify/people.sql': '' },
   ],
   ['one above the migrations', { 'sql/people.sql': '' }],
+  ['that of Hasura’s databases', { 'default/1620_people/up.sql': '' }],
 ])('a folder with SQL in folders below alone is refused: %s', (_, files) => {
   expect(() => compileFiles(files)).toThrow(
     'No migration is found here, and SQL files lie in folders below, which are not read.',

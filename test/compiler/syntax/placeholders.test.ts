@@ -1,5 +1,6 @@
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: these are placeholders of Flyway and goose
 import { describe, expect, it } from 'vitest';
+import { statementsOf } from '../../../lambda/migration/migration.ts';
 import { compileFiles, outline, refusalOf } from '../compile-text.ts';
 
 const read = (files: Readonly<Record<string, string>>, placeholders: Readonly<Record<string, string>>) =>
@@ -31,6 +32,26 @@ describe('a placeholder', () => {
     const file = (mark: string) => ({ '1_a.sql': `-- +goose Up\n${mark}\nselect '\${A}', '\${B:-two}';\n` });
     expect(read(file('-- +goose ENVSUB ON'), { A: 'one' })).toEqual([`transaction: select 'one', 'two'`]);
     expect(read(file(''), { A: 'one' })).toEqual(["transaction: select '${A}', '${B:-two}'"]);
+  });
+
+  it("of goose's only between the words that turn it on and off, and as a string within a body", () => {
+    const sql = [
+      '-- +goose Up',
+      "select '${A}';",
+      '-- +goose StatementBegin',
+      'do $x$ declare',
+      '-- +goose ENVSUB ON',
+      "a text := '${A}${C:-}';",
+      '-- +goose ENVSUB OFF',
+      "b text := '${A}'; begin end $x$;",
+      '-- +goose StatementEnd',
+    ].join('\n');
+    const [read] = compileFiles({ '1_a.sql': sql }, { placeholders: { A: "it's" } }).migrations;
+    const texts = read?.steps.flatMap(statementsOf).map(({ text }) => text.replace(/\s+/g, ' '));
+    expect(texts).toEqual([
+      "select '${A}'",
+      "do $x$ declare a text := 'it''s'; b text := '${A}'; begin end $x$",
+    ]);
   });
 
   it('without a value fails synth, also within a string, where nothing else would notice', () => {

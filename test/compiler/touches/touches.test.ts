@@ -121,6 +121,10 @@ describe('whose rows it reads or changes, by which columns', () => {
     ['select 1 from a natural join b', ['a', 'b'], ['*']],
     ["copy a to '/x'", ['a'], ['*']],
     ['create view v as select x from a', [], []],
+    ['select count(*) from a', ['a'], []],
+    ['create materialized view v as select x from a', ['a'], ['x']],
+    ['create materialized view v as select x from a with no data', [], []],
+    ['create table v as select x from a with no data', [], []],
     ['alter table a add column x int', [], []],
   ])('%s', (sql, relations, columns) => {
     const { rows } = compileStatement(sql).statement.touches;
@@ -155,5 +159,34 @@ describe('what the folder shows beside the text', () => {
     const { migrations } = compileFiles({ '1_tables.sql': TABLES, '2_test.sql': sql });
     const [statement] = migrations[1]?.steps.flatMap(statementsOf) ?? [];
     expect(statement?.touches.changes.map(dotted)).toEqual(changes);
+  });
+
+  it.each<[string, readonly string[]]>([
+    ['alter table child add column x int', ['parent']],
+    ['drop table s.grandchild', ['parent', 'child', 'renamed']],
+    ['alter table parent add column x int', []],
+    ['alter table target add column x int', []],
+  ])('the tables of whose rows it changes a part: %s', (sql, tables) => {
+    const { migrations } = compileFiles({ '1_tables.sql': TABLES, '2_test.sql': sql });
+    const [statement] = migrations[1]?.steps.flatMap(statementsOf) ?? [];
+    expect([...(statement?.touches.partOf ?? [])].map(dotted).sort()).toEqual([...tables].sort());
+  });
+
+  it.each<[string, readonly string[], readonly string[]]>([
+    ['select n from seen', ['a', 'seen'], ['n', 'x', 'y']],
+    ['select count(*) from over_it', ['a', 'over_it', 'seen'], ['n', 'x', 'y']],
+    ['insert into b select n from s.seen', ['a', 's.seen'], ['n', 'x', 'y']],
+    ['create view another as select n from seen', [], []],
+    ['select n from b', ['b'], ['n']],
+  ])('whose rows it reads by way of a view: %s', (sql, relations, columns) => {
+    const { migrations } = compileFiles({
+      '1_views.sql': `create table a (x int, y int); create table b (n int);
+create view seen as select x as n from a where y > 0;
+create recursive view over_it (n) as select n from seen;`,
+      '2_test.sql': sql,
+    });
+    const [statement] = migrations[1]?.steps.flatMap(statementsOf) ?? [];
+    expect([...(statement?.touches.rows?.relations ?? [])].map(dotted).sort()).toEqual([...relations]);
+    expect([...(statement?.touches.rows?.columns ?? [])].sort()).toEqual([...columns]);
   });
 });

@@ -11,6 +11,15 @@ function refusalOf(event: unknown): string {
   }
 }
 
+/** Every action once, in the order of the examples; the first of them, `{}`, is a run. */
+const NAMES = [
+  ...new Set(
+    actionExamples.map(
+      (example) => /"action": "([a-z]+)"/.exec(example.split('    ')[0] ?? '')?.[1] ?? 'run',
+    ),
+  ),
+].join(', ');
+
 const EXAMPLES = `Applied: nothing.\nNext: send one of these:\n${actionExamples.join('\n')}`;
 
 describe('an event', () => {
@@ -23,6 +32,10 @@ describe('an event', () => {
       const json = /^\{.*?\}(?= |$)/.exec(example)?.[0] ?? '';
       expect(parseAction(JSON.parse(json)), example).toHaveProperty('action');
     }
+  });
+
+  it('has ten names at least, with an example each', () => {
+    expect(NAMES).toMatch(/^run, status, plan, retry, cancel, pause, resume, .*baseline, repair, undo$/);
   });
 
   it('may write a version as a number, with zeros or as a date', () => {
@@ -39,15 +52,9 @@ describe('an event', () => {
   it.each([
     [null, 'expected a JSON object such as {"action": "status"}, received null'],
     ['run', 'expected a JSON object such as {"action": "status"}, received "run"'],
-    [[], 'action: expected one of run, status, plan, retry, cancel, pause, resume, baseline, repair, undo'],
-    [
-      { acton: 'run' },
-      'action: expected one of run, status, plan, retry, cancel, pause, resume, baseline, repair, undo',
-    ],
-    [
-      { action: 'destroy' },
-      'action: expected one of run, status, plan, retry, cancel, pause, resume, baseline, repair, undo',
-    ],
+    [[], `action: expected one of ${NAMES}`],
+    [{ acton: 'run' }, `action: expected one of ${NAMES}`],
+    [{ action: 'destroy' }, `action: expected one of ${NAMES}`],
     [{ action: 'run', force: true }, '"force" is not known here'],
     [{ action: 'cancel' }, '"index" is missing'],
     [{ action: 'undo', to: '6' }, 'this action changes what is recorded or applied: add "confirm": true'],
@@ -72,7 +79,7 @@ describe('an event', () => {
       'repair does one thing: "accept": "checksum"; or "as", of a "step" or of the whole; or "continueAt"; or "forget": true',
     ]),
   ])('%j is answered with what was expected, and examples', (event, problem) => {
-    expect(refusalOf(event)).toBe(`This event is no action: ${problem}.\n${EXAMPLES}`);
+    expect(refusalOf(event)).toBe(`This event is not an action: ${problem}.\n${EXAMPLES}`);
   });
 
   it.each([

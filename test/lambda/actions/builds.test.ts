@@ -1,4 +1,5 @@
 import { beforeEach, describe, expect, it } from 'vitest';
+import { exhaustive } from '../../support/exhaustive.ts';
 import { expectEventually } from '../../support/expect-eventually.ts';
 import { largeTable } from '../run/scenario.ts';
 import { freshOperator, type Operator } from './operator.ts';
@@ -60,29 +61,32 @@ describe('cancel', () => {
     expect(await operator.recorded()).toEqual(['cancel by console: done', 'retry by console: done']);
   });
 
-  it('behind a transaction that holds the table names it, and clears up when it is asked again', async () => {
-    await operator.deploy(table);
-    const open = await operator.session();
-    await open.query('begin; insert into large values (501, 501)');
-    const deploying = operator.deploy(files);
-    await phaseIs('waiting for writers before build');
-    const lines = (await operator.refusal({ action: 'cancel', index: 'i' }, files)).split('\n');
-    expect(lines[0]).toMatch(
-      /^i on public\.large is cancelled, but what it left could not be dropped within 10 s\. The table is held by pid \d+ \(\w+, "blocker", idle in transaction for \d+ s, RowExclusiveLock on large\)/,
-    );
-    expect(lines.slice(1)).toEqual([
-      'Applied: the mark: no turn starts this build again.',
-      'Next: end the transaction that holds the table, or wait for it; then cancel again, which drops the INVALID index, or retry, which builds it.',
-    ]);
-    expect(await operator.indexes()).toEqual(['i INVALID', 'large_pkey']);
-    await open.query('rollback');
-    await deploying;
-    expect(await operator.act({ action: 'cancel', index: 'i' }, files)).toEqual({
-      cancelled: 'i on public.large',
-    });
-    expect(await operator.indexes()).toEqual(['large_pkey']);
-    expect(await buildStates()).toEqual(['i cancelled']);
-  });
+  exhaustive.it(
+    'behind a transaction that holds the table names it, and clears up when it is asked again',
+    async () => {
+      await operator.deploy(table);
+      const open = await operator.session();
+      await open.query('begin; insert into large values (501, 501)');
+      const deploying = operator.deploy(files);
+      await phaseIs('waiting for writers before build');
+      const lines = (await operator.refusal({ action: 'cancel', index: 'i' }, files)).split('\n');
+      expect(lines[0]).toMatch(
+        /^i on public\.large is cancelled, but what it left could not be dropped within 10 s\. The table is held by pid \d+ \(\w+, "blocker", idle in transaction for \d+ s, RowExclusiveLock on large\)/,
+      );
+      expect(lines.slice(1)).toEqual([
+        'Applied: the mark: no turn starts this build again.',
+        'Next: end the transaction that holds the table, or wait for it; then cancel again, which drops the INVALID index, or retry, which builds it.',
+      ]);
+      expect(await operator.indexes()).toEqual(['i INVALID', 'large_pkey']);
+      await open.query('rollback');
+      await deploying;
+      expect(await operator.act({ action: 'cancel', index: 'i' }, files)).toEqual({
+        cancelled: 'i on public.large',
+      });
+      expect(await operator.indexes()).toEqual(['large_pkey']);
+      expect(await buildStates()).toEqual(['i cancelled']);
+    },
+  );
 
   it('of a build that has not begun keeps it from beginning', async () => {
     await operator.deploy(table);
@@ -93,7 +97,7 @@ describe('cancel', () => {
     expect(await operator.indexes()).toEqual(['large_pkey']);
   });
 
-  it('leaves an index that became valid as it is, and takes its build for done', async () => {
+  exhaustive.it('leaves an index that became valid as it is, and takes its build for done', async () => {
     await operator.deploy(table);
     await operator.run(files);
     await operator.query('create index i on large (x)');
@@ -102,7 +106,7 @@ describe('cancel', () => {
     expect(await operator.steps()).toEqual(['1.0 applied', '2.0 applied']);
   });
 
-  it('of an unknown build names those that could be cancelled', async () => {
+  exhaustive.it('of an unknown build names those that could be cancelled', async () => {
     await operator.deploy(table);
     await operator.run(files);
     expect(await operator.refusal({ action: 'cancel', index: 'x' }, files)).toBe(
@@ -137,7 +141,7 @@ describe('retry', () => {
     expect(await operator.steps()).toEqual(['1.0 applied', '2.0 applied', '2.1 applied']);
   });
 
-  it('with nothing to retry says so', async () => {
+  exhaustive.it('with nothing to retry says so', async () => {
     await operator.deploy(table);
     expect(await operator.act({ action: 'retry' }, table)).toEqual({ retried: [] });
     expect(await operator.refusal({ action: 'retry', index: 'i' }, table)).toBe(

@@ -2,6 +2,7 @@ import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { migrate as runMigrate } from '../../local/cli/command-line.ts';
+import { exhaustive } from '../../support/exhaustive.ts';
 import { type FreshDatabase, freshDatabase } from '../../support/fresh-database.ts';
 import { temporaryFolder } from '../../support/temporary-folder.ts';
 
@@ -134,7 +135,7 @@ describe('migrate plan, with what the database has against it', () => {
     expect(allowed.code).toBe(3);
   });
 
-  it.each([
+  exhaustive.it.each([
     ['late', '0_late.sql: pending, and older than the newest applied migration, version 1'],
     ['missing', '1_words: applied, and not in this folder'],
   ])('refuses a folder that --%s refuses, and names it either way', async (flag, sentence) => {
@@ -186,7 +187,7 @@ Next: look at the verb status first; then run the same command with --confirm.
     expect(rows.map(({ line }) => line)).toEqual(['run done', 'run waiting', 'retry done', 'undo done']);
   });
 
-  it('baseline adopts, repair accepts, and a wrong repair exits with 2', async () => {
+  exhaustive.it('baseline adopts, repair accepts, and a wrong repair exits with 2', async () => {
     write(words);
     expect((await migrate('baseline', '0001', '--confirm')).out).toContain(
       'changed: 1_words is taken as applied',

@@ -1,4 +1,5 @@
 import { beforeEach, describe, expect, it } from 'vitest';
+import { exhaustive } from '../../support/exhaustive.ts';
 import { everythingIn } from '../lifecycle/life-cycle.ts';
 import { largeTable } from '../run/scenario.ts';
 import { freshOperator, type Operator } from './operator.ts';
@@ -34,7 +35,7 @@ describe('baseline', () => {
     expect(await operator.recorded()).toEqual(['baseline by anna: done']);
   });
 
-  it('leaves alone what is recorded already', async () => {
+  exhaustive.it('leaves alone what is recorded already', async () => {
     await operator.run({ '1_users.sql': files['1_users.sql'] });
     expect(await operator.act({ action: 'baseline', version: '2', confirm: true }, files)).toEqual({
       changed: ['2_names is taken as applied'],
@@ -42,7 +43,7 @@ describe('baseline', () => {
     expect((await operator.steps())[0]).toBe('1.0 applied');
   });
 
-  it('up to a version that no file has is refused', async () => {
+  exhaustive.it('up to a version that no file has is refused', async () => {
     expect(await operator.refusal({ action: 'baseline', version: '9', confirm: true }, files)).toBe(
       `No migration of this code has version 9.
 Applied: nothing.
@@ -65,7 +66,7 @@ describe('repair', () => {
     expect((await operator.run(changed)).applied).toEqual([]);
   });
 
-  it('accepts a changed file with more steps, or fewer, as a whole', async () => {
+  exhaustive.it('accepts a changed file with more steps, or fewer, as a whole', async () => {
     await operator.deploy(files);
     const longer = { ...files, '2_names.sql': `${files['2_names.sql']}\nvacuum users;` };
     await operator.act(repair({ accept: 'checksum' }), longer);
@@ -93,7 +94,7 @@ describe('repair', () => {
     ]);
   });
 
-  it('refuses to settle a step that was not interrupted', async () => {
+  exhaustive.it('refuses to settle a step that was not interrupted', async () => {
     await operator.deploy(files);
     const refusal = (step: number) => operator.refusal(repair({ step, as: 'applied' }), files);
     const next =
@@ -113,7 +114,7 @@ describe('repair', () => {
     expect(await operator.indexes()).toEqual(['users_name_idx', 'users_pkey']);
   });
 
-  it('does not forget a version whose build is under way', async () => {
+  exhaustive.it('does not forget a version whose build is under way', async () => {
     const large = { '1_large.sql': largeTable('large') };
     await operator.deploy(large);
     const building = { ...large, '2_index.sql': 'create index concurrently i on large (x);' };
@@ -125,9 +126,9 @@ Next: wait for it, or stop it: {"action": "cancel", "index": "i"}; then repair a
     );
   });
 
-  it('of a version that the ledger does not have is refused', async () => {
+  exhaustive.it('of a version that the ledger does not have is refused', async () => {
     expect(await operator.refusal(repair({ forget: true }), files)).toBe(
-      `The ledger has nothing of version 2.
+      `The ledger has no record of version 2.
 Applied: nothing.
 Next: look at the action status for the versions that it has.`,
     );
@@ -157,7 +158,7 @@ describe('plan and status', () => {
     await lookTwice();
   });
 
-  it('tell what a run would do, and a run does it', async () => {
+  exhaustive.it('tell what a run would do, and a run does it', async () => {
     const large = { '1_large.sql': largeTable('large') };
     await operator.deploy(large);
     const pending = {
@@ -232,7 +233,7 @@ describe('plan and status', () => {
     ]);
   });
 
-  it('tell of a plain CREATE INDEX what the run would say', async () => {
+  exhaustive.it('tell of a plain CREATE INDEX what the run would say', async () => {
     const large = { '1_large.sql': largeTable('large') };
     await operator.deploy(large);
     const plain = { ...large, '2_index.sql': 'create index i on large (x);' };

@@ -2,6 +2,7 @@ import { beforeEach, describe, expect, it } from 'vitest';
 import { defaultOptions } from '../../../lambda/migration/options.ts';
 import { parseConnectionUrl } from '../../../lambda/postgres/session/connection-target.ts';
 import { deployProgress } from '../../../lambda/status/deploy-progress.ts';
+import { exhaustive } from '../../support/exhaustive.ts';
 import { compile, SMALL_TABLE_ROWS } from '../run/scenario.ts';
 import { after, turnOf } from '../work/turn/building.ts';
 import { freshOperator, type Operator } from './operator.ts';
@@ -54,7 +55,7 @@ describe('pause', () => {
     await operator.run(files);
   });
 
-  it('of all holds whatever has not begun, and resume goes on with it', async () => {
+  exhaustive.it('of all holds whatever has not begun, and resume goes on with it', async () => {
     expect(await operator.act({ action: 'pause' }, files)).toEqual({
       paused: ['x on public.large', 'large_x on public.large'],
     });
@@ -88,7 +89,7 @@ describe('pause', () => {
     ]);
   });
 
-  it('in the middle of a turn ends it with the batch under way', async () => {
+  exhaustive.it('in the middle of a turn ends it with the batch under way', async () => {
     let asked: Promise<object> | undefined;
     let seen = 0;
     // Called before each batch.
@@ -117,7 +118,7 @@ Next: name one of: x on public.large (cancelled), large_x on public.large (build
 });
 
 describe('a backfill', () => {
-  it('that is cancelled goes on from where it was when it is tried again', async () => {
+  exhaustive.it('that is cancelled goes on from where it was when it is tried again', async () => {
     await operator.deploy(table);
     await operator.run(files);
     await turn(1);

@@ -1,4 +1,5 @@
 import { beforeEach, describe, expect, it } from 'vitest';
+import { exhaustive } from '../../support/exhaustive.ts';
 import { expectEventually } from '../../support/expect-eventually.ts';
 import { HERE } from '../../support/here.ts';
 import { largeTable } from '../run/scenario.ts';
@@ -33,7 +34,7 @@ describe('undo', () => {
     expect(await operator.recorded()).toEqual(['undo by anna: done', 'undo by anna: done']);
   });
 
-  it('and then a deploy is what it was before', async () => {
+  exhaustive.it('and then a deploy is what it was before', async () => {
     await operator.deploy(files);
     const [steps, indexes] = [await operator.steps(), await operator.indexes()];
     await operator.act(undoTo('0'), files);
@@ -41,7 +42,7 @@ describe('undo', () => {
     expect([await operator.steps(), await operator.indexes()]).toEqual([steps, indexes]);
   });
 
-  it('with nothing above the version does nothing', async () => {
+  exhaustive.it('with nothing above the version does nothing', async () => {
     await operator.deploy(files);
     expect(await operator.act(undoTo('3'), files)).toEqual({ undone: [] });
     expect(await operator.steps()).toHaveLength(5);
@@ -92,40 +93,43 @@ Next: correct the undo file, deploy, and undo again: it continues with this step
       return ended.length > 0;
     });
     expect(String(await dying)).toMatch(
-      /^MigrationError: The connection was lost in the middle of undo: .*\nApplied: what is recorded; whether a statement that was under way happened is not known\.\nNext: look at the action status, then send the same action again: it goes on where it stopped\.$/,
+      /^MigrationError: The connection was lost in the middle of undo: .*\nApplied: what is recorded; whether a statement that was under way happened is not known\.\nNext: look at the action status, then send the same action again: it continues where it stopped\.$/,
     );
     await holder.end();
     expect(await operator.act(undoTo('2'), counted)).toEqual({ undone: ['3_column'] });
     expect(await operator.query('select n from times order by n')).toEqual([{ n: 1 }, { n: 2 }]);
   });
 
-  it('that died while it built an index again finds the INVALID one, and builds it again', async () => {
-    const dropping = {
-      ...files,
-      '3_column.sql': 'drop index concurrently u;',
-      '3_column.down.sql': 'create unique index concurrently u on large (x);',
-    };
-    await operator.deploy(dropping);
-    expect(await operator.indexes()).toEqual(['i', 'large_pkey']);
-    // As a cancelled build leaves it.
-    const holder = await operator.session();
-    await holder.query('begin; insert into large values (501, 501)');
-    const dying = operator.act(undoTo('2'), dropping).catch((error: unknown) => error);
-    await expectEventually(async () => {
-      const ended = await operator.adminQuery(
-        `select pg_terminate_backend(pid) from pg_stat_progress_create_index
+  exhaustive.it(
+    'that died while it built an index again finds the INVALID one, and builds it again',
+    async () => {
+      const dropping = {
+        ...files,
+        '3_column.sql': 'drop index concurrently u;',
+        '3_column.down.sql': 'create unique index concurrently u on large (x);',
+      };
+      await operator.deploy(dropping);
+      expect(await operator.indexes()).toEqual(['i', 'large_pkey']);
+      // As a cancelled build leaves it.
+      const holder = await operator.session();
+      await holder.query('begin; insert into large values (501, 501)');
+      const dying = operator.act(undoTo('2'), dropping).catch((error: unknown) => error);
+      await expectEventually(async () => {
+        const ended = await operator.adminQuery(
+          `select pg_terminate_backend(pid) from pg_stat_progress_create_index
           where phase like 'waiting%' and datid = ${HERE}`,
-      );
-      return ended.length > 0;
-    });
-    expect(await dying).toBeInstanceOf(Error);
-    await holder.query('rollback');
-    expect(await operator.indexes()).toEqual(['i', 'large_pkey', 'u INVALID']);
-    expect(await operator.act(undoTo('2'), dropping)).toEqual({ undone: ['3_column'] });
-    expect(await operator.indexes()).toEqual(['i', 'large_pkey', 'u']);
-  });
+        );
+        return ended.length > 0;
+      });
+      expect(await dying).toBeInstanceOf(Error);
+      await holder.query('rollback');
+      expect(await operator.indexes()).toEqual(['i', 'large_pkey', 'u INVALID']);
+      expect(await operator.act(undoTo('2'), dropping)).toEqual({ undone: ['3_column'] });
+      expect(await operator.indexes()).toEqual(['i', 'large_pkey', 'u']);
+    },
+  );
 
-  it('tells which step it is at, for whoever watches', async () => {
+  exhaustive.it('tells which step it is at, for whoever watches', async () => {
     await operator.deploy(files);
     operator.events.length = 0;
     await operator.act(undoTo('1'), files);
@@ -138,7 +142,7 @@ Next: correct the undo file, deploy, and undo again: it continues with this step
     ]);
   });
 
-  it('leaves no INVALID index where one that it builds again fails', async () => {
+  exhaustive.it('leaves no INVALID index where one that it builds again fails', async () => {
     const dropping = {
       ...files,
       '3_column.sql': 'drop index concurrently u;',
@@ -152,28 +156,31 @@ Next: correct the undo file, deploy, and undo again: it continues with this step
     expect(await operator.indexes()).toEqual(['i', 'large_pkey']);
   });
 
-  it('does not end in the middle of a step when the time of a function is over, and the terminal goes on', async () => {
-    const sleeping = (then: string) => ({
-      ...files,
-      '3_column.down.sql': `alter table large drop column y;\nselect pg_sleep((select seconds from slow));${then}`,
-    });
-    await operator.query('create table slow as select 60 as seconds');
-    const inOneTransaction = sleeping('');
-    await operator.deploy(inOneTransaction);
-    const columns = () =>
-      operator.query("select 1 from pg_attribute where attrelid = 'large'::regclass and attname = 'y'");
-    expect(await operator.refusal(undoTo('2'), inOneTransaction, { milliseconds: 6_000 })).toBe(
-      `3_column.down.sql:2:1: The undo of 3_column failed in step 1.
+  exhaustive.it(
+    'does not end in the middle of a step when the time of a function is over, and the terminal goes on',
+    async () => {
+      const sleeping = (then: string) => ({
+        ...files,
+        '3_column.down.sql': `alter table large drop column y;\nselect pg_sleep((select seconds from slow));${then}`,
+      });
+      await operator.query('create table slow as select 60 as seconds');
+      const inOneTransaction = sleeping('');
+      await operator.deploy(inOneTransaction);
+      const columns = () =>
+        operator.query("select 1 from pg_attribute where attrelid = 'large'::regclass and attname = 'y'");
+      expect(await operator.refusal(undoTo('2'), inOneTransaction, { milliseconds: 6_000 })).toBe(
+        `3_column.down.sql:2:1: The undo of 3_column failed in step 1.
 Postgres: canceling statement due to statement timeout (SQLSTATE 57014)
 Statement: select pg_sleep((select seconds from slow))
 Applied: nothing was undone before it.
 Next: the statement needs longer than one invocation has: undo from the command line, which has no time limit: npx cdk-postgres-migrations undo --to … --confirm. It continues with this step.`,
-    );
-    expect(await columns()).toHaveLength(1);
-    await operator.query('update slow set seconds = 0');
-    expect(await operator.act(undoTo('2'), inOneTransaction)).toEqual({ undone: ['3_column'] });
-    expect(await columns()).toHaveLength(0);
-  });
+      );
+      expect(await columns()).toHaveLength(1);
+      await operator.query('update slow set seconds = 0');
+      expect(await operator.act(undoTo('2'), inOneTransaction)).toEqual({ undone: ['3_column'] });
+      expect(await columns()).toHaveLength(0);
+    },
+  );
 
   it('whose locks are taken names who has them, and goes on when they are free', async () => {
     await operator.deploy(files);
@@ -190,7 +197,7 @@ Next: the statement needs longer than one invocation has: undo from the command 
     expect(await operator.act(undoTo('2'), files)).toEqual({ undone: ['3_column'] });
   });
 
-  it('begins no step for which no time is left', async () => {
+  exhaustive.it('begins no step for which no time is left', async () => {
     await operator.deploy(files);
     expect(await operator.refusal(undoTo('1'), files, { milliseconds: 4_000 })).toBe(
       `The function's time was over before step 1 of 3_column.down.sql.
@@ -200,7 +207,7 @@ Next: send the same action again: it continues with this step. The command line 
     expect(await operator.steps()).toHaveLength(5);
   });
 
-  it('ends a statement that commits by itself in time, too, and is continued', async () => {
+  exhaustive.it('ends a statement that commits by itself in time, too, and is continued', async () => {
     const building = {
       ...files,
       '3_column.sql': 'drop index concurrently u;',
@@ -217,7 +224,7 @@ Next: send the same action again: it continues with this step. The command line 
     expect(await operator.indexes()).toEqual(['i', 'large_pkey', 'u']);
   });
 
-  it('says which undo file is missing before it touches anything', async () => {
+  exhaustive.it('says which undo file is missing before it touches anything', async () => {
     const { '2_index.down.sql': _, ...without } = files;
     await operator.deploy(files);
     expect(await operator.refusal(undoTo('0'), without)).toBe(

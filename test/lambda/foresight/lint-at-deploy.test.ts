@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { defaultOptions } from '../../../lambda/migration/options.ts';
+import { exhaustive } from '../../support/exhaustive.ts';
 import { serverMajor } from '../../support/server-major.ts';
 import { freshScenario, largeTable, type Scenario, SMALL_TABLE_ROWS } from '../run/scenario.ts';
 
@@ -16,7 +17,7 @@ const small = {
 const retype = 'alter table large alter column x type bigint;';
 
 describe('a statement that rewrites its table', () => {
-  it('is applied to a small table', async () => {
+  exhaustive.it('is applied to a small table', async () => {
     await scenario.run(small);
     expect((await scenario.run({ ...small, '2_type.sql': retype })).outcome).toBe('done');
   });
@@ -45,7 +46,7 @@ describe('a statement that rewrites its table', () => {
     expect((await scenario.run({ ...large, '2_type.sql': allowed })).outcome).toBe('done');
   });
 
-  it('of a table that the same run made, or emptied, is applied', async () => {
+  exhaustive.it('of a table that the same run made, or emptied, is applied', async () => {
     await scenario.run(large);
     const again = {
       ...large,
@@ -57,7 +58,7 @@ describe('a statement that rewrites its table', () => {
     expect((await scenario.run(again)).outcome).toBe('done');
   });
 
-  it('and every other that is found is named in one error', async () => {
+  exhaustive.it('and every other that is found is named in one error', async () => {
     await scenario.run(large);
     const { message } = await scenario.failure({
       ...large,
@@ -81,7 +82,7 @@ insert into wide select i, repeat('x', 400) from generate_series(1, 60000) i;`,
   const rewrite = { ...wide, '2_type.sql': 'alter table wide alter column id type bigint;' };
   const scan = { ...wide, '2_check.sql': 'alter table wide add constraint positive check (id > 0);' };
 
-  it('is a second: a rewrite of 26 MB is too much, to read them is not', async () => {
+  exhaustive.it('is a second: a rewrite of 26 MB is too much, to read them is not', async () => {
     await scenario.run(wide);
     const patient = { longestBlockSeconds: defaultOptions.longestBlockSeconds };
     expect((await scenario.failure(rewrite, patient)).message).toMatch(
@@ -90,14 +91,14 @@ insert into wide select i, repeat('x', 400) from generate_series(1, 60000) i;`,
     expect((await scenario.run(scan, patient)).outcome).toBe('done');
   });
 
-  it('can be another one', async () => {
+  exhaustive.it('can be another one', async () => {
     await scenario.run(wide);
     expect((await scenario.failure(scan, { longestBlockSeconds: 0.1 })).code).toBe('lint-refused');
     expect((await scenario.run(rewrite, { longestBlockSeconds: 2 })).outcome).toBe('done');
   });
 });
 
-it('a rule that is off or advice at synth stops nothing at deploy', async () => {
+exhaustive.it('a rule that is off or advice at synth stops nothing at deploy', async () => {
   const { compileLinted } = await import('../../../compiler/lint/lint-migrations.ts');
   const { folderOf } = await import('../../compiler/compile-text.ts');
   const folder = folderOf({ ...large, '2_type.sql': retype });
@@ -135,7 +136,7 @@ create function slow(int) returns boolean language plpgsql immutable as 'begin p
     expect((await scenario.failure(files, { dataCheckSeconds: 5 })).code).toBe('lint-refused');
   });
 
-  it('does nothing that a check’s own functions would write', async () => {
+  exhaustive.it('does nothing that a check’s own functions would write', async () => {
     const table = {
       '1_table.sql': `create table t (x int); insert into t values (1); create table noted (x int);
 create function writes(y int) returns boolean language plpgsql as 'begin insert into noted values (y); return true; end';`,
@@ -151,7 +152,7 @@ create function writes(y int) returns boolean language plpgsql as 'begin insert 
     expect([outcome, await scenario.query('select x from noted')]).toEqual(['done', [{ x: 1 }]]);
   });
 
-  it('knows the names as the file’s own search_path has them', async () => {
+  exhaustive.it('knows the names as the file’s own search_path has them', async () => {
     const table = {
       '1_table.sql': 'create schema app; create table app.t (x int); insert into app.t values (null);',
     };
@@ -163,7 +164,7 @@ create function writes(y int) returns boolean language plpgsql as 'begin insert 
     expect((await scenario.failure(files)).message).toMatch(/^2_null\.sql:3:1: 1 row of t has no x/);
   });
 
-  it('does not take one table for another of its name', async () => {
+  exhaustive.it('does not take one table for another of its name', async () => {
     const table = {
       '1_table.sql':
         'create schema app; create table app.t (x int); create table t (x int); insert into t values (null);',
@@ -176,7 +177,7 @@ create function writes(y int) returns boolean language plpgsql as 'begin insert 
     expect((await scenario.run(files)).outcome).toBe('done');
   });
 
-  it.each([
+  exhaustive.it.each([
     [
       'a column that comes with the same run',
       'alter table t add column y int;\nalter table t add unique (y);',
@@ -185,7 +186,7 @@ create function writes(y int) returns boolean language plpgsql as 'begin insert 
       'data that somebody else may change first',
       "do 'begin update t set x = 1; end';\nalter table t alter column x set not null;",
     ],
-    ['data that a function may change first', 'select mend();\nalter table t alter column x set not null;'],
+    ['data that a function may change first', 'select fix();\nalter table t alter column x set not null;'],
     [
       'a foreign key with MATCH FULL',
       'create table o (x int primary key); insert into o values (5);\nupdate t set x = 5; alter table t add foreign key (x) references o match full;',
@@ -193,13 +194,13 @@ create function writes(y int) returns boolean language plpgsql as 'begin insert 
   ])('leaves %s to Postgres', async (_, sql) => {
     const table = {
       '1_table.sql': `create table t (x int); insert into t values (null);
-create function mend() returns void language sql as 'update t set x = 1';`,
+create function fix() returns void language sql as 'update t set x = 1';`,
     };
     await scenario.run(table);
     expect((await scenario.run({ ...table, '2_test.sql': sql })).outcome).toBe('done');
   });
 
-  it.each([
+  exhaustive.it.each([
     [
       'several columns',
       'unique (a, b)',
@@ -234,7 +235,7 @@ create function mend() returns void language sql as 'update t set x = 1';`,
     expect((await scenario.run(partial)).outcome).toBe('done');
   });
 
-  it('finds orphans by several columns, and takes a row half of nulls for none', async () => {
+  exhaustive.it('finds orphans by several columns, and takes a row half of nulls for none', async () => {
     const table = {
       '1_table.sql': `create table p (a int, b int, primary key (b, a)); insert into p (a, b) values (1, 2);
 create table c (a int, b int); insert into c values (2, 1), (1, 2), (9, null);`,
@@ -264,7 +265,7 @@ describe('a unique index that the loop builds', () => {
     const { outcome, message } = await scenario.deploy(unique);
     expect(outcome).toBe('failed');
     expect(message.replace(/Such as .*? Leave/, 'Such as …. Leave')).toBe(
-      't_y on public.t (2_unique.sql:1) failed before it was begun: could not create unique index "t_y": 139 values of (y) in more than one row (SQLSTATE 23505); Such as …. Leave one row of each, then retry. Nothing was built. Next: mend the cause, then run again (or the action retry).',
+      't_y on public.t (2_unique.sql:1) failed before it was begun: could not create unique index "t_y": 139 values of (y) in more than one row (SQLSTATE 23505); Such as …. Leave one row of each, then retry. Nothing was built. Next: fix the cause, then run again (or the action retry).',
     );
     expect(message).toMatch(/Such as \(\d+\) in 2 rows, /);
     expect(await scenario.indexes()).toEqual([]);
@@ -272,7 +273,7 @@ describe('a unique index that the loop builds', () => {
     expect(await scenario.query("select to_regclass('after')::text as after")).toEqual([{ after: 'after' }]);
   });
 
-  it('is built by the next deploy, once they are gone', async () => {
+  exhaustive.it('is built by the next deploy, once they are gone', async () => {
     await scenario.run(table);
     await scenario.deploy(unique);
     await scenario.query('update t set y = x');

@@ -6,6 +6,7 @@ import { defaultOptions } from '../../../lambda/migration/options.ts';
 import { parseConnectionUrl } from '../../../lambda/postgres/session/connection-target.ts';
 import { fill } from '../../../local/demo/fill.ts';
 import type { HardenedForm } from '../../../local/postgres/hardened-profile.ts';
+import { firstOf } from '../../support/exhaustive.ts';
 import { expectEventually } from '../../support/expect-eventually.ts';
 import { type HardenedDatabase, hardenedDatabase } from '../../support/hardened-database.ts';
 import { type Operator, operatorOf } from '../actions/operator.ts';
@@ -44,9 +45,9 @@ create policy own on ${table} using (user_id = current_setting('app.user_id'${st
 
 const FORMS: readonly HardenedForm[] = [
   { setRole: 'by role', dblink: 'closed' },
+  { setRole: 'by file', dblink: 'usable' },
   { setRole: 'by role', dblink: 'usable' },
   { setRole: 'by file', dblink: 'closed' },
-  { setRole: 'by file', dblink: 'usable' },
 ];
 
 /** Begins each file as the form wants it. */
@@ -58,7 +59,7 @@ async function inForm(form: HardenedForm): Promise<(files: Files) => Files> {
 }
 
 describe('in a database as careful teams run it', () => {
-  it.each(FORMS)(
+  it.each(firstOf(2, FORMS))(
     'the example is deployed, its indexes are built, and it is undone: SET ROLE $setRole, dblink $dblink',
     async (form) => {
       const begun = await inForm(form);
@@ -115,7 +116,7 @@ describe('in a database as careful teams run it', () => {
     expect(await database.taken()).toEqual([]);
   });
 
-  it.each([FORMS[0] as HardenedForm, FORMS[3] as HardenedForm])(
+  it.each(FORMS.slice(0, 2))(
     'an operator cancels, retries, baselines and repairs: SET ROLE $setRole, dblink $dblink',
     async (form) => {
       const begun = await inForm(form);

@@ -101,6 +101,63 @@ describe.each(fixtures)('a history that $writtenBy wrote', (fixture) => {
   });
 });
 
+describe.each(fixtures)('what is taken as applied by hand, with a table of $name', (fixture) => {
+  it('gets the row that the tool would have written, and loses it when it is forgotten', async () => {
+    const database = await handedOver(fixture);
+    const request = requestOf(fixture, database);
+    const three = request.migrations.migrations.at(-1)?.version as Version;
+    await performAction({ action: 'baseline', version: three, confirm: true }, request);
+    expect(await rowsOf(database.url, fixture)).toEqual(fixture.all);
+    expect((await runMigrations(request)).applied).toEqual([]);
+    await performAction({ action: 'repair', version: three, forget: true, confirm: true }, request);
+    expect(await rowsOf(database.url, fixture)).toEqual(fixture.undone ?? fixture.all.slice(0, -1));
+  });
+});
+
+const OTHER = '"my schema"."The ""history"".of it"';
+
+/** The tool was told to call its table otherwise. */
+async function renamed(fixture: Given): Promise<FreshDatabase> {
+  const database = await handedOver(fixture);
+  const [own, schema = 'public'] = fixture.table.split('.').reverse();
+  await database.query(
+    `create schema "my schema"; alter table ${schema}.${own} set schema "my schema";
+     alter table "my schema".${own} rename to "The ""history"".of it"`,
+  );
+  return database;
+}
+
+// Alembic's own script says how its table is called.
+describe.each(fixtures.filter(({ layout }) => layout !== 'alembic'))(
+  'a table of $name that has another name',
+  (fixture) => {
+    it('is read, written and taken back by the name that is given', async () => {
+      const database = await renamed(fixture);
+      const request = requestOf(fixture, database);
+      const named = { ...request, options: { ...request.options, historyTable: OTHER } };
+      const [one, two, three] = request.migrations.migrations.map(({ version }) => version);
+      await runMigrations(named);
+      expect(await recorded(database)).toEqual([`${one} baselined`, `${two} applied`, `${three} applied`]);
+      const there = { ...fixture, table: OTHER };
+      expect(await rowsOf(database.url, there)).toEqual(fixture.all);
+      await performAction({ action: 'undo', to: two as Version, confirm: true }, named);
+      expect(await rowsOf(database.url, there)).toEqual(fixture.undone ?? fixture.all.slice(0, -1));
+    });
+
+    it.skipIf(HISTORY_TABLES[fixture.layout]?.others === undefined)(
+      'and is not given stops the run, and the plan, before anything is applied twice',
+      async () => {
+        const database = await renamed(fixture);
+        const request = requestOf(fixture, database);
+        const refusal = `${OTHER} has its columns.`;
+        await expect(runMigrations(request)).rejects.toThrow(refusal);
+        await expect(planRun(request.target, request)).rejects.toThrow(refusal);
+        expect(await database.query("select from pg_namespace where nspname = 'migrations'")).toEqual([]);
+      },
+    );
+  },
+);
+
 it('there is one of every tool whose table is known', () => {
   const layouts = new Set(fixtures.map(({ layout }) => layout));
   expect([...layouts].sort()).toEqual(Object.keys(HISTORY_TABLES).sort());

@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { cloudFormationFailure } from '../../../lambda/aws/cloudformation-failure.ts';
+import { exhaustive } from '../../support/exhaustive.ts';
 import { HERE } from '../../support/here.ts';
 import { eventually, type LifeCycle, largeTable, newLifeCycle } from './life-cycle.ts';
 import { failAtLength } from './long-failure.ts';
@@ -14,7 +15,7 @@ const broken = {
   ...users,
   '2_broken.sql': 'alter table users add column name text;\nalter table nobody add x int;',
 };
-const mended = { ...users, '2_broken.sql': 'alter table users add column name text;' };
+const fixed = { ...users, '2_broken.sql': 'alter table users add column name text;' };
 
 describe('a Create', () => {
   it('runs the migrations and succeeds', async () => {
@@ -40,7 +41,7 @@ describe('a Create', () => {
     expect(failed.exchanges[0]?.reason).not.toMatch(/ {4}at /);
     expect(await life.steps()).toEqual(['1.0 applied']);
 
-    expect((await life.deploy(mended)).status).toBe('CREATE_COMPLETE');
+    expect((await life.deploy(fixed)).status).toBe('CREATE_COMPLETE');
     expect(await life.steps()).toEqual(['1.0 applied', '2.0 applied']);
   });
 
@@ -60,27 +61,31 @@ describe('a Create', () => {
     expect(await life.indexes()).toEqual(['i', 'large_pkey']);
   });
 
-  it('whose functions are killed in the middle is delivered again, and each step is applied once', async () => {
-    const gate = await life.session();
-    await gate.query('select pg_advisory_lock(7)');
-    const deploying = life.deploy({
-      ...users,
-      '2_gate.sql': 'create table gate ();\nselect pg_advisory_xact_lock(7);\ninsert into users values (1);',
-      '3_after.sql': 'create table after ();',
-    });
-    await eventually(async () => {
-      const waiting = await life.database.query(
-        `select 1 from pg_locks where locktype = 'advisory' and not granted and database = ${HERE}`,
-      );
-      return waiting.length === 1;
-    });
-    await life.cloudFormation.stack?.sandbox('Migrator').kill();
-    await life.cloudFormation.stack?.sandbox('frameworkonEvent').kill();
-    await gate.end();
-    expect(await deploying).toMatchObject({ status: 'CREATE_COMPLETE' });
-    expect(await life.steps()).toEqual(['1.0 applied', '2.0 applied', '3.0 applied']);
-    expect(await life.database.query('select id from users')).toEqual([{ id: 1 }]);
-  });
+  exhaustive.it(
+    'whose functions are killed in the middle is delivered again, and each step is applied once',
+    async () => {
+      const gate = await life.session();
+      await gate.query('select pg_advisory_lock(7)');
+      const deploying = life.deploy({
+        ...users,
+        '2_gate.sql':
+          'create table gate ();\nselect pg_advisory_xact_lock(7);\ninsert into users values (1);',
+        '3_after.sql': 'create table after ();',
+      });
+      await eventually(async () => {
+        const waiting = await life.database.query(
+          `select 1 from pg_locks where locktype = 'advisory' and not granted and database = ${HERE}`,
+        );
+        return waiting.length === 1;
+      });
+      await life.cloudFormation.stack?.sandbox('Migrator').kill();
+      await life.cloudFormation.stack?.sandbox('frameworkonEvent').kill();
+      await gate.end();
+      expect(await deploying).toMatchObject({ status: 'CREATE_COMPLETE' });
+      expect(await life.steps()).toEqual(['1.0 applied', '2.0 applied', '3.0 applied']);
+      expect(await life.database.query('select id from users')).toEqual([{ id: 1 }]);
+    },
+  );
 });
 
 describe('what CloudFormation is told of an error', () => {

@@ -1,4 +1,5 @@
 import { beforeEach, expect, it } from 'vitest';
+import { exhaustive } from '../../support/exhaustive.ts';
 import { eventually, type LifeCycle, largeTable, newLifeCycle } from './life-cycle.ts';
 
 let life: LifeCycle;
@@ -31,7 +32,7 @@ function withoutFirstLoop(): string[] {
   return calls;
 }
 
-it.each([
+exhaustive.it.each([
   ['waits for its builds', withWaiting, {}],
   ['leaves its builds behind', withIndex, {}],
   ['waits for nothing', withWaiting, { waitFor: 'nothing' as const }],
@@ -61,24 +62,28 @@ it('an update back to earlier code starts a loop for the builds that lie there w
   expect(await life.indexes()).toEqual(['i', 'large_pkey']);
 });
 
-it('a deploy whose loop is stopped in the middle of a build starts another one, and is completed', {
-  timeout: 120_000,
-}, async () => {
-  const blocker = await life.session();
-  await blocker.query('begin; insert into large values (501, 501)');
-  const deploying = life.deploy(withWaiting);
-  await eventually(async () => {
-    const [build] = await life.database.query('select state from migrations.index_build');
-    return build?.state === 'building';
-  });
-  loops()[0]?.running.abort();
-  await eventually(() => loops()[0]?.ended !== undefined);
-  // Five minutes after the first loop, the next one may be started.
-  life.cloudFormation.stack?.sandbox('MigrationsIsComplete').passTime(6 * 60_000);
-  await eventually(() => loops().length === 2);
-  await blocker.query('rollback');
-  expect(await deploying).toMatchObject({ status: 'UPDATE_COMPLETE' });
-  await life.aws.stepFunctions.settled();
-  expect(loops().map(({ ended }) => ended?.outcome.status)).toEqual(['ABORTED', 'SUCCEEDED']);
-  expect(await life.steps()).toEqual(['1.0 applied', '2.0 applied', '3.0 applied']);
-});
+exhaustive.it(
+  'a deploy whose loop is stopped in the middle of a build starts another one, and is completed',
+  {
+    timeout: 120_000,
+  },
+  async () => {
+    const blocker = await life.session();
+    await blocker.query('begin; insert into large values (501, 501)');
+    const deploying = life.deploy(withWaiting);
+    await eventually(async () => {
+      const [build] = await life.database.query('select state from migrations.index_build');
+      return build?.state === 'building';
+    });
+    loops()[0]?.running.abort();
+    await eventually(() => loops()[0]?.ended !== undefined);
+    // Five minutes after the first loop, the next one may be started.
+    life.cloudFormation.stack?.sandbox('MigrationsIsComplete').passTime(6 * 60_000);
+    await eventually(() => loops().length === 2);
+    await blocker.query('rollback');
+    expect(await deploying).toMatchObject({ status: 'UPDATE_COMPLETE' });
+    await life.aws.stepFunctions.settled();
+    expect(loops().map(({ ended }) => ended?.outcome.status)).toEqual(['ABORTED', 'SUCCEEDED']);
+    expect(await life.steps()).toEqual(['1.0 applied', '2.0 applied', '3.0 applied']);
+  },
+);

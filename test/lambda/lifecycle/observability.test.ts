@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { metric } from '../../../lambda/aws/metric-names.ts';
+import { exhaustive } from '../../support/exhaustive.ts';
 import { eventually, type LifeCycle, largeTable, newLifeCycle } from './life-cycle.ts';
 import { linesOf, metricsOf, SERVICE } from './logged.ts';
 
@@ -45,7 +46,7 @@ describe('events', () => {
     ]);
   });
 
-  it('tell why a run failed, and why a build did', async () => {
+  exhaustive.it('tell why a run failed, and why a build did', async () => {
     await life.deploy({ '1_large.sql': withTwins['1_large.sql'] });
     await life.deploy(withTwins);
     await life.aws.stepFunctions.settled();
@@ -81,7 +82,7 @@ describe('metrics', () => {
     );
   });
 
-  it('show a build’s progress, and how long it has waited for somebody', async () => {
+  exhaustive.it('show a build’s progress, and how long it has waited for somebody', async () => {
     await life.deploy(tables);
     const blocker = await life.session();
     await blocker.query('begin; insert into large values (501, 501)');
@@ -101,24 +102,27 @@ describe('metrics', () => {
 });
 
 describe('the log', () => {
-  it('is JSON by the line, names service and level, and holds neither the secret nor SQL', async () => {
-    await life.deploy(tables);
-    await life.deploy(withIndex);
-    await life.aws.stepFunctions.settled();
-    const told = linesOf(life).filter(({ level }) => level !== undefined);
-    expect(told.map(({ message }) => message)).toEqual(
-      expect.arrayContaining(['planned', 'applied', 'run ended', 'turn', 'started', 'ended']),
-    );
-    expect(told.find(({ message }) => message === 'applied')).toMatchObject({
-      level: 'INFO',
-      service: SERVICE,
-      steps: [{ migration: '1_large', step: 1, of: 1, how: 'transaction' }],
-    });
-    const password = new URL(life.database.url).password;
-    expect(password).not.toBe('');
-    for (const line of life.cloudFormation.log) {
-      expect(line).not.toContain(password);
-      expect(line.toLowerCase()).not.toContain('create table');
-    }
-  });
+  exhaustive.it(
+    'is JSON by the line, names service and level, and holds neither the secret nor SQL',
+    async () => {
+      await life.deploy(tables);
+      await life.deploy(withIndex);
+      await life.aws.stepFunctions.settled();
+      const told = linesOf(life).filter(({ level }) => level !== undefined);
+      expect(told.map(({ message }) => message)).toEqual(
+        expect.arrayContaining(['planned', 'applied', 'run ended', 'turn', 'started', 'ended']),
+      );
+      expect(told.find(({ message }) => message === 'applied')).toMatchObject({
+        level: 'INFO',
+        service: SERVICE,
+        steps: [{ migration: '1_large', step: 1, of: 1, how: 'transaction' }],
+      });
+      const password = new URL(life.database.url).password;
+      expect(password).not.toBe('');
+      for (const line of life.cloudFormation.log) {
+        expect(line).not.toContain(password);
+        expect(line.toLowerCase()).not.toContain('create table');
+      }
+    },
+  );
 });

@@ -9,6 +9,7 @@ import { isInTheWay, preflight } from '../../../lambda/foresight/preflight.ts';
 import { defaultOptions, type MigrationOptions } from '../../../lambda/migration/options.ts';
 import { parseConnectionUrl } from '../../../lambda/postgres/session/connection-target.ts';
 import { closeServer, listen } from '../../../local/aws/listen.ts';
+import { exhaustive } from '../../support/exhaustive.ts';
 import { freshOperator, type Operator } from '../actions/operator.ts';
 import { compile, type Files, largeTable, SMALL_TABLE_ROWS } from '../run/scenario.ts';
 import { assemblyOf, everythingIn, type LifeCycle, newLifeCycle } from './life-cycle.ts';
@@ -30,7 +31,7 @@ describe('what preflight finds', () => {
     return findings;
   };
 
-  it('is nothing where nothing stands in the way, and nothing is written', async () => {
+  exhaustive.it('is nothing where nothing stands in the way, and nothing is written', async () => {
     await operator.deploy(table);
     const before = [await everythingIn(operator.database), await operator.runs()];
     expect(await find({ ...table, '2_index.sql': 'create index concurrently i on large (x);' })).toEqual([]);
@@ -59,7 +60,7 @@ describe('what preflight finds', () => {
     ]);
   });
 
-  it('is a build that a step would wait for, unless the deploy waits for nothing', async () => {
+  exhaustive.it('is a build that a step would wait for, unless the deploy waits for nothing', async () => {
     const files = { ...table, '2_index.sql': 'create index concurrently i on large (x);' };
     await operator.deploy(table);
     await operator.run(files);
@@ -72,29 +73,34 @@ Next: build it: {"action": "retry", "index": "i"}.`,
     expect(await find(waiting, { waitFor: 'nothing' })).toEqual([]);
   });
 
-  it('is an old transaction that holds what a step needs, and no young or harmless one', async () => {
-    await operator.deploy(table);
-    const altering = { ...table, '2_alter.sql': 'alter table large add column y int;' };
-    const session = await operator.session();
-    await session.query('begin; select from large limit 1');
-    expect(await find(altering)).toEqual([]);
-    const old = (application: string) => ({
-      pid: 1,
-      user: 'app',
-      application,
-      state: 'idle in transaction',
-      seconds: 61,
-      lock: 'AccessShareLock',
-      relation: 'large',
-    });
-    expect(isInTheWay(old('web'), 'access exclusive')).toBe(true);
-    expect(isInTheWay({ ...old('web'), seconds: 59 }, 'access exclusive')).toBe(false);
-    expect(isInTheWay(old('web'), 'row exclusive')).toBe(false);
-    expect(isInTheWay({ ...old('web'), lock: 'RowShareLock, ShareUpdateExclusiveLock' }, 'share')).toBe(true);
-    expect(isInTheWay({ ...old('migrations build 7'), lock: 'ShareUpdateExclusiveLock' }, 'share')).toBe(
-      false,
-    );
-  });
+  exhaustive.it(
+    'is an old transaction that holds what a step needs, and no young or harmless one',
+    async () => {
+      await operator.deploy(table);
+      const altering = { ...table, '2_alter.sql': 'alter table large add column y int;' };
+      const session = await operator.session();
+      await session.query('begin; select from large limit 1');
+      expect(await find(altering)).toEqual([]);
+      const old = (application: string) => ({
+        pid: 1,
+        user: 'app',
+        application,
+        state: 'idle in transaction',
+        seconds: 61,
+        lock: 'AccessShareLock',
+        relation: 'large',
+      });
+      expect(isInTheWay(old('web'), 'access exclusive')).toBe(true);
+      expect(isInTheWay({ ...old('web'), seconds: 59 }, 'access exclusive')).toBe(false);
+      expect(isInTheWay(old('web'), 'row exclusive')).toBe(false);
+      expect(isInTheWay({ ...old('web'), lock: 'RowShareLock, ShareUpdateExclusiveLock' }, 'share')).toBe(
+        true,
+      );
+      expect(isInTheWay({ ...old('migrations build 7'), lock: 'ShareUpdateExclusiveLock' }, 'share')).toBe(
+        false,
+      );
+    },
+  );
 
   it('is not that a database does not answer: nothing was seen', async () => {
     const target = parseConnectionUrl('postgres://app:secret@127.0.0.1:1/app', 'The URL');
@@ -178,25 +184,28 @@ describe('the hook', () => {
     });
   });
 
-  it('answers within its 30 seconds where the database takes a connection and says nothing', async () => {
-    await life.deploy(table, { props });
-    let asked = 0;
-    const silent = createTcpServer().on('connection', (socket) => {
-      asked += 1;
-      socket.on('error', () => {});
-    });
-    const port = await listen(silent);
-    onTestFinished(() => void silent.close());
-    life.aws.secrets.put('database', `postgres://app:secret@127.0.0.1:${port}/app`);
-    expect(await ask(undefined)).toMatchObject({
-      hookStatus: 'SUCCESS',
-      message: expect.stringContaining(`Can't connect to Postgres at 127.0.0.1:${port}`),
-    });
-    // Ten seconds each: a third attempt would come too late.
-    expect(asked).toBeLessThan(3);
-  });
+  exhaustive.it(
+    'answers within its 30 seconds where the database takes a connection and says nothing',
+    async () => {
+      await life.deploy(table, { props });
+      let asked = 0;
+      const silent = createTcpServer().on('connection', (socket) => {
+        asked += 1;
+        socket.on('error', () => {});
+      });
+      const port = await listen(silent);
+      onTestFinished(() => void silent.close());
+      life.aws.secrets.put('database', `postgres://app:secret@127.0.0.1:${port}/app`);
+      expect(await ask(undefined)).toMatchObject({
+        hookStatus: 'SUCCESS',
+        message: expect.stringContaining(`Can't connect to Postgres at 127.0.0.1:${port}`),
+      });
+      // Ten seconds each: a third attempt would come too late.
+      expect(asked).toBeLessThan(3);
+    },
+  );
 
-  it('says so where it can only judge the deploy before, and lets a delete pass', async () => {
+  exhaustive.it('says so where it can only judge the deploy before, and lets a delete pass', async () => {
     await life.deploy(table, { props });
     expect(await ask(undefined)).toEqual({
       hookStatus: 'SUCCESS',

@@ -1,4 +1,5 @@
 import { beforeEach, describe, expect, it } from 'vitest';
+import { exhaustive } from '../../support/exhaustive.ts';
 import { type LifeCycle, newLifeCycle } from './life-cycle.ts';
 
 let life: LifeCycle;
@@ -23,28 +24,33 @@ describe('an Update', () => {
 });
 
 describe('a construct of another name', () => {
-  it('is created beside the old one, finds all applied, and the old one is deleted without a trace', async () => {
-    const { exchanges: before } = await life.deploy(one);
-    const renamed = await life.deploy(two, { id: 'Renamed' });
-    expect(renamed.status).toBe('UPDATE_COMPLETE');
-    expect(
-      renamed.exchanges.map(({ request, status, physicalResourceId }) => [
-        request,
-        status,
-        physicalResourceId,
-      ]),
-    ).toEqual([
-      ['Create', 'SUCCESS', expect.stringMatching(/^migrations-local-RenamedRun/)],
-      ['Delete', 'SUCCESS', before[0]?.physicalResourceId],
-    ]);
-    expect(await life.steps()).toEqual(['1.0 applied', '2.0 applied']);
-    // It is the one that goes on.
-    expect(await life.deploy({ ...two, '3_t.sql': 'create table t ();' }, { id: 'Renamed' })).toMatchObject({
-      status: 'UPDATE_COMPLETE',
-      exchanges: [{ request: 'Update', status: 'SUCCESS' }],
-    });
-    expect(await life.steps()).toHaveLength(3);
-  });
+  exhaustive.it(
+    'is created beside the old one, finds all applied, and the old one is deleted without a trace',
+    async () => {
+      const { exchanges: before } = await life.deploy(one);
+      const renamed = await life.deploy(two, { id: 'Renamed' });
+      expect(renamed.status).toBe('UPDATE_COMPLETE');
+      expect(
+        renamed.exchanges.map(({ request, status, physicalResourceId }) => [
+          request,
+          status,
+          physicalResourceId,
+        ]),
+      ).toEqual([
+        ['Create', 'SUCCESS', expect.stringMatching(/^migrations-local-RenamedRun/)],
+        ['Delete', 'SUCCESS', before[0]?.physicalResourceId],
+      ]);
+      expect(await life.steps()).toEqual(['1.0 applied', '2.0 applied']);
+      // It is the one that goes on.
+      expect(await life.deploy({ ...two, '3_t.sql': 'create table t ();' }, { id: 'Renamed' })).toMatchObject(
+        {
+          status: 'UPDATE_COMPLETE',
+          exchanges: [{ request: 'Update', status: 'SUCCESS' }],
+        },
+      );
+      expect(await life.steps()).toHaveLength(3);
+    },
+  );
 });
 
 describe('the Update back after a failed one', () => {
@@ -66,7 +72,7 @@ describe('the Update back after a failed one', () => {
 });
 
 describe('a Delete', () => {
-  it('touches nothing and succeeds', async () => {
+  exhaustive.it('touches nothing and succeeds', async () => {
     await life.deploy(two);
     const before = await life.everything();
     expect(await life.cloudFormation.delete()).toMatchObject({ status: 'DELETE_COMPLETE' });

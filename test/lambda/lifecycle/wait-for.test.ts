@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { beforeEach, describe, expect, it } from 'vitest';
+import { exhaustive } from '../../support/exhaustive.ts';
 import { blockerIn, buildIn, tables, withIndex, withWaiting } from './blocked-build.ts';
 import { eventually, type LifeCycle, largeTable, newLifeCycle } from './life-cycle.ts';
 
@@ -12,7 +13,7 @@ const blocker = () => blockerIn(life);
 const buildIs = (state: string) => buildIn(life, state);
 
 describe("waitFor 'migrations'", () => {
-  it('lets the deploy go on while a build runs that no step waits for', async () => {
+  exhaustive.it('lets the deploy go on while a build runs that no step waits for', async () => {
     await life.deploy(tables);
     const open = await blocker();
     expect(await life.deploy(withIndex)).toMatchObject({ status: 'UPDATE_COMPLETE' });
@@ -53,13 +54,13 @@ describe("waitFor 'migrations'", () => {
     });
     expect(status).toBe('UPDATE_ROLLBACK_COMPLETE');
     expect(exchanges[0]?.reason.split('\n').slice(0, 1)).toEqual([
-      'u on public.large (2_index.sql:1) failed before it was begun: could not create unique index "u": 1 value of (x) in more than one row (SQLSTATE 23505); Leave one row of each, then retry. Nothing was built. The action status has all of it. Next: mend the cause, then run again (or the action retry).',
+      'u on public.large (2_index.sql:1) failed before it was begun: could not create unique index "u": 1 value of (x) in more than one row (SQLSTATE 23505); Leave one row of each, then retry. Nothing was built. The action status has all of it. Next: fix the cause, then run again (or the action retry).',
     ]);
   });
 });
 
 describe("waitFor 'index-builds'", () => {
-  it('holds the deploy until all builds are valid', async () => {
+  exhaustive.it('holds the deploy until all builds are valid', async () => {
     await life.deploy(tables);
     const open = await blocker();
     const deploying = life.deploy(withIndex, { props: { waitFor: 'index-builds' } });
@@ -110,7 +111,7 @@ describe('a run that is begun while a deploy waits', () => {
     ]),
   );
 
-  it('ends within what is left of the hour, though its function has more time', async () => {
+  exhaustive.it('ends within what is left of the hour, though its function has more time', async () => {
     await life.database.query('create table pace (seconds float8)');
     await life.deploy(slow, { environment: { LONGEST_WAIT_SECONDS: '12' } });
     // All is pending again, as where the first run's time was over, and goes slowly.

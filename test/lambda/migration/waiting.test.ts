@@ -152,6 +152,12 @@ describe('of a backfill', () => {
 
   it.each<[string, Partial<Touches>, typeof filling, string | undefined]>([
     ['what changes the table waits', { changes: [orders] }, filling, 'it changes the table orders'],
+    [
+      'what changes a part of the table waits',
+      { changes: [{ schema: 'shop', name: 'orders_1' }], partOf: [orders] },
+      filling,
+      'it changes a part of the table orders',
+    ],
     ['what reads a column that it fills waits', some, filling, 'it reads tax of the table orders'],
     ['what reads whole rows waits', reads(['*'], 'orders'), filling, 'it reads total of the table orders'],
     ['what reads other columns goes on', others, filling, undefined],

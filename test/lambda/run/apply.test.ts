@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { withTcpProxy } from '../../../local/wire/tcp-proxy.ts';
+import { exhaustive } from '../../support/exhaustive.ts';
 import { freshScenario, type Scenario } from './scenario.ts';
 
 let scenario: Scenario;
@@ -36,7 +37,7 @@ insert into log values ('first');`,
     expect(await scenario.steps()).toEqual(['1.0 applied', '9.0 applied', '10.0 applied']);
   });
 
-  it('applies an empty file and a file of comments, and records them', async () => {
+  exhaustive.it('applies an empty file and a file of comments, and records them', async () => {
     await scenario.run({ '1_empty.sql': '', '2_comments.sql': '-- later\n/* much later */\n' });
     expect(await scenario.steps()).toEqual(['1.0 applied', '2.0 applied']);
   });
@@ -48,7 +49,7 @@ insert into log values ('first');`,
     expect(await scenario.steps()).toEqual(['1.0 applied', '2.0 applied']);
   });
 
-  it('applies a file that is older than the newest applied one, and names it', async () => {
+  exhaustive.it('applies a file that is older than the newest applied one, and names it', async () => {
     await scenario.run({ '1_a.sql': '', '3_c.sql': '' });
     await scenario.run({ '1_a.sql': '', '2_b.sql': 'create table b ()', '3_c.sql': '' });
     expect(await scenario.steps()).toEqual(['1.0 applied', '2.0 applied', '3.0 applied']);
@@ -56,14 +57,19 @@ insert into log values ('first');`,
     expect(planned?.kind === 'planned' && planned.plan.late.map(({ name }) => name)).toEqual(['2_b']);
   });
 
-  it('changes nothing when the database is ahead of its files, as after a rollback, and names what it does not know', async () => {
-    await scenario.run({ ...users, ...words });
-    const { outcome, applied } = await scenario.run(users);
-    expect({ outcome, applied }).toEqual({ outcome: 'done', applied: [] });
-    expect(await scenario.query('select * from words')).toEqual([]);
-    const planned = scenario.events.findLast((event) => event.kind === 'planned');
-    expect(planned?.kind === 'planned' && planned.plan.unknown).toEqual([{ version: '2', name: '2_words' }]);
-  });
+  exhaustive.it(
+    'changes nothing when the database is ahead of its files, as after a rollback, and names what it does not know',
+    async () => {
+      await scenario.run({ ...users, ...words });
+      const { outcome, applied } = await scenario.run(users);
+      expect({ outcome, applied }).toEqual({ outcome: 'done', applied: [] });
+      expect(await scenario.query('select * from words')).toEqual([]);
+      const planned = scenario.events.findLast((event) => event.kind === 'planned');
+      expect(planned?.kind === 'planned' && planned.plan.unknown).toEqual([
+        { version: '2', name: '2_words' },
+      ]);
+    },
+  );
 
   it('with nothing to do takes at most 5 round trips, connecting included, and is recorded', async () => {
     await scenario.run({ ...users, ...words });
@@ -82,7 +88,7 @@ insert into log values ('first');`,
     ]);
   });
 
-  it('sends 1,000 migrations of a table and an index each in at most 40 round trips', async () => {
+  exhaustive.it('sends 1,000 migrations of a table and an index each in at most 40 round trips', async () => {
     const files: Record<string, string> = {};
     for (let number = 1; number <= 1000; number += 1) {
       files[`${number}_t.sql`] = `create table t${number} (id int); create index on t${number} (id);`;
@@ -97,7 +103,7 @@ insert into log values ('first');`,
     ]);
   });
 
-  it('keeps its ledger in the schema that it is told, quoted where it must be', async () => {
+  exhaustive.it('keeps its ledger in the schema that it is told, quoted where it must be', async () => {
     await scenario.run(users, { ledgerSchema: 'Ops "Ledger"' });
     expect(await scenario.query('select version, state from "Ops ""Ledger""".step')).toEqual([
       { version: '1', state: 'applied' },
@@ -142,7 +148,7 @@ describe('a file that fails', () => {
     );
   });
 
-  it('is recorded with the run', async () => {
+  exhaustive.it('is recorded with the run', async () => {
     const { message } = await scenario.failure(fails);
     expect(await scenario.query('select outcome, summary from migrations.run')).toEqual([
       {
@@ -158,31 +164,34 @@ describe('a file that fails', () => {
     ]);
   });
 
-  it('is applied by the next run once it is mended, with all after it', async () => {
+  it('is applied by the next run once it is fixed, with all after it', async () => {
     await scenario.failure(fails);
     const { applied } = await scenario.run({ ...fails, '2_words.sql': 'create table words (id int);' });
     expect(applied.map(({ migration }) => migration.name)).toEqual(['2_words', '3_later']);
   });
 
-  it('tells detail and hint, and the statement’s own place where Postgres gives no position', async () => {
-    const error = await scenario.failure({
-      ...users,
-      '2_rows.sql': `insert into users values (1, 'a');\n\n  insert into users\n  values (1, 'b');`,
-    });
-    expect(error.message).toBe(
-      [
-        '2_rows.sql:3:3: This statement failed.',
-        'Postgres: duplicate key value violates unique constraint "users_pkey" (SQLSTATE 23505)',
-        'Detail: Key (id)=(1) already exists.',
-        'Object: table public.users, constraint users_pkey',
-        "Statement: insert into users values (1, 'b')",
-        'Applied: 1_users by this run; nothing of 2_rows.sql.',
-        'Next: mend the rows that are in the way, in a file before 2_rows.sql, or correct 2_rows.sql; then run again; the run continues with this step.',
-      ].join('\n'),
-    );
-  });
+  exhaustive.it(
+    'tells detail and hint, and the statement’s own place where Postgres gives no position',
+    async () => {
+      const error = await scenario.failure({
+        ...users,
+        '2_rows.sql': `insert into users values (1, 'a');\n\n  insert into users\n  values (1, 'b');`,
+      });
+      expect(error.message).toBe(
+        [
+          '2_rows.sql:3:3: This statement failed.',
+          'Postgres: duplicate key value violates unique constraint "users_pkey" (SQLSTATE 23505)',
+          'Detail: Key (id)=(1) already exists.',
+          'Object: table public.users, constraint users_pkey',
+          "Statement: insert into users values (1, 'b')",
+          'Applied: 1_users by this run; nothing of 2_rows.sql.',
+          'Next: fix the rows that are in the way, in a file before 2_rows.sql, or correct 2_rows.sql; then run again; the run continues with this step.',
+        ].join('\n'),
+      );
+    },
+  );
 
-  it('is found among 200 that travel with it', async () => {
+  exhaustive.it('is found among 200 that travel with it', async () => {
     const files: Record<string, string> = {};
     for (let number = 1; number <= 200; number += 1) files[`${number}_t.sql`] = `create table t${number} ();`;
     files['137_t.sql'] = 'create table t137 ();\nselect 1 / 0;';

@@ -1,5 +1,6 @@
 import pg from 'pg';
 import { beforeEach, describe, expect, it, onTestFinished } from 'vitest';
+import { exhaustive } from '../../support/exhaustive.ts';
 import { freshScenario, largeTable, type Scenario, SMALL_TABLE_ROWS } from './scenario.ts';
 
 let scenario: Scenario;
@@ -42,15 +43,18 @@ describe('an index operation', () => {
     ]);
   });
 
-  it('runs inline on a table that the run itself created, however many rows it filled in', async () => {
-    expect(await how({ '2_index.sql': 'create index concurrently on large (x);' })).toEqual([
-      '1_tables.0 transaction',
-      '2_index.0 inline',
-    ]);
-    expect(await scenario.indexes()).toEqual(['large_pkey', 'large_x_idx']);
-  });
+  exhaustive.it(
+    'runs inline on a table that the run itself created, however many rows it filled in',
+    async () => {
+      expect(await how({ '2_index.sql': 'create index concurrently on large (x);' })).toEqual([
+        '1_tables.0 transaction',
+        '2_index.0 inline',
+      ]);
+      expect(await scenario.indexes()).toEqual(['large_pkey', 'large_x_idx']);
+    },
+  );
 
-  it('does not take a table for new because of CREATE TABLE IF NOT EXISTS', async () => {
+  exhaustive.it('does not take a table for new because of CREATE TABLE IF NOT EXISTS', async () => {
     await scenario.run(tables);
     expect(
       await how({
@@ -59,7 +63,7 @@ describe('an index operation', () => {
     ).toEqual(['2_index.0 transaction', '2_index.1 handed off']);
   });
 
-  it('counts a table again that the run has filled', async () => {
+  exhaustive.it('counts a table again that the run has filled', async () => {
     await scenario.run({ '1_tables.sql': 'create table grows (x int);' });
     const { applied } = await scenario.run({
       '1_tables.sql': 'create table grows (x int);',
@@ -69,24 +73,27 @@ describe('an index operation', () => {
     expect(applied.map(({ how }) => how)).toEqual(['transaction', 'handed off']);
   });
 
-  it('is handed off where its table cannot be counted, and the tables beside it are counted nevertheless', async () => {
-    await scenario.run(tables);
-    const other = new pg.Client({ connectionString: scenario.database.url });
-    await other.connect();
-    onTestFinished(() => other.end());
-    await other.query('begin; lock table large in access exclusive mode');
-    expect(
-      await how(
-        {
-          '2_large.sql': 'create index concurrently on large (x);',
-          '3_small.sql': 'create index concurrently on small (x);',
-        },
-        { lockTimeoutSeconds: 0.1 },
-      ),
-    ).toEqual(['2_large.0 handed off', '3_small.0 inline']);
-  });
+  exhaustive.it(
+    'is handed off where its table cannot be counted, and the tables beside it are counted nevertheless',
+    async () => {
+      await scenario.run(tables);
+      const other = new pg.Client({ connectionString: scenario.database.url });
+      await other.connect();
+      onTestFinished(() => other.end());
+      await other.query('begin; lock table large in access exclusive mode');
+      expect(
+        await how(
+          {
+            '2_large.sql': 'create index concurrently on large (x);',
+            '3_small.sql': 'create index concurrently on small (x);',
+          },
+          { lockTimeoutSeconds: 0.1 },
+        ),
+      ).toEqual(['2_large.0 handed off', '3_small.0 inline']);
+    },
+  );
 
-  it('follows the strategy: inline, concurrent', async () => {
+  exhaustive.it('follows the strategy: inline, concurrent', async () => {
     await scenario.run(tables);
     expect(
       await how({ '2_large.sql': 'create index concurrently on large (x);' }, { indexStrategy: 'inline' }),
@@ -161,7 +168,7 @@ describe('a plain CREATE INDEX on a table that is not small', () => {
     expect(await scenario.query(`select to_regclass('before') as before`)).toEqual([{ before: null }]);
   });
 
-  it('runs where the file allows it, and on tables that are small or new', async () => {
+  exhaustive.it('runs where the file allows it, and on tables that are small or new', async () => {
     await scenario.run(tables);
     const { outcome } = await scenario.run({
       ...tables,
@@ -182,7 +189,7 @@ describe('a plain CREATE INDEX on a table that is not small', () => {
     ]);
   });
 
-  it('is refused in the middle of a file whose own SET decides which table is meant', async () => {
+  exhaustive.it('is refused in the middle of a file whose own SET decides which table is meant', async () => {
     await scenario.run({
       '1_tables.sql': `create schema tenant; ${largeTable('tenant.orders')} create table orders (x int);`,
     });
@@ -195,25 +202,28 @@ describe('a plain CREATE INDEX on a table that is not small', () => {
 });
 
 describe('tables that can not be looked up when the turn of an index operation comes', () => {
-  it('stop the run, which says why: a SET of the file that can not be carried out again', async () => {
-    const own = await freshScenario();
-    const { owner, name, adminQuery } = own.database;
-    const role = `app_${name}`;
-    await adminQuery(`alter role ${owner} createrole`);
-    await own.run({ '1_large.sql': largeTable('large') });
-    const error = await own.failure({
-      '1_large.sql': largeTable('large'),
-      '2_index.sql': `create role ${role}; grant ${role} to current_user; set role ${role}; reset role; drop role ${role};\ncreate index concurrently large_x on large (x);`,
-    });
-    expect(error.code).toBe('tables-unknown');
-    expect(error.message).toMatch(
-      /^2_index\.sql:2:1: The tables of this statement can't be looked up: .*SQLSTATE 22023/,
-    );
-    expect(error.details.next).toContain('the SET statements before it in the file can be carried out');
-    expect(await own.steps()).toEqual(['1.0 applied', '2.0 applied']);
-  });
+  exhaustive.it(
+    'stop the run, which says why: a SET of the file that can not be carried out again',
+    async () => {
+      const own = await freshScenario();
+      const { owner, name, adminQuery } = own.database;
+      const role = `app_${name}`;
+      await adminQuery(`alter role ${owner} createrole`);
+      await own.run({ '1_large.sql': largeTable('large') });
+      const error = await own.failure({
+        '1_large.sql': largeTable('large'),
+        '2_index.sql': `create role ${role}; grant ${role} to current_user; set role ${role}; reset role; drop role ${role};\ncreate index concurrently large_x on large (x);`,
+      });
+      expect(error.code).toBe('tables-unknown');
+      expect(error.message).toMatch(
+        /^2_index\.sql:2:1: The tables of this statement can't be looked up: .*SQLSTATE 22023/,
+      );
+      expect(error.details.next).toContain('the SET statements before it in the file can be carried out');
+      expect(await own.steps()).toEqual(['1.0 applied', '2.0 applied']);
+    },
+  );
 
-  it('or a name that the database’s encoding lacks', async () => {
+  exhaustive.it('or a name that the database’s encoding lacks', async () => {
     const own = await freshScenario();
     const { owner, name, adminQuery } = own.database;
     await adminQuery(

@@ -1,6 +1,7 @@
 import pg from 'pg';
 import { beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import { tryRunLock } from '../../../lambda/postgres/ledger/run-lock.ts';
+import { exhaustive } from '../../support/exhaustive.ts';
 import { freshScenario, type Scenario } from './scenario.ts';
 
 let scenario: Scenario;
@@ -32,12 +33,12 @@ describe('a ledger', () => {
       [
         `There is no ledger yet, and ${role} may not create the schema 'migrations' for it.`,
         'Applied: nothing by this run.',
-        `Next: make the schema as a superuser or the database's owner (create schema "migrations" authorization "${role}"), or let the role make it (grant create on database … to "${role}"); then run again.`,
+        `Next: create the schema as a superuser or the database's owner (create schema "migrations" authorization "${role}"), or let the role create it (grant create on database … to "${role}"); then run again.`,
       ].join('\n'),
     );
   });
 
-  it('whose schema somebody made for a role that may create none is created there', async () => {
+  exhaustive.it('whose schema somebody made for a role that may create none is created there', async () => {
     const url = await asStranger();
     const role = new URL(url).username;
     await scenario.database.adminQuery(
@@ -73,13 +74,13 @@ describe('a ledger', () => {
     expect(await scenario.query(`select to_regclass('new') as new`)).toEqual([{ new: null }]);
   });
 
-  it('beside a ledger of another name knows nothing of it', async () => {
+  exhaustive.it('beside a ledger of another name knows nothing of it', async () => {
     await scenario.run(files);
     const error = await scenario.failure(files, { ledgerSchema: 'other' });
     expect(error.message).toContain('relation "users" already exists (SQLSTATE 42P07)');
   });
 
-  it('in a schema that somebody has made already is created in it', async () => {
+  exhaustive.it('in a schema that somebody has made already is created in it', async () => {
     await scenario.query('create schema migrations');
     expect((await scenario.run(files)).outcome).toBe('done');
   });
@@ -107,7 +108,7 @@ describe('while another run goes on', () => {
     expect(scenario.events.filter(({ kind }) => kind === 'waiting-for-run').length).toBeGreaterThan(1);
   });
 
-  it('a run with nothing to do does not wait', async () => {
+  exhaustive.it('a run with nothing to do does not wait', async () => {
     await scenario.run(files);
     await lockedBy();
     expect((await scenario.run(files)).outcome).toBe('done');

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import { beforeEach, describe, expect, it, onTestFinished } from 'vitest';
+import { exhaustive } from '../../support/exhaustive.ts';
 import { expectEventually } from '../../support/expect-eventually.ts';
 import { HERE } from '../../support/here.ts';
 import { freshScenario, type Scenario } from './scenario.ts';
@@ -44,7 +45,7 @@ describe('a step whose lock is taken', () => {
     ).toEqual([{ tables: 1 }]);
   });
 
-  it('reports who holds the lock, and that it waits without queueing', async () => {
+  exhaustive.it('reports who holds the lock, and that it waits without queueing', async () => {
     const run = scenario.run(files, { lockBudgetSeconds: 30 });
     await expectEventually(() => locked().length >= 1);
     await blocker.query('commit');
@@ -83,32 +84,35 @@ describe('a step whose lock is taken', () => {
     expect((await scenario.run(files)).outcome).toBe('done');
   });
 
-  it('does not repeat what the blocker is doing: its query may hold data', async () => {
+  exhaustive.it('does not repeat what the blocker is doing: its query may hold data', async () => {
     await blocker.query(`select 'private' as data from busy`);
     expect((await scenario.failure(files)).message).not.toContain('private');
   });
 
-  it('does not end those that wait for somebody else', async () => {
+  exhaustive.it('does not end those that wait for somebody else', async () => {
     const reader = scenario.query('select pg_sleep(0.3), count(*) from busy');
     await scenario.failure(files);
     await expect(reader).resolves.toHaveLength(1);
   });
 
-  it('is not queued for behind somebody whose state and age Postgres hides from our role', async () => {
-    await blocker.query('commit');
-    const other = new pg.Client({ connectionString: scenario.database.adminUrl, application_name: 'web' });
-    await other.connect();
-    onTestFinished(() => other.end());
-    await other.query('begin; select * from busy');
-    const run = scenario.run(files, { lockTimeoutSeconds: 5, lockBudgetSeconds: 30 });
-    const held = await expectEventually(() => locked().find(({ next }) => next === 'hold-back'));
-    expect(held).toMatchObject({ blockers: [{ state: 'unknown', lock: 'AccessShareLock' }] });
-    expect(held.attempt).toBeLessThanOrEqual(2);
-    await other.query('commit');
-    expect((await run).outcome).toBe('done');
-  });
+  exhaustive.it(
+    'is not queued for behind somebody whose state and age Postgres hides from our role',
+    async () => {
+      await blocker.query('commit');
+      const other = new pg.Client({ connectionString: scenario.database.adminUrl, application_name: 'web' });
+      await other.connect();
+      onTestFinished(() => other.end());
+      await other.query('begin; select * from busy');
+      const run = scenario.run(files, { lockTimeoutSeconds: 5, lockBudgetSeconds: 30 });
+      const held = await expectEventually(() => locked().find(({ next }) => next === 'hold-back'));
+      expect(held).toMatchObject({ blockers: [{ state: 'unknown', lock: 'AccessShareLock' }] });
+      expect(held.attempt).toBeLessThanOrEqual(2);
+      await other.query('commit');
+      expect((await run).outcome).toBe('done');
+    },
+  );
 
-  it('is looked for where the file’s search_path has its table', async () => {
+  exhaustive.it('is looked for where the file’s search_path has its table', async () => {
     await scenario.query('create schema elsewhere; create table elsewhere.busy (x int)');
     await blocker.query('commit; begin; select * from elsewhere.busy');
     const run = scenario.run(
@@ -121,7 +125,7 @@ describe('a step whose lock is taken', () => {
     expect((await run).outcome).toBe('done');
   });
 
-  it.each([
+  exhaustive.it.each([
     ['in no transaction', '-- migrate: no-transaction\nalter table busy add column y int;'],
     ['that no transaction takes', 'vacuum full busy;'],
   ])('%s is tried again just so, and leaves no trace in the ledger meanwhile', async (_, sql) => {
@@ -134,7 +138,7 @@ describe('a step whose lock is taken', () => {
     expect(await scenario.steps()).toEqual(['1.0 applied']);
   });
 
-  it.each([
+  exhaustive.it.each([
     ['as its own file says', '3s'],
     ['no longer than lockTimeout, whatever its file says', '1h'],
   ])('waits %s, where that sets lock_timeout', async (_, wait) => {
@@ -155,7 +159,7 @@ describe('a step whose lock is taken', () => {
     expect(locked()).toEqual([]);
   });
 
-  it('ends at once when its run is told to end', async () => {
+  exhaustive.it('ends at once when its run is told to end', async () => {
     const controller = new AbortController();
     const run = scenario.run(files, { lockBudgetSeconds: 30, signal: controller.signal });
     await expectEventually(() => locked().length >= 1);
@@ -165,7 +169,7 @@ describe('a step whose lock is taken', () => {
     expect(locked()).toHaveLength(before);
   });
 
-  it('of a small table’s index is tried again like any other', async () => {
+  exhaustive.it('of a small table’s index is tried again like any other', async () => {
     await blocker.query('commit; begin; update busy set x = 2');
     const run = scenario.run(
       { '1_index.sql': 'create index concurrently busy_x on busy (x);' },
@@ -178,30 +182,33 @@ describe('a step whose lock is taken', () => {
   });
 });
 
-it('a table on which transactions overlap without end is had in the end: by one wait that outlasts them', async () => {
-  await blocker.query('commit');
-  let over = false;
-  const overlapping = [0, 100, 200, 300].map(async (delay) => {
-    const client = new pg.Client({ connectionString: scenario.database.url });
-    await client.connect();
-    // Nobody waits behind the run for as long as it would.
-    await client.query('set lock_timeout = 1500');
-    await sleep(delay);
-    while (!over) {
-      await client.query('begin; select * from busy');
-      await sleep(400);
-      await client.query('commit');
-    }
-    await client.end();
-  });
-  await sleep(500);
-  const { outcome } = await scenario.run(files, { lockTimeoutSeconds: 5, lockBudgetSeconds: 30 });
-  over = true;
-  await Promise.all(overlapping);
-  expect(outcome).toBe('done');
-  const attempts = locked().map(({ attempt }) => attempt);
-  expect(Math.max(0, ...attempts)).toBeLessThanOrEqual(5);
-});
+exhaustive.it(
+  'a table on which transactions overlap without end is had in the end: by one wait that outlasts them',
+  async () => {
+    await blocker.query('commit');
+    let over = false;
+    const overlapping = [0, 100, 200, 300].map(async (delay) => {
+      const client = new pg.Client({ connectionString: scenario.database.url });
+      await client.connect();
+      // Nobody waits behind the run for as long as it would.
+      await client.query('set lock_timeout = 1500');
+      await sleep(delay);
+      while (!over) {
+        await client.query('begin; select * from busy');
+        await sleep(400);
+        await client.query('commit');
+      }
+      await client.end();
+    });
+    await sleep(500);
+    const { outcome } = await scenario.run(files, { lockTimeoutSeconds: 5, lockBudgetSeconds: 30 });
+    over = true;
+    await Promise.all(overlapping);
+    expect(outcome).toBe('done');
+    const attempts = locked().map(({ attempt }) => attempt);
+    expect(Math.max(0, ...attempts)).toBeLessThanOrEqual(5);
+  },
+);
 
 describe('a step that locks only rows', () => {
   it('works for longer than its budget, and is not thrown away for a row that somebody has for half a second', async () => {
@@ -229,7 +236,7 @@ describe('a step that locks only rows', () => {
     expect(await scenario.query('select count(*)::int as n from busy where x < 0')).toEqual([{ n: 20 }]);
   });
 
-  it('has a budget that counts its waiting, and not the work of its attempts', async () => {
+  exhaustive.it('has a budget that counts its waiting, and not the work of its attempts', async () => {
     await blocker.query('commit; begin; update busy set x = 9');
     const begun = Date.now();
     const running = scenario.run(
@@ -277,7 +284,7 @@ describe('a run whose time is nearly up', () => {
     expect(await scenario.steps()).toEqual(['1.0 applied']);
   });
 
-  it.each([
+  exhaustive.it.each([
     ['several statements', 1.5, 'select pg_sleep(1); select pg_sleep(1); select pg_sleep(1);'],
     ['a statement_timeout of its own', 1.5, "set statement_timeout = '1h'; select pg_sleep(30);"],
     ['one from an earlier step', 6, 'set statement_timeout = 0; vacuum before; select pg_sleep(30);'],
@@ -289,30 +296,33 @@ describe('a run whose time is nearly up', () => {
     expect(error.message).toContain('canceling statement due to statement timeout');
   });
 
-  it('leaves a step whose locks are taken to the next run', async () => {
+  exhaustive.it('leaves a step whose locks are taken to the next run', async () => {
     const result = await scenario.run(files, { deadline: Date.now() + 1_500, lockBudgetSeconds: 30 });
     expect(result.outcome).toBe('unfinished');
     expect(await scenario.steps()).toEqual(['1.0 applied']);
   });
 
-  it('says of a step that had all of it that it needs longer than one invocation has', async () => {
-    const error = await scenario.failure(
-      { '1_sleeps.sql': 'select pg_sleep(60);' },
-      { deadline: Date.now() + 700 },
-    );
-    expect(error.message).toBe(
-      [
-        '1_sleeps.sql:1:1: This statement failed.',
-        'Postgres: canceling statement due to statement timeout (SQLSTATE 57014)',
-        'Statement: select pg_sleep(60)',
-        'Applied: nothing by this run before it; nothing of 1_sleeps.sql.',
-        'Next: the step needs longer than one invocation has: write "-- migrate: hand-off" before the statement that takes so long, and the loop runs it to its end (docs/long-work.md); or split it into smaller steps (a file each); or apply it from the command line, which has no time limit: npx cdk-postgres-migrations up.',
-      ].join('\n'),
-    );
-    expect(await scenario.steps()).toEqual([]);
-  });
+  exhaustive.it(
+    'says of a step that had all of it that it needs longer than one invocation has',
+    async () => {
+      const error = await scenario.failure(
+        { '1_sleeps.sql': 'select pg_sleep(60);' },
+        { deadline: Date.now() + 700 },
+      );
+      expect(error.message).toBe(
+        [
+          '1_sleeps.sql:1:1: This statement failed.',
+          'Postgres: canceling statement due to statement timeout (SQLSTATE 57014)',
+          'Statement: select pg_sleep(60)',
+          'Applied: nothing by this run before it; nothing of 1_sleeps.sql.',
+          'Next: the step needs longer than one invocation has: write "-- migrate: hand-off" before the statement that takes so long, and the loop runs it to its end (docs/long-work.md); or split it into smaller steps (a file each); or apply it from the command line, which has no time limit: npx cdk-postgres-migrations up.',
+        ].join('\n'),
+      );
+      expect(await scenario.steps()).toEqual([]);
+    },
+  );
 
-  it.each([
+  exhaustive.it.each([
     [
       'that commits by itself',
       'do $$ begin commit; perform pg_sleep(60); end $$;',

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { withSession } from '../../../lambda/postgres/session/connect.ts';
 import { parseConnectionUrl } from '../../../lambda/postgres/session/connection-target.ts';
 import { settle } from '../../../lambda/work/turn/settle.ts';
+import { exhaustive, firstOf } from '../../support/exhaustive.ts';
 import { expectEventually } from '../../support/expect-eventually.ts';
 import { freshOperator } from '../actions/operator.ts';
 import { type Files, freshScenario, largeTable } from './scenario.ts';
@@ -16,7 +17,7 @@ describe('a failed build whose statement is not in the folder any more', () => {
     ['its file was taken away', tables],
     ['its file was cut short', { ...tables, '2_first.sql': 'create table first ();' }],
     [
-      'it was rewritten, mended, under another version',
+      'it was rewritten, fixed, under another version',
       { ...tables, '5_again.sql': 'create unique index concurrently u on large ((x * 2));' },
     ],
   ];
@@ -29,7 +30,7 @@ describe('a failed build whose statement is not in the folder any more', () => {
     steps.map(([step, sql]) => [folder, step, { ...files, '9_step.sql': sql }] as const),
   );
 
-  it.each(cases)('holds up nobody: %s; %s', async (folder, _, files) => {
+  it.each(firstOf(3, cases))('holds up nobody: %s; %s', async (folder, _, files) => {
     const scenario = await freshScenario({ dblink: true });
     await scenario.run(tables);
     expect((await scenario.deploy(before)).outcome).toBe('failed');
@@ -38,7 +39,7 @@ describe('a failed build whose statement is not in the folder any more', () => {
       { applied: true },
     ]);
     const { builds } = await scenario.status(files);
-    // A mended file has let go of the step, and of its build with it.
+    // A fixed file has let go of the step, and of its build with it.
     const kept = folder === 'its file was cut short' ? undefined : { state: 'failed', abandoned: true };
     expect(builds.map(({ state, abandoned }) => ({ state, abandoned }))[0]).toEqual(kept);
   });
@@ -58,27 +59,30 @@ describe('a failed build whose statement is not in the folder any more', () => {
 describe('a loop that ends', () => {
   const files: Files = { ...tables, '2_i.sql': 'create index concurrently i on large (x);' };
 
-  it('takes no notice of an action that was mistyped beside it, or of what failed before', async () => {
-    const operator = await freshOperator();
-    await operator.run(tables);
-    const ending = (startedAt: Date) =>
-      withSession(parseConnectionUrl(operator.database.url, 'The URL'), (session) =>
-        settle(session, 'migrations', { startedAt, rows: 'shown' }),
-      );
-    await expect(operator.run({ ...tables, '2_i.sql': 'alter table nobody add x int;' })).rejects.toThrow();
-    const startedAt = new Date();
-    await operator.deploy(files);
-    await operator.refusal({ action: 'cancel', index: 'nope' }, files);
-    expect(await ending(startedAt)).toEqual({ outcome: 'valid', message: '' });
+  exhaustive.it(
+    'takes no notice of an action that was mistyped beside it, or of what failed before',
+    async () => {
+      const operator = await freshOperator();
+      await operator.run(tables);
+      const ending = (startedAt: Date) =>
+        withSession(parseConnectionUrl(operator.database.url, 'The URL'), (session) =>
+          settle(session, 'migrations', { startedAt, rows: 'shown' }),
+        );
+      await expect(operator.run({ ...tables, '2_i.sql': 'alter table nobody add x int;' })).rejects.toThrow();
+      const startedAt = new Date();
+      await operator.deploy(files);
+      await operator.refusal({ action: 'cancel', index: 'nope' }, files);
+      expect(await ending(startedAt)).toEqual({ outcome: 'valid', message: '' });
 
-    // What a deploy since then ran into is its affair.
-    await expect(operator.run({ ...files, '3_x.sql': 'alter table nobody add x int;' })).rejects.toThrow();
-    expect(await ending(startedAt)).toMatchObject({
-      outcome: 'failed',
-      message: expect.stringMatching(/^The run that followed failed: 3_x\.sql:1:1: /),
-    });
-    expect(await ending(new Date())).toEqual({ outcome: 'valid', message: '' });
-  });
+      // What a deploy since then ran into is its affair.
+      await expect(operator.run({ ...files, '3_x.sql': 'alter table nobody add x int;' })).rejects.toThrow();
+      expect(await ending(startedAt)).toMatchObject({
+        outcome: 'failed',
+        message: expect.stringMatching(/^The run that followed failed: 3_x\.sql:1:1: /),
+      });
+      expect(await ending(new Date())).toEqual({ outcome: 'valid', message: '' });
+    },
+  );
 
   it('tells which step still waits for a build that was lost before it began', async () => {
     const operator = await freshOperator();
@@ -94,12 +98,12 @@ describe('a loop that ends', () => {
     expect(await operator.loop(more)).toEqual({
       outcome: 'failed',
       message:
-        '4_waits.sql still waits: it changes the table large, and i is cancelled. Next: run the action retry, or mend the cause and deploy.',
+        '4_waits.sql still waits: it changes the table large, and i is cancelled. Next: run the action retry, or fix the cause and deploy.',
     });
   });
 });
 
-it('a step that was rewritten waits until no build of it is at work any more', async () => {
+exhaustive.it('a step that was rewritten waits until no build of it is at work any more', async () => {
   const operator = await freshOperator();
   await operator.query(
     `${tables['1_tables.sql']}\ncreate index large_x on large (x);\ncreate index other_x on other (x);\ncreate index other_y on other (x);`,

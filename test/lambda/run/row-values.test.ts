@@ -8,6 +8,7 @@ import { withSession } from '../../../lambda/postgres/session/connect.ts';
 import { parseConnectionUrl } from '../../../lambda/postgres/session/connection-target.ts';
 import { textOfError } from '../../../lambda/postgres/session/fault.ts';
 import { settle } from '../../../lambda/work/turn/settle.ts';
+import { exhaustive } from '../../support/exhaustive.ts';
 import { compile, type Files, freshScenario, type Scenario, SMALL_TABLE_ROWS } from './scenario.ts';
 
 /** What stands in rows, and nowhere else. */
@@ -129,7 +130,7 @@ describe('values of rows', () => {
     }
   });
 
-  it('are in no notice that leaves the functions', async () => {
+  exhaustive.it('are in no notice that leaves the functions', async () => {
     const files = {
       '1_tables.sql': TABLES,
       '2_talks.sql': `do $$ begin
@@ -180,7 +181,7 @@ create table if not exists people (x int);`,
     expect(await inside(files)).toContain(`has ${MAIL}`);
   });
 
-  it('are in nothing that the loop says of work that fails, and are in the ledger', async () => {
+  exhaustive.it('are in nothing that the loop says of work that fails, and are in the ledger', async () => {
     const work: Readonly<Record<string, string>> = {
       'create unique index concurrently found on large (email)': '1 value of (email) in more than one row',
       'create unique index concurrently parted_u on parted (id, email)':
@@ -211,7 +212,7 @@ create table if not exists people (x int);`,
     expect(whole).toContain(`Key (email)=(p1 canary)`);
   });
 
-  it('are in no text that leaves the functions of a backfill that failed at a row', async () => {
+  exhaustive.it('are in no text that leaves the functions of a backfill that failed at a row', async () => {
     const files = {
       '1_tables.sql': TABLES,
       '2_fill.sql': `-- migrate: backfill
@@ -226,7 +227,7 @@ update filled set n = case when key like 'canary%' then key::int else n + 1 end;
     expect(await inside(files)).toContain(`with key = ${MAIL}`);
   });
 
-  it('are in nothing that the hook says before a deploy', async () => {
+  exhaustive.it('are in nothing that the hook says before a deploy', async () => {
     const looked = async (rowValuesInLogs: 'hidden' | 'shown') => {
       const { findings } = await preflight({
         target: parseConnectionUrl(scenario.database.url, 'The URL'),
@@ -287,7 +288,7 @@ describe('what may quote a row', () => {
       place: { file: '1_a.sql', position: { line: 2, column: 3 }, statement: `select '${MAIL}'` },
       fault: { sqlstate: '22P02', message: `no number: ${MAIL}`, detail: MAIL, table: 't', schema: 'public' },
       applied: 'nothing.',
-      next: 'mend it.',
+      next: 'fix it.',
     });
     expect(error.message).toBe(`1_a.sql:2:3: It failed at ${MAIL}.
 Postgres: no number: ${MAIL} (SQLSTATE 22P02)
@@ -295,12 +296,12 @@ Detail: ${MAIL}
 Object: table public.t
 Statement: select '${MAIL}'
 Applied: nothing.
-Next: mend it.`);
+Next: fix it.`);
     expect(error.plainMessage).toBe(`1_a.sql:2:3: It failed.
 Postgres: a value is not as its type or function needs it (SQLSTATE 22P02)
 Object: table public.t
 Values of rows are not shown here: the action status has the whole text.
 Applied: nothing.
-Next: mend it.`);
+Next: fix it.`);
   });
 });

@@ -1,4 +1,5 @@
 import { beforeEach, describe, expect, it } from 'vitest';
+import { exhaustive } from '../../support/exhaustive.ts';
 import { freshScenario, type Scenario } from './scenario.ts';
 
 let scenario: Scenario;
@@ -31,7 +32,7 @@ insert into batches values (4);`),
     ).toEqual([{ transactions: 4 }]);
   });
 
-  it('a procedure that commits, called where it was created', async () => {
+  exhaustive.it('a procedure that commits, called where it was created', async () => {
     expect(
       await how(`create table batches (x int);
 create procedure fill() language plpgsql as $$ begin insert into batches values (1); commit; insert into batches values (2); end $$;
@@ -40,7 +41,7 @@ call fill();`),
     expect(await scenario.query('select * from batches')).toEqual([{ x: 1 }, { x: 2 }]);
   });
 
-  it('a procedure that commits, which nobody could see, says how to write it', async () => {
+  exhaustive.it('a procedure that commits, which nobody could see, says how to write it', async () => {
     await scenario.query(
       `create procedure hidden() language plpgsql as $$ begin commit; end $$; create table t ()`,
     );
@@ -97,40 +98,47 @@ begin read only; select 1; commit;`),
     ]);
   });
 
-  it('SET TRANSACTION first has that isolation, also after a file that has left settings', async () => {
-    await scenario.run({
-      '1_seen.sql': 'create table seen (level text); set work_mem = 12345; create temporary table x (y int);',
-      '2_level.sql': `set transaction isolation level repeatable read;
+  exhaustive.it(
+    'SET TRANSACTION first has that isolation, also after a file that has left settings',
+    async () => {
+      await scenario.run({
+        '1_seen.sql':
+          'create table seen (level text); set work_mem = 12345; create temporary table x (y int);',
+        '2_level.sql': `set transaction isolation level repeatable read;
 insert into seen values (current_setting('transaction_isolation'));`,
-      '3_serializable.sql': `set search_path = public; select pg_catalog.set_config('a.b', 'c', false);
+        '3_serializable.sql': `set search_path = public; select pg_catalog.set_config('a.b', 'c', false);
 select now(); commit; begin isolation level serializable, deferrable;
 insert into seen values (current_setting('transaction_isolation')); commit;`,
-    });
-    expect(await scenario.query('select * from seen')).toEqual([
-      { level: 'repeatable read' },
-      { level: 'serializable' },
-    ]);
-  });
+      });
+      expect(await scenario.query('select * from seen')).toEqual([
+        { level: 'repeatable read' },
+        { level: 'serializable' },
+      ]);
+    },
+  );
 
-  it('SET TRANSACTION READ ONLY is recorded although it may write nothing, and refused a write', async () => {
-    expect(await how('set transaction read only; select 1;')).toEqual(['transaction']);
-    const error = await scenario.failure({
-      '1_file.sql': 'set transaction read only; select 1;',
-      '2_writes.sql': 'begin read only;\ncreate table t ();\ncommit;',
-    });
-    expect(error.message).toContain(
-      '2_writes.sql:2:1: This statement failed.\nPostgres: cannot execute CREATE TABLE in a read-only transaction (SQLSTATE 25006)',
-    );
-  });
+  exhaustive.it(
+    'SET TRANSACTION READ ONLY is recorded although it may write nothing, and refused a write',
+    async () => {
+      expect(await how('set transaction read only; select 1;')).toEqual(['transaction']);
+      const error = await scenario.failure({
+        '1_file.sql': 'set transaction read only; select 1;',
+        '2_writes.sql': 'begin read only;\ncreate table t ();\ncommit;',
+      });
+      expect(error.message).toContain(
+        '2_writes.sql:2:1: This statement failed.\nPostgres: cannot execute CREATE TABLE in a read-only transaction (SQLSTATE 25006)',
+      );
+    },
+  );
 
-  it('a savepoint rolls back to it, and the rest is applied', async () => {
+  exhaustive.it('a savepoint rolls back to it, and the rest is applied', async () => {
     await how(
       `create table t (x int); savepoint a; insert into t values (1); rollback to a; insert into t values (2);`,
     );
     expect(await scenario.query('select * from t')).toEqual([{ x: 2 }]);
   });
 
-  it('deferred constraints fails at its COMMIT, as a whole', async () => {
+  exhaustive.it('deferred constraints fails at its COMMIT, as a whole', async () => {
     const error = await scenario.failure({
       '1_file.sql': `
 create table a (id int primary key);
@@ -144,14 +152,14 @@ insert into b values (7);`,
         'Detail: Key (a)=(7) is not present in table "a".',
         'Object: table public.b, constraint b_a_fkey',
         'Applied: nothing by this run before it; nothing of 1_file.sql.',
-        'Next: mend the rows that are in the way, in a file before 1_file.sql, or correct 1_file.sql; then run again; the run continues with this step.',
+        'Next: fix the rows that are in the way, in a file before 1_file.sql, or correct 1_file.sql; then run again; the run continues with this step.',
       ].join('\n'),
     );
     expect(await scenario.steps()).toEqual([]);
     expect(await scenario.query(`select to_regclass('a') as a`)).toEqual([{ a: null }]);
   });
 
-  it('text that only looks like statements is left as it is', async () => {
+  exhaustive.it('text that only looks like statements is left as it is', async () => {
     await how(`create table t (x text);
 insert into t values ('; commit; -- not a comment'), ($q$ ; drop table t; $q$), (E'it\\'s; /* no */');
 create function f() returns text language sql as $$ select 'a;b'; $$;`);

@@ -10,7 +10,7 @@ import {
 } from '@aws-sdk/client-sfn';
 import { beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { type AwsEndpoint, startAwsEndpoint } from '../../../local/aws/aws-endpoint.ts';
-import { AwsFault } from '../../../local/aws/aws-fault.ts';
+import { AwsError } from '../../../local/aws/aws-error.ts';
 import type { ExecutionOutcome } from '../../../local/aws/execution.ts';
 import { stateMachineArn } from '../../../local/aws/local-account.ts';
 
@@ -58,7 +58,7 @@ describe('secrets', () => {
     aws.fail({ operation: 'GetSecretValue', count: 2 });
     expect(await get('busy')).toMatchObject({ SecretString: 'x' });
     expect(aws.requests.map(({ operation }) => operation)).toEqual(Array(3).fill('GetSecretValue'));
-    aws.fail({ fault: new AwsFault('AccessDeniedException', 'User is not authorized') });
+    aws.fail({ fault: new AwsError('AccessDeniedException', 'User is not authorized') });
     await expect(get('busy')).rejects.toMatchObject({
       name: 'AccessDeniedException',
       message: 'User is not authorized',

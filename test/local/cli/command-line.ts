@@ -21,10 +21,10 @@ export class Migrate {
   #stdout = '';
   #stderr = '';
 
-  constructor(args: readonly string[], env: Readonly<Record<string, string>> = {}) {
+  constructor(args: readonly string[], env: Readonly<Record<string, string>> = {}, cwd = root) {
     const { DATABASE_URL: _url, FORCE_COLOR: _color, NO_COLOR: _plain, ...rest } = process.env;
     const child = spawn(process.execPath, [inject('commandLine'), ...args], {
-      cwd: root,
+      cwd,
       env: { ...rest, ...env },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
@@ -55,8 +55,12 @@ export class Migrate {
 }
 
 /** Runs a command to its end. */
-export function migrate(args: readonly string[], env?: Readonly<Record<string, string>>): Promise<Ended> {
-  return new Migrate(args, env).ended;
+export function migrate(
+  args: readonly string[],
+  env?: Readonly<Record<string, string>>,
+  cwd?: string,
+): Promise<Ended> {
+  return new Migrate(args, env, cwd).ended;
 }
 
 export type Files = Readonly<Record<string, string>>;

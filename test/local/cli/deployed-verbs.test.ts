@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { eventually } from '../../lambda/lifecycle/life-cycle.ts';
 import { type Ended, folderOf, migrate, steady } from './command-line.ts';
 import { type Deployed, deployed, indexes, MINUTES, tables } from './deployed-stack.ts';
 
@@ -62,6 +63,67 @@ describe('by way of what is deployed', () => {
     expect(run.code).toBe(1);
     expect(run.stderr).toMatch(/1_words\.sql[\s\S]*\nNext: /);
     expect(JSON.parse(run.stdout)).toMatchObject({ ok: false, error: { code: 'deployed-failed' } });
+  });
+
+  it('what a verb fails with is whole in the terminal and in status, with values of rows, and in no log', {
+    timeout: 6 * MINUTES,
+  }, async () => {
+    const there = await deployed();
+    const { life } = there;
+    const files = {
+      ...tables,
+      '2_more.sql': 'insert into words values (501, 501);',
+      '2_more.down.sql': 'insert into words values (1, 7);',
+    };
+    await life.deploy(files);
+    // Of what a function throws, Lambda logs every word.
+    const thrown: string[] = [];
+    const invoke = life.aws.functions.invoke.bind(life.aws.functions);
+    life.aws.functions.invoke = async (...asked) => {
+      const answer = await invoke(...asked);
+      if (answer.kind !== 'returned') thrown.push(answer.payload);
+      return answer;
+    };
+    const logs = () => [...life.cloudFormation.log, ...thrown].join('\n');
+
+    const value = 'Key (id)=(1) already exists.';
+    const undone = await there.verb('undo', '--to', '1', '--confirm');
+    expect(undone).toMatchObject({ code: 1, stderr: expect.stringContaining(value) });
+    expect((await there.verb('status')).stdout).toContain(value);
+    expect(logs()).toContain('SQLSTATE 23505');
+    expect(logs()).not.toContain(value);
+
+    // The owner of the database keeps watch, and names what he sees.
+    await life.database.adminQuery(`create function public.watch() returns event_trigger language plpgsql as
+      $$ begin raise exception 'seen: 4711'; end $$;
+create event trigger watch on ddl_command_start when tag in ('DROP INDEX') execute function public.watch()`);
+    const blocker = await life.session();
+    await blocker.query('begin; update words set x = x where id = 1');
+    const built = { ...files, '3_index.sql': 'create index concurrently words_x on words (x);' };
+    await life.deploy(built, { props: { waitFor: 'nothing' } });
+    await eventually(async () => {
+      const [build] = await life.database.query(
+        'select 1 from migrations.work where builder_pid is not null',
+      );
+      return build !== undefined;
+    });
+    const cancelled = await there.verb('cancel', 'words_x');
+    await blocker.query('commit');
+    expect(cancelled).toMatchObject({ code: 1, stderr: expect.stringContaining('seen: 4711') });
+    const shown = (await there.verb('status')).stdout;
+    expect(shown).toContain('seen: 4711');
+    expect(shown).not.toContain(value);
+    expect((await there.verb('status', '--all')).stdout).toContain(value);
+    expect(logs()).not.toContain('4711');
+
+    // What cannot even be read has no place in the ledger.
+    await life.database.query(`alter table migrations.step rename to old;
+create view migrations.step as select * from migrations.old where name::int > 0`);
+    const unreadable = 'invalid input syntax for type integer: "1_words"';
+    for (const verb of ['status', 'plan', 'up', 'retry'])
+      expect(await there.verb(verb)).toMatchObject({ code: 1, stderr: expect.stringContaining(unreadable) });
+    expect(await life.invoke({ action: 'plan' })).toEqual({ error: expect.stringContaining(unreadable) });
+    expect(logs()).not.toContain(unreadable);
   });
 
   it('the function is found by the stack’s outputs, by its resources, or by its own name', {

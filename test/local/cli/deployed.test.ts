@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { firstOf } from '../../support/exhaustive.ts';
 import { Migrate, migrate } from './command-line.ts';
 import { deployed, indexes, MINUTES, tables } from './deployed-stack.ts';
 
@@ -32,24 +33,26 @@ describe('by way of what is deployed', () => {
     expect(await life.indexes()).toEqual(['words_pkey', 'words_x']);
   });
 
-  it.each([
-    [
-      ['status', '--stack', 'Stack', '--database-url', 'postgres://a@b/c'],
-      "'--stack <name>' cannot be used with option '--database-url <url>'",
-    ],
-    [
-      ['up', '--stack', 'Stack', '--lock-timeout', '3'],
-      "'--stack <name>' cannot be used with option '--lock-timeout <seconds>'",
-    ],
-    [
-      ['plan', '--function', 'f', '--dir', 'x'],
-      "'--function <name>' cannot be used with option '--dir <directory>'",
-    ],
-    [
-      ['status', '--stack', 'S', '--function', 'f'],
-      "'--stack <name>' cannot be used with option '--function <name>'",
-    ],
-  ])('refuses %j with exit code 2', async (args, says) => {
+  it.each(
+    firstOf(1, [
+      [
+        ['status', '--stack', 'Stack', '--database-url', 'postgres://a@b/c'],
+        "'--stack <name>' cannot be used with option '--database-url <url>'",
+      ],
+      [
+        ['up', '--stack', 'Stack', '--lock-timeout', '3'],
+        "'--stack <name>' cannot be used with option '--lock-timeout <seconds>'",
+      ],
+      [
+        ['plan', '--function', 'f', '--dir', 'x'],
+        "'--function <name>' cannot be used with option '--dir <directory>'",
+      ],
+      [
+        ['status', '--stack', 'S', '--function', 'f'],
+        "'--stack <name>' cannot be used with option '--function <name>'",
+      ],
+    ]),
+  )('refuses %j with exit code 2', async (args, says) => {
     expect(await migrate(args)).toMatchObject({ code: 2, stderr: expect.stringContaining(says) });
   });
 });

@@ -1,4 +1,5 @@
 import { beforeEach, describe, expect, it } from 'vitest';
+import { exhaustive } from '../../support/exhaustive.ts';
 import { type FreshDatabase, freshDatabase } from '../../support/fresh-database.ts';
 import { folderOf, migrate, steady, write } from './command-line.ts';
 
@@ -19,7 +20,7 @@ async function status(dir: string, ...flags: readonly string[]) {
 }
 
 describe('migrate status', () => {
-  it('shows an untouched database, writes nothing to it, and exits with 3', async () => {
+  exhaustive.it('shows an untouched database, writes nothing to it, and exits with 3', async () => {
     expect(await status(folderOf({ '1_a.sql': '', '2_b.sql': '' }))).toEqual({
       code: 3,
       stdout: `${head}Migrations: 2 pending
@@ -34,7 +35,7 @@ Next: run up, or deploy.
     expect(await database.query(`select from pg_namespace where nspname = 'migrations'`)).toEqual([]);
   });
 
-  it('names the newest applied migrations, counts the others, and exits with 0', async () => {
+  exhaustive.it('names the newest applied migrations, counts the others, and exits with 0', async () => {
     const files = Object.fromEntries([...Array(9).keys()].map((number) => [`${number + 1}_m.sql`, '']));
     const dir = folderOf(files);
     await migrate(['up', '--dir', dir], env);
@@ -86,12 +87,12 @@ Before it:
   run: waits for index builds, ended N s ago, by WHO (command line): applied 2_i … 3_p (2 in all)
   run: done, ended N s ago, by WHO (command line): applied 1_t … 9_later (2 in all)
 
-Next: mend the cause of the failed build, then run up: it is tried again.
+Next: fix the cause of the failed build, then run up: it is tried again.
 `,
     });
   });
 
-  it('shows a changed file and the error that the run ended with, and exits with 1', async () => {
+  exhaustive.it('shows a changed file and the error that the run ended with, and exits with 1', async () => {
     const dir = folderOf({ '1_a.sql': 'create table a ();' });
     await migrate(['up', '--dir', dir], env);
     write(dir, { '1_a.sql': 'create table b ();' });
@@ -144,6 +145,7 @@ ${stderr}Before it:
           line: 1,
           outcome: 'pending',
           seconds: null,
+          leastSeconds: null,
           turns: 0,
           session: null,
           attempts: 0,

@@ -2,6 +2,7 @@ import { hostname, userInfo } from 'node:os';
 import pg from 'pg';
 import { beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import { withTcpProxy } from '../../../local/wire/tcp-proxy.ts';
+import { exhaustive } from '../../support/exhaustive.ts';
 import { expectEventually } from '../../support/expect-eventually.ts';
 import { type FreshDatabase, freshDatabase } from '../../support/fresh-database.ts';
 import { type Ended, type Files, folderOf, Migrate, migrate, steady, write } from './command-line.ts';
@@ -189,42 +190,48 @@ Next: correct 2_bad.sql and run again; the run continues with this step.
     expect(everything).not.toContain(database.password);
   });
 
-  it('goes on with the builds of earlier files where a later file fails, and fails with its error', async () => {
-    const flags = await withWords({ ...indexes, '3_bad.sql': 'select nothing;' });
-    const up = await migrate(['up', ...flags], env);
-    expect(up.code).toBe(1);
-    expect(up.stdout).toContain('valid       words_language on public.words');
-    expect(up.stderr.match(/3_bad\.sql:1:8: This statement failed\./g)).toHaveLength(2);
-    expect(
-      await database.query(
-        'select indexrelid::regclass::text as name from pg_index where indisvalid and indrelid = $1::regclass order by 1',
-        ['words'],
-      ),
-    ).toEqual([{ name: 'words_language' }, { name: 'words_word' }]);
-  });
+  exhaustive.it(
+    'goes on with the builds of earlier files where a later file fails, and fails with its error',
+    async () => {
+      const flags = await withWords({ ...indexes, '3_bad.sql': 'select nothing;' });
+      const up = await migrate(['up', ...flags], env);
+      expect(up.code).toBe(1);
+      expect(up.stdout).toContain('valid       words_language on public.words');
+      expect(up.stderr.match(/3_bad\.sql:1:8: This statement failed\./g)).toHaveLength(2);
+      expect(
+        await database.query(
+          'select indexrelid::regclass::text as name from pg_index where indisvalid and indrelid = $1::regclass order by 1',
+          ['words'],
+        ),
+      ).toEqual([{ name: 'words_language' }, { name: 'words_word' }]);
+    },
+  );
 
-  it('says in Postgres’s words why a build failed, leaves no INVALID index, and tries it again when the file is mended', async () => {
-    const flags = await withWords(indexes, 199);
-    const up = await migrate(['up', ...flags, '--data-check-seconds', '0'], env);
-    expect(up.code).toBe(1);
-    expect(up.stdout).toMatch(
-      /failed {6}words_word on public\.words after .*: could not create unique index "words_word" \(SQLSTATE 23505\)\n/,
-    );
-    expect(
-      up.stderr,
-    ).toBe(`words_word on public.words (2_indexes.sql:1) failed after 1 attempt: could not create unique index "words_word" (SQLSTATE 23505)
+  exhaustive.it(
+    'says in Postgres’s words why a build failed, leaves no INVALID index, and tries it again when the file is fixed',
+    async () => {
+      const flags = await withWords(indexes, 199);
+      const up = await migrate(['up', ...flags, '--data-check-seconds', '0'], env);
+      expect(up.code).toBe(1);
+      expect(up.stdout).toMatch(
+        /failed {6}words_word on public\.words after .*: could not create unique index "words_word" \(SQLSTATE 23505\)\n/,
+      );
+      expect(
+        up.stderr,
+      ).toBe(`words_word on public.words (2_indexes.sql:1) failed after 1 attempt: could not create unique index "words_word" (SQLSTATE 23505)
 Detail: Key (word)=(0) is duplicated.
 Object: table public.words, constraint words_word
-Next: mend the cause, then run again: failed builds are tried again.
+Next: fix the cause, then run again: failed builds are tried again.
 `);
-    expect(await database.query('select from pg_index where not indisvalid')).toEqual([]);
-    write(flags[1] ?? '', { '2_indexes.sql': indexes['2_indexes.sql'].replace('unique ', '') });
-    const mended = await migrate(['up', ...flags], env);
-    expect(mended.code, mended.stderr).toBe(0);
-    expect(mended.stdout).toMatch(/Done in .* s: 1 migration applied, 1 index build valid\.\n$/);
-  });
+      expect(await database.query('select from pg_index where not indisvalid')).toEqual([]);
+      write(flags[1] ?? '', { '2_indexes.sql': indexes['2_indexes.sql'].replace('unique ', '') });
+      const fixed = await migrate(['up', ...flags], env);
+      expect(fixed.code, fixed.stderr).toBe(0);
+      expect(fixed.stdout).toMatch(/Done in .* s: 1 migration applied, 1 index build valid\.\n$/);
+    },
+  );
 
-  it('shows the duplicates before it builds a unique index, which is then not begun', async () => {
+  exhaustive.it('shows the duplicates before it builds a unique index, which is then not begun', async () => {
     const flags = await withWords(indexes, 199);
     const { code, stderr } = await migrate(['up', ...flags], env);
     expect({ code, stderr }).toEqual({
@@ -232,12 +239,12 @@ Next: mend the cause, then run again: failed builds are tried again.
       stderr: `words_word on public.words (2_indexes.sql:1) failed before it was begun: could not create unique index "words_word": 1 value of (word) in more than one row (SQLSTATE 23505)
 Detail: Such as (0) in 2 rows.
 Hint: Leave one row of each, then retry. Nothing was built.
-Next: mend the cause, then run again: failed builds are tried again.
+Next: fix the cause, then run again: failed builds are tried again.
 `,
     });
   });
 
-  it('waits for another run, says so once, and then has its turn', async () => {
+  exhaustive.it('waits for another run, says so once, and then has its turn', async () => {
     const other = new pg.Client({ connectionString: database.url });
     await other.connect();
     onTestFinished(() => other.end());
@@ -257,22 +264,25 @@ Done in N s: 1 migration applied.
     });
   });
 
-  it('waits for a table that somebody holds, says who, and keeps nobody else waiting', async () => {
-    const directory = await withWords({ '1_column.sql': 'alter table words add column note text;' });
-    const holder = await writer();
-    const up = new Migrate(['up', ...directory], env);
-    await up.says('locked');
-    // In vain would it be to queue behind him, and whoever came after would wait too.
-    await database.query('set lock_timeout = 500; select * from words limit 1');
-    await holder.query('commit');
-    const { code, stdout } = await up.ended;
-    expect(code).toBe(0);
-    expect(said(stdout).replace(/pid \d+/, 'pid N')).toContain(
-      'locked      1_column.sql: waits, and keeps nobody else waiting, until these are gone: pid N (OWNER, idle in transaction for N s, RowExclusiveLock on words)\napplied     1_column\n',
-    );
-  });
+  exhaustive.it(
+    'waits for a table that somebody holds, says who, and keeps nobody else waiting',
+    async () => {
+      const directory = await withWords({ '1_column.sql': 'alter table words add column note text;' });
+      const holder = await writer();
+      const up = new Migrate(['up', ...directory], env);
+      await up.says('locked');
+      // In vain would it be to queue behind him, and whoever came after would wait too.
+      await database.query('set lock_timeout = 500; select * from words limit 1');
+      await holder.query('commit');
+      const { code, stdout } = await up.ended;
+      expect(code).toBe(0);
+      expect(said(stdout).replace(/pid \d+/, 'pid N')).toContain(
+        'locked      1_column.sql: waits, and keeps nobody else waiting, until these are gone: pid N (OWNER, idle in transaction for N s, RowExclusiveLock on words)\napplied     1_column\n',
+      );
+    },
+  );
 
-  it('adopts an index that somebody has built by hand', async () => {
+  exhaustive.it('adopts an index that somebody has built by hand', async () => {
     const flags = await withWords({
       '2_indexes.sql': 'create index concurrently words_language on words (language);',
     });
@@ -300,7 +310,7 @@ describe('Ctrl-C', () => {
       code: 130,
       stderr: `Stopped: interrupted by SIGINT.
 Applied: steps of 1 migration by this run, each of them whole; of a step under way, nothing.
-Next: run up again: it goes on from here. The verb status shows how far the builds are.
+Next: run up again: it continues from here. The verb status shows how far the builds are.
 `,
     });
     expect(await sleeping()).toEqual([]);
@@ -309,31 +319,34 @@ Next: run up again: it goes on from here. The verb status shows how far the buil
     expect(again).toMatchObject({ code: 0, stdout: expect.stringContaining('applied     2_long\n') });
   });
 
-  it('pressed again ends the process at once, also where the database does not answer any more', async () => {
-    await withTcpProxy({ target: database.url }, async (proxy) => {
-      const held = proxy.inject({
-        direction: 'to-server',
-        containing: 'pg_cancel_backend',
-        action: 'hold',
-      });
-      const up = new Migrate(['up', '--dir', folderOf({ '1_long.sql': 'select pg_sleep(600);' })], {
-        DATABASE_URL: proxy.url,
-      });
-      await expectEventually(async () => (await sleeping()).length === 1);
-      up.signal('SIGINT');
-      await held;
-      let ended: Ended | undefined;
-      void up.ended.then((end) => {
-        ended = end;
-      });
-      // One that follows at once is taken for an echo of the first.
-      await expectEventually(() => {
+  exhaustive.it(
+    'pressed again ends the process at once, also where the database does not answer any more',
+    async () => {
+      await withTcpProxy({ target: database.url }, async (proxy) => {
+        const held = proxy.inject({
+          direction: 'to-server',
+          containing: 'pg_cancel_backend',
+          action: 'stall',
+        });
+        const up = new Migrate(['up', '--dir', folderOf({ '1_long.sql': 'select pg_sleep(600);' })], {
+          DATABASE_URL: proxy.url,
+        });
+        await expectEventually(async () => (await sleeping()).length === 1);
         up.signal('SIGINT');
-        return ended;
+        await held;
+        let ended: Ended | undefined;
+        void up.ended.then((end) => {
+          ended = end;
+        });
+        // One that follows at once is taken for an echo of the first.
+        await expectEventually(() => {
+          up.signal('SIGINT');
+          return ended;
+        });
+        expect(ended).toMatchObject({ code: 130, stderr: '' });
       });
-      expect(ended).toMatchObject({ code: 130, stderr: '' });
-    });
-  });
+    },
+  );
 
   it('leaves a build to the database, says so, and the next up finds it valid', async () => {
     await database.adminQuery('create extension dblink');
@@ -354,7 +367,7 @@ words_word on public.words: goes on in the database without this process.
         place: null,
         fault: null,
         applied: 'steps of 1 migration by this run, each of them whole; of a step under way, nothing.',
-        next: 'run up again: it goes on from here. The verb status shows how far the builds are.',
+        next: 'run up again: it continues from here. The verb status shows how far the builds are.',
       },
     });
     await transaction.query('commit');

@@ -1,6 +1,6 @@
 import pg from 'pg';
 import { beforeEach, describe, expect, it, onTestFinished } from 'vitest';
-import type { Fault } from '../../../local/wire/message-faults.ts';
+import type { InjectedFault } from '../../../local/wire/message-faults.ts';
 import { startTcpProxy, type TcpProxy } from '../../../local/wire/tcp-proxy.ts';
 import { expectEventually } from '../../support/expect-eventually.ts';
 import { type FreshDatabase, freshDatabase } from '../../support/fresh-database.ts';
@@ -11,7 +11,7 @@ beforeEach(async () => {
   await database.query('create table done (what text)');
 });
 
-async function proxyWith(...faults: Fault[]): Promise<TcpProxy> {
+async function proxyWith(...faults: InjectedFault[]): Promise<TcpProxy> {
   const proxy = await startTcpProxy({ target: database.url, faults });
   onTestFinished(() => proxy.stop());
   return proxy;
@@ -120,7 +120,7 @@ describe('a TCP proxy', () => {
   it('holds a message, and all after it, until it is released', async () => {
     const proxy = await proxyWith();
     const client = await connected(proxy);
-    const held = proxy.inject({ direction: 'to-server', containing: 'insert', action: 'hold' });
+    const held = proxy.inject({ direction: 'to-server', containing: 'insert', action: 'stall' });
     const answer = client.query(`insert into done values ('held')`);
     await held;
     expect(await done()).toEqual([]);

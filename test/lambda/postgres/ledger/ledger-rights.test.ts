@@ -5,6 +5,7 @@ import { bringLedgerUp, LEDGER_FORMAT } from '../../../../lambda/postgres/ledger
 import { LEDGER_RELATIONS } from '../../../../lambda/postgres/ledger/ledger-rights.ts';
 import { parseConnectionUrl } from '../../../../lambda/postgres/session/connection-target.ts';
 import { remarks } from '../../../../local/cli/plan-view.ts';
+import { exhaustive } from '../../../support/exhaustive.ts';
 import { queryOnce } from '../../../support/query-once.ts';
 import { compile, freshScenario, largeTable, type Scenario } from '../../run/scenario.ts';
 
@@ -60,7 +61,7 @@ describe('the tables of the ledger', () => {
     expect(procedures).toEqual([]);
   });
 
-  it('are closed by the upgrade where they were open', async () => {
+  exhaustive.it('are closed by the upgrade where they were open', async () => {
     await scenario.query(`create schema migrations;\n${bringLedgerUp('migrations', 0, LEDGER_FORMAT - 1)}`);
     await admin(`grant all on all tables in schema migrations to ${app} with grant option;
 grant select (version), update (state) on migrations.step to public;
@@ -72,7 +73,7 @@ grant create, usage on schema migrations to ${app}`);
     expect(may).toEqual({ create: false });
   });
 
-  it('that others can write are warned of, and who that is', async () => {
+  exhaustive.it('that others can write are warned of, and who that is', async () => {
     await scenario.run(files);
     await admin(`grant select on migrations.run to ${app}`);
     await scenario.run(files);
@@ -95,7 +96,7 @@ describe('a ledger in public', () => {
     const error = await scenario.failure(files, { ledgerSchema: 'public' });
     expect(error.message).toBe(
       [
-        "There is no ledger yet, and it is not made in the schema 'public': others may create in it, or have rights on what is created there, and what the ledger says is executed as the migrations' role.",
+        "There is no ledger yet, and it is not created in the schema 'public': others may create objects in it, or have privileges on new ones, and what the ledger says is executed as the migrations' role.",
         'Applied: nothing by this run.',
         "Next: give the ledger a schema of its own (the prop ledgerSchema, on the command line --schema; 'migrations' without it); then run again.",
       ].join('\n'),
@@ -103,7 +104,7 @@ describe('a ledger in public', () => {
     expect(await admin("select relname from pg_class where relname = 'ledger'")).toEqual([]);
   });
 
-  it('that is there already is used, and warned of', async () => {
+  exhaustive.it('that is there already is used, and warned of', async () => {
     await scenario.run(files);
     for (const relation of [
       'ledger',
@@ -149,7 +150,7 @@ describe('what a stranger has put there beforehand', () => {
     return queryOnce(url.href, sql);
   };
 
-  it('is no ledger of ours: a schema', async () => {
+  exhaustive.it('is no ledger of ours: a schema', async () => {
     await admin(`grant create on database ${scenario.database.name} to ${app}`);
     await asApp(`create schema migrations; grant all on schema migrations to public`);
     const error = await scenario.failure(files);
@@ -162,7 +163,7 @@ describe('what a stranger has put there beforehand', () => {
     ).toEqual([]);
   });
 
-  it('is no ledger of ours: all of its tables, with a trigger', async () => {
+  exhaustive.it('is no ledger of ours: all of its tables, with a trigger', async () => {
     await scenario.run(files);
     await admin(`grant create on database ${scenario.database.name} to ${app};
 alter schema migrations owner to ${app};
@@ -178,7 +179,7 @@ grant usage on schema migrations to public; grant all on all tables in schema mi
     expect(error.code).toBe('ledger-of-stranger');
   });
 
-  it.each([
+  exhaustive.it.each([
     [
       'step',
       `version text, step int, steps int, name text, checksum text, fingerprint text, state text, run_id uuid,
@@ -204,7 +205,7 @@ grant usage on schema migrations to public; grant all on all tables in schema mi
     },
   );
 
-  it('is a ledger of ours where the schema was made by who may do everything anyhow', async () => {
+  exhaustive.it('is a ledger of ours where the schema was made by who may do everything anyhow', async () => {
     await admin(
       `create schema migrations; grant create, usage on schema migrations to ${scenario.database.owner}`,
     );

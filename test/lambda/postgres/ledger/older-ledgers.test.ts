@@ -5,6 +5,7 @@ import { beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import { performAction } from '../../../../lambda/actions/perform-action.ts';
 import { planRun } from '../../../../lambda/foresight/plan-run.ts';
 import { preflight } from '../../../../lambda/foresight/preflight.ts';
+import { statesThatAre } from '../../../../lambda/migration/build.ts';
 import { defaultOptions } from '../../../../lambda/migration/options.ts';
 import {
   bringLedgerUp,
@@ -299,7 +300,7 @@ describe('while an older ledger', () => {
     expect(error.message).toMatch(
       new RegExp(
         [
-          `^The ledger in schema 'migrations' could not be brought up to format ${LEDGER_FORMAT}, since its tables are in use: pid \\d+ \\(.*"nightly dump".*\\)\\.`,
+          `^The ledger in schema 'migrations' could not be upgraded to format ${LEDGER_FORMAT}, since its tables are in use: pid \\d+ \\(.*"nightly dump".*\\)\\.`,
           'Postgres: canceling statement due to lock timeout \\(SQLSTATE 55P03\\)',
           'Applied: nothing by this run; the ledger is as it was\\.',
           'Next: let what uses them end \\(a dump, a report\\), then run again\\.$',
@@ -395,4 +396,17 @@ it('an upgrade costs a run no round trip once it is made', async () => {
     expect((await scenario.run(idle, { url: proxy.url })).outcome).toBe('done');
     expect(proxy.traffic.roundTrips).toBeLessThanOrEqual(5);
   });
+});
+
+it('the index of unfinished work answers who is open, in whatever state that is', async () => {
+  await ledgerOf(LEDGER_FORMAT);
+  const client = new pg.Client({ connectionString: scenario.database.url });
+  await client.connect();
+  onTestFinished(() => client.end());
+  await client.query('set enable_seqscan = off');
+  for (const states of [statesThatAre('open'), ['a state of newer code']]) {
+    const list = states.map((state) => `'${state}'`).join(', ');
+    const { rows } = await client.query(`explain select id from migrations.work where state in (${list})`);
+    expect(JSON.stringify(rows)).toContain('work_unfinished');
+  }
 });

@@ -1,35 +1,8 @@
 import { beforeEach, describe, expect, it, onTestFinished } from 'vitest';
-import { freshScenario, largeTable, type Scenario } from '../../run/scenario.ts';
-
-const table = {
-  '1_large.sql': `${largeTable('large')}
-create table parted (id int, x int) partition by range (id);
-create table parted_a partition of parted for values from (0) to (1000);
-insert into parted select i, i from generate_series(1, 500) i;
-create index large_old on large (x);
-alter table large add constraint positive check (x > 0) not valid;
-create materialized view seen as select x from large;
-create table lines (id int, x int) partition by range (id);
-create table lines_a partition of lines for values from (0) to (1000);
-insert into lines select i, i from generate_series(1, 500) i;`,
-};
-const files = {
-  ...table,
-  '2_work.sql': `set statement_timeout = '1h';
-create index concurrently i on large (x);
-create unique index concurrently u on large (id);
-create index concurrently p on parted (x);
-drop index concurrently large_old;
-reindex index concurrently large_pkey;
-alter table large validate constraint positive;
-refresh materialized view seen;
-vacuum large;
--- migrate: hand-off
-analyze large;
-alter table lines detach partition lines_a concurrently;
--- migrate: hand-off
-comment on table large is 'done';`,
-};
+import { exhaustive, firstOf } from '../../../support/exhaustive.ts';
+import { operatorOf } from '../../actions/operator.ts';
+import { freshScenario, type Scenario } from '../../run/scenario.ts';
+import { builds, work as files, tables as table } from './work-of-each-kind.ts';
 
 /** What the ledger is made to say, of which builds. */
 const CHANGES: Readonly<Record<string, { readonly set: string; readonly where?: string }>> = {
@@ -76,43 +49,72 @@ const states = async () => {
 describe('what the ledger has of a build that this code knows', () => {
   it('is executed as the code has compiled it', async () => {
     expect(await scenario.loop(files)).toEqual({ outcome: 'valid', message: '' });
-    expect(await states()).toEqual([
-      'create i done',
-      'create u done',
-      'create p done',
-      'drop large_old done',
-      'reindex large_pkey done',
-      'validate positive done',
-      'refresh  done',
-      'vacuum  done',
-      'analyze  done',
-      'detach lines_a done',
-      'statement 2_work.sql:14 done',
-    ]);
+    expect(await states()).toEqual(builds.map((each) => `${each} done`));
   });
 
-  it.each(Object.entries(CHANGES))('is not executed where it is changed: %s', async (_, change) => {
-    const changed = await makeItSay(change);
-    expect((await scenario.loop(files)).outcome).toBe('failed');
-    const ended = await scenario.query<{ id: string; state: string; fault: { message: string } | null }>(
-      'select id, state, fault from migrations.work where parent_build is null order by id',
+  it.each(firstOf(1, Object.entries(CHANGES)))(
+    'is not executed where it is changed: %s',
+    async (_, change) => {
+      const changed = await makeItSay(change);
+      expect((await scenario.loop(files)).outcome).toBe('failed');
+      const ended = await scenario.query<{ id: string; state: string; fault: { message: string } | null }>(
+        'select id, state, fault from migrations.work where parent_build is null order by id',
+      );
+      for (const { id, state, fault } of ended) {
+        if (changed.has(id))
+          expect([state, fault?.message]).toEqual([
+            'failed',
+            "the ledger's row of this build does not match what 2_work.sql says, so it was not executed",
+          ]);
+        else expect(state).toBe('done');
+      }
+      expect(
+        await scenario.query(
+          "select to_regclass('hacked')::text as hacked, to_regclass('large_pkey')::text as pkey",
+        ),
+      ).toEqual([{ hacked: null, pkey: 'large_pkey' }]);
+    },
+  );
+
+  it('is not executed again once its step is applied', async () => {
+    await scenario.loop(files);
+    await scenario.query('create index large_old on large (x)');
+    await makeItSay({ set: `state = 'pending', attempts = 0`, where: `operation = 'drop'` });
+    expect((await scenario.loop(files)).message).toContain(
+      'not what 2_work.sql says, so it was not executed (SQLSTATE 55000); Its step is recorded as applied.',
     );
-    for (const { id, state, fault } of ended) {
-      if (changed.has(id))
-        expect([state, fault?.message]).toEqual([
-          'failed',
-          'what the ledger has of this build is not what 2_work.sql says, so it was not executed',
-        ]);
-      else expect(state).toBe('done');
-    }
-    expect(
-      await scenario.query(
-        "select to_regclass('hacked')::text as hacked, to_regclass('large_pkey')::text as pkey",
-      ),
-    ).toEqual([{ hacked: null, pkey: 'large_pkey' }]);
+    expect(await scenario.indexes()).toContain('large_old');
   });
 
-  it('is handed off again once the ledger has forgotten it', async () => {
+  exhaustive.it('is not executed where the names of the file mean another table by now', async () => {
+    await scenario.query(
+      'create schema nearer; create table nearer.large (x int); alter role current_user in database "' +
+        scenario.database.name +
+        '" set search_path = nearer, public',
+    );
+    const { message } = await scenario.loop(files);
+    expect(message).toContain(
+      'The ledger says i of public.large, and the names in 2_work.sql mean something else.',
+    );
+    expect(await scenario.indexes()).not.toContain('i');
+  });
+
+  exhaustive.it('is not looked for by cancel where it is changed: what stands elsewhere stays', async () => {
+    await scenario.query(
+      'create schema elsewhere; create table elsewhere.large (x int); insert into elsewhere.large values (1), (1)',
+    );
+    await scenario.query('create unique index concurrently i on elsewhere.large (x)').catch(() => undefined);
+    await makeItSay({
+      set: `schema_name = 'elsewhere', statement = replace(statement, '"public"', '"elsewhere"')`,
+      where: `index_name = 'i'`,
+    });
+    expect(await operatorOf(scenario).refusal({ action: 'cancel', index: 'i' }, files)).toContain(
+      "but any index that it left was not looked for: the ledger's row of this build does not match what",
+    );
+    expect(await scenario.indexes()).toContain('i INVALID');
+  });
+
+  exhaustive.it('is handed off again once the ledger has forgotten it', async () => {
     await makeItSay({ set: `statement = 'create table hacked ()'` });
     await scenario.loop(files);
     await scenario.database.adminQuery(
@@ -123,12 +125,12 @@ describe('what the ledger has of a build that this code knows', () => {
 });
 
 describe('what the ledger has of a build that this code does not know', () => {
-  it('is gone on with where nobody but its owner can write the ledger', async () => {
+  exhaustive.it('is gone on with where nobody but its owner can write the ledger', async () => {
     expect(await scenario.loop(table)).toEqual({ outcome: 'valid', message: '' });
     expect((await states()).every((line) => line.endsWith(' done'))).toBe(true);
   });
 
-  it('is not where somebody can, and the fault says who', async () => {
+  exhaustive.it('is not where somebody can, and the fault says who', async () => {
     const app = scenario.database.owner.replace('owner', 'app');
     await scenario.database.adminQuery(
       `create role ${app}; grant update (statement) on migrations.work to ${app}`,
@@ -137,26 +139,26 @@ describe('what the ledger has of a build that this code does not know', () => {
       await scenario.database.adminQuery(`drop owned by ${app}; drop role ${app}`);
     });
     expect((await scenario.loop(table)).message).toContain(
-      `i on public.large (2_work.sql:2) failed before it was begun: the code that is deployed does not know 2_work.sql as it was handed off, and others may have changed it in the ledger, so it was not executed`,
+      `i on public.large (2_work.sql:2) failed before it was begun: the deployed code does not know 2_work.sql as it was handed off, and others may have changed it in the ledger, so it was not executed`,
     );
     const [{ fault } = {}] = await scenario.query<{ fault: { hint: string } }>(
       'select fault from migrations.work order by id limit 1',
     );
-    expect(fault?.hint).toContain(`Take the right to write the ledger's tables from ${app}`);
+    expect(fault?.hint).toContain(`Revoke the privilege to write the ledger's tables from ${app}`);
     // Code that knows it goes on with it all the same.
     await scenario.run(files);
     expect(await scenario.loop(files)).toEqual({ outcome: 'valid', message: '' });
   });
 });
 
-it('how far a backfill came is never executed, whatever the ledger is made to say', async () => {
+exhaustive.it('how far a backfill came is never executed, whatever the ledger is made to say', async () => {
   await scenario.loop(files);
   const filled = {
     ...files,
-    '3_heap.sql': `create table heap (x int, y int check (y < 2500));
-insert into heap select i from generate_series(1, 3000) i;`,
+    '3_heap.sql': `create table pile (x int, y int check (y < 2500));
+insert into pile select i from generate_series(1, 3000) i;`,
     '4_fill.sql': `-- migrate: backfill
-update heap set y = x where y is null;`,
+update pile set y = x where y is null;`,
   };
   await scenario.run({ ...files, '3_heap.sql': filled['3_heap.sql'] });
   expect((await scenario.deploy(filled)).message).toContain('It failed at a row in block');

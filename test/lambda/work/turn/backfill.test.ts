@@ -1,5 +1,6 @@
 import pg from 'pg';
 import { describe, expect, it } from 'vitest';
+import { exhaustive, firstOf } from '../../../support/exhaustive.ts';
 import { expectEventually } from '../../../support/expect-eventually.ts';
 import { freshScenario, largeTable, type Scenario } from '../../run/scenario.ts';
 import { after, turnOf } from './building.ts';
@@ -113,7 +114,7 @@ async function made({ database }: Scenario, sql: string): Promise<object | undef
 }
 
 describe('a backfill makes the rows that the one statement makes', () => {
-  it.each(KEYS)('walking by %s', async (_, table) => {
+  it.each(firstOf(3, KEYS))('walking by %s', async (_, table) => {
     const scenario = await prepared(table);
     let files: Record<string, string> = {};
     for (const [at, [name, sql]] of (table === KEYS[0]?.[1]
@@ -133,7 +134,7 @@ describe('a backfill makes the rows that the one statement makes', () => {
     }
   });
 
-  it('walking by the key that it names', async () => {
+  exhaustive.it('walking by the key that it names', async () => {
     const scenario = await prepared(
       'create table t (id int primary key, tenant int not null, number int not null, n int, m int, unique (tenant, number)); insert into t select g, g % 3, g, g % 11 from generate_series(1, ROWS) g',
     );
@@ -145,7 +146,7 @@ describe('a backfill makes the rows that the one statement makes', () => {
     ]);
   });
 
-  it('walking by the blocks of a table without a key', async () => {
+  exhaustive.it('walking by the blocks of a table without a key', async () => {
     const scenario = await prepared(
       "create table t (id int, n int, m int, note text); insert into t select g, g % 11, null, repeat('x', 200) from generate_series(1, ROWS) g",
     );
@@ -183,7 +184,7 @@ describe('a backfill that is cut off', () => {
     ]);
   });
 
-  it('by the end of its session, loses the batch under way and nothing else', async () => {
+  exhaustive.it('by the end of its session, loses the batch under way and nothing else', async () => {
     const scenario = await prepared(KEYS[0]?.[1] ?? '');
     const running = scenario.deploy(file('update t set n = n + 1', 'batch 2ms, pause 2'));
     const over = { yet: false };
@@ -200,14 +201,14 @@ describe('a backfill that is cut off', () => {
     expect(await wrong(scenario)).toEqual([{ wrong: 0 }]);
   });
 
-  it('and whose turn is delivered twice, does no batch twice', async () => {
+  exhaustive.it('and whose turn is delivered twice, does no batch twice', async () => {
     const scenario = await prepared(KEYS[0]?.[1] ?? '');
     await scenario.run(file('update t set n = n + 1', 'batch 2ms'));
     await Promise.all([turns(scenario, 5), turns(scenario, 5), turns(scenario, 5)]);
     expect(await wrong(scenario)).toEqual([{ wrong: 0 }]);
   });
 
-  it('in the middle of a run of former code, goes on behind its last batch', async () => {
+  exhaustive.it('in the middle of a run of former code, goes on behind its last batch', async () => {
     const scenario = await prepared(KEYS[0]?.[1] ?? '');
     const files = file('update t set n = n + 1', 'batch 1ms, pause 1');
     await scenario.run(files);
@@ -238,27 +239,30 @@ describe('a small or a new table', () => {
     ]);
   });
 
-  it('is walked like any other where the strategy is concurrent; a large one also where it is inline', async () => {
-    const scenario = await prepared(KEYS[0]?.[1] ?? '');
-    await scenario.query('create table small (id int primary key, n int)');
-    const { builds } = await scenario.run(
-      { '1_small.sql': '-- migrate: backfill\nupdate small set n = n + 1;' },
-      { indexStrategy: 'concurrent' },
-    );
-    expect(builds).toMatchObject([{ operation: 'backfill', table: 'small' }]);
-    const { applied } = await scenario.run(
-      {
-        '1_small.sql': '-- migrate: backfill\nupdate small set n = n + 1;',
-        '2_large.sql': '-- migrate: backfill\nupdate t set n = n + 1;',
-      },
-      { indexStrategy: 'inline' },
-    );
-    expect(applied.map(({ how }) => how)).toEqual(['handed off']);
-  });
+  exhaustive.it(
+    'is walked like any other where the strategy is concurrent; a large one also where it is inline',
+    async () => {
+      const scenario = await prepared(KEYS[0]?.[1] ?? '');
+      await scenario.query('create table small (id int primary key, n int)');
+      const { builds } = await scenario.run(
+        { '1_small.sql': '-- migrate: backfill\nupdate small set n = n + 1;' },
+        { indexStrategy: 'concurrent' },
+      );
+      expect(builds).toMatchObject([{ operation: 'backfill', table: 'small' }]);
+      const { applied } = await scenario.run(
+        {
+          '1_small.sql': '-- migrate: backfill\nupdate small set n = n + 1;',
+          '2_large.sql': '-- migrate: backfill\nupdate t set n = n + 1;',
+        },
+        { indexStrategy: 'inline' },
+      );
+      expect(applied.map(({ how }) => how)).toEqual(['handed off']);
+    },
+  );
 });
 
 describe('a row that cannot be done', () => {
-  it('is found by halving, named with what Postgres says, and gone on with once it is mended', async () => {
+  it('is found by halving, named with what Postgres says, and gone on with once it is fixed', async () => {
     const scenario = await prepared(KEYS[0]?.[1] ?? '');
     await scenario.query(
       'alter table t add constraint small check (m < 100); update t set n = 1000 where id = 7 * 1234',
@@ -271,7 +275,7 @@ describe('a row that cannot be done', () => {
     expect(message).toContain('m on public.t (1_fill.sql:2) failed after 1 attempt: ');
     expect(message).toContain('violates check constraint "small"');
     expect(message).toContain(
-      'It failed at the row of public.t with id = 8638; 1,233 rows of this backfill are done, and stay. Correct the row and retry, which goes on with it;',
+      'It failed at the row of public.t with id = 8638; 1,233 rows of this backfill are done, and stay. Correct the row and retry, which continues with it;',
     );
     expect(await scenario.steps()).toEqual(['1.0 failed']);
 
@@ -284,36 +288,39 @@ describe('a row that cannot be done', () => {
     ]);
   });
 
-  it.each(['pause 0', 'pause 1'])('is found where only COMMIT looks at it, with %s', async (pause) => {
-    const scenario = await prepared(KEYS[0]?.[1] ?? '');
-    await scenario.query(
-      'alter table t add foreign key (m) references factor (n) deferrable initially deferred; update t set n = 99 where id = 7 * 1234',
-    );
-    const files = file('update t set m = n where m is null', `batch 4ms, ${pause}`);
+  exhaustive.it.each(['pause 0', 'pause 1'])(
+    'is found where only COMMIT looks at it, with %s',
+    async (pause) => {
+      const scenario = await prepared(KEYS[0]?.[1] ?? '');
+      await scenario.query(
+        'alter table t add foreign key (m) references factor (n) deferrable initially deferred; update t set n = 99 where id = 7 * 1234',
+      );
+      const files = file('update t set m = n where m is null', `batch 4ms, ${pause}`);
 
-    const { message } = await scenario.deploy(files);
+      const { message } = await scenario.deploy(files);
 
-    expect(message).toContain('It failed at the row of public.t with id = 8638;');
-    expect(message).toContain('violates foreign key constraint');
-    expect(await scenario.query('select count(m)::int as done from t')).toEqual([{ done: 1233 }]);
-    expect(await scenario.steps()).toEqual(['1.0 failed']);
+      expect(message).toContain('It failed at the row of public.t with id = 8638;');
+      expect(message).toContain('violates foreign key constraint');
+      expect(await scenario.query('select count(m)::int as done from t')).toEqual([{ done: 1233 }]);
+      expect(await scenario.steps()).toEqual(['1.0 failed']);
 
-    await scenario.query('update t set n = 9 where id = 7 * 1234');
-    expect((await scenario.deploy(files)).outcome).toBe('valid');
-  });
+      await scenario.query('update t set n = 9 where id = 7 * 1234');
+      expect((await scenario.deploy(files)).outcome).toBe('valid');
+    },
+  );
 
-  it('is begun again by another statement', async () => {
+  exhaustive.it('is begun again by another statement', async () => {
     const scenario = await prepared(KEYS[0]?.[1] ?? '');
     await scenario.deploy(file('update t set m = 1 / (n - 5) where m is null'));
     expect(await scenario.steps()).toEqual(['1.0 failed']);
-    const mended = file('update t set m = n + 1 where m is null or m = 0');
-    expect((await scenario.deploy(mended)).outcome).toBe('valid');
+    const fixed = file('update t set m = n + 1 where m is null or m = 0');
+    expect((await scenario.deploy(fixed)).outcome).toBe('valid');
     expect(await scenario.steps()).toEqual(['1.0 applied']);
   });
 });
 
 describe('a statement that cannot be walked', () => {
-  it.each([
+  exhaustive.it.each([
     [
       'create table t (id int, n int)',
       'update t set n = n + 1',
@@ -369,7 +376,7 @@ alter table messages drop constraint word_count_there;`,
   ).toEqual([{ rows: 3000, filled: true, required: true, checks: 0 }]);
 });
 
-it('reads each row a few times, though the planner knows nothing of the table', async () => {
+exhaustive.it('reads each row a few times, though the planner knows nothing of the table', async () => {
   const scenario = await freshScenario({ dblink: true });
   const table = {
     '1_t.sql': `create table t (id int primary key, n int) with (autovacuum_enabled = false);
@@ -392,12 +399,51 @@ insert into t select g, null from generate_series(1, 50000) g;`,
   expect(read).toBeLessThan(6 * 50_000);
 });
 
+exhaustive.it('shows how far it is in a table that nobody has analysed', async () => {
+  const scenario = await freshScenario();
+  await scenario.query(`create table t (id int primary key, n int, note text) with (autovacuum_enabled = false);
+insert into t select g, g, repeat(md5(g::text), 30) from generate_series(1, 8000) g`);
+  await scenario.run(file('update t set n = n + 1', 'batch 4ms'));
+  await turnOf(scenario.database, { table: 't', yields: after(2) });
+  const [walk] = await scenario.query<{ estimated: number; fraction: number }>(
+    'select estimated_rows::int as estimated, walked / estimated_rows::float8 as fraction from migrations.backfill',
+  );
+  expect(walk?.estimated).toBeGreaterThan(7_000);
+  expect(walk?.estimated).toBeLessThan(9_000);
+  const [build] = (await scenario.status({})).builds;
+  expect(build?.progress?.fraction).toBeCloseTo(walk?.fraction ?? Number.NaN, 5);
+});
+
+exhaustive.it('goes over new rows behind its end, and not again over those that it has walked', async () => {
+  const scenario = await prepared(KEYS[0]?.[1] ?? '');
+  await scenario.run(file('update t set m = n where m is null', 'batch 4ms'));
+  await turnOf(scenario.database, { table: 't', yields: after(1) });
+  await scenario.query(`insert into t (id, n) values (${ROWS * 7 + 1}, 5)`);
+  await turns(scenario, 1_000);
+  expect(await scenario.query('select count(*)::int as left from t where m is null')).toEqual([{ left: 0 }]);
+  const [walk] = await scenario.query<{ walk: number; walked: number; written: number }>(
+    'select walk, walked::int, written::int from migrations.backfill',
+  );
+  expect(walk).toMatchObject({ walk: 2, written: ROWS + 1 });
+  expect(walk?.walked).toBeLessThanOrEqual(ROWS);
+});
+
+exhaustive.it('goes over all rows again where some were written before where it was', async () => {
+  const scenario = await prepared(KEYS[0]?.[1] ?? '');
+  await scenario.run(file('update t set m = n where m is null', 'batch 4ms'));
+  await turnOf(scenario.database, { table: 't', yields: after(1) });
+  await scenario.query('insert into t (id, n) values (1, 5)');
+  await turns(scenario, 1_000);
+  expect(await scenario.query('select count(*)::int as left from t where m is null')).toEqual([{ left: 0 }]);
+  expect(await scenario.query('select walk from migrations.backfill')).toEqual([{ walk: 2 }]);
+});
+
 describe('what comes after it', () => {
   const table =
     'create table t (id int primary key, n int, m int); insert into t select g, g % 11 from generate_series(1, ROWS) g';
   const fills = '-- migrate: backfill batch 4ms\nupdate t set m = n where m is null;';
 
-  it('goes on where it does not need the rows, and waits where it does', async () => {
+  exhaustive.it('goes on where it does not need the rows, and waits where it does', async () => {
     const scenario = await prepared(table);
     const result = await scenario.run({
       '1_fill.sql': fills,
@@ -414,7 +460,7 @@ select count(id) from t;`,
     expect(await scenario.steps()).toEqual(['1.0 pending', '2.0 applied']);
   });
 
-  it('of its own table, takes its place in the queue behind it', async () => {
+  exhaustive.it('of its own table, takes its place in the queue behind it', async () => {
     const scenario = await freshScenario({ dblink: true });
     await scenario.query(`${table.replaceAll('ROWS', String(ROWS))}; analyze`);
     const files = {
@@ -431,33 +477,36 @@ select count(id) from t;`,
     ).toEqual([{ line: 'backfill done' }, { line: 'validate done' }, { line: 'create done' }]);
   });
 
-  it('is in the plan, with its rows, its batches, the key that it is walked by, and the time that others took', async () => {
-    const scenario = await prepared(table);
-    const files = { '1_fill.sql': fills, '2_null.sql': 'alter table t alter column m set not null;' };
-    const first = await scenario.plan(files);
-    expect(first.files[0]?.steps[0]).toMatchObject({
-      how: 'hand-off',
-      backfill: {
-        rows: ROWS,
-        batches: undefined,
-        seconds: undefined,
-        key: 'id',
-        walks: 1,
-        refused: undefined,
-      },
-    });
-    expect(first.files[1]?.steps[0]?.waits).toBe('it changes the table t; waits for m');
-    await scenario.deploy(files);
-    const again = {
-      ...files,
-      '3_again.sql': '-- migrate: backfill by (id) batch 4ms\nupdate t set n = n + 1;',
-    };
-    const { backfill } = (await scenario.plan(again)).files[0]?.steps[0] ?? {};
-    expect(backfill?.seconds).toBeGreaterThan(0);
-    expect(backfill?.batches).toBeGreaterThan(1);
-    const refused = { ...files, '3_key.sql': '-- migrate: backfill\nupdate t set id = id + 1;' };
-    expect((await scenario.plan(refused)).files[0]?.steps[0]?.backfill?.refused).toContain(
-      'public.t has no key to walk by',
-    );
-  });
+  exhaustive.it(
+    'is in the plan, with its rows, its batches, the key that it is walked by, and the time that others took',
+    async () => {
+      const scenario = await prepared(table);
+      const files = { '1_fill.sql': fills, '2_null.sql': 'alter table t alter column m set not null;' };
+      const first = await scenario.plan(files);
+      expect(first.files[0]?.steps[0]).toMatchObject({
+        how: 'hand-off',
+        backfill: {
+          rows: ROWS,
+          batches: undefined,
+          seconds: undefined,
+          key: 'id',
+          walks: 1,
+          refused: undefined,
+        },
+      });
+      expect(first.files[1]?.steps[0]?.waits).toBe('it changes the table t; waits for m');
+      await scenario.deploy(files);
+      const again = {
+        ...files,
+        '3_again.sql': '-- migrate: backfill by (id) batch 4ms\nupdate t set n = n + 1;',
+      };
+      const { backfill } = (await scenario.plan(again)).files[0]?.steps[0] ?? {};
+      expect(backfill?.seconds).toBeGreaterThan(0);
+      expect(backfill?.batches).toBeGreaterThan(1);
+      const refused = { ...files, '3_key.sql': '-- migrate: backfill\nupdate t set id = id + 1;' };
+      expect((await scenario.plan(refused)).files[0]?.steps[0]?.backfill?.refused).toContain(
+        'public.t has no key to walk by',
+      );
+    },
+  );
 });

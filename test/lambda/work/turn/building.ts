@@ -26,11 +26,14 @@ export interface OneTurn extends Partial<MigrationOptions> {
   /** Instead of the URL's password. */
   readonly token?: () => Promise<string>;
   readonly deadline?: number;
+  readonly schema?: string;
   readonly table?: string;
   readonly events?: TurnEvent[];
   /** @default none */
   readonly pauseSeconds?: TurnRequest['pauseSeconds'];
   readonly yields?: TurnRequest['yields'];
+  /** What is deployed. @default an empty folder */
+  readonly migrations?: TurnRequest['migrations'];
 }
 
 /** One turn of a table, as one invocation of the loop's function takes it. */
@@ -39,16 +42,18 @@ export function turnOf(database: FreshDatabase, given: OneTurn = {}): Promise<Tu
     url = database.url,
     token,
     deadline,
+    schema = 'public',
     table = 'big',
     events,
     pauseSeconds = () => 0,
     yields = () => false,
+    migrations = emptyFolder,
     ...options
   } = given;
   return takeTurn({
-    table: { schema: 'public', table },
+    table: { schema, table },
     turn: 1,
-    migrations: emptyFolder,
+    migrations,
     target: { ...parseConnectionUrl(url, 'The URL'), ...(token && { token, password: undefined }) },
     options: { ...defaultOptions, smallTableRows: 100, ...options },
     deadline,

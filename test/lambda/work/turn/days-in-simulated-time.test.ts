@@ -1,7 +1,12 @@
 import { describe, expect, it } from 'vitest';
 import { attendTables } from '../../../../lambda/loop/attend-tables.ts';
 import type { LoopTask } from '../../../../lambda/work/loop-task.ts';
-import { isNearEnd, waitSeconds } from '../../../../lambda/work/wait-seconds.ts';
+import {
+  isNearEnd,
+  LONGEST_REST_SECONDS,
+  restSeconds,
+  waitSeconds,
+} from '../../../../lambda/work/wait-seconds.ts';
 import { MOST_EVENTS } from '../../../../local/step-functions/execution-history.ts';
 import {
   type LocalExecution,
@@ -15,10 +20,13 @@ const ATTACH_SECONDS = 60;
 /** Whether pg_stat_progress_create_index tells how far the build is, and how evenly it goes. */
 type Tells = 'evenly' | 'ever slower' | 'nothing';
 
-interface SimulatedBuild {
-  readonly seconds: number;
-  readonly tells: Tells;
-}
+/** Of a backfill: how long its batches go on before it has to rest for hours. */
+type Fills = 'all the time' | 'not at all' | 'for ten seconds at a time';
+
+type SimulatedBuild = { readonly seconds: number } & ({ readonly tells: Tells } | { readonly fills: Fills });
+
+/** What a function with 14 minutes leaves its batches. */
+const TURN_OF_BATCHES_SECONDS = 14 * 60 - 2;
 
 /** What a turn does with its time, with the build replaced by one that takes so long. */
 class SimulatedTables {
@@ -70,8 +78,23 @@ class SimulatedTables {
     this.turns.set(table, (this.turns.get(table) ?? 0) + 1);
     const begins = !this.#startedAt.has(table);
     if (begins) this.#startedAt.set(table, this.#clock.now());
-    const { seconds, tells } = this.#builds.get(table) ?? { seconds: 0, tells: 'nothing' };
+    const build = this.#builds.get(table) ?? { seconds: 0, tells: 'nothing' };
+    const { seconds } = build;
     const elapsed = () => (this.#clock.now() - (this.#startedAt.get(table) ?? 0)) / 1000;
+    if ('fills' in build) {
+      const works = {
+        'all the time': TURN_OF_BATCHES_SECONDS,
+        'not at all': 0,
+        'for ten seconds at a time': 10,
+      };
+      const rests = build.fills !== 'all the time';
+      const turn = works[build.fills] + (rests ? LONGEST_REST_SECONDS : 0);
+      await this.#clock.sleep(Math.max(0, Math.min(turn, seconds - elapsed())) * 1000);
+      if (elapsed() < seconds) return { outcome: 'wait', waitSeconds: rests ? restSeconds(elapsed()) : 0 };
+      this.noticedAfter.set(table, elapsed() - seconds);
+      return { outcome: 'done', waitSeconds: 0 };
+    }
+    const { tells } = build;
     const left = () => secondsLeft(tells, elapsed(), seconds);
     if (elapsed() < seconds && (begins || isNearEnd(left(), ATTACH_SECONDS))) {
       // It stays with the build, and looks every second.
@@ -113,6 +136,22 @@ describe.each(['evenly', 'ever slower', 'nothing'] as const)(
       expect(history.transitions).toBeLessThan(600);
       expect(tables.noticedAfter.get('a')).toBeLessThanOrEqual(tells === 'nothing' ? 900 : 60 * 3);
     });
+  },
+);
+
+describe.each(['all the time', 'not at all', 'for ten seconds at a time'] as const)(
+  'the real loop, where a backfill can work %s',
+  (fills) => {
+    it.each([1, 24])(
+      'costs under 600 state transitions in %i hours, and comes back within ten minutes',
+      async (hours) => {
+        const tables = new SimulatedTables({ a: { seconds: hours * 3600, fills } });
+        const { outcome, history } = tables.run(4);
+        expect(await outcome).toMatchObject({ status: 'SUCCEEDED' });
+        expect(history.transitions).toBeLessThan(600);
+        expect(tables.noticedAfter.get('a')).toBeLessThanOrEqual(600);
+      },
+    );
   },
 );
 

@@ -15,7 +15,7 @@ it('an outcome that is written while the turn looks for the builder counts: what
     const looks = proxy.inject({
       direction: 'to-server',
       containing: 'pg_stat_progress_create_index',
-      action: 'hold',
+      action: 'stall',
     });
     const loop = scenario.loop(files, { url: proxy.url });
     await looks;

@@ -1,6 +1,7 @@
 import { beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import type { TurnEvent } from '../../../../lambda/work/turn/turn-request.ts';
 import { startNeonProxy } from '../../../../local/wire/neon-proxy.ts';
+import { exhaustive } from '../../../support/exhaustive.ts';
 import { expectEventually } from '../../../support/expect-eventually.ts';
 import { type FreshDatabase, freshDatabase } from '../../../support/fresh-database.ts';
 import { serverMajor } from '../../../support/server-major.ts';
@@ -71,47 +72,53 @@ describe.each([
     });
   });
 
-  it('reports a unique violation that struck after the turn was gone in the words of Postgres', async () => {
-    await handOff(duplicate);
-    // Duplicates that come while it builds: not those that are looked for before.
-    await turnOf(database, { url, attachSeconds: 0, dataCheckSeconds: 0 });
-    expect(await theBuild(database)).toMatchObject({ state: 'building', outcome: null });
-    await ended();
-    expect(await turnOf(database, { url, attachSeconds: 0 })).toMatchObject({ outcome: 'done' });
-    const { state, attempts, fault } = await theBuild(database);
-    expect({ state, attempts }).toEqual({ state: 'failed', attempts: 1 });
-    expect(fault).toMatchObject({
-      sqlstate: '23505',
-      message: 'could not create unique index "big_twice"',
-      detail: expect.stringMatching(/^Key \((?:public\.)?slow\(twice\)\)=\(\d+\) is duplicated\.$/),
-    });
-    expect(await scenarioOn(database).indexes()).toEqual(['big_pkey']);
-  });
-});
-
-it('counts the time of a build to its own end, however much later a turn or a person looks', async () => {
-  await handOff();
-  await turnOf(database, { attachSeconds: 0 });
-  await ended();
-  await database.query('select pg_sleep(2)');
-  const secondsOf = async () => (await scenarioOn(database).status(files)).builds[0]?.seconds ?? Infinity;
-  const own = await database.query<{ seconds: number }>(
-    `select extract(epoch from (attempt_outcome ->> 'endedAt')::timestamptz - first_started_at)::float8 as seconds,
-            extract(epoch from clock_timestamp() - first_started_at)::float8 as until_now from migrations.index_build`,
+  exhaustive.it(
+    'reports a unique violation that struck after the turn was gone in the words of Postgres',
+    async () => {
+      await handOff(duplicate);
+      // Duplicates that come while it builds: not those that are looked for before.
+      await turnOf(database, { url, attachSeconds: 0, dataCheckSeconds: 0 });
+      expect(await theBuild(database)).toMatchObject({ state: 'building', outcome: null });
+      await ended();
+      expect(await turnOf(database, { url, attachSeconds: 0 })).toMatchObject({ outcome: 'done' });
+      const { state, attempts, fault } = await theBuild(database);
+      expect({ state, attempts }).toEqual({ state: 'failed', attempts: 1 });
+      expect(fault).toMatchObject({
+        sqlstate: '23505',
+        message: 'could not create unique index "big_twice"',
+        detail: expect.stringMatching(/^Key \((?:public\.)?slow\(twice\)\)=\(\d+\) is duplicated\.$/),
+      });
+      expect(await scenarioOn(database).indexes()).toEqual(['big_pkey']);
+    },
   );
-  expect(own[0]).toEqual({ seconds: expect.any(Number), until_now: expect.any(Number) });
-  const { seconds = 0, until_now = 0 } = own[0] as { seconds: number; until_now?: number };
-  expect(until_now - seconds).toBeGreaterThan(2);
-  expect(await secondsOf()).toBe(seconds);
-  const events: TurnEvent[] = [];
-  await turnOf(database, { events });
-  expect(
-    events.flatMap((event) => (event.kind === 'ended' ? [event.build.secondsSinceFirstStart] : [])),
-  ).toEqual([seconds]);
-  expect(await secondsOf()).toBe(seconds);
 });
 
-it('records a build that was cancelled, and the next turn builds it again', async () => {
+exhaustive.it(
+  'counts the time of a build to its own end, however much later a turn or a person looks',
+  async () => {
+    await handOff();
+    await turnOf(database, { attachSeconds: 0 });
+    await ended();
+    await database.query('select pg_sleep(2)');
+    const secondsOf = async () => (await scenarioOn(database).status(files)).builds[0]?.seconds ?? Infinity;
+    const own = await database.query<{ seconds: number }>(
+      `select extract(epoch from (attempt_outcome ->> 'endedAt')::timestamptz - first_started_at)::float8 as seconds,
+            extract(epoch from clock_timestamp() - first_started_at)::float8 as until_now from migrations.index_build`,
+    );
+    expect(own[0]).toEqual({ seconds: expect.any(Number), until_now: expect.any(Number) });
+    const { seconds = 0, until_now = 0 } = own[0] as { seconds: number; until_now?: number };
+    expect(until_now - seconds).toBeGreaterThan(2);
+    expect(await secondsOf()).toBe(seconds);
+    const events: TurnEvent[] = [];
+    await turnOf(database, { events });
+    expect(
+      events.flatMap((event) => (event.kind === 'ended' ? [event.build.secondsSinceFirstStart] : [])),
+    ).toEqual([seconds]);
+    expect(await secondsOf()).toBe(seconds);
+  },
+);
+
+exhaustive.it('records a build that was cancelled, and the next turn builds it again', async () => {
   await handOff();
   await turnOf(database, { attachSeconds: 0 });
   // Between two statements there is nothing to cancel.
@@ -134,7 +141,7 @@ it('records a build that was cancelled, and the next turn builds it again', asyn
   expect(await scenarioOn(database).indexes()).toEqual(['big_pkey', 'big_slow']);
 });
 
-it.each(['pg_cancel_backend', 'pg_terminate_backend'])(
+exhaustive.it.each(['pg_cancel_backend', 'pg_terminate_backend'])(
   'leaves the build alone when its supervisor falls to %s, and the catalog tells the outcome',
   async (end) => {
     await handOff();
@@ -167,7 +174,7 @@ it('looks once whether it survives here, and remembers that in the ledger', asyn
   expect(await probes()).toEqual([first]);
 });
 
-it('works for a superuser as well', async () => {
+exhaustive.it('works for a superuser as well', async () => {
   await handOff();
   expect(await turnOf(database, { url: database.adminUrl })).toMatchObject({ outcome: 'done' });
   expect(await theBuild(database)).toMatchObject({ state: 'done', session: 'loopback' });

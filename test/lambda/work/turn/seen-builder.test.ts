@@ -3,7 +3,7 @@ import { expect, it, onTestFinished } from 'vitest';
 import { seeBuilder } from '../../../../lambda/postgres/catalog/seen-builder.ts';
 import { connect } from '../../../../lambda/postgres/session/connect.ts';
 import { parseConnectionUrl } from '../../../../lambda/postgres/session/connection-target.ts';
-import type { IndexBuild } from '../../../../lambda/work/index-build.ts';
+import type { Build } from '../../../../lambda/work/build.ts';
 import { freshScenario } from '../../run/scenario.ts';
 
 it.each([
@@ -35,7 +35,7 @@ it.each([
     index: 'i',
     settings: [] as readonly string[],
     attemptOutcome: undefined,
-  } as IndexBuild;
+  } as Build;
   await expect.poll(async () => (await seeBuilder(session, build)).progress?.phase).toContain('waiting');
   const seen = await seeBuilder(session, build);
   expect(seen.alive).toBe(true);

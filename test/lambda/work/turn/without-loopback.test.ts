@@ -1,8 +1,13 @@
 import { writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { stripVTControlCharacters } from 'node:util';
 import { describe, expect, it, onTestFinished } from 'vitest';
+import { duration } from '../../../../lambda/migration/amounts.ts';
 import { SessionLost } from '../../../../lambda/postgres/session/fault.ts';
+import type { BuildStatus } from '../../../../lambda/status/status.ts';
 import type { TurnEvent } from '../../../../lambda/work/turn/turn-request.ts';
+import { buildsTable } from '../../../../local/cli/builds-table.ts';
+import { Terminal } from '../../../../local/cli/terminal.ts';
 import { startNeonProxy } from '../../../../local/wire/neon-proxy.ts';
 import { expectEventually } from '../../../support/expect-eventually.ts';
 import { type FreshDatabase, freshDatabase } from '../../../support/fresh-database.ts';
@@ -49,6 +54,44 @@ describe('where dblink is missing and cannot be created', () => {
     await expectEventually(async () => (await sessionsOf(database)).length === 0);
     expect(await turnOf(database, { deadline })).toMatchObject({ outcome: 'done' });
     expect(await theBuild(database)).toMatchObject({ state: 'done', session: 'orphan', attempts: 1 });
+  });
+
+  describe('nobody sees an orphan end, and status says', () => {
+    /** Lets go of the build, and looks again once it is over and a second has passed. */
+    async function lookedAtLate(database: FreshDatabase): Promise<BuildStatus> {
+      const scenario = await handedOff(database);
+      const deadline = Date.now() + 100_000;
+      await turnOf(database, { attachSeconds: 0, deadline });
+      await expectEventually(async () => (await sessionsOf(database)).length === 0);
+      await database.query('select pg_sleep(1)');
+      await turnOf(database, { deadline });
+      const [build] = (await scenario.status(files)).builds;
+      if (build === undefined) throw new Error('there is no build');
+      expect(build).toMatchObject({ state: 'done', session: 'orphan' });
+      return build;
+    }
+
+    it('the two looks between which it did', async () => {
+      const build = await lookedAtLate(await withoutDblink());
+      const { seconds = 0, leastSeconds = 0 } = build;
+      expect(leastSeconds).toBeGreaterThan(0);
+      expect(seconds - leastSeconds).toBeGreaterThan(1);
+      expect(stripVTControlCharacters(buildsTable([build], new Terminal({ json: false }).colors))).toContain(
+        `${duration(leastSeconds)} to ${duration(seconds)}`,
+      );
+    });
+
+    it('exactly when, where the server keeps the times of its transactions', async () => {
+      const server = await startServer({ settings: { track_commit_timestamp: 'on' } });
+      const database = await freshDatabase(server);
+      const { seconds, leastSeconds } = await lookedAtLate(database);
+      expect(leastSeconds).toBe(undefined);
+      const [committed] = await database.query<{ seconds: number }>(
+        `select extract(epoch from pg_xact_commit_timestamp(i.xmin) - first_started_at)::float8 as seconds
+           from pg_index i, migrations.work where indexrelid = 'big_slow'::regclass`,
+      );
+      expect(seconds).toBe(committed?.seconds);
+    });
   });
 
   it('an orphan that fails unseen is built again in sight of a turn, which then reports the fault exactly', async () => {

@@ -1,13 +1,13 @@
 import * as v from 'valibot';
 
 /** An error as an AWS service sends it: the SDK's client throws an exception of this name. */
-export class AwsFault extends Error {
+export class AwsError extends Error {
   readonly type: string;
   readonly status: number;
 
   constructor(type: string, message: string, status = 400) {
     super(message);
-    this.name = 'AwsFault';
+    this.name = 'AwsError';
     this.type = type;
     this.status = status;
   }
@@ -21,7 +21,7 @@ export function parseRequest<const Schema extends v.GenericSchema>(
   const result = v.safeParse(schema, input);
   if (result.success) return result.output;
   const [issue] = result.issues;
-  throw new AwsFault('ValidationException', `${v.getDotPath(issue) ?? 'input'}: ${issue.message}`);
+  throw new AwsError('ValidationException', `${v.getDotPath(issue) ?? 'input'}: ${issue.message}`);
 }
 
 /** As JSON protocols write a time: seconds since 1970. */

@@ -1,18 +1,20 @@
 import * as v from 'valibot';
 import type { PostgresFault } from '../../migration/postgres-fault.ts';
-import type { IndexBuild } from '../../work/index-build.ts';
+import type { Build } from '../../work/build.ts';
 import { quoteIdentifier, quoteLiteral } from '../session/quote.ts';
 import type { Session } from '../session/session.ts';
-import { buildRow, ENDED_AT, faultColumn, stateIs, toFault } from './columns.ts';
+import { buildRow, ENDED_AT, faultColumn, parseRow, stateIs, toFault } from './columns.ts';
 import { workTable } from './ledger-format.ts';
 
-/** A build with what became of it, for people. */
-export interface BuildRow extends IndexBuild {
+/** A build with its outcome, for people. */
+export interface BuildRow extends Build {
   readonly adopted: boolean;
   readonly fault: PostgresFault | undefined;
   /** From the first attempt's start to the end, or to now. */
   readonly seconds: number | undefined;
-  /** When it was handed off; exact up to the threshold of a small table. */
+  /** The least that `seconds` may be, where nobody saw it end: it ended between two looks. */
+  readonly leastSeconds: number | undefined;
+  /** Rows at the hand-off; exact up to the threshold of a small table. */
   readonly rows: number | undefined;
   readonly bytes: number | undefined;
 }
@@ -25,11 +27,14 @@ export async function readAllBuilds(
 ): Promise<BuildRow[]> {
   const rows = await session.query(
     `select ${buildColumns}, adopted, fault, table_rows::float8 as rows, table_bytes::float8 as bytes,
-            extract(epoch from coalesce(finished_at, ${ENDED_AT}, pg_catalog.clock_timestamp()) - first_started_at)::float8 as seconds
+            extract(epoch from coalesce(finished_at, ${ENDED_AT}, pg_catalog.clock_timestamp()) - first_started_at)::float8 as seconds,
+            case when finished_at is not null and not adopted and session in ('orphan', 'attached') and ${ENDED_AT} is null
+                      and operation <> 'backfill' and state in ('done', 'failed')
+                 then extract(epoch from coalesce((pg_catalog.to_jsonb(work) ->> 'seen_at')::timestamptz, started_at) - first_started_at)::float8 end as least
        from ${workTable(ledgerSchema, format)} as work order by work.id`,
   );
   return rows.map((row) => {
-    const { adopted, fault, rows: count, bytes, seconds } = v.parse(endColumns, row);
+    const { adopted, fault, rows: count, bytes, seconds, least } = parseRow(endColumns, row);
     return {
       ...parseBuild(row),
       adopted,
@@ -37,6 +42,7 @@ export async function readAllBuilds(
       rows: count ?? undefined,
       bytes: bytes ?? undefined,
       seconds: seconds ?? undefined,
+      leastSeconds: least ?? undefined,
     };
   });
 }
@@ -47,9 +53,10 @@ const endColumns = v.object({
   rows: v.nullable(v.number()),
   bytes: v.nullable(v.number()),
   seconds: v.nullable(v.number()),
+  least: v.nullable(v.number()),
 });
 
-/** A column of an upgrade, which a ledger that only was read may not have. */
+/** A column added by an upgrade, which an older ledger may lack. */
 const since = (column: string) =>
   `extract(epoch from pg_catalog.clock_timestamp()
                       - (pg_catalog.to_jsonb(work) ->> '${column}')::timestamptz)::float8`;
@@ -69,12 +76,12 @@ export const buildColumns = `id::text, (select n.nspname from pg_catalog.pg_clas
        extract(epoch from coalesce(${ENDED_AT}, pg_catalog.clock_timestamp()) - first_started_at)::float8 as seconds_since_first_start,
        ${WAITING} as waiting, attempt_outcome`;
 
-/** The same build again, to see whether an outcome was written meanwhile. */
+/** Reads the build again, to see whether its outcome was recorded meanwhile. */
 export async function readBuild(
   session: Session,
   ledgerSchema: string,
   id: string,
-): Promise<IndexBuild | undefined> {
+): Promise<Build | undefined> {
   const rows = await session.query(
     `select ${buildColumns} from ${quoteIdentifier(ledgerSchema)}.work where id = $1`,
     [id],
@@ -82,9 +89,9 @@ export async function readBuild(
   return rows[0] === undefined ? undefined : parseBuild(rows[0]);
 }
 
-export function parseBuild(row: unknown): IndexBuild {
+export function parseBuild(row: unknown): Build {
   const { seconds_since_start, seconds_since_first_start, attempt_outcome, session, waiting, ...rest } =
-    v.parse(buildRow, row);
+    parseRow(buildRow, row);
   return {
     ...rest,
     session: session ?? undefined,
@@ -98,7 +105,7 @@ export function parseBuild(row: unknown): IndexBuild {
   };
 }
 
-/** Gives builds that failed, or were cancelled, their attempts back. */
+/** Resets the attempts of failed or cancelled builds. */
 export function requeueBuilds(ledgerSchema: string, ids: readonly string[]): string {
   const s = quoteIdentifier(ledgerSchema);
   return `with again as (

@@ -121,7 +121,12 @@ function placeholder(text: string, index: number): Finding | undefined {
   const [variable] = /^:(?:'\w+'|"\w+"|\w+)/.exec(rest) ?? [];
   if (variable !== undefined) {
     const sentence = `${variable} is a variable of psql, and nothing sets it here.`;
-    return { index, sentence, advice: 'Write the value itself.' };
+    const name = variable.replace(/\W/g, '');
+    return {
+      index,
+      sentence,
+      advice: `Give it a value: placeholders: { ${name}: '…' }, on the command line --placeholder ${name}=…; or write the value itself.`,
+    };
   }
   const [template] = /^(?:\{\{|\$\{|\{%|<%)/.exec(rest) ?? [];
   if (template === undefined) return undefined;

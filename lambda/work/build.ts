@@ -1,8 +1,8 @@
 import type { RecordedBuild } from '../migration/build.ts';
 import type { PostgresFault } from '../migration/postgres-fault.ts';
 
-/** An index operation that was handed off to the loop, as the ledger has it. */
-export interface IndexBuild extends RecordedBuild {
+/** A piece of work that was handed off to the loop, of whatever kind, as the ledger has it. */
+export interface Build extends RecordedBuild {
   /** Schema of the ledger that has it. */
   readonly ledger: string;
   /** The run that handed it off. */
@@ -15,33 +15,35 @@ export interface IndexBuild extends RecordedBuild {
   readonly definition: string;
   /** The file's SET statements, for the build session. */
   readonly settings: readonly string[];
-  /** REINDEX: the indexes as they were; it is done when all of them are replaced. */
+  /** REINDEX: the oids of the old indexes; it is done when all of them are replaced. */
   readonly replaces: readonly number[];
-  /** The table is partitioned: its index is made of its partitions' indexes, each a build of its own. */
+  /** Whether the table is partitioned: each partition's index is then a build of its own. */
   readonly partitioned: boolean;
-  /** Begun so far. */
+  /** Attempts started so far. */
   readonly attempts: number;
   readonly turns: number;
   readonly session: SessionKind | undefined;
-  /** Since the newest attempt was begun; undefined before the first. */
+  /** Since the latest attempt started; undefined before the first. */
   readonly secondsSinceStart: number | undefined;
-  /** Since the first attempt was begun. */
+  /** Since the first attempt started. */
   readonly secondsSinceFirstStart: number | undefined;
-  /** The newest attempt's builder has been at work: should nobody be seen, it is gone, and not yet to come. */
+  /**
+   * Whether the latest attempt's builder has been seen: if nobody is seen now, it is gone rather than still to come.
+   */
   readonly builderAppeared: boolean;
-  /** As the looks so far have found it waiting; undefined where the newest did not. */
+  /** What it was last seen waiting for; undefined if it was not waiting. */
   readonly waiting: Waiting | undefined;
-  /** How the newest attempt ended, where somebody was there to see it. */
+  /** How the latest attempt ended, if its end was recorded. */
   readonly attemptOutcome: AttemptOutcome | undefined;
 }
 
-/** A build that stands still until another session's transaction ends. */
+/** A build that waits until another session's transaction ends. */
 export interface Waiting {
   /** Tells one transaction from the next. */
   readonly blocker: string;
-  /** For how long we have known that transaction in its way. */
+  /** How long that transaction has been known to block it. */
   readonly blockerSeconds: number;
-  /** For how long it has waited, for whomever. */
+  /** How long it has waited in all. */
   readonly seconds: number;
 }
 
