@@ -106,9 +106,9 @@ async function clearUp(
 function leftAlone(build: BuildRow, { message, hint }: PostgresFault): MigrationError {
   return new MigrationError({
     code: 'cancel-incomplete',
-    what: `${describeBuild(build)} is cancelled, but what it left was not looked for: ${message}.`,
+    what: `${describeBuild(build)} is cancelled, but any index that it left was not looked for: ${message}.`,
     applied: 'the mark: no turn starts this build again.',
-    next: `${hint} Drop an INVALID index that it may have left by hand.`,
+    next: `${hint} Drop by hand any INVALID index that it left.`,
   });
 }
 

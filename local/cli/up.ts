@@ -130,7 +130,7 @@ function show(end: UpEnd, { terminal, display, record, since }: UpContext): Exit
   return end.outcome === 'done' ? exitCode.done : exitCode.unfinished;
 }
 
-/** What a person who stops an `up` wants to know: what stays, what goes on without them, how to continue. */
+/** What a person who interrupts `up` needs to know: what stays, what continues, and how to go on. */
 async function interruption(
   { message }: Interrupted,
   record: UpRecord,
@@ -150,7 +150,7 @@ async function interruption(
   if (place?.here === false) {
     return new MigrationError({
       code: 'interrupted',
-      what: [`Stopped: ${message}. What was asked for goes on in the account.`, ...lines].join('\n'),
+      what: [`Stopped: ${message}. What was requested continues in the account.`, ...lines].join('\n'),
       next: 'the verb status shows how far it is; run up again to watch it, which changes nothing twice.',
     });
   }
@@ -158,6 +158,6 @@ async function interruption(
     code: 'interrupted',
     what: [`Stopped: ${message}.`, ...lines].join('\n'),
     applied: `${record.files === 0 ? 'nothing' : `steps of ${record.files} migration${record.files === 1 ? '' : 's'}`} by this run, each of them whole; of a step under way, nothing.`,
-    next: 'run up again: it goes on from here. The verb status shows how far the builds are.',
+    next: 'run up again: it continues from here. The verb status shows how far the builds are.',
   });
 }
