@@ -1,8 +1,16 @@
 import { defineConfig } from 'vitest/config';
-import { suites } from './test/suites.ts';
+import { BaseSequencer, type TestSpecification } from 'vitest/node';
+import { rank, suites } from './test/suites.ts';
 
 // `npm test` names projects; whoever names none wants all there is.
 const whole = !process.argv.some((argument) => argument.startsWith('--project'));
+
+class LongestFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const sorted = await super.sort(files);
+    return sorted.sort((a, b) => rank(a.moduleId) - rank(b.moduleId));
+  }
+}
 
 const withServers = { globalSetup: ['test/support/global-setup.ts'] };
 
@@ -20,6 +28,7 @@ export default defineConfig({
     // Real servers on a busy machine: in CI a test that fails is tried again, and reported as such.
     retry: process.env.CI === undefined ? 0 : 2,
     hookTimeout: 60_000,
+    sequence: { sequencer: LongestFirst },
     pool: 'forks',
     // Loading the CDK for each file anew takes longer than most files: a process does many, one after the other.
     isolate: false,

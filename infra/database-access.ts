@@ -24,13 +24,13 @@ export interface DatabaseEndpoint {
   readonly port: number;
 }
 
-/** How the functions are let in: by a secret with a password, or as what they are. */
+/** How the functions authenticate: by a secret with a password, or by their own role. */
 export type Authentication = 'secret' | 'iam';
 
-/** How a function learns where to connect, and is let in there. */
+/** Tells a function where to connect, and gives it access. */
 export interface Credentials {
   readonly environment: Readonly<Record<string, string>>;
-  /** Of the custom resource: where one of them changes, the migrations run. */
+  /** Properties of the custom resource: if one of them changes, the migrations run. */
   readonly properties: Readonly<Record<string, string>>;
   grantTo(role: iam.IRole): void;
 }
@@ -46,19 +46,21 @@ export interface DatabaseAccessProps {
   readonly securityGroups?: readonly ec2.ISecurityGroup[] | undefined;
 }
 
-/** Where the functions stand in the network; absent for a database that is reached over the internet. */
+/** The functions' place in the network; absent for a database that is reached over the internet. */
 export interface FunctionNetwork {
   readonly vpc: ec2.IVpc;
   readonly vpcSubnets: ec2.SubnetSelection | undefined;
   readonly securityGroups: ec2.ISecurityGroup[];
 }
 
-/** How the functions get to the database: what lets them in, and the network between. */
+/** How the functions reach the database: authentication and network. */
 export class DatabaseAccess extends Construct implements ec2.IConnectable {
   readonly credentials: Credentials;
   readonly network: FunctionNetwork | undefined;
   readonly connections: ec2.Connections;
-  /** What lets the functions in to the database, wherever it stands in the tree: nothing is reached before it is there. */
+  /**
+   * What gives the functions access to the database, wherever it is in the tree: nothing can connect before it exists.
+   */
   readonly rules: readonly IConstruct[];
 
   constructor(scope: Construct, id: string, props: DatabaseAccessProps) {
@@ -145,7 +147,7 @@ function iamCredentials(path: string, props: DatabaseAccessProps): Credentials {
   };
 }
 
-/** A cluster has to be told at its birth, an instance is turned on by the grant. Of an imported one nobody knows. */
+/** A cluster needs it at creation; for an instance the grant turns it on; for an imported one it is unknown. */
 function hasIamOff({ node }: ConnectableDatabase): boolean {
   return (
     node.defaultChild instanceof rds.CfnDBCluster &&

@@ -9,18 +9,18 @@ import { Construct } from 'constructs';
 export interface DeployProviderProps {
   /** Answers CloudFormation's events. */
   readonly onEvent: lambda.IFunction;
-  /** Says whether what `onEvent` began is far enough for the deploy to go on. */
+  /** Tells whether what `onEvent` started is far enough for the deploy to go on. */
   readonly isComplete: lambda.IFunction;
-  /** The longest that isComplete is asked. */
+  /** How long isComplete is called at most. */
   readonly longestWait: Duration;
   readonly logRetention: logs.RetentionDays;
   readonly logEncryptionKey: kms.IKey | undefined;
 }
 
-/** How often a deploy that waits asks whether it may go on. */
+/** How often isComplete is called. */
 const QUERY_SECONDS = 10;
 
-/** The CDK's Provider, with roles that may write into its own log only. */
+/** The CDK's Provider, with roles that may only write to its own log. */
 export class DeployProvider extends Construct {
   readonly serviceToken: string;
 
@@ -52,8 +52,8 @@ export class DeployProvider extends Construct {
 }
 
 /**
- * The Provider counts questions, not time, and gives up without a word of ours. So it is given as many as there would be
- * if asking took no time at all: isComplete looks at the clock, and gives up before that.
+ * The Provider counts calls, not time, and gives up with its own message. So it gets as many as there would be if calls
+ * took no time: isComplete checks the clock, and gives up before that.
  */
 function totalTimeout(longestWait: Duration): Duration {
   return Duration.seconds(Math.floor(longestWait.toSeconds() / QUERY_SECONDS) * QUERY_SECONDS);

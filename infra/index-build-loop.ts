@@ -8,7 +8,7 @@ import { Construct } from 'constructs';
 import type { LoopTask } from '../lambda/work/loop-task.ts';
 
 export interface IndexBuildLoopProps {
-  /** Does every task of the loop; see `lambda/work/loop-task.ts` for what it is asked and answers. */
+  /** Does every task of the loop; see `lambda/work/loop-task.ts` for requests and answers. */
   readonly indexBuild: lambda.IFunction;
   /** Tables that build side by side. */
   readonly maxConcurrentTables: number;
@@ -16,12 +16,12 @@ export interface IndexBuildLoopProps {
   readonly logEncryptionKey?: kms.IKey | undefined;
 }
 
-/** A task may take as long as Lambda lets it, and a little for Lambda to say that it took too long. */
+/** A task may take as long as Lambda allows, and a little longer for Lambda to report a timeout. */
 const TASK_TIMEOUT = Duration.seconds(15 * 60 + 30);
 
 /**
- * Faults (a throttled or failing service, a function that died, a database that restarts) are tried again: quickly
- * at first, then every two minutes at most, with full jitter, for about ten minutes on average.
+ * Retries of errors (a throttled or failing service, a function that died, a database that restarts): quickly at first,
+ * then every two minutes at most, with full jitter, for about ten minutes on average.
  */
 const faultRetry = {
   errors: [sfn.Errors.TASKS_FAILED, sfn.Errors.TIMEOUT],
@@ -37,19 +37,19 @@ const EVENTS_PER_EXECUTION = 25_000;
 const MOST_EVENTS_PER_TURN = 9 + 3 * faultRetry.maxAttempts;
 
 /**
- * A branch ends after so many turns, whatever becomes of them within the event limit of its execution, and the loop
- * finds its table again: a new branch, with a new history.
+ * A branch ends after this many turns, which stay within the event limit of its execution whatever happens in them; the
+ * loop then finds its table again, for a new branch with a new history.
  */
 export const TURNS_PER_BRANCH = Math.floor((EVENTS_PER_EXECUTION * 0.9) / MOST_EVENTS_PER_TURN);
 
-/** A round in which every branch ended with a fault took about ten minutes; so many in a row are enough. */
+/** A round in which every branch failed takes about ten minutes; this many in a row are enough. */
 const ROUNDS_WITHOUT_PROGRESS = 3;
 
-/** How a branch ended: no build left, too many turns for one history, or a fault that outlasted its retries. */
+/** How a branch ended: no build left, too many turns for one history, or an error that outlasted its retries. */
 type BranchEnd = 'done' | 'turn-limit' | 'failed';
 
 /**
- * The state machine that takes index builds to their end, however long they take. Each table is a branch with an
+ * The state machine that completes builds, however long they take. Each table is a branch with an
  * execution of its own, so that days of turns of many tables stay within Step Functions' event limit. JSONPath, not
  * JSONata: the local runner knows nothing else. No state holds SQL, and none grows with the number of turns.
  */
@@ -93,7 +93,7 @@ export class IndexBuildLoop extends Construct {
           .when(sfn.Condition.isPresent('$.found.tables[0]'), buildTables)
           .otherwise(resume),
       );
-    // A table whose branch met a lasting fault gets another branch as long as its neighbours come further.
+    // A table whose branch failed gets another branch as long as others make progress.
     buildTables
       .addRetry(faultRetry)
       .addCatch(settle, onError)
@@ -108,7 +108,7 @@ export class IndexBuildLoop extends Construct {
           )
           .otherwise(this.stalls('Stall', 'one more').next(resume)),
       );
-    // Builds whose faults outlast all rounds are left to the next hand-off; Settle says that they are unfinished.
+    // Builds whose errors outlast all rounds are left to the next hand-off; Settle reports them as unfinished.
     resume
       .addCatch(settle, onError)
       .next(
@@ -125,7 +125,7 @@ export class IndexBuildLoop extends Construct {
     return begin;
   }
 
-  /** The loop's own state: how many rounds in a row ended with faults alone. It replaces what tasks have left. */
+  /** The loop's own state: how many rounds in a row only failed. It replaces the output of tasks. */
   private stalls(id: string, stalls: 0 | 'one more'): sfn.Pass {
     const parameters = stalls === 0 ? { stalls } : { 'stalls.$': 'States.MathAdd($.stalls, 1)' };
     return new sfn.Pass(this, id, { parameters });
@@ -142,7 +142,7 @@ export class IndexBuildLoop extends Construct {
       },
       maxConcurrency: props.maxConcurrentTables,
       mapExecutionType: sfn.StateMachineType.STANDARD,
-      // A branch catches its own faults; what can't be caught must not stop the neighbours either.
+      // A branch catches its own errors; those that can't be caught must not stop other branches either.
       toleratedFailurePercentage: 100,
       resultSelector: { 'done.$': ended('done'), 'turnLimit.$': ended('turn-limit') },
       resultPath: '$.built',
@@ -150,8 +150,8 @@ export class IndexBuildLoop extends Construct {
   }
 
   /**
-   * One table, and what comes of its builds (partitions, what the steps that waited hand off): turn by turn until none of
-   * them is left.
+   * One table, and what follows from its builds (partitions, what resumed steps hand off), turn by turn until nothing
+   * is left.
    */
   private branch(props: IndexBuildLoopProps): sfn.IChainable {
     const failed = this.branchEnd('TableFailed', 'failed');

@@ -6,7 +6,7 @@ export interface PropProblem {
   readonly expected: string;
 }
 
-/** A prop that can't be: which, what it is, what it may be. Fails synth. */
+/** An invalid prop: its name, its value, and what is valid. Fails synth. */
 export class InvalidProp extends MigrationError {
   override readonly name = 'InvalidProp';
   constructor(construct: string, invalid: PropProblem) {

@@ -6,7 +6,7 @@ import type { ParsedMigration } from '../compiler/steps/compile-migrations.ts';
 import { MigrationError } from '../lambda/migration/migration-error.ts';
 import type { Version } from '../lambda/migration/version.ts';
 
-/** What the linter makes of the migrations at synth. */
+/** How the linter checks the migrations at synth. */
 export interface LintProps {
   /**
    * Levels of rules: `error` fails synth, `warning` is shown, `advice` is shown by the command line alone, `off` is
@@ -19,8 +19,8 @@ export interface LintProps {
   /**
    * Files up to this version are taken as they are: for a folder that was applied before the linter came.
    *
-   * @default - every file is judged; in a folder that is laid out as another tool has it, none is, since its history is old:
-   * what of it is pending is judged at deploy
+   * @default - every file is judged; in a folder that is laid out as another tool has it, none is, since its history is
+   * old: what of it is pending is judged at deploy
    */
   readonly since?: string;
 
@@ -64,7 +64,7 @@ export function lintAtSynth(
     levels,
     since: since === undefined ? undefined : sinceOf(since),
   });
-  // Old files are long applied, and which ones are new nobody can say here: the deploy knows what is pending.
+  // Old files have long been applied, and synth can't tell which ones are new: the deploy knows what is pending.
   const { name = 'plain', title } = migrations[0]?.layout ?? {};
   if (name !== 'plain' && since === undefined && !all) {
     Annotations.of(scope).addInfo(

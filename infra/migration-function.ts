@@ -33,8 +33,8 @@ export interface MigrationFunctionProps {
 const LONGEST_DESCRIPTION = 256;
 
 /**
- * A function that works on the database: it may be let in there and write its own log, and nothing else until it is
- * granted. Its role is its own, since the managed policy for Lambda may write into every log of the account.
+ * A function that works on the database: it may write its own log, and nothing else until it is granted access. Its
+ * role is its own, since the managed policy for Lambda may write into every log of the account.
  */
 export class MigrationFunction extends lambda.Function {
   constructor(scope: Construct, id: string, props: MigrationFunctionProps) {
@@ -45,7 +45,7 @@ export class MigrationFunction extends lambda.Function {
     const logGroup = new logs.LogGroup(scope, `${id}Logs`, {
       retention: props.logRetention,
       ...(props.logEncryptionKey === undefined ? {} : { encryptionKey: props.logEncryptionKey }),
-      // A first deploy that fails takes its resources with it; its log is then what tells why.
+      // A failed first deploy deletes its resources; the log is what remains to tell why.
       removalPolicy: RemovalPolicy.RETAIN,
     });
     super(scope, id, {

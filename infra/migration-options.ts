@@ -12,8 +12,8 @@ import { InvalidProp, type PropProblem } from './invalid-prop.ts';
 import type { PostgresMigrationsProps } from './postgres-migrations-props.ts';
 
 /**
- * Checks the props that mean something on their own or with each other, and throws InvalidProp for the first that
- * can't be. Values that only the deploy knows (tokens) pass.
+ * Checks props by themselves and in combination, and throws InvalidProp for the first invalid one. Values that only the
+ * deploy knows (tokens) pass.
  */
 export function checkProps(construct: string, props: PostgresMigrationsProps): void {
   const fault = firstFault(props);

@@ -19,7 +19,7 @@ export interface ObservabilityProps {
 
 const PERIOD = Duration.minutes(5);
 
-/** Alarms for what a person has to act on, and a dashboard for what a person wants to see meanwhile. */
+/** Alarms for what a person has to act on, and a dashboard. */
 export class Observability extends Construct {
   readonly alarms: readonly cloudwatch.Alarm[];
   readonly dashboard: cloudwatch.Dashboard | undefined;
@@ -53,7 +53,7 @@ export class Observability extends Construct {
         what: 'An index build failed',
       }),
       alarm('BuildStuck', {
-        // The loop looks at an old build every quarter of an hour: what it saw last counts until it has looked again.
+        // The loop looks at an old build every quarter of an hour: its last value counts until the next look.
         metric: own(metric.buildBlockedSeconds, cloudwatch.Stats.MAXIMUM).with({
           period: Duration.seconds(LONGEST_WAIT_SECONDS),
         }),
@@ -139,7 +139,7 @@ export class Observability extends Construct {
 interface Told {
   readonly metric: cloudwatch.IMetric;
   readonly threshold: number;
-  /** So many periods are looked at, of which one is enough. @default 1 */
+  /** How many periods are evaluated, of which one is enough. @default 1 */
   readonly periods?: number;
   readonly what: string;
 }

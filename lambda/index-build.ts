@@ -62,7 +62,7 @@ export async function handler(
   if (!parsed.success) {
     throw new MigrationError({
       code: 'task-invalid',
-      what: `This is no task of the index-build loop: ${v.summarize(parsed.issues).replaceAll('\n', '; ')}.`,
+      what: `This is not a task of the index-build loop: ${v.summarize(parsed.issues).replaceAll('\n', '; ')}.`,
       next: 'start the state machine, which calls this function; operators invoke the migrator function instead.',
     });
   }

@@ -53,7 +53,7 @@ const EXHAUSTIVE: readonly string[] = [
   'test/lambda/lifecycle/tracing.test.ts',
   'test/lambda/lifecycle/waiting-deploys.test.ts',
   'test/lambda/work/turn/days-in-simulated-time.test.ts',
-  // Each format of an older ledger, each state of a mended file, each form of a setting: lambda/run has the stories.
+  // Each format of an older ledger, each state of a fixed file, each form of a setting: lambda/run has the stories.
   'test/lambda/postgres/ledger/older-ledgers.test.ts',
   'test/lambda/run/mended-files.test.ts',
   'test/lambda/work/turn/file-settings.test.ts',
@@ -98,6 +98,17 @@ const EXHAUSTIVE: readonly string[] = [
   'test/local/wire/tcp-proxy.test.ts',
 ];
 
+/** What takes longest: begun last, one of them would run alone at the end. */
+const LONGEST: readonly string[] = [
+  'test/local/faults/sample.test.ts',
+  'test/infra/stock-app.test.ts',
+  'test/local/demo/start-output.test.ts',
+  'test/lambda/work/turn/short-lives.test.ts',
+  'test/lambda/run/locks-beside-traffic.test.ts',
+  'test/lambda/hardened/hardened.test.ts',
+  'test/lambda/lifecycle/wait-for.test.ts',
+];
+
 /** Signs of a server, a synthesis, a bundle or another process. */
 const NEEDS_MORE = /\binject\(|from '(?:aws-cdk-lib|esbuild|node:child_process|node:worker_threads)/;
 const FROM = /(?:from|import)\s*\(?\s*'(\.[^'$]+)'/g;
@@ -129,5 +140,11 @@ if (missing.length > 0)
 
 const unit = files.filter((file) => !needsMore(join(root, file)));
 const story = files.filter((file) => !unit.includes(file) && !EXHAUSTIVE.includes(file));
+
+/** Where in the order of all a file belongs: the lower, the earlier. */
+export function rank(file: string): number {
+  const at = LONGEST.findIndex((longest) => file.endsWith(longest));
+  return at < 0 ? LONGEST.length : at;
+}
 
 export const suites = { unit, story, exhaustive: EXHAUSTIVE };

@@ -163,6 +163,9 @@ function find(
       'Use runOnChange.',
     );
   }
+  // Liquibase calls the file so, whatever its name.
+  const [headline = ''] = /^[ \t]*--[ \t]*liquibase formatted sql.*$/im.exec(source.text) ?? [];
+  const logical = attributes.get('logicalfilepath') ?? attributesOf(headline).get('logicalfilepath');
   const isOne = isAsked(attributes, asked);
   if (isOne === false) return [];
   if (typeof isOne === 'string') {
@@ -174,8 +177,8 @@ function find(
   refuseCondition(source, [from, to], 'this changeset hangs');
   return [
     {
-      id: `${source.file}::${id}::${author}`,
-      name: `${source.file.replace(/\.sql$/, '')}::${id}::${author}`,
+      id: `${logical ?? source.file}::${id}::${author}`,
+      name: `${(logical ?? source.file).replace(/\.sql$/, '')}::${id}::${author}`,
       file: source.file,
       undo: undefined,
       range: [from, to],

@@ -6,7 +6,7 @@ import { mapStatements } from './map-statements.ts';
 import type { ParsedMigration, ParsedMigrationFile } from './parsed-migration.ts';
 
 /**
- * Adds to each statement the locks that it takes, which hang on what the files before it made. An undo file is read
+ * Adds to each statement the locks that it takes, which depend on what earlier files have created. An undo file is read
  * as running right after its migration.
  */
 export function addLocks(migrations: readonly ParsedMigration[]): readonly ParsedMigration[] {

@@ -7,7 +7,7 @@ import type { SourceText } from '../syntax/source-text.ts';
 import { type CompileOptions, checksumOf, partsOf, traitsOf, undoOf } from './compile-migrations.ts';
 
 interface LazyOptions extends CompileOptions {
-  /** The whole folder; what it throws, whoever asks first gets. */
+  /** The whole folder; the first caller gets its errors. */
   readonly compile: () => CompiledMigrations;
 }
 
@@ -20,8 +20,8 @@ interface ReadFile {
 }
 
 /**
- * A folder whose files are read, and compiled only when it is asked what one of them does: of what is applied, and
- * unchanged by its checksum, that is never asked.
+ * A folder whose files are read, but compiled only when needed; never if they are applied and their checksum is
+ * unchanged.
  *
  * @throws CompileError where names or bytes are wrong
  */
@@ -38,7 +38,7 @@ export function lazyMigrations(
   });
   const historyTable = read.length === 0 ? undefined : folder.attempt(() => layout.historyTable?.(folder));
   if (folder.problems.length > 0) {
-    // With all else that is wrong, since it is to be mended at once.
+    // With all else that is wrong, since it is to be fixed at once.
     compile();
     throw new CompileError(folder.problems);
   }

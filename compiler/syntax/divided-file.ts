@@ -64,7 +64,7 @@ function headlineOf(words: readonly string[]): FileRole | undefined {
   return (['up', 'down'] as const).find((part) => directions.every((word) => DIRECTIONS[part].has(word)));
 }
 
-/** `+mig up`, `@tool down`, `tool:down`, `@db/rollback`: as a tool would write it that nobody here has met. */
+/** `+mig up`, `@tool down`, `tool:down`, `@db/rollback`: marks of tools that are not known here. */
 const UNKNOWN_TOOL = /^(?:[+@!]\w+\s+|[+@!]?\w+[:/]\s*)(up|down|rollback|undo|revert)$/i;
 
 /** The parentheses that may follow: `-- Down Migration (drops people)`. */

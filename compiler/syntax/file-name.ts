@@ -3,7 +3,7 @@ import { parseVersion, type Version } from '../../lambda/migration/version.ts';
 /** What the name of a file or folder says. */
 export type FileName =
   | { readonly kind: 'migration' | 'undo'; readonly version: Version; readonly name: string }
-  /** A `.sql` file that nobody would find missing if it were passed over in silence, so it is an error. */
+  /** A `.sql` file whose omission nobody would notice, so it is an error. */
   | { readonly kind: 'refused'; readonly sentence: string; readonly advice: string }
   | { readonly kind: 'other' };
 

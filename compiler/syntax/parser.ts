@@ -7,7 +7,7 @@ import type * as PgQuery from 'libpg-query';
 /** The part of libpg-query that is used, all of it synchronous. */
 type PgQueryModule = Pick<typeof PgQuery, 'parseSync' | 'scanSync' | 'parsePlPgSQLSync'>;
 
-/** Our own error says what the parser would print when it gives up. */
+/** Our own error replaces what the parser would print when it gives up. */
 const silent = { log: () => {}, warn: () => {}, error: () => {} };
 
 let loaded: PgQueryModule | undefined;
@@ -18,7 +18,7 @@ export function parser(): PgQueryModule {
   return loaded;
 }
 
-/** After it gave up on a file its memory is full, so the next file gets a fresh parser. */
+/** After the parser has given up on a file, its memory is full, so the next file gets a new one. */
 export function forgetParser(): void {
   loaded = undefined;
 }

@@ -67,7 +67,8 @@ function constantOf(node: Node | undefined): A_Const | undefined {
 
 /**
  * What is left of the settings so far after this one. RESET ALL takes back all but roles, and leaves nothing to be
- * sent: where it is sent again, the session is a new one, and has settings of ours that are not the file's to take back.
+ * sent: where it is sent again, the session is a new one, and has settings of ours that are not the file's to take
+ * back.
  */
 export function withSetting(
   settings: readonly ParsedStatement[],
@@ -114,7 +115,9 @@ function isTrue(node: Node | undefined): boolean {
   return word !== 'o' && BOOLEAN_WORDS[1][1].some((each) => each === word);
 }
 
-/** Names of the settings that a SET, or the calls of set_config in a SELECT, change; undefined for one that is computed. */
+/**
+ * Names of the settings that a SET, or the calls of set_config in a SELECT, change; undefined for one that is computed.
+ */
 export function settingsNamed(tree: Node): (string | undefined)[] {
   const set = as('VariableSetStmt', tree);
   if (set !== undefined) return [set.name?.toLowerCase()];
@@ -197,7 +200,7 @@ function callMayLast(call: FuncCall): boolean {
   return !HARMLESS.has(strings(call.funcname).at(-1) ?? '');
 }
 
-/** Kinds that nobody can see into, or whose matter it is to change settings. */
+/** Kinds that can't be analysed, or whose purpose is to change settings. */
 const CHANGING: ReadonlySet<string> = new Set([
   'CallStmt',
   'DiscardStmt',
@@ -207,8 +210,8 @@ const CHANGING: ReadonlySet<string> = new Set([
 ]);
 
 /**
- * Whether settings may differ once it ran, be it for the rest of its transaction only: the limits of the migrator are
- * then said again. Functions in statements that write rows are trusted with the limits, since there may be thousands.
+ * Whether settings may differ after it has run, if only for the rest of its transaction: the migrator then sets its
+ * limits again. Functions in statements that write rows are trusted with the limits, since there may be thousands.
  */
 export function changesSettings(tree: Node): boolean {
   const kind = kindOf(tree);

@@ -81,7 +81,7 @@ const CONFIRM = 'this action changes what is recorded or applied: add "confirm":
 function invalid(problem: string): MigrationError {
   return new MigrationError({
     code: 'action-invalid',
-    what: `This event is no action: ${problem}.`,
+    what: `This event is not an action: ${problem}.`,
     applied: 'nothing.',
     next: `send one of these:\n${actionExamples.join('\n')}`,
   });

@@ -6,8 +6,7 @@ import type { PostgresFault } from '../migration/postgres-fault.ts';
 import { describeBlocker, lockHolders } from '../postgres/catalog/blockers.ts';
 import { builderNames, hasLedger } from '../postgres/catalog/builder-names.ts';
 import { seeIndex } from '../postgres/catalog/index-catalog.ts';
-import { endBuild } from '../postgres/ledger/build-attempt-rows.ts';
-import { markCancelled } from '../postgres/ledger/build-cancellation.ts';
+import { endBuild, markCancelled } from '../postgres/ledger/build-attempt-rows.ts';
 import { type BuildRow, readAllBuilds, requeueBuilds } from '../postgres/ledger/build-rows.ts';
 import { must } from '../postgres/ledger/ledger-write.ts';
 import { releaseTableLock, tryTableLock } from '../postgres/ledger/run-lock.ts';
@@ -106,9 +105,9 @@ async function clearUp(
 function leftAlone(build: BuildRow, { message, hint }: PostgresFault): MigrationError {
   return new MigrationError({
     code: 'cancel-incomplete',
-    what: `${describeBuild(build)} is cancelled, but what it left was not looked for: ${message}.`,
+    what: `${describeBuild(build)} is cancelled, but any index that it left was not looked for: ${message}.`,
     applied: 'the mark: no turn starts this build again.',
-    next: `${hint} Drop an INVALID index that it may have left by hand.`,
+    next: `${hint} Drop by hand any INVALID index that it left.`,
   });
 }
 

@@ -101,7 +101,7 @@ function connectionLost({ action }: ChangingAction, error: SessionLost): Migrati
     code: 'connection-lost',
     what: `The connection was lost in the middle of ${action}: ${error.message}.`,
     applied: 'what is recorded; whether a statement that was under way happened is not known.',
-    next: 'look at the action status, then send the same action again: it goes on where it stopped.',
+    next: 'look at the action status, then send the same action again: it continues where it stopped.',
     cause: error,
   });
 }

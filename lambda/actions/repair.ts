@@ -232,7 +232,7 @@ function alreadyRecorded({ name, version }: Migration): MigrationError {
 function noSuchStep({ name, steps }: Migration, step: number): MigrationError {
   return new MigrationError({
     code: 'repair-refused',
-    what: `${name} has ${steps.length === 1 ? 'one step' : `${steps.length} steps`}, and can't go on with step ${step}.`,
+    what: `${name} has ${steps.length === 1 ? 'one step' : `${steps.length} steps`}, and can't continue at step ${step}.`,
     applied: 'nothing.',
     next: 'look at the action plan, which shows its steps.',
   });
@@ -290,7 +290,7 @@ function nothingToAccept({ name }: Migration): MigrationError {
 function notRecorded(version: string): MigrationError {
   return new MigrationError({
     code: 'version-not-recorded',
-    what: `The ledger has nothing of version ${version}.`,
+    what: `The ledger has no record of version ${version}.`,
     applied: 'nothing.',
     next: 'look at the action status for the versions that it has.',
   });

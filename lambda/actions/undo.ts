@@ -72,7 +72,7 @@ function migrationsToUndo(to: Version, { migrations, read }: ActionContext): Mig
       without.undoProblem === undefined
         ? `${without.name} has no undo file.`
         : `The undo file of ${without.name} can't be read: ${without.undoProblem}`,
-      `${without.undoProblem === undefined ? `write ${without.name}.down.sql beside it` : 'mend it'} and deploy, or choose a version at or above ${without.version}.`,
+      `${without.undoProblem === undefined ? `write ${without.name}.down.sql beside it` : 'fix it'} and deploy, or choose a version at or above ${without.version}.`,
     );
   }
   return known;

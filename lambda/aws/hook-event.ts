@@ -31,7 +31,7 @@ export function parseHookEvent(event: unknown): HookEvent {
   if (parsed.success) return parsed.output;
   throw new MigrationError({
     code: 'hook-event-invalid',
-    what: `This is no event of a CloudFormation Lambda Hook: ${v.summarize(parsed.issues).replaceAll('\n', '; ')}.`,
+    what: `This is not an event of a CloudFormation Lambda Hook: ${v.summarize(parsed.issues).replaceAll('\n', '; ')}.`,
     applied: 'nothing.',
     next: 'let the hook call this function; operators send the action plan to the migrator function instead.',
   });

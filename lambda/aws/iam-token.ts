@@ -50,10 +50,10 @@ async function newSigner({ host, port, user }: ConnectionTarget, { region, profi
   });
 }
 
-function unusable(problem: string, mend: string): MigrationError {
+function unusable(problem: string, fix: string): MigrationError {
   return new MigrationError({
     code: 'connection-invalid',
     what: `The connection can't be used with IAM authentication: it ${problem}.`,
-    next: `${mend}, or connect without IAM authentication.`,
+    next: `${fix}, or connect without IAM authentication.`,
   });
 }

@@ -110,7 +110,7 @@ function sentences(check: DataCheck, broken: Broken): Pick<DeployFinding, 'what'
       };
     case 'violations':
       return {
-        what: `${rows} of ${table} ${one ? 'is' : 'are'} against the check ${check.constraint}.`,
+        what: `${rows} of ${table} ${one ? 'violates' : 'violate'} the check ${check.constraint}.`,
         next: `correct them, then run again: select * from ${from} where not (${check.expression}).`,
       };
     default:
@@ -135,7 +135,7 @@ function questionOf(check: DataCheck): string {
     case 'duplicates':
       return `values of (${check.key.parts.join(', ')}) stand in more than one row of ${table}`;
     case 'violations':
-      return `rows of ${table} are against the check ${check.constraint}`;
+      return `rows of ${table} violate the check ${check.constraint}`;
     default:
       return check satisfies never;
   }

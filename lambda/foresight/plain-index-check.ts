@@ -106,7 +106,7 @@ function passesOver(statement: Statement, index: RelationName): Omit<DeployFindi
     rule: IF_NOT_EXISTS_RULE,
     verdict: 'refuse',
     statement,
-    what: `the index ${index.name} exists and is INVALID, as a build that was cut off leaves it: CREATE INDEX IF NOT EXISTS would pass over it, and no query would use it.`,
+    what: `the index ${index.name} exists and is INVALID, as an interrupted build leaves it: CREATE INDEX IF NOT EXISTS would skip it, and no query would use it.`,
     next: `write CREATE INDEX CONCURRENTLY, which drops what is INVALID and builds it; or drop it by hand, if nobody is building it: drop index concurrently ${quoteRelation(index)}; then run again.`,
   };
 }

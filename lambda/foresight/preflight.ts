@@ -151,7 +151,7 @@ function waitsFor({ pending, builds }: Plan, { waitFor }: MigrationOptions): str
     const next_ =
       state === 'cancelled'
         ? `build it: {"action": "retry", "index": "${name}"}`
-        : 'see how far it is with the action status, and deploy when it is valid; or choose waitFor: "nothing"';
+        : 'follow it with the action status, and deploy when it is valid; or choose waitFor: "nothing"';
     return [
       `${next.migration.file} would wait for the build of ${name} on ${table}, which is ${state}: ${wait.because}.\nNext: ${next_}.`,
     ];

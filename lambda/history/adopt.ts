@@ -89,11 +89,27 @@ function read(
       return byRank(history.rows, migrations);
     case 'alembic':
       return byAncestry(history.rows, migrations);
+    case 'liquibase':
+      return byRows(history.rows.map((row) => ({ ...row, id: withoutPlace(row.id ?? '', migrations) })));
     case 'graphile-migrate':
       return skippedBelow(byRows(history.rows), migrations);
     default:
       return byRows(history.rows);
   }
+}
+
+/** Liquibase names a file by its place as seen from the root changelog, which may lie in another folder. */
+function withoutPlace(id: string, migrations: readonly Migration[]): string {
+  return migrations.find(({ version }) => id.endsWith(`/${version}`))?.version ?? id;
+}
+
+/** What stands before our names of the files in its table. */
+export function placeOf({ rows }: History, migrations: readonly Migration[]): string {
+  for (const { id } of rows) {
+    const own = withoutPlace(id ?? '', migrations);
+    if (own !== id) return (id ?? '').slice(0, -own.length);
+  }
+  return '';
 }
 
 const WHY: Readonly<Record<string, string>> = {

@@ -1,5 +1,6 @@
 import { type Migration, type Step, statementsOf } from '../migration/migration.ts';
 import { quoteIdentifier, quoteLiteral } from '../postgres/session/quote.ts';
+import { placeOf } from './adopt.ts';
 import type { History } from './read-history.ts';
 
 /**
@@ -102,14 +103,14 @@ export class Mirror {
         ];
       }
       case 'liquibase': {
-        const [file = '', change = '', author = ''] = version.split('::');
+        const [file, change, author] = this.#changeset(version);
         const order = `(select coalesce(pg_catalog.max(orderexecuted), 0) operator(pg_catalog.+) 1 from ${t})`;
         return [
-          `delete from ${t} where id operator(pg_catalog.=) ${quoteLiteral(change)} and author operator(pg_catalog.=) ${quoteLiteral(author)} and filename operator(pg_catalog.=) ${quoteLiteral(file)}`,
+          `delete from ${t} where id operator(pg_catalog.=) ${change} and author operator(pg_catalog.=) ${author} and filename operator(pg_catalog.=) ${file}`,
           this.#insert({
-            id: quoteLiteral(change),
-            author: quoteLiteral(author),
-            filename: quoteLiteral(file),
+            id: change,
+            author,
+            filename: file,
             dateexecuted: 'pg_catalog.now()',
             orderexecuted: order,
             exectype: "'EXECUTED'",
@@ -196,9 +197,9 @@ export class Mirror {
       case 'graphile-migrate':
         return [`delete from ${t} where filename operator(pg_catalog.=) ${id}`];
       case 'liquibase': {
-        const [file = '', change = '', author = ''] = version.split('::');
+        const [file, change, author] = this.#changeset(version);
         return [
-          `delete from ${t} where id operator(pg_catalog.=) ${quoteLiteral(change)} and author operator(pg_catalog.=) ${quoteLiteral(author)} and filename operator(pg_catalog.=) ${quoteLiteral(file)}`,
+          `delete from ${t} where id operator(pg_catalog.=) ${change} and author operator(pg_catalog.=) ${author} and filename operator(pg_catalog.=) ${file}`,
         ];
       }
       default:
@@ -211,6 +212,13 @@ export class Mirror {
     if (this.#history.tool !== 'flyway') return this.undone(migration);
     const script = quoteLiteral(migration.record?.script ?? '');
     return [`delete from ${this.#t} where not success and script operator(pg_catalog.=) ${script}`];
+  }
+
+  /** Liquibase's three names of it, as literals. */
+  #changeset(version: string): readonly [file: string, id: string, author: string] {
+    const [file = '', id = '', author = ''] = version.split('::');
+    const place = placeOf(this.#history, this.#migrations);
+    return [quoteLiteral(place + file), quoteLiteral(id), quoteLiteral(author)];
   }
 
   #flywayRow({ version, record = {}, kind }: Migration, type: string): string {

@@ -105,7 +105,7 @@ async function withAbsent(
     version,
     tables: statements
       .flatMap(({ touches }) => touches.creates)
-      .filter((table) => !gone.some((other) => mayBeSame(table, other)))
+      .filter((table) => table.schema !== 'pg_temp' && !gone.some((other) => mayBeSame(table, other)))
       .map(({ name }) => name),
   }));
   const [row] = await session.query(

@@ -67,7 +67,7 @@ const ADVICE: readonly Advice[] = [
   {
     sqlstates: ['23505', '23503', '23502', '23514', '23P01'],
     next: (file) =>
-      `mend the rows that are in the way, in a file before ${file}, or correct ${file}; ${ANOTHER_RUN}`,
+      `fix the rows that are in the way, in a file before ${file}, or correct ${file}; ${ANOTHER_RUN}`,
   },
   {
     sqlstates: ['2BP01'],
@@ -131,7 +131,7 @@ const ADVICE: readonly Advice[] = [
     sqlstates: ['22'],
     only: ({ sqlstate }) => sqlstate !== '22012',
     next: (file) =>
-      `a value does not fit: correct it in ${file}, or, where it comes from rows, mend those in a file before it; ${ANOTHER_RUN}`,
+      `a value does not fit: correct it in ${file}, or, where it comes from rows, fix those in a file before it; ${ANOTHER_RUN}`,
   },
 ];
 

@@ -259,10 +259,10 @@ function amendmentOf(
   pending: readonly PendingStep[],
 ): Amendment | undefined {
   const recorded = [...rows.values()];
-  const mended =
+  const fixed =
     recorded.some(({ checksum }) => checksum !== migration.checksum) &&
     (pending.length > 0 || recorded.some(({ steps }) => steps !== migration.steps.length));
-  if (!mended && moved.length === 0 && dropped.length === 0) return undefined;
+  if (!fixed && moved.length === 0 && dropped.length === 0) return undefined;
   const replaced = new Set(
     pending.flatMap(({ record, step }) => (record === 'rewritten' ? [step.number] : [])),
   );

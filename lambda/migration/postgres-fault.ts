@@ -34,7 +34,7 @@ const INSTEAD: Readonly<Record<string, string>> = {
   '00': 'a notice',
   '01': 'a warning',
   '22': 'a value is not as its type or function needs it',
-  '23': 'rows are against a constraint',
+  '23': 'rows violate a constraint',
   '38': 'a function of another language failed',
   '57': 'the server ended the statement',
   P0: 'a function raised an error',

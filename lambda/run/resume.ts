@@ -7,7 +7,7 @@ import { keepForEarlierCode } from './earlier-code.ts';
 import type { RunEnd, RunRequest } from './run.ts';
 import { runMigrations } from './run-migrations.ts';
 
-/** Errors that come from the migrations themselves: no retry of the loop can mend them, and the ledger has them. */
+/** Errors that come from the migrations themselves: no retry of the loop can fix them, and the ledger has them. */
 const SETTLED = new Set([
   'statement-failed',
   'drift',

@@ -98,7 +98,7 @@ async function ledgerInUse(session: Session, schema: string, fault: StatementFau
   const who = holders.length === 0 ? '' : `: ${holders.map(describeBlocker).join('; ')}`;
   return new MigrationError({
     code: 'ledger-in-use',
-    what: `The ledger in schema '${schema}' could not be brought up to format ${LEDGER_FORMAT}, since its tables are in use${who}.`,
+    what: `The ledger in schema '${schema}' could not be upgraded to format ${LEDGER_FORMAT}, since its tables are in use${who}.`,
     fault: fault.fault,
     applied: 'nothing by this run; the ledger is as it was.',
     next: 'let what uses them end (a dump, a report), then run again.',

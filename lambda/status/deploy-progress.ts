@@ -124,7 +124,7 @@ export function outOfSight(error: unknown): MigrationError {
 
 function failed(lost: readonly RecordedBuild[], described: (rows: RowValues) => string): MigrationError {
   const next = lost.some(({ state }) => state === 'failed')
-    ? 'mend the cause, then deploy again: the failed builds are tried again.'
+    ? 'fix the cause, then deploy again: the failed builds are tried again.'
     : 'send {"action": "retry"}, then deploy again.';
   return new MigrationError({
     code: 'index-builds-failed',

@@ -20,18 +20,18 @@ import { UpRecord } from './up-record.ts';
 
 type Fields = Readonly<Record<string, unknown>>;
 
-/** How an operator's action is asked for in a terminal. Whether it needs --confirm, its own record says. */
+/** How an operator's action is written in a terminal; its record says whether it needs --confirm. */
 interface ActionVerb {
   readonly argument?: readonly [form: string, description: string];
   readonly description: string;
   readonly options?: readonly Option[];
   /** It builds, so it takes the flags of a run. @default false */
   readonly runs?: boolean;
-  /** Above the environment and the exit codes in its help. */
+  /** Comes before the environment and the exit codes in its help. */
   readonly notes?: string;
   /** @default those of an action that is done or refused */
   readonly exitCodes?: string;
-  /** Command lines after the name of the command. */
+  /** Arguments of example commands. */
   readonly examples?: readonly string[];
   /** What the action's event has besides its name; fields without a value are left out. */
   readonly fields: (argument: string | undefined, flags: ChangeFlags) => Fields;
@@ -117,7 +117,7 @@ const verbs: Readonly<Record<ChangingAction['action'], ActionVerb>> = {
         'what is applied above this version is undone; 0 for all',
       ).makeOptionMandatory(),
     ],
-    notes: '\nAn undo that fails or dies is continued by the same command.',
+    notes: '\nAn undo that fails or dies can be continued by the same command.',
     examples: ['undo --to 0006 --confirm'],
     fields: (_, { to }) => ({ to }),
   },
@@ -162,7 +162,7 @@ function add(program: Command, name: ChangingAction['action'], verb: ActionVerb)
     });
 }
 
-/** Checks the action before the database is asked, carries it out, and shows its answer line by line. */
+/** Checks the action before connecting, performs it, and shows its answer line by line. */
 async function change(
   event: { readonly action: ChangingAction['action'] } & Fields,
   flags: ChangeFlags,

@@ -7,8 +7,8 @@ export interface AppliedLine {
 }
 
 /**
- * One line for each file, or for each part of it: `0004_mixed, steps 1–2 of 4`. A file of which all was applied is
- * named alone; an index operation that was handed off names its index.
+ * One line for each file, or for each part of it: `0004_mixed, steps 1–2 of 4`. A completely applied file has just its
+ * name; a handed-off index operation names its index.
  */
 export function appliedLines(steps: readonly LoggedStep[]): AppliedLine[] {
   const lines: AppliedLine[] = [];

@@ -24,7 +24,7 @@ export interface BuildDocument {
   readonly file: string;
   readonly line: number;
   readonly outcome: BuildOutcome;
-  /** Over without success, of a statement that the folder has no more. */
+  /** Over without success, with a statement that is no longer in the folder. */
   readonly abandoned: boolean;
   readonly seconds: number | null;
   /** The least that it may be, where nobody saw the build end; null where `seconds` is exact. */
@@ -36,7 +36,7 @@ export interface BuildDocument {
   readonly fault: PostgresFault | null;
 }
 
-/** `adopted`: it was there before any attempt of ours. `valid` also says that a DROP INDEX has dropped it. */
+/** `adopted`: it existed before any attempt of ours. `valid` also means that DROP INDEX dropped it. */
 export type BuildOutcome = 'valid' | 'adopted' | Exclude<BuildState, 'done'>;
 
 export function outcomeOf({ state, adopted }: Pick<BuildRow, 'state' | 'adopted'>): BuildOutcome {
@@ -68,14 +68,14 @@ function rounded(seconds: number | undefined): number | null {
   return seconds === undefined ? null : Math.round(seconds * 1000) / 1000;
 }
 
-/** How a person says it: an index that is dropped is not called valid. */
+/** The outcome in words: a dropped index is not called valid. */
 export function describeOutcome(build: Pick<BuildRow, 'state' | 'adopted' | 'operation'>): string {
   const outcome = outcomeOf(build);
   if (outcome !== 'valid') return outcome;
   return successOf(build.operation);
 }
 
-/** It needs a person. */
+/** Whether a person has to act. */
 export function needsPerson(build: Pick<BuildStatus, 'state' | 'abandoned'>): boolean {
   return isLost(build) && !build.abandoned;
 }
@@ -110,14 +110,14 @@ export function describeProgress(progress: ProgressSeen): string {
   return parts.join(', ');
 }
 
-/** How far a build is that was asked about, as an event; nothing of one that is not under way, or not seen. */
+/** Shows a build's progress as an event, if it is under way and can be seen. */
 export function showProgress(build: BuildStatus, show: (event: LoggedEvent) => void): void {
   const { operation, schema, table, index, progress, state } = build;
   if (state === 'building' && progress !== undefined)
     show({ kind: 'progress', operation, table: `${schema}.${table}`, index, ...progress });
 }
 
-/** `42 %, about 3 min left, building index: scanning table`: what matters most first, since a bar's line is cut. */
+/** `42 %, about 3 min left, building index: scanning table`: most important first, since a bar's line is cut. */
 export function describeBriefly({ phase, fraction, secondsLeft, blocker }: ProgressSeen): string {
   const parts: string[] = [];
   if (fraction !== undefined) parts.push(`${Math.floor(fraction * 100)} %`);

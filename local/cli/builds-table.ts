@@ -8,7 +8,7 @@ import type { Terminal } from './terminal.ts';
 type Colors = Terminal['colors'];
 
 /**
- * Builds side by side, with no lines around them that a narrow terminal would break.
+ * A table of builds, without borders that a narrow terminal would break.
  *
  * @param rows of the tables, by their names, where they are known
  */

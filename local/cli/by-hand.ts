@@ -1,6 +1,8 @@
 import { relationsOf } from '../../lambda/foresight/table-knowledge.ts';
 import { adopt, withAdopted } from '../../lambda/history/adopt.ts';
 import { readLedgerAndHistory } from '../../lambda/history/read-history.ts';
+import type { Backfill } from '../../lambda/migration/backfill.ts';
+import { describeBuild, isIndexBuild, type LongOperation } from '../../lambda/migration/build.ts';
 import {
   type CompiledMigrations,
   type IndexOperationStep,
@@ -10,11 +12,14 @@ import type { MigrationOptions } from '../../lambda/migration/options.ts';
 import { type PendingStep, plan } from '../../lambda/migration/plan.ts';
 import { mayBeSame, type RelationName } from '../../lambda/migration/relation-name.ts';
 import type { PresentTable } from '../../lambda/migration/route.ts';
+import type { Version } from '../../lambda/migration/version.ts';
 import { concurrentCreate, concurrentDrop } from '../../lambda/postgres/catalog/index-statement.ts';
 import { measureTables } from '../../lambda/postgres/catalog/table-facts.ts';
+import { findWalks, type Walk } from '../../lambda/postgres/catalog/walks.ts';
 import { type BuildRow, readAllBuilds } from '../../lambda/postgres/ledger/build-rows.ts';
 import type { Session } from '../../lambda/postgres/session/session.ts';
 import { compareWithCode } from '../../lambda/work/turn/as-compiled.ts';
+import { backfillOf } from '../../lambda/work/turn/fill.ts';
 
 /** A pending index operation that a person can do by hand, so that the next run finds it done. */
 export interface HandOperation {
@@ -34,7 +39,25 @@ export interface HandOperation {
   readonly bytes: number | undefined;
 }
 
-/** One that has to be left to a run, and why. */
+/** Work of another kind that was handed off: the script notes in the ledger what it has done, and the loop finds it. */
+export interface HandWork extends Omit<HandOperation, 'operation' | 'index'> {
+  readonly operation: LongOperation;
+  /** As messages call it. */
+  readonly name: string;
+  /** Of its row in the ledger. */
+  readonly id: string;
+  readonly version: Version;
+  readonly step: number;
+  readonly ledger: string;
+  /** Of a backfill, in batches. */
+  readonly walks: readonly Walk[];
+  readonly backfill: Backfill | undefined;
+  readonly batchMilliseconds: number;
+  /** In lengths of a batch. */
+  readonly pause: number;
+}
+
+/** An operation that must be left to a run, and why. */
 export interface LeftOut {
   readonly file: string;
   readonly line: number;
@@ -42,11 +65,11 @@ export interface LeftOut {
 }
 
 export interface ByHand {
-  readonly operations: readonly HandOperation[];
+  readonly operations: readonly (HandOperation | HandWork)[];
   readonly leftOut: readonly LeftOut[];
 }
 
-/** What of the pending index operations can be done by hand; reads only. */
+/** Finds the pending index operations that can be done by hand. Reads only. */
 export async function findByHand(
   session: Session,
   { migrations, options }: { migrations: CompiledMigrations; options: MigrationOptions },
@@ -55,15 +78,22 @@ export async function findByHand(
   const ledger = withAdopted(read.ledger, adopt(history, migrations, read));
   const { pending } = plan(migrations.migrations, ledger, migrations.order);
   const builds = exists ? await readAllBuilds(session, options.ledgerSchema, read.format) : [];
-  const found: (HandOperation | LeftOut)[] = [];
+  const found: (HandOperation | HandWork | LeftOut)[] = [];
   for (const build of builds.filter(({ state }) => state !== 'done')) {
     const { ledgerSchema } = options;
     const compared = await compareWithCode(session, build, { ledgerSchema, migrations });
     const { file, line } = build;
     if (compared.kind === 'refused') found.push({ file, line, because: compared.fault.message });
-    else if (compared.kind === 'as compiled') found.push(ofBuild(build));
+    else if (compared.kind !== 'as compiled') continue;
+    else if (isIndexBuild(build)) found.push(ofBuild(build));
+    else found.push(await ofWork(session, build, { migrations, options }));
   }
   for (const [position, { migration, step }] of pending.entries()) {
+    if (step.long !== undefined) {
+      const [statement] = statementsOf(step);
+      const line = statement?.position.line ?? 1;
+      found.push({ file: migration.file, line, because: NOT_HANDED_OFF });
+    }
     if (step.kind !== 'index-operation') continue;
     const tables = await measureTables(session, relationsOf(step.operation), {
       limit: options.smallTableRows,
@@ -80,7 +110,7 @@ export async function findByHand(
     );
   }
   return {
-    operations: found.filter((each) => 'statement' in each),
+    operations: found.filter((each): each is HandOperation | HandWork => 'statement' in each),
     leftOut: found.filter((each) => 'because' in each),
   };
 }
@@ -88,9 +118,48 @@ export async function findByHand(
 function ofBuild(build: BuildRow): HandOperation | LeftOut {
   const { operation, file, line, schema, table, index, statement, settings, rows, bytes } = build;
   if (operation !== 'create' && operation !== 'drop' && operation !== 'reindex')
-    return { file, line, because: 'it is handed off, and up carries it to its end' };
+    return { file, line, because: NOT_HANDED_OFF };
   if (build.partitioned) return { file, line, because: PARTITIONED };
   return { operation, file, line, schema, table, index, statement, settings, rows, bytes };
+}
+
+const NOT_HANDED_OFF =
+  'it is not handed off yet: up --no-wait does that where its table is not small, and export writes it then';
+
+async function ofWork(
+  session: Session,
+  build: BuildRow,
+  { migrations, options }: { migrations: CompiledMigrations; options: MigrationOptions },
+): Promise<HandWork | LeftOut> {
+  const { operation, file, line, id, version, step, ledger, schema, table, statement, settings } = build;
+  const { rows, bytes } = build;
+  if (build.state === 'building')
+    return { file, line, because: 'the loop is at work on it: pause it, or cancel it, and export again' };
+  const backfill = operation === 'backfill' ? backfillOf(migrations, build) : undefined;
+  const walks = backfill === undefined ? [] : await findWalks(session, { backfill, settings });
+  if (typeof walks === 'string') return { file, line, because: walks };
+  return {
+    ...{
+      file,
+      line,
+      id,
+      version,
+      step,
+      ledger,
+      schema,
+      table,
+      statement,
+      settings,
+      rows,
+      bytes,
+      walks,
+      backfill,
+    },
+    operation: operation as LongOperation,
+    name: describeBuild(build),
+    batchMilliseconds: backfill?.batchMilliseconds ?? options.backfillBatchSeconds * 1000,
+    pause: backfill?.pause ?? options.backfillPause ?? 1,
+  };
 }
 
 const PARTITIONED = 'its table is partitioned, and up builds the index partition by partition';

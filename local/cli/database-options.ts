@@ -47,7 +47,7 @@ export interface Invocation {
   readonly cause: RunCause;
 }
 
-/** When a server counts as down: a person is waiting. */
+/** Seconds after which a server counts as down; short, since a person is waiting. */
 export const PATIENCE_SECONDS = 10;
 
 const DEFAULT_DIRECTORY = 'migrations';
@@ -73,7 +73,7 @@ export function directoryOf({ dir }: { readonly dir?: string | undefined }): str
     throw new MigrationError({
       code: 'usage',
       what: `cdk.json can't be read: ${cause instanceof Error ? cause.message : String(cause)}`,
-      next: 'mend it, or name the folder with --dir.',
+      next: 'fix it, or name the folder with --dir.',
       cause,
     });
   }
@@ -165,7 +165,7 @@ Environment:
   NEON_WS_PROXY  host:port/path of a local WebSocket proxy for Neon's driver
   NO_COLOR       no colours`;
 
-/** Reads the folder and the connection. What is applied already need not be compiled, which the database tells. */
+/** Reads the folder and the connection. The folder is compiled lazily, since applied files need not be. */
 export async function readInvocation(flags: DatabaseFlags): Promise<Invocation> {
   const url = flags.databaseUrl ?? process.env.DATABASE_URL;
   if (url === undefined || url === '') {
@@ -190,7 +190,7 @@ export async function readInvocation(flags: DatabaseFlags): Promise<Invocation> 
 }
 
 function withIam(target: ConnectionTarget, flags: DatabaseFlags): ConnectionTarget {
-  // What the SDK has to say of Node's versions is nothing for whoever runs a migration.
+  // The SDK's warnings about Node versions do not concern whoever runs a migration.
   process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED ??= 'true';
   return withIamToken(target, flags);
 }
@@ -209,7 +209,7 @@ export function describeTarget({ target, options }: Invocation): string {
   return `${database} on ${host}:${port} as ${user}, ledger in schema ${options.ledgerSchema}`;
 }
 
-/** Postgres cuts longer names, and would then keep the ledger under another one than was asked for. */
+/** Postgres cuts longer names, so the ledger would have another name than requested. */
 const LONGEST_NAME_BYTES = 63;
 
 function schemaName(text: string): string {

@@ -24,14 +24,15 @@ interface ExportFlags extends DatabaseFlags {
 export function addExport(program: Command): void {
   withDatabaseFlags(program.command('export'))
     .description(
-      'write the pending index operations as a script for psql, to be run by hand; changes nothing',
+      'write what is pending for the loop as a script for psql, to be run by hand; changes nothing',
     )
     .option('--output <file>', 'write it there instead of to standard output')
     .addHelpText(
       'after',
       `
 The script stops at the first error, passes over what is valid, drops what an earlier try left INVALID,
-and looks at each index after it was built. The next up finds the indexes and records them.
+and looks at each index after it was built. What was handed off of other work it does too, a backfill in batches behind
+the last one, and notes it in the ledger. The next up finds all of it and records it.
 What can't be done by hand is named in the script, with the reason.
 ${DATABASE_HELP}
 
@@ -66,7 +67,7 @@ async function exportScript(flags: ExportFlags): Promise<ExitCode> {
     const { operations, leftOut } = found;
     const where = flags.output === undefined ? '' : ` in ${flags.output}`;
     terminal.errorLine(
-      `${count(operations.length, 'index operation')}${where}, ${leftOut.length} left to the next up.`,
+      `${count(operations.length, 'operation')}${where}, ${leftOut.length} left to the next up.`,
     );
     return exitCode.done;
   });

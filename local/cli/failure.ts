@@ -35,7 +35,7 @@ export function asMigrationError(error: unknown): MigrationError {
     return new MigrationError({
       code: 'interrupted',
       what: `Stopped: ${error.message}.`,
-      next: 'run the same command again: it goes on from here.',
+      next: 'run the same command again: it continues from here.',
       cause: error,
     });
   }
@@ -59,7 +59,7 @@ export function asMigrationError(error: unknown): MigrationError {
   return new MigrationError({
     code: 'unexpected',
     what: `Unexpected: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`,
-    next: 'this is a mistake in the migrator, not in your files: please report it. Running again is safe.',
+    next: 'this is a bug in the migrator, not in your files: please report it. Running again is safe.',
     cause: error,
   });
 }
@@ -83,7 +83,7 @@ export function exitCodeOf(error: unknown): ExitCode {
   return exitCode.failed;
 }
 
-/** What a verb ends with. An error is shown, and ends it with the code for it. */
+/** Runs a verb. Shows an error, and returns its exit code. */
 export async function answered(terminal: Terminal, work: () => Promise<ExitCode>): Promise<ExitCode> {
   try {
     return await work();
@@ -95,7 +95,7 @@ export async function answered(terminal: Terminal, work: () => Promise<ExitCode>
 
 const LABEL = /^(Postgres|Detail|Hint|Query|Context|Object|Statement|Applied|Next):/;
 
-/** The message itself is left as it is; colours only help the eye to its parts. */
+/** Colours the parts of the message without changing it. */
 function coloured({ message, details }: MigrationError): string {
   const { bold, red, green } = colors.createColors(isColoured(process.stderr));
   const what = textOf(details.what, 'shown');

@@ -22,13 +22,13 @@ export interface InProcessLoop extends Omit<RunRequest, 'report'> {
   readonly signal?: AbortSignal;
 }
 
-/** As the state machine's retries: a server that restarts or a connection that breaks ends no loop. */
+/** As many retries as in the state machine: a restarting server or a lost connection does not end the loop. */
 const MOST_FAILURES = 6;
 const FIRST_PAUSE_MILLISECONDS = 500;
 
 /**
- * The index-build loop without Step Functions: the same tasks, in this process. All tables are one branch, which never
- * has to end before its work does: what comes of a build begins when that build is over, whatever else goes on.
+ * The index-build loop without Step Functions: the same tasks, in this process. All tables are one branch, which has no
+ * time limit: what follows from a build starts when that build is over, whatever else still runs.
  */
 export async function runLoop(loop: InProcessLoop): Promise<SettleResult> {
   const { target, options, signal } = loop;

@@ -20,7 +20,7 @@ export interface InterruptibleOptions {
 }
 
 /**
- * Brackets work that a person may interrupt: the first signal asks it to stop, the second ends the process at once.
+ * Runs work that a person may interrupt: the first signal asks it to stop, the second ends the process at once.
  * Throws Interrupted.
  */
 export async function interruptible<T>(
@@ -50,7 +50,7 @@ export async function interruptible<T>(
   } catch (error) {
     throw signal.aborted ? signal.reason : error;
   } finally {
-    // Left in place once it was interrupted: what is said on the way out may take a moment, and can be cut short.
+    // Stays in place after an interruption, so that a second signal can end the final output, too.
     if (!signal.aborted) {
       process.off('SIGINT', onSignal);
       process.off('SIGTERM', onSignal);
@@ -58,7 +58,10 @@ export async function interruptible<T>(
   }
 }
 
-/** Rejects as soon as the signal comes: what was begun can be left at any point, since it may be killed at any point. */
+/**
+ * Rejects as soon as the signal fires; the work can be abandoned at any point, since it could also be killed at any
+ * point.
+ */
 export async function leftAtSignal<T>(signal: AbortSignal | undefined, work: () => Promise<T>): Promise<T> {
   if (signal === undefined) return work();
   signal.throwIfAborted();

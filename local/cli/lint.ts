@@ -84,10 +84,10 @@ function lint({ dir, layout, placeholder, since, level: levels, strict, fix, jso
   }
 }
 
-/** SQL of a rule may give another one something to say. */
+/** The SQL of one rule may cause a finding of another. */
 const MOST_PASSES = 5;
 
-/** Writes until nothing is left to write. Never into a file that may be applied: those are named by `since`. */
+/** Fixes until nothing is left to fix. Never changes a file that may be applied, according to `since`. */
 function writeFixes(directory: string, options: FolderLintOptions): readonly Fix[] {
   if (options.since === undefined) {
     throw new MigrationError({
@@ -109,7 +109,7 @@ function writeFixes(directory: string, options: FolderLintOptions): readonly Fix
 function writeFix(directory: string, { file, index, text, instead }: Fix): boolean {
   const path = join(directory, file);
   const content = readFileSync(path, 'utf8');
-  // Another fix of this pass may have moved it.
+  // An earlier fix in this pass may have moved it.
   const at = content.startsWith(text, index) ? index : content.indexOf(text);
   if (at === -1 || content.indexOf(text, at + 1) !== -1) return false;
   const after = content.slice(at + text.length).replace(/^\s*;/, '');

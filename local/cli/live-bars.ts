@@ -43,7 +43,7 @@ export class LiveBars {
     else this.#multi?.remove(bar);
   }
 
-  /** A line above the bars; false where there are none, and the line is the caller's to write. */
+  /** Writes a line above the bars; false if there are none, so that the caller has to write it. */
   line(text: string): boolean {
     if (this.#multi === undefined) return false;
     this.#multi.log(`${text}\n`);
@@ -52,7 +52,7 @@ export class LiveBars {
 
   /** Leaves the terminal as it was found. */
   stop(): void {
-    // It forgets lines that it has not drawn yet.
+    // The library drops lines that it has not drawn yet.
     this.#multi?.update();
     this.#multi?.stop();
     this.#multi = undefined;

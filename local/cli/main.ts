@@ -24,7 +24,7 @@ const program = new Command('cdk-postgres-migrations')
 
 for (const add of verbs) add(program);
 
-// A reader that went away, as `… | head` does, is no error.
+// A closed pipe, as with `… | head`, is not an error.
 for (const stream of [process.stdout, process.stderr]) {
   stream.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code === 'EPIPE') process.exit(process.exitCode);
@@ -34,6 +34,6 @@ for (const stream of [process.stdout, process.stderr]) {
 
 await program.parseAsync();
 
-// Work that was left has sessions open, which would keep the process alive.
+// Abandoned work has open sessions, which would keep the process alive.
 const left: unknown[] = [exitCode.interrupted, exitCode.terminated];
 if (left.includes(process.exitCode)) process.exit();

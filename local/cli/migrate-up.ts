@@ -10,7 +10,7 @@ import { type InProcessLoop, runLoop } from './in-process-loop.ts';
 export interface UpRequest extends InProcessLoop {
   /** Run the loop until every build is over. */
   readonly wait: boolean;
-  /** The run failed, and the loop goes on with the builds that are handed off. */
+  /** The run failed, and the loop continues with the builds that were handed off. */
   readonly failedEarly: (error: MigrationError) => void;
 }
 
@@ -22,9 +22,9 @@ export interface UpEnd {
 
 /**
  * 1. Run: apply what is pending, hand off index builds.
- * 2. Unless told otherwise, loop: build, resume what waited, until all is over. Also where the run failed: builds of
- *    the steps before it wait for nobody.
- * 3. See what came of it. The ledger says so, whoever did it.
+ * 2. Unless told otherwise, loop: build, resume what waited, until all is over. Also if the run failed, since earlier
+ *    builds do not depend on it.
+ * 3. Read the result from the ledger, whoever did the work.
  */
 export async function migrateUp(request: UpRequest): Promise<UpEnd> {
   const ran = await run(request);
@@ -33,13 +33,13 @@ export async function migrateUp(request: UpRequest): Promise<UpEnd> {
   if (request.wait && ran.open) {
     if (failure !== undefined) request.failedEarly(failure);
     const settled = await runLoop(request);
-    // The run that followed the builds went through: what had failed, had needed them.
+    // The run after the builds succeeded: the failure was due to missing builds.
     if (settled.outcome === 'valid') failure = undefined;
   }
   return endOf(await readStatus(request.target, request), failure);
 }
 
-/** What came of it, by the ledger. `failed`: the run itself did. */
+/** The result, from the ledger. `failed`: the run itself failed. */
 export function endOf(status: Status, failed: MigrationError | undefined): UpEnd {
   const failure = failed ?? lossOf(status) ?? laterRunOf(status);
   if (failure !== undefined) return { outcome: 'failed', failure, status };
@@ -51,7 +51,7 @@ interface Ran {
   readonly failure: MigrationError | undefined;
   /** Builds are left for the loop. */
   readonly open: boolean;
-  /** Where there was nothing to do, and no build is open or lost: what the run itself has read. */
+  /** If there was nothing to do, and no build is open or lost, the ledger as the run has read it. */
   readonly idle?: Status;
 }
 
@@ -74,7 +74,7 @@ async function run(request: UpRequest): Promise<Ran> {
   }
 }
 
-/** After these, the ledger can't be asked what is open. */
+/** After these errors, the ledger can't tell what is open. */
 const NOBODY_TO_ASK = new Set([
   'database-unreachable',
   'connection-lost',
@@ -103,13 +103,13 @@ function nextFor(lost: readonly BuildStatus[]): string {
   const failed =
     advice.size === 1 && only !== undefined
       ? only
-      : 'mend the cause, then run again: failed builds are tried again.';
-  const retry = 'a cancelled build is begun again by the action retry.';
+      : 'fix the cause, then run again: failed builds are tried again.';
+  const retry = 'the action retry starts a cancelled build again.';
   if (cancelled === 0) return failed;
   return cancelled === lost.length ? retry : `${failed} ${retry.charAt(0).toUpperCase()}${retry.slice(1)}`;
 }
 
-/** The error of the run that followed the builds: recorded, since the loop goes on without it. */
+/** The error of the run after the builds; recorded, since the loop does not throw it. */
 function laterRunOf({ lastRun }: Status): MigrationError | undefined {
   if (lastRun?.error === undefined) return undefined;
   const [what = '', next = 'run again; the run continues with this step.'] = lastRun.error.split('\nNext: ');

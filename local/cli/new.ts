@@ -102,7 +102,7 @@ function checkName(name: string): string {
   if (/^[a-z][a-z0-9_-]*$/i.test(name) && name.length <= LONGEST_NAME) return name;
   throw new MigrationError({
     code: 'usage',
-    what: `'${name}' is no name for a migration.`,
+    what: `'${name}' is not a valid name for a migration.`,
     next: `begin with a letter, and use letters, digits, _ and - (at most ${LONGEST_NAME}), such as add_user_email; the version and .sql are added.`,
   });
 }

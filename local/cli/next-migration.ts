@@ -12,7 +12,7 @@ export interface NextMigration {
   readonly undo: string;
 }
 
-/** Numbers so short are counted on; from 8 digits on they are dates, or seconds since 1970. */
+/** Numbers shorter than this are incremented; from 8 digits on they are dates, or seconds since 1970. */
 const MOST_COUNTED_DIGITS = 6;
 const SECONDS_DIGITS = 10;
 const MILLISECONDS_DIGITS = 13;
@@ -22,8 +22,8 @@ const PREFIX = /^\d+(?:[-_.T]?\d{2,})*(?=\D|$)/;
 const COUNTED = /^\d+/;
 
 /**
- * Names the next migration as the folder names its newest: counted on, or with the time as that is written there;
- * beside the others, or in a folder of its own. Its version is greater than every other.
+ * Names the next migration in the style of the folder's newest: the next number, or the present time; beside the
+ * others, or in its own folder. Its version is greater than all others.
  */
 export function nextMigration(existing: readonly Existing[], name: string, now: Date): NextMigration {
   const newest = existing.reduce<Existing | undefined>(
@@ -49,7 +49,7 @@ function nextPrefix(newest: Existing, now: Date): string {
     const version = parseVersion(candidate.replace('T', '-'));
     return version !== undefined && compareVersions(version, newest.version) > 0;
   };
-  // A folder from the future, or a second file of a day in a folder of days: one more than the newest.
+  // If the newest is in the future, or has today's date already: one more than the newest.
   return [...candidates, time].find(isLater) ?? (BigInt(newest.version) + 1n).toString();
 }
 

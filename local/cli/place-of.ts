@@ -14,7 +14,7 @@ import { migrateUp, type UpEnd } from './migrate-up.ts';
 import type { Place, Watched, WatchedUp } from './place.ts';
 import type { RunDisplay } from './run-display.ts';
 
-/** Reads where the verb is to work, with all that can be wrong before anybody is asked. */
+/** Reads where the verb works; throws for anything that is wrong before connecting. */
 export async function placeOf(flags: DatabaseFlags): Promise<Place> {
   if (flags.stack === undefined && flags.function === undefined)
     return new DatabasePlace(await readInvocation(flags));

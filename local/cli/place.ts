@@ -20,16 +20,16 @@ export interface WatchedUp extends Watched {
   readonly failedEarly: (error: MigrationError) => void;
 }
 
-/** Where a verb works: on a database from here, or by way of the deployed migrator. */
+/** Where a verb works: on a database directly, or through the deployed migrator. */
 export interface Place {
   /** Never with a password. */
   readonly description: string;
-  /** Runs, and holds builds, in this process: what that means where it is interrupted. */
+  /** Whether runs and builds are in this process, so that an interruption affects them. */
   readonly here: boolean;
   status(patienceSeconds?: number): Promise<Status>;
   plan(): Promise<RunPlan>;
   act(action: ChangingAction, display: RunDisplay): Promise<object>;
   up(watched: WatchedUp): Promise<UpEnd>;
-  /** Until every build is over: what is not well, for a person; undefined where all are valid. */
+  /** Waits until every build is over. Returns what went wrong, or undefined if all are valid. */
   build(watched: Watched): Promise<string | undefined>;
 }

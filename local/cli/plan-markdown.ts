@@ -21,7 +21,7 @@ export function planMarkdown(plan: RunPlan): string {
   if (plan.files.length === 0) lines.push('Nothing is pending.', '');
   else lines.push(...stepTable(plan), '');
   if (plan.stages.length > 0) lines.push('**In what order**', '', ...stageList(plan), '');
-  // What is refused stands at the top.
+  // Refusals come first.
   const others = plan.findings.filter(({ verdict }) => verdict !== 'refuse');
   lines.push(...others.map(findingItem), ...remarks(plan).map((remark) => `- ${escapeText(remark)}`));
   return `${lines.join('\n').trimEnd()}\n`;

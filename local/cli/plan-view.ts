@@ -73,12 +73,12 @@ const WHILE: Readonly<Record<LockWork, string>> = {
 /** Less than a person notices. */
 const BLINK_SECONDS = 0.1;
 
-/** `, about 2.4 s`; of a blink nothing. */
+/** `, about 2.4 s`; empty for a moment. */
 function about(seconds: number | undefined): string {
   return seconds === undefined || seconds < BLINK_SECONDS ? '' : `, about ${duration(seconds)}`;
 }
 
-/** Time under a lock that stops no application says nothing. */
+/** The duration of a lock that blocks no application is not shown. */
 export function whileOf({ work, seconds, blocks }: TablePlan): string {
   if (work === undefined) return '';
   return `${WHILE[work]}${blocks === 'nothing' || blocks === 'other DDL' ? '' : about(seconds)}`;
@@ -124,7 +124,7 @@ export function buildText({ index, state, estimatedSeconds }: PlannedBuild): str
   return notes === '' ? name : `${name} (${notes.slice(2)})`;
 }
 
-/** What comes of a finding, where a run goes on in spite of it. */
+/** The consequence of a finding that does not stop the run. */
 export function consequence({ verdict }: PlanFinding): string {
   return verdict === 'fails-build' ? ' The build would fail.' : '';
 }
@@ -134,7 +134,7 @@ export function findingText(finding: PlanFinding): string {
   return `${file}:${line}:${column}: ${what}${consequence(finding)} [${rule}]\n  Next: ${next}`;
 }
 
-/** What a person should hear beside the steps. */
+/** Remarks beside the steps. */
 export function remarks({
   builds,
   late,

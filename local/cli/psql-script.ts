@@ -1,5 +1,6 @@
 import { quoteLiteral, quoteRelation } from '../../lambda/postgres/session/quote.ts';
-import type { ByHand, HandOperation, LeftOut } from './by-hand.ts';
+import type { ByHand, HandOperation, HandWork, LeftOut } from './by-hand.ts';
+import { handWork } from './hand-work.ts';
 
 export interface ScriptHead {
   /** Database and host, without the password. */
@@ -10,22 +11,25 @@ export interface ScriptHead {
 }
 
 /**
- * The pending index operations as a script for psql, such as teams keep for the night of a release. It may be stopped
- * anywhere and run again: what is valid is passed over, what an earlier try left INVALID is dropped first, and each
- * index is looked at after it was built, since psql's success alone does not prove it valid.
+ * What is pending as a script for psql, such as teams keep for a release at night. It may be stopped anywhere and run
+ * again: it skips what is done, drops INVALID indexes of an earlier attempt first, and checks each index after building
+ * it, since psql's success alone does not prove it valid. Work that no catalog shows is noted in the ledger; a backfill
+ * continues after its last batch, whether the loop or the script did that.
  */
 export function psqlScript({ operations, leftOut }: ByHand, head: ScriptHead): string {
   const parts = [headPart(head, operations.length), ...leftOut.map(leftOutPart)];
-  for (const [position, operation] of operations.entries())
-    parts.push(operationPart(operation, { number: position + 1, of: operations.length, ...head }));
+  for (const [position, operation] of operations.entries()) {
+    const count = { number: position + 1, of: operations.length, ...head };
+    parts.push('walks' in operation ? workPart(operation, count) : operationPart(operation, count));
+  }
   return `${parts.join('\n\n')}\n`;
 }
 
 function headPart({ target, at }: ScriptHead, operations: number): string {
   const time = `${at.toISOString().slice(0, 16).replace('T', ' ')} UTC`;
   if (operations === 0)
-    return `-- No index operation is pending that could be done by hand: ${comment(target)}, ${time}.`;
-  return `-- Pending index operations: ${comment(target)}, ${time}.
+    return `-- Nothing is pending that could be done by hand: ${comment(target)}, ${time}.`;
+  return `-- Pending work: ${comment(target)}, ${time}.
 --
 -- Run it with psql -X -f THIS_FILE, on a direct connection and without --single-transaction. It may be stopped, and run
 -- again. Afterwards the next run of the migrations finds what is done here, and records it.
@@ -51,12 +55,25 @@ function operationPart(operation: HandOperation, { number, of, smallTableRows }:
     `\\echo ${echoed(`${number} of ${of}: ${name}`)}`,
     'discard all;',
     ...settings.map(ended),
-    // A build waits for other transactions as long as it has to; a limit would leave it INVALID.
+    // A build waits for other transactions as long as necessary; a limit would leave it INVALID.
     'set lock_timeout = 0;',
     'set statement_timeout = 0;',
     ...(operation.operation === 'create' ? createPart(operation) : [ended(statement)]),
     checkPart(operation),
     `\\echo ${echoed(`  ${operation.operation === 'create' ? 'valid' : 'done'}`)}`,
+  ].join('\n');
+}
+
+function workPart(work: HandWork, { number, of, smallTableRows }: Count): string {
+  return [
+    `-- ${comment(`${work.file}:${work.line}`)}${comment(sizeOf(work, smallTableRows))}`,
+    `\\echo ${echoed(`${number} of ${of}: ${work.operation.replaceAll('-', ' ')}: ${work.name}`)}`,
+    ...handWork(work, {
+      ended,
+      block,
+      done: `\\echo ${echoed('  done')}`,
+      passed: `\\echo ${echoed('  it is done already')}`,
+    }),
   ].join('\n');
 }
 
@@ -133,6 +150,10 @@ begin
   end if;
 end
 `;
+  return block(body);
+}
+
+function block(body: string): string {
   const tag = freeTag(body);
   return `do ${tag}${body}${tag};`;
 }
@@ -156,7 +177,7 @@ function comment(text: string): string {
   return text.replace(/[\u0000-\u001f\u007f]+/g, ' ');
 }
 
-function sizeOf({ rows, bytes }: HandOperation, smallTableRows: number): string {
+function sizeOf({ rows, bytes }: Pick<HandOperation, 'rows' | 'bytes'>, smallTableRows: number): string {
   const parts: string[] = [];
   if (rows !== undefined)
     parts.push(

@@ -18,8 +18,8 @@ const VERB_CHARACTERS = 12;
 type Colour = 'green' | 'red' | 'yellow' | 'dim';
 
 /**
- * Shows a run and its loop to a person: a line for what happened, on a terminal a live bar for each build. It takes
- * what happens in this process, and what the functions have logged.
+ * Shows a run and its loop: a line for each event, and on a terminal a live bar for each build. Takes events of this
+ * process, and those that the functions have logged.
  */
 export class RunDisplay {
   readonly #terminal: Terminal;
@@ -27,7 +27,7 @@ export class RunDisplay {
   readonly #everyMilliseconds: number;
   /** When a build had its last line of progress. */
   readonly #lineAt = new Map<string, number>();
-  /** Builds that are over: what was seen of one before, and comes late, is not shown any more. */
+  /** Builds that are over; late progress of these is not shown any more. */
   readonly #over = new Set<string>();
   #saidWaiting = false;
 
@@ -125,7 +125,7 @@ export class RunDisplay {
     }
   };
 
-  /** Something under way that is no build: a bar, or a line now and then. `fraction`: 0 to 1. */
+  /** Shows the progress of something other than a build: a bar, or a line now and then. `fraction`: 0 to 1. */
   underWay(what: string, fraction: number, text: string): void {
     this.#underWay(what, { fraction, bar: text, line: () => `${Math.floor(fraction * 100)} %, ${text}` });
   }

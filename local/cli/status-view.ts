@@ -19,7 +19,7 @@ const COLOURS: Readonly<Record<State, 'green' | 'red' | 'yellow'>> = {
   changed: 'red',
 };
 
-/** What a state means, where its name does not say it. */
+/** What a state means, if its name does not say. */
 const MEANINGS: Partial<Readonly<Record<State, string>>> = {
   partial: 'some of its steps are applied; the next run goes on',
   changed: 'the file is another than the one that was applied',
@@ -30,7 +30,7 @@ const MEANINGS: Partial<Readonly<Record<State, string>>> = {
 /** Of those that are applied, the newest are named; the rest is counted. */
 const NEWEST_SHOWN = 5;
 
-/** The status as a person reads it at night: what needs them last, where the eye is. */
+/** The status for a person: what needs attention comes last, next to the prompt. */
 export function statusView(status: Status, view: View): string {
   const parts = [
     migrationsPart(status, view),
@@ -98,9 +98,9 @@ function nextPart({ migrations, builds, lastRun, blindRole, exposure }: Status, 
   const next: string[] = [];
   const lost = builds.filter(needsPerson);
   if (lost.some(({ state }) => state === 'failed'))
-    next.push('mend the cause of the failed build, then run up: it is tried again.');
+    next.push('fix the cause of the failed build, then run up: it is tried again.');
   if (lost.some(({ state }) => state === 'cancelled'))
-    next.push('a cancelled build is begun again by the action retry.');
+    next.push('the action retry starts a cancelled build again.');
   if (exposure !== undefined) next.push(`${exposure}.`);
   if (blindRole !== undefined)
     next.push(

@@ -10,7 +10,7 @@ export class Terminal {
   readonly json: boolean;
   readonly stream: NodeJS.WriteStream;
   readonly colors: Colors;
-  /** A person watches: lines may be drawn again. */
+  /** Whether a person is watching, so that lines may be redrawn. */
   readonly live: boolean;
 
   constructor({ json }: { readonly json: boolean }) {

@@ -2,7 +2,7 @@ import type { RunEvent } from '../../lambda/run/run.ts';
 import type { BuildStatus, Status } from '../../lambda/status/status.ts';
 import type { TurnEvent } from '../../lambda/work/turn/turn-request.ts';
 
-/** What one `up` did, gathered from what it reports. */
+/** What one `up` did, collected from its events. */
 export class UpRecord {
   readonly #applied = new Map<string, number>();
   readonly #builds = new Set<string>();
@@ -65,7 +65,7 @@ export class UpRecord {
     return this.#applied.get(version) ?? 0;
   }
 
-  /** Builds that it had to do with, and those that are not over. */
+  /** Builds that it was concerned with, and those that are not over. */
   buildsOf({ builds }: Status): BuildStatus[] {
     return builds.filter((build) => this.#builds.has(build.id) || build.state !== 'done');
   }

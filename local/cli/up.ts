@@ -1,6 +1,8 @@
 import type { Command } from 'commander';
+import { count, duration } from '../../lambda/migration/amounts.ts';
+import { isOpen } from '../../lambda/migration/build.ts';
 import { MigrationError } from '../../lambda/migration/migration-error.ts';
-import { nameOfBuild } from './build-lines.ts';
+import { buildDocument, nameOfBuild } from './build-lines.ts';
 import { buildsTable } from './builds-table.ts';
 import {
   DATABASE_HELP,
@@ -19,7 +21,6 @@ import { placeOf } from './place-of.ts';
 import { RunDisplay } from './run-display.ts';
 import { Terminal } from './terminal.ts';
 import { UpRecord } from './up-record.ts';
-import { summary, upDocument } from './up-summary.ts';
 
 interface UpFlags extends DatabaseFlags {
   readonly wait: boolean;
@@ -130,7 +131,7 @@ function show(end: UpEnd, { terminal, display, record, since }: UpContext): Exit
   return end.outcome === 'done' ? exitCode.done : exitCode.unfinished;
 }
 
-/** What a person who stops an `up` wants to know: what stays, what goes on without them, how to continue. */
+/** What a person who interrupts `up` needs to know: what stays, what continues, and how to go on. */
 async function interruption(
   { message }: Interrupted,
   record: UpRecord,
@@ -150,7 +151,7 @@ async function interruption(
   if (place?.here === false) {
     return new MigrationError({
       code: 'interrupted',
-      what: [`Stopped: ${message}. What was asked for goes on in the account.`, ...lines].join('\n'),
+      what: [`Stopped: ${message}. What was requested continues in the account.`, ...lines].join('\n'),
       next: 'the verb status shows how far it is; run up again to watch it, which changes nothing twice.',
     });
   }
@@ -158,6 +159,39 @@ async function interruption(
     code: 'interrupted',
     what: [`Stopped: ${message}.`, ...lines].join('\n'),
     applied: `${record.files === 0 ? 'nothing' : `steps of ${record.files} migration${record.files === 1 ? '' : 's'}`} by this run, each of them whole; of a step under way, nothing.`,
-    next: 'run up again: it goes on from here. The verb status shows how far the builds are.',
+    next: 'run up again: it continues from here. The verb status shows how far the builds are.',
   });
+}
+
+/** All of the JSON document but `ok` and `error`. */
+function upDocument({ status }: UpEnd, record: UpRecord): object {
+  return {
+    migrations: status.migrations.map(({ version, name, state }) => ({
+      version,
+      name,
+      state,
+      /** Steps that this `up` applied or handed off. */
+      applied: record.stepsOf(version),
+    })),
+    builds: record.buildsOf(status).map(buildDocument),
+    waiting: record.waiting ?? null,
+  };
+}
+
+/** The last line, where nothing failed. */
+function summary({ outcome, status }: UpEnd, record: UpRecord, seconds: number): string {
+  const builds = record.buildsOf(status);
+  if (outcome === 'done') {
+    const applied = status.migrations.filter(({ state }) => state !== 'unknown').length;
+    if (record.files === 0 && builds.length === 0)
+      return `Nothing to do: ${count(applied, 'migration')} applied, every index build is valid.`;
+    const valid = builds.length === 0 ? '' : `, ${count(builds.length, 'index build')} valid`;
+    return `Done in ${duration(seconds)}: ${count(record.files, 'migration')} applied${valid}.`;
+  }
+  const open = builds.filter(isOpen).length;
+  const lines = [`Left to do: ${count(open, 'index build')}.`];
+  const { waiting } = record;
+  if (waiting !== undefined) lines.push(`${waiting.file} waits: ${waiting.because}.`);
+  lines.push('Run up again without --no-wait, or let the deployed loop go on.');
+  return lines.join('\n');
 }

@@ -40,7 +40,7 @@ export async function synthesize(order: SynthesisOrder, signal: AbortSignal): Pr
   throw new MigrationError({
     code: 'synth-failed',
     what: `The stack could not be synthesized: ${said.trim()}`,
-    next: 'mend what the message above names, then start again.',
+    next: 'fix what the message above names, then start again.',
   });
 }
 

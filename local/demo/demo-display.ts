@@ -14,8 +14,8 @@ const STATUS_MILLISECONDS = 200;
 const LINE_MILLISECONDS = 1_000;
 
 /**
- * Shows what happens, as it happens: what the functions log, and how far each build is from the ledger and the
- * catalog, so that it is seen also between two turns.
+ * Shows events as they happen: what the functions log, and each build's progress from the ledger and the catalog, also
+ * between two turns.
  */
 export class DemoDisplay extends RunDisplay {
   #stopped = false;
@@ -34,7 +34,7 @@ export class DemoDisplay extends RunDisplay {
   /** Shows the builds of this database until `stop`. */
   async watchBuilds(target: ConnectionTarget, migrations: CompiledMigrations): Promise<void> {
     while (!this.#stopped) {
-      // A server that restarts can't be asked; the next look may find it back.
+      // A restarting server does not answer; the next look may succeed.
       const status = await readStatus(target, { options: defaultOptions, migrations }).catch(() => undefined);
       if (!this.#stopped) for (const build of status?.builds ?? []) showProgress(build, this.show);
       await sleep(STATUS_MILLISECONDS);

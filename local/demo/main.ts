@@ -51,7 +51,7 @@ await program.parseAsync();
 async function demo(flags: Flags, terminal: Terminal): Promise<number> {
   try {
     // Some seconds pass before the first thing happens, most of them until everything is loaded.
-    terminal.line('A deploy with index builds, played on this machine.');
+    terminal.line('A deploy with index builds, run on this machine.');
     const ok = await interruptible(async (signal) => {
       const { runDemo } = await import('./run-demo.ts');
       const { withScratch } = await import('./scratch.ts');

@@ -1,6 +1,6 @@
 import { withClient } from './with-client.ts';
 
-/** What the application asks, and the index of the example that is there for it. */
+/** The application's queries, and the example's index for each. */
 export const QUERIES: readonly { readonly sql: string; readonly index: string }[] = [
   {
     sql: 'select content from messages where user_id = 42 order by created_at desc limit 20',
@@ -40,7 +40,7 @@ export interface QueryResult {
   readonly usesIndex: boolean;
 }
 
-/** Asks Postgres itself whether each query goes through its index now. */
+/** Checks in Postgres whether each query uses its index now. */
 export function explainQueries(url: string): Promise<QueryResult[]> {
   return withClient(url, async (client) => {
     await client.query('analyze');

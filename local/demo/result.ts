@@ -18,7 +18,7 @@ export interface Result extends TablesSeen {
   readonly chaos?: readonly ChaosBlow[];
 }
 
-/** Shows the end; true where everything is as it should be. */
+/** Shows the result; true if everything is as it should be. */
 export function showResult(terminal: Terminal, result: Result): boolean {
   const { green, red, bold } = terminal.colors;
   const problems = problemsOf(result);
@@ -44,7 +44,7 @@ export function showResult(terminal: Terminal, result: Result): boolean {
   return problems.length === 0;
 }
 
-/** What is not as it should be. A query that goes without its index is none: on few rows, that is faster. */
+/** What is not as it should be. A query that does not use its index is fine: on few rows, that is faster. */
 function problemsOf({ status, invalidIndexes, writer, chaos }: Result): string[] {
   const restarted = chaos?.some(({ blow }) => blow === 'restart the server') ?? false;
   const harmed = writer.failed - (restarted ? writer.failedForServer : 0);

@@ -1,6 +1,6 @@
 import { withClient } from './with-client.ts';
 
-/** The example's tables and indexes, as Postgres has them at the end. */
+/** The example's tables and indexes, as they are in Postgres at the end. */
 export interface TablesSeen {
   /** Rows by the table's name, as ANALYZE estimated them. */
   readonly rows: ReadonlyMap<string, number>;

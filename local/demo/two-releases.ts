@@ -134,7 +134,7 @@ function succeeded({ status, exchanges }: Deployed): string {
   throw new MigrationError({
     code: 'deploy-failed',
     what: `The deploy ended with ${status}: ${failed.reason}`,
-    next: 'mend what the reason above names, then start again: everything starts over.',
+    next: 'fix what the reason above names, then start again: everything starts over.',
   });
 }
 

@@ -2,8 +2,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 
 /**
- * The program of `Writer`: an application with a few connections of its own. It says when it has written, stops when
- * it is told to, and ends with the process that started it.
+ * The program of `Writer`: an application with a few connections of its own. It reports its writes, stops on request,
+ * and ends with the process that started it.
  */
 const url = process.env.WRITER_DATABASE_URL;
 const CONNECTIONS = 3;
@@ -27,7 +27,9 @@ interface Write {
   readonly values: readonly unknown[];
 }
 
-/** What the application does, in turn: a message comes, an old one is read, a word is saved, the day is counted. */
+/**
+ * What the application does, in turn: insert a message, mark an old one as read, save a word, update the daily count.
+ */
 function writeOf(turn: number, connection: number): Write {
   const user = 1 + ((turn * 7 + connection) % 100);
   switch (turn % 4) {

@@ -17,8 +17,8 @@ const writerResult = v.object({
 export type WriterResult = v.InferOutput<typeof writerResult>;
 
 /**
- * An application that keeps writing while the deploy goes on. It is a process of its own: what this one is busy with
- * must not look like a slow write.
+ * An application that keeps writing while the deploy goes on. It is a separate process, so that this one's load does
+ * not look like a slow write.
  */
 export class Writer {
   readonly #process: ChildProcess;

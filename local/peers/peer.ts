@@ -77,6 +77,13 @@ function graphileFiles(count: number): Record<string, string> {
   return { 'current.sql': '', ...upTo(count, files) };
 }
 
+const DRIZZLE_CONFIG = `module.exports = {
+  dialect: 'postgresql',
+  out: __dirname,
+  dbCredentials: { url: process.env.DATABASE_URL },
+};
+`;
+
 const ALEMBIC_ENV = `import os
 from alembic import context
 from sqlalchemy import create_engine
@@ -136,6 +143,7 @@ export const peers: readonly Peer[] = [
     name: 'drizzle',
     version: { command: [process.execPath, 'drizzle.mjs', 'drizzle-orm', 'version'] },
     files: (count) => ({
+      'drizzle.config.cjs': DRIZZLE_CONFIG,
       'meta/_journal.json': JSON.stringify({
         version: '7',
         dialect: 'postgresql',
@@ -153,7 +161,9 @@ export const peers: readonly Peer[] = [
         { '0002_c.sql': C, '0002_c.down.sql': 'drop table c;\n' },
       ]),
     }),
-    apply: ({ folder, url }) => [process.execPath, 'drizzle.mjs', 'drizzle-orm', url, folder],
+    // Its command line, and what an application calls by itself: both have to find the same.
+    apply: ({ folder }) => [bin('drizzle-kit'), 'migrate', `--config=${folder}/drizzle.config.cjs`],
+    check: ({ folder, url }) => [process.execPath, 'drizzle.mjs', 'drizzle-orm', url, folder],
     table: 'drizzle.__drizzle_migrations',
     orderBy: 'id',
     changing: [],

@@ -1,6 +1,7 @@
 import { it } from 'vitest';
 
-const whole = process.env.WHOLE_SUITE === 'true';
+/** Whether this run is of all tests, and not `npm test`. */
+export const whole = process.env.WHOLE_SUITE === 'true';
 
 /**
  * Tests beyond a file's story: further forms of what another test of the file shows. `npm run test:all` runs them, and

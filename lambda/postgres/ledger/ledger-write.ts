@@ -37,7 +37,7 @@ export async function tryUpgrade(
   if (inTheWay.has(fault.fault.sqlstate)) return fault;
   throw new MigrationError({
     code: 'ledger-refused',
-    what: `Postgres refused to let the ledger in schema '${ledgerSchema}' be brought up to this version's format.`,
+    what: `Postgres refused to let the ledger in schema '${ledgerSchema}' be upgraded to this version's format.`,
     fault: fault.fault,
     applied: 'nothing by this run; the ledger is as it was.',
     next: 'connect as the role that created the ledger, which owns its tables; then run again.',

@@ -60,23 +60,23 @@ function ofStranger(stranger: string, schema: string, user: string): Said {
 const UNWRITABLE: Readonly<Record<string & Unwritable, (schema: string, user: string) => Said>> = {
   replica: () => ({
     code: 'read-only',
-    what: 'The server is a replica (hot standby), which takes no changes.',
+    what: 'The server is a replica (hot standby), which accepts no changes.',
     next: "put the primary's address into the secret or the URL (of a cluster, the writer's endpoint); then run again.",
   }),
   'read-only': (_, user) => ({
     code: 'read-only',
     what: `Sessions of ${user} are read-only here (default_transaction_read_only is on).`,
-    next: `take it off where it was set (alter role ${user} reset default_transaction_read_only; alter database … reset …; the server's settings; the connection's options). Some providers set it where the disk is full: give it more first. Then run again.`,
+    next: `remove it where it is set (alter role ${user} reset default_transaction_read_only; alter database … reset …; the server's settings; the connection's options). Some providers set it where the disk is full: give it more first. Then run again.`,
   }),
   'in-public': () => ({
     code: 'ledger-in-public',
-    what: "There is no ledger yet, and it is not made in the schema 'public': others may create in it, or have rights on what is created there, and what the ledger says is executed as the migrations' role.",
+    what: "There is no ledger yet, and it is not created in the schema 'public': others may create objects in it, or have privileges on new ones, and what the ledger says is executed as the migrations' role.",
     next: "give the ledger a schema of its own (the prop ledgerSchema, on the command line --schema; 'migrations' without it); then run again.",
   }),
   'no-schema': (schema, user) => ({
     code: 'ledger-refused',
     what: `There is no ledger yet, and ${user} may not create the schema '${schema}' for it.`,
-    next: `make the schema as a superuser or the database's owner (create schema ${quoteIdentifier(schema)} authorization ${quoteIdentifier(user)}), or let the role make it (grant create on database … to ${quoteIdentifier(user)}); then run again.`,
+    next: `create the schema as a superuser or the database's owner (create schema ${quoteIdentifier(schema)} authorization ${quoteIdentifier(user)}), or let the role create it (grant create on database … to ${quoteIdentifier(user)}); then run again.`,
   }),
 };
 

@@ -204,7 +204,7 @@ function elsewhere({ schema, table, index, file }: Build): string {
 function changed({ version, file }: Build, detail?: string): PostgresFault {
   return {
     sqlstate: sqlstate.objectNotInPrerequisiteState,
-    message: `what the ledger has of this build is not what ${file} says, so it was not executed`,
+    message: `the ledger's row of this build does not match what ${file} says, so it was not executed`,
     ...(detail === undefined ? {} : { detail }),
     hint: `Somebody has changed it in the ledger. Find out who may write its tables; then have it handed off again: repair ${version} --forget, and run again.`,
   };
@@ -213,7 +213,7 @@ function changed({ version, file }: Build, detail?: string): PostgresFault {
 function unknown({ file }: Build, writers: readonly string[]): PostgresFault {
   return {
     sqlstate: sqlstate.objectNotInPrerequisiteState,
-    message: `the code that is deployed does not know ${file} as it was handed off, and others may have changed it in the ledger, so it was not executed`,
-    hint: `Take the right to write the ledger's tables from ${writers.join(', ')} (revoke all on all tables in schema … from …), or deploy the code that has this file; then retry.`,
+    message: `the deployed code does not know ${file} as it was handed off, and others may have changed it in the ledger, so it was not executed`,
+    hint: `Revoke the privilege to write the ledger's tables from ${writers.join(', ')} (revoke all on all tables in schema … from …), or deploy the code that has this file; then retry.`,
   };
 }

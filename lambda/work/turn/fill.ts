@@ -7,7 +7,7 @@ import { type PostgresFault, withDetail, withoutRowValues } from '../../migratio
 import { inTheWay, isPermanent, sqlstate } from '../../migration/sqlstate.ts';
 import { blockerKey, lockHolders } from '../../postgres/catalog/blockers.ts';
 import { isAwaited, othersInNeed } from '../../postgres/catalog/others-in-need.ts';
-import { findWalks, type KeyColumn, sampleOf, type Walk, type Way } from '../../postgres/catalog/walks.ts';
+import { findWalks, sampleOf, type Walk } from '../../postgres/catalog/walks.ts';
 import {
   adoptWalks,
   type BatchDone,
@@ -24,11 +24,12 @@ import { must } from '../../postgres/ledger/ledger-write.ts';
 import { cleanSession } from '../../postgres/session/author-settings.ts';
 import { StatementFault } from '../../postgres/session/fault.ts';
 import { ROLE_PATH } from '../../postgres/session/own-path.ts';
-import { quoteIdentifier, quoteLiteral } from '../../postgres/session/quote.ts';
+import { quoteIdentifier } from '../../postgres/session/quote.ts';
 import type { Session, TextRow } from '../../postgres/session/session.ts';
 import { limitsAgain } from '../../postgres/session/statement-limits.ts';
 import type { Build } from '../build.ts';
 import { LONGEST_REST_SECONDS, restSeconds } from '../wait-seconds.ts';
+import { type Batch, behindKey, boundQuery, boundsOf, endOf } from './batch-sql.ts';
 import { fillProgress } from './build-progress.ts';
 import type { TurnRequest } from './turn-request.ts';
 
@@ -47,8 +48,6 @@ const MOST_ATTEMPTS = 12;
 /** An operator paused or cancelled it, or another turn continues it. */
 const SOON_SECONDS = 2;
 const FIRST_BLOCKS = 64;
-/** The setting that passes a batch's upper bound from our query to the author's statement within one message. */
-const UNTIL = 'migrations.backfill_until';
 
 /** The result of a turn of a backfill. `come-back`: its time is up, or it has to rest for longer. */
 export type FillEnd =
@@ -101,6 +100,11 @@ function asRecorded(build: Build): Backfill {
   return written as unknown as Backfill;
 }
 
+/** As the code has it that is deployed; as it was handed off where that does not know it. */
+export function backfillOf(migrations: CompiledMigrations, build: Build): Backfill {
+  return asCompiled(migrations, build) ?? asRecorded(build);
+}
+
 /** Undefined if the deployed code does not know the file as it was handed off. */
 function asCompiled({ migrations }: CompiledMigrations, build: Build): Backfill | undefined {
   const step = migrations.find(({ version }) => version === build.version)?.steps[build.step];
@@ -135,7 +139,7 @@ class Filling {
     this.#request = request;
     this.#build = build;
     this.#own = own;
-    this.#backfill = asCompiled(request.migrations, build) ?? asRecorded(build);
+    this.#backfill = backfillOf(request.migrations, build);
     this.#wantedMilliseconds =
       this.#backfill.batchMilliseconds ?? request.options.backfillBatchSeconds * 1000;
     this.#longestMilliseconds = this.#wantedMilliseconds * LONGEST_BATCH;
@@ -524,7 +528,7 @@ class Filling {
         : [`a row in block ${Number(key[0]) - 1} of ${table}`, undefined];
     return failed({
       ...withDetail(fault, said(shown), said(plain ?? shown)),
-      hint: 'Correct the row and retry, which goes on with it; or correct the statement and deploy, which begins it again.',
+      hint: 'Correct the row and retry, which continues with it; or correct the statement and deploy, which starts it again.',
     });
   }
 }
@@ -565,90 +569,6 @@ function parseKey(text: string | null): readonly string[] | undefined {
   return text === null ? undefined : (JSON.parse(text) as string[]);
 }
 
-/** A value as text that its type reads back under any DateStyle. */
-function asText(column: string): string {
-  return `(pg_catalog.to_json(${column}) operator(pg_catalog.#>>) '{}'::pg_catalog.text[])`;
-}
-
-function endOf({ table, oid, way }: Walk): string {
-  if (way.kind === 'blocks')
-    return `select case when file.blocks operator(pg_catalog.>) 0::pg_catalog.int8
-            then pg_catalog.json_build_array(file.blocks::pg_catalog.text)::pg_catalog.text end as until
-  from (select pg_catalog.pg_relation_size(${oid}::pg_catalog.regclass)
-                 operator(pg_catalog./) pg_catalog.current_setting('block_size')::pg_catalog.int8 as blocks) as file`;
-  const columns = way.columns.map(({ name }) => `w.${quoteIdentifier(name)}`);
-  return `select pg_catalog.json_build_array(${columns.map(asText).join(', ')})::pg_catalog.text as until
-  from only ${table} as w order by ${columns.map((column) => `${column} desc`).join(', ')} limit 1`;
-}
-
-interface Batch {
-  /** Key of the last row before the batch, or its first block; undefined at the start. */
-  readonly from: readonly string[] | undefined;
-  readonly until: readonly string[];
-  readonly rows: number;
-}
-
 interface Bounds extends Batch {
   readonly part: number;
-}
-
-/** Finds the end of the batch, and puts it into a setting for the statement in the same message. */
-function boundQuery(walk: Walk, { from, until, rows }: Batch): string {
-  const end = quoteLiteral(JSON.stringify(until));
-  if (walk.way.kind === 'blocks') {
-    const to = Math.min(Number(until[0]), Number(from?.[0] ?? 0) + rows);
-    const bound = quoteLiteral(JSON.stringify([String(to)]));
-    return `select pg_catalog.set_config('${UNTIL}', ${bound}, true) as until, ${to >= Number(until[0])} as last`;
-  }
-  const { columns } = walk.way;
-  const names = columns.map(({ name }) => `w.${quoteIdentifier(name)}`);
-  const after = from === undefined ? '' : `where ${behindKey(walk.way, 'w', from)}`;
-  // The end is not a bound of the scan: between two bounds, a planner without statistics expects few rows and sorts
-  // them.
-  return `select pg_catalog.set_config('${UNTIL}', coalesce(found.bound, ${end}), true) as until,
-       found.bound is null or found.bound operator(pg_catalog.=) ${end}::pg_catalog.text as last
-  from (select (select pg_catalog.json_build_array(${names.map(asText).join(', ')})::pg_catalog.text
-                  from (select ${names.join(', ')} from only ${walk.table} as w ${after}
-                         order by ${names.join(', ')} offset ${rows - 1} limit 1) as w
-                 where ${keyOf(columns, 'w')} operator(${operatorsOf(columns)}.<=) ${valuesOf(columns, until)}) as bound) as found`;
-}
-
-function valuesOf(columns: readonly { readonly type: string }[], values: readonly string[]): string {
-  const typed = columns.map(({ type }, at) => `${quoteLiteral(values[at] ?? '')}::${type}`);
-  return typed.length === 1 ? String(typed[0]) : `(${typed.join(', ')})`;
-}
-
-/** Condition: the row comes after this key, or lies in this block or a later one. */
-function behindKey(way: Way, alias: string, key: readonly string[]): string {
-  if (way.kind === 'blocks')
-    return `${alias}.ctid operator(pg_catalog.>=) '(${Number(key[0])},0)'::pg_catalog.tid`;
-  const { columns } = way;
-  return `${keyOf(columns, alias)} operator(${operatorsOf(columns)}.>) ${valuesOf(columns, key)}`;
-}
-
-/** The key as one value, or a row of them. */
-function keyOf(columns: readonly KeyColumn[], alias: string): string {
-  const names = columns.map(({ name }) => `${alias}.${quoteIdentifier(name)}`);
-  return names.length === 1 ? String(names[0]) : `(${names.join(', ')})`;
-}
-
-/** The schema of the operators by which its index compares. */
-function operatorsOf([first]: readonly KeyColumn[]): string {
-  return quoteIdentifier(first?.operators ?? 'pg_catalog');
-}
-
-/** The bounds of a batch, as a condition on the statement's table. */
-function boundsOf({ way }: Walk, alias: string, from: readonly string[] | undefined): string {
-  const setting = `pg_catalog.current_setting('${UNTIL}')::pg_catalog.json`;
-  const value = (at: number) => `(${setting} operator(pg_catalog.->>) ${at})`;
-  if (way.kind === 'blocks') {
-    const first = `'(${Number(from?.[0] ?? 0)},0)'::pg_catalog.tid`;
-    const behind = `('(' operator(pg_catalog.||) ${value(0)} operator(pg_catalog.||) ',0)')::pg_catalog.tid`;
-    return `${alias}.ctid operator(pg_catalog.>=) ${first} and ${alias}.ctid operator(pg_catalog.<) ${behind}`;
-  }
-  const { columns } = way;
-  const typed = columns.map(({ type }, at) => `${value(at)}::${type}`);
-  const until = typed.length === 1 ? String(typed[0]) : `(${typed.join(', ')})`;
-  const after = from === undefined ? '' : `${behindKey(way, alias, from)} and `;
-  return `${after}${keyOf(columns, alias)} operator(${operatorsOf(columns)}.<=) ${until}`;
 }

@@ -94,7 +94,7 @@ function failure(table: string, fault: PostgresFault | undefined): Failed {
     kind: 'failed',
     fault: {
       ...withWords(`the build on the partition ${table} failed`, fault ?? NO_OUTCOME),
-      hint: 'The indexes on other partitions are kept; a retry goes on with the rest.',
+      hint: 'The indexes on other partitions are kept; a retry continues with the rest.',
     },
   };
 }
@@ -136,7 +136,7 @@ async function endWithout(
     kind: 'failed',
     fault: {
       ...withDetail(failed.fault, stays, stays),
-      hint: failed.fault.hint ?? 'A retry goes on with the partitions that are left.',
+      hint: failed.fault.hint ?? 'A retry continues with the remaining partitions.',
     },
   };
 }

@@ -61,7 +61,7 @@ export async function settle(
   // For a build that was lost earlier; otherwise it is listed above.
   if (lines.length === 0 && waiting)
     lines.push(
-      `${waiting.file} still waits: ${waiting.because}. Next: run the action retry, or mend the cause and deploy.`,
+      `${waiting.file} still waits: ${waiting.because}. Next: run the action retry, or fix the cause and deploy.`,
     );
   return lines.length === 0
     ? { outcome: 'valid', message: '' }
@@ -111,7 +111,7 @@ function describe(
   const when =
     attempts === 0 ? 'before it was begun' : `after ${attempts} attempt${attempts === 1 ? '' : 's'}`;
   const said = toFault(fault);
-  const next = adviceForBuild(said, file) ?? 'mend the cause, then run again (or the action retry).';
+  const next = adviceForBuild(said, file) ?? 'fix the cause, then run again (or the action retry).';
   const hides = rows === 'hidden' && mayQuoteRows(said);
   const told = hides
     ? `${describeFault(withoutRowValues(said))} The action status has all of it.`

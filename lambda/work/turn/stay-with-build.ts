@@ -245,7 +245,7 @@ class OwnAttempt {
 }
 
 function neverInTime(because: string): PostgresFault {
-  const mend = because.includes('IAM authentication')
+  const fix = because.includes('IAM authentication')
     ? 'Give the migrations a user with a password (the prop secret)'
     : because.includes('extension dblink')
       ? 'Create the extension dblink (create extension dblink)'
@@ -254,6 +254,6 @@ function neverInTime(because: string): PostgresFault {
     // feature_not_supported: no retry can succeed.
     sqlstate: sqlstate.featureNotSupported,
     message: `the build needs longer than one invocation, and nothing here keeps it alive without us: ${because}`,
-    hint: `${mend} and retry, or build it from the command line, which may hold its session as long as it takes: npx cdk-postgres-migrations up.`,
+    hint: `${fix} and retry, or build it from the command line, which may hold its session as long as it takes: npx cdk-postgres-migrations up.`,
   };
 }

@@ -47,11 +47,11 @@ export async function withViolations(
   const counted = `${many} of ${schema}.${table} violate${count === 1 ? 's' : ''} it`;
   return {
     ...withDetail(fault, `${counted}${which}.`, `${counted}.`),
-    hint: 'The constraint stays NOT VALID, and holds for rows that are written from now on. Mend those rows, then retry.',
+    hint: 'The constraint stays NOT VALID, and applies to rows written from now on. Fix those rows, then retry.',
   };
 }
 
-/** What is searched for rows that are against the constraint, each by the name `r`. */
+/** What is searched for rows that violate the constraint, each by the name `r`. */
 const places = v.array(
   v.object({
     /** As a message names it; empty where it is the constraint's own table. */

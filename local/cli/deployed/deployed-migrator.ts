@@ -15,7 +15,7 @@ export interface DeployedFlags {
   readonly region?: string;
 }
 
-/** The deployed migrator, by the SDK's own credentials. */
+/** The deployed migrator, invoked with the SDK's default credentials. */
 export class DeployedMigrator {
   readonly functionName: string;
   readonly #lambda: LambdaClient;
@@ -27,7 +27,7 @@ export class DeployedMigrator {
 
   static async find(flags: DeployedFlags): Promise<DeployedMigrator> {
     const { profile, region } = flags;
-    // What the SDK has to say of Node's versions is nothing for whoever runs a migration.
+    // The SDK's warnings about Node versions do not concern whoever runs a migration.
     process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED ??= 'true';
     const account = {
       ...(profile === undefined ? {} : { profile }),
@@ -38,7 +38,10 @@ export class DeployedMigrator {
     return new DeployedMigrator(named, new LambdaClient(account));
   }
 
-  /** Invokes it with an action, and waits for its answer. Throws MigrationError: the function's own, or why there is no answer. */
+  /**
+   * Invokes it with an action, and waits for its answer. Throws MigrationError: the function's own, or why there is no
+   * answer.
+   */
   async invoke(action: object): Promise<unknown> {
     const { FunctionError, Payload } = await reached(
       `the function ${this.functionName}`,
@@ -122,13 +125,13 @@ function failureOf(answer: unknown): MigrationError {
     failureInWords(errorMessage) ??
     new MigrationError({
       code: 'deployed-failed',
-      what: `The deployed function failed: ${errorType}: ${errorMessage || 'it says no more'}`,
-      next: "look into the function's log, then run the same command again: it goes on where it stopped.",
+      what: `The deployed function failed: ${errorType}: ${errorMessage || 'it gives no reason'}`,
+      next: "look into the function's log, then run the same command again: it continues where it stopped.",
     })
   );
 }
 
-/** Undefined where it is no text of ours, which ends with what to do next. */
+/** Undefined if the text is not one of our errors, which end with what to do next. */
 export function failureInWords(text: string): MigrationError | undefined {
   const at = text.lastIndexOf('\nNext: ');
   return at <= 0

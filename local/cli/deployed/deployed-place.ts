@@ -17,12 +17,12 @@ import { whoAsks } from '../who-asks.ts';
 import { type DeployedFlags, DeployedMigrator, failureInWords } from './deployed-migrator.ts';
 import { BuildWatch } from './watch-builds.ts';
 
-/** How often a person who watches asks how far the builds are. */
+/** How often the builds' progress is read while a person watches. */
 const LOOK_MILLISECONDS = 2_000;
-/** How soon after its last build the loop goes on with the run, if it does. */
+/** How soon after its last build the loop resumes the run, if it does. */
 const RESUMED_WITHIN_MILLISECONDS = 60_000;
 
-/** The same verbs, by way of the deployed migrator: for who has no way to the database. */
+/** The same verbs through the deployed migrator, for people without access to the database. */
 export async function openDeployed(flags: DeployedFlags): Promise<Place> {
   return new DeployedPlace(await DeployedMigrator.find(flags));
 }
@@ -59,7 +59,7 @@ class DeployedPlace implements Place {
   }
 
   async act(action: ChangingAction): Promise<object> {
-    // What it hands off may be over before the next look.
+    // Its builds may be over before the next look.
     const before = await this.status();
     this.#before = before;
     try {
@@ -81,7 +81,7 @@ class DeployedPlace implements Place {
     watch.look(before);
     let failure: MigrationError | undefined;
     try {
-      // It goes on in the account, whether we wait for its answer or not.
+      // The run continues in the account whether we wait for its answer or not.
       const run = await leftAtSignal(signal, () => this.#ask({ action: 'run', by: whoAsks() }, runAnswer));
       const steps: readonly LoggedStep[] = run.steps;
       if (steps.length > 0) display.show({ kind: 'applied', steps, milliseconds: 0 });
@@ -102,7 +102,7 @@ class DeployedPlace implements Place {
     if (wait && status.builds.some(isOpen)) {
       if (failure !== undefined) failedEarly(failure);
       status = await this.#untilOver({ display, signal, status, watch });
-      // The run that followed the builds went through: what had failed, had needed them.
+      // The run after the builds succeeded: the failure was due to missing builds.
       if (!status.builds.some(needsPerson) && status.lastRun?.error === undefined) failure = undefined;
     }
     return endOf(status, failure);
@@ -118,7 +118,7 @@ class DeployedPlace implements Place {
     return lost.length === 0 ? undefined : lost.map(describeLoss).join('\n');
   }
 
-  /** The loop of the account builds; here it is only looked at, and the run that the loop goes on with. */
+  /** Watches the loop in the account, and the run that the loop resumes. */
   async #untilOver(looking: {
     readonly display: RunDisplay;
     readonly signal: AbortSignal;

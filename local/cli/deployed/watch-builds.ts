@@ -2,7 +2,7 @@ import type { BuildStatus, Status } from '../../../lambda/status/status.ts';
 import { showProgress } from '../build-lines.ts';
 import type { RunDisplay } from '../run-display.ts';
 
-/** Makes events of how a build is from one look to the next, as if one had been there. */
+/** Turns the differences between two looks at a build into events. */
 export class BuildWatch {
   readonly #display: RunDisplay;
   readonly #before = new Map<string, BuildStatus>();

@@ -577,6 +577,17 @@ describe('Liquibase', () => {
     expect(refusalOf(files)).toContain('Say it in liquibase.properties beside the folder: contexts=…');
   });
 
+  it('is called by the path that it gives itself', () => {
+    const files = {
+      'a.sql':
+        '--liquibase formatted sql logicalFilePath:db/all.sql\n--changeset ada:1\nselect 1;\n--changeset ada:2 logicalFilePath:other\nselect 2;',
+    };
+    expect(compileFiles(files).migrations.map(({ version }) => version)).toEqual([
+      'db/all.sql::1::ada',
+      'other::2::ada',
+    ]);
+  });
+
   it('a precondition of a changeset, or of the whole file, is refused', () => {
     const condition = '--preconditions onFail:MARK_RAN\n--precondition-sql-check expectedResult:0 select 0';
     expect(refusalOf(changesets(condition, '--changeset ada:1', 'select 1;'))).toContain(

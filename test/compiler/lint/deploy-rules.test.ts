@@ -41,7 +41,7 @@ const said: Readonly<Record<string, readonly string[]>> = {
     'Next: leave one row of each, then run again.',
   ],
   'check-violations': [
-    '2_test.sql:3:1: 1 row of orders is against the check orders_total_check.',
+    '2_test.sql:3:1: 1 row of orders violates the check orders_total_check.',
     'Statement: alter table orders validate constraint orders_total_check',
     'Applied: nothing by this run.',
     'Next: correct them, then run again: select * from "orders" where not (total >= 0).',

@@ -79,7 +79,7 @@ describe('an event', () => {
       'repair does one thing: "accept": "checksum"; or "as", of a "step" or of the whole; or "continueAt"; or "forget": true',
     ]),
   ])('%j is answered with what was expected, and examples', (event, problem) => {
-    expect(refusalOf(event)).toBe(`This event is no action: ${problem}.\n${EXAMPLES}`);
+    expect(refusalOf(event)).toBe(`This event is not an action: ${problem}.\n${EXAMPLES}`);
   });
 
   it.each([

@@ -128,7 +128,7 @@ Next: wait for it, or stop it: {"action": "cancel", "index": "i"}; then repair a
 
   exhaustive.it('of a version that the ledger does not have is refused', async () => {
     expect(await operator.refusal(repair({ forget: true }), files)).toBe(
-      `The ledger has nothing of version 2.
+      `The ledger has no record of version 2.
 Applied: nothing.
 Next: look at the action status for the versions that it has.`,
     );

@@ -39,7 +39,7 @@ it('every run and every action is recorded: who, from where, what it did and how
   expect(told).toEqual([
     'run | cloudformation | Update of stack test | failed |  | 5_bad.sql:1:1: This statement failed.',
     'undo | console | anna | done | undone 3_waits … 2_index (2 in all) | ',
-    'repair | console | anna | failed |  | The ledger has nothing of version 4.',
+    'repair | console | anna | failed |  | The ledger has no record of version 4.',
     'repair | console | anna | done | changed 4_base is forgotten: the next run applies it again | ',
     'baseline | console | anna | done | changed 4_base is taken as applied | ',
     // At the end of a loop, as the deployed one does, in case a failed run can go on by now.

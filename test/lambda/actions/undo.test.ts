@@ -93,7 +93,7 @@ Next: correct the undo file, deploy, and undo again: it continues with this step
       return ended.length > 0;
     });
     expect(String(await dying)).toMatch(
-      /^MigrationError: The connection was lost in the middle of undo: .*\nApplied: what is recorded; whether a statement that was under way happened is not known\.\nNext: look at the action status, then send the same action again: it goes on where it stopped\.$/,
+      /^MigrationError: The connection was lost in the middle of undo: .*\nApplied: what is recorded; whether a statement that was under way happened is not known\.\nNext: look at the action status, then send the same action again: it continues where it stopped\.$/,
     );
     await holder.end();
     expect(await operator.act(undoTo('2'), counted)).toEqual({ undone: ['3_column'] });

@@ -186,7 +186,7 @@ create function writes(y int) returns boolean language plpgsql as 'begin insert 
       'data that somebody else may change first',
       "do 'begin update t set x = 1; end';\nalter table t alter column x set not null;",
     ],
-    ['data that a function may change first', 'select mend();\nalter table t alter column x set not null;'],
+    ['data that a function may change first', 'select fix();\nalter table t alter column x set not null;'],
     [
       'a foreign key with MATCH FULL',
       'create table o (x int primary key); insert into o values (5);\nupdate t set x = 5; alter table t add foreign key (x) references o match full;',
@@ -194,7 +194,7 @@ create function writes(y int) returns boolean language plpgsql as 'begin insert 
   ])('leaves %s to Postgres', async (_, sql) => {
     const table = {
       '1_table.sql': `create table t (x int); insert into t values (null);
-create function mend() returns void language sql as 'update t set x = 1';`,
+create function fix() returns void language sql as 'update t set x = 1';`,
     };
     await scenario.run(table);
     expect((await scenario.run({ ...table, '2_test.sql': sql })).outcome).toBe('done');
@@ -265,7 +265,7 @@ describe('a unique index that the loop builds', () => {
     const { outcome, message } = await scenario.deploy(unique);
     expect(outcome).toBe('failed');
     expect(message.replace(/Such as .*? Leave/, 'Such as …. Leave')).toBe(
-      't_y on public.t (2_unique.sql:1) failed before it was begun: could not create unique index "t_y": 139 values of (y) in more than one row (SQLSTATE 23505); Such as …. Leave one row of each, then retry. Nothing was built. Next: mend the cause, then run again (or the action retry).',
+      't_y on public.t (2_unique.sql:1) failed before it was begun: could not create unique index "t_y": 139 values of (y) in more than one row (SQLSTATE 23505); Such as …. Leave one row of each, then retry. Nothing was built. Next: fix the cause, then run again (or the action retry).',
     );
     expect(message).toMatch(/Such as \(\d+\) in 2 rows, /);
     expect(await scenario.indexes()).toEqual([]);

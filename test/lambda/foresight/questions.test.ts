@@ -380,8 +380,7 @@ const unanswered: readonly Unanswered[] = [
 create function slow(a int) returns boolean language plpgsql as $$ begin perform pg_sleep(1); return true; end $$;`,
     statement: 'alter table t add constraint c check (slow(a));',
     seconds: 0.1,
-    because:
-      "Whether rows of t are against the check c can't be told beforehand: looking took more than 0.1 s.",
+    because: "Whether rows of t violate the check c can't be told beforehand: looking took more than 0.1 s.",
   },
   {
     it: 'a check whose function writes, which a question may not',
@@ -389,7 +388,7 @@ create function slow(a int) returns boolean language plpgsql as $$ begin perform
 create function sees(a int) returns boolean language plpgsql as $$ begin insert into seen values (a); return true; end $$;`,
     statement: 'alter table t add constraint c check (sees(a));',
     because:
-      "Whether rows of t are against the check c can't be told beforehand: cannot execute INSERT in a read-only transaction, SQLSTATE 25006.",
+      "Whether rows of t violate the check c can't be told beforehand: cannot execute INSERT in a read-only transaction, SQLSTATE 25006.",
   },
   {
     it: 'an expression that only this session can compute',
@@ -683,7 +682,7 @@ create event trigger closed on ddl_command_start when tag in ('CREATE TABLE', 'A
     const files = { '1_index.sql': 'create unique index if not exists people_id on people (id);' };
     const error = await scenario.failure(files);
     expect(error.message.split('\n')).toEqual([
-      '1_index.sql:1:1: the index people_id exists and is INVALID, as a build that was cut off leaves it: CREATE INDEX IF NOT EXISTS would pass over it, and no query would use it.',
+      '1_index.sql:1:1: the index people_id exists and is INVALID, as an interrupted build leaves it: CREATE INDEX IF NOT EXISTS would skip it, and no query would use it.',
       'Statement: create unique index if not exists people_id on people (id)',
       'Applied: nothing by this run.',
       'Next: write CREATE INDEX CONCURRENTLY, which drops what is INVALID and builds it; or drop it by hand, if nobody is building it: drop index concurrently "people_id"; then run again.',

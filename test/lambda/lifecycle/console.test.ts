@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { AwsError } from '../../../local/aws/aws-error.ts';
+import { exhaustive } from '../../support/exhaustive.ts';
 import { type LifeCycle, largeTable, newLifeCycle } from './life-cycle.ts';
 
 let life: LifeCycle;
@@ -48,7 +49,7 @@ describe('an operator in the console', () => {
     ]);
   });
 
-  it('hands builds off again by {} where a deploy could not start the loop', async () => {
+  exhaustive.it('hands builds off again by {} where a deploy could not start the loop', async () => {
     const table = { '1_large.sql': largeTable('large') };
     await life.deploy(table);
     const fault = new AwsError(
@@ -83,7 +84,7 @@ describe('an operator in the console', () => {
     expect(await life.invoke({ action: 'reset' })).toEqual({
       errorType: 'MigrationError',
       errorMessage: expect.stringMatching(
-        /^This event is no action: action: expected one of run, status, .*\.\nApplied: nothing\.\nNext: send one of these:\n\{\}/,
+        /^This event is not an action: action: expected one of run, status, .*\.\nApplied: nothing\.\nNext: send one of these:\n\{\}/,
       ),
       trace: [''],
     });

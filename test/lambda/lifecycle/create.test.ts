@@ -15,7 +15,7 @@ const broken = {
   ...users,
   '2_broken.sql': 'alter table users add column name text;\nalter table nobody add x int;',
 };
-const mended = { ...users, '2_broken.sql': 'alter table users add column name text;' };
+const fixed = { ...users, '2_broken.sql': 'alter table users add column name text;' };
 
 describe('a Create', () => {
   it('runs the migrations and succeeds', async () => {
@@ -41,7 +41,7 @@ describe('a Create', () => {
     expect(failed.exchanges[0]?.reason).not.toMatch(/ {4}at /);
     expect(await life.steps()).toEqual(['1.0 applied']);
 
-    expect((await life.deploy(mended)).status).toBe('CREATE_COMPLETE');
+    expect((await life.deploy(fixed)).status).toBe('CREATE_COMPLETE');
     expect(await life.steps()).toEqual(['1.0 applied', '2.0 applied']);
   });
 

@@ -39,11 +39,11 @@ describe('RunFailed', () => {
       ['failed', '2_names.sql:1:1: This statement failed.'],
       ['done', 'applied 1_users'],
     ]);
-    const mended = { ...users, '2_names.sql': 'alter table users add column name text;' };
-    expect((await life.deploy(mended)).status).toBe('UPDATE_COMPLETE');
+    const fixed = { ...users, '2_names.sql': 'alter table users add column name text;' };
+    expect((await life.deploy(fixed)).status).toBe('UPDATE_COMPLETE');
   });
 
-  it('in the loop: what the data caused is mended there, and run again without a deploy', async () => {
+  it('in the loop: what the data caused is fixed there, and run again without a deploy', async () => {
     await life.deploy(large);
     const blocker = await life.session();
     await blocker.query('begin; insert into large values (501, 501)');
@@ -73,7 +73,7 @@ describe('RunFailed', () => {
 });
 
 describe('BuildFailed', () => {
-  it('status has the reason; the cause is mended, and retry builds it', async () => {
+  it('status has the reason; the cause is fixed, and retry builds it', async () => {
     const twins = { '1_large.sql': `${largeTable('large')}\nupdate large set x = 1;` };
     const files = { ...twins, '2_index.sql': 'create unique index concurrently u on large (x);' };
     await life.deploy(twins);
@@ -108,15 +108,15 @@ describe('BuildStuck', () => {
 describe('drift', () => {
   const changed = { '1_users.sql': 'create table users (id bigint primary key);' };
 
-  it('is mended by the file as it was, and a new one', async () => {
+  it('is fixed by the file as it was, and a new one', async () => {
     await life.deploy(users);
     const failed = await life.deploy(changed);
     expect(failed.exchanges[0]?.reason).toMatch(
       /^(Error: )?1_users\.sql: this migration was applied with other/,
     );
     expect(failed.status).toBe('UPDATE_ROLLBACK_COMPLETE');
-    const mended = { ...users, '2_bigint.sql': 'alter table users alter column id type bigint;' };
-    expect((await life.deploy(mended)).status).toBe('UPDATE_COMPLETE');
+    const fixed = { ...users, '2_bigint.sql': 'alter table users alter column id type bigint;' };
+    expect((await life.deploy(fixed)).status).toBe('UPDATE_COMPLETE');
   });
 
   it('is accepted from the command line: the function has the earlier file again, and says so', async () => {

@@ -33,7 +33,7 @@ describe("a hook's event", () => {
     })();
     expect(refusal).toBeInstanceOf(MigrationError);
     expect((refusal as MigrationError).message).toMatch(
-      /^This is no event of a CloudFormation Lambda Hook: .*clientRequestToken.*\nApplied: nothing\.\nNext: let the hook call this function; operators send the action plan to the migrator function instead\.$/,
+      /^This is not an event of a CloudFormation Lambda Hook: .*clientRequestToken.*\nApplied: nothing\.\nNext: let the hook call this function; operators send the action plan to the migrator function instead\.$/,
     );
   });
 });

@@ -54,7 +54,7 @@ describe("waitFor 'migrations'", () => {
     });
     expect(status).toBe('UPDATE_ROLLBACK_COMPLETE');
     expect(exchanges[0]?.reason.split('\n').slice(0, 1)).toEqual([
-      'u on public.large (2_index.sql:1) failed before it was begun: could not create unique index "u": 1 value of (x) in more than one row (SQLSTATE 23505); Leave one row of each, then retry. Nothing was built. The action status has all of it. Next: mend the cause, then run again (or the action retry).',
+      'u on public.large (2_index.sql:1) failed before it was begun: could not create unique index "u": 1 value of (x) in more than one row (SQLSTATE 23505); Leave one row of each, then retry. Nothing was built. The action status has all of it. Next: fix the cause, then run again (or the action retry).',
     ]);
   });
 });

@@ -64,7 +64,7 @@ describe('a fault that passes, while a deploy waits', () => {
     const open = await blocker();
     const deploying = life.deploy(withWaiting);
     await sees(inSight);
-    const mend = await fault();
+    const fix = await fault();
     await sees(outOfSight);
     const line = life.cloudFormation.log.find(outOfSight) ?? '';
     expect(JSON.parse(line)).toMatchObject({
@@ -73,7 +73,7 @@ describe('a fault that passes, while a deploy waits', () => {
       kind: 'out-of-sight',
       because: expect.stringMatching(reason),
     });
-    await mend();
+    await fix();
     await open.end();
     expect(await deploying).toMatchObject({ status: 'UPDATE_COMPLETE' });
     // The test's own way in may be a password of yesterday.

@@ -161,8 +161,8 @@ describe('an applied file that changed', () => {
 
   it('may be rewritten and grow after the last step that was applied, where it stopped within or a build failed', () => {
     const [first, second, third] = three.steps as [Step, Step, Step];
-    const mended = { ...third, fingerprint: 'mended' };
-    const grown = migration('2', [first, second, mended, transaction(3)], { checksum: 'longer' });
+    const fixed = { ...third, fingerprint: 'fixed' };
+    const grown = migration('2', [first, second, fixed, transaction(3)], { checksum: 'longer' });
     const stopped = [recorded(three, 0), recorded(three, 1)];
     expect(pending(plan([grown], ledger(stopped)))).toEqual(['2.2 none', '2.3 none']);
     const failed = [recorded(three, 0), recorded(three, 1), recorded(three, 2, 'failed')];

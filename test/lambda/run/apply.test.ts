@@ -164,7 +164,7 @@ describe('a file that fails', () => {
     ]);
   });
 
-  it('is applied by the next run once it is mended, with all after it', async () => {
+  it('is applied by the next run once it is fixed, with all after it', async () => {
     await scenario.failure(fails);
     const { applied } = await scenario.run({ ...fails, '2_words.sql': 'create table words (id int);' });
     expect(applied.map(({ migration }) => migration.name)).toEqual(['2_words', '3_later']);
@@ -185,7 +185,7 @@ describe('a file that fails', () => {
           'Object: table public.users, constraint users_pkey',
           "Statement: insert into users values (1, 'b')",
           'Applied: 1_users by this run; nothing of 2_rows.sql.',
-          'Next: mend the rows that are in the way, in a file before 2_rows.sql, or correct 2_rows.sql; then run again; the run continues with this step.',
+          'Next: fix the rows that are in the way, in a file before 2_rows.sql, or correct 2_rows.sql; then run again; the run continues with this step.',
         ].join('\n'),
       );
     },

@@ -75,12 +75,12 @@ describe('an applied file that changed', () => {
     }
   });
 
-  exhaustive.it('that failed within may be mended from there on', async () => {
+  exhaustive.it('that failed within may be fixed from there on', async () => {
     const failing = { ...files, '3_mixed.sql': 'create table a (); vacuum a; select 1 / 0;' };
     await scenario.failure(failing);
     expect(await scenario.steps()).toContain('3.1 applied');
-    const mended = { ...files, '3_mixed.sql': 'create table a (); vacuum a; select 1; vacuum a; select 2;' };
-    expect((await scenario.run(mended)).applied.map(({ step }) => step)).toEqual([2, 3, 4]);
+    const fixed = { ...files, '3_mixed.sql': 'create table a (); vacuum a; select 1; vacuum a; select 2;' };
+    expect((await scenario.run(fixed)).applied.map(({ step }) => step)).toEqual([2, 3, 4]);
   });
 
   exhaustive.it('by its name alone is the same migration', async () => {

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { FaultAction } from '../../../local/wire/message-faults.ts';
 import type { Direction } from '../../../local/wire/protocol-messages.ts';
 import { withTcpProxy } from '../../../local/wire/tcp-proxy.ts';
-import { exhaustive } from '../../support/exhaustive.ts';
+import { exhaustive, whole } from '../../support/exhaustive.ts';
 import { expectEventually } from '../../support/expect-eventually.ts';
 import { type Files, freshScenario, largeTable, type Scenario, type ScenarioOptions } from './scenario.ts';
 
@@ -74,7 +74,9 @@ it('a run whose connection is cut at a message comes to the same result: by itse
     cuts.push({ direction: 'to-client', message, action: 'cut-before' });
   }
   expect(cuts.length).toBeGreaterThan(50);
-  const rounds = cuts.map((cut, index) => ({ round: index + 1, cut, dies: Math.floor(index / 2) % 2 === 0 }));
+  const rounds = cuts
+    .map((cut, index) => ({ round: index + 1, cut, dies: Math.floor(index / 2) % 2 === 0 }))
+    .filter(({ round }) => whole || round % 5 === 0);
   while (rounds.length > 0) {
     await Promise.all(rounds.splice(0, 4).map(({ round, ...fault }) => survives(scenario, round, fault)));
   }

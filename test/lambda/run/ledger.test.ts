@@ -33,7 +33,7 @@ describe('a ledger', () => {
       [
         `There is no ledger yet, and ${role} may not create the schema 'migrations' for it.`,
         'Applied: nothing by this run.',
-        `Next: make the schema as a superuser or the database's owner (create schema "migrations" authorization "${role}"), or let the role make it (grant create on database … to "${role}"); then run again.`,
+        `Next: create the schema as a superuser or the database's owner (create schema "migrations" authorization "${role}"), or let the role create it (grant create on database … to "${role}"); then run again.`,
       ].join('\n'),
     );
   });

@@ -17,7 +17,7 @@ describe('a failed build whose statement is not in the folder any more', () => {
     ['its file was taken away', tables],
     ['its file was cut short', { ...tables, '2_first.sql': 'create table first ();' }],
     [
-      'it was rewritten, mended, under another version',
+      'it was rewritten, fixed, under another version',
       { ...tables, '5_again.sql': 'create unique index concurrently u on large ((x * 2));' },
     ],
   ];
@@ -39,7 +39,7 @@ describe('a failed build whose statement is not in the folder any more', () => {
       { applied: true },
     ]);
     const { builds } = await scenario.status(files);
-    // A mended file has let go of the step, and of its build with it.
+    // A fixed file has let go of the step, and of its build with it.
     const kept = folder === 'its file was cut short' ? undefined : { state: 'failed', abandoned: true };
     expect(builds.map(({ state, abandoned }) => ({ state, abandoned }))[0]).toEqual(kept);
   });
@@ -98,7 +98,7 @@ describe('a loop that ends', () => {
     expect(await operator.loop(more)).toEqual({
       outcome: 'failed',
       message:
-        '4_waits.sql still waits: it changes the table large, and i is cancelled. Next: run the action retry, or mend the cause and deploy.',
+        '4_waits.sql still waits: it changes the table large, and i is cancelled. Next: run the action retry, or fix the cause and deploy.',
     });
   });
 });

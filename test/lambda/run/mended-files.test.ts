@@ -13,7 +13,7 @@ const twice =
 const unique = 'create unique index concurrently t_x on t (x);';
 const cleanUp = 'delete from t where id = 1;';
 
-interface Mended {
+interface Fixed {
   readonly it: string;
   /** It fails, or a build of it does. */
   readonly before: string;
@@ -24,7 +24,7 @@ interface Mended {
 }
 
 /** By the kind of step that failed, and by what came in its place. */
-const mended: readonly Mended[] = [
+const fixed: readonly Fixed[] = [
   {
     it: 'a transaction step by another',
     before: 'create table a (); commit; select 1 / 0;',
@@ -103,7 +103,7 @@ const mended: readonly Mended[] = [
 ];
 
 /** Of builds that failed in the loop; the table is there before, so that it is large and not new. */
-const builds: readonly Mended[] = [
+const builds: readonly Fixed[] = [
   {
     it: 'its statement',
     before: unique,
@@ -191,15 +191,15 @@ async function isApplied(sql: string, steps: number): Promise<void> {
   expect((await scenario.failure(file(`${sql}\ncommit; create table more ();`))).code).toBe('drift');
 }
 
-describe('a file that stopped within is mended', () => {
-  it.each(mended)('$it', async ({ before, after, relations: expected, steps }) => {
+describe('a file that stopped within is fixed', () => {
+  it.each(fixed)('$it', async ({ before, after, relations: expected, steps }) => {
     expect((await scenario.failure(file(before))).code).toBe('statement-failed');
     expect((await scenario.run(file(after))).outcome).toBe('done');
     expect(await relations()).toEqual(expected);
     await isApplied(after, steps);
   });
 
-  it('and mended again, where the first mending failed too', async () => {
+  it('and fixed again, where the first fixing failed too', async () => {
     await scenario.failure(file('create table a (); commit; select 1 / 0;'));
     await scenario.failure(file('create table a (); commit; create table b (); commit; select 2 / 0;'));
     const last = 'create table a (); commit; create table b (); create table c ();';
@@ -230,7 +230,7 @@ describe('a file that stopped within is mended', () => {
   });
 });
 
-describe('a file whose build failed is mended: it gets', () => {
+describe('a file whose build failed is fixed: it gets', () => {
   beforeEach(async () => {
     await scenario.query(twice);
   });
@@ -243,7 +243,7 @@ describe('a file whose build failed is mended: it gets', () => {
     await isApplied(after, steps);
   });
 
-  it('the data mended instead, and nothing in the file', async () => {
+  it('the data fixed instead, and nothing in the file', async () => {
     await scenario.deploy(file(unique));
     await scenario.query(cleanUp);
     expect(await scenario.deploy(file(unique))).toEqual({ outcome: 'valid', message: '' });

@@ -288,7 +288,7 @@ describe('what may quote a row', () => {
       place: { file: '1_a.sql', position: { line: 2, column: 3 }, statement: `select '${MAIL}'` },
       fault: { sqlstate: '22P02', message: `no number: ${MAIL}`, detail: MAIL, table: 't', schema: 'public' },
       applied: 'nothing.',
-      next: 'mend it.',
+      next: 'fix it.',
     });
     expect(error.message).toBe(`1_a.sql:2:3: It failed at ${MAIL}.
 Postgres: no number: ${MAIL} (SQLSTATE 22P02)
@@ -296,12 +296,12 @@ Detail: ${MAIL}
 Object: table public.t
 Statement: select '${MAIL}'
 Applied: nothing.
-Next: mend it.`);
+Next: fix it.`);
     expect(error.plainMessage).toBe(`1_a.sql:2:3: It failed.
 Postgres: a value is not as its type or function needs it (SQLSTATE 22P02)
 Object: table public.t
 Values of rows are not shown here: the action status has the whole text.
 Applied: nothing.
-Next: mend it.`);
+Next: fix it.`);
   });
 });

@@ -152,7 +152,7 @@ insert into b values (7);`,
         'Detail: Key (a)=(7) is not present in table "a".',
         'Object: table public.b, constraint b_a_fkey',
         'Applied: nothing by this run before it; nothing of 1_file.sql.',
-        'Next: mend the rows that are in the way, in a file before 1_file.sql, or correct 1_file.sql; then run again; the run continues with this step.',
+        'Next: fix the rows that are in the way, in a file before 1_file.sql, or correct 1_file.sql; then run again; the run continues with this step.',
       ].join('\n'),
     );
     expect(await scenario.steps()).toEqual([]);

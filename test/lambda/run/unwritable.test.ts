@@ -23,7 +23,7 @@ it('a role that may not create the ledger’s schema is told what to grant, by a
   const said = [
     `There is no ledger yet, and ${role} may not create the schema 'migrations' for it.`,
     'Applied: nothing by this run.',
-    `Next: make the schema as a superuser or the database's owner (create schema "migrations" authorization "${role}"), or let the role make it (grant create on database … to "${role}"); then run again.`,
+    `Next: create the schema as a superuser or the database's owner (create schema "migrations" authorization "${role}"), or let the role create it (grant create on database … to "${role}"); then run again.`,
   ].join('\n');
   expect((await scenario.plan(files, asGuest)).refused).toBe(said);
   expect((await scenario.failure(files, asGuest)).message).toBe(said);
@@ -62,7 +62,7 @@ exhaustive.it('a hot standby is told from the primary', async () => {
   await server.halt('fast');
   await writeFile(join(dirname(server.logFile), 'data', 'standby.signal'), '');
   await server.start();
-  const said = `The server is a replica (hot standby), which takes no changes.
+  const said = `The server is a replica (hot standby), which accepts no changes.
 Applied: nothing by this run.
 Next: put the primary's address into the secret or the URL (of a cluster, the writer's endpoint); then run again.`;
   expect((await scenario.plan(files)).refused).toBe(said);

@@ -163,7 +163,7 @@ alter table large add constraint large_k unique using index large_u;`,
     ]);
   });
 
-  it('that fails after the builds is told by the loop’s end, and applied once it is mended', async () => {
+  it('that fails after the builds is told by the loop’s end, and applied once it is fixed', async () => {
     const { outcome, message } = await scenario.deploy(after('alter table large drop column missing;'));
     expect(outcome).toBe('failed');
     expect(message).toBe(
@@ -195,7 +195,7 @@ create index concurrently other_x on other (x);`,
       const { outcome, message } = await scenario.deploy(duplicates, { dataCheckSeconds: 0 });
       expect(outcome).toBe('failed');
       expect(message.replace(/\(\(x \/ 2\)\)=\(\d+\)/, '((x / 2))=(N)')).toBe(
-        'large_twice on public.large (2_indexes.sql:1) failed after 1 attempt: could not create unique index "large_twice" (SQLSTATE 23505); Key ((x / 2))=(N) is duplicated. Next: mend the cause, then run again (or the action retry).',
+        'large_twice on public.large (2_indexes.sql:1) failed after 1 attempt: could not create unique index "large_twice" (SQLSTATE 23505); Key ((x / 2))=(N) is duplicated. Next: fix the cause, then run again (or the action retry).',
       );
       expect(await scenario.indexes()).toEqual(['large_pkey', 'other_pkey', 'other_x']);
       expect(await scenario.steps()).toEqual(['1.0 applied', '2.0 failed', '2.1 applied']);
@@ -208,11 +208,11 @@ create index concurrently other_x on other (x);`,
 
   it('is replaced by what its file says when that was rewritten', async () => {
     await scenario.deploy(duplicates);
-    const mended = {
+    const fixed = {
       ...duplicates,
       '2_indexes.sql': duplicates['2_indexes.sql']?.replace('(x / 2)', '(x * 2)') ?? '',
     };
-    expect(await scenario.deploy(mended)).toEqual({ outcome: 'valid', message: '' });
+    expect(await scenario.deploy(fixed)).toEqual({ outcome: 'valid', message: '' });
     expect(await scenario.query('select index_name, state from migrations.index_build order by 1')).toEqual([
       { index_name: 'large_twice', state: 'done' },
       { index_name: 'other_x', state: 'done' },

@@ -105,19 +105,19 @@ describe('an error names the object, and the advice fits the SQLSTATE', () => {
         '23505',
         'create table t (a int constraint only_one unique); insert into t values (1), (1);',
         'Object: table public.t, constraint only_one',
-        'mend the rows that are in the way',
+        'fix the rows that are in the way',
       ],
       [
         '23502',
         'create table t (a int not null); insert into t values (null);',
         'Object: table public.t, column a',
-        'mend the rows that are in the way',
+        'fix the rows that are in the way',
       ],
       [
         '23514',
         'create domain d as int constraint positive check (value > 0); select (-1)::d;',
         'Object: type public.d, constraint positive',
-        'mend the rows that are in the way',
+        'fix the rows that are in the way',
       ],
       [
         '55006',

@@ -75,7 +75,7 @@ describe('whatever is seen', () => {
     }
   });
 
-  it('nothing starts after an error that no retry can mend', () => {
+  it('nothing starts after an error that no retry can fix', () => {
     for (const seen of those(({ fault }) => fault === permanent)) expect(decide(seen).kind).not.toBe('start');
   });
 

@@ -51,7 +51,7 @@ async function exported(files: Readonly<Record<string, string>>): Promise<string
   const file = join(folderOf({}), 'indexes.sql');
   const flags = ['--dir', folderOf(files), '--output', file];
   const { code, stdout, stderr } = await migrate(['export', ...flags], env);
-  expect({ code, stdout, file: stderr.includes(file) }).toEqual({ code: 0, stdout: '', file: true });
+  expect({ code, stdout, file: stderr.includes(file) }, stderr).toEqual({ code: 0, stdout: '', file: true });
   return readFileSync(file, 'utf8');
 }
 
@@ -59,7 +59,7 @@ describe('migrate export', () => {
   it('writes what can be done by hand, names what cannot with the reason, and changes nothing', async () => {
     await database.query(TABLE);
     const { code, stdout, stderr } = await migrate(['export', '--dir', folderOf(FILES)], env);
-    expect({ code, stderr }).toEqual({ code: 0, stderr: '2 index operations, 6 left to the next up.\n' });
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '2 operations, 6 left to the next up.\n' });
     const lines = stdout.split('\n');
     expect(lines.filter((line) => line.startsWith('-- Left out'))).toEqual([
       '-- Left out: 2_indexes.sql:3, since it has no name by which a run could find it: give it one in the file.',
@@ -142,6 +142,76 @@ describe('migrate export', () => {
     },
   );
 
+  (hasPsql ? exhaustive.it : it.skip)(
+    'does long work that was handed off by hand too, a backfill in batches, so that up finds it done',
+    async () => {
+      await database.query(`create table t (id int, tenant text collate "C", n int, m int, primary key (tenant, id)) partition by list (tenant);
+create table t_a partition of t for values in ('a'); create table t_b partition of t for values in ('b', 'c''s "\\');
+insert into t select g, (array['a', 'b', 'c''s "\\'])[1 + g % 3], g from generate_series(1, 3000) g;
+create table blocks (n int, m int, note text);
+insert into blocks select g, null, repeat('x', 200) from generate_series(1, 3000) g;
+create domain positive as int; create table paid (id int primary key, x positive);
+insert into paid select g, g from generate_series(1, 500) g;
+create materialized view totals as select sum(x) as total from paid with no data;
+create table counted (n int);`);
+      const files = {
+        '4_fill.sql': `-- migrate: backfill batch 5ms pause 0
+update t as x set n = n + 1, m = (select max(p.id) from paid p where p.id <= x.n) where x.n > 100 -- most of them
+returning x.n;`,
+        '5_blocks.sql': '-- migrate: backfill batch 5ms\nupdate blocks set m = n * 2 where m is null;',
+        '2_check.sql': `alter domain positive add constraint above check (value > 0) not valid;
+alter domain positive validate constraint above;
+alter table paid add constraint there check (x is not null) not valid;
+alter table paid validate constraint there;
+analyze paid;`,
+        '1_refresh.sql': 'refresh materialized view totals;',
+        '6_once.sql': `set search_path = public;
+-- migrate: hand-off
+insert into counted select count(*) from paid;`,
+      };
+      const flags = ['--small-table-rows', '100', '--dir', folderOf(files)];
+      const first = await migrate(['up', '--no-wait', ...flags], env);
+      expect(first.code, first.stderr).toBe(3);
+      const script = await exported(files);
+      // Stopped behind a batch of each walk.
+      const cut = script
+        .slice(0, script.indexOf('-- 6_once.sql'))
+        .replaceAll('exit when not found;', 'exit when not found or at.cursor is not null;');
+      expect(psql(cut)).toMatchObject({ status: 0 });
+      const left = () =>
+        database.query('select count(*)::int as left from migrations.backfill where not done');
+      expect(await left()).toEqual([{ left: 3 }]);
+      const done = psql(script);
+      expect(done, done.stderr).toMatchObject({ status: 0, stderr: '' });
+      expect(await left()).toEqual([{ left: 0 }]);
+      expect(psql(script).stdout.match(/it is done already/g)).toHaveLength(7);
+      const up = await migrate(['up', ...flags], env);
+      expect(up.code, up.stderr).toBe(0);
+      expect(
+        await database.query(
+          `select (select count(*)::int from t where n <> id + (id > 100)::int) as wrong,
+                  (select count(*)::int from blocks where m is distinct from n * 2) as others,
+                  (select array_agg(n) from counted) as counted, (select total::int from totals),
+                  (select bool_and(convalidated) from pg_constraint where conname in ('above', 'there')) as validated,
+                  (select bool_and(state = 'done') from migrations.work) as done,
+                  (select sum(attempts)::int from migrations.work) as attempts,
+                  (select bool_and(batches > 1) from migrations.backfill) as batches`,
+        ),
+      ).toEqual([
+        {
+          wrong: 0,
+          others: 0,
+          counted: [500],
+          total: 125_250,
+          validated: true,
+          done: true,
+          attempts: 2,
+          batches: true,
+        },
+      ]);
+    },
+  );
+
   exhaustive.it('takes over builds that were handed off, with every name resolved', async () => {
     await database.query(TABLE);
     const dir = folderOf({
@@ -150,7 +220,7 @@ describe('migrate export', () => {
     const flags = ['--dir', dir];
     await migrate(['up', '--no-wait', '--small-table-rows', '100', ...flags], env);
     const { stdout, stderr } = await migrate(['export', ...flags], env);
-    expect(stderr).toBe('1 index operation, 0 left to the next up.\n');
+    expect(stderr).toBe('1 operation, 0 left to the next up.\n');
     expect(stdout).toContain(
       '\ncreate index concurrently "words_language_idx" on "app"."words" (language);\n',
     );
@@ -163,7 +233,7 @@ describe('migrate export', () => {
     const { code, stdout } = await migrate(['export', '--dir', folderOf({ '1_a.sql': '' })], env);
     expect({ code, stdout: steady(stdout.replace(/\d{4}-\d\d-\d\d \d\d:\d\d UTC/, 'THEN')) }).toEqual({
       code: 0,
-      stdout: `-- No index operation is pending that could be done by hand: ${database.name} on HOST as ${database.owner}, ledger in schema migrations, THEN.\n`,
+      stdout: `-- Nothing is pending that could be done by hand: ${database.name} on HOST as ${database.owner}, ledger in schema migrations, THEN.\n`,
     });
   });
 });

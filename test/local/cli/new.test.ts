@@ -88,7 +88,7 @@ describe('migrate new', () => {
       expect(refused).toEqual({
         code: 2,
         stdout: '',
-        stderr: `'${name}' is no name for a migration.
+        stderr: `'${name}' is not a valid name for a migration.
 Next: begin with a letter, and use letters, digits, _ and - (at most 100), such as add_user_email; the version and .sql are added.
 `,
       });

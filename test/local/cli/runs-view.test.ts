@@ -19,7 +19,7 @@ const run = (of: Partial<RunStatus>): RunStatus => ({
 });
 const idle = run({ action: 'resume', cause: 'loop', actor: 'index-build loop' });
 const failed = (error: string) =>
-  run({ outcome: 'failed', error: `${error}\nDetail: Key (id)=(1)\nNext: mend it` });
+  run({ outcome: 'failed', error: `${error}\nDetail: Key (id)=(1)\nNext: fix it` });
 const { colors } = new Terminal({ json: true });
 const shown = (runs: readonly RunStatus[], all = false) =>
   runsPart({ migrations: [], builds: [], runs, lastRun: runs[0] }, { colors, now, all }).split('\n');
@@ -29,7 +29,7 @@ it('a loop that found nothing to do hides no run before it, and is in the list o
     'Last run: failed, ended 1 min ago, by anna (console)',
     'A',
     'Detail: Key (id)=(1)',
-    'Next: mend it',
+    'Next: fix it',
   ]);
   expect(shown([idle, failed('A')], true)[0]).toContain('by index-build loop (loop)');
   expect(shown([idle])[0]).toContain('by index-build loop (loop)');
@@ -43,8 +43,8 @@ it('of those that failed the newest has its whole error, and all of them where a
     'Before it:',
     '  run: failed, ended 1 min ago, by anna (console): A',
     '    Detail: Key (id)=(1)',
-    '    Next: mend it',
+    '    Next: fix it',
     '  run: failed, ended 1 min ago, by anna (console): B',
   ]);
-  expect(shown(runs, true).slice(-2)).toEqual(['    Detail: Key (id)=(1)', '    Next: mend it']);
+  expect(shown(runs, true).slice(-2)).toEqual(['    Detail: Key (id)=(1)', '    Next: fix it']);
 });

@@ -87,7 +87,7 @@ Before it:
   run: waits for index builds, ended N s ago, by WHO (command line): applied 2_i … 3_p (2 in all)
   run: done, ended N s ago, by WHO (command line): applied 1_t … 9_later (2 in all)
 
-Next: mend the cause of the failed build, then run up: it is tried again.
+Next: fix the cause of the failed build, then run up: it is tried again.
 `,
     });
   });

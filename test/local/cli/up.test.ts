@@ -208,7 +208,7 @@ Next: correct 2_bad.sql and run again; the run continues with this step.
   );
 
   exhaustive.it(
-    'says in Postgres’s words why a build failed, leaves no INVALID index, and tries it again when the file is mended',
+    'says in Postgres’s words why a build failed, leaves no INVALID index, and tries it again when the file is fixed',
     async () => {
       const flags = await withWords(indexes, 199);
       const up = await migrate(['up', ...flags, '--data-check-seconds', '0'], env);
@@ -221,13 +221,13 @@ Next: correct 2_bad.sql and run again; the run continues with this step.
       ).toBe(`words_word on public.words (2_indexes.sql:1) failed after 1 attempt: could not create unique index "words_word" (SQLSTATE 23505)
 Detail: Key (word)=(0) is duplicated.
 Object: table public.words, constraint words_word
-Next: mend the cause, then run again: failed builds are tried again.
+Next: fix the cause, then run again: failed builds are tried again.
 `);
       expect(await database.query('select from pg_index where not indisvalid')).toEqual([]);
       write(flags[1] ?? '', { '2_indexes.sql': indexes['2_indexes.sql'].replace('unique ', '') });
-      const mended = await migrate(['up', ...flags], env);
-      expect(mended.code, mended.stderr).toBe(0);
-      expect(mended.stdout).toMatch(/Done in .* s: 1 migration applied, 1 index build valid\.\n$/);
+      const fixed = await migrate(['up', ...flags], env);
+      expect(fixed.code, fixed.stderr).toBe(0);
+      expect(fixed.stdout).toMatch(/Done in .* s: 1 migration applied, 1 index build valid\.\n$/);
     },
   );
 
@@ -239,7 +239,7 @@ Next: mend the cause, then run again: failed builds are tried again.
       stderr: `words_word on public.words (2_indexes.sql:1) failed before it was begun: could not create unique index "words_word": 1 value of (word) in more than one row (SQLSTATE 23505)
 Detail: Such as (0) in 2 rows.
 Hint: Leave one row of each, then retry. Nothing was built.
-Next: mend the cause, then run again: failed builds are tried again.
+Next: fix the cause, then run again: failed builds are tried again.
 `,
     });
   });
@@ -310,7 +310,7 @@ describe('Ctrl-C', () => {
       code: 130,
       stderr: `Stopped: interrupted by SIGINT.
 Applied: steps of 1 migration by this run, each of them whole; of a step under way, nothing.
-Next: run up again: it goes on from here. The verb status shows how far the builds are.
+Next: run up again: it continues from here. The verb status shows how far the builds are.
 `,
     });
     expect(await sleeping()).toEqual([]);
@@ -367,7 +367,7 @@ words_word on public.words: goes on in the database without this process.
         place: null,
         fault: null,
         applied: 'steps of 1 migration by this run, each of them whole; of a step under way, nothing.',
-        next: 'run up again: it goes on from here. The verb status shows how far the builds are.',
+        next: 'run up again: it continues from here. The verb status shows how far the builds are.',
       },
     });
     await transaction.query('commit');

@@ -5,7 +5,7 @@ import { PROGRESS, start } from './start-run.ts';
 const MINUTES = 60_000;
 
 /** What `npm start -- --rows 20000` says, with N for what differs from one run to the next. */
-const BEFORE = `A deploy with index builds, played on this machine.
+const BEFORE = `A deploy with index builds, run on this machine.
 Starting PostgreSQL, behind a proxy that cancels as Neon's does.
 PostgreSQL 18 runs. Synthesizing the stack of two releases, as cdk synth does.
 

@@ -109,7 +109,7 @@ describe('npm start', () => {
         what: String(pattern),
       });
 
-    await sees(/^A deploy with index builds, played on this machine\.$/);
+    await sees(/^A deploy with index builds, run on this machine\.$/);
     await sees(/^[█░]{20} filling the tables: [\d,]+ rows$/);
     await sees(/^[█░]{20} idx_\w+: \d+ %, /);
     expect(await run.exited).toBe(0);

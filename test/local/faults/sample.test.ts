@@ -20,20 +20,20 @@ it('a sample is the same for the same seed, and even a small one has every kind 
 });
 
 it('a sample of faults is survived: the next deploy makes of each database what an undisturbed one would have', async () => {
-  const { tried, survived, broken } = await runMatrix({ count: 9, seed: 3, parallel: 6 });
+  const { tried, survived, broken } = await runMatrix({ count: 6, seed: 3, parallel: 6 });
   expect(broken).toEqual([]);
   expect(survived).toBe(tried);
-  expect(tried).toBeGreaterThan(5);
+  expect(tried).toBeGreaterThan(3);
 }, 120_000);
 
 it('a sample of faults is survived in a database as careful teams run it', async () => {
   const { tried, survived, broken } = await runMatrix({
-    count: 8,
+    count: 6,
     seed: 9,
     parallel: 6,
     profile: 'hardened',
   });
   expect(broken).toEqual([]);
   expect(survived).toBe(tried);
-  expect(tried).toBeGreaterThan(4);
+  expect(tried).toBeGreaterThan(3);
 }, 120_000);

@@ -96,7 +96,7 @@ describe('a ledger in public', () => {
     const error = await scenario.failure(files, { ledgerSchema: 'public' });
     expect(error.message).toBe(
       [
-        "There is no ledger yet, and it is not made in the schema 'public': others may create in it, or have rights on what is created there, and what the ledger says is executed as the migrations' role.",
+        "There is no ledger yet, and it is not created in the schema 'public': others may create objects in it, or have privileges on new ones, and what the ledger says is executed as the migrations' role.",
         'Applied: nothing by this run.',
         "Next: give the ledger a schema of its own (the prop ledgerSchema, on the command line --schema; 'migrations' without it); then run again.",
       ].join('\n'),

@@ -300,7 +300,7 @@ describe('while an older ledger', () => {
     expect(error.message).toMatch(
       new RegExp(
         [
-          `^The ledger in schema 'migrations' could not be brought up to format ${LEDGER_FORMAT}, since its tables are in use: pid \\d+ \\(.*"nightly dump".*\\)\\.`,
+          `^The ledger in schema 'migrations' could not be upgraded to format ${LEDGER_FORMAT}, since its tables are in use: pid \\d+ \\(.*"nightly dump".*\\)\\.`,
           'Postgres: canceling statement due to lock timeout \\(SQLSTATE 55P03\\)',
           'Applied: nothing by this run; the ledger is as it was\\.',
           'Next: let what uses them end \\(a dump, a report\\), then run again\\.$',

@@ -33,7 +33,7 @@ const isEncrypted = (url: string, options: ConnectOptions = {}) =>
   );
 
 async function refusal(url: string): Promise<string> {
-  // No retry mends a certificate: the server would be asked again for an hour, and the test would not end.
+  // No retry fixes a certificate: the server would be asked again for an hour, and the test would not end.
   const outcome = await isEncrypted(url, { patienceSeconds: 3_600 }).catch((error: unknown) => error);
   if (outcome instanceof MigrationError) return outcome.message;
   throw new Error('It was to be refused.', { cause: outcome });

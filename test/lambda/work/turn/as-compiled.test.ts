@@ -64,7 +64,7 @@ describe('what the ledger has of a build that this code knows', () => {
         if (changed.has(id))
           expect([state, fault?.message]).toEqual([
             'failed',
-            'what the ledger has of this build is not what 2_work.sql says, so it was not executed',
+            "the ledger's row of this build does not match what 2_work.sql says, so it was not executed",
           ]);
         else expect(state).toBe('done');
       }
@@ -81,7 +81,7 @@ describe('what the ledger has of a build that this code knows', () => {
     await scenario.query('create index large_old on large (x)');
     await makeItSay({ set: `state = 'pending', attempts = 0`, where: `operation = 'drop'` });
     expect((await scenario.loop(files)).message).toContain(
-      'not what 2_work.sql says, so it was not executed (SQLSTATE 55000); Its step is recorded as applied.',
+      'does not match what 2_work.sql says, so it was not executed (SQLSTATE 55000); Its step is recorded as applied.',
     );
     expect(await scenario.indexes()).toContain('large_old');
   });
@@ -109,7 +109,7 @@ describe('what the ledger has of a build that this code knows', () => {
       where: `index_name = 'i'`,
     });
     expect(await operatorOf(scenario).refusal({ action: 'cancel', index: 'i' }, files)).toContain(
-      'but what it left was not looked for: what the ledger has of this build is not what',
+      "but any index that it left was not looked for: the ledger's row of this build does not match what",
     );
     expect(await scenario.indexes()).toContain('i INVALID');
   });
@@ -139,12 +139,12 @@ describe('what the ledger has of a build that this code does not know', () => {
       await scenario.database.adminQuery(`drop owned by ${app}; drop role ${app}`);
     });
     expect((await scenario.loop(table)).message).toContain(
-      `i on public.large (2_work.sql:2) failed before it was begun: the code that is deployed does not know 2_work.sql as it was handed off, and others may have changed it in the ledger, so it was not executed`,
+      `i on public.large (2_work.sql:2) failed before it was begun: the deployed code does not know 2_work.sql as it was handed off, and others may have changed it in the ledger, so it was not executed`,
     );
     const [{ fault } = {}] = await scenario.query<{ fault: { hint: string } }>(
       'select fault from migrations.work order by id limit 1',
     );
-    expect(fault?.hint).toContain(`Take the right to write the ledger's tables from ${app}`);
+    expect(fault?.hint).toContain(`Revoke the privilege to write the ledger's tables from ${app}`);
     // Code that knows it goes on with it all the same.
     await scenario.run(files);
     expect(await scenario.loop(files)).toEqual({ outcome: 'valid', message: '' });

@@ -262,7 +262,7 @@ describe('a small or a new table', () => {
 });
 
 describe('a row that cannot be done', () => {
-  it('is found by halving, named with what Postgres says, and gone on with once it is mended', async () => {
+  it('is found by halving, named with what Postgres says, and gone on with once it is fixed', async () => {
     const scenario = await prepared(KEYS[0]?.[1] ?? '');
     await scenario.query(
       'alter table t add constraint small check (m < 100); update t set n = 1000 where id = 7 * 1234',
@@ -275,7 +275,7 @@ describe('a row that cannot be done', () => {
     expect(message).toContain('m on public.t (1_fill.sql:2) failed after 1 attempt: ');
     expect(message).toContain('violates check constraint "small"');
     expect(message).toContain(
-      'It failed at the row of public.t with id = 8638; 1,233 rows of this backfill are done, and stay. Correct the row and retry, which goes on with it;',
+      'It failed at the row of public.t with id = 8638; 1,233 rows of this backfill are done, and stay. Correct the row and retry, which continues with it;',
     );
     expect(await scenario.steps()).toEqual(['1.0 failed']);
 
@@ -313,8 +313,8 @@ describe('a row that cannot be done', () => {
     const scenario = await prepared(KEYS[0]?.[1] ?? '');
     await scenario.deploy(file('update t set m = 1 / (n - 5) where m is null'));
     expect(await scenario.steps()).toEqual(['1.0 failed']);
-    const mended = file('update t set m = n + 1 where m is null or m = 0');
-    expect((await scenario.deploy(mended)).outcome).toBe('valid');
+    const fixed = file('update t set m = n + 1 where m is null or m = 0');
+    expect((await scenario.deploy(fixed)).outcome).toBe('valid');
     expect(await scenario.steps()).toEqual(['1.0 applied']);
   });
 });

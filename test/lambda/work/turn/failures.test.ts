@@ -56,7 +56,7 @@ describe('what passes is tried again', () => {
     expect(await scenario.deploy(files)).toEqual({
       outcome: 'failed',
       message:
-        'big_failing on public.big (2_index.sql:1) failed after 3 attempts: made to fail (SQLSTATE 53100); in the test In: PL/pgSQL function public.failing(integer) line 4 at RAISE. Next: mend the cause, then run again (or the action retry).',
+        'big_failing on public.big (2_index.sql:1) failed after 3 attempts: made to fail (SQLSTATE 53100); in the test In: PL/pgSQL function public.failing(integer) line 4 at RAISE. Next: fix the cause, then run again (or the action retry).',
     });
     expect(await scenario.indexes()).toEqual(['big_pkey']);
     expect(await scenario.deploy(files)).toEqual(valid);
@@ -156,7 +156,7 @@ it('a failed build does not stop its neighbours, and the end names each that fai
   const { outcome, message } = await scenario.deploy(files, { dataCheckSeconds: 0 });
   expect(outcome).toBe('failed');
   const said = (name: string, file: string) =>
-    `${name}_y on public.${name} (${file}) failed after 1 attempt: could not create unique index "${name}_y" (SQLSTATE 23505); Key (y)=(1) is duplicated. Next: mend the cause, then run again (or the action retry).`;
+    `${name}_y on public.${name} (${file}) failed after 1 attempt: could not create unique index "${name}_y" (SQLSTATE 23505); Key (y)=(1) is duplicated. Next: fix the cause, then run again (or the action retry).`;
   expect(
     message
       .split('\n')

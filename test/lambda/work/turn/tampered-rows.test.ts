@@ -7,7 +7,7 @@ import { tables, work } from './work-of-each-kind.ts';
 interface Tampering {
   readonly set: string;
   readonly where?: string;
-  /** @default 'what the ledger has of this build is not what 2_work.sql says, so it was not executed' */
+  /** @default "the ledger's row of this build does not match what 2_work.sql says, so it was not executed" */
   readonly message?: string;
   /** Others that end with them, or wait for them. */
   readonly drags?: readonly string[];
@@ -15,7 +15,7 @@ interface Tampering {
 
 const inStatement = (from: string, to: string) => `statement = replace(statement, '"${from}"', '"${to}"')`;
 const unknown =
-  'the code that is deployed does not know 2_work.sql as it was handed off, and others may have changed it in the ledger, so it was not executed';
+  'the deployed code does not know 2_work.sql as it was handed off, and others may have changed it in the ledger, so it was not executed';
 
 /** Columns that decide what is executed, looked at or dropped: compared with the code, or derived from it. */
 const COMPARED: Readonly<Record<string, readonly Tampering[]>> = {
@@ -236,7 +236,7 @@ describe('a build is refused, and nothing of it is executed or dropped, where th
           name,
           'failed',
           tampering.message ??
-            'what the ledger has of this build is not what 2_work.sql says, so it was not executed',
+            "the ledger's row of this build does not match what 2_work.sql says, so it was not executed",
         ]);
       else if (!tampering.drags?.includes(name)) expect([name, state]).toEqual([name, 'done']);
     }
@@ -277,7 +277,7 @@ describe('a row that this code could not have written is not acted on, and the e
 
 describe('the build of a partition', () => {
   const refusedMessage =
-    'what the ledger has of this build is not what 2_work.sql says, so it was not executed';
+    "the ledger's row of this build does not match what 2_work.sql says, so it was not executed";
   /** After the turn that hands the partitions off. */
   async function partitionHandedOff(): Promise<Scenario> {
     const scenario = await handedOff();
