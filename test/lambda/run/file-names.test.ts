@@ -22,6 +22,14 @@ describe('a file that was given another number', () => {
     expect(await scenario.steps()).toEqual(['1.0 applied', '2.0 applied', '2.1 applied']);
   });
 
+  it('after it stopped within goes on where it stopped', async () => {
+    const sql = 'create table a (); commit; alter table b add x int;';
+    await scenario.failure({ '1_a.sql': sql });
+    await scenario.query('create table b ()');
+    expect((await scenario.run({ '2_a.sql': sql })).outcome).toBe('done');
+    expect(await scenario.steps()).toEqual(['2.0 applied', '2.1 applied']);
+  });
+
   it('and is there under its old one too is a new file', async () => {
     await scenario.run({ '1_a.sql': 'create table if not exists a ();' });
     const both = {

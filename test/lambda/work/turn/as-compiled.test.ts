@@ -81,7 +81,7 @@ describe('what the ledger has of a build that this code knows', () => {
     await scenario.query('create index large_old on large (x)');
     await makeItSay({ set: `state = 'pending', attempts = 0`, where: `operation = 'drop'` });
     expect((await scenario.loop(files)).message).toContain(
-      'not what 2_work.sql says, so it was not executed (SQLSTATE 55000); Its step is recorded as applied.',
+      'does not match what 2_work.sql says, so it was not executed (SQLSTATE 55000); Its step is recorded as applied.',
     );
     expect(await scenario.indexes()).toContain('large_old');
   });
