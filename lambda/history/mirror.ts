@@ -4,8 +4,8 @@ import { placeOf } from './adopt.ts';
 import type { History } from './read-history.ts';
 
 /**
- * Writes the tool's own table as the tool would, so that it finds nothing to do and nothing wrong. Its statements stand in
- * a step's own transaction, where the search path is the role's.
+ * Writes the tool's own table as the tool would, so that the tool finds nothing to do and nothing wrong. Its statements
+ * run in a step's own transaction, under the role's search path.
  */
 export class Mirror {
   readonly #history: History;
@@ -18,7 +18,7 @@ export class Mirror {
     this.#t = `${quoteIdentifier(history.schema)}.${quoteIdentifier(history.table)}`;
   }
 
-  /** With the last step of a migration, in its own transaction. */
+  /** Goes with the last step of a migration, in that step's transaction. */
   rowsFor(migration: Migration, step: Step): readonly string[] {
     return step.number === migration.steps.length - 1 ? this.applied(migration) : [];
   }
@@ -134,7 +134,10 @@ export class Mirror {
     ];
   }
 
-  /** As `undone`, where nothing of the migration runs. Of Alembic's parents only those come back that no head descends from. */
+  /**
+   * As `undone`, where nothing of the migration runs. Of Alembic's parents only those come back that no head descends
+   * from.
+   */
   forgotten(migration: Migration): readonly string[] {
     if (this.#history.tool !== 'alembic') return this.undone(migration);
     const known = new Map(
@@ -155,7 +158,7 @@ export class Mirror {
     return `delete from ${this.#t} where version_num operator(pg_catalog.=) ${quoteLiteral(id)}`;
   }
 
-  /** What takes it back: with the last step of an undo, or where it never was applied. */
+  /** Removes it: with the last step of an undo, or if it was never applied. */
   undone(migration: Migration): readonly string[] {
     const t = this.#t;
     const { version, record = {} } = migration;
@@ -207,7 +210,7 @@ export class Mirror {
     }
   }
 
-  /** What clears away that it failed, so that it can be applied: as the tool's own repair does. */
+  /** Removes the failure so that it can be applied, as the tool's own repair does. */
   notApplied(migration: Migration): readonly string[] {
     if (this.#history.tool !== 'flyway') return this.undone(migration);
     const script = quoteLiteral(migration.record?.script ?? '');

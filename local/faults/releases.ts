@@ -19,7 +19,7 @@ create table events_1 partition of events for values from (0) to (200);
 create table events_2 partition of events for values from (200) to (1000);
 insert into events select i, 'x' from generate_series(1, 400) i;
 create function slowly(x int) returns int immutable language plpgsql
-  as 'begin perform pg_catalog.pg_sleep(0.004); return x; end';`,
+  as 'begin perform pg_catalog.pg_sleep(0.01); return x; end';`,
 };
 
 /** The deploy that is disturbed: every kind of step, work on four tables side by side and in order, and steps that wait. */

@@ -7,7 +7,11 @@ import { SUCCEEDED } from './work-statement.ts';
 /** Custom setting that carries the connection string into the supervisor's session; never part of a query text. */
 export const LOOPBACK_SETTING = 'migrations.loopback';
 /** Settings that the supervisor's session starts with. */
-export const SUPERVISOR_SETTINGS = { search_path: 'pg_catalog' };
+export const SUPERVISOR_SETTINGS = {
+  search_path: 'pg_catalog',
+  // Turns write to the row of its build meanwhile.
+  default_transaction_isolation: 'read committed',
+};
 /** Name of the supervisor's connection to the build session: a word that no author's text contains. */
 const CONNECTION_NAME = 'cdk_postgres_migrations_build';
 /** Name of the procedure; it differs between versions. */

@@ -24,6 +24,8 @@ export interface ConnectOptions {
 
 /** Opening a connection takes one round trip, or two with TLS. */
 const OPENING_MILLISECONDS = 15_000;
+/** The least for a last attempt, begun just before patience ends: with none it fails whatever the server does. */
+const LEAST_OPENING_MILLISECONDS = 2_000;
 const ANSWER_MILLISECONDS = 25_000;
 /**
  * When a silent connection is first probed. NAT gateways, load balancers and VPC endpoints drop one after 350 s, and
@@ -64,7 +66,10 @@ export async function connect(target: ConnectionTarget, options: ConnectOptions 
     });
     try {
       await open(client, {
-        opening: Math.max(1, Math.min(OPENING_MILLISECONDS, begun + patience - Date.now())),
+        opening: Math.max(
+          LEAST_OPENING_MILLISECONDS,
+          Math.min(OPENING_MILLISECONDS, begun + patience - Date.now()),
+        ),
         answer: (options.answerSeconds ?? ANSWER_MILLISECONDS / 1000) * 1000,
         most: target.connectSeconds === undefined ? Number.POSITIVE_INFINITY : target.connectSeconds * 1000,
       });
