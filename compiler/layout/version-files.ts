@@ -55,11 +55,19 @@ function unique(
       folder.problem({
         file: each.file,
         sentence: `Version ${each.id} is taken by ${other.file} already.`,
-        advice: 'Give one of the two another version.',
+        advice: adviceForTwo([each.file, other.file]),
       });
     }
   }
   return byId;
+}
+
+/** Under a version of its own, a file to undo would be applied. */
+function adviceForTwo(files: readonly string[]): string {
+  const undo = files.find((file) => /[._-](?:down|undo|rollback|revert)(?=[._-]|$)/i.test(file));
+  return undo === undefined
+    ? 'Give one of the two another version.'
+    : `If ${undo} is to undo the other, name it like that one, but ending in .down.sql; else give one of the two another version.`;
 }
 
 /** The undo of a migration whose tool would take a `.down.sql` beside it for another migration, or knows none. */

@@ -128,6 +128,11 @@ const ADVICE: readonly Advice[] = [
     next: (file) => `drop the function or view first, and create it again in ${file}; ${ANOTHER_RUN}`,
   },
   {
+    sqlstates: ['22023'],
+    only: ({ message }) => /^role .* does not exist$/.test(message),
+    next: (file) => `create the role in an earlier file, or correct its name in ${file}; ${ANOTHER_RUN}`,
+  },
+  {
     sqlstates: ['22'],
     only: ({ sqlstate }) => sqlstate !== '22012',
     next: (file) =>

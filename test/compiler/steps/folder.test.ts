@@ -102,6 +102,16 @@ describe('undo files', () => {
     ]);
     expect(compiled.migrations[2]?.undo?.steps).toHaveLength(1);
   });
+
+  it.each([
+    ['001.do.sql', '001.undo.sql'],
+    ['1_a.sql', '1_a.rollback.sql'],
+    ['20200101000000-a-up.sql', '20200101000000-a-down.sql'],
+  ])('as other tools name them (%s, %s) are refused, and no other version is advised alone', (up, undo) => {
+    expect(() => compileFiles({ [up]: 'create table a ();', [undo]: 'drop table a;' })).toThrow(
+      `If ${undo} is to undo the other, name it like that one, but ending in .down.sql`,
+    );
+  });
 });
 
 describe('a folder', () => {
