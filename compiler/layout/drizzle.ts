@@ -1,5 +1,6 @@
 import * as v from 'valibot';
 import { FileRefused } from '../syntax/problem.ts';
+import { signIn } from './dbmate.ts';
 import type { Folder } from './folder.ts';
 import type { FoundMigration, Layout } from './layout.ts';
 import { findFolders, sha256 } from './prisma.ts';
@@ -14,11 +15,17 @@ export const drizzle: Layout = {
   order: 'listed',
   sign(folder) {
     if (folder.text(JOURNAL).includes('"entries"')) return JOURNAL;
+    const divided = signIn(folder, /--> statement-breakpoint/, '--> statement-breakpoint');
+    if (divided !== undefined) return divided;
     const snapshot = folder.entries().find((entry) => folder.has(`${entry}/snapshot.json`));
     return snapshot === undefined ? undefined : `${snapshot}/snapshot.json`;
   },
   find(folder) {
-    if (!folder.has(JOURNAL)) return findFolders(folder);
+    if (!folder.has(JOURNAL)) {
+      const [file] = folder.sqlFiles();
+      if (file !== undefined) folder.problem(JOURNAL_MISSING);
+      return findFolders(folder);
+    }
     return folder.attempt(() => readJournal(folder)) ?? [];
   },
   historyTable(folder) {
@@ -38,6 +45,12 @@ const CONFIGS = ['ts', 'mts', 'js', 'mjs', 'cjs', 'json'].map((extension) => `dr
 function withoutComments(code: string): string {
   return code.replace(/\/\*[\s\S]*?\*\/|(?<!:)\/\/[^\n]*/g, '');
 }
+
+const JOURNAL_MISSING = {
+  file: JOURNAL,
+  sentence: "Drizzle's journal, which lists the files that are migrations, is missing.",
+  advice: "Bring it back; or, where it is not Drizzle that runs these files, say so: layout: 'plain'.",
+};
 
 const journal = v.object({
   dialect: v.optional(v.string()),

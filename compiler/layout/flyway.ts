@@ -6,6 +6,8 @@ import { section, setting, settingsBeside, tableNamed } from './settings-beside.
 import { byText, refuseCode } from './version-files.ts';
 
 const NAME = /^(?:([VUB])(\d[\d._]*)|(R))__(.*)\.sql$/;
+/** Folders below that are searched for a sign. */
+const SEARCHED = 20;
 const SIGN = /^(?:[VUB]\d[\d._]*|R)__.*\.sql$/;
 
 /** The last is Spring Boot's. */
@@ -29,7 +31,16 @@ export const flyway: Layout = {
   name: 'flyway',
   title: 'Flyway',
   order: 'dotted',
-  sign: (folder) => folder.sqlFiles().find((file) => SIGN.test(file)),
+  sign(folder) {
+    const files = folder.sqlFiles();
+    // Flyway reads folders below too.
+    const below = files.length > 0 ? [] : folder.entries().slice(0, SEARCHED);
+    const found = [
+      ...files,
+      ...below.flatMap((entry) => folder.sqlFiles(entry).map((file) => `${entry}/${file}`)),
+    ];
+    return found.find((file) => SIGN.test(file.slice(file.lastIndexOf('/') + 1)));
+  },
   find(folder) {
     const files = filesBelow(folder, '.');
     const named = files.flatMap((file) => folder.attempt(() => nameOf(file)) ?? []);

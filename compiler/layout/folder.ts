@@ -89,10 +89,13 @@ export class Folder {
     return source;
   }
 
-  /** The text for looking for a tool's signs, whatever its bytes; empty where it can't be read. */
+  /** The text for looking for a tool's signs, whatever its bytes, without BOM and with LF; empty where it can't be read. */
   text(file: string): string {
     try {
-      return this.bytes(file).toString('utf8');
+      return this.bytes(file)
+        .toString('utf8')
+        .replace(/^\uFEFF/, '')
+        .replaceAll('\r\n', '\n');
     } catch {
       return '';
     }

@@ -3,7 +3,7 @@ import type { SourceText } from '../syntax/source-text.ts';
 import { signIn } from './dbmate.ts';
 import type { Folder } from './folder.ts';
 import type { FoundMigration, Layout, Parts } from './layout.ts';
-import { blank, type Section, sectionsOf, withSemicolons } from './sections.ts';
+import { blank, isBlank, type Section, sectionsOf, withSemicolons } from './sections.ts';
 import { setting, settingsBeside, tableNamed } from './settings-beside.ts';
 
 const CHANGESET = /^[ \t]*--[ \t]*changeset[ \t]+(\S+?):(\S+)[ \t]*(.*)$/gim;
@@ -20,13 +20,31 @@ export const liquibase: Layout = {
   find(folder) {
     const asked = askedOf(folder);
     const files = folder.sqlFiles().filter((file) => !folder.isFolder(file));
-    return files.flatMap((file) => {
+    const found = files.flatMap((file) => {
       const source = folder.attempt(() => folder.source(file));
       if (source === undefined) return [];
       const sections = sectionsOf(source, CHANGESET);
-      folder.attempt(() => refuseCondition(source, [0, sections[0]?.index ?? 0], 'all of this file hangs'));
+      const above = sections[0]?.index ?? source.text.length;
+      folder.attempt(() => refuseCondition(source, [0, above], 'all of this file hangs'));
+      if (!isBlank(source.text.slice(0, above))) {
+        folder.problem({
+          file,
+          sentence:
+            sections.length === 0 ? 'The file has no changeset.' : 'There is SQL above the first changeset.',
+          advice: 'Write --changeset AUTHOR:ID above it, or move it to another folder.',
+        });
+      }
       return sections.flatMap((section) => folder.attempt(() => find(source, section, asked)) ?? []);
     });
+    for (const [at, { id, file }] of found.entries()) {
+      if (found.findIndex((each) => each.id === id) === at) continue;
+      folder.problem({
+        file,
+        sentence: `The changeset ${id} is there twice.`,
+        advice: 'Give one another id.',
+      });
+    }
+    return found;
   },
   historyTable(folder) {
     const text = settingsBeside(folder, ['liquibase.properties']) ?? '';
@@ -163,6 +181,9 @@ function find(
       'Use runOnChange.',
     );
   }
+  // Liquibase calls the file so, whatever its name.
+  const [headline = ''] = /^[ \t]*--[ \t]*liquibase formatted sql.*$/im.exec(source.text) ?? [];
+  const logical = attributes.get('logicalfilepath') ?? attributesOf(headline).get('logicalfilepath');
   const isOne = isAsked(attributes, asked);
   if (isOne === false) return [];
   if (typeof isOne === 'string') {
@@ -174,8 +195,8 @@ function find(
   refuseCondition(source, [from, to], 'this changeset hangs');
   return [
     {
-      id: `${source.file}::${id}::${author}`,
-      name: `${source.file.replace(/\.sql$/, '')}::${id}::${author}`,
+      id: `${logical ?? source.file}::${id}::${author}`,
+      name: `${(logical ?? source.file).replace(/\.sql$/, '')}::${id}::${author}`,
       file: source.file,
       undo: undefined,
       range: [from, to],

@@ -51,8 +51,27 @@ export interface MigrationFolder {
 export function readFolder(directory: string, given?: LayoutName): MigrationFolder {
   const folder = new Folder(directory);
   const layout = given === undefined ? find(folder) : LAYOUTS[given];
-  const files = folder.problems.length > 0 ? [] : layout.find(folder);
+  const files = folder.problems.length > 0 ? [] : (folder.attempt(() => layout.find(folder)) ?? []);
+  if (files.length === 0 && folder.problems.length === 0) refuseUnread(folder, layout);
   return { layout, folder, files, problems: folder.problems };
+}
+
+/** SQL that is passed over whole is no folder without migrations: the layout or the folder is another one. */
+function refuseUnread(folder: Folder, { title }: Layout): void {
+  const [first] = folder.entries().flatMap((entry) => sqlAt(folder, entry));
+  if (first === undefined) return;
+  folder.problem({
+    file: first,
+    sentence: `No migration of ${title} is found in this folder, and there is SQL in it.`,
+    advice: 'Give another folder, or say whose it is: layout, on the command line --layout.',
+  });
+}
+
+/** What graphile-migrate has not committed is no migration yet, and what lies in `down/` none by itself. */
+function sqlAt(folder: Folder, entry: string): readonly string[] {
+  if (/^(?:\.|current(?:\.sql)?$|down$)/.test(entry)) return [];
+  if (folder.attempt(() => folder.isFolder(entry)) !== true) return /\.sql$/i.test(entry) ? [entry] : [];
+  return folder.sqlFiles(entry).map((file) => `${entry}/${file}`);
 }
 
 /** The layout whose sign lies in the folder; where two do, the folder has a problem. */

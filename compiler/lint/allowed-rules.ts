@@ -29,7 +29,7 @@ export class AllowedRules {
         const what = `There is no rule ${rule}, so this allows nothing.${suggestion(rule)}`;
         return this.#finding('unknown', { what, position });
       }
-      // A rule that is off finds nothing and may be on again tomorrow; rules about data can't be judged here.
+      // A rule that is off finds nothing, and may be turned on again; rules about data can't be judged here.
       if (this.#used.has(rule) || this.#levels[rule] === 'off' || !synthRuleNames.has(rule)) return [];
       return this.#finding('unused', { what: `${rule} finds nothing in this file.`, position });
     });

@@ -27,6 +27,8 @@ export class DataQuestions {
     const { alteration } = context;
     if (alteration === undefined || !context.isExisting(alteration.table)) return [];
     const { table, commands } = alteration;
+    // What the same statement computes anew is not what is there now.
+    if (commands.some(({ tree }) => REPLACING.has(tree.subtype ?? ''))) return [];
     const only = as('AlterTableStmt', context.tree)?.relation?.inh !== true;
     const questions = commands.flatMap((command) => {
       const { subtype, name = '', def } = command.tree;
@@ -43,6 +45,8 @@ export class DataQuestions {
     return only ? questions.map((question) => ({ ...question, alone: true as const })) : questions;
   }
 }
+
+const REPLACING: ReadonlySet<string> = new Set(['AT_AlterColumnType', 'AT_DropColumn']);
 
 function keyOf(table: RelationName, constraint: string): string {
   return JSON.stringify([relationKey(table), constraint]);
@@ -102,15 +106,16 @@ function ofUnique(
   return [{ kind: 'duplicates', relation, key }];
 }
 
-/** MATCH FULL rejects partly null rows too, and PERIOD compares ranges: neither is searched for. */
+/** PERIOD compares ranges, which is not searched for. */
 function ofForeignKey(
   relation: RelationName,
   { pktable, pk_attrs, fk_matchtype, fk_with_period }: Constraint,
   columns: readonly string[],
 ): readonly DataQuestion[] {
-  if (pktable === undefined || fk_matchtype === 'f' || fk_with_period === true) return [];
-  const referenced = strings(pk_attrs);
-  return [{ kind: 'orphans', relation, columns, references: relationOf(pktable), referenced }];
+  if (pktable === undefined || fk_with_period === true) return [];
+  const full = fk_matchtype === 'f' ? { full: true as const } : {};
+  const of = { references: relationOf(pktable), referenced: strings(pk_attrs), ...full };
+  return [{ kind: 'orphans', relation, columns, ...of }];
 }
 
 function ofCheck(relation: RelationName, constraint: Constraint, { text }: Command): readonly DataQuestion[] {

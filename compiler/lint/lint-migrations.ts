@@ -76,7 +76,7 @@ export function lintMigrations(
   return lintParsed(parseMigrations(directory, { layout, placeholders }), options).findings;
 }
 
-/** What of the folder can be written as its rules say. Throws as lintMigrations does. */
+/** The parts of the folder that `lint --fix` can rewrite. Throws as lintMigrations does. */
 export function fixesOf(
   directory: string,
   { layout, placeholders, ...options }: FolderLintOptions = {},
@@ -92,7 +92,7 @@ export function compileLinted(
   return compiledFrom(lintParsed(parseMigrations(directory, { layout, placeholders }), options).migrations);
 }
 
-/** As compileLinted, of a folder that is compiled when it is asked what a file does. */
+/** As compileLinted, for a folder that is compiled when needed. */
 export function lazilyLinted(directory: string, options: FolderLintOptions = {}): CompiledMigrations {
   checkLevels(options.levels ?? {});
   return lazyMigrations(directory, { ...options, compile: () => compileLinted(directory, options) });
@@ -195,7 +195,7 @@ function lintFile(file: LintedFile, { schema, final, levels, questions }: Folder
   };
 }
 
-/** What its author holds together by BEGIN and COMMIT is left to him; and to allow it is no fix. */
+/** Statements between the author's own BEGIN and COMMIT are left alone; and allowing a finding is no fix. */
 function mayFix(rule: Rule, { instead }: Report, { file, number }: StatementContext): boolean {
   return rule.fixes === true && !file.isExplicit(number) && !instead.includes('-- migrate: allow');
 }

@@ -54,12 +54,13 @@ function lockQuestion(
 function subjectOf(
   { alteration, statement }: StatementContext,
   index: number | undefined,
-): Pick<SizeCheck, 'unlessColumn' | 'retype'> {
+): Pick<SizeCheck, 'unlessColumn' | 'unlessNotNull' | 'retype'> {
   const at = (index ?? statement.index) - statement.index;
   const command = alteration?.commands.find(({ start, text }) => start <= at && at < start + text.length);
   if (command === undefined) return {};
   const { subtype = 'AT_AddColumn', missing_ok, def, name = '' } = command.tree;
   if (subtype === 'AT_AlterColumnType') return { retype: { column: name, command: command.text } };
+  if (subtype === 'AT_SetNotNull') return { unlessNotNull: name };
   const column = as('ColumnDef', def)?.colname;
   return subtype === 'AT_AddColumn' && missing_ok === true && column !== undefined
     ? { unlessColumn: column }

@@ -1,6 +1,11 @@
 import type { RelationName } from '../../lambda/migration/relation-name.ts';
 import type { Index, Relation } from './table.ts';
-import type { UserType } from './user-type.ts';
+
+/** A type that the folder creates, as far as the safety of later statements depends on it. */
+export type UserType =
+  | { readonly kind: 'enum'; readonly values: readonly string[] }
+  /** `constrained`: it has a CHECK or NOT NULL, which Postgres has to test for every value. */
+  | { readonly kind: 'domain'; readonly constrained: boolean };
 
 /** A function's volatility: only a volatile one has to be called for each row. */
 export type Volatility = 'immutable' | 'stable' | 'volatile';

@@ -3,7 +3,7 @@ import type { TransactionOptions } from '../../lambda/migration/migration.ts';
 import type { Directives, PlacedBackfill } from '../syntax/directives.ts';
 import type { ParsedFile, ParsedStatement } from '../syntax/parse-file.ts';
 import { type Finding, problemAt } from '../syntax/problem.ts';
-import { as } from '../syntax/syntax-tree.ts';
+import { as, type Node } from '../syntax/syntax-tree.ts';
 import type { FolderFacts } from '../touches/folder-facts.ts';
 import { changesStrings } from '../touches/session-settings.ts';
 import { longStatementOf } from './long-statement.ts';
@@ -26,7 +26,6 @@ import {
 import { type Placement, placementOf } from './placement.ts';
 import type { StepDraft } from './steps.ts';
 import { NoBackfill, takeApart } from './take-apart.ts';
-import { setTransaction, transactionOptions } from './transaction-options.ts';
 
 /** A transaction step that still gathers statements. `begin` is the author's own BEGIN, or COMMIT AND CHAIN. */
 interface OpenTransaction {
@@ -233,4 +232,26 @@ class Division {
 function isClientCopy({ tree }: ParsedStatement): boolean {
   const copy = as('CopyStmt', tree);
   return copy !== undefined && copy.filename === undefined;
+}
+
+/** Reads `isolation level …`, `read only`, `deferrable` of BEGIN, START TRANSACTION and SET TRANSACTION. */
+function transactionOptions(options: readonly Node[] | undefined): TransactionOptions {
+  const read: { -readonly [Key in keyof TransactionOptions]: TransactionOptions[Key] } = {};
+  for (const node of options ?? []) {
+    const option = as('DefElem', node);
+    const value = as('A_Const', option?.arg);
+    const on = (value?.ival?.ival ?? 0) !== 0;
+    if (option?.defname === 'transaction_isolation') {
+      read.isolation = value?.sval?.sval as NonNullable<TransactionOptions['isolation']>;
+    } else if (option?.defname === 'transaction_read_only') read.readOnly = on;
+    else if (option?.defname === 'transaction_deferrable') read.deferrable = on;
+  }
+  return read;
+}
+
+/** SET TRANSACTION with modes; SET TRANSACTION SNAPSHOT is a statement like others. */
+function setTransaction(tree: Node): TransactionOptions | undefined {
+  const set = as('VariableSetStmt', tree);
+  if (set?.kind !== 'VAR_SET_MULTI' || set.name !== 'TRANSACTION') return undefined;
+  return transactionOptions(set.args);
 }

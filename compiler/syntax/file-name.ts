@@ -26,7 +26,11 @@ export function readFileName(entry: string): FileName {
   const undo = withoutSuffix(base, '.down');
   const name = undo ?? withoutSuffix(base, '.up') ?? base;
   if (FLYWAY.test(name)) {
-    return { kind: 'refused', sentence: "Flyway's file names are not read yet.", advice: EXPECTED };
+    return {
+      kind: 'refused',
+      sentence: "It is named as Flyway's migrations are.",
+      advice: `Say that the folder is Flyway's: layout: 'flyway', on the command line --layout flyway. ${EXPECTED}`,
+    };
   }
   const version = leadingVersion(name);
   if (version === undefined) {

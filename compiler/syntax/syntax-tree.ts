@@ -37,6 +37,11 @@ export function relationOf({ schemaname, relname }: RangeVar): RelationName {
   return { schema: schemaname, name: relname ?? '' };
 }
 
+/** Of a relation that is created: a temporary one is in a schema of its session's own. */
+export function createdRelation({ schemaname, relname, relpersistence }: RangeVar): RelationName {
+  return { schema: schemaname ?? (relpersistence === 't' ? 'pg_temp' : undefined), name: relname ?? '' };
+}
+
 /** A name that the grammar gives as a list of its parts: `[catalog, schema, name]`, all but the last optional. */
 export function relationOfParts(parts: readonly string[]): RelationName {
   return { schema: parts.at(-2), name: parts.at(-1) ?? '' };

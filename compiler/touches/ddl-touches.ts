@@ -2,6 +2,7 @@ import type { AlterTableStmt, DropStmt, RangeVar, RenameStmt } from 'libpg-query
 import type { RelationName } from '../../lambda/migration/relation-name.ts';
 import {
   as,
+  createdRelation,
   type Node,
   relationOf,
   relationOfParts,
@@ -56,7 +57,7 @@ const HANDLERS: Readonly<Record<string, Handler>> = {
   },
   CreateTableAsStmt: (tree, gathered) => {
     const create = as('CreateTableAsStmt', tree);
-    push(gathered.creates, create?.into?.rel);
+    if (create?.into?.rel !== undefined) gathered.creates.push(createdRelation(create.into.rel));
     if (create?.query !== undefined && 'ExecuteStmt' in create.query) gathered.opaque = true;
   },
   CreateSchemaStmt: createSchema,
@@ -152,7 +153,7 @@ function relationsIn(tree: unknown): RelationName[] {
 /** PARTITION OF and INHERITS lock the parent, a foreign key the table it refers to; LIKE only reads. */
 function createTable(tree: Node, gathered: Gathered): void {
   const create = as('CreateStmt', tree);
-  push(gathered.creates, create?.relation);
+  if (create?.relation !== undefined) gathered.creates.push(createdRelation(create.relation));
   gathered.changes.push(...relationsIn(create?.inhRelations));
   walk(create?.tableElts, (object) => {
     if (object.pktable !== undefined) push(gathered.changes, object.pktable as RangeVar);

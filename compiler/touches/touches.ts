@@ -1,7 +1,7 @@
 import type { RangeVar } from 'libpg-query';
 import type { Touches } from '../../lambda/migration/migration.ts';
 import type { RelationName } from '../../lambda/migration/relation-name.ts';
-import { as, kindOf, type Node, relationOf, walk } from '../syntax/syntax-tree.ts';
+import { as, createdRelation, kindOf, type Node, relationOf, walk } from '../syntax/syntax-tree.ts';
 import { ddlTouches, type Gathered } from './ddl-touches.ts';
 import type { Kinship } from './kinship.ts';
 import { rowsOf } from './rows.ts';
@@ -53,7 +53,7 @@ function dataTouches(object: Record<string, unknown>, { creates, writes, upserts
     if (kind === 'MergeStmt' || statement.onConflictClause !== undefined) upserts.push(relationOf(relation));
   }
   const into = (object.intoClause as { rel?: RangeVar } | undefined)?.rel;
-  if (into !== undefined) creates.push(relationOf(into));
+  if (into !== undefined) creates.push(createdRelation(into));
   return true;
 }
 

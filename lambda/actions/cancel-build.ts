@@ -4,10 +4,9 @@ import { describeBuild, isOpen, namesOf } from '../migration/build.ts';
 import { MigrationError } from '../migration/migration-error.ts';
 import type { PostgresFault } from '../migration/postgres-fault.ts';
 import { describeBlocker, lockHolders } from '../postgres/catalog/blockers.ts';
-import { builderNames } from '../postgres/catalog/builder-names.ts';
+import { builderNames, hasLedger } from '../postgres/catalog/builder-names.ts';
 import { seeIndex } from '../postgres/catalog/index-catalog.ts';
-import { endBuild } from '../postgres/ledger/build-attempt-rows.ts';
-import { markCancelled } from '../postgres/ledger/build-cancellation.ts';
+import { endBuild, markCancelled } from '../postgres/ledger/build-attempt-rows.ts';
 import { type BuildRow, readAllBuilds, requeueBuilds } from '../postgres/ledger/build-rows.ts';
 import { must } from '../postgres/ledger/ledger-write.ts';
 import { releaseTableLock, tryTableLock } from '../postgres/ledger/run-lock.ts';
@@ -68,8 +67,8 @@ async function stillRuns(session: Session, build: BuildRow): Promise<boolean> {
   const [, builder] = builderNames(build);
   const rows = await asLoginRole(
     session,
-    `select pg_catalog.pg_cancel_backend(pid) as cancelled from pg_catalog.pg_stat_activity
-      where application_name = ${quoteLiteral(builder)} and state = 'active'
+    `select pg_catalog.pg_cancel_backend(pid) as cancelled from pg_catalog.pg_stat_activity a
+      where ${hasLedger('a', build.ledger)} and application_name = ${quoteLiteral(builder)} and state = 'active'
         and datname = pg_catalog.current_database() and pid <> pg_catalog.pg_backend_pid()`,
   );
   return rows.length > 0;

@@ -11,6 +11,7 @@ import {
   type RowsOf,
   type Untold,
 } from '../postgres/catalog/data-check.ts';
+import { reachesFurther } from '../postgres/catalog/table-facts.ts';
 import { quoteIdentifier, quoteRelation } from '../postgres/session/quote.ts';
 import type { Session } from '../postgres/session/session.ts';
 import type { DeployFinding } from './deploy-finding.ts';
@@ -39,7 +40,7 @@ export async function dataFindings(
   const findings: DeployFinding[] = [];
   const until = Date.now() + seconds * 1000 * MOST_SEARCHES;
   if (seconds <= 0) return findings;
-  for (const { pending, statement, check } of questions) {
+  for (const { pending, statement, check, after } of questions) {
     const { settings } = pending.step;
     const rows = rowsOf(check, (relation) => knowledge.of(relation, settings));
     if (rows === undefined) continue;
@@ -49,10 +50,13 @@ export async function dataFindings(
         ? { because: 'the searches before it have taken all of the time' }
         : await findBroken(session, check, { settings, milliseconds, rows });
     if (broken === undefined) continue;
+    // By the time its turn comes, an earlier statement may have corrected it.
+    const isBroken = 'count' in broken && broken.count > 0;
+    if (isBroken && after.length > 0 && (await reachesFurther(session, after))) continue;
     const { rule, verdict } = check;
     const of = { rule, migration: pending.migration, statement };
     if ('because' in broken) findings.push({ ...of, verdict: 'show', ...unanswered(check, broken) });
-    else if (broken.count > 0) findings.push({ ...of, verdict, ...sentences(check, broken) });
+    else if (isBroken) findings.push({ ...of, verdict, ...sentences(check, broken) });
   }
   return findings;
 }

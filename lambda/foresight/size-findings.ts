@@ -5,7 +5,7 @@ import type { MigrationOptions } from '../migration/options.ts';
 import { moreRows, type PresentTable } from '../migration/route.ts';
 import { type RowValues, type Text, textOf } from '../migration/row-values.ts';
 import { workSeconds } from '../migration/work-seconds.ts';
-import { hasColumn } from '../postgres/catalog/table-facts.ts';
+import { hasColumn, hasNoNulls } from '../postgres/catalog/table-facts.ts';
 import { typeChangeWork } from '../postgres/catalog/type-change.ts';
 import type { Session } from '../postgres/session/session.ts';
 import type { DeployFinding } from './deploy-finding.ts';
@@ -85,10 +85,13 @@ async function workOf(
   { pending, check, asItIs }: Askable<SizeCheck>,
   { facts, options }: { readonly facts: PresentTable; readonly options: SizeLimits },
 ): Promise<Work> {
-  const { retype, unlessColumn } = check;
+  const { retype, unlessColumn, unlessNotNull } = check;
   if (!asItIs) return { kind: check.work };
   const table = { schema: facts.schema, name: facts.table };
   if (unlessColumn !== undefined && (await hasColumn(session, table, unlessColumn))) {
+    return { kind: 'nothing' };
+  }
+  if (unlessNotNull !== undefined && (await hasNoNulls(session, table, unlessNotNull))) {
     return { kind: 'nothing' };
   }
   if (retype === undefined) return { kind: check.work };

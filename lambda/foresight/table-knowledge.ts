@@ -127,13 +127,13 @@ export class TableKnowledge {
     return this.of({ schema: table.schema, name: index }, settings)?.kind === 'present';
   }
 
-  /** The index that a step's CREATE INDEX IF NOT EXISTS names, if it exists. */
+  /** The index that a step's CREATE INDEX IF NOT EXISTS names, if it exists; Postgres skips it for a table of that name, too. */
   existingIndex(
     { unlessExists }: Statement,
     settings: readonly string[],
   ): { readonly valid: boolean } | undefined {
     const facts = unlessExists === undefined ? undefined : this.of(unlessExists, settings);
-    return facts?.kind === 'present' ? facts.index : undefined;
+    return facts?.kind === 'present' ? (facts.index ?? { valid: true }) : undefined;
   }
 
   /** Whether the run created it, so that nobody else can be using it. CREATE TABLE IF NOT EXISTS proves nothing. */

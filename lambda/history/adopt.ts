@@ -6,20 +6,20 @@ import { MigrationError } from '../migration/migration-error.ts';
 import type { Version } from '../migration/version.ts';
 import type { History, HistoryRow } from './read-history.ts';
 
-/** What another tool's history says of migrations that the ledger does not know. */
+/** What another tool's history says about migrations that the ledger does not have. */
 export interface Adoption {
   /** Applied there, in the folder's order. */
   readonly applied: readonly Migration[];
   /** Of these, what was edited since. */
   readonly edited: readonly Migration[];
   readonly doubts: readonly Doubt[];
-  /** Applied there, and not in the folder. */
+  /** Applied there, but not in the folder. */
   readonly missing: readonly string[];
-  /** The tool's mark of how far it came, where the folder doesn't know it: nothing says then what is applied. */
+  /** The tool's mark of its newest migration, if the folder lacks that: then nothing tells what is applied. */
   readonly unknownMark?: string | undefined;
 }
 
-/** Nothing tells what is true of it. */
+/** Nothing tells whether it was applied. */
 export interface Doubt {
   readonly migration: Migration;
   readonly why: string;
@@ -27,15 +27,15 @@ export interface Doubt {
 
 export const nothingToAdopt: Adoption = { applied: [], edited: [], doubts: [], missing: [] };
 
-interface Seen {
+interface HistoryEntry {
   readonly state: 'applied' | 'doubtful';
   readonly why?: string;
   readonly checksum?: string | null | undefined;
 }
 
 /**
- * Compares the tool's history with folder and ledger. What never ran is not taken for applied, and what is doubtful is
- * left to a person; `notApplied` is what one has said already.
+ * Compares the tool's history with folder and ledger. A migration that never ran does not count as applied, and
+ * doubtful ones are left to a person; `notApplied`: those that a person has declared so.
  */
 export function adopt(
   history: History | undefined,
@@ -44,22 +44,22 @@ export function adopt(
 ): Adoption {
   if (history === undefined) return nothingToAdopt;
   const known = new Set<string>(ledger.steps.map(({ version }) => version));
-  const seen = read(history, migrations, known);
+  const entries = read(history, migrations, known);
   const applied: Migration[] = [];
   const doubts: Doubt[] = [];
   for (const migration of migrations) {
-    const found = seen.get(migration.version);
+    const found = entries.get(migration.version);
     if (found === undefined || known.has(migration.version)) continue;
     if (found.state === 'applied') applied.push(migration);
     else if (!notApplied.includes(migration.version)) doubts.push({ migration, why: found.why ?? '' });
   }
   const own = new Set<string>(migrations.map(({ version }) => version));
-  const missing = [...seen.keys()]
+  const missing = [...entries.keys()]
     .filter((id) => !own.has(id) && !known.has(id))
     .sort((a, b) => compareIdentities(a as Version, b as Version, order) ?? 0);
   return {
     applied,
-    edited: applied.filter(({ version, record }) => isEdited(seen.get(version)?.checksum, record)),
+    edited: applied.filter(({ version, record }) => isEdited(entries.get(version)?.checksum, record)),
     doubts,
     missing,
     // With a ledger, that one tells.
@@ -79,7 +79,7 @@ function read(
   history: History,
   migrations: readonly Migration[],
   known: ReadonlySet<string>,
-): ReadonlyMap<string, Seen> {
+): ReadonlyMap<string, HistoryEntry> {
   switch (history.tool) {
     case 'golang-migrate':
       return byHighestVersion(history, migrations, known);
@@ -89,6 +89,8 @@ function read(
       return byRank(history.rows, migrations);
     case 'alembic':
       return byAncestry(history.rows, migrations);
+    case 'liquibase':
+      return byRows(history.rows.map((row) => ({ ...row, id: withoutPlace(row.id ?? '', migrations) })));
     case 'graphile-migrate':
       return skippedBelow(byRows(history.rows), migrations);
     default:
@@ -96,14 +98,28 @@ function read(
   }
 }
 
+/** Liquibase names a file by its place as seen from the root changelog, which may lie in another folder. */
+function withoutPlace(id: string, migrations: readonly Migration[]): string {
+  return migrations.find(({ version }) => id.endsWith(`/${version}`))?.version ?? id;
+}
+
+/** What stands before our names of the files in its table. */
+export function placeOf({ rows }: History, migrations: readonly Migration[]): string {
+  for (const { id } of rows) {
+    const own = withoutPlace(id ?? '', migrations);
+    if (own !== id) return (id ?? '').slice(0, -own.length);
+  }
+  return '';
+}
+
 const WHY: Readonly<Record<string, string>> = {
   failed: 'it failed there, and nobody has said since what became of it',
   partial: 'it was applied in part there',
 };
 
-function byRows(rows: readonly HistoryRow[]): Map<string, Seen> {
+function byRows(rows: readonly HistoryRow[]): Map<string, HistoryEntry> {
   return new Map(
-    rows.map(({ id, state, checksum, at }): [string, Seen] => [
+    rows.map(({ id, state, checksum, at }): [string, HistoryEntry] => [
       id ?? '',
       state === 'applied'
         ? { state, checksum }
@@ -116,23 +132,24 @@ function byRows(rows: readonly HistoryRow[]): Map<string, Seen> {
 }
 
 /**
- * golang-migrate keeps the newest version alone, and goes on from there: what came later with a lower one never ran. So
- * above what the ledger has, all up to the mark; without a ledger, what the catalog does not deny.
+ * golang-migrate keeps only the newest version, and continues from there: a later file with a lower version never ran.
+ * So everything above the ledger's newest up to the mark is applied; without a ledger, everything that the catalog does
+ * not contradict.
  */
 function byHighestVersion(
   { rows, absent = [] }: History,
   migrations: readonly Migration[],
   known: ReadonlySet<string>,
-): Map<string, Seen> {
+): Map<string, HistoryEntry> {
   const [row] = rows;
-  const seen = new Map<string, Seen>();
-  // -1: all was taken back.
-  if (row?.id == null || row.id.startsWith('-')) return seen;
+  const entries = new Map<string, HistoryEntry>();
+  // -1: everything was undone.
+  if (row?.id == null || row.id.startsWith('-')) return entries;
   const last = migrations.findIndex(({ version }) => version === row.id);
   if (last === -1) return new Map([[row.id, { state: 'applied' }]]);
   const first = migrations.findLastIndex(({ version }, at) => at <= last && known.has(version)) + 1;
   for (const { version } of migrations.slice(first, last + 1)) {
-    seen.set(
+    entries.set(
       version,
       absent.includes(version)
         ? {
@@ -143,22 +160,22 @@ function byHighestVersion(
     );
   }
   if (row.state === 'dirty') {
-    seen.set(row.id, {
+    entries.set(row.id, {
       state: 'doubtful',
       why: 'it is dirty there: it may have been applied wholly, in part or not at all',
     });
   }
-  return seen;
+  return entries;
 }
 
 /** Drizzle applies what is newer than its newest row; what came later with an older time never ran. */
-function byTime(rows: readonly HistoryRow[], migrations: readonly Migration[]): Map<string, Seen> {
-  const seen = new Map<string, Seen>();
+function byTime(rows: readonly HistoryRow[], migrations: readonly Migration[]): Map<string, HistoryEntry> {
+  const entries = new Map<string, HistoryEntry>();
   const taken = new Set<HistoryRow>();
   const take = (migration: Migration, row: HistoryRow | undefined) => {
-    if (row === undefined || seen.has(migration.version)) return;
+    if (row === undefined || entries.has(migration.version)) return;
     taken.add(row);
-    seen.set(migration.version, { state: 'applied', checksum: row.checksum });
+    entries.set(migration.version, { state: 'applied', checksum: row.checksum });
   };
   const free = (test: (row: HistoryRow) => boolean) => rows.find((row) => !taken.has(row) && test(row));
   for (const each of migrations)
@@ -180,16 +197,16 @@ function byTime(rows: readonly HistoryRow[], migrations: readonly Migration[]): 
   }
   const newest = Math.max(Number.NEGATIVE_INFINITY, ...rows.map(({ at }) => at ?? 0));
   for (const { version, record } of migrations) {
-    if (seen.has(version) || (record?.when ?? Number.POSITIVE_INFINITY) > newest) continue;
-    seen.set(version, {
+    if (entries.has(version) || (record?.when ?? Number.POSITIVE_INFINITY) > newest) continue;
+    entries.set(version, {
       state: 'doubtful',
       why: 'it is older than the newest that Drizzle applied, and has no row: Drizzle has passed it over',
     });
   }
   for (const row of rows) {
-    if (!taken.has(row)) seen.set(row.id ?? `${row.checksum ?? ''} of ${row.at}`, { state: 'applied' });
+    if (!taken.has(row)) entries.set(row.id ?? `${row.checksum ?? ''} of ${row.at}`, { state: 'applied' });
   }
-  return seen;
+  return entries;
 }
 
 function second(at: number | null | undefined): number {
@@ -197,8 +214,8 @@ function second(at: number | null | undefined): number {
 }
 
 /** Flyway's rows in the order in which they were written: the last one of a version decides. */
-function byRank(rows: readonly HistoryRow[], migrations: readonly Migration[]): Map<string, Seen> {
-  const seen = new Map<string, Seen>();
+function byRank(rows: readonly HistoryRow[], migrations: readonly Migration[]): Map<string, HistoryEntry> {
+  const entries = new Map<string, HistoryEntry>();
   const called = new Map(
     migrations.map(({ version, kind, record }) => [keyOf(kind, record, version), version]),
   );
@@ -206,22 +223,22 @@ function byRank(rows: readonly HistoryRow[], migrations: readonly Migration[]): 
     if (type === 'SCHEMA') continue;
     const key = id == null ? `R ${description ?? ''}` : dotted(id);
     const version = called.get(key) ?? id ?? key;
-    if (type.startsWith('UNDO') || type === 'DELETE') seen.delete(version);
+    if (type.startsWith('UNDO') || type === 'DELETE') entries.delete(version);
     else if (type.includes('BASELINE')) {
       for (const each of migrations) {
         if (each.kind === 'repeatable') continue;
         const compared = compareIdentities(each.version, (id ?? '') as Version, 'dotted');
-        if (compared !== undefined && compared <= 0) seen.set(each.version, { state: 'applied' });
+        if (compared !== undefined && compared <= 0) entries.set(each.version, { state: 'applied' });
       }
-    } else if (success !== true) seen.set(version, { state: 'doubtful', why: WHY.failed ?? '' });
-    else seen.set(version, { state: 'applied', checksum });
+    } else if (success !== true) entries.set(version, { state: 'doubtful', why: WHY.failed ?? '' });
+    else entries.set(version, { state: 'applied', checksum });
   }
-  // Flyway itself applies a repeatable one again whose text is another.
+  // Flyway itself applies a repeatable migration again when its text changes.
   for (const { version, kind, record } of migrations) {
-    const found = seen.get(version);
-    if (kind === 'repeatable' && isEdited(found?.checksum, record)) seen.delete(version);
+    const found = entries.get(version);
+    if (kind === 'repeatable' && isEdited(found?.checksum, record)) entries.delete(version);
   }
-  return seen;
+  return entries;
 }
 
 function keyOf(kind: Migration['kind'], record: Migration['record'], version: string): string {
@@ -233,37 +250,43 @@ function dotted(version: string): string {
 }
 
 /** Alembic's table has the newest revision of each branch: what they descend from is applied too. */
-function byAncestry(rows: readonly HistoryRow[], migrations: readonly Migration[]): Map<string, Seen> {
-  const seen = new Map<string, Seen>();
+function byAncestry(
+  rows: readonly HistoryRow[],
+  migrations: readonly Migration[],
+): Map<string, HistoryEntry> {
+  const entries = new Map<string, HistoryEntry>();
   const byId = new Map<string, Migration>(migrations.map((each) => [each.version, each]));
   const open = rows.flatMap(({ id }) => id ?? []);
   for (let id = open.pop(); id !== undefined; id = open.pop()) {
-    if (seen.has(id)) continue;
-    seen.set(id, { state: 'applied' });
+    if (entries.has(id)) continue;
+    entries.set(id, { state: 'applied' });
     open.push(...(byId.get(id)?.record?.previous ?? []));
   }
-  return seen;
+  return entries;
 }
 
-function skippedBelow(seen: Map<string, Seen>, migrations: readonly Migration[]): Map<string, Seen> {
-  const last = migrations.findLastIndex(({ version }) => seen.has(version));
+function skippedBelow(
+  entries: Map<string, HistoryEntry>,
+  migrations: readonly Migration[],
+): Map<string, HistoryEntry> {
+  const last = migrations.findLastIndex(({ version }) => entries.has(version));
   for (const { version } of migrations.slice(0, Math.max(0, last))) {
-    if (seen.has(version)) continue;
-    seen.set(version, {
+    if (entries.has(version)) continue;
+    entries.set(version, {
       state: 'doubtful',
       why: 'it comes before the newest that is applied there, and has no row: it was passed over',
     });
   }
-  return seen;
+  return entries;
 }
 
-/** The ledger as it will be once the adopted is recorded. */
+/** The ledger as it will be once the adopted migrations are recorded. */
 export function withAdopted(ledger: Ledger, { applied }: Adoption): Ledger {
   if (applied.length === 0) return ledger;
   return { ...ledger, steps: [...ledger.steps, ...applied.flatMap(baselinedRows)] };
 }
 
-/** A row to each step. */
+/** A row for each step. */
 export function baselinedRows(migration: Migration): RecordedStep[] {
   const { version, name, checksum, steps } = migration;
   return steps.map(({ number, fingerprint }) => ({

@@ -1,18 +1,18 @@
 import type { LayoutName } from '../migration/layout.ts';
 
-/** Where a tool keeps its history, and how it is read: each row as `HistoryRow` has it. */
+/** Where a tool keeps its history, and how to read it into `HistoryRow`s. */
 export interface HistoryTable {
   readonly table: string;
-  /** Where the tool has one of its own; else it is looked for, the search path first. */
+  /** The tool's own schema; otherwise all schemas are searched, starting with the search path. */
   readonly schema?: string;
-  /** Those that tell it from tables of the same name. */
+  /** Columns that distinguish it from other tables of the same name. */
   readonly columns: readonly string[];
   /**
-   * A table of another name that has these columns, and at most so many others, may be the tool's too. Absent: its columns
-   * are anybody's.
+   * A table of another name with these columns, and at most this many others, may also be the tool's. Absent if its
+   * columns are not distinctive.
    */
   readonly others?: number;
-  /** What of the table is asked, without `select`; `t` is the table. */
+  /** The query on the table, without `select`; `t` is the table. */
   readonly rows: (t: string) => string;
 }
 
@@ -25,7 +25,7 @@ export const HISTORY_TABLES: Readonly<Partial<Record<LayoutName, HistoryTable>>>
     table: '_prisma_migrations',
     columns: ['migration_name', 'checksum', 'finished_at', 'rolled_back_at', 'started_at'],
     others: 4,
-    // Several rows to a name where one was rolled back.
+    // A name has several rows if it was rolled back.
     rows: (t) => `migration_name as id,
        case when pg_catalog.bool_or(finished_at is not null) then 'applied' else 'failed' end as state,
        (pg_catalog.array_agg(checksum order by started_at desc))[1] as checksum
@@ -48,7 +48,7 @@ export const HISTORY_TABLES: Readonly<Partial<Record<LayoutName, HistoryTable>>>
     table: 'goose_db_version',
     columns: ['id', 'version_id', 'is_applied'],
     others: 1,
-    // Old databases have several rows to a version: the newest counts.
+    // Old databases have several rows per version: the newest counts.
     rows: (t) => `id, state from (select distinct on (h.version_id) h.version_id::text as id,
        case when h.is_applied then 'applied' else 'undone' end as state
   from ${t} as h order by h.version_id, h.id desc) as newest where state = 'applied' and id <> '0'`,

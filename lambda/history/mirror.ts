@@ -1,10 +1,11 @@
 import { type Migration, type Step, statementsOf } from '../migration/migration.ts';
 import { quoteIdentifier, quoteLiteral } from '../postgres/session/quote.ts';
+import { placeOf } from './adopt.ts';
 import type { History } from './read-history.ts';
 
 /**
- * Writes the tool's own table as the tool would, so that it finds nothing to do and nothing wrong. Its statements stand in
- * a step's own transaction, where the search path is the role's.
+ * Writes the tool's own table as the tool would, so that the tool finds nothing to do and nothing wrong. Its statements
+ * run in a step's own transaction, under the role's search path.
  */
 export class Mirror {
   readonly #history: History;
@@ -17,7 +18,7 @@ export class Mirror {
     this.#t = `${quoteIdentifier(history.schema)}.${quoteIdentifier(history.table)}`;
   }
 
-  /** With the last step of a migration, in its own transaction. */
+  /** Goes with the last step of a migration, in that step's transaction. */
   rowsFor(migration: Migration, step: Step): readonly string[] {
     return step.number === migration.steps.length - 1 ? this.applied(migration) : [];
   }
@@ -102,14 +103,14 @@ export class Mirror {
         ];
       }
       case 'liquibase': {
-        const [file = '', change = '', author = ''] = version.split('::');
+        const [file, change, author] = this.#changeset(version);
         const order = `(select coalesce(pg_catalog.max(orderexecuted), 0) operator(pg_catalog.+) 1 from ${t})`;
         return [
-          `delete from ${t} where id operator(pg_catalog.=) ${quoteLiteral(change)} and author operator(pg_catalog.=) ${quoteLiteral(author)} and filename operator(pg_catalog.=) ${quoteLiteral(file)}`,
+          `delete from ${t} where id operator(pg_catalog.=) ${change} and author operator(pg_catalog.=) ${author} and filename operator(pg_catalog.=) ${file}`,
           this.#insert({
-            id: quoteLiteral(change),
-            author: quoteLiteral(author),
-            filename: quoteLiteral(file),
+            id: change,
+            author,
+            filename: file,
             dateexecuted: 'pg_catalog.now()',
             orderexecuted: order,
             exectype: "'EXECUTED'",
@@ -133,7 +134,10 @@ export class Mirror {
     ];
   }
 
-  /** As `undone`, where nothing of the migration runs. Of Alembic's parents only those come back that no head descends from. */
+  /**
+   * As `undone`, where nothing of the migration runs. Of Alembic's parents only those come back that no head descends
+   * from.
+   */
   forgotten(migration: Migration): readonly string[] {
     if (this.#history.tool !== 'alembic') return this.undone(migration);
     const known = new Map(
@@ -154,7 +158,7 @@ export class Mirror {
     return `delete from ${this.#t} where version_num operator(pg_catalog.=) ${quoteLiteral(id)}`;
   }
 
-  /** What takes it back: with the last step of an undo, or where it never was applied. */
+  /** Removes it: with the last step of an undo, or if it was never applied. */
   undone(migration: Migration): readonly string[] {
     const t = this.#t;
     const { version, record = {} } = migration;
@@ -196,9 +200,9 @@ export class Mirror {
       case 'graphile-migrate':
         return [`delete from ${t} where filename operator(pg_catalog.=) ${id}`];
       case 'liquibase': {
-        const [file = '', change = '', author = ''] = version.split('::');
+        const [file, change, author] = this.#changeset(version);
         return [
-          `delete from ${t} where id operator(pg_catalog.=) ${quoteLiteral(change)} and author operator(pg_catalog.=) ${quoteLiteral(author)} and filename operator(pg_catalog.=) ${quoteLiteral(file)}`,
+          `delete from ${t} where id operator(pg_catalog.=) ${change} and author operator(pg_catalog.=) ${author} and filename operator(pg_catalog.=) ${file}`,
         ];
       }
       default:
@@ -206,11 +210,18 @@ export class Mirror {
     }
   }
 
-  /** What clears away that it failed, so that it can be applied: as the tool's own repair does. */
+  /** Removes the failure so that it can be applied, as the tool's own repair does. */
   notApplied(migration: Migration): readonly string[] {
     if (this.#history.tool !== 'flyway') return this.undone(migration);
     const script = quoteLiteral(migration.record?.script ?? '');
     return [`delete from ${this.#t} where not success and script operator(pg_catalog.=) ${script}`];
+  }
+
+  /** Liquibase's three names of it, as literals. */
+  #changeset(version: string): readonly [file: string, id: string, author: string] {
+    const [file = '', id = '', author = ''] = version.split('::');
+    const place = placeOf(this.#history, this.#migrations);
+    return [quoteLiteral(place + file), quoteLiteral(id), quoteLiteral(author)];
   }
 
   #flywayRow({ version, record = {}, kind }: Migration, type: string): string {

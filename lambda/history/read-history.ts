@@ -23,7 +23,7 @@ export interface History {
   readonly table: string;
   readonly columns: readonly string[];
   readonly rows: readonly HistoryRow[];
-  /** By its columns it may be the tool's, and it has another name than was looked for. */
+  /** A table that may be the tool's by its columns, under another name than expected. */
   readonly renamed?: boolean;
   /** Of golang-migrate, which keeps no list: versions below its mark none of whose tables is there. */
   readonly absent?: readonly string[];
@@ -50,7 +50,7 @@ const found = v.object({
 });
 
 export interface LedgerAndHistory extends LedgerRead {
-  /** Undefined where the layout's tool has no table here. */
+  /** Undefined if the layout's tool has no table here. */
   readonly history: History | undefined;
 }
 
@@ -105,7 +105,7 @@ async function withAbsent(
     version,
     tables: statements
       .flatMap(({ touches }) => touches.creates)
-      .filter((table) => !gone.some((other) => mayBeSame(table, other)))
+      .filter((table) => table.schema !== 'pg_temp' && !gone.some((other) => mayBeSame(table, other)))
       .map(({ name }) => name),
   }));
   const [row] = await session.query(
@@ -130,8 +130,8 @@ const SCHEMAS_OF_ROLE = [
 ];
 
 /**
- * Two statements. A table that may be missing can't be named in a query, so a block looks for it first, and leaves what it
- * found in a setting that ends with the message.
+ * Two statements. A table that may be missing can't be named in a query, so a block looks for it first, and leaves what
+ * it found in a setting that ends with the message.
  */
 function historyQuery(
   { table, schema: own, columns, rows, others }: HistoryTable,
@@ -192,7 +192,7 @@ function names(list: readonly string[]): string {
   return `array[${list.map(quoteLiteral).join(', ')}]::pg_catalog.name[]`;
 }
 
-/** Else the run would apply again what is applied. */
+/** Otherwise the run would apply migrations again. */
 function renamed({ tool, schema, table }: History): MigrationError {
   const name = writeRelationName({ schema, name: table });
   return new MigrationError({

@@ -10,6 +10,8 @@ export interface Askable<Check> {
   readonly check: Check;
   /** Whether no earlier pending statement may change the table, so that what the database says now will still hold. */
   readonly asItIs: boolean;
+  /** Names of what earlier pending statements write: more may be changed by way of it. */
+  readonly after: readonly string[];
 }
 
 export interface AskableChecks {
@@ -34,10 +36,11 @@ export function askableChecks(pending: readonly PendingStep[]): AskableChecks {
       for (const check of statement.checks ?? []) {
         if (relationsOf(check).some((relation) => altered.mayMeanAnother(relation))) continue;
         const asItIs = !relationsOf(check).some((relation) => altered.mayDiffer(relation));
+        const asked = { pending: each, statement, asItIs, after: altered.names() };
         if (check.kind === 'size') {
-          if (!altered.mayBeEmpty(check.relation)) sizes.push({ pending: each, statement, check, asItIs });
+          if (!altered.mayBeEmpty(check.relation)) sizes.push({ ...asked, check });
         } else if (asItIs) {
-          data.push({ pending: each, statement, check, asItIs });
+          data.push({ ...asked, check });
         }
       }
       altered.follow(statement);
@@ -59,8 +62,12 @@ const EMPTYING: ReadonlySet<string> = new Set([
   'TruncateStmt',
 ]);
 
+/** By way of which what follows may write other tables than it names; of those that exist the database knows. */
+const LEADING_ON: ReadonlySet<string> = new Set(['CreateTrigStmt', 'RuleStmt', 'ViewStmt']);
+
 class Altered {
   #everything = false;
+  #leadsOn = false;
   #namesMoved = false;
   readonly #names = new Set<string>();
   readonly #emptied = new Set<string>();
@@ -71,9 +78,14 @@ class Altered {
 
   follow({ alters = 'everything', kind, touches }: Statement): void {
     if (EMPTYING.has(kind)) for (const { name } of touches.changes) this.#emptied.add(name);
-    if (alters === 'everything') this.#everything = true;
+    if (alters === 'everything' || (this.#leadsOn && touches.writes.length > 0)) this.#everything = true;
     else if (alters === 'names') this.#namesMoved = true;
     else for (const { name } of alters) this.#names.add(name);
+    if (LEADING_ON.has(kind)) this.#leadsOn = true;
+  }
+
+  names(): readonly string[] {
+    return [...this.#names];
   }
 
   mayDiffer({ name }: RelationName): boolean {

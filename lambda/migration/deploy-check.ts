@@ -28,6 +28,8 @@ export interface SizeCheck extends CheckBase {
   readonly instead: string;
   /** ADD COLUMN IF NOT EXISTS does nothing if the table has the column. */
   readonly unlessColumn?: string;
+  /** SET NOT NULL: no row is read where the column is that already, or a CHECK shows it. */
+  readonly unlessNotNull?: string;
   /** `alter column x type text`: only the column's own type tells whether anything is rewritten. */
   readonly retype?: { readonly column: string; readonly command: string };
 }
@@ -50,6 +52,8 @@ export interface OrphansCheck extends CheckBase {
   readonly references: RelationName;
   /** Empty for the primary key. */
   readonly referenced: readonly string[];
+  /** MATCH FULL: what is null in part refers to nothing either. */
+  readonly full?: true;
 }
 
 /** A unique index or constraint fails if two rows have the same key. */

@@ -60,7 +60,7 @@ export function renamesOf(migrations: readonly Migration[], ledger: Ledger): rea
   return [...toolNamesOf(migrations, ledger), ...renumbered(migrations, ledger)];
 }
 
-/** The same bytes under an identity that is new to the ledger, in place of one that is gone from the folder. */
+/** The same bytes, applied in whole or in part, under an identity that is new to the ledger, in place of one that is gone from the folder. */
 function renumbered(migrations: readonly Migration[], { steps }: Ledger): readonly Rename[] {
   const inFolder = new Set(migrations.flatMap(({ version, formerly }) => [version, formerly]));
   const gone = steps.filter(({ version }) => !inFolder.has(version));
@@ -77,8 +77,8 @@ function renumbered(migrations: readonly Migration[], { steps }: Ledger): readon
     const rows = gone.filter((row) => row.checksum === checksum);
     const [first] = rows;
     const alone = added.filter((each) => each.checksum === checksum).length === 1;
-    const whole = new Set(rows.map((row) => row.version)).size === 1 && rows.length >= (first?.steps ?? 1);
-    if (first === undefined || !alone || !whole || rows.some(({ state }) => state !== 'applied')) return [];
+    const one = new Set(rows.map((row) => row.version)).size === 1;
+    if (first === undefined || !alone || !one || rows.some(({ state }) => state !== 'applied')) return [];
     return [{ from: first.version, to: version, name: first.name }];
   });
 }

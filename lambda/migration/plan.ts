@@ -98,7 +98,9 @@ export function plan(
   const abandoned = abandonedBuilds(migrations, ledger);
   return {
     pending,
-    builds: buildsAfter(amended, ledger.builds).filter((build) => !abandoned.includes(build)),
+    builds: buildsAfter(amended, ledger.builds).filter(
+      (build) => !abandoned.includes(build) && !isReplaced(build, pending),
+    ),
     abandoned,
     amended,
     reformatted,
@@ -178,6 +180,17 @@ function drift(migration: Migration, { misfit: row, grown }: Misfit): DriftError
     applied: 'nothing by this run.',
     next: `restore the file and put the change into a new migration; or, if the database already agrees with the file, accept it: {"action": "repair", "version": "${migration.version}", "accept": "checksum", "confirm": true}, on the command line repair ${migration.version} --accept-checksum --confirm.`,
   });
+}
+
+/** Its rows go with the step that takes its place: nobody waits for it, and it is not tried again before. */
+function isReplaced(build: RecordedBuild, pending: readonly PendingStep[]): boolean {
+  return (
+    isLost(build) &&
+    pending.some(
+      ({ record, migration, step }) =>
+        record === 'rewritten' && migration.version === build.version && step.number === build.step,
+    )
+  );
 }
 
 /** A step has several builds, and one of them failed or was cancelled while others are still at work. */

@@ -62,7 +62,7 @@ export async function withAwsEndpoint<T>(work: (aws: AwsEndpoint) => Promise<T>)
   }
 }
 
-/** One HTTP server that is, to the SDK's real clients, the few operations of the AWS services that we call. */
+/** One HTTP server that implements, for the SDK's real clients, the few operations of AWS services that we call. */
 export async function startAwsEndpoint(): Promise<AwsEndpoint> {
   const secrets = new AwsSecrets();
   const stepFunctions = new AwsStepFunctions();

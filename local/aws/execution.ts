@@ -7,7 +7,7 @@ export type ExecutionOutcome =
 
 /** An execution under way, whoever runs it. */
 export interface RunningExecution {
-  /** Never rejects: a fault of the machine is an outcome. */
+  /** Never rejects: an error of the machine is an outcome. */
   readonly outcome: Promise<ExecutionOutcome>;
   /** The outcome is then ABORTED, unless it ended before; tasks under way go on, as functions do on AWS. */
   abort(): void;

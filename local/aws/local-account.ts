@@ -1,4 +1,4 @@
-/** The AWS account that this machine plays: its ARNs look like real ones and lead nowhere. */
+/** The AWS account that this machine simulates: its ARNs look real but lead nowhere. */
 export const localAccount = {
   partition: 'aws',
   region: 'us-east-1',

@@ -1,6 +1,8 @@
 import type { Command } from 'commander';
+import { count, duration } from '../../lambda/migration/amounts.ts';
+import { isOpen } from '../../lambda/migration/build.ts';
 import { MigrationError } from '../../lambda/migration/migration-error.ts';
-import { nameOfBuild } from './build-lines.ts';
+import { buildDocument, nameOfBuild } from './build-lines.ts';
 import { buildsTable } from './builds-table.ts';
 import {
   DATABASE_HELP,
@@ -19,7 +21,6 @@ import { placeOf } from './place-of.ts';
 import { RunDisplay } from './run-display.ts';
 import { Terminal } from './terminal.ts';
 import { UpRecord } from './up-record.ts';
-import { summary, upDocument } from './up-summary.ts';
 
 interface UpFlags extends DatabaseFlags {
   readonly wait: boolean;
@@ -160,4 +161,37 @@ async function interruption(
     applied: `${record.files === 0 ? 'nothing' : `steps of ${record.files} migration${record.files === 1 ? '' : 's'}`} by this run, each of them whole; of a step under way, nothing.`,
     next: 'run up again: it continues from here. The verb status shows how far the builds are.',
   });
+}
+
+/** All of the JSON document but `ok` and `error`. */
+function upDocument({ status }: UpEnd, record: UpRecord): object {
+  return {
+    migrations: status.migrations.map(({ version, name, state }) => ({
+      version,
+      name,
+      state,
+      /** Steps that this `up` applied or handed off. */
+      applied: record.stepsOf(version),
+    })),
+    builds: record.buildsOf(status).map(buildDocument),
+    waiting: record.waiting ?? null,
+  };
+}
+
+/** The last line, where nothing failed. */
+function summary({ outcome, status }: UpEnd, record: UpRecord, seconds: number): string {
+  const builds = record.buildsOf(status);
+  if (outcome === 'done') {
+    const applied = status.migrations.filter(({ state }) => state !== 'unknown').length;
+    if (record.files === 0 && builds.length === 0)
+      return `Nothing to do: ${count(applied, 'migration')} applied, every index build is valid.`;
+    const valid = builds.length === 0 ? '' : `, ${count(builds.length, 'index build')} valid`;
+    return `Done in ${duration(seconds)}: ${count(record.files, 'migration')} applied${valid}.`;
+  }
+  const open = builds.filter(isOpen).length;
+  const lines = [`Left to do: ${count(open, 'index build')}.`];
+  const { waiting } = record;
+  if (waiting !== undefined) lines.push(`${waiting.file} waits: ${waiting.because}.`);
+  lines.push('Run up again without --no-wait, or let the deployed loop go on.');
+  return lines.join('\n');
 }

@@ -13,10 +13,10 @@ interface Flags {
 
 const MIGRATIONS = fileURLToPath(new URL('../../migrations', import.meta.url));
 
-/** `npm start`: the main job on this machine, with nothing but Node. */
+/** `npm start`: a whole deploy on this machine, with nothing but Node. */
 const program = new Command('npm start --')
   .description(
-    "Plays a deploy with index builds on an embedded Postgres behind a proxy that behaves as Neon's does.",
+    "Runs a deploy with index builds on an embedded Postgres behind a proxy that behaves as Neon's does.",
   )
   .option('--rows <count>', 'messages in the example', rowCount, 1_000_000)
   .option(

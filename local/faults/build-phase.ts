@@ -3,7 +3,7 @@ import pg from 'pg';
 import { withClient } from './fault-server.ts';
 import type { Phase } from './matrix.ts';
 
-const PATIENCE_MILLISECONDS = 20_000;
+const PATIENCE_MILLISECONDS = 60_000;
 
 /** What keeps a build of `orders_slow` in a phase: transactions of an application. */
 export interface PhaseKeeper {

@@ -6,7 +6,7 @@ import { type InProcessLoop, runLoop } from '../cli/in-process-loop.ts';
 
 const faultOptions: MigrationOptions = { ...defaultOptions, smallTableRows: 100, lockBudgetSeconds: 10 };
 
-/** What a play is given: where, and the migrations of the code that is deployed. */
+/** Where to deploy, and the migrations of the deployed code. */
 export interface FaultDeploy {
   readonly url: string;
   readonly migrations: CompiledMigrations;
@@ -21,7 +21,7 @@ export function requestOf({ url, migrations, patienceSeconds }: FaultDeploy): In
     options: faultOptions,
     cause: { kind: 'cloudformation', actor: 'Update of stack faults' },
     deadline: undefined,
-    // Whoever waits for thousands of faults does not wait for each build's next attempt.
+    // With thousands of faults, there is no pause before a build's next attempt.
     pauseSeconds: () => 0,
     report: () => {},
     ...(patienceSeconds === undefined ? {} : { patienceSeconds }),

@@ -91,7 +91,7 @@ export class FaultServer {
   }
 
   /**
-   * Plays again, as an operator or the next deploy would, until it is done; then compares. Throws where anything
+   * Deploys again, as an operator or the next deploy would, until it is done; then compares. Throws where anything
    * differs from the undisturbed deploy, or where a session or a lock is left.
    */
   async expectHealed({ url, migrations, ...more }: FaultDeploy): Promise<void> {

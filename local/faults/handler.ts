@@ -7,7 +7,7 @@ const job = v.object({
   migrations: v.custom<CompiledMigrations>((value) => typeof value === 'object'),
 });
 
-/** A process that plays what it is told and says how it ended: made to be killed. */
+/** A process that runs a deploy and reports its end: made to be killed. */
 process.once('message', (message) => {
   const { url, migrations } = v.parse(job, message);
   deployAndLoop({ url, migrations, patienceSeconds: 5 }).then(

@@ -23,7 +23,7 @@ const HANG_MILLISECONDS = 120_000;
 /** So long the disturbed deploy waits for a server that is gone. */
 const PATIENCE_SECONDS = 10;
 
-/** Lets one thing go wrong in a copy of the server, plays again to the end, and compares. */
+/** Injects one fault into a copy of the server, deploys again to the end, and compares. */
 export async function tryFault(server: FaultServer, fault: FaultCase, handlerFile: string): Promise<Outcome> {
   const slow = fault.kind === 'phase' || fault.kind === 'restart';
   const migrations = slow ? server.releases.slow : server.releases.second;

@@ -25,6 +25,8 @@ export const LIMIT_NAMES = `array[${LIMITS.map(quoteLiteral).join(', ')}]::pg_ca
 export const LIFT_LIMITS: readonly string[] = [
   'set statement_timeout = 0',
   'set standard_conforming_strings = on',
+  // What it writes into the ledger at its end must not conflict with what others wrote there since its beginning.
+  "set default_transaction_isolation = 'read committed'",
   `do ${quoteLiteral(`begin
   perform pg_catalog.set_config(name, '0', false) from pg_catalog.pg_settings where name operator(pg_catalog.=) any (${LIMIT_NAMES});
 end`)}`,

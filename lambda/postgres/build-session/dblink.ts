@@ -62,7 +62,8 @@ async function find(session: Session): Promise<Dblink | LoopbackRefused | undefi
                (pg_catalog.count(*) filter (where l.lanname = 'c'))::int as genuine
           from pg_catalog.pg_proc p join pg_catalog.pg_language l on l.oid = p.prolang
          where p.pronamespace = n.oid
-           and pg_catalog.format('%s(%s)', p.proname, pg_catalog.oidvectortypes(p.proargtypes))
+           -- With quote_all_identifiers, types are in quotes.
+           and pg_catalog.format('%s(%s)', p.proname, pg_catalog.replace(pg_catalog.oidvectortypes(p.proargtypes), '"', ''))
                = any ($1::pg_catalog.text[])) as needed
       where e.extname = 'dblink'`,
     [NEEDED],

@@ -7,7 +7,11 @@ import { SUCCEEDED } from './work-statement.ts';
 /** Custom setting that carries the connection string into the supervisor's session; never part of a query text. */
 export const LOOPBACK_SETTING = 'migrations.loopback';
 /** Settings that the supervisor's session starts with. */
-export const SUPERVISOR_SETTINGS = { search_path: 'pg_catalog' };
+export const SUPERVISOR_SETTINGS = {
+  search_path: 'pg_catalog',
+  // Turns write to the row of its build meanwhile.
+  default_transaction_isolation: 'read committed',
+};
 /** Name of the supervisor's connection to the build session: a word that no author's text contains. */
 const CONNECTION_NAME = 'cdk_postgres_migrations_build';
 /** Name of the procedure; it differs between versions. */
@@ -59,7 +63,8 @@ begin
       perform ${d}.dblink_exec(${BUILD_CONNECTION}, pg_catalog.format('do %L', pg_catalog.format('begin execute %L; end', setting)));
     end loop;
     doing := null;
-    perform ${d}.dblink_exec(${BUILD_CONNECTION}, pg_catalog.format('set client_encoding = %L', pg_catalog.current_setting('server_encoding')));
+    -- Nobody reads notices here, and a flood of them would come only as fast as this procedure polls.
+    perform ${d}.dblink_exec(${BUILD_CONNECTION}, pg_catalog.format('set client_encoding = %L; set client_min_messages = error', pg_catalog.current_setting('server_encoding')));
     foreach setting in array settings loop
       perform ${d}.dblink_exec(${BUILD_CONNECTION}, setting);
     end loop;

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { Build } from '../../work/build.ts';
 import type { BuildProgress } from '../../work/progress.ts';
+import { quoteLiteral } from '../session/quote.ts';
 import type { Blocker } from './blockers.ts';
 
 /** What is seen of a possible builder on the table. */
@@ -28,6 +29,16 @@ export function builderNames({
 export function isBuilderOf(applicationName: string, ledger: string): boolean {
   const name = `${short(ledger)} build `;
   return applicationName.startsWith(name) && /^\d+$/.test(applicationName.slice(name.length));
+}
+
+/**
+ * As SQL, whether a session of pg_stat_activity belongs to a role that may use the ledger, or any ledger: every role may
+ * call its sessions by our names, and must not pass for a builder, or hide as a supervisor.
+ */
+export function hasLedger(session: string, ledger?: string): string {
+  const schema = ledger === undefined ? '' : `and n.nspname = ${quoteLiteral(ledger)}`;
+  return `exists (select from pg_catalog.pg_class l join pg_catalog.pg_namespace n on n.oid = l.relnamespace
+                   where l.relname = 'ledger' ${schema} and pg_catalog.pg_has_role(${session}.usesysid, l.relowner, 'member'))`;
 }
 
 const MOST_CHARACTERS = 30;

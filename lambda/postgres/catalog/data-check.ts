@@ -246,12 +246,14 @@ select pg_catalog.json_agg(pg_catalog.json_build_object(
   return equalities.length === columns.length ? equalities : undefined;
 }
 
-function orphans({ columns }: OrphansCheck, rows: RowsOf, equalities: readonly KeyEquality[]): string {
+function orphans({ columns, full }: OrphansCheck, rows: RowsOf, equalities: readonly KeyEquality[]): string {
   const own = columns.map((column) => `own.${quoteIdentifier(column)}`);
   const same = equalities.map((equality) => `${equality.other} ${equality.operator} ${equality.own}`);
+  const there = own.map((column) => `${column} is not null`);
+  // One with a null refers to nothing, and MATCH FULL allows that where all are null.
   return `select row(${own.join(', ')})::pg_catalog.text as key
   from ${rows.from} as own
- where ${own.map((column) => `${column} is not null`).join(' and ')}
+ where (${there.join(full ? ' or ' : ' and ')})
    and not exists (select from ${rows.references} as other where ${same.join(' and ')})
  limit ${MOST_COUNTED + 1}`;
 }

@@ -27,6 +27,7 @@ export async function compareDefinitions(
   const { row, fault } = await onEmptyCopy(session, build, (wanted) => [
     OWN_PATH,
     `select ${bodyOf(wanted)} as wanted, ${bodyOf(index)} as body, ${headOf(index)} as head,
+       ${meaningOf(wanted)} operator(pg_catalog.=) ${meaningOf(index)} as means_the_same,
        i.indisunique as is_unique, pg_catalog.pg_get_indexdef(i.indexrelid) as found
   from pg_catalog.pg_index i where i.indexrelid = ${index}`,
   ]);
@@ -40,11 +41,12 @@ export async function compareDefinitions(
     const alike = [standing, own?.found ?? ''].some((text) => isWrittenAlike(build, text));
     return alike ? { kind: 'same' } : { kind: 'unknown', because: fault.plainMessage };
   }
-  const { wanted, body, head, is_unique, found } = row ?? {};
+  const { wanted, body, head, is_unique, found, means_the_same } = row ?? {};
   if (wanted == null || body == null || head == null || found == null) {
     return { kind: 'unknown', because: 'one of the two is gone' };
   }
-  if ((is_unique === 't') === build.unique && wanted === body) return { kind: 'same' };
+  const same = wanted === body || means_the_same === 't';
+  if ((is_unique === 't') === build.unique && same) return { kind: 'same' };
   const start = head.replace(/^CREATE (UNIQUE )?/, build.unique ? 'CREATE UNIQUE ' : 'CREATE ');
   return { kind: 'different', wanted: `${start}${wanted}`, found };
 }
@@ -67,6 +69,18 @@ function headOf(index: string): string {
 /** The rest: ` USING btree (x)`. */
 function bodyOf(index: string): string {
   return `pg_catalog.substr(pg_catalog.pg_get_indexdef(${index}), pg_catalog.length(${headOf(index)}) + 1)`;
+}
+
+/**
+ * The index as the catalog has it, except for how an expression was written: `x at time zone 'UTC'` is
+ * `timezone('UTC', x)`, and Postgres shows each as written. Columns are numbered there, so a table with a dropped column
+ * is compared by text alone.
+ */
+function meaningOf(index: string): string {
+  return `(select pg_catalog.concat(pg_catalog.regexp_replace((pg_catalog.to_jsonb(i) - array['indexrelid', 'indrelid', 'indisunique', 'indisprimary',
+             'indisexclusion', 'indimmediate', 'indisclustered', 'indisvalid', 'indcheckxmin', 'indisready', 'indislive', 'indisreplident'])::text,
+           ':(\\w*format|location) -?[0-9]+', '', 'g'), x.relam, x.reloptions)
+     from pg_catalog.pg_index i join pg_catalog.pg_class x on x.oid = i.indexrelid where i.indexrelid = ${index})`;
 }
 
 /**

@@ -5,7 +5,7 @@ import { asLoginRole } from '../session/as-login-role.ts';
 import { quoteLiteral, quoteRelation } from '../session/quote.ts';
 import type { Session } from '../session/session.ts';
 import { blockerColumn, sessionAsBlocker } from './blockers.ts';
-import { builderNames, type SeenBuilder } from './builder-names.ts';
+import { builderNames, hasLedger, type SeenBuilder } from './builder-names.ts';
 import { relationOid } from './relation-oid.ts';
 import { seeWorker } from './seen-work.ts';
 
@@ -44,7 +44,8 @@ export async function seeBuilder(session: Session, build: Build): Promise<SeenBu
      select holder.pid, p.phase, p.blocks_total, p.blocks_done, p.tuples_total,
             p.tuples_done, p.lockers_total, p.lockers_done, blocked.blocker,
             -- Not a session that has ended since pg_locks was read.
-            case when a.pid is not null and coalesce(a.application_name <> all (${textArray(names)}), true)
+            case when a.pid is not null and (coalesce(a.application_name <> all (${textArray(names)}), true)
+                                             or not ${hasLedger('a', build.ledger)})
                  then ${sessionAsBlocker('a', `'a lock that builds take'`, table)} end as stranger
        from (select distinct l.pid
                from pg_catalog.pg_locks l, asked
@@ -55,7 +56,7 @@ export async function seeBuilder(session: Session, build: Build): Promise<SeenBu
              union
              select named.pid from pg_catalog.pg_stat_activity named
               where named.application_name = any(${textArray(build.attemptOutcome === undefined ? names : [])}) and named.state is distinct from 'idle'
-                and named.datname = pg_catalog.current_database()) as holder
+                and named.datname = pg_catalog.current_database() and ${hasLedger('named', build.ledger)}) as holder
        left join pg_catalog.pg_stat_activity a on a.pid = holder.pid
        left join pg_catalog.pg_stat_progress_create_index p on p.pid = holder.pid
        left join lateral (
@@ -63,7 +64,7 @@ export async function seeBuilder(session: Session, build: Build): Promise<SeenBu
            from pg_catalog.pg_stat_activity b
           where b.pid = any (pg_catalog.pg_blocking_pids(holder.pid)) and b.pid <> holder.pid
             -- A build may wait for the snapshot of a supervisor, ours or another's, for the moment that it has one.
-            and b.pid <> pg_catalog.pg_backend_pid() and coalesce(b.application_name, '') !~ ' supervisor [0-9]+$'
+            and b.pid <> pg_catalog.pg_backend_pid() and (coalesce(b.application_name, '') !~ ' supervisor [0-9]+$' or not ${hasLedger('b')})
           order by b.xact_start
           limit 1) as blocked on true
       where holder.pid <> pg_catalog.pg_backend_pid()

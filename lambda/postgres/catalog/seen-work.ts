@@ -6,7 +6,7 @@ import { asLoginRole } from '../session/as-login-role.ts';
 import { quoteIdentifier, quoteLiteral } from '../session/quote.ts';
 import type { Session } from '../session/session.ts';
 import { type Blocker, blockerColumn, sessionAsBlocker } from './blockers.ts';
-import { builderNames, type SeenBuilder } from './builder-names.ts';
+import { builderNames, hasLedger, type SeenBuilder } from './builder-names.ts';
 import { relationOid } from './relation-oid.ts';
 
 /**
@@ -106,6 +106,7 @@ export async function seeWorker(session: Session, work: Build): Promise<SeenBuil
           limit 1) as blocked on true
       where a.application_name in (${quoteLiteral(supervisor)}, ${quoteLiteral(worker)})
         and a.state is distinct from 'idle' and a.datname = pg_catalog.current_database()
+        and ${hasLedger('a', work.ledger)}
         and a.pid <> pg_catalog.pg_backend_pid()
       order by a.application_name <> ${quoteLiteral(worker)}`,
   );

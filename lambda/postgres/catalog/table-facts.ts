@@ -234,6 +234,51 @@ export async function hasColumn(
   return rows.length > 0;
 }
 
+/**
+ * Whether SET NOT NULL finds that the column is so already, or that a valid CHECK says nothing else than that it, and
+ * other columns perhaps, are not null. Postgres sees it in some more, such as one with further conditions.
+ */
+export async function hasNoNulls(
+  session: Session,
+  { schema, name }: { readonly schema: string; readonly name: string },
+  column: string,
+): Promise<boolean> {
+  const rows = await session.query(
+    `select 1 as found from pg_catalog.pg_attribute a
+      where a.attrelid = ${relationOid('$1', '$2')} and a.attname = $3
+        and (a.attnotnull and not exists (select from pg_catalog.pg_constraint n
+                                           where n.conrelid = a.attrelid and n.contype = 'n' and not n.convalidated
+                                             and n.conkey = array[a.attnum])
+             or exists (select from pg_catalog.pg_constraint c
+                         where c.conrelid = a.attrelid and c.contype = 'c' and c.convalidated and not c.connoinherit
+                           and a.attnum = any (c.conkey)
+                           and pg_catalog.pg_get_expr(c.conbin, c.conrelid)
+                             ~ '^\\(*("([^"]|"")+"|\\w+) IS NOT NULL\\)( AND \\(("([^"]|"")+"|\\w+) IS NOT NULL\\))*\\)?$'))`,
+    [schema, name, column],
+  );
+  return rows.length > 0;
+}
+
+/**
+ * Whether a write to a table of one of these names, in any schema, may change rows of other tables: by a view, a rule, a
+ * trigger, a foreign key's CASCADE or SET NULL, or since its rows are those of a parent, or of partitions.
+ */
+export async function reachesFurther(session: Session, names: readonly string[]): Promise<boolean> {
+  const rows = await session.query(
+    `select 1 as found from pg_catalog.pg_class c
+      where c.relname = any($1::text[])
+        and (c.relkind = 'v' or c.relhasrules or c.relhassubclass
+             or exists (select from pg_catalog.pg_inherits h where h.inhrelid = c.oid)
+             or exists (select from pg_catalog.pg_trigger t
+                          join pg_catalog.pg_proc p on p.oid = t.tgfoid
+                         where t.tgrelid = c.oid
+                           and not (t.tgisinternal and p.proname ~ '^(RI_FKey_(check|noaction|restrict)_|unique_key_recheck$)')))
+      limit 1`,
+    [names],
+  );
+  return rows.length > 0;
+}
+
 /** Which of the names are taken by a relation in the schema, whatever its kind. */
 export async function takenNames(
   session: Session,

@@ -24,6 +24,8 @@ export interface ConnectOptions {
 
 /** Opening a connection takes one round trip, or two with TLS. */
 const OPENING_MILLISECONDS = 15_000;
+/** The least for a last attempt, begun just before patience ends: with none it fails whatever the server does. */
+const LEAST_OPENING_MILLISECONDS = 2_000;
 const ANSWER_MILLISECONDS = 25_000;
 /**
  * When a silent connection is first probed. NAT gateways, load balancers and VPC endpoints drop one after 350 s, and
@@ -58,12 +60,21 @@ export async function connect(target: ConnectionTarget, options: ConnectOptions 
       options: optionsOf(target, marked),
     });
     const session = sessionOver(client);
+    let unconverted = false;
+    client.connection?.on('parameterStatus', ({ parameterName, parameterValue }) => {
+      if (parameterName === 'server_encoding') unconverted = parameterValue === 'SQL_ASCII';
+    });
     try {
       await open(client, {
-        opening: Math.max(1, Math.min(OPENING_MILLISECONDS, begun + patience - Date.now())),
+        opening: Math.max(
+          LEAST_OPENING_MILLISECONDS,
+          Math.min(OPENING_MILLISECONDS, begun + patience - Date.now()),
+        ),
         answer: (options.answerSeconds ?? ANSWER_MILLISECONDS / 1000) * 1000,
         most: target.connectSeconds === undefined ? Number.POSITIVE_INFINITY : target.connectSeconds * 1000,
       });
+      // Its rows, and so the errors that quote them, may hold bytes that are no UTF-8, which Postgres would refuse to send.
+      if (unconverted) await session.execute("set client_encoding = 'SQL_ASCII'");
       return session;
     } catch (error) {
       session.abandon();

@@ -150,7 +150,6 @@ const WORDS: Readonly<Record<string, Word>> = {
 
 /** The effect of a URL's query, beyond what its reader looks at. */
 export interface ConnectionWords {
-  /** In order; the last one of a name wins. */
   readonly settings: Readonly<Record<string, string>>;
   /** Parts of `options` that Neon's proxy consumes: `endpoint=ep-…`. */
   readonly proxyOptions: readonly string[];
@@ -166,10 +165,12 @@ export function readConnectionWords(
   const settings: Record<string, string> = {};
   const proxyOptions: string[] = [];
   const refuseWord = (name: string, because: string) => refuse(`its ${name} is not obeyed: ${because}`);
-  const begin = (name: string, value: string) => {
+  const begin = (name: string, value: string, setting = name.toLowerCase()) => {
     const known = WORDS[name.toLowerCase()];
     if (known?.kind === 'refused') throw refuseWord(name, known.because);
-    settings[name.toLowerCase()] = value;
+    if (settings[setting] !== undefined && settings[setting] !== value)
+      throw refuseWord(name, `${setting} is set to something else beside it`);
+    settings[setting] = value;
   };
   for (const [name, value] of parameters) {
     const word = wordOf(name);
@@ -186,7 +187,8 @@ export function readConnectionWords(
         if (word.only !== undefined && !word.only.test(value)) throw refuseWord(name, word.except ?? '');
         break;
       case 'setting':
-        settings[word.setting] = word.value === undefined ? value : word.value(value);
+        if (value === '' && word.setting === 'search_path') throw refuseWord(name, 'it is empty');
+        begin(name, word.value === undefined ? value : word.value(value), word.setting);
         break;
       default:
         if (!AS_READ.test(name))

@@ -37,9 +37,10 @@ export function findDomain(name: RelationName): string {
   return found([`pg_catalog.to_regtype(${quoteLiteral(quoteRelation(name))})`]);
 }
 
+// 0 stands for none: with array_nulls off, a null does not survive as text.
 function found(oids: readonly string[]): string {
   return `select pg_catalog.set_config('migrations.asked',
-         array[${oids.join(', ')}]::pg_catalog.oid[]::pg_catalog.text, true)`;
+         array[${oids.map((oid) => `coalesce(${oid}, 0::pg_catalog.oid)`).join(', ')}]::pg_catalog.oid[]::pg_catalog.text, true)`;
 }
 
 /**
@@ -57,5 +58,6 @@ function oidOf(relation: RelationName): string {
 }
 
 /** For a FROM clause. */
-export const ASKED = `pg_catalog.unnest(pg_catalog.current_setting('migrations.asked')::oid[])
-         with ordinality as asked (oid, number)`;
+export const ASKED = `(select nullif(oid, 0::oid) as oid, number
+          from pg_catalog.unnest(pg_catalog.current_setting('migrations.asked')::oid[])
+               with ordinality as found (oid, number)) as asked`;

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import * as v from 'valibot';
-import { isBuilderOf } from '../../postgres/catalog/builder-names.ts';
+import { hasLedger, isBuilderOf } from '../../postgres/catalog/builder-names.ts';
 import { workTableNow } from '../../postgres/ledger/ledger.ts';
 import type { Session } from '../../postgres/session/session.ts';
 import type { BuildTable } from '../loop-task.ts';
@@ -17,8 +17,8 @@ export async function tablesBuilding(
   const rows = await session.query(
     `select (select pg_catalog.count(distinct (schema_name, table_name)) from ${await workTableNow(session, ledgerSchema)}
               where state = 'building' and not partitioned and (schema_name <> $1 or table_name <> $2))::int as own,
-            array(select application_name from pg_catalog.pg_stat_activity
-                   where datname = pg_catalog.current_database() and application_name ~ ' build [0-9]+$') as others`,
+            array(select application_name from pg_catalog.pg_stat_activity a where datname = pg_catalog.current_database()
+                      and application_name ~ ' build [0-9]+$' and ${hasLedger('a')}) as others`,
     [except.schema, except.table],
   );
   const [row] = v.parse(v.array(buildingRow), rows);

@@ -146,28 +146,22 @@ async function actOnce(session: Session, request: TurnRequest, counted: Set<stri
     maxAttempts: locked ? Infinity : options.maxAttempts,
   });
   report({ kind: 'turn', build, turn, decision: decision.kind });
+  if ('dropFirst' in decision && decision.dropFirst) {
+    const dropped = await dropLeftOvers(session, build, TURN_SETTINGS);
+    if (dropped.kind === 'locked') return { kind: 'come-back', seconds: soon(build) };
+    if (dropped.kind === 'refused') {
+      const failedWith = decision.kind === 'fail' ? decision.fault : undefined;
+      return fail(session, request, { build, fault: leftStanding(dropped, failedWith) });
+    }
+  }
   switch (decision.kind) {
     case 'done':
       return done(session, request, { build, adopted: decision.adopted });
     case 'fail':
-      if (decision.dropFirst) {
-        const dropped = await dropLeftOvers(session, build, TURN_SETTINGS);
-        if (dropped.kind === 'locked') return { kind: 'come-back', seconds: soon(build) };
-        if (dropped.kind === 'refused') {
-          return fail(session, request, { build, fault: leftStanding(dropped, decision.fault) });
-        }
-      }
       return fail(session, request, { build, fault: decision.fault });
     case 'wait':
       return waitFor(request, build, builder);
     case 'start':
-      if (decision.dropFirst) {
-        const dropped = await dropLeftOvers(session, build, TURN_SETTINGS);
-        if (dropped.kind === 'locked') return { kind: 'come-back', seconds: soon(build) };
-        if (dropped.kind === 'refused') {
-          return fail(session, request, { build, fault: leftStanding(dropped, undefined) });
-        }
-      }
       if (build.attempts > 0) {
         const seconds = await pauseBefore(session, request, build);
         if (seconds > 0) return { kind: 'come-back', seconds };

@@ -1,12 +1,13 @@
 import { createHash } from 'node:crypto';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { compileMigrationsSync } from '../../../compiler/steps/compile-migrations.ts';
+import type { LayoutName } from '../../../lambda/migration/layout.ts';
 import type { CompiledMigrations } from '../../../lambda/migration/migration.ts';
 import { statementsOf } from '../../../lambda/migration/migration.ts';
 import { writeRelationName } from '../../../lambda/migration/relation-name.ts';
-import { compileFiles, folderOf, outline, refusalOf } from '../compile-text.ts';
+import { compileFiles, folderOf, outline, refusalOf, refusalOfFolder } from '../compile-text.ts';
 
 /** `id: what goes up / what goes down` */
 function reading({ migrations }: CompiledMigrations): readonly string[] {
@@ -577,6 +578,17 @@ describe('Liquibase', () => {
     expect(refusalOf(files)).toContain('Say it in liquibase.properties beside the folder: contexts=…');
   });
 
+  it('is called by the path that it gives itself', () => {
+    const files = {
+      'a.sql':
+        '--liquibase formatted sql logicalFilePath:db/all.sql\n--changeset ada:1\nselect 1;\n--changeset ada:2 logicalFilePath:other\nselect 2;',
+    };
+    expect(compileFiles(files).migrations.map(({ version }) => version)).toEqual([
+      'db/all.sql::1::ada',
+      'other::2::ada',
+    ]);
+  });
+
   it('a precondition of a changeset, or of the whole file, is refused', () => {
     const condition = '--preconditions onFail:MARK_RAN\n--precondition-sql-check expectedResult:0 select 0';
     expect(refusalOf(changesets(condition, '--changeset ada:1', 'select 1;'))).toContain(
@@ -701,5 +713,76 @@ describe("the name of the tool's table", () => {
       `CREATE TABLE ${table} (\n    version_num VARCHAR(32) NOT NULL, \n    CONSTRAINT x PRIMARY KEY (version_num)\n);\n\n-- Running upgrade  -> a1\n\nCREATE TABLE a (id INTEGER);\n`;
     const { historyTable } = compileFiles({ 'alembic.sql': script('audit."Versions"') });
     expect(historyTable).toEqual({ schema: 'audit', name: 'Versions' });
+  });
+});
+
+describe('a mistake is named, and nothing is passed over in silence', () => {
+  const goose = { '1_a.sql': '-- +goose Up\nselect 1;\n' };
+  const changeset = '--changeset ada:1\nselect 1;\n';
+  const head = '--liquibase formatted sql\n';
+  it.each<[string, Record<string, string>, LayoutName | undefined, string]>([
+    [
+      "another tool's layout",
+      goose,
+      'prisma',
+      '1_a.sql: No migration of Prisma is found in this folder, and there is SQL in it.',
+    ],
+    [
+      'one that wants other names',
+      { '1_a/up.sql': '' },
+      'golang-migrate',
+      '1_a/up.sql: No migration of golang',
+    ],
+    [
+      'a journal that is gone',
+      { '0_a.sql': 'select 1;--> statement-breakpoint\nselect 2;' },
+      undefined,
+      "meta/_journal.json: Drizzle's journal, which lists the files that are migrations, is missing.",
+    ],
+    [
+      'two changesets of one name',
+      { 'a.sql': head + changeset + changeset },
+      undefined,
+      'a.sql::1::ada is there twice',
+    ],
+    [
+      'SQL above the first one',
+      { 'a.sql': `${head}select 0;\n${changeset}` },
+      undefined,
+      'There is SQL above the first',
+    ],
+    [
+      'a file without one',
+      { 'a.sql': head + changeset, 'b.sql': 'select 1;' },
+      undefined,
+      'b.sql: The file has no',
+    ],
+    [
+      'a version twice, in folders below',
+      { 'a/V1__a.sql': '', 'b/V1__b.sql': '' },
+      undefined,
+      'b/V1__b.sql: Version 1 is taken by a/V1__a.sql already.',
+    ],
+    ["Flyway's names in another layout", { 'V1__a.sql': '' }, 'plain', "layout: 'flyway'"],
+  ])('%s', (_, files, layout, refusal) => {
+    expect(refusalOf(files, { layout })).toContain(refusal);
+  });
+
+  it.each([
+    ['goose', '-- +goose Up\nselect 1;\n-- +goose Down\nselect 2;\n'],
+    ['dbmate', '-- migrate:up\nselect 1;\n-- migrate:down\nselect 2;\n'],
+    ['node-pg-migrate', '-- Up Migration\nselect 1;\n-- Down Migration\nselect 2;\n'],
+    ['liquibase', '--liquibase formatted sql\n--changeset ada:1\nselect 1;\n--rollback select 2;\n'],
+    ['alembic', '-- Running upgrade  -> 1\n\nselect 1;\n'],
+  ])('a byte order mark and CRLF do not hide that a folder is that of %s', (layout, text) => {
+    const compiled = compileFiles({ '1_ä b.sql': `\ufeff${text.replaceAll('\n', '\r\n')}` });
+    expect(compiled.layout).toBe(layout);
+    expect(compiled.migrations[0] && outline(compiled.migrations[0])).toEqual(['transaction: select 1']);
+  });
+
+  it('a link that leads nowhere is named', () => {
+    const folder = folderOf({ '1_a.sql': '-- Up Migration\n-- Down Migration\n' });
+    symlinkSync('gone.sql', join(folder, '2_b.sql'));
+    expect(refusalOfFolder(folder)).toContain("2_b.sql: It can't be read: ENOENT");
   });
 });

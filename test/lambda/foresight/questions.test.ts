@@ -251,6 +251,73 @@ create table c (b int, a int); insert into c values (3, 2);`,
     answer: 'accepted',
   },
   {
+    it: 'a foreign key that is null in part',
+    tables:
+      'create table p (a int, b int, primary key (a, b)); create table c (a int, b int); insert into c values (1, null);',
+    statement: 'alter table c add foreign key (a, b) references p;',
+    answer: 'accepted',
+  },
+  {
+    it: 'a foreign key of MATCH FULL that is null in part',
+    tables:
+      'create table p (a int, b int, primary key (a, b)); create table c (a int, b int); insert into c values (1, null);',
+    statement: 'alter table c add foreign key (a, b) references p match full;',
+    answer: 'refused',
+  },
+  {
+    it: 'a foreign key of MATCH FULL that is null in all',
+    tables: `create table p (a int, b int, primary key (a, b)); insert into p values (1, 2);
+create table c (a int, b int); insert into c values (null, null), (1, 2);`,
+    statement: 'alter table c add foreign key (a, b) references p match full;',
+    answer: 'accepted',
+  },
+  {
+    it: 'a null that the same statement fills, by a type of another name',
+    tables: 'create table t (x int); insert into t values (null);',
+    statement: `alter table t alter x type text using coalesce(x::text, ''), alter x set not null;`,
+    answer: 'accepted',
+  },
+  {
+    it: 'a null that an UPDATE of a view fills before',
+    tables: 'create table t (x int); insert into t values (null); create view v as select x from t;',
+    statement: 'update v set x = 0; alter table t alter x set not null;',
+    answer: 'accepted',
+  },
+  {
+    it: 'a null that an UPDATE of a view of the file fills',
+    tables: 'create table t (x int); insert into t values (null);',
+    statement: 'create view v as select x from t; update v set x = 0; alter table t alter x set not null;',
+    answer: 'accepted',
+  },
+  {
+    it: 'a null that an UPDATE of the partition fills',
+    tables: `create table t (id int, x int) partition by range (id); create table t1 partition of t default; insert into t values (1, null);`,
+    statement: 'update t1 set x = 0; alter table t alter x set not null;',
+    answer: 'accepted',
+  },
+  {
+    it: 'a null that a trigger fills',
+    tables: `create table t (x int); insert into t values (null); create table o (a int);
+create function fills() returns trigger language plpgsql as $$ begin update t set x = 0; return new; end $$;
+create trigger fills after insert on o for each row execute function fills();`,
+    statement: 'insert into o values (1); alter table t alter x set not null;',
+    answer: 'accepted',
+  },
+  {
+    it: 'a value twice of which a foreign key’s CASCADE deletes one',
+    tables: `create table p (id int primary key); insert into p values (1), (2);
+create table t (id int references p on delete cascade, x int); insert into t values (1, 7), (2, 7);`,
+    statement: 'delete from p where id = 2; alter table t add unique (x);',
+    answer: 'accepted',
+  },
+  {
+    it: 'a null beside which another table is written, which refers to it and is referred to',
+    tables: `create table t (id int primary key, x int); insert into t values (1, null);
+create table o (t int references t, id int primary key); create table oo (o int references o);`,
+    statement: 'insert into o values (1, 1); update o set id = 2; alter table t alter x set not null;',
+    answer: 'refused',
+  },
+  {
     it: 'a collation by which A is a',
     tables: `${insensitive} create table t (name text collate ci); insert into t values ('a'), ('A');`,
     statement: 'create unique index on t (name);',
@@ -620,6 +687,44 @@ const retyped: readonly Retyped[] = [
     it: 'an index that exists until the same run drops it',
     tables: people('id int', 'g', 'create index people_id on people (id);'),
     statement: 'drop index people_id; create index if not exists people_id on people (id);',
+    answer: 'refused',
+  },
+  {
+    it: 'an index whose name a table has',
+    tables: people('id int', 'g', 'create table people_id ();'),
+    statement: 'create index if not exists people_id on people (id);',
+    answer: 'accepted',
+  },
+  {
+    it: 'NOT NULL that the column has',
+    tables: people('id int primary key, name text not null', "g, 'n'"),
+    statement: 'alter table people alter id set not null, alter name set not null;',
+    answer: 'accepted',
+  },
+  {
+    it: 'NOT NULL that a check shows',
+    tables: people(
+      '"my id" int, name text',
+      "g, 'n'",
+      'alter table people add check ("my id" is not null and name is not null);',
+    ),
+    statement: 'alter table people alter "my id" set not null;',
+    answer: 'accepted',
+  },
+  {
+    it: 'NOT NULL that a check shows which is NOT VALID',
+    tables: people('id int', 'g', 'alter table people add check (id is not null) not valid;'),
+    statement: 'alter table people alter id set not null;',
+    answer: 'refused',
+  },
+  {
+    it: 'NOT NULL that a check shows of one of two columns',
+    tables: people(
+      'id int, name text',
+      "g, 'n'",
+      'alter table people add check (id is not null or name is not null);',
+    ),
+    statement: 'alter table people alter id set not null;',
     answer: 'refused',
   },
   {

@@ -261,17 +261,22 @@ describe("golang-migrate's mark", () => {
     'hides a file below it that never ran: none of its tables is there, and the run stops',
     async () => {
       const scenario = await freshScenario();
-      await scenario.query(made(4));
-      const error = await scenario.failure(files);
+      await scenario.query(made(6));
+      const all = {
+        ...files,
+        '000005_temporary.up.sql': 'create temp table t on commit drop as select * from c;',
+        '000006_e.up.sql': 'create table e (id int);',
+      };
+      const error = await scenario.failure(all);
       expect(error.message).toContain(
         '000002_late.up.sql: it is below the version that golang-migrate has come to, and no table that it creates is there: it may have been passed over: repair 2',
       );
-      expect(error.message).not.toContain('000003');
-      await repair(scenario, files, { version: '2', as: 'not-applied' });
-      const applied = (await scenario.run(files)).applied.map(({ migration }) => migration.version);
+      expect(error.message).not.toMatch(/00000[345]/);
+      await repair(scenario, all, { version: '2', as: 'not-applied' });
+      const applied = (await scenario.run(all)).applied.map(({ migration }) => migration.version);
       expect(applied).toEqual(['2']);
       expect(await says(scenario, `select version || ' ' || dirty from schema_migrations`)).toEqual([
-        '4 false',
+        '6 false',
       ]);
     },
   );

@@ -114,6 +114,24 @@ describe.each(fixtures)('what is taken as applied by hand, with a table of $name
   });
 });
 
+it("Liquibase's table names the files by their place as seen from another folder", async () => {
+  const fixture = fixtures.find(({ layout }) => layout === 'liquibase') as Given;
+  const database = await handedOver(fixture);
+  await database.query(`update databasechangelog set filename = 'db/' || filename`);
+  const request = requestOf(fixture, database);
+  await runMigrations(request);
+  expect((await recorded(database)).map((line) => line.split(' ')[1])).toEqual([
+    'baselined',
+    'applied',
+    'applied',
+  ]);
+  const files = await database.query('select distinct filename from databasechangelog');
+  expect(files).toEqual([{ filename: 'db/changelog.sql' }]);
+  const second = request.migrations.migrations[1]?.version as Version;
+  await performAction({ action: 'undo', to: second, confirm: true }, request);
+  expect(await database.query('select from databasechangelog')).toHaveLength(2);
+});
+
 const OTHER = '"my schema"."The ""history"".of it"';
 
 /** The tool was told to call its table otherwise. */

@@ -1,4 +1,4 @@
-import { beforeEach, describe, expect, it, onTestFinished } from 'vitest';
+import { beforeEach, describe, expect, it } from 'vitest';
 import { freshScenario, type Scenario } from './scenario.ts';
 
 let scenario: Scenario;
@@ -22,6 +22,14 @@ describe('a file that was given another number', () => {
     expect(await scenario.steps()).toEqual(['1.0 applied', '2.0 applied', '2.1 applied']);
   });
 
+  it('after it stopped within goes on where it stopped', async () => {
+    const sql = 'create table a (); commit; alter table b add x int;';
+    await scenario.failure({ '1_a.sql': sql });
+    await scenario.query('create table b ()');
+    expect((await scenario.run({ '2_a.sql': sql })).outcome).toBe('done');
+    expect(await scenario.steps()).toEqual(['2.0 applied', '2.1 applied']);
+  });
+
   it('and is there under its old one too is a new file', async () => {
     await scenario.run({ '1_a.sql': 'create table if not exists a ();' });
     const both = {
@@ -30,21 +38,4 @@ describe('a file that was given another number', () => {
     };
     expect((await scenario.run(both)).applied).toHaveLength(1);
   });
-});
-
-it('a file whose name the database has no characters for is refused, and the run is over', async () => {
-  const { name, owner } = scenario.database;
-  await scenario.database.adminQuery(
-    `create database ${name}_latin owner ${owner} encoding 'LATIN1' locale 'C' template template0`,
-  );
-  onTestFinished(() =>
-    scenario.database.adminQuery(`drop database ${name}_latin with (force)`).then(() => undefined),
-  );
-  const url = scenario.database.url.replace(name, `${name}_latin`);
-  const files = { '1_привет.sql': 'create table a ();' };
-  const error = await scenario.failure(files, { url });
-  expect(error.message).toContain('has no equivalent in encoding "LATIN1" (SQLSTATE 22P05)');
-  expect(error.message).toContain("has a character that the database's encoding lacks");
-  const { runs } = await scenario.status(files, { url });
-  expect(runs[0]).toMatchObject({ outcome: 'failed' });
 });

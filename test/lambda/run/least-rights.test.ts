@@ -15,8 +15,13 @@ const blocks = [
     /```sql\n(?<sql>[\s\S]*?)```/g,
   ),
 ].map(({ groups }) => groups?.sql ?? '');
-const [script = '', managed = ''] = blocks;
+const [script = '', managed = ''] = blocks.map(asServerHasIt);
 const moved = blocks.find((sql) => sql.includes('set schema migrations')) ?? '';
+
+/** Before PostgreSQL 16 a role inherits all that it is a member of, or nothing: no grant says so for itself. */
+function asServerHasIt(sql: string): string {
+  return serverMajor < 16 ? sql.replaceAll(' with inherit true', '') : sql;
+}
 
 const tables = (begin: string) => ({
   '1_tables.sql': `${begin}create table public.large (id int primary key, x int);
@@ -97,25 +102,29 @@ async function deployed({ database, migrator, named }: World, begin: string): Pr
 }
 
 const FULL = 'done in loopback, adopted, sees ages';
+/** On PostgreSQL 15 alone, pg_read_all_stats is of no use to a role that is only a member of it. */
+const asMember = (outcome: string) => (serverMajor === 15 ? outcome.replace(', sees ages', '') : outcome);
 
-describe.skipIf(serverMajor < 16)('the rights that the documentation gives', () => {
+describe('the rights that the documentation gives', () => {
   it.each([
-    ['files that say SET ROLE', 'set role shop_owner;\n', ''],
+    ['files that say SET ROLE', 'set role shop_owner;\n', '', asMember(FULL)],
     [
       'a role that begins each session as the owner',
       '',
       `alter role migrator set role = shop_owner; alter schema migrations owner to shop_owner;
 grant usage on schema migrations_dblink to shop_owner`,
+      asMember(FULL),
     ],
     [
       'a role that inherits',
       '',
-      'alter role migrator inherit; grant shop_owner to migrator with inherit true',
+      asServerHasIt('alter role migrator inherit; grant shop_owner to migrator with inherit true'),
+      FULL,
     ],
-  ])('are enough, with %s', async (_, begin, further) => {
+  ])('are enough, with %s', async (_, begin, further, outcome) => {
     const given = await world();
     await given.database.adminQuery(given.named(`${script}${further}`));
-    expect(await deployed(given, begin)).toBe(FULL);
+    expect(await deployed(given, begin)).toBe(outcome);
   });
 
   it('can be given by an administrator who is no superuser, as managed services have one', async () => {
@@ -133,7 +142,7 @@ grant usage on schema migrations_dblink to shop_owner`,
     await queryOnce(url, named(`${roles}${managed}${more}`));
     // The services let their administrator create it; Postgres itself does not.
     await adminQuery(extension);
-    expect(await deployed(given, 'set role shop_owner;\n')).toBe(FULL);
+    expect(await deployed(given, 'set role shop_owner;\n')).toBe(asMember(FULL));
   });
 
   /** Each single right of the script, and what a deploy comes to without it. */
@@ -159,7 +168,7 @@ grant usage on schema migrations_dblink to shop_owner`,
       ? script.replace(/^create schema migrations authorization.*$/m, '')
       : `${script}revoke ${right.replace(' to ', ' from ')}`;
     await given.database.adminQuery(given.named(taken));
-    expect(await deployed(given, 'set role shop_owner;\n')).toBe(outcome);
+    expect(await deployed(given, 'set role shop_owner;\n')).toBe(asMember(outcome));
   });
 });
 

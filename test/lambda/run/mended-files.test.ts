@@ -161,6 +161,30 @@ const builds: readonly Fixed[] = [
     steps: 2,
   },
   {
+    it: 'another setting for the same statement',
+    before: `create function f(x int) returns int language plpgsql immutable as
+  $$ begin if current_setting('app.fails', true) = 'yes' then raise 'no'; end if; return x; end $$;
+set app.fails = 'yes'; create index concurrently t_f on t (f(x)); create table b ();`,
+    after: `create function f(x int) returns int language plpgsql immutable as
+  $$ begin if current_setting('app.fails', true) = 'yes' then raise 'no'; end if; return x; end $$;
+set app.fails = 'yes'; set app.fails = 'no'; create index concurrently t_f on t (f(x)); create table b ();`,
+    relations: ['b', 't', 't_f'],
+    steps: 3,
+  },
+  {
+    it: 'a clean-up before a backfill, of rows that it fills',
+    before: `alter table t add y int;
+-- migrate: backfill
+update t set y = 1 / (id - 1) where y is null;
+create table b ();`,
+    after: `alter table t add y int; ${cleanUp}
+-- migrate: backfill
+update t set y = 1 / (id - 1) where y is null;
+create table b ();`,
+    relations: ['b', 't'],
+    steps: 3,
+  },
+  {
     it: 'two others in the place of two that failed',
     before: `${unique} create unique index concurrently t_x2 on t (x, (id < 3)); create table b ();`,
     after:

@@ -104,6 +104,7 @@ Done in N s: 2 migrations applied, 2 index builds valid.
       outcome: 'valid',
       abandoned: false,
       seconds: expect.any(Number),
+      leastSeconds: null,
       turns: expect.any(Number),
       session: 'attached',
       attempts: 1,

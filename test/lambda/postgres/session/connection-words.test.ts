@@ -59,6 +59,12 @@ describe('what a connection says after its question mark', () => {
     ['target_session_attrs=standby', 'target_session_attrs is not obeyed: a migrator writes'],
     ['target_session_attrs=read-only', 'target_session_attrs is not obeyed: a migrator writes'],
     ['targetServerType=secondary', 'targetServerType is not obeyed: a migrator writes'],
+    ['schema=app&schema=public', 'schema is not obeyed: search_path is set to something else beside it'],
+    [
+      'options=-c%20search_path%3Dapp&currentSchema=public',
+      'currentSchema is not obeyed: search_path is set to something else beside it',
+    ],
+    ['schema=', 'schema is not obeyed: it is empty'],
     ['service=shop', 'service is not obeyed: write what it leads to into the URL'],
     ['passfile=/x', 'passfile is not obeyed: write what it leads to'],
     ['gssencmode=require', 'gssencmode is not obeyed: Kerberos is not supported'],

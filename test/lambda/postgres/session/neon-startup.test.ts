@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
+import { createConnection, createServer as createNetServer } from 'node:net';
 import { beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { WebSocketServer } from 'ws';
 import { environment } from '../../../../lambda/environment.ts';
@@ -163,6 +164,21 @@ describe('a WebSocket that fails says why', () => {
     byWebSocket('127.0.0.1:1/v2');
     const error = await failure(parseConnectionUrl(database.url, 'The URL'), { patienceSeconds: 0.3 });
     expect(error.message).toContain(': connect ECONNREFUSED 127.0.0.1:1.');
+  });
+
+  it('not where patience ends while its connection is being made: each attempt has the time for that', async () => {
+    const proxy = await startNeonProxy({ target: database.url });
+    onTestFinished(() => proxy.stop());
+    const [host = '', port = ''] = proxy.wsProxy.replace(/\/.*/, '').split(':');
+    const late = createNetServer((from) => {
+      const to = createConnection({ host, port: Number(port) });
+      for (const end of [from, to]) end.on('error', () => {});
+      setTimeout(() => from.pipe(to).pipe(from), 100);
+    });
+    byWebSocket(`127.0.0.1:${await listen(late)}/v2`);
+    onTestFinished(() => void late.close());
+    const target = parseConnectionUrl(database.url, 'The URL');
+    expect(await sum(target, { patienceSeconds: 0.01 })).toEqual([{ sum: 42 }]);
   });
 
   it('where a web server answers, which is not asked again', async () => {

@@ -81,7 +81,7 @@ describe('what the ledger has of a build that this code knows', () => {
     await scenario.query('create index large_old on large (x)');
     await makeItSay({ set: `state = 'pending', attempts = 0`, where: `operation = 'drop'` });
     expect((await scenario.loop(files)).message).toContain(
-      'not what 2_work.sql says, so it was not executed (SQLSTATE 55000); Its step is recorded as applied.',
+      'does not match what 2_work.sql says, so it was not executed (SQLSTATE 55000); Its step is recorded as applied.',
     );
     expect(await scenario.indexes()).toContain('large_old');
   });
@@ -168,4 +168,7 @@ update pile set y = x where y is null;`,
   expect((await scenario.deploy(filled)).message).toContain(
     "this statement can't be done in batches: what the ledger says of how far it came is no block of",
   );
+  // Of another kind of walk it would be no block.
+  await scenario.database.adminQuery(`update migrations.backfill set kind = 'key'`);
+  expect((await scenario.deploy(filled)).message).toContain("which can't be gone on with");
 });

@@ -12,7 +12,7 @@ it.each([
 ])('a build that waits for the session %s waits, as a person is told, for %s', async (application, named) => {
   const scenario = await freshScenario();
   const { url } = scenario.database;
-  await scenario.query('create table t (x int)');
+  await scenario.run({ '1_t.sql': 'create table t (x int);' });
   const open = async (application_name: string) => {
     const client = new pg.Client({ connectionString: url, application_name });
     client.on('error', () => {});
