@@ -71,6 +71,7 @@ const EXHAUSTIVE: readonly string[] = [
   'test/lambda/history/real-histories.test.ts',
   'test/lambda/run/least-rights.test.ts',
   'test/lambda/run/rows-nobody-reads.test.ts',
+  'test/lambda/run/encodings.test.ts',
   // AWS and Neon that answer late, oddly or never.
   'test/lambda/lifecycle/silent-services.test.ts',
   'test/lambda/postgres/session/neon-startup.test.ts',

@@ -36,7 +36,7 @@ export function folderFaults(
         code: 'missing-migration',
         what: `${names}: applied, and not in this folder; missingMigrations is 'refuse'.`,
         applied: 'nothing by this run.',
-        next: `bring the file${unknown.length === 1 ? '' : 's'} back; or have the ledger forget what is gone for good: {"action": "repair", "version": "${version}", "forget": true, "confirm": true}, on the command line repair ${version} --forget --confirm; or let files be missing: missingMigrations: 'ignore' (--missing ignore).`,
+        next: `bring the file${unknown.length === 1 ? '' : 's'} back; or have the ledger forget what is gone permanently: {"action": "repair", "version": "${version}", "forget": true, "confirm": true}, on the command line repair ${version} --forget --confirm; or let files be missing: missingMigrations: 'ignore' (--missing ignore).`,
       }),
     );
   }

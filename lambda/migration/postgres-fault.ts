@@ -29,7 +29,7 @@ const IN_NAMES = new Set('08 0A 25 28 2B 2D 3D 3F 40 42 53 54 55 57 58'.split(' 
 /** Of which the message has, and the detail quotes the row. */
 const MESSAGE_IN_NAMES = new Set(['23', '44']);
 
-/** What is said in place of the message, by class. */
+/** Replaces the message, by class. */
 const INSTEAD: Readonly<Record<string, string>> = {
   '00': 'a notice',
   '01': 'a warning',

@@ -50,6 +50,15 @@ export async function keepInPhase(adminUrl: string, phase: Phase): Promise<Phase
               `select from pg_stat_activity where datname = current_database() and wait_event = 'PgSleep'
                 and query like '%migrations.backfill_until%'`,
             );
+          case 'a validation':
+          case 'a refresh':
+          case 'upkeep':
+          case 'a statement under hand-off':
+            return until(
+              client,
+              `select from pg_stat_activity where datname = current_database() and wait_event = 'PgSleep'
+                and application_name like 'migrations build %' and query ilike '%${WORK[phase]}%'`,
+            );
           case 'waiting for its table':
             return until(client, `select from pg_locks where not granted and relation = 'orders'::regclass`);
           case 'waiting for writers before build':
@@ -78,6 +87,14 @@ export async function keepInPhase(adminUrl: string, phase: Phase): Promise<Phase
     },
   };
 }
+
+/** What the statement of such work has in its text. */
+const WORK = {
+  'a validation': 'validate constraint orders_slow',
+  'a refresh': 'refresh materialized view slow_totals',
+  upkeep: 'analyze orders',
+  'a statement under hand-off': 'insert into log select',
+} as const;
 
 function untilPhase(client: pg.Client, phase: string): Promise<void> {
   return until(

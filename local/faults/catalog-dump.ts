@@ -2,7 +2,7 @@ import type pg from 'pg';
 
 /**
  * What a database is, as lines in a fixed order: relations, columns, constraints, indexes with their validity, types,
- * functions, the rows of `log`, sums of what backfills write, and what the ledger says was applied. Two databases of the same schema give the same
+ * functions, the rows of `log`, sums of what backfills write, what a view shows, and what the ledger says was applied. Two databases of the same schema give the same
  * lines, whatever became of them on the way: no oid, no time, no count of attempts is in them.
  */
 export async function dumpCatalog(client: pg.Client): Promise<string[]> {
@@ -46,6 +46,8 @@ export async function dumpCatalog(client: pg.Client): Promise<string[]> {
      select format('amounts %s, %s', count(*), sum(amount)) from amounts
      union all
      select format('items %s, %s', count(*), sum(code)) from items
+     union all
+     select format('totals %s', total) from totals
      union all
      select 'step ' || version || '.' || step || ' of ' || steps || ' ' || name || ' ' || checksum || ' ' || state
        from migrations.step

@@ -29,6 +29,10 @@ export const PHASES = [
   'index validation: scanning table',
   'waiting for old snapshots',
   'a batch of a backfill',
+  'a validation',
+  'a refresh',
+  'upkeep',
+  'a statement under hand-off',
 ] as const;
 export type Phase = (typeof PHASES)[number];
 

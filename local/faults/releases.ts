@@ -18,11 +18,12 @@ create table events (at int, what text) partition by range (at);
 create table events_1 partition of events for values from (0) to (200);
 create table events_2 partition of events for values from (200) to (1000);
 insert into events select i, 'x' from generate_series(1, 400) i;
+create materialized view totals as select sum(amount) as total from amounts;
 create function slowly(x int) returns int immutable language plpgsql
   as 'begin perform pg_catalog.pg_sleep(0.01); return x; end';`,
 };
 
-/** The deploy that is disturbed: every kind of step, work on four tables side by side and in order, and steps that wait. */
+/** The deploy that is disturbed: every kind of step and of work, on five tables side by side and in order, and steps that wait. */
 const SECOND_DEPLOY: Readonly<Record<string, string>> = {
   '2_columns.sql': `insert into log values ('columns');
 alter table orders add column paid boolean not null default false;
@@ -41,6 +42,12 @@ update amounts set amount = amount + 1;`,
 alter table items add constraint items_code_key unique using index items_code;
 alter table amounts alter column amount set not null;
 insert into log select 'filled ' || sum(amount) from amounts;`,
+  '8_long.sql': `alter table amounts add constraint amounts_there check (amount > 0) not valid;
+alter table amounts validate constraint amounts_there;
+refresh materialized view totals;
+analyze items;`,
+  '9_once.sql': `-- migrate: hand-off
+insert into log select 'once, ' || count(*) from amounts;`,
 };
 
 /** A step, a build and a batch that last long enough to be struck halfway. */
@@ -51,6 +58,15 @@ insert into log values ('after');`,
   '3_slow.sql': 'create index concurrently orders_slow on orders (slowly(customer));',
   '4_fill.sql': `-- migrate: backfill
 update items set code = slowly(code) + 1 where id <= 100;`,
+  '5_validation.sql': `alter table orders add constraint orders_slow check (slowly(customer) >= 0) not valid;
+alter table orders validate constraint orders_slow;`,
+  '6_refresh.sql': `create materialized view slow_totals as select sum(slowly(customer)) as total from orders where id <= 100 with no data;
+refresh materialized view slow_totals;`,
+  '7_upkeep.sql': `create statistics slow_statistics on (slowly(customer)), id from orders;
+commit;
+analyze orders;`,
+  '8_once.sql': `-- migrate: hand-off
+insert into log select 'once' from (select sum(slowly(customer)) from orders where id <= 100) as slow;`,
 };
 
 export interface Releases {

@@ -63,7 +63,8 @@ begin
       perform ${d}.dblink_exec(${BUILD_CONNECTION}, pg_catalog.format('do %L', pg_catalog.format('begin execute %L; end', setting)));
     end loop;
     doing := null;
-    perform ${d}.dblink_exec(${BUILD_CONNECTION}, pg_catalog.format('set client_encoding = %L', pg_catalog.current_setting('server_encoding')));
+    -- Nobody reads notices here, and a flood of them would come only as fast as this procedure polls.
+    perform ${d}.dblink_exec(${BUILD_CONNECTION}, pg_catalog.format('set client_encoding = %L; set client_min_messages = error', pg_catalog.current_setting('server_encoding')));
     foreach setting in array settings loop
       perform ${d}.dblink_exec(${BUILD_CONNECTION}, setting);
     end loop;

@@ -71,7 +71,7 @@ family as (
   select n.oid from named n where n.oid is not null
   union
   select i.inhrelid from family f join pg_catalog.pg_inherits i on i.inhparent operator(pg_catalog.=) f.oid
-   where ${only ? `exists (select from pg_catalog.pg_class p where p.oid operator(pg_catalog.=) f.oid and p.relkind operator(pg_catalog.=) 'p'::pg_catalog."char")` : 'true'}
+   where ${!only}
 ),
 members as (
   select c.oid, c.relkind, c.reltuples, pg_catalog.format('%I.%I', n.nspname, c.relname) as name
@@ -123,14 +123,14 @@ select (select pg_catalog.json_build_object(
 }
 
 function walksOf(backfill: Backfill, walked: WalkedRelation): readonly Walk[] | string {
-  const { sets, by, only, command, makesItsWhereFalse } = backfill;
+  const { sets, by, command, makesItsWhereFalse } = backfill;
   if (walked.kind !== 'r' && walked.kind !== 'p')
     return `${walked.table} is not a table, and only the rows of a table can be walked`;
   const moved = walked.partitionedBy.find((column) => sets.includes(column));
   if (moved !== undefined)
     return `it sets ${moved}, which decides the partition of a row: a row that moves could be met twice`;
-  const parts =
-    only && walked.kind === 'r' ? walked.leaves.filter(({ table }) => table === walked.table) : walked.leaves;
+  // With ONLY, a partitioned table has no rows of its own.
+  const parts = walked.leaves;
   const walks: Walk[] = [];
   for (const leaf of parts) {
     if (leaf.kind !== 'r') return `its part ${leaf.table} is not a table of this database`;

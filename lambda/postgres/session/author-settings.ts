@@ -11,6 +11,9 @@ export function cleanSession(own: readonly string[]): string[] {
     'reset session authorization',
     'reset role',
     'reset all',
+    // As connect.ts sets it: such a database holds bytes that are no UTF-8.
+    `select pg_catalog.set_config('client_encoding', 'SQL_ASCII', false)
+      where pg_catalog.current_setting('server_encoding') operator(pg_catalog.=) 'SQL_ASCII'`,
     'close all',
     'unlisten *',
     'deallocate all',

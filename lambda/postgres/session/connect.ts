@@ -60,6 +60,10 @@ export async function connect(target: ConnectionTarget, options: ConnectOptions 
       options: optionsOf(target, marked),
     });
     const session = sessionOver(client);
+    let unconverted = false;
+    client.connection?.on('parameterStatus', ({ parameterName, parameterValue }) => {
+      if (parameterName === 'server_encoding') unconverted = parameterValue === 'SQL_ASCII';
+    });
     try {
       await open(client, {
         opening: Math.max(
@@ -69,6 +73,8 @@ export async function connect(target: ConnectionTarget, options: ConnectOptions 
         answer: (options.answerSeconds ?? ANSWER_MILLISECONDS / 1000) * 1000,
         most: target.connectSeconds === undefined ? Number.POSITIVE_INFINITY : target.connectSeconds * 1000,
       });
+      // Its rows, and so the errors that quote them, may hold bytes that are no UTF-8, which Postgres would refuse to send.
+      if (unconverted) await session.execute("set client_encoding = 'SQL_ASCII'");
       return session;
     } catch (error) {
       session.abandon();

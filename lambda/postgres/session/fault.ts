@@ -103,7 +103,7 @@ export function fromDriver(error: unknown): StatementFault | SessionLost {
   return new StatementFault(
     {
       sqlstate: said.code,
-      message: said.message,
+      message: text(said.message) ?? '',
       detail: text(said.detail),
       hint: text(said.hint),
       context: text(said.where),
@@ -140,6 +140,10 @@ export function noticeFrom(said: Partial<DriverError>): Notice {
   };
 }
 
+/** A RAISE may say megabytes, which nobody reads; copied, since a slice would keep the whole in memory. */
+const LONGEST_TEXT = 20_000;
+
 function text(value: unknown): string | undefined {
-  return typeof value === 'string' && value !== '' ? value : undefined;
+  if (typeof value !== 'string' || value === '') return undefined;
+  return value.length > LONGEST_TEXT ? `${Buffer.from(value.slice(0, LONGEST_TEXT)).toString()}…` : value;
 }

@@ -60,6 +60,10 @@ export interface DriverClient {
   readonly connection?: {
     readonly stream?: DriverStream;
     once(event: 'connect', listener: () => void): unknown;
+    on(
+      event: 'parameterStatus',
+      listener: (status: { readonly parameterName: string; readonly parameterValue: string }) => void,
+    ): unknown;
     prependListener(
       event: 'authenticationCleartextPassword' | 'authenticationMD5Password' | 'authenticationSASL',
       listener: (asked: { readonly mechanisms?: readonly string[] }) => void,

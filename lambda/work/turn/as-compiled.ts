@@ -138,7 +138,7 @@ async function targetOf(
   const nowhere = build.schema === '' && build.table === '';
   if (named === undefined || nowhere) return nowhere ? 'as written' : 'other';
   const seen = await namedTarget(session, build, named).catch((error: unknown) => {
-    // Under settings that fail for good, nothing is executed either.
+    // If the settings fail permanently, nothing is executed either.
     if (error instanceof StatementFault && isPermanent(error.fault)) return undefined;
     throw error;
   });

@@ -209,7 +209,7 @@ class Filling {
     if (blocks.some((block) => !/^\d+$/.test(block)))
       throw impossible(`what the ledger says of how far it came is no block of ${row.table}`);
     const key = walk?.way.kind === 'key' ? walk.way.columns.map(({ name }) => name) : [];
-    if (walk !== undefined && key.join('\0') === row.key.join('\0')) return walk;
+    if (walk?.way.kind === row.kind && key.join('\0') === row.key.join('\0')) return walk;
     throw impossible(
       `${row.table} was walked by ${row.kind === 'key' ? row.key.join(', ') : 'its blocks'}, which can't be gone on with: the table or its key is another one now`,
     );

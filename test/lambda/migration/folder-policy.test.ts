@@ -38,7 +38,7 @@ describe('a folder that is refused', () => {
       [
         "3_name: applied, and not in this folder; missingMigrations is 'refuse'.",
         'Applied: nothing by this run.',
-        'Next: bring the file back; or have the ledger forget what is gone for good: {"action": "repair", "version": "3", "forget": true, "confirm": true}, on the command line repair 3 --forget --confirm; or let files be missing: missingMigrations: \'ignore\' (--missing ignore).',
+        'Next: bring the file back; or have the ledger forget what is gone permanently: {"action": "repair", "version": "3", "forget": true, "confirm": true}, on the command line repair 3 --forget --confirm; or let files be missing: missingMigrations: \'ignore\' (--missing ignore).',
       ],
     ]);
   });

@@ -1,4 +1,4 @@
-import { beforeEach, describe, expect, it, onTestFinished } from 'vitest';
+import { beforeEach, describe, expect, it } from 'vitest';
 import { freshScenario, type Scenario } from './scenario.ts';
 
 let scenario: Scenario;
@@ -38,21 +38,4 @@ describe('a file that was given another number', () => {
     };
     expect((await scenario.run(both)).applied).toHaveLength(1);
   });
-});
-
-it('a file whose name the database has no characters for is refused, and the run is over', async () => {
-  const { name, owner } = scenario.database;
-  await scenario.database.adminQuery(
-    `create database ${name}_latin owner ${owner} encoding 'LATIN1' locale 'C' template template0`,
-  );
-  onTestFinished(() =>
-    scenario.database.adminQuery(`drop database ${name}_latin with (force)`).then(() => undefined),
-  );
-  const url = scenario.database.url.replace(name, `${name}_latin`);
-  const files = { '1_привет.sql': 'create table a ();' };
-  const error = await scenario.failure(files, { url });
-  expect(error.message).toContain('has no equivalent in encoding "LATIN1" (SQLSTATE 22P05)');
-  expect(error.message).toContain("has a character that the database's encoding lacks");
-  const { runs } = await scenario.status(files, { url });
-  expect(runs[0]).toMatchObject({ outcome: 'failed' });
 });

@@ -12,6 +12,9 @@ const folder = () =>
     '2_batch.sql': `create table t (); ${ROWS}`,
     '3_alone.sql': `-- migrate: no-transaction\n${ROWS}`,
     '4_cursor.sql': `declare c cursor for ${ROWS} fetch all from c;`,
+    '5_returning.sql': `create table said (a int, said text); insert into said ${ROWS.replace(';', ' returning *;')}`,
+    '6_value.sql': `select repeat('x', 30000000);`,
+    '7_caught.sql': `do $$ begin raise exception '%', repeat('x', 20000000); exception when others then null; end $$;`,
   });
 
 it.each(['TCP', 'WebSocket'] as const)('rows that nobody reads are not kept, over %s', async (way) => {
@@ -23,5 +26,5 @@ it.each(['TCP', 'WebSocket'] as const)('rows that nobody reads are not kept, ove
     ...(way === 'WebSocket' ? { NEON_WS_PROXY: proxy.wsProxy } : {}),
   });
   expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
-  expect(await database.query('select count(*)::int as steps from migrations.step')).toEqual([{ steps: 4 }]);
+  expect(await database.query('select count(*)::int as steps from migrations.step')).toEqual([{ steps: 7 }]);
 });

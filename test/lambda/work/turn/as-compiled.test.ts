@@ -168,4 +168,7 @@ update pile set y = x where y is null;`,
   expect((await scenario.deploy(filled)).message).toContain(
     "this statement can't be done in batches: what the ledger says of how far it came is no block of",
   );
+  // Of another kind of walk it would be no block.
+  await scenario.database.adminQuery(`update migrations.backfill set kind = 'key'`);
+  expect((await scenario.deploy(filled)).message).toContain("which can't be gone on with");
 });

@@ -1,6 +1,6 @@
 import pg from 'pg';
 import { expect, it, vi } from 'vitest';
-import { freshScenario } from '../../run/scenario.ts';
+import { freshScenario, type Scenario } from '../../run/scenario.ts';
 
 vi.setConfig({ testTimeout: 240_000 });
 
@@ -25,6 +25,23 @@ const KEYS = [
   ['a timestamptz', "timestamptz '2024-03-30 22:00+01' + g * interval '1.000001 s'"],
   ['a date, b numeric', "date '2024-01-01' + g % 7, g / 7.0"],
   ['a text, b bigint, c int', "'t' || g % 3, -g, g % 2"],
+] as const;
+
+/** How the table is divided; of a bound, a value of the key's first column. */
+const SHAPES = [
+  () => [],
+  () => [],
+  () => [0, 1, 2].map((rest) => `partition of T for values with (modulus 3, remainder ${rest})`),
+  ([low, high]: readonly string[]) => [
+    `partition of T for values from ('${low}') to ('${high}')`,
+    'partition of T default',
+  ],
+  ([low, high]: readonly string[]) => [
+    `partition of T for values from ('${low}') to ('${high}') partition by hash (a)`,
+    'partition of P0 for values with (modulus 2, remainder 0)',
+    'partition of P0 for values with (modulus 2, remainder 1)',
+    'partition of T default',
+  ],
 ] as const;
 
 const TABLES = ['t', 'app.t', '"The Table"', 'app."T"'] as const;
@@ -67,7 +84,27 @@ function statementOf(pick: ReturnType<typeof generator>, table: string, last: st
   );
 }
 
-const SEEDS = Array.from({ length: 8 }, (_, at) => at + 1);
+/** Partitions of the table, by one of the shapes. */
+async function dividedTable(
+  { query }: Pick<Scenario, 'query'>,
+  pick: ReturnType<typeof generator>,
+  { columns, values, table }: { columns: string; values: string; table: string },
+): Promise<{ readonly by: string; readonly parts: string }> {
+  const shape = pick(SHAPES);
+  const [, type] = /^a ([^,]*)/.exec(columns) ?? [];
+  const sorted = await query<{ value: string }>(
+    `select (a::${type})::text as value from (select (array[${[800, 1700].map((g) => `(select v.a::text from (select ${values} from (values (${g})) as x (g)) as v (a))`).join(', ')}]) as two) as x, unnest(two) as a order by a::${type}`,
+  );
+  const [low, high] = sorted.map(({ value }) => value);
+  const parts = low === high ? [] : shape(sorted.map(({ value }) => value.replaceAll("'", "''")));
+  const by = parts.length === 0 ? '' : `partition by ${parts[0]?.includes('modulus') ? 'hash' : 'range'} (a)`;
+  const named = parts.map(
+    (part, at) => `create table p${at} ${part.replace(/\bT\b/, table).replace('P0', 'p0')}`,
+  );
+  return { by, parts: named.join('; ') };
+}
+
+const SEEDS = Array.from({ length: 16 }, (_, at) => at + 1);
 
 it.each(SEEDS)('generated tables and statements come out as the one statement, seed %i', async (seed) => {
   const pick = generator(seed * 7919);
@@ -77,9 +114,11 @@ it.each(SEEDS)('generated tables and statements come out as the one statement, s
   const table = pick(TABLES);
   const last = table.split('.').at(-1) ?? table;
   const names = columns.split(', ').map((column) => column.split(' ')[0]);
+  const divided = await dividedTable(scenario, pick, { columns, values, table });
   await scenario.query(`create schema app; create table other (v int); insert into other select generate_series(0, 6);
     create table copies (n int, m int);
-    create table ${table} (${columns}, n int, m int, primary key (${names.join(', ')}));
+    create table ${table} (${columns}, n int, m int, primary key (${names.join(', ')})) ${divided.by};
+    ${divided.parts};
     insert into ${table} select ${values}, g % 50, g % 30 from generate_series(1, 2500) g; analyze`);
   const result = `select md5(string_agg(line, ';' order by line)) as result from (
     select r::text as line from ${table} r union all select 'copy ' || c::text from copies c) as lines`;
@@ -100,6 +139,43 @@ it.each(SEEDS)('generated tables and statements come out as the one statement, s
 
     expect(await scenario.query(result), sql).toEqual(wanted);
   }
+});
+
+it.each(SEEDS.slice(0, 6))('… also without a key, by the blocks of the table, seed %i', async (seed) => {
+  const pick = generator(seed * 104_729);
+  const scenario = await freshScenario();
+  const table = pick(TABLES);
+  const last = table.split('.').at(-1) ?? table;
+  const hashed = pick([true, false]);
+  await scenario.query(`create schema app; create table other (v int); insert into other select generate_series(0, 6);
+    create table ${table} (n int, m int, note text) ${hashed ? 'partition by hash (n)' : ''};
+    ${hashed ? [0, 1].map((rest) => `create table p${rest} partition of ${table} for values with (modulus 2, remainder ${rest});`).join('') : ''}
+    insert into ${table} select g % 50, nullif(g % 3, 0), repeat('x', g % 300) from generate_series(1, 4000) g; analyze`);
+  const result = `select md5(string_agg(r::text, ';' order by r::text)) as result from ${table} r`;
+  let files: Record<string, string> = {};
+  for (let round = 1; round <= 3; round += 1) {
+    const [target, alias] = pick(TARGETS.slice(0, 2));
+    const sql = pick([
+      `update ${target} set m = ${pick(['A.n + 1', 'A.n * 2', '7'])} where A.m is null and A.n % 2 = ${round % 2}`,
+      `delete from ${target} where A.n % 5 = ${round} returning *`,
+    ])
+      .replaceAll(/\bT\b/g, table)
+      .replaceAll(/\bA\b/g, alias === 'L' ? last : alias);
+    const client = new pg.Client({ connectionString: scenario.database.url });
+    await client.connect();
+    await client.query(`begin; ${sql}`);
+    const { rows: wanted } = await client.query(result);
+    await client.end();
+    files = { ...files, [`${round}_fill.sql`]: `-- migrate: backfill batch 3ms\n${sql};` };
+
+    expect(await scenario.deploy(files, { smallTableRows: 0 }), sql).toEqual({
+      outcome: 'valid',
+      message: '',
+    });
+
+    expect(await scenario.query(result), sql).toEqual(wanted);
+  }
+  expect(await scenario.query('select distinct kind from migrations.backfill')).toEqual([{ kind: 'blocks' }]);
 });
 
 it('beside a writer, the rows that were there at the beginning are each done once', async () => {
