@@ -212,27 +212,16 @@ export class Mirror {
 
   /** The changed file counts as what was applied, so that a tool that compares checksums does not stop at it. */
   accepted({ version, record = {} }: Migration): readonly string[] {
-    const { checksum = '', script = '', when = 0 } = record;
-    const set = (column: string, value: string, where: string) => [
-      `update ${this.#t} set ${column} = ${value} where ${where}`,
-    ];
+    const { checksum = '', script = '' } = record;
     switch (this.#history.tool) {
-      case 'prisma':
-        return set(
-          'checksum',
-          quoteLiteral(checksum),
-          `migration_name operator(pg_catalog.=) ${quoteLiteral(version)} and finished_at is not null and rolled_back_at is null`,
-        );
-      case 'drizzle':
-        return set('hash', quoteLiteral(checksum), `created_at operator(pg_catalog.=) ${when}`);
       case 'sqlx':
-        return set(
-          'checksum',
-          `pg_catalog.decode(${quoteLiteral(checksum)}, 'hex')`,
-          `version operator(pg_catalog.=) ${version}`,
-        );
+        return [
+          `update ${this.#t} set checksum = pg_catalog.decode(${quoteLiteral(checksum)}, 'hex') where version operator(pg_catalog.=) ${version}`,
+        ];
       case 'flyway':
-        return set('checksum', checksum, `success and script operator(pg_catalog.=) ${quoteLiteral(script)}`);
+        return [
+          `update ${this.#t} set checksum = ${checksum} where success and script operator(pg_catalog.=) ${quoteLiteral(script)}`,
+        ];
       default:
         return [];
     }

@@ -118,8 +118,6 @@ describe.each(fixtures)('what is taken as applied by hand, with a table of $name
 it.each([
   ['sqlx', '3_c.up.sql', 'checksum'],
   ['flyway', 'V2__c.sql', 'checksum'],
-  ['prisma', '20240103000000_c/migration.sql', 'checksum'],
-  ['drizzle', '0002_c.sql', 'hash'],
 ])(
   'a changed file that is accepted has its new checksum in the table of %s too',
   async (name, file, column) => {
