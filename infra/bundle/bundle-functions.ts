@@ -43,7 +43,7 @@ export function bundleFunctions(root: string, outdir: string): FunctionBundle {
     minify: true,
     // The runtime carries the SDK; pg-native, and what makes ws faster, are optional and not used.
     external: ['@aws-sdk/*', 'pg-native', 'bufferutil', 'utf-8-validate'],
-    alias: { semver: './infra/bundle/semver-gte.ts' },
+    alias: { semver: './infra/bundle/semver-gte.ts', ws: './infra/bundle/ws-client.ts' },
     // pg is CommonJS and requires Node's own modules.
     banner: {
       js: "import{createRequire as bundleRequire}from'node:module';const require=bundleRequire(import.meta.url);",

@@ -134,7 +134,12 @@ async function repairLedger(session: Session, action: Repair, context: ActionCon
     if (rows.every(({ checksum }) => checksum === migration.checksum)) throw nothingToAccept(migration);
     await must(
       session,
-      ['begin', ...acceptFile(ledgerSchema, migration, { rows, runId: context.runId }), 'commit'].join(';\n'),
+      [
+        'begin',
+        ...acceptFile(ledgerSchema, migration, { rows, runId: context.runId }),
+        ...(mirror?.accepted(migration) ?? []),
+        'commit',
+      ].join(';\n'),
     );
     return {
       changed: [`${migration.name} is accepted as it is now (checksum ${migration.checksum.slice(0, 12)})`],

@@ -210,6 +210,23 @@ export class Mirror {
     }
   }
 
+  /** The changed file counts as what was applied, so that a tool that compares checksums does not stop at it. */
+  accepted({ version, record = {} }: Migration): readonly string[] {
+    const { checksum = '', script = '' } = record;
+    switch (this.#history.tool) {
+      case 'sqlx':
+        return [
+          `update ${this.#t} set checksum = pg_catalog.decode(${quoteLiteral(checksum)}, 'hex') where version operator(pg_catalog.=) ${version}`,
+        ];
+      case 'flyway':
+        return [
+          `update ${this.#t} set checksum = ${checksum} where success and script operator(pg_catalog.=) ${quoteLiteral(script)}`,
+        ];
+      default:
+        return [];
+    }
+  }
+
   /** Removes the failure so that it can be applied, as the tool's own repair does. */
   notApplied(migration: Migration): readonly string[] {
     if (this.#history.tool !== 'flyway') return this.undone(migration);

@@ -166,11 +166,7 @@ begin
   if found.nspname is null then
     return;
   end if;
-  if found.renamed then
-    perform pg_catalog.set_config('migrations.history', pg_catalog.json_build_object('schema', found.nspname,
-      'table', found.relname, 'columns', found.columns, 'renamed', true)::text, true);
-    return;
-  end if;
+  if not found.renamed then
   begin
     if found.stranger is not null then
       raise insufficient_privilege;
@@ -181,8 +177,9 @@ begin
   exception when insufficient_privilege then
     problem := sqlerrm;
   end;
+  end if;
   perform pg_catalog.set_config('migrations.history', pg_catalog.json_build_object('schema', found.nspname,
-    'table', found.relname, 'columns', found.columns, 'rows', content, 'unreadable', problem, 'stranger', found.stranger)::text, true);
+    'table', found.relname, 'columns', found.columns, 'rows', content, 'unreadable', problem, 'stranger', found.stranger, 'renamed', found.renamed)::text, true);
 end`;
   return `do ${quoteLiteral(body)};
 select pg_catalog.current_setting('migrations.history', true) as history`;

@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { cpSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { compileLinted } from '../../../compiler/lint/lint-migrations.ts';
@@ -13,6 +13,7 @@ import type { RunRequest } from '../../../lambda/run/run.ts';
 import { runMigrations } from '../../../lambda/run/run-migrations.ts';
 import { rowsOf, type ToolTable } from '../../../local/peers/table.ts';
 import { type FreshDatabase, freshDatabase } from '../../support/fresh-database.ts';
+import { temporaryFolder } from '../../support/temporary-folder.ts';
 
 /**
  * Histories that the tools themselves have written (`npm run test:peers -- --fixtures`): the table with the first of three
@@ -113,6 +114,32 @@ describe.each(fixtures)('what is taken as applied by hand, with a table of $name
     expect(await rowsOf(database.url, fixture)).toEqual(fixture.undone ?? fixture.all.slice(0, -1));
   });
 });
+
+it.each([
+  ['sqlx', '3_c.up.sql', 'checksum'],
+  ['flyway', 'V2__c.sql', 'checksum'],
+])(
+  'a changed file that is accepted has its new checksum in the table of %s too',
+  async (name, file, column) => {
+    const fixture = fixtures.find((each) => each.name === name) as Given;
+    const database = await handedOver(fixture);
+    await runMigrations(requestOf(fixture, database));
+    const home = temporaryFolder();
+    cpSync(fixture.home, home, { recursive: true });
+    writeFileSync(join(home, 'home', fixture.folder, file), 'create table c (id bigint);\n');
+    const changed = requestOf({ ...fixture, home }, database);
+    await expect(runMigrations(changed)).rejects.toThrow('was applied with other statements');
+    const third = changed.migrations.migrations[2];
+    await performAction(
+      { action: 'repair', version: third?.version as Version, accept: 'checksum', confirm: true },
+      changed,
+    );
+    const rows = await rowsOf(database.url, fixture);
+    const written = rows.at(-1)?.[column];
+    expect(String(written).replace('\\x', '')).toBe(third?.record?.checksum);
+    expect(rows).toEqual([...fixture.all.slice(0, -1), { ...fixture.all.at(-1), [column]: written }]);
+  },
+);
 
 it("Liquibase's table names the files by their place as seen from another folder", async () => {
   const fixture = fixtures.find(({ layout }) => layout === 'liquibase') as Given;

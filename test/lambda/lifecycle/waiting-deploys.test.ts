@@ -86,9 +86,10 @@ describe('a fault that passes, while a deploy waits', () => {
     await life.database.query(`${tables['1_large.sql']}`);
     const open = await blocker();
     const { '1_large.sql': _, ...waiting } = withWaiting;
-    const deploying = life.deploy(waiting, { environment: { LONGEST_WAIT_SECONDS: '4' } });
+    const deploying = life.deploy(waiting, { environment: { LONGEST_WAIT_SECONDS: '600' } });
     await sees(inSight);
     life.aws.fail({ operation: 'GetSecretValue', count: 1_000 });
+    life.cloudFormation.stack?.sandbox('MigrationsIsComplete').passTime(601_000);
     const { exchanges } = await deploying;
     await open.end();
     expect(exchanges[0]?.reason.split('\n').slice(0, 1)).toEqual([

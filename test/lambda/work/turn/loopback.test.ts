@@ -15,7 +15,7 @@ beforeEach(async () => {
   await database.adminQuery('create extension dblink');
 });
 
-const slow = { '1_big.sql': slowTable({ seconds: 1 }) };
+const slow = { '1_big.sql': slowTable({ seconds: 3 }) };
 const files = { ...slow, '2_index.sql': 'create index concurrently big_slow on big (slow(x));' };
 const duplicate = {
   ...slow,
@@ -58,6 +58,8 @@ describe.each([
     const { outcome } = await turnOf(database, { url, attachSeconds: 0 });
     expect(outcome).toBe('wait');
     expect(await theBuild(database)).toMatchObject({ state: 'building', session: 'loopback', outcome: null });
+    // The server takes a moment to end the session of a client that is gone.
+    await expectEventually(async () => !(await sessionsOf(database)).includes('cdk-postgres-migrations'));
     expect(await sessionsOf(database)).toEqual(['migrations build 1', 'migrations supervisor 1']);
     if (proxied) expect(cancels()).toBeGreaterThan(0);
     await ended();
