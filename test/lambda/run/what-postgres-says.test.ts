@@ -172,7 +172,7 @@ describe('an error names the object, and the advice fits the SQLSTATE', () => {
       ['22001', "create table t (a varchar(2)); insert into t values ('abc');", '', 'a value does not fit'],
       ['22003', 'select 99999999999::int;', '', 'a value does not fit'],
       ['22023', 'set role nobody_has_this_name;', '', 'create the role in an earlier file'],
-    ['22P02', "select 'x'::int;", '', 'a value does not fit'],
+      ['22P02', "select 'x'::int;", '', 'a value does not fit'],
       ['3F000', 'create table nowhere.t ();', '', 'see that an earlier file creates it'],
       ['42701', 'create table t (a int); alter table t add a int;', '', 'it is there already'],
       ['25001', `do $$ begin execute 'vacuum'; end $$;`, '', 'it runs outside of a transaction only'],
