@@ -19,6 +19,8 @@ const EXHAUSTIVE: readonly string[] = [
   // A server of another version, chosen by hand: `npm run test:versions` runs all on each.
   'test/local/versions/older-server.test.ts',
   'test/local/cli/iam.test.ts',
+  // Each setting of a role or a database that is out of the ordinary: hardened and turn/roles have the stories.
+  'test/lambda/run/unusual-settings.test.ts',
   // What Postgres does with each kind of statement: a story per kind of step is in lambda/run.
   'test/compiler/locks/lock-modes-in-postgres.test.ts',
   'test/compiler/locks/lock-works-in-postgres.test.ts',

@@ -1,5 +1,4 @@
 import { expect, it } from 'vitest';
-import { firstOf } from '../../support/exhaustive.ts';
 import { expectEventually } from '../../support/expect-eventually.ts';
 import { serverMajor } from '../../support/server-major.ts';
 import { operatorOf } from '../actions/operator.ts';
@@ -40,7 +39,7 @@ const SETTINGS: Readonly<Record<string, string>> = {
     : {}),
 };
 
-it.each(firstOf(3, Object.entries(SETTINGS)))(
+it.each(Object.entries(SETTINGS))(
   'a role with %s = %s has all of its work done as any other',
   async (name, value) => {
     const scenario = await freshScenario({ dblink: true });

@@ -1,4 +1,4 @@
-import { expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { allFaults, nameOf, sample } from '../../../local/faults/matrix.ts';
 import { runMatrix } from '../../../local/faults/run-matrix.ts';
 
@@ -19,21 +19,24 @@ it('a sample is the same for the same seed, and even a small one has every kind 
   expect(new Set(sample(allFaults(counts), 12, 1).map(({ kind }) => kind)).size).toBe(6);
 });
 
-it('a sample of faults is survived: the next deploy makes of each database what an undisturbed one would have', async () => {
-  const { tried, survived, broken } = await runMatrix({ count: 6, seed: 3, parallel: 6 });
-  expect(broken).toEqual([]);
-  expect(survived).toBe(tried);
-  expect(tried).toBeGreaterThan(3);
-}, 120_000);
+// Each with servers of its own, which take their time to be prepared.
+describe.concurrent('a sample of faults is survived', () => {
+  it('the next deploy makes of each database what an undisturbed one would have', async () => {
+    const { tried, survived, broken } = await runMatrix({ count: 6, seed: 3, parallel: 6 });
+    expect(broken).toEqual([]);
+    expect(survived).toBe(tried);
+    expect(tried).toBeGreaterThan(3);
+  }, 120_000);
 
-it('a sample of faults is survived in a database as careful teams run it', async () => {
-  const { tried, survived, broken } = await runMatrix({
-    count: 6,
-    seed: 9,
-    parallel: 6,
-    profile: 'hardened',
-  });
-  expect(broken).toEqual([]);
-  expect(survived).toBe(tried);
-  expect(tried).toBeGreaterThan(3);
-}, 120_000);
+  it('in a database as careful teams run it', async () => {
+    const { tried, survived, broken } = await runMatrix({
+      count: 6,
+      seed: 9,
+      parallel: 6,
+      profile: 'hardened',
+    });
+    expect(broken).toEqual([]);
+    expect(survived).toBe(tried);
+    expect(tried).toBeGreaterThan(3);
+  }, 120_000);
+});
