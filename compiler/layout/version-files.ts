@@ -65,7 +65,7 @@ function unique(
 /** Under a version of its own, a file to undo would be applied. */
 function adviceForTwo(files: readonly string[]): string {
   const undo = files.find((file) => /[._-](?:down|undo|rollback|revert)(?=[._-]|$)/i.test(file));
-  return undo === undefined
+  return undo === undefined || undo.endsWith('.down.sql')
     ? 'Give one of the two another version.'
     : `If ${undo} is to undo the other, name it like that one, but ending in .down.sql; else give one of the two another version.`;
 }
