@@ -52,12 +52,12 @@ export class FaultServer {
       if (profile === 'hardened') await queryOnce(server.urlOf({ database: template }), hardenObjects(ROLES));
       await deployAndLoop({ url: prepared.#urlOf(template), migrations: prepared.releases.first });
     }
-    for (const migrations of [prepared.releases.second, prepared.releases.slow]) {
-      await prepared.withDatabase('loopback', async ({ url }) => {
+    const expect = (migrations: CompiledMigrations) =>
+      prepared.withDatabase('loopback', async ({ url }) => {
         await deployAndLoop({ url, migrations });
         prepared.#expected.set(migrations, await withClient(url, dumpCatalog));
       });
-    }
+    await Promise.all([expect(prepared.releases.second), expect(prepared.releases.slow)]);
     return prepared;
   }
 
