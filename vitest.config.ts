@@ -32,7 +32,7 @@ export default defineConfig({
     pool: 'forks',
     // Loading the CDK for each file anew takes longer than most files: a process does many, one after the other.
     isolate: false,
-    // Tests wait for servers about half of their time, so two processors have work for five.
-    maxWorkers: 5,
+    // Tests wait for servers about half of their time, so two processors have work for four; each more loads the CDK once more.
+    maxWorkers: 4,
   },
 });

@@ -19,7 +19,10 @@ const EXHAUSTIVE: readonly string[] = [
   // A server of another version, chosen by hand: `npm run test:versions` runs all on each.
   'test/local/versions/older-server.test.ts',
   'test/local/cli/iam.test.ts',
-  // Each setting of a role or a database that is out of the ordinary: hardened and turn/roles have the stories.
+  // Each setting of a role or a database that is out of the ordinary, each name that a stranger may borrow, values of
+  // rows by way of a whole stack: hardened, turn/roles, turn/slots and run/row-values have the stories.
+  'test/lambda/work/turn/borrowed-names.test.ts',
+  'test/lambda/lifecycle/row-values.test.ts',
   'test/lambda/run/unusual-settings.test.ts',
   // What Postgres does with each kind of statement: a story per kind of step is in lambda/run.
   'test/compiler/locks/lock-modes-in-postgres.test.ts',

@@ -86,7 +86,7 @@ describe("waitFor 'nothing'", () => {
   });
 });
 
-it('a fault that passes, while a deploy waits, rolls nothing back', async () => {
+exhaustive.it('a fault that passes, while a deploy waits, rolls nothing back', async () => {
   await life.deploy(tables);
   const open = await blocker();
   const deploying = life.deploy(withWaiting);

@@ -344,7 +344,7 @@ insert into parted select i from generate_series(1, 500) i;`,
   };
   const detached = { ...parted, '2_detach.sql': 'alter table parted detach partition low concurrently;' };
 
-  it('DETACH PARTITION CONCURRENTLY is handed off', async () => {
+  exhaustive.it('DETACH PARTITION CONCURRENTLY is handed off', async () => {
     await scenario.deploy(parted);
     await scenario.deploy(detached);
     expect(await work()).toEqual(['detach parted low done']);
