@@ -20,12 +20,11 @@ export interface LocalStackOptions {
   readonly environment?: Readonly<Record<string, string>>;
   /** Time of our functions, instead of what the template says. */
   readonly timeoutSeconds?: number | undefined;
+  /** Milliseconds between two of the Provider's questions, for which it waits ten seconds on AWS. @default 40 */
+  readonly betweenQuestions?: number | undefined;
   /** What was deployed before: functions that an update leaves as they are stay warm. */
   readonly before?: LocalStack | undefined;
 }
-
-/** Milliseconds between two of the Provider's questions, for which it waits ten seconds on AWS. */
-const BETWEEN_QUESTIONS = 40;
 
 /** A synthesized stack's functions and state machines, as they come out of `cdk synth`, running on this machine. */
 export class LocalStack {
@@ -86,11 +85,11 @@ export class LocalStack {
   }
 
   #machine({ logicalId, properties }: LocalResource): void {
-    const { aws } = this.#options;
+    const { aws, betweenQuestions = 40 } = this.#options;
     const definition: unknown = JSON.parse(v.parse(v.string(), properties.DefinitionString));
     const invoke = invokeThrough(aws.functions);
     const run = isWaiter(logicalId)
-      ? (request: ExecutionRequest) => runWaiter(definition, invoke, request)
+      ? (request: ExecutionRequest) => runWaiter(definition, invoke, request, betweenQuestions)
       : (request: ExecutionRequest) => runStateMachine({ definition, invoke }, request);
     aws.stepFunctions.register(this.template.arnOf(logicalId), run);
   }
@@ -115,7 +114,12 @@ function isWaiter(logicalId: string): boolean {
 type Invoke = ReturnType<typeof invokeThrough>;
 
 /** In simulated time: its ten seconds between two questions pass at once, the functions take the time they take. */
-function runWaiter(definition: unknown, invoke: Invoke, request: ExecutionRequest): RunningExecution {
+function runWaiter(
+  definition: unknown,
+  invoke: Invoke,
+  request: ExecutionRequest,
+  betweenQuestions: number,
+): RunningExecution {
   const clock = new VirtualClock();
   return runStateMachine(
     {
@@ -123,7 +127,7 @@ function runWaiter(definition: unknown, invoke: Invoke, request: ExecutionReques
       clock,
       invoke: (arn, payload) =>
         clock.real(async () => {
-          await sleep(BETWEEN_QUESTIONS);
+          await sleep(betweenQuestions);
           return invoke(arn, payload);
         }),
     },

@@ -36,6 +36,11 @@ export interface Delivery {
   readonly environment?: Readonly<Record<string, string>>;
   /** Time of our functions, instead of what the template says. */
   readonly timeoutSeconds?: number;
+  /**
+   * Milliseconds between two of the Provider's questions, 360 of which make CloudFormation's hour: more where the work
+   * that a deploy waits for takes its real time. @default 40
+   */
+  readonly betweenQuestions?: number;
 }
 
 interface Resource {
@@ -175,7 +180,7 @@ export class LocalCloudFormation {
     return updated.status;
   }
 
-  #install(assembly: string, { environment = {}, timeoutSeconds }: Delivery): void {
+  #install(assembly: string, { environment = {}, timeoutSeconds, betweenQuestions }: Delivery): void {
     const stack = new LocalStack(assembly, {
       aws: this.#aws,
       answers: this.#answers,
@@ -185,6 +190,7 @@ export class LocalCloudFormation {
       },
       environment,
       timeoutSeconds,
+      betweenQuestions,
       before: this.stack,
     });
     this.#stacks.push(stack);
