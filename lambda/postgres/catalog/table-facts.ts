@@ -226,9 +226,7 @@ export async function hasColumn(
 ): Promise<boolean> {
   const rows = await session.query(
     `select 1 as found from pg_catalog.pg_attribute a
-       join pg_catalog.pg_class c on c.oid = a.attrelid
-       join pg_catalog.pg_namespace n on n.oid = c.relnamespace
-      where n.nspname = $1 and c.relname = $2 and a.attname = $3 and a.attnum > 0 and not a.attisdropped`,
+      where a.attrelid = ${relationOid('$1', '$2')} and a.attname = $3 and a.attnum > 0 and not a.attisdropped`,
     [schema, name, column],
   );
   return rows.length > 0;

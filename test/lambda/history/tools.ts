@@ -33,6 +33,21 @@ export interface Tool {
 const up = (sql: string, undo: string, marks: readonly [string, string]) =>
   `${marks[0]}\n${sql}${marks[1]}\ndrop table ${undo};\n`;
 
+/** Its table is the same, whatever its files are called. */
+const sqlx: Omit<Tool, 'name' | 'files'> = {
+  made: `create table _sqlx_migrations (version bigint primary key, description text not null,
+      installed_on timestamptz not null default now(), success boolean not null, checksum bytea not null, execution_time bigint not null);
+    insert into _sqlx_migrations values (1, 'first a', now(), true, decode('${sha384(`-- no-transaction\n${A}`)}', 'hex'), 1)`,
+  adds: `insert into _sqlx_migrations values (3, 'c table', now(), true, decode('${sha384(C)}', 'hex'), 1)`,
+  says: `select version || ' ' || description || ' ' || success || ' ' || left(encode(checksum, 'hex'), 6) from _sqlx_migrations order by version`,
+  expected: [
+    `1 first a true ${sha384(`-- no-transaction\n${A}`).slice(0, 6)}`,
+    `2 b true ${sha384(B).slice(0, 6)}`,
+    `3 c table true ${sha384(C).slice(0, 6)}`,
+  ],
+  names: ['1', '2', '3'],
+};
+
 export const TOOLS: readonly Tool[] = [
   {
     name: 'prisma',
@@ -140,6 +155,7 @@ export const TOOLS: readonly Tool[] = [
     names: ['1', '2', '3'],
   },
   {
+    ...sqlx,
     name: 'sqlx',
     files: {
       '1_first_a.sql': `-- no-transaction\n${A}`,
@@ -147,19 +163,9 @@ export const TOOLS: readonly Tool[] = [
       '3_c_table.up.sql': C,
       '3_c_table.down.sql': 'drop table c;',
     },
-    made: `create table _sqlx_migrations (version bigint primary key, description text not null,
-        installed_on timestamptz not null default now(), success boolean not null, checksum bytea not null, execution_time bigint not null);
-      insert into _sqlx_migrations values (1, 'first a', now(), true, decode('${sha384(`-- no-transaction\n${A}`)}', 'hex'), 1)`,
-    adds: `insert into _sqlx_migrations values (3, 'c table', now(), true, decode('${sha384(C)}', 'hex'), 1)`,
-    says: `select version || ' ' || description || ' ' || success || ' ' || left(encode(checksum, 'hex'), 6) from _sqlx_migrations order by version`,
-    expected: [
-      `1 first a true ${sha384(`-- no-transaction\n${A}`).slice(0, 6)}`,
-      `2 b true ${sha384(B).slice(0, 6)}`,
-      `3 c table true ${sha384(C).slice(0, 6)}`,
-    ],
-    names: ['1', '2', '3'],
   },
   {
+    ...sqlx,
     name: 'sqlx, with names as golang-migrate has them',
     files: {
       '1_first_a.up.sql': `-- no-transaction\n${A}`,
@@ -167,17 +173,6 @@ export const TOOLS: readonly Tool[] = [
       '3_c_table.up.sql': C,
       '3_c_table.down.sql': 'drop table c;',
     },
-    made: `create table _sqlx_migrations (version bigint primary key, description text not null,
-        installed_on timestamptz not null default now(), success boolean not null, checksum bytea not null, execution_time bigint not null);
-      insert into _sqlx_migrations values (1, 'first a', now(), true, decode('${sha384(`-- no-transaction\n${A}`)}', 'hex'), 1)`,
-    adds: `insert into _sqlx_migrations values (3, 'c table', now(), true, decode('${sha384(C)}', 'hex'), 1)`,
-    says: `select version || ' ' || description || ' ' || success || ' ' || left(encode(checksum, 'hex'), 6) from _sqlx_migrations order by version`,
-    expected: [
-      `1 first a true ${sha384(`-- no-transaction\n${A}`).slice(0, 6)}`,
-      `2 b true ${sha384(B).slice(0, 6)}`,
-      `3 c table true ${sha384(C).slice(0, 6)}`,
-    ],
-    names: ['1', '2', '3'],
   },
   {
     name: 'node-pg-migrate',

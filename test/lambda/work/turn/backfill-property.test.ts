@@ -1,6 +1,6 @@
 import pg from 'pg';
 import { expect, it, vi } from 'vitest';
-import { freshScenario, type Scenario } from '../../run/scenario.ts';
+import { type Files, freshScenario, type Scenario } from '../../run/scenario.ts';
 
 vi.setConfig({ testTimeout: 240_000 });
 
@@ -104,12 +104,27 @@ async function dividedTable(
   return { by, parts: named.join('; ') };
 }
 
+/** Deploys the files, of which the newest is the statement as a backfill: `result` is what the one statement makes of it. */
+async function comesOutAsTheOne(
+  scenario: Scenario,
+  { sql, files, result }: { readonly sql: string; readonly files: Files; readonly result: string },
+): Promise<void> {
+  const client = new pg.Client({ connectionString: scenario.database.url });
+  await client.connect();
+  await client.query(`begin; ${sql}`);
+  const { rows: wanted } = await client.query(result);
+  await client.end();
+
+  expect(await scenario.deploy(files, { smallTableRows: 0 }), sql).toEqual({ outcome: 'valid', message: '' });
+
+  expect(await scenario.query(result), sql).toEqual(wanted);
+}
+
 const SEEDS = Array.from({ length: 16 }, (_, at) => at + 1);
 
 it.each(SEEDS)('generated tables and statements come out as the one statement, seed %i', async (seed) => {
   const pick = generator(seed * 7919);
   const scenario = await freshScenario();
-  const { database } = scenario;
   const [columns, values] = pick(KEYS);
   const table = pick(TABLES);
   const last = table.split('.').at(-1) ?? table;
@@ -125,19 +140,8 @@ it.each(SEEDS)('generated tables and statements come out as the one statement, s
   let files: Record<string, string> = {};
   for (let round = 1; round <= 4; round += 1) {
     const sql = statementOf(pick, table, last);
-    const client = new pg.Client({ connectionString: database.url });
-    await client.connect();
-    await client.query(`begin; ${sql}`);
-    const { rows: wanted } = await client.query(result);
-    await client.end();
     files = { ...files, [`${round}_fill.sql`]: `-- migrate: backfill batch 3ms\n${sql};` };
-
-    expect(await scenario.deploy(files, { smallTableRows: 0 }), sql).toEqual({
-      outcome: 'valid',
-      message: '',
-    });
-
-    expect(await scenario.query(result), sql).toEqual(wanted);
+    await comesOutAsTheOne(scenario, { sql, files, result });
   }
 });
 
@@ -161,19 +165,8 @@ it.each(SEEDS.slice(0, 6))('… also without a key, by the blocks of the table, 
     ])
       .replaceAll(/\bT\b/g, table)
       .replaceAll(/\bA\b/g, alias === 'L' ? last : alias);
-    const client = new pg.Client({ connectionString: scenario.database.url });
-    await client.connect();
-    await client.query(`begin; ${sql}`);
-    const { rows: wanted } = await client.query(result);
-    await client.end();
     files = { ...files, [`${round}_fill.sql`]: `-- migrate: backfill batch 3ms\n${sql};` };
-
-    expect(await scenario.deploy(files, { smallTableRows: 0 }), sql).toEqual({
-      outcome: 'valid',
-      message: '',
-    });
-
-    expect(await scenario.query(result), sql).toEqual(wanted);
+    await comesOutAsTheOne(scenario, { sql, files, result });
   }
   expect(await scenario.query('select distinct kind from migrations.backfill')).toEqual([{ kind: 'blocks' }]);
 });
