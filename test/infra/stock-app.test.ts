@@ -2,6 +2,7 @@ import { type SpawnSyncReturns, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
+import { whole } from '../support/exhaustive.ts';
 import { freshDatabase } from '../support/fresh-database.ts';
 import { temporaryFolder } from '../support/temporary-folder.ts';
 import { install, tarball } from './packed.ts';
@@ -80,8 +81,11 @@ it('the stock app of cdk init takes it in: jest, tsc, synth, and the command lin
   expect(await database.query('select * from orders')).toEqual([]);
 
   // The stack.
-  succeeds('npm', 'run', 'build');
-  expect(run('npm', 'test').stderr).toMatch(/^Tests: +1 passed, 1 total$/m);
+  // Its jest compiles the same files once more, and so does tsc: `cdk synth` checks their types too.
+  if (whole) {
+    succeeds('npm', 'run', 'build');
+    expect(run('npm', 'test').stderr).toMatch(/^Tests: +1 passed, 1 total$/m);
+  }
   succeeds('npx', 'cdk', 'synth', '--quiet');
   const out = join(app, 'cdk.out');
   const asset = readdirSync(out).find((name) => existsSync(join(out, name, 'migrations.json')));
