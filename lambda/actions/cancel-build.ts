@@ -7,7 +7,7 @@ import { describeBlocker, lockHolders } from '../postgres/catalog/blockers.ts';
 import { builderNames, hasLedger } from '../postgres/catalog/builder-names.ts';
 import { seeIndex } from '../postgres/catalog/index-catalog.ts';
 import { endBuild, markCancelled } from '../postgres/ledger/build-attempt-rows.ts';
-import { type BuildRow, readAllBuilds, requeueBuilds } from '../postgres/ledger/build-rows.ts';
+import { type BuildRow, readAllBuilds, readBuild, requeueBuilds } from '../postgres/ledger/build-rows.ts';
 import { must } from '../postgres/ledger/ledger-write.ts';
 import { releaseTableLock, tryTableLock } from '../postgres/ledger/run-lock.ts';
 import { asLoginRole } from '../postgres/session/as-login-role.ts';
@@ -98,7 +98,8 @@ async function clearUp(
     await sleep(200);
   }
   try {
-    while ((await seeIndex(session, build)).kind === 'invalid') {
+    const seen = async () => seeIndex(session, (await readBuild(session, build.ledger, build.id)) ?? build);
+    while ((await seen()).kind === 'invalid') {
       const dropped = await dropLeftOvers(session, build, own);
       if (dropped.kind === 'dropped') break;
       if (dropped.kind === 'refused') throw refused(build, dropped);
@@ -106,7 +107,7 @@ async function clearUp(
       await sleep(200);
     }
     // The build finished first, or only a drop was left to do: the catalog counts.
-    if ((await seeIndex(session, build)).kind === 'valid') {
+    if ((await seen()).kind === 'valid') {
       await must(session, requeueBuilds(build.ledger, [build.id]));
       await endBuild(session, build.ledger, build, { state: 'done', adopted: false });
     }
