@@ -457,9 +457,11 @@ update messages set x = x + 1;`,
   // dblink would receive them at some kilobytes per look, and keep them all.
   it.each(
     firstOf(1, [
-      ["insert into messages select 1000 + g from generate_series(1, 100000) g returning *, repeat('x', 400)"],
+      [
+        "insert into messages select 1000 + g from generate_series(1, 100000) g returning *, repeat('x', 400)",
+      ],
       ["select seen(g::int), repeat('x', 400) from generate_series(1, 100000) g"],
-      ["with seen as (select seen(g::int) from generate_series(1, 100000) g) table seen"],
+      ['with seen as (select seen(g::int) from generate_series(1, 100000) g) table seen'],
       ['delete from messages using generate_series(1, 100000) g where id = g returning g'],
       ['select pg_sleep(0.1), 1, 2'],
     ]),
