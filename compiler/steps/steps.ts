@@ -10,7 +10,7 @@ import type { Kinship } from '../touches/kinship.ts';
 import { changesSettings, isSetting, leavesSettings, withSetting } from '../touches/session-settings.ts';
 import { touchesOf } from '../touches/touches.ts';
 import { indexOperationOf } from './index-operation.ts';
-import { longStatementOf, readsOfView } from './long-statement.ts';
+import { hasRows, longStatementOf, readsOfView } from './long-statement.ts';
 import { recoveryOf } from './recovery.ts';
 
 /** A step before it knows its place among the others. */
@@ -108,7 +108,9 @@ function longOf(draft: StepDraft, kinship: Kinship): { readonly long?: LongState
   if (!draft.handOff) return long === undefined ? {} : { long };
   const { touches } = toStatement(statement, kinship);
   const [relation] = [...touches.changes, ...touches.writes];
-  return { long: { ...(long ?? { operation: 'statement', relation, names: [] }), handOff: true } };
+  if (long !== undefined) return { long: { ...long, handOff: true } };
+  const rows = hasRows(statement.tree) && { hasRows: true as const };
+  return { long: { operation: 'statement', relation, names: [], handOff: true, ...rows } };
 }
 
 /** Named by what it fills: the columns that an UPDATE sets, the table that an INSERT adds rows to. */

@@ -150,6 +150,8 @@ export interface LongStatement {
   readonly names: readonly string[];
   /** Whether its file says `-- migrate: hand-off`, whatever the table's size. */
   readonly handOff?: true;
+  /** Its result may have any number of rows, which nobody reads: SELECT, RETURNING. */
+  readonly hasRows?: true;
   /** For a `backfill`: how it is done in batches. */
   readonly backfill?: Backfill;
 }

@@ -95,7 +95,8 @@ describe('what Neon’s proxy says at startup', () => {
     ['authentication protocol violation', 'for good', 'password'],
     ['Provided authentication token is not a valid JWT encoding', 'for good', 'password'],
     ['database "shop" does not exist', 'for good', "database's name"],
-    ['role "app" does not exist', 'for good', 'let the role connect'],
+    ['role "app" does not exist', 'for good', 'check the user'],
+    ['role "app" is not permitted to log in', 'for good', 'let the role connect'],
     ['permission denied for database "shop"', 'for good', 'let the role connect'],
     [
       'This IP address 192.0.2.1 is not allowed to connect to this endpoint. Please add it to the allowed list in the Neon console.',
