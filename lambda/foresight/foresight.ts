@@ -180,6 +180,9 @@ export class Foresight {
         unique: operation.kind === 'create-index' && operation.unique,
         state: 'pending',
       });
+      // A later step may name it.
+      if (operation.kind === 'create-index')
+        this.#context.knowledge.learnName({ schema: table.schema, name: index }, facts);
       // Dropping an index takes a moment, whatever the table's size.
       const seconds = operation.kind === 'drop-index' ? 0 : estimatedSeconds;
       this.#enqueue(`${table.schema}.${table.table}`, { index, state: 'new', estimatedSeconds: seconds });

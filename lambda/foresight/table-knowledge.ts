@@ -104,13 +104,17 @@ export class TableKnowledge {
   #learnNames(steps: readonly Step[]): void {
     for (const step of steps) {
       for (const { renames } of statementsOf(step)) {
-        const facts = renames && this.of(renames.from, step.settings);
-        if (renames === undefined || facts?.kind !== 'present') continue;
-        for (const [id, { relation, settings }] of this.#absent)
-          if (mayBeSame(relation, renames.to) && this.#facts.get(id)?.kind === 'absent')
-            this.#learn(relation, settings, facts);
+        if (renames !== undefined) this.learnName(renames.to, this.of(renames.from, step.settings));
       }
     }
+  }
+
+  /** What was absent when the run began is, by the time it is needed, this table, or an index on it. */
+  learnName(name: RelationName, facts: TableFacts | undefined): void {
+    if (facts?.kind !== 'present') return;
+    for (const [id, { relation, settings }] of this.#absent)
+      if (mayBeSame(relation, name) && this.#facts.get(id)?.kind === 'absent')
+        this.#learn(relation, settings, facts);
   }
 
   #learn(relation: RelationName, settings: readonly string[], facts: TableFacts): void {
