@@ -109,7 +109,7 @@ export class TableKnowledge {
     return this.#measure(bySettings([step], relationsJudged), false);
   }
 
-  /** Notes what a change of type really does. */
+  /** Notes what a part of the statement really does. */
   learnWork(statement: Statement, work: LockWork): void {
     this.#works.set(statement, [...(this.#works.get(statement) ?? []), work]);
   }

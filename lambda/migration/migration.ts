@@ -75,6 +75,9 @@ export interface Position {
   readonly column: number;
 }
 
+/** `columns`: those that may differ, where no others may. */
+export type AlteredRelation = RelationName & { readonly columns?: readonly string[] };
+
 /** One SQL statement, exactly as written, without its semicolon. */
 export interface Statement {
   readonly text: string;
@@ -91,7 +94,7 @@ export interface Statement {
    * Relations whose rows or columns may differ after it has run; `everything` if it can't be analysed; `names` if names
    * without a schema may mean other relations afterwards, in the same step. Absent: as `everything`.
    */
-  readonly alters?: 'everything' | 'names' | readonly RelationName[];
+  readonly alters?: 'everything' | 'names' | readonly AlteredRelation[];
   /** CREATE INDEX IF NOT EXISTS: Postgres skips the statement if a relation of this name exists. */
   readonly unlessExists?: RelationName;
   /** CREATE MATERIALIZED VIEW: the relations that its query names, which a refresh reads. */

@@ -29,7 +29,7 @@ export const changeColumnType: Rule = {
       if (change === 'none' || (change === 'session' && isUtc(context))) continue;
       yield {
         index: context.statement.index + command.start,
-        what: sentence(context, { column, known, to, change }),
+        ...sentence(context, { column, known, to, change }),
         ...remedy(context, { command, column, known, to, change }),
         relation: alteration.table,
       };
@@ -44,14 +44,24 @@ interface Change {
   readonly change: ReturnType<typeof typeChange>;
 }
 
-function sentence(context: StatementContext, { column, known, to, change }: Change): string {
+function sentence(
+  context: StatementContext,
+  { column, known, to, change }: Change,
+): Pick<Report, 'what' | 'turning'> {
   const table = context.show(context.alteration?.table ?? { schema: undefined, name: '' });
   const from = known?.type === undefined ? '' : ` from ${showType(known.type)}`;
-  const turn = `Turning ${column}${from} into ${showType(to)} rewrites the whole of ${table} and its indexes`;
+  const turning = `Turning ${column}${from} into ${showType(to)}`;
+  const turn = `${turning} rewrites the whole of ${table} and its indexes`;
   if (change === 'unknown')
-    return `${turn}, unless the type that it has, which no migration shows, is stored alike.`;
-  if (change === 'session') return `${turn}, unless the session's time zone is UTC.`;
-  return `${turn}, while nobody else may read or write it; and code that runs may not expect the new type.`;
+    return {
+      turning,
+      what: `${turn}, unless the type that it has, which no migration shows, is stored alike.`,
+    };
+  if (change === 'session') return { turning, what: `${turn}, unless the session's time zone is UTC.` };
+  return {
+    turning,
+    what: `${turn}, while nobody else may read or write it; and code that runs may not expect the new type.`,
+  };
 }
 
 function remedy(

@@ -140,6 +140,8 @@ export const rewriteTable: Rule = {
             ? 'For a large table, add a new column, fill it in batches, and let code read from that.'
             : 'For a large table, pg_repack moves it while others work; or copy the rows in batches into a new table and swap the names.',
         relation: table,
+        // Only an expression is inherited.
+        alone: tree.subtype !== 'AT_SetExpression',
       };
     }
   },

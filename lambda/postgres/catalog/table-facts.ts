@@ -1,4 +1,5 @@
 import * as v from 'valibot';
+import type { Stored } from '../../migration/deploy-check.ts';
 import { withoutRowValues } from '../../migration/postgres-fault.ts';
 import type { RelationName } from '../../migration/relation-name.ts';
 import type { PresentTable, TableFacts } from '../../migration/route.ts';
@@ -256,6 +257,32 @@ export async function hasNoNulls(
   );
   return rows.length > 0;
 }
+
+/** Whether the table is stored as a statement would have it, so that Postgres rewrites nothing. */
+export async function isStored(
+  session: Session,
+  { schema, name }: { readonly schema: string; readonly name: string },
+  stored: Stored,
+): Promise<boolean> {
+  const rows = await session.query(
+    `select 1 as found from pg_catalog.pg_class c
+      where c.oid = ${relationOid('$1', '$2')} and ${IS_STORED[stored.by]}`,
+    [schema, name, ...('name' in stored ? [stored.name] : [])],
+  );
+  return rows.length > 0;
+}
+
+/** Conditions on pg_class as `c`, with the name as $3. */
+const IS_STORED: Readonly<Record<Stored['by'], string>> = {
+  logged: "c.relpersistence = 'p'",
+  unlogged: "c.relpersistence = 'u'",
+  tablespace: `(select s.spcname from pg_catalog.pg_database d
+                  join pg_catalog.pg_tablespace s on s.oid = coalesce(nullif(c.reltablespace, 0::oid), d.dattablespace)
+                 where d.datname = pg_catalog.current_database()) = $3::name`,
+  'access method': '(select a.amname from pg_catalog.pg_am a where a.oid = c.relam) = $3::name',
+  'virtual column': `exists (select from pg_catalog.pg_attribute a
+                              where a.attrelid = c.oid and a.attname = $3::name and a.attgenerated = 'v' and not a.attnotnull)`,
+};
 
 /**
  * Whether a write to a table of one of these names, in any schema, may change rows of other tables: by a view, a rule, a

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { lintMigrations } from '../../../compiler/lint/lint-migrations.ts';
 import { rules } from '../../../compiler/lint/rules.ts';
 import { showFinding } from '../../../compiler/lint/show-finding.ts';
-import { steadyFunctions } from '../../../compiler/schema/steady-functions.ts';
+import { steadyFunctions } from '../../../compiler/syntax/postgres-functions.ts';
 import { PLAIN_INDEX_RULE } from '../../../lambda/foresight/deploy-finding.ts';
 import { blockedBy, lockModes, modesConflict } from '../../../lambda/migration/lock-modes.ts';
 import type { Version } from '../../../lambda/migration/version.ts';

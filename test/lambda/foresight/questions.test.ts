@@ -524,6 +524,10 @@ describe('a table that only a pending file lets us look up is judged when its tu
 const people = (columns: string, values: string, more = '') =>
   `create table people (${columns}); insert into people select ${values} from generate_series(1, 300) g; ${more}`;
 
+const ids = (columns = 'id int', more = '') =>
+  `create table ids (${columns}) partition by range (id); ${people(columns, 'g', more)}`;
+const attach = 'alter table ids attach partition people for values from (1) to (1000);';
+
 interface Retyped {
   readonly it: string;
   readonly tables: string;
@@ -531,7 +535,7 @@ interface Retyped {
   readonly answer: 'accepted' | 'refused';
 }
 
-/** Whether a change of type rewrites the table is Postgres's own decision. */
+/** Whether a statement reads the table, or rewrites it, is Postgres's own decision. */
 const retyped: readonly Retyped[] = [
   {
     it: 'varchar made longer',
@@ -728,6 +732,114 @@ const retyped: readonly Retyped[] = [
     answer: 'refused',
   },
   {
+    it: 'a partition that a check shows to fit',
+    tables: ids('id int', 'alter table people add check (id is not null and id >= 1 and id < 900);'),
+    statement: attach,
+    answer: 'accepted',
+  },
+  {
+    it: 'a partition that NOT NULL and a check show to fit, in another schema and under other names',
+    tables: `create schema app; create table app."My ids" ("my id" int not null) partition by list ("my id");
+${people('"my id" int not null', '7', 'alter table people add check ("my id" = 7);')}`,
+    statement:
+      'set search_path = app, public; alter table "My ids" attach partition people for values in (7);',
+    answer: 'accepted',
+  },
+  {
+    it: 'a partition that a check shows to fit which is NOT VALID',
+    tables: ids(
+      'id int',
+      'alter table people add check (id is not null and id >= 1 and id < 900) not valid;',
+    ),
+    statement: attach,
+    answer: 'refused',
+  },
+  {
+    it: 'a partition that may hold nulls',
+    tables: ids('id int', 'alter table people add check (id >= 1 and id < 900);'),
+    statement: attach,
+    answer: 'refused',
+  },
+  {
+    it: 'a partition whose check allows more than the bound',
+    tables: ids('id int not null', 'alter table people add check (id < 2000);'),
+    statement: attach,
+    answer: 'refused',
+  },
+  {
+    it: 'a partition of a partition, whose check is about the lower bound only',
+    tables: `create table all_ids (id int, kind int) partition by list (kind);
+create table ids partition of all_ids for values in (1) partition by range (id);
+${people('id int not null, kind int not null', 'g, 1', 'alter table people add check (id >= 1 and id < 900);')}`,
+    statement: attach,
+    answer: 'refused',
+  },
+  {
+    it: 'a partition of a partition, whose checks are about both bounds',
+    tables: `create table all_ids (id int, kind int) partition by list (kind);
+create table ids partition of all_ids for values in (1) partition by range (id);
+${people('id int not null, kind int not null', 'g, 1', 'alter table people add check (id >= 1 and id < 900), add check (kind = 1);')}`,
+    statement: attach,
+    answer: 'accepted',
+  },
+  {
+    it: 'LOGGED what is logged, in its tablespace, by its access method',
+    tables: people('id int', 'g'),
+    statement: 'alter table people set logged, set tablespace pg_default, set access method heap;',
+    answer: 'accepted',
+  },
+  {
+    it: 'the types of two columns, one statement after the other',
+    tables: people('name varchar(50), nick varchar(50)', "'n', 'n'"),
+    statement:
+      'alter table people alter column name type varchar(60); alter table people alter column nick type varchar(60);',
+    answer: 'accepted',
+  },
+  {
+    it: 'the type of one column, twice',
+    tables: people('name varchar(50)', "'n'"),
+    statement:
+      'alter table people alter column name type int using 1; alter table people alter column name type varchar(60);',
+    answer: 'refused',
+  },
+  {
+    it: 'UNLOGGED what is logged',
+    tables: people('id int', 'g'),
+    statement: 'alter table people set unlogged;',
+    answer: 'refused',
+  },
+  {
+    it: 'UNLOGGED what is unlogged',
+    tables: people('id int', 'g').replace('create', 'create unlogged'),
+    statement: 'alter table people set unlogged;',
+    answer: 'accepted',
+  },
+  {
+    it: 'LOGGED what is unlogged',
+    tables: people('id int', 'g').replace('create', 'create unlogged'),
+    statement: 'alter table people set logged;',
+    answer: 'refused',
+  },
+  {
+    it: 'LOGGED what is logged until the same run changes it',
+    tables: people('id int', 'g'),
+    statement: 'set lock_timeout = 100; alter table people set unlogged; alter table people set logged;',
+    answer: 'refused',
+  },
+  {
+    it: 'the tablespace of a partitioned table, which holds no row',
+    tables: `create table ids (id int) partition by range (id); create table ids_1 partition of ids for values from (0) to (1000); insert into ids select generate_series(1, 300);`,
+    statement: 'alter table ids set tablespace pg_default;',
+    answer: 'accepted',
+  },
+  {
+    it: 'CLUSTER ON and SET STORAGE, which rewrite nothing',
+    tables: people('id int primary key, name text', "g, 'n'"),
+    statement:
+      'alter table people cluster on people_pkey; alter table people alter name set storage external, alter name set compression pglz;',
+    answer: 'accepted',
+  },
+  {
     it: 'an index of that name in another schema',
     tables: `create schema app; ${people('id int', 'g')} create table app.t (id int); create index people_id on app.t (id);`,
     statement: 'create index if not exists people_id on people (id);',
@@ -765,6 +877,22 @@ describe('what a statement would really do', () => {
     );
     const files = { '1_type.sql': 'alter table people alter column name type text;' };
     expect((await scenario.run(files)).outcome).toBe('done');
+  });
+
+  it.each([
+    ['name varchar(50)', 'varchar(40)', 'rewrites the whole of public.people and its indexes'],
+    ['name varchar(50) check (name <> $$$$)', 'text', 'checks every row of public.people again'],
+    [
+      'name varchar(50) check (name <> $$$$), unique (name), exclude (lower(name) with =)',
+      'text',
+      'builds indexes of public.people anew',
+    ],
+  ])('a refusal says what it is, once Postgres was asked: %s made %s', async (columns, type, does) => {
+    await scenario.database.query(people(columns, "'n' || g"));
+    const files = { '1_type.sql': `alter table people alter column name type ${type};` };
+    expect((await scenario.failure(files)).message.split('. public.people holds')[0]).toBe(
+      `1_type.sql:1:1: Turning name into ${type} ${does}, while nobody else may read or write it; and code that runs may not expect the new type`,
+    );
   });
 
   it('and where it can’t be found out, the statement is refused and the finding says why', async () => {
