@@ -433,13 +433,13 @@ const unanswered: readonly Unanswered[] = [
     it: 'duplicates under row security',
     tables: `create table t (a int, b int); insert into t values (1, 1); ${hidden}`,
     statement: 'alter table t add constraint k unique (a, b);',
-    because: `Whether values of (a, b) stand in more than one row of t can't be told beforehand: ${policy}.`,
+    because: `Whether values of (a, b) occur in more than one row of t can't be told beforehand: ${policy}.`,
   },
   {
     it: 'orphans under row security of the table that is referred to',
     tables: `create table t (a int primary key); create table kid (t int); ${hidden}`,
     statement: 'alter table kid add foreign key (t) references t;',
-    because: `Whether rows of kid refer by t to what t does not have can't be told beforehand: ${policy}.`,
+    because: `Whether rows of kid refer by t to rows missing from t can't be told beforehand: ${policy}.`,
   },
   {
     it: 'a check whose function takes longer than there is time',
@@ -463,7 +463,7 @@ create function sees(a int) returns boolean language plpgsql as $$ begin insert 
 create function known(a int) returns int language plpgsql immutable as $$ begin if current_setting('transaction_read_only') = 'on' then raise sqlstate 'P0042' using message = 'not now'; end if; return a; end $$;`,
     statement: 'create unique index on t (known(a));',
     because:
-      "Whether values of (known(a)) stand in more than one row of t can't be told beforehand: not now, SQLSTATE P0042.",
+      "Whether values of (known(a)) occur in more than one row of t can't be told beforehand: not now, SQLSTATE P0042.",
   },
 ];
 
@@ -891,7 +891,7 @@ describe('what a statement would really do', () => {
     await scenario.database.query(people(columns, "'n' || g"));
     const files = { '1_type.sql': `alter table people alter column name type ${type};` };
     expect((await scenario.failure(files)).message.split('. public.people holds')[0]).toBe(
-      `1_type.sql:1:1: Turning name into ${type} ${does}, while nobody else may read or write it; and code that runs may not expect the new type`,
+      `1_type.sql:1:1: Turning name into ${type} ${does}, while nobody else can read or write it; and running code may not expect the new type`,
     );
   });
 
@@ -915,10 +915,10 @@ create event trigger closed on ddl_command_start when tag in ('CREATE TABLE', 'A
     const files = { '1_index.sql': 'create unique index if not exists people_id on people (id);' };
     const error = await scenario.failure(files);
     expect(error.message.split('\n')).toEqual([
-      '1_index.sql:1:1: the index people_id exists and is INVALID, as an interrupted build leaves it: CREATE INDEX IF NOT EXISTS would skip it, and no query would use it.',
+      '1_index.sql:1:1: the index people_id exists and is INVALID, left by an interrupted build: CREATE INDEX IF NOT EXISTS would skip it, and no query would use it.',
       'Statement: create unique index if not exists people_id on people (id)',
       'Applied: nothing by this run.',
-      'Next: write CREATE INDEX CONCURRENTLY, which drops what is INVALID and builds it; or drop it by hand, if nobody is building it: drop index concurrently "people_id"; then run again.',
+      'Next: write CREATE INDEX CONCURRENTLY, which drops the INVALID index and builds it again; or drop it by hand, if nobody is building it: drop index concurrently "people_id"; then run again.',
     ]);
     expect((await scenario.plan(files)).refused).toBe(error.message);
   });
