@@ -9,7 +9,7 @@ export type ExecutionOutcome =
 export interface RunningExecution {
   /** Never rejects: an error of the machine is an outcome. */
   readonly outcome: Promise<ExecutionOutcome>;
-  /** The outcome is then ABORTED, unless it ended before; tasks under way go on, as functions do on AWS. */
+  /** The outcome is then ABORTED, unless it ended before; tasks under way continue, as functions do on AWS. */
   abort(): void;
 }
 

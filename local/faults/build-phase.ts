@@ -9,7 +9,7 @@ const PATIENCE_MILLISECONDS = 60_000;
 export interface PhaseKeeper {
   /** Resolves when the build is in its phase. */
   reached(): Promise<void>;
-  /** Ends the transactions, so that the build can go on. */
+  /** Ends the transactions, so that the build can continue. */
   release(): Promise<void>;
 }
 

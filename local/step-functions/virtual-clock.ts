@@ -115,7 +115,7 @@ export class VirtualClock implements Clock {
     this.#stuck = [];
   }
 
-  /** Resolves when nothing can go on without time. */
+  /** Resolves when nothing can continue without time. */
   async #quiet(): Promise<void> {
     for (;;) {
       // Before an immediate runs, all promises that can be resolved are.

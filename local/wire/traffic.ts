@@ -3,7 +3,7 @@ import type { Direction, ProtocolMessage } from './protocol-messages.ts';
 /** What has passed through a proxy since it started, or since `reset`. */
 export class Traffic {
   connections = 0;
-  /** Times that a client spoke and then had to hear something before it could go on; connecting by TCP not counted. */
+  /** Times that a client spoke and then had to hear something before it could continue; connecting by TCP not counted. */
   roundTrips = 0;
   messages: Record<Direction, number> = { 'to-server': 0, 'to-client': 0 };
   bytes: Record<Direction, number> = { 'to-server': 0, 'to-client': 0 };
@@ -31,7 +31,7 @@ export class RoundTripCounter {
   #flushed = false;
 
   /**
-   * @param continues the chunk begins amid a message: the same flush goes on
+   * @param continues the chunk begins amid a message: the same flush continues
    * @returns whether a round trip begins
    */
   clientSpoke(messages: readonly ProtocolMessage[], continues: boolean): boolean {
