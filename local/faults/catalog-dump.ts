@@ -3,7 +3,7 @@ import type pg from 'pg';
 /**
  * A database as lines in a fixed order: relations, columns, constraints, indexes with their validity, types,
  * functions, the rows of `log`, sums of what backfills write, what a view shows, and what the ledger says was applied.
- * Two databases of the same schema give the same lines, whatever happened on the way: they have no oids, times or counts.
+ * Two databases of the same schema give the same lines, whatever happened on the way: they have no oid or time.
  */
 export async function dumpCatalog(client: pg.Client): Promise<string[]> {
   const { rows } = await client.query<{ line: string }>(
