@@ -51,7 +51,20 @@ export function waitsOf(
     for (const build of builds)
       if (build.version !== migration.version) wait(build, 'the file says `-- migrate: wait`');
   }
-  if (step.kind !== 'index-operation') {
+  if (step.kind === 'index-operation') {
+    // In the queue it would find no index yet, and nothing to build again.
+    const { operation } = step;
+    const name = operation.kind === 'reindex' && operation.target === 'index' ? operation.name : undefined;
+    for (const build of builds) {
+      if (
+        build.operation === 'create' &&
+        build.state !== 'done' &&
+        name !== undefined &&
+        isIndex(name, build)
+      )
+        wait(build, `it names the index ${build.index}`);
+    }
+  } else {
     for (const statement of statementsOf(step)) {
       for (const build of builds) {
         // What the loop carries queues up behind the work of its table instead of waiting.

@@ -923,3 +923,63 @@ create event trigger closed on ddl_command_start when tag in ('CREATE TABLE', 'A
     expect((await scenario.plan(files)).refused).toBe(error.message);
   });
 });
+
+describe('where a pending file makes what an index stands on, a plan says which way it goes as the run does', () => {
+  const grown = 'insert into few select g from generate_series(1, 300) g;';
+  it.each([
+    [
+      'a role',
+      'create role "made_ROLE"; grant all on schema public to "made_ROLE"; grant "made_ROLE" to "OWNER"; alter table people owner to "made_ROLE";',
+      'set role "made_ROLE"; create index concurrently on people (id);',
+      'hand-off',
+    ],
+    ['a name', 'alter table people rename to folk;', 'create index concurrently on folk (id);', 'hand-off'],
+    [
+      'a schema',
+      'create schema app; alter table people set schema app;',
+      'create index concurrently on app.people (id);',
+      'hand-off',
+    ],
+    [
+      'an index',
+      'create index concurrently people_id on people (id);',
+      'reindex index concurrently people_id;',
+      'hand-off',
+    ],
+    ['rows', grown, 'create index concurrently on few (id);', 'by size'],
+    ['rows, unseen', `do $$ begin ${grown} end $$;`, 'create index concurrently on few (id);', 'by size'],
+    [
+      'rows, by a function',
+      `create function fill() returns void language sql as $$ ${grown} $$; select fill();`,
+      'create index concurrently on few (id);',
+      'by size',
+    ],
+    [
+      'a table, by a function',
+      `create function make() returns void language plpgsql as $$ begin execute 'create table made as select * from people'; end $$; select make();`,
+      'create index concurrently on made (id);',
+      'by size',
+    ],
+  ])('%s', async (_, before, index, planned) => {
+    const { name, owner } = scenario.database;
+    await scenario.database.adminQuery(`alter role "${owner}" createrole`);
+    await scenario.database.query(`${people('id int', 'g')} create table few (id int)`);
+    const named = (sql: string) => sql.replaceAll('ROLE', name).replaceAll('OWNER', owner);
+    const files = { '1_before.sql': named(before), '2_index.sql': named(index) };
+    const { files: plans } = await scenario.plan(files);
+    const step = plans[1]?.steps.at(-1);
+    expect(step?.bySize ? 'by size' : step?.how).toBe(planned);
+    expect(await scenario.deploy(files)).toEqual({ outcome: 'valid', message: '' });
+    const applied = scenario.events.flatMap((event) => (event.kind === 'applied' ? event.steps : []));
+    expect(applied.at(-1)?.how).toBe('handed off');
+  });
+
+  it('and a plain index on a table that a file renames is refused', async () => {
+    await scenario.database.query(people('id int', 'g'));
+    const files = {
+      '1_rename.sql': 'alter table people rename to folk;',
+      '2_index.sql': 'create index on folk (id);',
+    };
+    expect((await scenario.failure(files)).code).toBe('plain-create-index');
+  });
+});

@@ -49,6 +49,17 @@ describe('a step waits for a pending build', () => {
     expect(waitFor(kind, touches)).toBe(because);
   });
 
+  it.each([
+    [undefined, 'orders_x', 'it names the index orders_x'],
+    ['shop', 'orders_x', 'it names the index orders_x'],
+    ['shop', 'orders_y', undefined],
+  ])('whose index it is to build again, %s.%s: there is none yet', (schema, name, because) => {
+    const step = createIndex(0, orders, name);
+    const reindex = { kind: 'reindex', target: 'index', name: { schema, name }, options: '' } as const;
+    const reindexing = { ...step, operation: reindex } as typeof step;
+    expect(waitOf({ migration: migration('2', []), step: reindexing }, [pending])?.because).toBe(because);
+  });
+
   it('whose unique index its ON CONFLICT may need', () => {
     expect(waitFor('InsertStmt', { upserts: [orders] }, [unique])).toBe(
       'its ON CONFLICT may need the unique index orders_u',
