@@ -88,7 +88,7 @@ export async function keepInPhase(adminUrl: string, phase: Phase): Promise<Phase
   };
 }
 
-/** What the statement of such work has in its text. */
+/** What the statement of such work contains. */
 const WORK = {
   'a validation': 'validate constraint orders_slow',
   'a refresh': 'refresh materialized view slow_totals',
