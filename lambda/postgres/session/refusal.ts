@@ -17,14 +17,20 @@ const NEXT = {
   password:
     'check user and password of the connection (the secret or the URL; after a rotation, the new one); then run again.',
   token:
-    "grant rds_iam to the user (grant rds_iam to …), turn IAM authentication on at the database, and see that whoever signs may rds-db:connect as this user, in the database's own region; then run again.",
+    "grant rds_iam to the user (grant rds_iam to …), turn IAM authentication on at the database, and allow the identity that signs rds-db:connect as this user, in the database's own region; then run again.",
   database:
     "check the database's name in the connection (the secret or the URL), or create it; then run again.",
   allowed:
     'let the role connect (grant connect on database … to …; login; an entry in pg_hba.conf, or in the allow list of the provider, for the address that we come from); then run again.',
   tls: 'ask for TLS: sslmode=verify-full in the connection (the secret or the URL); then run again.',
   options:
-    "what stands in between takes no settings at startup: connect to the database's direct address (Neon: the host without -pooler), or take options and settings out of the connection and give them to the role (alter role … set …); then run again.",
+    "the proxy in between accepts no settings at startup: connect to the database's direct address (Neon: the host without -pooler), or take options and settings out of the connection and give them to the role (alter role … set …); then run again.",
+  setting:
+    'the connection itself asks for this setting, in its options or by a parameter: correct it, take it out, or give it to the role (alter role … set …); then run again.',
+  role: 'the connection itself asks for this role, in its options or by a parameter: create it, grant it to the user (grant … to …), or take it out; then run again.',
+  user: 'check the user of the connection (the secret or the URL), or create it (create role … login password …); then run again.',
+  encoding:
+    'files are UTF-8, and Postgres converts nothing between that and the encoding of this database: dump it, and restore it into one with the encoding UTF8 (create database … encoding UTF8 template template0); then run again.',
   endpoint:
     'check the host of the connection (the secret or the URL): its first part is the id of the endpoint, which has to exist and to be enabled; then run again.',
   quota: "see the project's quotas and state in the provider's console; then run again.",
@@ -67,7 +73,8 @@ const TEXTS: readonly (readonly [RegExp, Verdict])[] = [
   ],
   [/^database ".*" does not exist/, { passes: false, next: 'database' }],
   [/^database ".*" is not currently accepting connections/, { passes: false, next: 'database' }],
-  [/^role ".*" (?:does not exist|is not permitted to log in)/, { passes: false, next: 'allowed' }],
+  [/^role ".*" does not exist/, { passes: false, next: 'user' }],
+  [/^role ".*" is not permitted to log in/, { passes: false, next: 'allowed' }],
   [/^permission denied for database/, { passes: false, next: 'allowed' }],
   [/^no pg_hba\.conf entry/, { passes: false, next: 'allowed' }],
   [/^This (?:IP address|VPC endpoint id) .* is not allowed to connect/, { passes: false, next: 'allowed' }],
@@ -104,9 +111,40 @@ const NO_TLS = 'The server does not support SSL connections';
 /** A host that answers a WebSocket like a web server is not Neon's proxy. */
 const NO_WEBSOCKET = /^Unexpected server response: 4\d\d/;
 
+/**
+ * What an error at startup is about where it names a setting of the connection, or the role that one asks for. A role's
+ * or database's own settings are no errors then, but warnings.
+ */
+function ownSetting({ settings = {} }: ConnectionTarget, said: Refusal): 'setting' | 'role' | undefined {
+  if (said instanceof SessionLost || !OF_SETTINGS.has(said.fault.sqlstate)) return undefined;
+  // Whoever may not connect to the database gets a detail.
+  if (said.fault.sqlstate === sqlstate.insufficientPrivilege && said.fault.detail !== undefined)
+    return undefined;
+  const named = (word: string) =>
+    said.fault.message
+      .toLowerCase()
+      .split(/[^\w.]+/)
+      .includes(word.toLowerCase());
+  const { role = '', session_authorization = '' } = settings;
+  if ([role, session_authorization].some((name) => name !== '' && said.fault.message.includes(name)))
+    return 'role';
+  return Object.keys(settings).some(named) || NO_OTHER_CAUSE.has(said.fault.sqlstate) ? 'setting' : undefined;
+}
+
+/** A value that is refused, or a library that is missing, without the name of the setting. */
+const NO_OTHER_CAUSE: ReadonlySet<string> = new Set(['22023', '42704', '55P02', '58P01']);
+const OF_SETTINGS: ReadonlySet<string> = new Set([
+  ...NO_OTHER_CAUSE,
+  sqlstate.insufficientPrivilege,
+  sqlstate.internalError,
+]);
+
 function verdictOf(said: Refusal): Verdict {
   if (!(said instanceof SessionLost)) {
     const { sqlstate: code, message } = said.fault;
+    if (code === sqlstate.featureNotSupported && message.includes('MULE_INTERNAL'))
+      return { passes: false, next: 'encoding' };
+    if (code === '28000' && /^role ".*" does not exist/.test(message)) return { passes: false, next: 'user' };
     if (code !== sqlstate.internalError)
       return { passes: mayLetUsInLater.has(code), next: SQLSTATES[code] ?? 'reach' };
     return TEXTS.find(([text]) => text.test(message))?.[1] ?? { passes: true, next: 'reach' };
@@ -139,7 +177,7 @@ export function refusesOptions(said: Refusal): boolean {
 }
 
 export function unreachable(target: ConnectionTarget, said: Refusal): MigrationError {
-  const { next } = verdictOf(said);
+  const next = ownSetting(target, said) ?? verdictOf(said).next;
   const where = `${target.host}:${target.port}, database '${target.database}', user '${target.user}'`;
   return new MigrationError({
     code: 'database-unreachable',

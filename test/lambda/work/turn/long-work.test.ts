@@ -489,11 +489,34 @@ update migrations.work set state = 'building', attempts = 1, session = 'loopback
     expect(await scenario.query('select sum(x)::int from messages')).toEqual([{ sum: 125_750 }]);
   });
 
-  exhaustive.it('that selects rows, from no table, is done all the same', async () => {
+  // dblink would receive them at some kilobytes per look, and keep them all.
+  it.each(
+    firstOf(1, [
+      [
+        "insert into messages select 1000 + g from generate_series(1, 100000) g returning *, repeat('x', 400)",
+      ],
+      ["select seen(g::int), repeat('x', 400) from generate_series(1, 100000) g"],
+      ['with seen as (select seen(g::int) from generate_series(1, 100000) g) table seen'],
+      ['delete from messages using generate_series(1, 100000) g where id = g returning g'],
+      ['select pg_sleep(0.1), 1, 2'],
+    ]),
+  )('discards its rows where it runs: %s', async (statement) => {
     await scenario.deploy(messages);
-    const select = { ...messages, '2_select.sql': '-- migrate: hand-off\nselect pg_sleep(0.1);' };
-    await scenario.deploy(select);
-    expect(await work()).toEqual(['statement  2_select.sql:2 done']);
+    await scenario.query(
+      `create table seen (x int);
+       create function seen(x int) returns int language sql as 'insert into seen values (x) returning x'`,
+    );
+    const rows = { ...messages, '2_rows.sql': `-- migrate: hand-off\n${statement};` };
+    expect(await scenario.deploy(rows)).toEqual({ outcome: 'valid', message: '' });
+    expect(await scenario.query('select session, attempts from migrations.work')).toEqual([
+      { session: 'loopback', attempts: 1 },
+    ]);
+    if (statement.includes('seen(')) {
+      expect(await scenario.query('select count(*)::int from seen')).toEqual([{ count: 100_000 }]);
+    }
+    if (statement.startsWith('insert')) {
+      expect(await scenario.query('select count(*)::int from messages')).toEqual([{ count: 100_500 }]);
+    }
   });
 });
 
