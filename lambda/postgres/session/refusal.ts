@@ -25,6 +25,8 @@ const NEXT = {
   tls: 'ask for TLS: sslmode=verify-full in the connection (the secret or the URL); then run again.',
   options:
     "what stands in between takes no settings at startup: connect to the database's direct address (Neon: the host without -pooler), or take options and settings out of the connection and give them to the role (alter role … set …); then run again.",
+  setting:
+    'the connection asks for a setting that the server refuses: correct it, or take options and settings out of the connection (the secret or the URL) and give them to the role (alter role … set …); then run again.',
   endpoint:
     'check the host of the connection (the secret or the URL): its first part is the id of the endpoint, which has to exist and to be enabled; then run again.',
   quota: "see the project's quotas and state in the provider's console; then run again.",
@@ -45,10 +47,17 @@ const SQLSTATES: Readonly<Record<string, keyof typeof NEXT>> = {
   [sqlstate.insufficientPrivilege]: 'allowed',
   [sqlstate.featureNotSupported]: 'options',
   [sqlstate.protocolViolation]: 'options',
-  '22023': 'options',
-  [sqlstate.undefinedObject]: 'options',
+  '22023': 'setting',
+  '42601': 'setting',
+  '55P02': 'setting',
+  [sqlstate.undefinedObject]: 'setting',
+  [sqlstate.objectNotInPrerequisiteState]: 'database',
   [sqlstate.tooManyConnections]: 'slots',
 };
+
+/** Its SQLSTATE, insufficient_privilege, is also that of a database to which the role may not connect. */
+const SETTING_REFUSED =
+  /^(?:unrecognized configuration parameter|invalid value for parameter|parameter ".*" cannot be|permission denied to set|invalid command-line argument|-.+ requires a value)/;
 
 /**
  * Neon's proxy has one SQLSTATE for all errors at startup, and passes on the compute's messages without their
@@ -66,22 +75,22 @@ const TEXTS: readonly (readonly [RegExp, Verdict])[] = [
     { passes: false, next: 'password' },
   ],
   [/^database ".*" does not exist/, { passes: false, next: 'database' }],
-  [/^database ".*" is not currently accepting connections/, { passes: false, next: 'database' }],
+  [
+    /^(?:database ".*" is not currently accepting connections|cannot connect to invalid database)/,
+    { passes: false, next: 'database' },
+  ],
   [/^role ".*" (?:does not exist|is not permitted to log in)/, { passes: false, next: 'allowed' }],
   [/^permission denied for database/, { passes: false, next: 'allowed' }],
-  [/^no pg_hba\.conf entry/, { passes: false, next: 'allowed' }],
+  [/^(?:no pg_hba\.conf entry|pg_hba\.conf rejects)/, { passes: false, next: 'allowed' }],
   [/^This (?:IP address|VPC endpoint id) .* is not allowed to connect/, { passes: false, next: 'allowed' }],
   [
     /^This connection is trying to access this endpoint from a blocked network/,
     { passes: false, next: 'allowed' },
   ],
   [/^VPC endpoint ID is not specified/, { passes: false, next: 'allowed' }],
-  [/^connection is insecure/, { passes: false, next: 'tls' }],
+  [/^(?:connection is insecure|insecure connection|SCRAM-PLUS not used)/, { passes: false, next: 'tls' }],
   [/^unsupported startup parameter/, { passes: false, next: 'options' }],
-  [
-    /^(?:unrecognized configuration parameter|invalid value for parameter|parameter ".*" cannot be)/,
-    { passes: false, next: 'options' },
-  ],
+  [SETTING_REFUSED, { passes: false, next: 'setting' }],
   [/^Endpoint ID is not specified/, { passes: false, next: 'endpoint' }],
   [/^Inconsistent project name/, { passes: false, next: 'endpoint' }],
   [/^Project name \('.*'\) must contain/, { passes: false, next: 'endpoint' }],
@@ -108,7 +117,10 @@ function verdictOf(said: Refusal): Verdict {
   if (!(said instanceof SessionLost)) {
     const { sqlstate: code, message } = said.fault;
     if (code !== sqlstate.internalError)
-      return { passes: mayLetUsInLater.has(code), next: SQLSTATES[code] ?? 'reach' };
+      return {
+        passes: mayLetUsInLater.has(code),
+        next: SETTING_REFUSED.test(message) ? 'setting' : (SQLSTATES[code] ?? 'reach'),
+      };
     return TEXTS.find(([text]) => text.test(message))?.[1] ?? { passes: true, next: 'reach' };
   }
   const { cause } = said;

@@ -96,6 +96,10 @@ describe('what Neon’s proxy says at startup', () => {
     ['Provided authentication token is not a valid JWT encoding', 'for good', 'password'],
     ['database "shop" does not exist', 'for good', "database's name"],
     ['role "app" does not exist', 'for good', 'let the role connect'],
+    ['role "app" is not permitted to log in', 'for good', 'let the role connect'],
+    ['pg_hba.conf rejects connection for host "192.0.2.1"', 'for good', 'let the role connect'],
+    ['insecure connection: secure channel data mismatch', 'for good', 'sslmode=verify-full'],
+    ['cannot connect to invalid database "shop"', 'for good', "database's name"],
     ['permission denied for database "shop"', 'for good', 'let the role connect'],
     [
       'This IP address 192.0.2.1 is not allowed to connect to this endpoint. Please add it to the allowed list in the Neon console.',
