@@ -79,6 +79,7 @@ const EXHAUSTIVE: readonly string[] = [
   'test/lambda/run/encodings.test.ts',
   // AWS and Neon that answer late, oddly or never.
   'test/lambda/lifecycle/silent-services.test.ts',
+  'test/lambda/lifecycle/passing-faults.test.ts',
   'test/lambda/postgres/session/neon-startup.test.ts',
   // Ways to connect beyond the plain one.
   'test/lambda/postgres/session/pooler.test.ts',
