@@ -30,6 +30,8 @@ export interface Report {
   readonly index?: number | undefined;
   /** One sentence: what is wrong. */
   readonly what: string;
+  /** How that sentence begins where the deploy finds out what a change of a column's type does. */
+  readonly turning?: string;
   /** SQL to put in place of the statement, with its semicolons. */
   readonly instead: string;
   /** SQL for a later migration, once what the note asks for is done. */

@@ -1,6 +1,8 @@
 import type { SizeCheck } from '../../lambda/migration/deploy-check.ts';
 import { blockedBy } from '../../lambda/migration/lock-modes.ts';
 import { as } from '../syntax/syntax-tree.ts';
+import { codeTokensOf, isWord } from '../syntax/tokens.ts';
+import type { Command } from './alteration.ts';
 import { lockOf } from './finding-of-report.ts';
 import type { Report, Rule } from './rule.ts';
 import type { StatementContext } from './statement-context.ts';
@@ -30,7 +32,7 @@ export function sizeQuestions(report: Report, reporting: Reporting): readonly Si
 }
 
 function lockQuestion(
-  { index, what, instead, relation, blocks, alone }: Report,
+  { index, what, turning, instead, relation, blocks, alone }: Report,
   { context }: Reporting,
 ): SizeQuestion | undefined {
   const lock = lockOf(context, relation);
@@ -46,7 +48,7 @@ function lockQuestion(
     what,
     instead,
     ...(only && { alone: true }),
-    ...subjectOf(context, index),
+    ...subjectOf(context, index, turning),
   };
 }
 
@@ -54,15 +56,45 @@ function lockQuestion(
 function subjectOf(
   { alteration, statement }: StatementContext,
   index: number | undefined,
-): Pick<SizeCheck, 'unlessColumn' | 'unlessNotNull' | 'retype'> {
+  turning = '',
+): Pick<SizeCheck, 'unlessColumn' | 'unlessNotNull' | 'retype' | 'attach' | 'unlessStored'> {
   const at = (index ?? statement.index) - statement.index;
-  const command = alteration?.commands.find(({ start, text }) => start <= at && at < start + text.length);
-  if (command === undefined) return {};
+  const command =
+    alteration?.commands.find(({ start, text }) => start <= at && at < start + text.length) ??
+    (alteration?.commands.length === 1 ? alteration.commands[0] : undefined);
+  if (alteration === undefined || command === undefined) return {};
   const { subtype = 'AT_AddColumn', missing_ok, def, name = '' } = command.tree;
-  if (subtype === 'AT_AlterColumnType') return { retype: { column: name, command: command.text } };
-  if (subtype === 'AT_SetNotNull') return { unlessNotNull: name };
-  const column = as('ColumnDef', def)?.colname;
-  return subtype === 'AT_AddColumn' && missing_ok === true && column !== undefined
-    ? { unlessColumn: column }
-    : {};
+  switch (subtype) {
+    case 'AT_AlterColumnType':
+      return { retype: { column: name, command: command.text, turning } };
+    case 'AT_SetNotNull':
+      return { unlessNotNull: name };
+    case 'AT_AttachPartition': {
+      const bound = boundOf(command);
+      return bound === undefined ? {} : { attach: { parent: alteration.table, bound } };
+    }
+    case 'AT_SetLogged':
+      return { unlessStored: { by: 'logged' } };
+    case 'AT_SetUnLogged':
+      return { unlessStored: { by: 'unlogged' } };
+    case 'AT_SetTableSpace':
+      return { unlessStored: { by: 'tablespace', name } };
+    case 'AT_SetAccessMethod':
+      return name === '' ? {} : { unlessStored: { by: 'access method', name } };
+    case 'AT_SetExpression':
+      return { unlessStored: { by: 'virtual column', name } };
+    case 'AT_AddColumn': {
+      const column = as('ColumnDef', def)?.colname;
+      return missing_ok === true && column !== undefined ? { unlessColumn: column } : {};
+    }
+    default:
+      return {};
+  }
+}
+
+/** From FOR on. */
+function boundOf({ text }: Command): string | undefined {
+  const tokens = codeTokensOf(text);
+  const values = tokens.findIndex((token) => isWord(token, 'values'));
+  return values < 1 ? undefined : text.slice(tokens[values - 1]?.start);
 }

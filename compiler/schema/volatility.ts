@@ -1,6 +1,6 @@
+import { steadyFunctions } from '../syntax/postgres-functions.ts';
 import { as, type Node, strings, walk } from '../syntax/syntax-tree.ts';
 import type { Schema } from './schema.ts';
-import { steadyFunctions } from './steady-functions.ts';
 
 /**
  * The first function in an expression that has to be called for each row. A function that neither Postgres nor the

@@ -115,6 +115,7 @@ class Division {
     if (this.#open?.begin !== undefined)
       throw this.#refuse(handOffInTransaction(statement, this.#open.begin));
     if (changesStrings(statement.tree)) throw this.#refuse(otherStrings(statement));
+    if (isClientCopy(statement)) throw this.#refuse(refusedClientCopy(statement));
     this.#close();
     this.#drafts.push(
       transactional

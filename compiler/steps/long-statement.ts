@@ -16,6 +16,15 @@ export function standsAlone(tree: Node): boolean {
   return validation(tree) !== undefined || refresh(tree) !== undefined;
 }
 
+/** Its result may have any number of rows. */
+export function hasRows(tree: Node): boolean {
+  const select = as('SelectStmt', tree);
+  if (select !== undefined) return select.intoClause === undefined;
+  const write =
+    as('InsertStmt', tree) ?? as('UpdateStmt', tree) ?? as('DeleteStmt', tree) ?? as('MergeStmt', tree);
+  return write?.returningClause !== undefined;
+}
+
 function nameOf(relation: RangeVar | undefined): RelationName {
   return { schema: relation?.schemaname || undefined, name: relation?.relname ?? '' };
 }

@@ -3,14 +3,14 @@ import type { LongStatement, Statement, Step, TransactionOptions } from '../../l
 import type { RelationName } from '../../lambda/migration/relation-name.ts';
 import { fingerprint, fingerprints } from '../syntax/fingerprint.ts';
 import type { ParsedStatement } from '../syntax/parse-file.ts';
-import { as, kindOf } from '../syntax/syntax-tree.ts';
+import { as, kindOf, relationOf } from '../syntax/syntax-tree.ts';
 import { altersOf } from '../touches/alters.ts';
 import type { FolderFacts } from '../touches/folder-facts.ts';
 import type { Kinship } from '../touches/kinship.ts';
 import { changesSettings, isSetting, leavesSettings, withSetting } from '../touches/session-settings.ts';
 import { touchesOf } from '../touches/touches.ts';
 import { indexOperationOf } from './index-operation.ts';
-import { longStatementOf, readsOfView } from './long-statement.ts';
+import { hasRows, longStatementOf, readsOfView } from './long-statement.ts';
 import { recoveryOf } from './recovery.ts';
 
 /** A step before it knows its place among the others. */
@@ -108,7 +108,9 @@ function longOf(draft: StepDraft, kinship: Kinship): { readonly long?: LongState
   if (!draft.handOff) return long === undefined ? {} : { long };
   const { touches } = toStatement(statement, kinship);
   const [relation] = [...touches.changes, ...touches.writes];
-  return { long: { ...(long ?? { operation: 'statement', relation, names: [] }), handOff: true } };
+  if (long !== undefined) return { long: { ...long, handOff: true } };
+  const rows = hasRows(statement.tree) && { hasRows: true as const };
+  return { long: { operation: 'statement', relation, names: [], handOff: true, ...rows } };
 }
 
 /** Named by what it fills: the columns that an UPDATE sets, the table that an INSERT adds rows to. */
@@ -122,6 +124,7 @@ function toStatement({ tree, text, position }: ParsedStatement, kinship: Kinship
   const touches = touchesOf(tree, kinship);
   const unlessExists = indexThatMayExist(tree);
   const reads = readsOfView(tree);
+  const renames = renamesOf(tree);
   return {
     text,
     position,
@@ -131,6 +134,7 @@ function toStatement({ tree, text, position }: ParsedStatement, kinship: Kinship
     ...(changesSettings(tree) && { changesSettings: true as const }),
     ...(unlessExists && { unlessExists }),
     ...(reads.length > 0 && { reads }),
+    ...(renames && { renames }),
   };
 }
 
@@ -139,6 +143,21 @@ function indexThatMayExist(tree: ParsedStatement['tree']): RelationName | undefi
   if (index?.if_not_exists !== true || index.idxname === undefined) return undefined;
   return { schema: index.relation?.schemaname, name: index.idxname };
 }
+
+function renamesOf(tree: ParsedStatement['tree']): Statement['renames'] {
+  const { renameType, relation, newname } = as('RenameStmt', tree) ?? {};
+  if (relation !== undefined && newname !== undefined && RENAMED.has(renameType ?? '')) {
+    const from = relationOf(relation);
+    return { from, to: { ...from, name: newname } };
+  }
+  const moved = as('AlterObjectSchemaStmt', tree);
+  if (moved?.relation === undefined) return undefined;
+  const from = relationOf(moved.relation);
+  return { from, to: { schema: moved.newschema, name: from.name } };
+}
+
+/** What holds rows. */
+const RENAMED: ReadonlySet<string> = new Set(['OBJECT_MATVIEW', 'OBJECT_TABLE', 'OBJECT_VIEW']);
 
 function discardsSettings(tree: ParsedStatement['tree']): boolean {
   return as('DiscardStmt', tree)?.target === 'DISCARD_ALL';

@@ -1,6 +1,8 @@
+import { isOwnUndo } from './own-undo.ts';
 import type { Comment, ParsedFile } from './parse-file.ts';
 import { problemAt } from './problem.ts';
 import { dividedBy } from './syntax-error.ts';
+import { as, kindOf } from './syntax-tree.ts';
 
 /** What a file is there for: one that undoes may say so in a headline. */
 export type FileRole = 'up' | 'down';
@@ -24,6 +26,7 @@ const SIGNATURES: readonly { readonly tool: string; readonly up?: RegExp; readon
   { tool: 'shmig', up: /^=+\s*up\s*=+$/i, down: /^=+\s*down\s*=+$/i },
   { tool: 'MyBatis Migrations', down: /^(?:\/\/)?\s*@undo\b/i },
   { tool: 'Play', up: /^[\s-]*!ups\b/i, down: /^[\s-]*!downs\b/i },
+  { tool: 'Mojo::Pg', up: /^\d+\s*up$/i, down: /^\d+\s*down$/i },
   { tool: 'Atlas', down: /^(?:atlas:txtar\b|down\.sql\s*--$)/i },
 ];
 
@@ -50,7 +53,7 @@ const DIRECTIONS: Readonly<Record<FileRole, ReadonlySet<string>>> = {
 const NEVER_ALONE: ReadonlySet<string> = new Set(['forward', 'forwards', 'reverse', 'upgrade']);
 
 const BESIDE: ReadonlySet<string> = new Set(
-  'migration migrations migrate script sql section part step steps changes below direction name to the this'.split(
+  'migration migrations migrate script sql section part block region step steps statement statements changes version begin start end below direction name file to the this'.split(
     ' ',
   ),
 );
@@ -58,7 +61,7 @@ const BESIDE: ReadonlySet<string> = new Set(
 const MOST_WORDS = 5;
 
 function headlineOf(words: readonly string[]): FileRole | undefined {
-  const directions = words.filter((word) => !BESIDE.has(word));
+  const directions = words.filter((word) => !BESIDE.has(word) && !/^v?\d+$/.test(word));
   if (words.length > MOST_WORDS || directions.length === 0) return undefined;
   if (words.length === 1 && NEVER_ALONE.has(words[0] ?? '')) return undefined;
   return (['up', 'down'] as const).find((part) => directions.every((word) => DIRECTIONS[part].has(word)));
@@ -66,6 +69,9 @@ function headlineOf(words: readonly string[]): FileRole | undefined {
 
 /** `+mig up`, `@tool down`, `tool:down`, `@db/rollback`: marks of tools that are not known here. */
 const UNKNOWN_TOOL = /^(?:[+@!]\w+\s+|[+@!]?\w+[:/]\s*)(up|down|rollback|undo|revert)$/i;
+
+/** `-- 001_people.down.sql`: files that were put together. */
+const OF_FILE = /^(?:file:?\s*)?[\w./-]*\b(up|down)\.sql$/i;
 
 /** The parentheses that may follow: `-- Down Migration (drops people)`. */
 const REMARK = /\s*\(.*\)\s*$/;
@@ -80,22 +86,64 @@ export function refuseDividedFile(file: ParsedFile, role: FileRole, read?: strin
   const marks = file.comments
     .flatMap((comment) => markOf(file, comment) ?? [])
     .filter(({ tool }) => tool === undefined || tool !== read);
-  const divider = marks.find(({ certain }) => certain) ?? headlineThatDivides(file, marks, role);
+  const divider =
+    marks.find(({ certain }) => certain) ??
+    headlineThatDivides(file, marks, role) ??
+    (role === 'up' ? commentBeforeOwnUndo(file) : undefined);
   if (divider === undefined) return;
   throw problemAt(file.source, dividedBy(divider.tool, divider.index));
 }
 
+/** Whatever its words: below it is dropped all that is created above it, and nothing else is done. */
+function commentBeforeOwnUndo(file: ParsedFile): Mark | undefined {
+  const { statements, comments } = file;
+  const other = statements.findLastIndex(({ tree }) => !DROPS.has(kindOf(tree)));
+  const from = statements[other]?.index ?? 0;
+  const comment = comments.find((each) => {
+    if (each.index < from || !standsAlone(file, each)) return false;
+    const first = statements.filter(({ index }) => index < each.index);
+    return isOwnUndo(first, statements.slice(first.length));
+  });
+  return comment && { index: comment.index, tool: undefined, part: 'down', certain: false };
+}
+
+const DROPS: ReadonlySet<string> = new Set([
+  'AlterTableStmt',
+  'DropRoleStmt',
+  'DropStmt',
+  'GrantStmt',
+  'TransactionStmt',
+]);
+
+/**
+ * `-- Rollback:` above SQL that is commented out, in a file that continues with a statement that makes something: its
+ * part to undo is those comments.
+ */
+function isAboutComments({ source, statements, comments }: ParsedFile, mark: Mark): boolean {
+  const at = comments.findIndex(({ index }) => index === mark.index);
+  const [headline, next] = comments.slice(at, at + 2);
+  const statement = statements.find(({ index }) => index > mark.index);
+  if (headline === undefined || next === undefined || statement === undefined) return false;
+  const between = source.text.slice(headline.index + headline.text.length, next.index);
+  const destroys =
+    ['DropStmt', 'DropRoleStmt', 'DeleteStmt', 'TruncateStmt', 'UpdateStmt'].includes(
+      kindOf(statement.tree),
+    ) ||
+    (as('AlterTableStmt', statement.tree)?.cmds ?? []).some((node) =>
+      as('AlterTableCmd', node)?.subtype?.startsWith('AT_Drop'),
+    );
+  const adjacent = between.trim() === '' && between.split('\n').length <= 2;
+  return adjacent && !destroys && contentOf(next).endsWith(';');
+}
+
 /** Headlines divide where statements stand on the wrong side of them. */
-function headlineThatDivides(
-  { statements }: ParsedFile,
-  marks: readonly Mark[],
-  role: FileRole,
-): Mark | undefined {
+function headlineThatDivides(file: ParsedFile, marks: readonly Mark[], role: FileRole): Mark | undefined {
+  const { statements } = file;
   return marks.find((mark, at) => {
     const end = marks[at + 1]?.index ?? Number.POSITIVE_INFINITY;
     const below = statements.some(({ index }) => index > mark.index && index < end);
     const above = statements.some(({ index }) => index < mark.index);
-    if (role === 'up') return mark.part === 'down' && below;
+    if (role === 'up') return mark.part === 'down' && below && !isAboutComments(file, mark);
     // A file to undo may call itself so, above all that is in it.
     return mark.part === 'up' ? below : above && below;
   });
@@ -115,7 +163,7 @@ function markOf(file: ParsedFile, comment: Comment): Mark | undefined {
     .trim()
     .toLowerCase()
     .replace(/\broll back\b/, 'rollback');
-  const unknown = UNKNOWN_TOOL.exec(content)?.[1]?.toLowerCase();
+  const unknown = (UNKNOWN_TOOL.exec(content) ?? OF_FILE.exec(content))?.[1]?.toLowerCase();
   const part =
     unknown === undefined
       ? headlineOf(words === '' ? [] : words.split(' '))

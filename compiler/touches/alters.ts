@@ -1,5 +1,6 @@
 import type { Statement, Touches } from '../../lambda/migration/migration.ts';
-import { as, kindOf, type Node } from '../syntax/syntax-tree.ts';
+import { mayChangeRows } from '../syntax/postgres-functions.ts';
+import { as, kindOf, type Node, strings, walk } from '../syntax/syntax-tree.ts';
 import { isSetting } from './session-settings.ts';
 
 type Altered = NonNullable<Statement['alters']>;
@@ -11,12 +12,34 @@ type Altered = NonNullable<Statement['alters']>;
 export function altersOf(tree: Node, { opaque, creates, changes, writes }: Touches): Altered {
   if (opaque || mayCallAnything(tree)) return 'everything';
   if (movesNames(tree)) return 'names';
+  const columns = columnsOf(tree);
+  if (columns !== undefined)
+    return changes.map((relation, at) => (at === 0 ? { ...relation, columns } : relation));
   return [...creates, ...writes, ...(keepsRows(tree) ? [] : changes)];
 }
 
-/** A SELECT is in a migration for the side effects of its functions. */
+/** Statements that run what they contain. */
+const RUNNING: ReadonlySet<string> = new Set([
+  'CopyStmt',
+  'CreateTableAsStmt',
+  'DeleteStmt',
+  'ExplainStmt',
+  'InsertStmt',
+  'MergeStmt',
+  'UpdateStmt',
+]);
+
+/** A SELECT is in a migration for the side effects of its functions; others call some by the way. */
 function mayCallAnything(tree: Node): boolean {
-  return kindOf(tree) === 'SelectStmt' && !isSetting(tree);
+  if (kindOf(tree) === 'SelectStmt') return !isSetting(tree);
+  if (!RUNNING.has(kindOf(tree))) return false;
+  let found = false;
+  walk(tree, (object) => {
+    const call = as('FuncCall', object as unknown as Node);
+    found ||= call !== undefined && mayChangeRows(strings(call.funcname));
+    return !found;
+  });
+  return found;
 }
 
 /** Settings that decide which relation a name means; a function may set any of them. */
@@ -65,6 +88,24 @@ const KEEPING_COMMANDS: ReadonlySet<string> = new Set([
   'AT_SetStatistics',
   'AT_ValidateConstraint',
 ]);
+
+/** Subcommands that change one column and no other. */
+const OF_A_COLUMN: ReadonlySet<string> = new Set([
+  'AT_AlterColumnType',
+  'AT_SetCompression',
+  'AT_SetStorage',
+]);
+
+/** The columns that may differ, where an ALTER TABLE changes no others. */
+function columnsOf(tree: Node): readonly string[] | undefined {
+  const commands = (as('AlterTableStmt', tree)?.cmds ?? []).map((node) => as('AlterTableCmd', node));
+  const columns: string[] = [];
+  for (const { subtype = 'AT_AddColumn', name = '' } of commands.map((each) => each ?? {})) {
+    if (OF_A_COLUMN.has(subtype)) columns.push(name);
+    else if (!KEEPING_COMMANDS.has(subtype)) return undefined;
+  }
+  return columns.length === 0 ? undefined : columns;
+}
 
 function keepsRows(tree: Node): boolean {
   const alter = as('AlterTableStmt', tree);

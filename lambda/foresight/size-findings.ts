@@ -3,10 +3,11 @@ import type { Askable } from '../migration/askable-checks.ts';
 import type { BlockingWork, SizeCheck } from '../migration/deploy-check.ts';
 import type { MigrationOptions } from '../migration/options.ts';
 import { moreRows, type PresentTable } from '../migration/route.ts';
-import { type RowValues, type Text, textOf } from '../migration/row-values.ts';
+import { type RowValues, textOf } from '../migration/row-values.ts';
 import { workSeconds } from '../migration/work-seconds.ts';
-import { hasColumn, hasNoNulls } from '../postgres/catalog/table-facts.ts';
-import { typeChangeWork } from '../postgres/catalog/type-change.ts';
+import { attachWork } from '../postgres/catalog/attach-work.ts';
+import { hasColumn, hasNoNulls, isStored } from '../postgres/catalog/table-facts.ts';
+import { type StatementWork, typeChangeWork } from '../postgres/catalog/type-change.ts';
 import type { Session } from '../postgres/session/session.ts';
 import type { DeployFinding } from './deploy-finding.ts';
 import type { TableKnowledge } from './table-knowledge.ts';
@@ -38,17 +39,15 @@ export async function sizeFindings(
       findings.some((each) => each.rule === rule && each.statement === question.statement)
     )
       continue;
-    const work = await workOf(session, question, { facts, options });
-    if (question.check.retype !== undefined && work.kind !== 'unknown')
-      knowledge.learnWork(question.statement, work.kind === 'nothing' ? 'moment' : work.kind);
-    if (work.kind === 'nothing' || (work.kind !== 'unknown' && isHarmless(work.kind, facts, options))) {
-      continue;
-    }
     const { pending, statement, check } = question;
-    const unknown = work.kind === 'unknown' ? work.because : undefined;
-    const kind = work.kind === 'unknown' ? check.work : work.kind;
+    const work = await workOf(session, question, { facts, options });
+    if (work !== undefined && work.kind !== 'unknown')
+      knowledge.learnWork(statement, work.kind === 'nothing' ? 'moment' : work.kind);
+    if (work?.kind === 'nothing') continue;
+    const kind = work === undefined || work.kind === 'unknown' ? check.work : work.kind;
+    if (work?.kind !== 'unknown' && isHarmless(kind, facts, options)) continue;
     const seconds = workSeconds(kind, facts.bytes);
-    const measured = { facts, seconds, unknown, smallTableRows: options.smallTableRows };
+    const measured = { facts, seconds, work, smallTableRows: options.smallTableRows };
     findings.push({ ...toFinding(check, measured), migration: pending.migration, statement });
   }
   return findings;
@@ -76,50 +75,61 @@ function isHarmless(
   return facts.bytes > 0 && workSeconds(work, facts.bytes) <= longestBlockSeconds;
 }
 
-type Work =
-  | { readonly kind: 'nothing' | BlockingWork }
-  | { readonly kind: 'unknown'; readonly because: Text };
-
+/** What the statement really does; undefined where nothing but the check itself tells. */
 async function workOf(
   session: Session,
   { pending, check, asItIs }: Askable<SizeCheck>,
   { facts, options }: { readonly facts: PresentTable; readonly options: SizeLimits },
-): Promise<Work> {
-  const { retype, unlessColumn, unlessNotNull } = check;
-  if (!asItIs) return { kind: check.work };
+): Promise<StatementWork | undefined> {
+  const { retype, attach, unlessColumn, unlessNotNull, unlessStored } = check;
+  if (!asItIs) return undefined;
   const table = { schema: facts.schema, name: facts.table };
-  if (unlessColumn !== undefined && (await hasColumn(session, table, unlessColumn))) {
-    return { kind: 'nothing' };
-  }
-  if (unlessNotNull !== undefined && (await hasNoNulls(session, table, unlessNotNull))) {
-    return { kind: 'nothing' };
-  }
-  if (retype === undefined) return { kind: check.work };
+  const isThere =
+    (unlessColumn !== undefined && (await hasColumn(session, table, unlessColumn))) ||
+    (unlessNotNull !== undefined && (await hasNoNulls(session, table, unlessNotNull))) ||
+    (unlessStored !== undefined &&
+      ((facts.partitioned && unlessStored.by !== 'virtual column') ||
+        (await isStored(session, table, unlessStored))));
+  if (isThere) return { kind: 'nothing' };
   const { settings } = pending.step;
-  return typeChangeWork(session, { ...retype, table, settings, ledgerSchema: options.ledgerSchema });
+  const { ledgerSchema } = options;
+  if (attach !== undefined)
+    return attachWork(session, { ...attach, partition: check.relation, settings, ledgerSchema });
+  return retype && typeChangeWork(session, { ...retype, table, settings, ledgerSchema });
 }
 
 interface Measured {
   readonly facts: PresentTable;
   readonly seconds: number;
-  /** Why it is unknown what the statement really does; undefined if it is known. */
-  readonly unknown: Text | undefined;
+  readonly work: StatementWork | undefined;
   readonly smallTableRows: number;
 }
 
+/** What a change of a column's type does to a table. */
+const DOES: Readonly<Record<'scan' | 'build' | 'rewrite', (table: string) => string>> = {
+  scan: (table) => `checks every row of ${table} again`,
+  build: (table) => `builds indexes of ${table} anew`,
+  rewrite: (table) => `rewrites the whole of ${table} and its indexes`,
+};
+
 function toFinding(
-  { rule, verdict, what, instead, blocks }: SizeCheck,
-  { facts, seconds, unknown, smallTableRows }: Measured,
+  { rule, verdict, what, instead, blocks, retype }: SizeCheck,
+  { facts, seconds, work, smallTableRows }: Measured,
 ): Omit<DeployFinding, 'migration' | 'statement'> {
   const size = facts.bytes === 0 ? '' : ` (${byteSize(facts.bytes)})`;
   const time = facts.bytes === 0 ? '' : ` for about ${duration(seconds)}`;
+  const table = `${facts.schema}.${facts.table}`;
   const because = (rows: RowValues) =>
-    unknown === undefined ? '' : ` Postgres can't be asked now: ${textOf(unknown, rows)}.`;
+    work?.kind === 'unknown' ? ` Postgres can't be asked now: ${textOf(work.because, rows)}.` : '';
+  const known =
+    retype === undefined || work === undefined || work.kind === 'unknown' || work.kind === 'nothing'
+      ? what
+      : `${retype.turning} ${DOES[work.kind](table)}, while nobody else can read or write it; and running code may not expect the new type.`;
   return {
     rule,
     verdict,
     what: (rows) =>
-      `${what}${because(rows)} ${facts.schema}.${facts.table} ${moreRows(facts, smallTableRows)}${size}: that would ${blocks === 'nothing' ? 'take' : `block ${blocks}`}${blocks === 'nothing' ? time.replace(' for', '') : time}.`,
+      `${known}${because(rows)} ${table} ${moreRows(facts, smallTableRows)}${size}: that would ${blocks === 'nothing' ? 'take' : `block ${blocks}`}${blocks === 'nothing' ? time.replace(' for', '') : time}.`,
     next: `write instead:\n${indented(instead)}\nor, if ${blocks === 'nothing' ? 'the deploy may wait' : 'the table may be blocked'}, put "-- migrate: allow ${rule} <reason>" into the file.`,
   };
 }

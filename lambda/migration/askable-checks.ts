@@ -35,7 +35,8 @@ export function askableChecks(pending: readonly PendingStep[]): AskableChecks {
     for (const statement of statementsOf(each.step)) {
       for (const check of statement.checks ?? []) {
         if (relationsOf(check).some((relation) => altered.mayMeanAnother(relation))) continue;
-        const asItIs = !relationsOf(check).some((relation) => altered.mayDiffer(relation));
+        const columns = columnsOf(check);
+        const asItIs = !relationsOf(check).some((relation) => altered.mayDiffer(relation, columns));
         const asked = { pending: each, statement, asItIs, after: altered.names() };
         if (check.kind === 'size') {
           if (!altered.mayBeEmpty(check.relation)) sizes.push({ ...asked, check });
@@ -54,6 +55,15 @@ export function relationsOf(check: SizeCheck | DataCheck): readonly RelationName
   return check.kind === 'orphans' ? [check.relation, check.references] : [check.relation];
 }
 
+/** The columns of its relation that decide the answer, where no others do. */
+function columnsOf(check: SizeCheck | DataCheck): readonly string[] | undefined {
+  if (check.kind === 'nulls') return [check.column];
+  if (check.kind !== 'size') return undefined;
+  const column = check.retype?.column ?? check.unlessColumn ?? check.unlessNotNull;
+  if (column !== undefined) return [column];
+  return check.unlessStored === undefined || check.unlessStored.by === 'virtual column' ? undefined : [];
+}
+
 /** Kinds after which a name may mean an empty table. */
 const EMPTYING: ReadonlySet<string> = new Set([
   'AlterObjectSchemaStmt',
@@ -70,6 +80,8 @@ class Altered {
   #leadsOn = false;
   #namesMoved = false;
   readonly #names = new Set<string>();
+  /** Columns that may differ, by the name of their table, where no others may. */
+  readonly #columns = new Map<string, Set<string>>();
   readonly #emptied = new Set<string>();
 
   beginStep(): void {
@@ -80,16 +92,24 @@ class Altered {
     if (EMPTYING.has(kind)) for (const { name } of touches.changes) this.#emptied.add(name);
     if (alters === 'everything' || (this.#leadsOn && touches.writes.length > 0)) this.#everything = true;
     else if (alters === 'names') this.#namesMoved = true;
-    else for (const { name } of alters) this.#names.add(name);
+    else for (const { name, columns } of alters) this.#add(name, columns);
     if (LEADING_ON.has(kind)) this.#leadsOn = true;
   }
 
-  names(): readonly string[] {
-    return [...this.#names];
+  #add(name: string, columns: readonly string[] | undefined): void {
+    if (columns === undefined) this.#names.add(name);
+    else this.#columns.set(name, new Set([...(this.#columns.get(name) ?? []), ...columns]));
   }
 
-  mayDiffer({ name }: RelationName): boolean {
-    return this.#everything || this.#names.has(name);
+  names(): readonly string[] {
+    return [...this.#names, ...this.#columns.keys()];
+  }
+
+  /** @param columns the columns that matter; undefined for any */
+  mayDiffer({ name }: RelationName, columns: readonly string[] | undefined): boolean {
+    if (this.#everything || this.#names.has(name)) return true;
+    const altered = this.#columns.get(name);
+    return altered !== undefined && (columns?.some((column) => altered.has(column)) ?? true);
   }
 
   mayMeanAnother({ schema }: RelationName): boolean {

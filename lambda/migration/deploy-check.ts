@@ -10,7 +10,7 @@ export type DeployCheck = SizeCheck | DataCheck;
 interface CheckBase {
   /** Name of the lint rule: for `-- migrate: allow`, and for levels. */
   readonly rule: string;
-  /** `refuse`: the run stops before it touches anything. `show`: it is shown, and the run goes on. */
+  /** `refuse`: the run stops before it touches anything. `show`: it is shown, and the run continues. */
   readonly verdict: 'refuse' | 'show';
   readonly relation: RelationName;
   /** With ONLY, NO INHERIT or a foreign key, the tables that inherit from it are not affected. */
@@ -31,8 +31,30 @@ export interface SizeCheck extends CheckBase {
   /** SET NOT NULL: no row is read where the column is that already, or a CHECK shows it. */
   readonly unlessNotNull?: string;
   /** `alter column x type text`: only the column's own type tells whether anything is rewritten. */
-  readonly retype?: { readonly column: string; readonly command: string };
+  readonly retype?: Retype;
+  /** ATTACH PARTITION: no row is read where a valid CHECK shows that all belong there. */
+  readonly attach?: Attach;
+  /** SET LOGGED, SET TABLESPACE and the like: nothing is rewritten where the table is so already. */
+  readonly unlessStored?: Stored;
 }
+
+export interface Retype {
+  readonly column: string;
+  readonly command: string;
+  /** `Turning x into text`: how a sentence begins that says what it does. */
+  readonly turning: string;
+}
+
+export interface Attach {
+  readonly parent: RelationName;
+  /** `for values from (…) to (…)`, as written. */
+  readonly bound: string;
+}
+
+/** One of these; names are identifiers, unquoted. */
+export type Stored =
+  | { readonly by: 'logged' | 'unlogged' }
+  | { readonly by: 'tablespace' | 'access method' | 'virtual column'; readonly name: string };
 
 /** Work that takes the longer the larger the table is. */
 export type BlockingWork = Exclude<LockWork, 'moment'>;

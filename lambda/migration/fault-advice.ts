@@ -1,13 +1,21 @@
+import type { Statement } from './migration.ts';
 import type { PostgresFault } from './postgres-fault.ts';
+
+/** What is known of the statement that failed. */
+type Failed = Pick<Statement, 'kind' | 'text'> | undefined;
 
 interface Advice {
   readonly sqlstates: readonly string[];
   /** Where the SQLSTATE alone says too little. */
   readonly only?: (fault: PostgresFault) => boolean;
-  readonly next: (file: string) => string;
+  readonly next: (file: string, statement: Failed) => string;
 }
 
 const ANOTHER_RUN = 'then run again; the run continues with this step.';
+
+function isThere(file: string, orElse: string): string {
+  return `it is there already: if by hand or by another tool, and as ${file} wants it, say so with the action repair (version and step, as "applied") or baseline; else drop or rename it${orElse}; ${ANOTHER_RUN}`;
+}
 
 /** The first match counts. SQLSTATEs as Postgres's appendix A has them, or their class's two characters. */
 const ADVICE: readonly Advice[] = [
@@ -30,8 +38,14 @@ const ADVICE: readonly Advice[] = [
       `a query or cursor of this very session is still at work on the table, or a function or trigger changes a table from within: close the cursor, or take the statement out of the function, in ${file}; ${ANOTHER_RUN}`,
   },
   {
-    sqlstates: ['42883', '42P01', '42704', '42703', '3F000'],
-    only: ({ context, query }) => context !== undefined || query !== undefined,
+    sqlstates: ['42703'],
+    only: isInFunction,
+    next: (file) =>
+      `the function that Context names uses it, for a column, a variable or a field of NEW and OLD: correct the function in a file before ${file}, or ${file} where the column goes or comes; ${ANOTHER_RUN}`,
+  },
+  {
+    sqlstates: ['42883', '42P01', '42704', '3F000'],
+    only: isInFunction,
     next: (file) =>
       `the name is used inside the function that Context names, and its search path does not lead there (since PostgreSQL 17 indexes, REINDEX, CLUSTER and REFRESH MATERIALIZED VIEW run with pg_catalog alone): write the name with its schema in the function, or alter function … set search_path = …, in a file before ${file}; ${ANOTHER_RUN}`,
   },
@@ -41,9 +55,37 @@ const ADVICE: readonly Advice[] = [
       `see that an earlier file creates it, and that its schema is in the search_path (show search_path; the connection's, the role's, the file's), or write the name with its schema; correct ${file} and run again; the run continues with this step.`,
   },
   {
-    sqlstates: ['42P07', '42710', '42701', '42P06', '42723', '42P04'],
+    sqlstates: ['42701'],
+    next: (file) => isThere(file, ', or write ADD COLUMN IF NOT EXISTS'),
+  },
+  {
+    sqlstates: ['42P07', '42710', '42P06', '42723', '42P04'],
+    next: (file, statement) =>
+      passesOver(statement)
+        ? `something has the name that IF NOT EXISTS does not pass over (the index of a constraint, a type, a sequence): drop or rename it, or choose another name in ${file}; ${ANOTHER_RUN}`
+        : isThere(file, insteadOf(statement)),
+  },
+  {
+    sqlstates: ['42809'],
     next: (file) =>
-      `it is there already: if by hand or by another tool, and as ${file} wants it, say so with the action repair (version and step, as "applied") or baseline; else drop it, or write IF NOT EXISTS; ${ANOTHER_RUN}`,
+      `the name belongs to another kind of object, a view for a table, say (psql's \\d shows it): drop or rename that first, or write the statement for its kind, in ${file}; ${ANOTHER_RUN}`,
+  },
+  {
+    sqlstates: ['42P10', '42830'],
+    only: ({ message }) => /unique/.test(message),
+    next: (file) =>
+      `create a unique index or constraint on exactly these columns first (a partial one needs its WHERE in ON CONFLICT too), in ${file} or a file before it; ${ANOTHER_RUN}`,
+  },
+  {
+    sqlstates: ['23514'],
+    only: ({ message }) => message.startsWith('no partition of relation'),
+    next: (file) => `create the partition that the row needs, in a file before ${file}; ${ANOTHER_RUN}`,
+  },
+  {
+    sqlstates: ['42501'],
+    only: ({ message }) => message.includes('row-level security'),
+    next: () =>
+      `the policies of the table bind our role: migrate as a role with BYPASSRLS, or as the owner of a table without FORCE, or add a policy for it; ${ANOTHER_RUN}`,
   },
   {
     sqlstates: ['22P05', '22021'],
@@ -140,20 +182,65 @@ const ADVICE: readonly Advice[] = [
   },
 ];
 
+/**
+ * Whether a function failed, rather than the file's own text: a DO block is that too. Context has the innermost frame
+ * first; above it may be the text of a statement within it.
+ */
+function isInFunction({ context, query }: PostgresFault): boolean {
+  const frame = context
+    ?.split('\n')
+    .find((line) => /^(?:PL\/pgSQL|SQL) function|inline_code_block/.test(line));
+  return frame === undefined ? (context ?? query) !== undefined : !frame.includes('inline_code_block');
+}
+
+function passesOver(statement: Failed): boolean {
+  return /\bif\s+not\s+exists\b/i.test(statement?.text ?? '');
+}
+
+const SKIPS = ', or write IF NOT EXISTS, which passes over whatever has the name, a view for a table too';
+
+/** The form of a CREATE that does not mind, where there is one. */
+const FORMS: Readonly<Record<string, string>> = {
+  ...Object.fromEntries(
+    ['CreateStmt', 'CreateTableAsStmt', 'CreateForeignTableStmt', 'CreateSeqStmt', 'IndexStmt'].map(
+      (kind) => [kind, SKIPS],
+    ),
+  ),
+  ...Object.fromEntries(
+    ['CreateSchemaStmt', 'CreateExtensionStmt', 'AlterEnumStmt', 'CreateStatsStmt'].map((kind) => [
+      kind,
+      ', or write IF NOT EXISTS',
+    ]),
+  ),
+  ...Object.fromEntries(
+    ['ViewStmt', 'CreateFunctionStmt', 'CreateTrigStmt', 'RuleStmt'].map((kind) => [
+      kind,
+      ', or write CREATE OR REPLACE',
+    ]),
+  ),
+};
+
+function insteadOf(statement: Failed): string {
+  if (statement === undefined) return '';
+  return FORMS[statement.kind] ?? ', with DROP … IF EXISTS before the statement';
+}
+
 /** Advice for an error of Postgres, by its SQLSTATE; undefined without one. */
-function knownAdvice(fault: PostgresFault, file: string): string | undefined {
+function knownAdvice(fault: PostgresFault, file: string, statement: Failed): string | undefined {
   return ADVICE.find(
     ({ sqlstates, only }) =>
       sqlstates.some((state) => fault.sqlstate.startsWith(state)) && (only === undefined || only(fault)),
-  )?.next(file);
+  )?.next(file, statement);
 }
 
 /** The same for an index build, whose file need not be corrected because of rows, a full disk or a cancellation. */
 export function adviceForBuild(fault: PostgresFault, file: string): string | undefined {
-  return /^(?:23|53|57)/.test(fault.sqlstate) ? undefined : knownAdvice(fault, file);
+  return /^(?:23|53|57)/.test(fault.sqlstate) ? undefined : knownAdvice(fault, file, undefined);
 }
 
 /** What to do about a statement of a file that Postgres refused. */
-export function adviceFor(fault: PostgresFault, file: string): string {
-  return knownAdvice(fault, file) ?? `correct ${file} and run again; the run continues with this step.`;
+export function adviceFor(fault: PostgresFault, file: string, statement?: Failed): string {
+  return (
+    knownAdvice(fault, file, statement) ?? `correct ${file} and run again; the run continues with this step.`
+  );
 }

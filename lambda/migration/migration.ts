@@ -75,6 +75,9 @@ export interface Position {
   readonly column: number;
 }
 
+/** `columns`: those that may differ, where no others may. */
+export type AlteredRelation = RelationName & { readonly columns?: readonly string[] };
+
 /** One SQL statement, exactly as written, without its semicolon. */
 export interface Statement {
   readonly text: string;
@@ -91,11 +94,13 @@ export interface Statement {
    * Relations whose rows or columns may differ after it has run; `everything` if it can't be analysed; `names` if names
    * without a schema may mean other relations afterwards, in the same step. Absent: as `everything`.
    */
-  readonly alters?: 'everything' | 'names' | readonly RelationName[];
+  readonly alters?: 'everything' | 'names' | readonly AlteredRelation[];
   /** CREATE INDEX IF NOT EXISTS: Postgres skips the statement if a relation of this name exists. */
   readonly unlessExists?: RelationName;
   /** CREATE MATERIALIZED VIEW: the relations that its query names, which a refresh reads. */
   readonly reads?: readonly RelationName[];
+  /** RENAME and SET SCHEMA of a table or view: the same relation under another name. */
+  readonly renames?: { readonly from: RelationName; readonly to: RelationName };
   /** Whether settings may differ after it has run, if only for the rest of its transaction. */
   readonly changesSettings?: true;
   /** What the linter leaves to the deploy. */
@@ -147,6 +152,8 @@ export interface LongStatement {
   readonly names: readonly string[];
   /** Whether its file says `-- migrate: hand-off`, whatever the table's size. */
   readonly handOff?: true;
+  /** Its result may have any number of rows, which nobody reads: SELECT, RETURNING. */
+  readonly hasRows?: true;
   /** For a `backfill`: how it is done in batches. */
   readonly backfill?: Backfill;
 }

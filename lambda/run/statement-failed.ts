@@ -29,7 +29,7 @@ export function statementFailed(failed: Piece, fault: StatementFault, said: Said
     },
     fault: fault.fault,
     applied: `${said.applied === '' ? '' : `${said.applied}; `}${stays}.`,
-    next: said.next ?? adviceFor(fault.fault, migration.file),
+    next: said.next ?? adviceFor(fault.fault, migration.file, failed.statement),
     cause: fault,
   });
 }

@@ -11,7 +11,10 @@ export interface Build extends RecordedBuild {
   readonly line: number;
   /** The concurrent statement, with every name resolved. */
   readonly statement: string;
-  /** CREATE INDEX's text after the table name: compared with what stands in the catalog. */
+  /**
+   * CREATE INDEX's text after the table name: compared with what stands in the catalog. Of a statement whose result has
+   * rows: WITH_ROWS.
+   */
   readonly definition: string;
   /** The file's SET statements, for the build session. */
   readonly settings: readonly string[];
@@ -36,6 +39,8 @@ export interface Build extends RecordedBuild {
   /** How the latest attempt ended, if its end was recorded. */
   readonly attemptOutcome: AttemptOutcome | undefined;
 }
+
+export const WITH_ROWS = 'rows';
 
 /** A build that waits until another session's transaction ends. */
 export interface Waiting {

@@ -1,5 +1,5 @@
 import { isIndexBuild, isPatient } from '../../migration/build.ts';
-import type { Build } from '../../work/build.ts';
+import { type Build, WITH_ROWS } from '../../work/build.ts';
 import { quoteIdentifier } from '../session/quote.ts';
 
 /** The outcome of an attempt, for the ledger: a turn that looks later knows from it how long the build took. */
@@ -10,6 +10,12 @@ export const SUCCEEDED =
 const SEPARATOR = '\n;\n';
 
 /**
+ * Executes the statement, and sends the plan instead of its rows: dblink would keep them all in the memory of the
+ * server, and receive them only as fast as the supervisor polls; an orphan would end at the first that it can't send.
+ */
+const DISCARDING_ROWS = 'explain (analyze, costs off, timing off, summary off, buffers off)\n';
+
+/**
  * What is sent to the build session. A statement that was handed off and its outcome in the ledger are one transaction,
  * so it happens once, whatever fails. The statements after it take effect only in that transaction, and run under the
  * author's search path.
@@ -17,12 +23,15 @@ const SEPARATOR = '\n;\n';
 export function textOf(build: Build, attempt: number): string {
   if (build.operation !== 'statement') return build.statement;
   return [
-    build.statement,
+    build.definition === WITH_ROWS ? `${DISCARDING_ROWS}${build.statement}` : build.statement,
     'reset session authorization',
     'reset role',
     'set constraints all immediate',
-    `update ${quoteIdentifier(build.ledger)}.work set attempt_outcome = ${SUCCEEDED}
- where id operator(pg_catalog.=) ${build.id} and attempts operator(pg_catalog.=) ${attempt}`,
+    // Divides by zero where it was cancelled, or is another attempt's by now: then nothing is committed.
+    `with noted as (update ${quoteIdentifier(build.ledger)}.work set attempt_outcome = ${SUCCEEDED}
+ where id operator(pg_catalog.=) ${build.id} and attempts operator(pg_catalog.=) ${attempt}
+   and state operator(pg_catalog.=) 'building'::pg_catalog.text returning 1)
+select 1::pg_catalog.int8 operator(pg_catalog./) pg_catalog.count(*) from noted`,
   ].join(SEPARATOR);
 }
 

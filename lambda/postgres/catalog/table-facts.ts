@@ -1,4 +1,5 @@
 import * as v from 'valibot';
+import type { Stored } from '../../migration/deploy-check.ts';
 import { withoutRowValues } from '../../migration/postgres-fault.ts';
 import type { RelationName } from '../../migration/relation-name.ts';
 import type { PresentTable, TableFacts } from '../../migration/route.ts';
@@ -19,15 +20,26 @@ const COUNT_MILLISECONDS = 10_000;
  * index stands for its table. `settings` are the file's own SET statements, which decide what a name without a schema
  * means. No error of Postgres makes it fail: a relation that can't be looked up is unknown, and a table whose rows
  * can't be counted is not small. Throws only SessionLost.
+ *
+ * @param lenient leaves out a setting that fails, such as a role that does not exist yet
  */
 export async function measureTables(
   session: Session,
   relations: readonly RelationName[],
-  { limit, settings }: { limit: number; settings: readonly string[] },
+  {
+    limit,
+    settings,
+    lenient = false,
+  }: { readonly limit: number; readonly settings: readonly string[]; readonly lenient?: boolean },
 ): Promise<TableFacts[]> {
   if (relations.length === 0) return [];
   const found = await findTables(session, relations, settings);
-  if (!(found instanceof Map)) return relations.map(() => ({ kind: 'unknown', because: found.plainMessage }));
+  if (!(found instanceof Map) && lenient && found.at < settings.length) {
+    const others = settings.filter((_, at) => at !== found.at);
+    return measureTables(session, relations, { limit, settings: others, lenient });
+  }
+  if (!(found instanceof Map))
+    return relations.map(() => ({ kind: 'unknown', because: found.fault.plainMessage }));
   const sizes = await countRows(session, [...found.values()], { limit, settings });
   return relations.map((_, ordinal): TableFacts => {
     const table = found.get(ordinal);
@@ -65,8 +77,8 @@ async function findTables(
   session: Session,
   relations: readonly RelationName[],
   settings: readonly string[],
-): Promise<Map<number, FoundTable> | StatementFault> {
-  const { row, fault } = await rolledBack(session, [
+): Promise<Map<number, FoundTable> | { readonly fault: StatementFault; readonly at: number }> {
+  const { row, fault, at } = await rolledBack(session, [
     ...settings,
     findRelations(relations),
     OWN_PATH,
@@ -100,7 +112,7 @@ async function findTables(
          ) as below on true
         where t.relkind in ('r', 'm', 'p', 't')`,
   ]);
-  if (fault !== undefined) return fault;
+  if (fault !== undefined) return { fault, at };
   const rows = v.parse(foundTables, JSON.parse(row?.found ?? '[]'));
   return new Map(
     rows.map(({ ordinal, schema, table, kind, index, bytes, populated, hidden, foreign, below }) => [
@@ -256,6 +268,32 @@ export async function hasNoNulls(
   );
   return rows.length > 0;
 }
+
+/** Whether the table is stored as a statement would have it, so that Postgres rewrites nothing. */
+export async function isStored(
+  session: Session,
+  { schema, name }: { readonly schema: string; readonly name: string },
+  stored: Stored,
+): Promise<boolean> {
+  const rows = await session.query(
+    `select 1 as found from pg_catalog.pg_class c
+      where c.oid = ${relationOid('$1', '$2')} and ${IS_STORED[stored.by]}`,
+    [schema, name, ...('name' in stored ? [stored.name] : [])],
+  );
+  return rows.length > 0;
+}
+
+/** Conditions on pg_class as `c`, with the name as $3. */
+const IS_STORED: Readonly<Record<Stored['by'], string>> = {
+  logged: "c.relpersistence = 'p'",
+  unlogged: "c.relpersistence = 'u'",
+  tablespace: `(select s.spcname from pg_catalog.pg_database d
+                  join pg_catalog.pg_tablespace s on s.oid = coalesce(nullif(c.reltablespace, 0::oid), d.dattablespace)
+                 where d.datname = pg_catalog.current_database()) = $3::name`,
+  'access method': '(select a.amname from pg_catalog.pg_am a where a.oid = c.relam) = $3::name',
+  'virtual column': `exists (select from pg_catalog.pg_attribute a
+                              where a.attrelid = c.oid and a.attname = $3::name and a.attgenerated = 'v' and not a.attnotnull)`,
+};
 
 /**
  * Whether a write to a table of one of these names, in any schema, may change rows of other tables: by a view, a rule, a

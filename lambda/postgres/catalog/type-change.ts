@@ -8,8 +8,8 @@ import { rolledBack } from '../session/rolled-back.ts';
 import type { Session } from '../session/session.ts';
 import { questionLimits } from '../session/statement-limits.ts';
 
-/** What ALTER COLUMN … TYPE does: `nothing` but a catalog change, or work that grows with the table. */
-export type TypeChangeWork =
+/** What a statement does: `nothing` but a catalog change, or work that grows with the table. */
+export type StatementWork =
   | { readonly kind: 'nothing' }
   | { readonly kind: 'scan' | 'build' | 'rewrite' }
   | { readonly kind: 'unknown'; readonly because: Text };
@@ -17,7 +17,7 @@ export type TypeChangeWork =
 const works = v.picklist(['nothing', 'scan', 'build', 'rewrite']);
 const FILES_BEFORE = 'migrations.files_before';
 
-interface Retype {
+interface Retyping {
   /** The table as the catalog has it. */
   readonly table: { readonly schema: string; readonly name: string };
   readonly column: string;
@@ -34,7 +34,7 @@ interface Retype {
  * afterwards, since that would be rewritten. Everything is rolled back. The copy has the table's name, since
  * expressions may name it. Without the privilege to create temporary tables it is created in the ledger's schema.
  */
-export async function typeChangeWork(session: Session, retype: Retype): Promise<TypeChangeWork> {
+export async function typeChangeWork(session: Session, retype: Retyping): Promise<StatementWork> {
   const { table, ledgerSchema } = retype;
   const temporary = await tryOnCopy(session, retype, {
     create: `create temporary table ${quoteIdentifier(table.name)}`,
@@ -51,9 +51,9 @@ export async function typeChangeWork(session: Session, retype: Retype): Promise<
 
 async function tryOnCopy(
   session: Session,
-  { table, column, command, settings }: Retype,
+  { table, column, command, settings }: Retyping,
   { create, copy }: { readonly create: string; readonly copy: RelationName },
-): Promise<TypeChangeWork> {
+): Promise<StatementWork> {
   const name = quoteRelation(copy);
   const oid = `${quoteLiteral(name)}::pg_catalog.regclass`;
   const files = `(select pg_catalog.concat_ws(' ', pg_catalog.pg_relation_filenode(${oid}),

@@ -1,7 +1,7 @@
 import type { RecordedBuild } from '../../migration/build.ts';
 import { type LongStatement, statementsOf } from '../../migration/migration.ts';
 import type { PendingStep } from '../../migration/plan.ts';
-import type { Build } from '../../work/build.ts';
+import { type Build, WITH_ROWS } from '../../work/build.ts';
 import { quoteIdentifier, quoteLiteral } from '../session/quote.ts';
 
 /** The row that is inserted when an index operation is handed off. */
@@ -88,7 +88,7 @@ export function newWork(
     index: long.operation === 'statement' ? `${migration.file}:${line}` : long.names.join(', '),
     unique: false,
     statement: statement?.text ?? '',
-    definition: long.backfill === undefined ? '' : JSON.stringify(long.backfill),
+    definition: long.hasRows ? WITH_ROWS : long.backfill === undefined ? '' : JSON.stringify(long.backfill),
     settings: step.settings,
     partitioned: false,
     rows: target?.rows,

@@ -168,6 +168,8 @@ export function readConnectionWords(
   const begin = (name: string, value: string, setting = name.toLowerCase()) => {
     const known = WORDS[name.toLowerCase()];
     if (known?.kind === 'refused') throw refuseWord(name, known.because);
+    if (known?.kind === 'without-effect' && known.only?.test(value) === false)
+      throw refuseWord(name, known.except ?? '');
     if (settings[setting] !== undefined && settings[setting] !== value)
       throw refuseWord(name, `${setting} is set to something else beside it`);
     settings[setting] = value;

@@ -17,16 +17,20 @@ const NEXT = {
   password:
     'check user and password of the connection (the secret or the URL; after a rotation, the new one); then run again.',
   token:
-    "grant rds_iam to the user (grant rds_iam to …), turn IAM authentication on at the database, and see that whoever signs may rds-db:connect as this user, in the database's own region; then run again.",
+    "grant rds_iam to the user (grant rds_iam to …), turn IAM authentication on at the database, and allow the identity that signs rds-db:connect as this user, in the database's own region; then run again.",
   database:
     "check the database's name in the connection (the secret or the URL), or create it; then run again.",
   allowed:
     'let the role connect (grant connect on database … to …; login; an entry in pg_hba.conf, or in the allow list of the provider, for the address that we come from); then run again.',
   tls: 'ask for TLS: sslmode=verify-full in the connection (the secret or the URL); then run again.',
   options:
-    "what stands in between takes no settings at startup: connect to the database's direct address (Neon: the host without -pooler), or take options and settings out of the connection and give them to the role (alter role … set …); then run again.",
+    "the proxy in between accepts no settings at startup: connect to the database's direct address (Neon: the host without -pooler), or take options and settings out of the connection and give them to the role (alter role … set …); then run again.",
   setting:
-    'the connection asks for a setting that the server refuses: correct it, or take options and settings out of the connection (the secret or the URL) and give them to the role (alter role … set …); then run again.',
+    'the connection itself asks for this setting, in its options or by a parameter: correct it, take it out, or give it to the role (alter role … set …); then run again.',
+  role: 'the connection itself asks for this role, in its options or by a parameter: create it, grant it to the user (grant … to …), or take it out; then run again.',
+  user: 'check the user of the connection (the secret or the URL), or create it (create role … login password …); then run again.',
+  encoding:
+    'files are UTF-8, and Postgres converts nothing between that and the encoding of this database: dump it, and restore it into one with the encoding UTF8 (create database … encoding UTF8 template template0); then run again.',
   endpoint:
     'check the host of the connection (the secret or the URL): its first part is the id of the endpoint, which has to exist and to be enabled; then run again.',
   quota: "see the project's quotas and state in the provider's console; then run again.",
@@ -47,17 +51,11 @@ const SQLSTATES: Readonly<Record<string, keyof typeof NEXT>> = {
   [sqlstate.insufficientPrivilege]: 'allowed',
   [sqlstate.featureNotSupported]: 'options',
   [sqlstate.protocolViolation]: 'options',
-  '22023': 'setting',
-  '42601': 'setting',
-  '55P02': 'setting',
-  [sqlstate.undefinedObject]: 'setting',
-  [sqlstate.objectNotInPrerequisiteState]: 'database',
+  '22023': 'options',
+  [sqlstate.undefinedObject]: 'options',
   [sqlstate.tooManyConnections]: 'slots',
+  [sqlstate.objectNotInPrerequisiteState]: 'database',
 };
-
-/** Its SQLSTATE, insufficient_privilege, is also that of a database to which the role may not connect. */
-const SETTING_REFUSED =
-  /^(?:unrecognized configuration parameter|invalid value for parameter|parameter ".*" cannot be|permission denied to set|invalid command-line argument|-.+ requires a value)/;
 
 /**
  * Neon's proxy has one SQLSTATE for all errors at startup, and passes on the compute's messages without their
@@ -79,7 +77,8 @@ const TEXTS: readonly (readonly [RegExp, Verdict])[] = [
     /^(?:database ".*" is not currently accepting connections|cannot connect to invalid database)/,
     { passes: false, next: 'database' },
   ],
-  [/^role ".*" (?:does not exist|is not permitted to log in)/, { passes: false, next: 'allowed' }],
+  [/^role ".*" does not exist/, { passes: false, next: 'user' }],
+  [/^role ".*" is not permitted to log in/, { passes: false, next: 'allowed' }],
   [/^permission denied for database/, { passes: false, next: 'allowed' }],
   [/^(?:no pg_hba\.conf entry|pg_hba\.conf rejects)/, { passes: false, next: 'allowed' }],
   [/^This (?:IP address|VPC endpoint id) .* is not allowed to connect/, { passes: false, next: 'allowed' }],
@@ -90,7 +89,10 @@ const TEXTS: readonly (readonly [RegExp, Verdict])[] = [
   [/^VPC endpoint ID is not specified/, { passes: false, next: 'allowed' }],
   [/^(?:connection is insecure|insecure connection|SCRAM-PLUS not used)/, { passes: false, next: 'tls' }],
   [/^unsupported startup parameter/, { passes: false, next: 'options' }],
-  [SETTING_REFUSED, { passes: false, next: 'setting' }],
+  [
+    /^(?:unrecognized configuration parameter|invalid value for parameter|parameter ".*" cannot be|permission denied to set|invalid command-line argument|-.+ requires a value)/,
+    { passes: false, next: 'setting' },
+  ],
   [/^Endpoint ID is not specified/, { passes: false, next: 'endpoint' }],
   [/^Inconsistent project name/, { passes: false, next: 'endpoint' }],
   [/^Project name \('.*'\) must contain/, { passes: false, next: 'endpoint' }],
@@ -113,14 +115,42 @@ const NO_TLS = 'The server does not support SSL connections';
 /** A host that answers a WebSocket like a web server is not Neon's proxy. */
 const NO_WEBSOCKET = /^Unexpected server response: 4\d\d/;
 
+/**
+ * What an error at startup is about where it names a setting of the connection, or the role that one asks for. A role's
+ * or database's own settings are no errors then, but warnings.
+ */
+function ownSetting({ settings = {} }: ConnectionTarget, said: Refusal): 'setting' | 'role' | undefined {
+  if (said instanceof SessionLost || !OF_SETTINGS.has(said.fault.sqlstate)) return undefined;
+  // Whoever may not connect to the database gets a detail.
+  if (said.fault.sqlstate === sqlstate.insufficientPrivilege && said.fault.detail !== undefined)
+    return undefined;
+  const named = (word: string) =>
+    said.fault.message
+      .toLowerCase()
+      .split(/[^\w.]+/)
+      .includes(word.toLowerCase());
+  const { role = '', session_authorization = '' } = settings;
+  if ([role, session_authorization].some((name) => name !== '' && said.fault.message.includes(name)))
+    return 'role';
+  return Object.keys(settings).some(named) || NO_OTHER_CAUSE.has(said.fault.sqlstate) ? 'setting' : undefined;
+}
+
+/** A value that is refused, or a library that is missing, without the name of the setting. */
+const NO_OTHER_CAUSE: ReadonlySet<string> = new Set(['22023', '42601', '42704', '55P02', '58P01']);
+const OF_SETTINGS: ReadonlySet<string> = new Set([
+  ...NO_OTHER_CAUSE,
+  sqlstate.insufficientPrivilege,
+  sqlstate.internalError,
+]);
+
 function verdictOf(said: Refusal): Verdict {
   if (!(said instanceof SessionLost)) {
     const { sqlstate: code, message } = said.fault;
+    if (code === sqlstate.featureNotSupported && message.includes('MULE_INTERNAL'))
+      return { passes: false, next: 'encoding' };
+    if (code === '28000' && /^role ".*" does not exist/.test(message)) return { passes: false, next: 'user' };
     if (code !== sqlstate.internalError)
-      return {
-        passes: mayLetUsInLater.has(code),
-        next: SETTING_REFUSED.test(message) ? 'setting' : (SQLSTATES[code] ?? 'reach'),
-      };
+      return { passes: mayLetUsInLater.has(code), next: SQLSTATES[code] ?? 'reach' };
     return TEXTS.find(([text]) => text.test(message))?.[1] ?? { passes: true, next: 'reach' };
   }
   const { cause } = said;
@@ -151,7 +181,7 @@ export function refusesOptions(said: Refusal): boolean {
 }
 
 export function unreachable(target: ConnectionTarget, said: Refusal): MigrationError {
-  const { next } = verdictOf(said);
+  const next = ownSetting(target, said) ?? verdictOf(said).next;
   const where = `${target.host}:${target.port}, database '${target.database}', user '${target.user}'`;
   return new MigrationError({
     code: 'database-unreachable',

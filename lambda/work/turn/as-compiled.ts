@@ -15,7 +15,7 @@ import { partitionIndexName } from '../../postgres/catalog/partition-tree.ts';
 import { recordOf } from '../../postgres/ledger/ledger-rights.ts';
 import { StatementFault } from '../../postgres/session/fault.ts';
 import type { Session } from '../../postgres/session/session.ts';
-import type { Build } from '../build.ts';
+import { type Build, WITH_ROWS } from '../build.ts';
 
 /**
  * `refused`: what the ledger has of a build is not to be executed, and neither is anything dropped that it names.
@@ -31,7 +31,7 @@ const AS_COMPILED: Compared = { kind: 'as compiled' };
 /**
  * Compares what the ledger has of a build with the code: whoever can write the ledger could have us run anything as our
  * role, or have it done to another table. So what this code knows has to be as this code has compiled it, and about
- * what its names mean; what it does not know, since it was handed off by other code, is gone on with only where nobody
+ * what its names mean; what it does not know, since it was handed off by other code, is continued only where nobody
  * but its owner can write the ledger.
  */
 export async function compareWithCode(
@@ -74,7 +74,9 @@ function isAsCompiled(build: Build, step: Step, parent: Parent): boolean {
     // Of a statement it is its place in the file, for people.
     (build.operation === 'statement' || step.long.names.join(', ') === build.index) &&
     // Of a backfill the code's own is taken.
-    (build.operation === 'backfill' || build.definition === '') &&
+    (build.operation === 'backfill' ||
+      build.definition === '' ||
+      (step.long.hasRows === true && build.definition === WITH_ROWS)) &&
     parent === undefined &&
     !build.partitioned &&
     !build.unique

@@ -117,7 +117,7 @@ describe("the author's own transactions", () => {
     ]);
   });
 
-  it('go on after COMMIT AND CHAIN with the same options', () => {
+  it('continue after COMMIT AND CHAIN with the same options', () => {
     expect(
       outlineOf('begin isolation level serializable; select 1; commit and chain; select 2; commit; select 3'),
     ).toEqual([
@@ -253,6 +253,34 @@ describe('directives', () => {
       { rule: 'x', reason: 'y', position: { line: 5, column: 1 } },
     ]);
   });
+
+  it.each([
+    ['select f(x) from t', true],
+    ['values (1)', true],
+    ['table t', true],
+    ['select 1 union select 2', true],
+    ['with gone as (delete from t returning *) select * from gone', true],
+    ['insert into t values (1) returning *', true],
+    ['update t set x = 1 returning x', true],
+    ['delete from t returning x', true],
+    ['merge into t using s on true when matched then delete returning x', true],
+    ['select 1 into s', undefined],
+    ['create table s as select 1', undefined],
+    ['insert into t select 1', undefined],
+    ['delete from t', undefined],
+    ['do $$ begin end $$', undefined],
+    ['call p()', undefined],
+    ['show all', undefined],
+  ])('of a statement under hand-off it is known whether it has rows: %s', (sql, hasRows) => {
+    expect(compileStatement(`-- migrate: hand-off\n${sql}`).step.long?.hasRows).toBe(hasRows);
+  });
+
+  it.each(['copy t to stdout', 'copy (select f(x) from t) to stdout', 'copy t from stdin'])(
+    'hand-off is refused where a client is needed: %s',
+    (sql) => {
+      expect(() => compileText(`-- migrate: hand-off\n${sql};`)).toThrow(/COPY … .* client/);
+    },
+  );
 
   it('are not read from strings, names, bodies, or the middle of a comment', () => {
     const migration = compileText(`

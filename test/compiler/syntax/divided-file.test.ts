@@ -26,6 +26,8 @@ const DIVISIONS: readonly (readonly [tool: string, up: string, down: string])[] 
   ['MyBatis Migrations', '-- people', '-- @UNDO'],
   ['Play', '-- !Ups', '-- !Downs'],
   ['Play', '--- !Ups', '--- !Downs'],
+  ['Mojo::Pg', '-- 1 up', '-- 1 down'],
+  ['Mojo::Pg', '--20240101 UP', '-- 20240101 Down'],
   ['node-pg-migrate', '-- Up Migration', '-- Down Migration'],
   ['node-pg-migrate', '--- up migration', '  ---- DOWN   MIGRATION ----'],
   ['node-pg-migrate', '', '-- Down Migration (drops people)'],
@@ -82,9 +84,50 @@ describe('a file that holds a part to undo', () => {
     ['', '-- SQL to undo'],
     ['', '-- {{down}}'],
     ['', '-- ⬇️ Down'],
+    ['-- 1. UP', '-- 2. DOWN'],
+    ['-- V1 up', '-- V1 down'],
+    ['-- Step 1: up', '-- Step 2: down'],
+    ['--region Up', '--region Down'],
+    ['-- #region up', '-- #region rollback'],
+    ['-- begin up', '-- begin down'],
+    ['', '-- Rollback statements:'],
+    ['-- 001_people.up.sql', '-- 001_people.down.sql'],
+    ['', '-- file: migrations/down.sql'],
+    ['-- Create', '-- Drop'],
+    ['', '--- Drop'],
+    ['', '---- DROP BELOW ----'],
+    ['-- Deploy flipr:users to pg', '-- Revert flipr:users from pg'],
+    ['-- install', '-- uninstall'],
+    ['-- Setup', '-- Teardown'],
+    ['', '-- Rollback script for 001, as reviewed'],
+    ['', '-- SQL in this section is executed when the migration is rolled back.'],
+    ['', '-- Write your migrate down statements here. If this migration is irreversible'],
+    ['', '-- Откат'],
+    ['-- 升级', '-- 回滚'],
   ])('with %s and %s, as no tool alone has it, is refused', (up, down) => {
     expect(refusalOf({ '1_people.sql': `${up}\n${MADE}\n\n${down}\n${GONE}\n` })).toMatch(
       /This file is divided .*into a part to apply and a part to undo/,
+    );
+  });
+
+  it.each([
+    [
+      'alter table a add b int, add constraint c check (b > 0);',
+      'alter table a drop constraint c, drop column b;',
+    ],
+    [
+      `create type e as enum ('a'); create table t (x e, y int); create index on t (y); comment on table t is 'x';
+insert into t values ('a', 1); create function f() returns int language sql as 'select 1';
+create trigger g after insert on t execute function g(); grant select on t to public;`,
+      'drop trigger g on t; drop function f(); drop table t; drop type e;',
+    ],
+    [
+      'begin; create schema s; create view s.v as select 1; commit;',
+      'begin; drop view s.v; drop schema s; commit;',
+    ],
+  ])('that drops, below a comment of any words, all that it makes is refused: %s', (made, gone) => {
+    expect(refusalOf({ '1_a.sql': `${made}\n\n-- As it was before\n${gone}\n` })).toContain(
+      'This file is divided',
     );
   });
 
@@ -111,6 +154,21 @@ describe('a comment that divides nothing', () => {
     ['a note', `${MADE}\n-- note: slow down\nselect 1;\n-- step: two\nselect 2;`],
     ['words that end in up and down', `-- clean up\n${MADE}\n-- tear down\nselect 1;`],
     ['an undo in comments', `${MADE}\n\n-- Rollback:\n-- drop table people;\n`],
+    [
+      'an undo in comments, and more below',
+      `${MADE}\n-- Rollback:\n-- drop table people;\n\ncreate table b ();`,
+    ],
+    ['a scratch table', `create table x (id int);\nupdate y set a = 1 from x;\n-- drop\ndrop table x;`],
+    ['a table that goes, beside one that stays', `${MADE}\ncreate table x ();\n-- drop\ndrop table x;`],
+    ['a table of an earlier file that goes', `${MADE}\n-- the old one\ndrop table persons;`],
+    ['a column for another', `alter table a add b int;\n-- replaces c\nalter table a drop c;`],
+    ['no comment between', `-- for a moment\n${MADE} ${GONE}`],
+    [
+      'columns that change their type',
+      `alter table a add b int;\n-- and\nalter table a alter b type bigint;`,
+    ],
+    ['no part at all', '-- down\n'],
+    ['prose', `${MADE}\n-- Down payments, in cents\ncreate table b ();\n-- version 2: upgrades\nselect 1;`],
     ['a comment within a statement', `create table people (\n  -- up\n  a int,\n  -- down\n  b int\n);`],
     ['a comment behind a statement', `${MADE} -- down\nselect 1;`],
     ['a string', `select '\n-- Down Migration\n';`],

@@ -23,6 +23,11 @@ it.each([
   ["do 'begin end'", 'everything'],
   ['call p()', 'everything'],
   ['select backfill()', 'everything'],
+  ['insert into t select backfill(id) from u', 'everything'],
+  ['create table t as select app.backfill()', 'everything'],
+  ['update t set x = (select max(backfill(id)) from u)', 'everything'],
+  ['with a as (select backfill()) delete from t using a', 'everything'],
+  ['insert into t select gen_random_uuid(), count(*), lower(min(x)) from generate_series(1, 2) x', ['t']],
   ['set search_path = app', 'names'],
   ['set local search_path = app', 'names'],
   ["select set_config('search_path', 'app', false)", 'names'],
@@ -36,9 +41,21 @@ it.each([
 });
 
 it.each([
+  ['alter table t alter x type text, alter y set storage external', ['x', 'y']],
+  ['alter table t alter x type text, add column z int', ['x']],
+  ['alter table t alter x type text, drop column z', undefined],
+])('%s: which columns may be others', (sql, columns) => {
+  const [step] = compileText(sql).steps;
+  expect(step && statementsOf(step)[0]?.alters).toEqual([
+    { schema: undefined, name: 't', ...(columns && { columns }) },
+  ]);
+});
+
+it.each([
   'alter table t add constraint c check (x > 0) not valid',
   'alter table t validate constraint c, alter x set not null, add column y int',
   'create index on t (x)',
+  'create view v as select backfill()',
   'drop index t_x',
   'create trigger g after insert on t execute function f()',
   'comment on table t is $$a table$$',

@@ -68,6 +68,14 @@ describe('checks of the data', () => {
     expect(asked(altering([relation('u')]), asking(nulls))).toEqual(['1 nulls']);
   });
 
+  it.each([
+    ['its column', ['x'], []],
+    ['another column', ['y'], ['1 nulls']],
+  ])('are asked by whether %s is altered', (_, columns, expected) => {
+    const before = altering([{ ...relation('t'), columns }], 'AlterTableStmt');
+    expect(asked(before, asking(nulls))).toEqual(expected);
+  });
+
   it('of a foreign key hang on both tables', () => {
     expect(asked(altering([relation('other')]), asking(nulls, orphans))).toEqual(['1 nulls']);
   });

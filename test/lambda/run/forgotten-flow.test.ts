@@ -51,7 +51,7 @@ async function goesOn(scenario: Scenario, way: 'WebSocket' | 'TCP', wanted: File
 }
 
 it.each(firstOf(1, ['TCP', 'WebSocket'] as const))(
-  'a run whose connection is forgotten without a word goes on with what is recorded, over %s',
+  'a run whose connection is forgotten without a word continues with what is recorded, over %s',
   async (way) => {
     const scenario = await freshScenario();
     await goesOn(scenario, way, files);

@@ -132,7 +132,12 @@ describe('an error names the object, and the advice fits the SQLSTATE', () => {
         'a query or cursor of this very session is still at work',
       ],
       ['42P01', 'select * from missing;', '', 'see that an earlier file creates it'],
-      ['42P07', 'create table t (); create table t ();', '', 'it is there already'],
+      [
+        '42P07',
+        'create view t as select 1; create table t ();',
+        '',
+        'else drop or rename it, or write IF NOT EXISTS, which passes over whatever has the name, a view',
+      ],
       [
         '2BP01',
         'create table t (a int); create view v as select a from t; drop table t;',
@@ -174,7 +179,111 @@ describe('an error names the object, and the advice fits the SQLSTATE', () => {
       ['22023', 'set role nobody_has_this_name;', '', 'create the role in an earlier file'],
       ['22P02', "select 'x'::int;", '', 'a value does not fit'],
       ['3F000', 'create table nowhere.t ();', '', 'see that an earlier file creates it'],
-      ['42701', 'create table t (a int); alter table t add a int;', '', 'it is there already'],
+      [
+        '42701',
+        'create table t (a int); alter table t add a int;',
+        '',
+        'it is there already: if by hand or by another tool, and as 1_file.sql wants it, say so with the action repair (version and step, as "applied") or baseline; else drop or rename it, or write ADD COLUMN IF NOT EXISTS; then',
+      ],
+      [
+        '42P07',
+        'create table a (); create table if not exists b (id int constraint a primary key);',
+        'relation "a" already exists',
+        'something has the name that IF NOT EXISTS does not pass over',
+      ],
+      [
+        '42710',
+        'create type t as enum (); create table if not exists t ();',
+        '',
+        'something has the name that IF NOT EXISTS does not pass over',
+      ],
+      ['42P06', 'create schema s; create schema s;', '', 'or write IF NOT EXISTS; then'],
+      [
+        '42710',
+        'create type t as enum (); create type t as enum ();',
+        '',
+        'rename it, with DROP … IF EXISTS before the statement; then',
+      ],
+      [
+        '42710',
+        'create table t (a int); alter table t add constraint c check (a > 0); alter table t add constraint c check (a > 1);',
+        '',
+        'rename it, with DROP … IF EXISTS before the statement; then',
+      ],
+      [
+        '42723',
+        `create function f() returns int language sql as 'select 1'; create function f() returns int language sql as 'select 2';`,
+        '',
+        'or write CREATE OR REPLACE; then',
+      ],
+      [
+        '42P07',
+        'create view v as select 1; create view v as select 2;',
+        '',
+        'or write CREATE OR REPLACE; then',
+      ],
+      ['42809', 'create view v as select 1; drop table v;', '', 'belongs to another kind of object'],
+      [
+        '42809',
+        'create table v (); create or replace view v as select 1;',
+        '',
+        'belongs to another kind of object',
+      ],
+      [
+        '42P10',
+        'create table t (a int); insert into t values (1) on conflict (a) do nothing;',
+        '',
+        'create a unique index or constraint on exactly these columns first',
+      ],
+      [
+        '42830',
+        'create table t (a int); create table u (a int references t (a));',
+        '',
+        'create a unique index or constraint on exactly these columns first',
+      ],
+      [
+        '23514',
+        'create table t (a int) partition by range (a); insert into t values (1);',
+        '',
+        'create the partition that the row needs',
+      ],
+      [
+        '42501',
+        'create table t (a int); alter table t enable row level security, force row level security; insert into t values (1);',
+        'new row violates row-level security policy',
+        'the policies of the table bind our role',
+      ],
+      ['42703', 'create table t (a int); select b from t;', '', 'correct 1_file.sql and run again'],
+      [
+        '42703',
+        'create table t (a int); do $$ begin perform b from t; end $$;',
+        '',
+        'correct 1_file.sql and run again',
+      ],
+      [
+        '42703',
+        `create table t (a int); do $$ begin execute 'alter table t drop b'; end $$;`,
+        'Context: SQL statement "alter table t drop b"',
+        'correct 1_file.sql and run again',
+      ],
+      ['42P01', 'do $$ begin perform * from missing; end $$;', '', 'see that an earlier file creates it'],
+      [
+        '42703',
+        `create table t (a int);
+create function f() returns int language plpgsql as $$ begin return b from t; end $$;
+do $$ begin perform f(); end $$;`,
+        'Context: PL/pgSQL function f() line 1',
+        'the function that Context names uses it, for a column, a variable or a field of NEW and OLD',
+      ],
+      [
+        '42703',
+        `create table t (a int);
+create function g() returns trigger language plpgsql as $$ begin new.b := 1; return new; end $$;
+create trigger g before insert on t for each row execute function g();
+insert into t values (1);`,
+        'Context: PL/pgSQL',
+        'the function that Context names uses it, for a column, a variable or a field of NEW and OLD',
+      ],
       ['25001', `do $$ begin execute 'vacuum'; end $$;`, '', 'it runs outside of a transaction only'],
       [
         '54011',

@@ -101,14 +101,14 @@ describe('a server that does not let us in', () => {
         as('revoke connect on database postgres from public'),
       ],
       [{ ...to, database: 'template0' }, "check the database's name"],
-      [setting('nothing', '1'), 'the connection asks for a setting'],
-      [setting('work_mem', 'x'), 'the connection asks for a setting'],
-      [setting('log_statement', 'all'), 'the connection asks for a setting'],
-      [setting('shared_buffers', '1GB'), 'the connection asks for a setting'],
-      [setting('autovacuum', 'off'), 'the connection asks for a setting'],
-      [setting('role', 'postgres'), 'the connection asks for a setting'],
-      [words('junk'), 'the connection asks for a setting'],
-      [words('-c', 'name'), 'the connection asks for a setting'],
+      [setting('nothing', '1'), 'the connection itself asks for this setting'],
+      [setting('work_mem', 'x'), 'the connection itself asks for this setting'],
+      [setting('log_statement', 'all'), 'the connection itself asks for this setting'],
+      [setting('shared_buffers', '1GB'), 'the connection itself asks for this setting'],
+      [setting('autovacuum', 'off'), 'the connection itself asks for this setting'],
+      [setting('role', 'postgres'), 'the connection itself asks for this role'],
+      [words('junk'), 'the connection itself asks for this setting'],
+      [words('-c', 'name'), 'the connection itself asks for this setting'],
       [to, 'let the role connect', reload(admin)],
       [to, 'let the role connect', reload(`host all ${owner} all reject\n${admin}`)],
     ];
@@ -160,7 +160,7 @@ describe('a script of many statements', () => {
     expect(outcome.rows.slice(0, 3)).toEqual([[{ a: '1', b: null }], [], [{ c: 'ü' }, { c: 'd' }]]);
   });
 
-  it('goes on after a fault, and a script of nothing is no fault', async () => {
+  it('continues after a fault, and a script of nothing is no fault', async () => {
     await withSession(target, async (session) => {
       expect((await session.script('select missing')).fault?.position).toBe(8);
       expect(await session.script(' -- nothing ')).toMatchObject({ completed: 0, fault: undefined });

@@ -4,6 +4,7 @@ import { textOf } from '../../../../lambda/migration/row-values.ts';
 import { connect, withSession } from '../../../../lambda/postgres/session/connect.ts';
 import { parseConnectionUrl } from '../../../../lambda/postgres/session/connection-target.ts';
 import { serverCertificate } from '../../../support/certificates.ts';
+import { exhaustive, firstOf } from '../../../support/exhaustive.ts';
 import { freshDatabase } from '../../../support/fresh-database.ts';
 import { startServer } from '../../../support/start-server.ts';
 import { freshScenario, largeTable } from '../../run/scenario.ts';
@@ -96,6 +97,7 @@ describe('what a connection says after its question mark', () => {
     ['require_auth=gss', 'require_auth is not obeyed'],
     ['krbsrvname=postgres', 'krbsrvname is not obeyed: Kerberos is not supported'],
     ['options=-c%20transaction_timeout%3D5s', 'transaction_timeout is not obeyed'],
+    ['options=-c%20client_encoding%3DLATIN1', 'client_encoding is not obeyed: files are UTF-8'],
     ['sslidentity=/x.p12', 'sslidentity is not obeyed: PKCS#12 is not supported'],
   ])('%s is refused by name', (words, said) => {
     const what = words.startsWith('host=') ? problem('', 'a,b') : problem(words);
@@ -155,14 +157,59 @@ describe('on a real server', () => {
     ]);
   });
 
-  it('a setting that the server refuses is said to be one', async () => {
+  const SETTING =
+    'Next: the connection itself asks for this setting, in its options or by a parameter: correct it';
+  const ROLE =
+    'Next: the connection itself asks for this role, in its options or by a parameter: create it, grant it';
+  it.each(
+    firstOf(3, [
+      ['options=-c%20work_mem%3Dmuch', 'invalid value for parameter "work_mem"', SETTING],
+      ['role=nobody', 'role "nobody" does not exist', ROLE],
+      ['options=-c%20no_such%3D1', 'unrecognized configuration parameter "no_such"', SETTING],
+      ['options=-c%20work_mem%3D1', 'outside the valid range for parameter "work_mem"', SETTING],
+      ['options=-crole%3Dpg_read_all_data', 'permission denied to set role "pg_read_all_data"', ROLE],
+      ['options=-c%20session_authorization%3Dnobody', 'role "nobody" does not exist', ROLE],
+      ['options=-c%20log_statement%3Dall', 'permission denied to set parameter "log_statement"', SETTING],
+      ['options=-c%20shared_buffers%3D1', 'cannot be changed without restarting', SETTING],
+      ['options=-c%20local_preload_libraries%3Dnope', 'could not access file', SETTING],
+      ['TimeZone=Nope', 'invalid value for parameter "TimeZone"', SETTING],
+      ['options=-cdefault_tablespace%3Dnope', 'invalid value for parameter "default_tablespace"', SETTING],
+      ['options=-c%20transaction_isolation%3Dserializable', '', 'let in'],
+    ]),
+  )('%s, if the server refuses it, is said to be of the connection', async (words, said, next) => {
     const database = await freshDatabase();
-    const wrong = parseConnectionUrl(`${database.url}?options=-c%20work_mem%3Dmuch`, 'The URL');
+    const target = parseConnectionUrl(`${database.url}?${words}`, 'The URL');
     // It is not asked again, or the test would not end.
-    await expect(connect(wrong, { patienceSeconds: 3_600 })).rejects.toThrow(
-      /invalid value for parameter "work_mem"[\s\S]*take options and settings out/,
+    const connected = connect(target, { patienceSeconds: 3_600 });
+    if (next === 'let in') return (await connected).close();
+    const error: Error = await connected.then(
+      () => expect.unreachable(),
+      (thrown: Error) => thrown,
     );
+    expect(error.message).toContain(said);
+    expect(error.message).toContain(next);
   });
+
+  exhaustive.it(
+    'a user that does not exist, and an encoding that is not converted, are said to be the cause',
+    async () => {
+      const server = await startServer({ trusted: ['127.0.0.1'] });
+      const refusal = async (place: { user?: string; database?: string }) => {
+        const target = parseConnectionUrl(`${server.urlOf(place)}?role=postgres`, 'The URL');
+        return connect(target, { patienceSeconds: 3_600 }).then(
+          () => expect.unreachable(),
+          (thrown: Error) => thrown.message,
+        );
+      };
+      expect(await refusal({ user: 'nobody' })).toMatch(/role "nobody" does not exist[\s\S]*check the user/);
+      await withSession(parseConnectionUrl(server.url, 'The URL'), (session) =>
+        session.execute("create database mule encoding 'MULE_INTERNAL' locale 'C' template template0"),
+      );
+      expect(await refusal({ database: 'mule' })).toMatch(
+        /conversion between UTF8 and MULE_INTERNAL is not supported[\s\S]*restore it into one with the encoding UTF8/,
+      );
+    },
+  );
 
   it('channel_binding, client certificates and direct TLS are obeyed', async () => {
     const { settings, rootFile } = await serverCertificate('localhost');

@@ -83,7 +83,7 @@ describe.each(ways)('behind Neon’s proxy, over %s', (way) => {
       'unsupported startup parameter in options: search_path. Please use unpooled connection or remove this parameter from the startup package.';
     const target = await behind(way, { refuse });
     const error = await failure({ ...target, settings: { search_path: 'app' } });
-    expect(error.details.next).toMatch(/^what stands in between takes no settings at startup/);
+    expect(error.details.next).toMatch(/^the proxy in between accepts no settings at startup/);
   });
 });
 
@@ -95,11 +95,13 @@ describe('what Neon’s proxy says at startup', () => {
     ['authentication protocol violation', 'for good', 'password'],
     ['Provided authentication token is not a valid JWT encoding', 'for good', 'password'],
     ['database "shop" does not exist', 'for good', "database's name"],
-    ['role "app" does not exist', 'for good', 'let the role connect'],
+    ['role "app" does not exist', 'for good', 'check the user'],
     ['role "app" is not permitted to log in', 'for good', 'let the role connect'],
     ['pg_hba.conf rejects connection for host "192.0.2.1"', 'for good', 'let the role connect'],
     ['insecure connection: secure channel data mismatch', 'for good', 'sslmode=verify-full'],
     ['cannot connect to invalid database "shop"', 'for good', "database's name"],
+    ['permission denied to set parameter "log_statement"', 'for good', 'asks for this setting'],
+    ['invalid command-line argument for server process: junk', 'for good', 'asks for this setting'],
     ['permission denied for database "shop"', 'for good', 'let the role connect'],
     [
       'This IP address 192.0.2.1 is not allowed to connect to this endpoint. Please add it to the allowed list in the Neon console.',

@@ -4,6 +4,7 @@ import { takeTurn } from '../../../../lambda/work/turn/turn.ts';
 import { exhaustive, firstOf } from '../../../support/exhaustive.ts';
 import { expectEventually } from '../../../support/expect-eventually.ts';
 import { serverMajor } from '../../../support/server-major.ts';
+import { operatorOf } from '../../actions/operator.ts';
 import { type Files, freshScenario, largeTable, type Scenario } from '../../run/scenario.ts';
 import { askedOf, deployLongOne } from './short-lives.ts';
 
@@ -454,11 +455,68 @@ update messages set x = x + 1;`,
     expect(await scenario.query('select sum(x)::int from messages')).toEqual([{ sum: 125_250 }]);
   });
 
-  exhaustive.it('that selects rows, from no table, is done all the same', async () => {
+  exhaustive.it('that is marked as cancelled while it runs commits nothing', async () => {
     await scenario.deploy(messages);
-    const select = { ...messages, '2_select.sql': '-- migrate: hand-off\nselect pg_sleep(0.1);' };
-    await scenario.deploy(select);
-    expect(await work()).toEqual(['statement  2_select.sql:2 done']);
+    const slow = {
+      ...messages,
+      '2_slow.sql': `-- migrate: hand-off
+with slow as materialized (select pg_sleep(4)) update messages set x = 0 from slow;`,
+    };
+    await scenario.run(slow);
+    const table = { schema: 'public', table: 'messages' };
+    const turn = { ...(await askedOf(scenario, slow)), table, turn: 1, deadline: undefined };
+    expect(await takeTurn(turn)).toMatchObject({ outcome: 'wait' });
+    // As cancel does, before it has found the session.
+    await scenario.query("update migrations.work set state = 'cancelled'");
+    await expectEventually(
+      async () =>
+        (await scenario.query("select from migrations.work where attempt_outcome ->> 'kind' is not null"))
+          .length === 1,
+      { what: 'the end of the statement' },
+    );
+    expect(await scenario.query('select sum(x)::int from messages')).toEqual([{ sum: 125_250 }]);
+  });
+
+  exhaustive.it('that has committed before it is cancelled is taken for done', async () => {
+    await scenario.deploy(messages);
+    await scenario.run(files);
+    await scenario.query(`begin; update messages set x = x + 1;
+update migrations.work set state = 'building', attempts = 1, session = 'loopback', started_at = now(),
+  attempt_outcome = '{"kind": "succeeded"}'; commit`);
+    await operatorOf(scenario).act({ action: 'cancel', index: '2_fill.sql:3' }, files);
+    expect(await work()).toEqual(['statement messages 2_fill.sql:3 done']);
+    await scenario.loop(files);
+    expect(await scenario.query('select sum(x)::int from messages')).toEqual([{ sum: 125_750 }]);
+  });
+
+  // dblink would receive them at some kilobytes per look, and keep them all.
+  it.each(
+    firstOf(1, [
+      [
+        "insert into messages select 1000 + g from generate_series(1, 100000) g returning *, repeat('x', 400)",
+      ],
+      ["select seen(g::int), repeat('x', 400) from generate_series(1, 100000) g"],
+      ['with seen as (select seen(g::int) from generate_series(1, 100000) g) table seen'],
+      ['delete from messages using generate_series(1, 100000) g where id = g returning g'],
+      ['select pg_sleep(0.1), 1, 2'],
+    ]),
+  )('discards its rows where it runs: %s', async (statement) => {
+    await scenario.deploy(messages);
+    await scenario.query(
+      `create table seen (x int);
+       create function seen(x int) returns int language sql as 'insert into seen values (x) returning x'`,
+    );
+    const rows = { ...messages, '2_rows.sql': `-- migrate: hand-off\n${statement};` };
+    expect(await scenario.deploy(rows)).toEqual({ outcome: 'valid', message: '' });
+    expect(await scenario.query('select session, attempts from migrations.work')).toEqual([
+      { session: 'loopback', attempts: 1 },
+    ]);
+    if (statement.includes('seen(')) {
+      expect(await scenario.query('select count(*)::int from seen')).toEqual([{ count: 100_000 }]);
+    }
+    if (statement.startsWith('insert')) {
+      expect(await scenario.query('select count(*)::int from messages')).toEqual([{ count: 100_500 }]);
+    }
   });
 });
 

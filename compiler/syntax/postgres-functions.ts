@@ -50,3 +50,30 @@ export const steadyFunctions: ReadonlySet<string> = new Set(
     .trim()
     .split(/\s+/),
 );
+
+/** Its other functions that change no row of a table: aggregates, sets, random values, sequences. */
+const otherFunctions: ReadonlySet<string> = new Set(
+  `
+  any_value array_agg array_sample array_shuffle avg bit_and bit_or bit_xor bool_and bool_or clock_timestamp corr
+  count covar_pop covar_samp cume_dist current_query currval dense_rank every first_value gen_random_uuid
+  generate_series generate_subscripts json_agg json_array_elements json_array_elements_text json_each
+  json_each_text json_object_agg json_object_agg_strict json_object_agg_unique json_object_agg_unique_strict
+  json_object_keys json_populate_recordset json_to_recordset jsonb_agg jsonb_array_elements
+  jsonb_array_elements_text jsonb_each jsonb_each_text jsonb_object_agg jsonb_object_agg_strict
+  jsonb_object_agg_unique jsonb_object_agg_unique_strict jsonb_object_keys jsonb_path_query jsonb_path_query_tz
+  jsonb_populate_recordset jsonb_to_recordset lag last_value lastval lead max min mode nextval nth_value ntile
+  percent_rank percentile_cont percentile_disc random random_normal range_agg range_intersect_agg rank
+  regexp_matches regexp_split_to_table regr_avgx regr_avgy regr_count regr_intercept regr_r2 regr_slope regr_sxx
+  regr_sxy regr_syy row_number setseed setval stddev stddev_pop stddev_samp string_agg string_to_table sum
+  timeofday ts_debug ts_parse ts_token_type unnest uuidv4 uuidv7 var_pop var_samp variance xmlagg
+`
+    .trim()
+    .split(/\s+/),
+);
+
+/** Not shown to change no row of a table; it may be anybody's, and do anything. */
+export function mayChangeRows(parts: readonly string[]): boolean {
+  const name = parts.at(-1) ?? '';
+  const ofPostgres = parts.length === 1 || parts[0] === 'pg_catalog';
+  return !ofPostgres || !(steadyFunctions.has(name) || otherFunctions.has(name));
+}
