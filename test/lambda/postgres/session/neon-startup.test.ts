@@ -114,7 +114,7 @@ describe('what Neon’s proxy says at startup', () => {
     [
       'unsupported startup parameter: search_path. Please use unpooled connection',
       'for good',
-      'takes no settings at startup',
+      'accepts no settings at startup',
     ],
     [
       'Endpoint ID is not specified. Either please upgrade the postgres client library',
