@@ -4,7 +4,7 @@ import { defaultOptions } from '../lambda/migration/options.ts';
 import { parseConnectionUrl } from '../lambda/postgres/session/connection-target.ts';
 import { runMigrations } from '../lambda/run/run-migrations.ts';
 
-// What the migrator Lambda does once it has its secret, as a program: measured in a process of its own, as the peers.
+// What the migrator Lambda does once it has its secret, as a program: measured in its own process, like the peers.
 const [file = ''] = process.argv.slice(2);
 const { outcome } = await runMigrations({
   migrations: JSON.parse(await readFile(file, 'utf8')) as CompiledMigrations,

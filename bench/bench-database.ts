@@ -1,14 +1,14 @@
 import pg from 'pg';
 import { type EmbeddedPostgres, withEmbeddedPostgres } from '../local/postgres/embedded-postgres.ts';
 
-/** The server that all contenders of a benchmark share: durable as in production, and nothing else running in it. */
+/** The server that all contenders of a benchmark share: durable as in production, with nothing else running on it. */
 export function withBenchServer<T>(work: (server: EmbeddedPostgres) => Promise<T>): Promise<T> {
   return withEmbeddedPostgres({ settings: { shared_buffers: '256MB', max_wal_size: '4GB' } }, work);
 }
 
 let databases = 0;
 
-/** An empty database for one measurement; it is gone afterwards. */
+/** An empty database for one measurement, dropped afterwards. */
 export async function withDatabase<T>(
   server: EmbeddedPostgres,
   work: (url: string) => Promise<T>,
@@ -16,7 +16,7 @@ export async function withDatabase<T>(
   databases += 1;
   const database = `bench_${databases}`;
   await query(server.url, `create database ${database} template template0`);
-  // Or the last measurement's dirty pages would be written during this one.
+  // Otherwise the last measurement's dirty pages would be written during this one.
   await query(server.url, 'checkpoint');
   try {
     return await work(server.urlOf({ database }));

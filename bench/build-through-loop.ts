@@ -25,7 +25,7 @@ export async function buildThroughLoop({ rows, rounds, say }: BuildOptions): Pro
         await query(url, `drop index ${INDEX}`);
         await query(url, 'checkpoint');
         say(`index build, round ${round} of ${rounds}: through the loop`);
-        // An index of its own for each round: a file with the content of an applied one counts as that one, renamed.
+        // A different index for each round: a file with the content of an applied one counts as that one, renamed.
         const index = `${INDEX}_${round}`;
         const request = await deployOf(url, {
           [`${round}_index.sql`]: `create index concurrently ${index} ${DEFINITION};`,

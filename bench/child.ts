@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 
-/** Runs a program to its end; its output is shown only where it failed. Resolves with the seconds that it took. */
+/** Runs a program to its end; shows its output only if it fails. Resolves with the seconds that it took. */
 export function runChild(
   command: readonly [string, ...string[]],
   environment: Readonly<Record<string, string>> = {},
@@ -27,7 +27,7 @@ export function runChild(
   });
 }
 
-/** What psql and other users of libpq read their connection from. */
+/** The environment variables from which psql and other users of libpq read their connection. */
 export function libpqEnvironment(url: string): Record<string, string> {
   const { hostname, port, username, password, pathname } = new URL(url);
   return {

@@ -9,7 +9,7 @@ import { runChild } from './child.ts';
 import { type Figure, median } from './figure.ts';
 
 export interface CommandLineOptions {
-  /** Files that are applied already. */
+  /** How many files are already applied. */
   readonly count: number;
   readonly rounds: number;
   readonly say: (line: string) => void;
@@ -17,11 +17,11 @@ export interface CommandLineOptions {
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 
-/** The command as the package has it: how soon it answers, and what it costs where there is nothing to do. */
+/** The packaged command: how soon it answers, and what it costs when there is nothing to do. */
 export async function commandLine({ count, rounds, say }: CommandLineOptions): Promise<Figure[]> {
   const cache = join(root, 'node_modules/.cache');
   mkdirSync(cache, { recursive: true });
-  // Below node_modules, since the parser is found from where it lies.
+  // Below node_modules, since the parser is resolved from the program's own path.
   const scratch = mkdtempSync(join(cache, 'bench-'));
   const cli = join(scratch, 'cli.mjs');
   try {
@@ -90,7 +90,7 @@ function run(cli: string, args: readonly string[], codes: readonly number[]): nu
   return (performance.now() - begun) / 1000;
 }
 
-/** While this process has something to do for it. */
+/** Measured while this process has work to do for it. */
 async function runAside(cli: string, args: readonly string[]): Promise<void> {
   await runChild([process.execPath, cli, ...args]);
 }

@@ -7,8 +7,8 @@ import { compileLinted } from '../compiler/lint/lint-migrations.ts';
 import type { LayoutName } from '../lambda/migration/layout.ts';
 
 /**
- * How long synth waits for the compiler and the linter: a folder of files with a table and an index each, as each tool lays
- * it out, with parts to undo where the tool has them, compiled once in a fresh process (the parser's start included).
+ * How long synth waits for the compiler and the linter: a folder of files with a table and an index each, as each tool
+ * lays it out, with undo parts if the tool has them, compiled once in a fresh process (the parser's start included).
  *
  *   npx tsx bench/compile.ts [files] [layout]
  */

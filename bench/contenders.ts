@@ -4,16 +4,16 @@ import { buildSync } from 'esbuild';
 import { compileMigrations } from '../compiler/steps/compile-migrations.ts';
 import { libpqEnvironment, runChild } from './child.ts';
 
-/** A tool that applies migrations, as a program with a folder of its own. */
+/** A tool that applies migrations, as a program with its own folder. */
 export interface Contender {
   readonly name: string;
-  /** Writes so many migrations, a table and an index each, as the tool likes them. */
+  /** Writes this many migrations, a table and an index each, in the tool's form. */
   prepare(folder: string, count: number): Promise<void>;
   /** Applies what is pending; resolves with the seconds that the program took. */
   apply(folder: string, url: string): Promise<number>;
-  /** What has to be on this machine, and how to get it. */
+  /** What has to be installed on this machine, and how to get it. */
   readonly needs?: { readonly file: string; readonly advice: string };
-  /** It keeps no record of what it applied, so that a second run makes no sense. */
+  /** It keeps no record of what it applied, so a second run makes no sense. */
   readonly forgetful?: boolean;
 }
 
@@ -151,7 +151,7 @@ const dbmate: Contender = {
 
 export interface Contenders {
   readonly here: readonly Contender[];
-  /** Names of those that are not on this machine. */
+  /** Names of contenders that are not installed on this machine. */
   readonly absent: readonly string[];
 }
 

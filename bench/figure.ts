@@ -4,10 +4,10 @@ import Table from 'cli-table3';
 export interface Figure {
   readonly benchmark: string;
   readonly who: string;
-  /** NaN of a peer that is not on this machine. */
+  /** NaN for a peer that is not installed on this machine. */
   readonly value: number;
   readonly unit: string;
-  /** The goal; absent for peers and for numbers that only explain others. */
+  /** The goal; absent for peers, and for numbers that only explain others. */
   readonly atMost?: number;
 }
 
@@ -15,12 +15,12 @@ export function isMissed({ value, atMost }: Figure): boolean {
   return atMost !== undefined && value > atMost;
 }
 
-/** A peer that was left out: the table without it would compare with fewer than it says. */
+/** A peer that was left out, named so that the table does not seem complete. */
 export function isAbsent({ value }: Figure): boolean {
   return Number.isNaN(value);
 }
 
-/** What a script has to know: a goal is missed, or a peer was left out. */
+/** The exit code for scripts: a goal is missed, or a peer was left out. */
 export function exitCodeOf(figures: readonly Figure[]): 0 | 1 | 3 {
   if (figures.some(isMissed)) return 1;
   return figures.some(isAbsent) ? 3 : 0;
@@ -47,7 +47,7 @@ export function figureTable(figures: readonly Figure[]): string {
   return table.toString();
 }
 
-/** Three digits that matter, and no more than that after the point. */
+/** Three significant digits. */
 function readable(value: number): string {
   const digits =
     value === 0 || Number.isInteger(value) ? 0 : Math.max(0, 2 - Math.floor(Math.log10(Math.abs(value))));

@@ -10,7 +10,7 @@ import { query } from './bench-database.ts';
 export const INDEX = 'messages_user_created';
 export const DEFINITION = 'on messages (user_id, created_at desc)';
 
-/** A table as an application has it, analysed, with all pages visible. */
+/** An application's table, analysed, with all pages visible. */
 export async function fillMessages(url: string, rows: number): Promise<void> {
   await query(
     url,
@@ -25,7 +25,7 @@ export async function fillMessages(url: string, rows: number): Promise<void> {
   await query(url, 'checkpoint');
 }
 
-/** A deploy of files with what they are to be called. */
+/** A deploy of files, by name. */
 export async function deployOf(url: string, files: Readonly<Record<string, string>>): Promise<RunRequest> {
   const directory = mkdtempSync(join(tmpdir(), 'bench-'));
   try {

@@ -102,7 +102,7 @@ async function deployed(request: Awaited<ReturnType<typeof deployOf>>): Promise<
 }
 
 /**
- * As pgroll does it: a trigger computes the column from variables, one for each column, and so many rows at a time, by the
+ * As pgroll does it: a trigger computes the column from variables, one for each column, and a batch of rows, by the
  * primary key, are locked and touched so that it fires. (pgroll touches the key; ours is an identity, which can't be set.)
  */
 async function byTrigger(url: string): Promise<void> {
@@ -137,7 +137,7 @@ async function byTrigger(url: string): Promise<void> {
   );
 }
 
-/** The statement alone, bounded by the primary key: so many rows at a time, with nothing recorded. */
+/** The statement alone, bounded by the primary key: a fixed number of rows at a time, with nothing recorded. */
 async function byStatement(url: string): Promise<void> {
   await inFixedBatches(
     url,

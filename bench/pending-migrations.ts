@@ -11,25 +11,25 @@ interface Measured {
   readonly direct: number[];
   readonly distant: number[];
   roundTrips: number;
-  /** Of a second run, which finds nothing to do. */
+  /** The time of a second run, which finds nothing to do. */
   idleRoundTrips: number;
 }
 
 export interface PendingMigrationsOptions {
   readonly count: number;
-  /** Runs without added latency, of which the median counts. */
+  /** Runs without added latency; their median counts. */
   readonly rounds: number;
   readonly say: (line: string) => void;
 }
 
-/** Added to each round trip of the distant runs. */
+/** Latency added to each round trip of the distant runs. */
 const ROUND_TRIP_MILLISECONDS = 10;
 const ENOUGH_SECONDS = 10;
 
-/** The goals are for so many; with fewer, connecting and beginning weigh more. */
+/** The goals are for this many; with fewer, connecting and starting weigh more. */
 const GOALS_FROM = 1_000;
 
-/** So many pending migrations, applied by us and by others: round trips, and time near to and far from the database. */
+/** Pending migrations applied by us and by others: round trips, and time near to and far from the database. */
 export async function pendingMigrations(options: PendingMigrationsOptions): Promise<Figure[]> {
   const { count, rounds, say } = options;
   const scratch = mkdtempSync(join(tmpdir(), 'bench-'));
@@ -42,7 +42,7 @@ export async function pendingMigrations(options: PendingMigrationsOptions): Prom
         await contender.prepare(folder(contender), count);
         measured.set(contender, { direct: [], distant: [], roundTrips: 0, idleRoundTrips: 0 });
       }
-      // In turns, so that a slow minute of the machine is everybody's.
+      // In turns, so that a slow minute of the machine affects all of them.
       for (let round = 1; round <= rounds; round += 1) {
         for (const [contender, { direct }] of measured) {
           say(`${count} migrations, round ${round} of ${rounds}: ${contender.name}`);
@@ -58,7 +58,7 @@ export async function pendingMigrations(options: PendingMigrationsOptions): Prom
       for (const [contender, of] of measured) {
         say(`${count} migrations, ${ROUND_TRIP_MILLISECONDS} ms away: ${contender.name}`);
         const total = () => of.distant.reduce((sum, seconds) => sum + seconds, 0);
-        // Whoever is quick is measured as often as near by; nobody waits for minutes to learn the same again.
+        // Quick contenders are measured as often as near by; slow ones once, as more runs would show the same.
         while (of.distant.length < rounds && total() < ENOUGH_SECONDS) {
           await measureDistant(server, { contender, of, folder: folder(contender), count });
         }
@@ -91,7 +91,7 @@ async function measureDistant(
   );
 }
 
-/** Who applies less is not faster. */
+/** A contender that applies less is not faster. */
 async function checkApplied(url: string, count: number): Promise<void> {
   const [row] = await query(
     url,

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import * as echarts from 'echarts';
 import { type Figure, isAbsent } from './figure.ts';
 
-/** What is drawn, each into a file of its own. */
+/** The charts, each in its own file. */
 const CHARTS: readonly {
   readonly file: string;
   readonly title: string;
@@ -29,7 +29,7 @@ const CHARTS: readonly {
 const WIDTH = 760;
 const DIRECTORY = join(import.meta.dirname, '../docs/figures');
 
-/** Draws what was measured, and gives the files' paths. */
+/** Draws the figures, and returns the files' paths. */
 export function plot(figures: readonly Figure[], machine: string): string[] {
   mkdirSync(DIRECTORY, { recursive: true });
   return CHARTS.flatMap(({ file, title, shows }) => {
@@ -47,7 +47,7 @@ interface Chart {
   readonly figures: readonly Figure[];
 }
 
-/** A bar for each contender, in groups where there are several benchmarks; lengths are logarithms. */
+/** A bar for each contender, grouped if there are several benchmarks; the scale is logarithmic. */
 export function svgOf({ title, machine, figures }: Chart): string {
   const contenders = [...new Set(figures.map(({ who }) => who.replace(/ \(.*/, '')))];
   const benchmarks = [...new Set(figures.map(({ benchmark }) => benchmark))];

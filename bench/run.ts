@@ -26,7 +26,7 @@ const say = (line: string): void => console.error(line);
 const [count, rows, rounds] = [values.migrations, values.rows, values.rounds].map((text) => {
   const number = Number(text);
   if (Number.isInteger(number) && number > 0) return number;
-  throw new Error(`'${text}' is no number from 1 on`);
+  throw new Error(`'${text}' is not a whole number above 0`);
 }) as [number, number, number];
 
 const BENCHMARKS: Readonly<Record<string, () => Figure[] | Promise<Figure[]>>> = {
@@ -62,7 +62,7 @@ const machine = `Node ${process.version}, ${availableParallelism()} × ${cpus()[
 const code = exitCodeOf(figures);
 const absent = figures.filter(isAbsent).map(({ who }) => who);
 if (values.plot) for (const file of plot(figures, machine)) say(`drawn: ${file}`);
-// JSON has no NaN: of a peer that is not here the value is null.
+// JSON has no NaN: the value of a missing peer is null.
 if (values.json) console.log(JSON.stringify({ ok: code === 0, machine, absent, figures }));
 else console.log(`${machine}\n${figureTable(figures)}`);
 if (absent.length > 0) say(`Left out, since they are not on this machine: ${absent.join(', ')}.`);

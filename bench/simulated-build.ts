@@ -6,11 +6,11 @@ const TRANSITIONS_PER_TURN = 3;
 export interface SimulatedBuild {
   /** State transitions of its turns. */
   readonly transitions: number;
-  /** Between the build's end and the turn that sees it. */
+  /** Seconds between the build's end and the turn that sees it. */
   readonly lateSeconds: number;
 }
 
-/** One build of so many seconds, looked at as the loop does it; `left` is what its progress tells at a moment. */
+/** One build of this many seconds, observed as the loop does; `left` is what its progress shows at a moment. */
 export function simulateBuild(
   seconds: number,
   attachSeconds: number,

@@ -7,7 +7,7 @@ import type { Figure } from './figure.ts';
 import { DEFINITION, deployOf, fillMessages, INDEX } from './large-table.ts';
 import { type Writes, writingDuring } from './writer.ts';
 
-/** What an application that keeps writing feels of a deploy with two indexes and a new column. */
+/** How a deploy with two indexes and a new column affects an application that keeps writing. */
 export async function writesDuringDeploy({ rows, say }: Omit<BuildOptions, 'rounds'>): Promise<Figure[]> {
   return withBenchServer((server) =>
     withDatabase(server, async (url) => {

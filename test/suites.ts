@@ -14,7 +14,7 @@ const EXHAUSTIVE: readonly string[] = [
   'test/lambda/work/turn/seen-builder.test.ts',
   'test/lambda/work/turn/reindex-unseen.test.ts',
   'test/lambda/run/locks-without-session.test.ts',
-  // While one build goes on, what else begins: infra/index-build-loop.test.ts has it by the machine itself.
+  // While one build continues, what else begins: infra/index-build-loop.test.ts has it by the machine itself.
   'test/lambda/lifecycle/side-by-side.test.ts',
   // A server of another version, chosen by hand: `npm run test:versions` runs all on each.
   'test/local/versions/older-server.test.ts',

@@ -3,7 +3,7 @@ import type { LongStatement, Statement, Step, TransactionOptions } from '../../l
 import type { RelationName } from '../../lambda/migration/relation-name.ts';
 import { fingerprint, fingerprints } from '../syntax/fingerprint.ts';
 import type { ParsedStatement } from '../syntax/parse-file.ts';
-import { as, kindOf } from '../syntax/syntax-tree.ts';
+import { as, kindOf, relationOf } from '../syntax/syntax-tree.ts';
 import { altersOf } from '../touches/alters.ts';
 import type { FolderFacts } from '../touches/folder-facts.ts';
 import type { Kinship } from '../touches/kinship.ts';
@@ -124,6 +124,7 @@ function toStatement({ tree, text, position }: ParsedStatement, kinship: Kinship
   const touches = touchesOf(tree, kinship);
   const unlessExists = indexThatMayExist(tree);
   const reads = readsOfView(tree);
+  const renames = renamesOf(tree);
   return {
     text,
     position,
@@ -133,6 +134,7 @@ function toStatement({ tree, text, position }: ParsedStatement, kinship: Kinship
     ...(changesSettings(tree) && { changesSettings: true as const }),
     ...(unlessExists && { unlessExists }),
     ...(reads.length > 0 && { reads }),
+    ...(renames && { renames }),
   };
 }
 
@@ -141,6 +143,21 @@ function indexThatMayExist(tree: ParsedStatement['tree']): RelationName | undefi
   if (index?.if_not_exists !== true || index.idxname === undefined) return undefined;
   return { schema: index.relation?.schemaname, name: index.idxname };
 }
+
+function renamesOf(tree: ParsedStatement['tree']): Statement['renames'] {
+  const { renameType, relation, newname } = as('RenameStmt', tree) ?? {};
+  if (relation !== undefined && newname !== undefined && RENAMED.has(renameType ?? '')) {
+    const from = relationOf(relation);
+    return { from, to: { ...from, name: newname } };
+  }
+  const moved = as('AlterObjectSchemaStmt', tree);
+  if (moved?.relation === undefined) return undefined;
+  const from = relationOf(moved.relation);
+  return { from, to: { schema: moved.newschema, name: from.name } };
+}
+
+/** What holds rows. */
+const RENAMED: ReadonlySet<string> = new Set(['OBJECT_MATVIEW', 'OBJECT_TABLE', 'OBJECT_VIEW']);
 
 function discardsSettings(tree: ParsedStatement['tree']): boolean {
   return as('DiscardStmt', tree)?.target === 'DISCARD_ALL';

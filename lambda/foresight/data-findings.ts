@@ -47,7 +47,7 @@ export async function dataFindings(
     const milliseconds = Math.min(seconds * 1000, until - Date.now());
     const broken =
       milliseconds <= 0
-        ? { because: 'the searches before it have taken all of the time' }
+        ? { because: 'the searches before it have used up the time' }
         : await findBroken(session, check, { settings, milliseconds, rows });
     if (broken === undefined) continue;
     // By the time its turn comes, an earlier statement may have corrected it.
@@ -102,14 +102,14 @@ function sentences(check: DataCheck, broken: Broken): Pick<DeployFinding, 'what'
       const columns = check.columns.join(', ');
       return {
         what: (values) =>
-          `${rows} of ${table} refer${one ? 's' : ''} by ${columns} to what ${nameOf(check.references)} does not have${examples(broken, values)}.`,
+          `${rows} of ${table} refer${one ? 's' : ''} by ${columns} to rows missing from ${nameOf(check.references)}${examples(broken, values)}.`,
         next: 'correct or delete them, or add what they refer to; then run again.',
       };
     }
     case 'duplicates':
       return {
         what: (values) =>
-          `${describeBroken(broken, 'value')} of (${check.key.parts.join(', ')}) ${one ? 'stands' : 'stand'} in more than one row of ${table}${examples(broken, values)}.`,
+          `${describeBroken(broken, 'value')} of (${check.key.parts.join(', ')}) ${one ? 'occurs' : 'occur'} in more than one row of ${table}${examples(broken, values)}.`,
         next: 'leave one row of each, then run again.',
       };
     case 'violations':
@@ -125,7 +125,7 @@ function sentences(check: DataCheck, broken: Broken): Pick<DeployFinding, 'what'
 function unanswered(check: DataCheck, { because }: Untold): Pick<DeployFinding, 'what' | 'next'> {
   return {
     what: (rows) => `Whether ${questionOf(check)} can't be told beforehand: ${textOf(because, rows)}.`,
-    next: 'nothing has to be done: Postgres looks when the statement runs. To know before, let our role look (BYPASSRLS), or give dataCheckSeconds more.',
+    next: 'nothing has to be done: Postgres checks when the statement runs. To know beforehand, give the role of the migrator BYPASSRLS, or raise dataCheckSeconds.',
   };
 }
 
@@ -135,9 +135,9 @@ function questionOf(check: DataCheck): string {
     case 'nulls':
       return `rows of ${table} have no ${check.column}, which is to become NOT NULL,`;
     case 'orphans':
-      return `rows of ${table} refer by ${check.columns.join(', ')} to what ${nameOf(check.references)} does not have`;
+      return `rows of ${table} refer by ${check.columns.join(', ')} to rows missing from ${nameOf(check.references)}`;
     case 'duplicates':
-      return `values of (${check.key.parts.join(', ')}) stand in more than one row of ${table}`;
+      return `values of (${check.key.parts.join(', ')}) occur in more than one row of ${table}`;
     case 'violations':
       return `rows of ${table} violate the check ${check.constraint}`;
     default:

@@ -7,7 +7,7 @@ export interface DeployFinding {
   /** As in `-- migrate: allow RULE reason`. */
   readonly rule: string;
   /**
-   * `refuse`: the run stops before it touches anything. `fails-build`: the run goes on, and a build that it hands off
+   * `refuse`: the run stops before it touches anything. `fails-build`: the run continues, and a build that it hands off
    * will fail. `show`: it stops nothing.
    */
   readonly verdict: 'refuse' | 'fails-build' | 'show';
@@ -35,7 +35,7 @@ export class DeployRefused extends MigrationError {
         others.length === 0
           ? first.next
           : (rows) =>
-              [first.next, 'Found as well:', ...others.map((each) => showFinding(each, rows))].join('\n'),
+              [first.next, 'Also found:', ...others.map((each) => showFinding(each, rows))].join('\n'),
     });
   }
 }

@@ -22,6 +22,8 @@ export interface StepPlan {
   readonly step: number;
   readonly line: number;
   readonly how: 'transaction' | 'autocommit' | 'inline' | 'hand-off';
+  /** It runs at once only if its table is small when its turn comes: a step before it may fill the table. */
+  readonly bySize?: true;
   /** Why it waits for builds; absent if it does not. */
   readonly waits: string | undefined;
   /** The kinds of its statements. */
@@ -56,6 +58,8 @@ export class Foresight {
   readonly #stages: Stage[] = [];
   /** Materialized views that the steps so far create, and what they read. */
   readonly #views: { readonly view: RelationName; readonly reads: readonly RelationName[] }[] = [];
+  /** Names of tables to which the steps so far may add rows. */
+  #mayHaveGrown: Set<string> | 'any' = new Set();
   readonly #applied = { files: new Set<string>(), steps: 0 };
   /** Builds of each table, in order. */
   readonly #queue = new Map<string, PlannedBuild[]>();
@@ -77,6 +81,7 @@ export class Foresight {
       this.#endStage();
     }
     const how = this.#route(step);
+    const bySize = how !== 'hand-off' && this.#mayGrow(step);
     const tables = tablePlans(step, how === 'inline', this.#context);
     const builds =
       how === 'hand-off' && step.kind === 'index-operation' && step.operation.kind !== 'drop-index';
@@ -88,6 +93,11 @@ export class Foresight {
     this.#applied.files.add(migration.file);
     this.#applied.steps += 1;
     this.#context.knowledge.followCreation(step);
+    for (const { touches, alters } of statementsOf(step)) {
+      if (touches.opaque || alters === 'everything') this.#mayHaveGrown = 'any';
+      else if (this.#mayHaveGrown !== 'any')
+        for (const { name } of touches.writes) this.#mayHaveGrown.add(name);
+    }
     for (const { touches, reads } of statementsOf(step))
       for (const view of touches.creates) if (reads !== undefined) this.#views.push({ view, reads });
     const [first] = statementsOf(step);
@@ -96,6 +106,7 @@ export class Foresight {
       step: step.number + 1,
       line: first?.position.line ?? 1,
       how,
+      ...(bySize && { bySize: true as const }),
       waits: this.#waits,
       statements: statementsOf(step).map(({ kind }) => kind),
       tables,
@@ -103,6 +114,21 @@ export class Foresight {
       ...(backfill && { backfill }),
       ...(resources.length > 0 && { resources }),
     };
+  }
+
+  /** Whether only the run itself will see how large its table is. */
+  #mayGrow(step: Step): boolean {
+    const { knowledge, options } = this.#context;
+    if (options.indexStrategy !== 'auto') return false;
+    const long = step.kind === 'index-operation' ? undefined : step.long;
+    const relations =
+      step.kind === 'index-operation'
+        ? relationsOf(step.operation)
+        : [long?.relation].flatMap((one) => one ?? []);
+    const grown = this.#mayHaveGrown;
+    return relations.some(
+      (relation) => !knowledge.isNew(relation) && (grown === 'any' || grown.has(relation.name)),
+    );
   }
 
   /** What would happen together, in order. */
@@ -154,6 +180,9 @@ export class Foresight {
         unique: operation.kind === 'create-index' && operation.unique,
         state: 'pending',
       });
+      // A later step may name it.
+      if (operation.kind === 'create-index')
+        this.#context.knowledge.learnName({ schema: table.schema, name: index }, facts);
       // Dropping an index takes a moment, whatever the table's size.
       const seconds = operation.kind === 'drop-index' ? 0 : estimatedSeconds;
       this.#enqueue(`${table.schema}.${table.table}`, { index, state: 'new', estimatedSeconds: seconds });

@@ -97,7 +97,7 @@ function blocksWrites(
     verdict: 'refuse',
     statement,
     what: `CREATE INDEX on ${facts.schema}.${facts.table}, which ${moreRows(facts, smallTableRows)}, would block every write to it until the index is built.`,
-    next: `write CREATE INDEX CONCURRENTLY: it is built beside the traffic; or, if the table may be blocked, put "-- migrate: allow ${PLAIN_INDEX_RULE} <reason>" into the file.`,
+    next: `write CREATE INDEX CONCURRENTLY: it is built while writes continue; or, if the table may be blocked, put "-- migrate: allow ${PLAIN_INDEX_RULE} <reason>" into the file.`,
   };
 }
 
@@ -106,7 +106,7 @@ function passesOver(statement: Statement, index: RelationName): Omit<DeployFindi
     rule: IF_NOT_EXISTS_RULE,
     verdict: 'refuse',
     statement,
-    what: `the index ${index.name} exists and is INVALID, as an interrupted build leaves it: CREATE INDEX IF NOT EXISTS would skip it, and no query would use it.`,
-    next: `write CREATE INDEX CONCURRENTLY, which drops what is INVALID and builds it; or drop it by hand, if nobody is building it: drop index concurrently ${quoteRelation(index)}; then run again.`,
+    what: `the index ${index.name} exists and is INVALID, left by an interrupted build: CREATE INDEX IF NOT EXISTS would skip it, and no query would use it.`,
+    next: `write CREATE INDEX CONCURRENTLY, which drops the INVALID index and builds it again; or drop it by hand, if nobody is building it: drop index concurrently ${quoteRelation(index)}; then run again.`,
   };
 }

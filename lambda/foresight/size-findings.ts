@@ -124,7 +124,7 @@ function toFinding(
   const known =
     retype === undefined || work === undefined || work.kind === 'unknown' || work.kind === 'nothing'
       ? what
-      : `${retype.turning} ${DOES[work.kind](table)}, while nobody else may read or write it; and code that runs may not expect the new type.`;
+      : `${retype.turning} ${DOES[work.kind](table)}, while nobody else can read or write it; and running code may not expect the new type.`;
   return {
     rule,
     verdict,

@@ -42,6 +42,11 @@ export class TableKnowledge {
   readonly #keys = new Map<string, Set<string>>();
   /** Did not exist when the run began. */
   readonly #absentAtStart = new Set<string>();
+  /** The same by their keys. */
+  readonly #absent = new Map<
+    string,
+    { readonly relation: RelationName; readonly settings: readonly string[] }
+  >();
   /** Keys of what could not be looked up when the run began. */
   readonly #unknownAtStart = new Set<string>();
   readonly #works = new Map<Statement, readonly LockWork[]>();
@@ -54,24 +59,32 @@ export class TableKnowledge {
   }
 
   /** Before the first step: measures what routes depend on, and the tables whose size the linter needs. */
-  measureFirst(steps: readonly Step[]): Promise<void> {
-    return this.#measure(bySettings(steps, relationsJudged), true);
+  async measureFirst(steps: readonly Step[]): Promise<void> {
+    await this.#measure(bySettings(steps, relationsJudged), { first: true });
+    this.#learnNames(steps);
   }
 
   /** Measures again, for all of these steps, what an earlier step may have changed. */
   measureAgain(steps: readonly Step[]): Promise<void> {
-    return this.#measure(bySettings(steps, relationsForRoutes), false);
+    return this.#measure(bySettings(steps, relationsForRoutes), {});
   }
 
-  /** Measures every table that any step touches, to show in a plan. */
-  measureTouched(steps: readonly Step[]): Promise<void> {
-    return this.#measure(bySettings(steps, relationsTouched), true);
+  /**
+   * Measures every table that any step touches, to show in a plan: where a pending file makes a role or a setting, as
+   * they are without it.
+   */
+  async measureTouched(steps: readonly Step[]): Promise<void> {
+    await this.#measure(bySettings(steps, relationsTouched), { first: true, lenient: true });
+    this.#learnNames(steps);
   }
 
-  async #measure(groups: readonly RelationGroup[], first: boolean): Promise<void> {
+  async #measure(
+    groups: readonly RelationGroup[],
+    { first = false, lenient = false }: { readonly first?: boolean; readonly lenient?: boolean },
+  ): Promise<void> {
     for (const { settings, relations } of groups) {
       const missing = relations.filter((relation) => !this.#facts.has(key(relation, settings)));
-      const facts = await measureTables(this.#session, missing, { limit: this.#limit, settings });
+      const facts = await measureTables(this.#session, missing, { limit: this.#limit, settings, lenient });
       for (const [index, relation] of missing.entries()) {
         const fact: TableFacts = facts[index] ?? { kind: 'absent' };
         // An earlier file may create what is needed to look; then it is measured again.
@@ -80,9 +93,28 @@ export class TableKnowledge {
           continue;
         }
         this.#learn(relation, settings, fact);
-        if (first && fact.kind === 'absent') this.#absentAtStart.add(relationKey(relation));
+        if (!first || fact.kind !== 'absent') continue;
+        this.#absentAtStart.add(relationKey(relation));
+        this.#absent.set(key(relation, settings), { relation, settings });
       }
     }
+  }
+
+  /** What a pending step renames is no new table: it is as large under its new name. */
+  #learnNames(steps: readonly Step[]): void {
+    for (const step of steps) {
+      for (const { renames } of statementsOf(step)) {
+        if (renames !== undefined) this.learnName(renames.to, this.of(renames.from, step.settings));
+      }
+    }
+  }
+
+  /** What was absent when the run began is, by the time it is needed, this table, or an index on it. */
+  learnName(name: RelationName, facts: TableFacts | undefined): void {
+    if (facts?.kind !== 'present') return;
+    for (const [id, { relation, settings }] of this.#absent)
+      if (mayBeSame(relation, name) && this.#facts.get(id)?.kind === 'absent')
+        this.#learn(relation, settings, facts);
   }
 
   #learn(relation: RelationName, settings: readonly string[], facts: TableFacts): void {
@@ -106,7 +138,7 @@ export class TableKnowledge {
 
   /** Measures what was unknown then, now that the step is next. */
   measureUnknown(step: Step): Promise<void> {
-    return this.#measure(bySettings([step], relationsJudged), false);
+    return this.#measure(bySettings([step], relationsJudged), {});
   }
 
   /** Notes what a part of the statement really does. */
@@ -150,9 +182,10 @@ export class TableKnowledge {
       return;
     }
     this.followCreation(step);
-    for (const { touches } of statementsOf(step)) {
-      if (touches.opaque) this.#facts.clear();
-      this.#forget([...touches.creates, ...touches.changes, ...touches.writes]);
+    for (const { touches, alters, renames } of statementsOf(step)) {
+      if (touches.opaque || alters === 'everything') this.#facts.clear();
+      const renamed = renames === undefined ? [] : [renames.to];
+      this.#forget([...touches.creates, ...touches.changes, ...touches.writes, ...renamed]);
     }
   }
 
@@ -223,8 +256,11 @@ function relationsForRoutes(step: Step): RelationName[] {
 }
 
 function relationsJudged(step: Step): RelationName[] {
-  const checks = statementsOf(step).flatMap((statement) => statement.checks ?? []);
-  return [...relationsForRoutes(step), ...checks.flatMap(relationsOfCheck)];
+  const judged = statementsOf(step).flatMap(({ checks = [], renames }) => [
+    ...checks.flatMap(relationsOfCheck),
+    ...(renames === undefined ? [] : [renames.from]),
+  ]);
+  return [...relationsForRoutes(step), ...judged];
 }
 
 function relationsTouched(step: Step): RelationName[] {

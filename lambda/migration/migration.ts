@@ -99,6 +99,8 @@ export interface Statement {
   readonly unlessExists?: RelationName;
   /** CREATE MATERIALIZED VIEW: the relations that its query names, which a refresh reads. */
   readonly reads?: readonly RelationName[];
+  /** RENAME and SET SCHEMA of a table or view: the same relation under another name. */
+  readonly renames?: { readonly from: RelationName; readonly to: RelationName };
   /** Whether settings may differ after it has run, if only for the rest of its transaction. */
   readonly changesSettings?: true;
   /** What the linter leaves to the deploy. */

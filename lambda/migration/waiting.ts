@@ -44,14 +44,27 @@ export function waitsOf(
     // Its rows are replaced with those of the new statement, and those that are at work are not to be lost.
     for (const build of builds) {
       if (build.version === migration.version && build.step === step.number && !isLost(build))
-        wait(build, 'the file was changed while a build of it goes on');
+        wait(build, 'the file was changed while one of its builds is under way');
     }
   }
   if (migration.waitsForBuilds) {
     for (const build of builds)
       if (build.version !== migration.version) wait(build, 'the file says `-- migrate: wait`');
   }
-  if (step.kind !== 'index-operation') {
+  if (step.kind === 'index-operation') {
+    // In the queue it would find no index yet, and nothing to build again.
+    const { operation } = step;
+    const name = operation.kind === 'reindex' && operation.target === 'index' ? operation.name : undefined;
+    for (const build of builds) {
+      if (
+        build.operation === 'create' &&
+        build.state !== 'done' &&
+        name !== undefined &&
+        isIndex(name, build)
+      )
+        wait(build, `it names the index ${build.index}`);
+    }
+  } else {
     for (const statement of statementsOf(step)) {
       for (const build of builds) {
         // What the loop carries queues up behind the work of its table instead of waiting.

@@ -32,7 +32,7 @@ export interface TablesResult {
   readonly newest: string;
 }
 
-/** What the turns of a branch gave: the tables that it goes on with, its own and those that it has taken. */
+/** What the turns of a branch gave: the tables that it continues with, its own and those that it has taken. */
 export interface BranchResult extends TurnResult {
   readonly tables: readonly BuildTable[];
 }

@@ -2,7 +2,7 @@ import { AwsError } from './aws-error.ts';
 import { localArn } from './local-account.ts';
 
 export interface DescribedStack {
-  /** By key. */
+  /** Values by key. */
   readonly outputs: Readonly<Record<string, string>>;
   readonly resources: readonly {
     readonly logicalId: string;
@@ -11,10 +11,10 @@ export interface DescribedStack {
   }[];
 }
 
-/** Resources come in pages of so many, fewer than CloudFormation's hundred, so that there is a second one. */
+/** Resources in a page: fewer than CloudFormation's hundred, so that there is a second page. */
 const PAGE = 10;
 
-/** CloudFormation, as far as it tells of stacks; it speaks the query protocol, and answers in XML. */
+/** CloudFormation's calls that describe stacks; it speaks the query protocol, and answers in XML. */
 export class AwsCloudFormation {
   readonly #stacks = new Map<string, DescribedStack>();
 

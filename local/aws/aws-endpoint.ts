@@ -22,7 +22,7 @@ export interface RecordedRequest {
 export interface PlannedFault {
   /** @default any */
   readonly operation?: string;
-  /** So many calls. @default 1 */
+  /** How many calls fail. @default 1 */
   readonly count?: number;
   /** @default a throttle, which the SDK's clients retry */
   readonly fault?: AwsError;
@@ -30,18 +30,18 @@ export interface PlannedFault {
 
 export interface AwsEndpoint {
   readonly url: string;
-  /** Leads the SDK's clients of this process, or of one that it is given to, here. */
+  /** Points the SDK's clients here, in this process or in one that gets these variables. */
   readonly environment: Readonly<Record<string, string>>;
   readonly secrets: AwsSecrets;
   readonly stepFunctions: AwsStepFunctions;
   readonly events: AwsEvents;
   readonly functions: AwsFunctions;
   readonly cloudFormation: AwsCloudFormation;
-  /** All that came in, refused calls included, in order. */
+  /** All calls, refused ones included, in order. */
   readonly requests: readonly RecordedRequest[];
   /** The next calls of that kind fail. */
   fail(planned: PlannedFault): void;
-  /** Aborts what runs and closes. */
+  /** Aborts what is running, and closes. */
   stop(): Promise<void>;
 }
 
@@ -188,7 +188,7 @@ function sendFault(response: ServerResponse, fault: AwsError): void {
   send(response, fault.status, JSON.stringify({ __type: fault.type, message: fault.message }));
 }
 
-/** As services of the query protocol say it. */
+/** An error in the query protocol's form. */
 function sendQueryFault(response: ServerResponse, { type, message, status }: AwsError): void {
   const error = xml('Error', [xml('Type', 'Sender'), xml('Code', type), xml('Message', message)]);
   response.writeHead(status, { 'Content-Type': 'text/xml' }).end(xml('ErrorResponse', [error]));

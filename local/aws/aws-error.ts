@@ -13,7 +13,7 @@ export class AwsError extends Error {
   }
 }
 
-/** The fields that we know of a request; others, which a real service would look at, are let through. */
+/** The fields of a request that we read; others, which a real service would check, are ignored. */
 export function parseRequest<const Schema extends v.GenericSchema>(
   schema: Schema,
   input: unknown,
@@ -24,5 +24,5 @@ export function parseRequest<const Schema extends v.GenericSchema>(
   throw new AwsError('ValidationException', `${v.getDotPath(issue) ?? 'input'}: ${issue.message}`);
 }
 
-/** As JSON protocols write a time: seconds since 1970. */
+/** A time as JSON protocols write it: seconds since 1970. */
 export const epochSeconds = (milliseconds: number): number => milliseconds / 1000;

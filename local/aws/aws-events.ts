@@ -29,12 +29,12 @@ const putEvents = v.object({
 
 const LARGEST_BYTES = 256 * 1024;
 
-/** EventBridge: takes events and keeps them. What it refuses, it refuses entry by entry, with status 200. */
+/** EventBridge: takes events and keeps them. It rejects single entries, with status 200. */
 export class AwsEvents {
   readonly events: PutEvent[] = [];
   #refusals = 0;
 
-  /** So many of the next entries are refused, as by a service in trouble. */
+  /** This many of the next entries are rejected, as by a service in trouble. */
   refuseNext(count: number): void {
     this.#refusals += count;
   }

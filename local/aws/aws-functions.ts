@@ -9,7 +9,7 @@ export type FunctionAnswer =
   | { readonly kind: 'returned'; readonly payload: string }
   | { readonly kind: 'threw'; readonly payload: string };
 
-/** Lambda's limit for what is sent to, and comes from, a synchronous invocation. */
+/** Lambda's limit for the payload and the response of a synchronous invocation. */
 const LARGEST_BYTES = 6 * 1024 * 1024;
 
 /** Lambda: functions by name, run in this process. */
@@ -23,7 +23,7 @@ export class AwsFunctions {
     return functionArn(name);
   }
 
-  /** By name or ARN; a version or alias at its end is not looked at. */
+  /** Finds by name or ARN; a version or alias at its end is ignored. */
   async invoke(nameOrArn: string, payload: string): Promise<FunctionAnswer> {
     const handler = this.#handlers.get(nameOf(nameOrArn));
     if (handler === undefined) throw notFound(nameOrArn);
@@ -39,13 +39,13 @@ export class AwsFunctions {
     return { Configuration: { ...configuration, LastUpdateStatus: 'Successful' } };
   }
 
-  /** Resolves when no function runs any more. */
+  /** Resolves when no function is running. */
   async settled(): Promise<void> {
     while (this.#running.size > 0) await Promise.allSettled(this.#running);
   }
 }
 
-/** What crosses to a function and back is JSON, so nothing is shared with the caller. */
+/** Values cross to a function and back as JSON, so nothing is shared with the caller. */
 async function runHandler(handler: FunctionHandler, payload: string): Promise<FunctionAnswer> {
   try {
     const event: unknown = payload === '' ? {} : JSON.parse(payload);

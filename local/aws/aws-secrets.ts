@@ -23,11 +23,11 @@ const getSecretValue = v.object({
   VersionStage: v.optional(v.string()),
 });
 
-/** Secrets Manager, as far as reading goes. */
+/** Secrets Manager's reading calls. */
 export class AwsSecrets {
   readonly #secrets = new Map<string, Secret>();
 
-  /** Creates a secret, or rotates it: the value becomes AWSCURRENT, the former one AWSPREVIOUS. Returns its ARN. */
+  /** Creates a secret, or rotates it: the value becomes AWSCURRENT, the earlier one AWSPREVIOUS. Returns its ARN. */
   put(name: string, value: string): string {
     const version: SecretVersion = { id: randomUUID(), value, createdAt: Date.now() };
     const secret = this.#secrets.get(name);
@@ -41,7 +41,7 @@ export class AwsSecrets {
     return secret.arn;
   }
 
-  /** Marks it for deletion, as DeleteSecret does; with `forget` it is gone. */
+  /** Marks a secret for deletion, as DeleteSecret does; with `forget`, removes it. */
   remove(name: string, how: 'mark' | 'forget' = 'forget'): void {
     const secret = this.#secrets.get(name);
     if (how === 'forget') this.#secrets.delete(name);
@@ -71,7 +71,7 @@ export class AwsSecrets {
     };
   }
 
-  /** By name, by ARN, or by ARN without the six characters at its end. */
+  /** Finds by name, by ARN, or by ARN without its last six characters. */
   #find(id: string): Secret {
     const secret = [...this.#secrets.values()].find(
       ({ name, arn }) => id === name || id === arn || id === arn.slice(0, -'-LoCaL1'.length),

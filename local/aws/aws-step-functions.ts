@@ -43,7 +43,7 @@ export class AwsStepFunctions {
     this.#machines.set(machineArn, run);
   }
 
-  /** Resolves when no execution runs any more, those started meanwhile included. */
+  /** Resolves when no execution is running, those started meanwhile included. */
   async settled(): Promise<void> {
     while (this.executions.some(({ ended }) => ended === undefined)) {
       await Promise.all(this.executions.map(({ running }) => running.outcome));
@@ -72,7 +72,7 @@ export class AwsStepFunctions {
     }
   }
 
-  /** The same name and input again, while it runs, is the same execution; anything else of that name is refused. */
+  /** The name and input of a running execution give that execution; anything else with its name is refused. */
   #start(request: v.InferOutput<typeof startExecution>): object {
     const { stateMachineArn, input, name = randomUUID() } = request;
     const run = this.#machine(stateMachineArn);

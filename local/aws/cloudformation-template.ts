@@ -24,12 +24,12 @@ export interface LocalResource {
 
 /**
  * A synthesized template as if it were deployed in the local account: each resource is named by its logical id, and
- * every reference leads to a local name or ARN.
+ * every reference resolves to a local name or ARN.
  */
 export class CloudFormationTemplate {
   readonly #template: Template;
 
-  /** @throws MigrationError where it is no template */
+  /** @throws MigrationError if it is not a template */
   constructor(template: unknown) {
     const parsed = v.safeParse(templateSchema, template);
     if (!parsed.success) throw unusable(`it is no CloudFormation template: ${parsed.issues[0].message}`);
@@ -46,7 +46,7 @@ export class CloudFormationTemplate {
       }));
   }
 
-  /** What `aws cloudformation describe-stacks` and list-stack-resources tell of it. */
+  /** The stack as `aws cloudformation describe-stacks` and list-stack-resources show it. */
   described(): DescribedStack {
     const outputs = Object.entries(this.#template.Outputs).map(([key, { Value }]) => [
       key,

@@ -5,11 +5,11 @@ export type ExecutionOutcome =
   | { readonly status: 'TIMED_OUT' }
   | { readonly status: 'ABORTED' };
 
-/** An execution under way, whoever runs it. */
+/** A running execution, in whatever interpreter. */
 export interface RunningExecution {
   /** Never rejects: an error of the machine is an outcome. */
   readonly outcome: Promise<ExecutionOutcome>;
-  /** The outcome is then ABORTED, unless it ended before; tasks under way go on, as functions do on AWS. */
+  /** Makes the outcome ABORTED, unless it has ended; running tasks continue, as functions do on AWS. */
   abort(): void;
 }
 

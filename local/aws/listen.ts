@@ -1,6 +1,6 @@
 import type { Server } from 'node:net';
 
-/** On a free port of 127.0.0.1. */
+/** Listens on a free port of 127.0.0.1. */
 export function listen(server: Server): Promise<number> {
   return new Promise((resolve, reject) => {
     server.once('error', reject);
@@ -13,7 +13,7 @@ export function listen(server: Server): Promise<number> {
   });
 }
 
-/** Takes no more connections; resolves when the open ones are closed. */
+/** Accepts no more connections; resolves when the open ones are closed. */
 export function closeServer(server: Server): Promise<void> {
   return new Promise((resolve) => void server.close(() => resolve()));
 }

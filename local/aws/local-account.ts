@@ -15,7 +15,7 @@ export function localArn(service: string, resource: string): string {
 export const functionArn = (name: string): string => localArn('lambda', `function:${name}`);
 export const stateMachineArn = (name: string): string => localArn('states', `stateMachine:${name}`);
 
-/** Of an execution of the machine with this ARN. */
+/** The ARN of an execution of the machine with this ARN. */
 export function executionArn(machineArn: string, name: string): string {
   return `${machineArn.replace(':stateMachine:', ':execution:')}:${name}`;
 }

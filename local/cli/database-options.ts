@@ -151,7 +151,7 @@ export function withDeployedFlags(command: Command): Command {
     .addOption(
       new Option(
         '--stack <name>',
-        'work by way of the migrator that is deployed in this stack, with its own folder and options',
+        'work through the migrator that is deployed in this stack, with its own folder and options',
       ).conflicts([...ofDatabase, 'function']),
     )
     .addOption(

@@ -42,7 +42,7 @@ export function asMigrationError(error: unknown): MigrationError {
   if (error instanceof StatementFault) {
     return new MigrationError({
       code: 'postgres',
-      what: 'Postgres refused a statement of ours.',
+      what: 'Postgres refused a statement of the migrator itself.',
       fault: error.fault,
       next: 'see that the role may read and write the ledger, and the tables that it migrates; then run again.',
       cause: error,
@@ -52,7 +52,7 @@ export function asMigrationError(error: unknown): MigrationError {
     return new MigrationError({
       code: 'connection-lost',
       what: `${error.message.charAt(0).toUpperCase()}${error.message.slice(1)}.`,
-      next: 'see why the server drops connections (restart, failover, out of memory), then run again; builds that are under way go on in the database.',
+      next: 'see why the server drops connections (restart, failover, out of memory), then run again; builds that are under way continue in the database.',
       cause: error,
     });
   }

@@ -18,7 +18,7 @@ export interface InProcessLoop extends Omit<RunRequest, 'report'> {
   readonly report: (event: Parameters<RunRequest['report']>[0] | TurnEvent) => void;
   /** Between two attempts of a build, instead of what the deployed loop waits. */
   readonly pauseSeconds?: TurnRequest['pauseSeconds'];
-  /** Ends the loop at once; builds under way go on in the database, as far as their sessions allow. */
+  /** Ends the loop at once; builds under way continue in the database, as far as their sessions allow. */
   readonly signal?: AbortSignal;
 }
 

@@ -16,7 +16,7 @@ export interface Watched {
 export interface WatchedUp extends Watched {
   /** Stay until every build is over. */
   readonly wait: boolean;
-  /** The run failed, and the builds of the steps before it go on. */
+  /** The run failed, and the builds of the steps before it continue. */
   readonly failedEarly: (error: MigrationError) => void;
 }
 

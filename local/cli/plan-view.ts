@@ -34,12 +34,22 @@ const HOW: Readonly<Record<StepPlan['how'], string>> = {
   'hand-off': 'handed off: built concurrently by the loop',
 };
 
-export function howOf({ how, estimatedSeconds, statements, resources = [], backfill }: StepPlan): string {
+const BY_SIZE =
+  'at once if the table is small when its turn comes, else handed off: a step before it may add rows';
+
+export function howOf({
+  how,
+  bySize,
+  estimatedSeconds,
+  statements,
+  resources = [],
+  backfill,
+}: StepPlan): string {
   if (backfill !== undefined) return backfillText(backfill);
   const time = about(estimatedSeconds);
   const count = statements.length === 1 ? '' : ` (${statements.length} statements)`;
   const own = resources.length === 0 ? '' : `; with ${resources.join(', ')} of the file`;
-  return `${HOW[how]}${count}${time}${own}`;
+  return `${bySize ? BY_SIZE : HOW[how]}${count}${time}${own}`;
 }
 
 function backfillText({ rows, batches, seconds, key, walks, refused }: BackfillPlan): string {

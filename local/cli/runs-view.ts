@@ -44,7 +44,7 @@ function ending({ outcome }: RunStatus): string {
     case 'waiting':
       return 'waits for index builds';
     case 'unfinished':
-      return 'ran out of time; the next run goes on';
+      return 'ran out of time; the next run continues';
     default:
       return outcome;
   }

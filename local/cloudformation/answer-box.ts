@@ -8,7 +8,7 @@ export interface ResourceAnswer {
   readonly reason: string;
   readonly physicalResourceId: string;
   readonly data: Readonly<Record<string, string>>;
-  /** Of the whole answer, of which CloudFormation takes 4,096. */
+  /** Length of the whole answer; CloudFormation accepts 4,096. */
   readonly bytes: number;
 }
 
@@ -20,7 +20,7 @@ const answerSchema = v.object({
   Data: v.optional(v.record(v.string(), v.string()), {}),
 });
 
-/** Where the answers arrive. As CloudFormation does, it takes the first of each request and no other. */
+/** Receives the answers. As CloudFormation does, it accepts the first for each request and no other. */
 export class AnswerBox {
   readonly host = 'cloudformation-custom-resource-response.local';
   readonly port: number;

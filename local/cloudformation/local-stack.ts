@@ -16,25 +16,25 @@ export interface LocalStackOptions {
   readonly answers: AnswerBox;
   /** Gets each line that a function logs. */
   readonly log: (line: string) => void;
-  /** For every function, instead of what the template says. */
+  /** Environment variables of every function, instead of the template's. */
   readonly environment?: Readonly<Record<string, string>>;
-  /** Time of our functions, instead of what the template says. */
+  /** Timeout of our functions, instead of the template's. */
   readonly timeoutSeconds?: number | undefined;
-  /** Milliseconds between two of the Provider's questions, for which it waits ten seconds on AWS. @default 40 */
+  /** Milliseconds between the Provider's polls, ten seconds on AWS. @default 40 */
   readonly betweenQuestions?: number | undefined;
-  /** What was deployed before: functions that an update leaves as they are stay warm. */
+  /** The earlier deploy: functions that an update does not change stay warm. */
   readonly before?: LocalStack | undefined;
 }
 
-/** A synthesized stack's functions and state machines, as they come out of `cdk synth`, running on this machine. */
+/** A synthesized stack's functions and state machines, as `cdk synth` writes them, running on this machine. */
 export class LocalStack {
   readonly template: CloudFormationTemplate;
   readonly #options: LocalStackOptions;
   readonly #sandboxes = new Map<string, Sandbox>();
-  /** By all that makes a function what it is. */
+  /** Functions by everything that defines one. */
   readonly #alike = new Map<string, Sandbox>();
 
-  /** Deploys: code and machines of the same names are replaced from now on. */
+  /** Deploys: from now on, replaces code and machines of the same names. */
   constructor(assembly: string, options: LocalStackOptions) {
     this.#options = options;
     const name = readdirSync(assembly).find((file) => file.endsWith('.template.json'));
@@ -113,7 +113,7 @@ function isWaiter(logicalId: string): boolean {
 
 type Invoke = ReturnType<typeof invokeThrough>;
 
-/** In simulated time: its ten seconds between two questions pass at once, the functions take the time they take. */
+/** In simulated time: its ten seconds between polls pass at once, while functions take their real time. */
 function runWaiter(
   definition: unknown,
   invoke: Invoke,
@@ -135,7 +135,7 @@ function runWaiter(
   );
 }
 
-/** Lambda's runtime carries the SDK where every function finds it; here it lies beside the assets. */
+/** Lambda's runtime has the SDK where every function finds it; here it is beside the assets. */
 export function bringSdk(assembly: string): void {
   const modules = join(assembly, 'node_modules');
   if (!existsSync(modules))

@@ -7,7 +7,7 @@ import { LocalStack } from './local-stack.ts';
 
 export type RequestType = 'Create' | 'Update' | 'Delete';
 
-/** One thing that CloudFormation asked, and what it was answered. */
+/** A request of CloudFormation's, and the answer. */
 export interface Exchange extends ResourceAnswer {
   readonly request: RequestType;
 }
@@ -25,20 +25,20 @@ export type StackStatus =
 
 export interface Deployed {
   readonly status: StackStatus;
-  /** In order: a failed Create is followed by a Delete, a failed Update by an Update back. */
+  /** Requests and answers in order: a failed Create is followed by a Delete, a failed Update by an Update back. */
   readonly exchanges: readonly Exchange[];
 }
 
 export interface Delivery {
-  /** Deliver each event so many times at once; CloudFormation takes the first answer. @default 1 */
+  /** Deliver each event this many times at once; CloudFormation accepts the first answer. @default 1 */
   readonly times?: number;
-  /** Variables of all functions, instead of what the template says. */
+  /** Environment variables of all functions, instead of the template's. */
   readonly environment?: Readonly<Record<string, string>>;
-  /** Time of our functions, instead of what the template says. */
+  /** Timeout of our functions, instead of the template's. */
   readonly timeoutSeconds?: number;
   /**
-   * Milliseconds between two of the Provider's questions, 360 of which make CloudFormation's hour: more where the work
-   * that a deploy waits for takes its real time. @default 40
+   * Milliseconds between the Provider's polls, 360 of which make CloudFormation's hour: more if the work
+   * that a deploy waits for takes real time. @default 40
    */
   readonly betweenQuestions?: number;
 }
@@ -49,18 +49,18 @@ interface Resource {
   readonly properties: Readonly<Record<string, unknown>>;
 }
 
-/** Lambda gives an event that nobody waits for to the function again, so many times, where it failed. */
+/** How often Lambda retries a failed asynchronous invocation. */
 const ASYNC_RETRIES = 2;
 
 /**
- * CloudFormation, as far as one custom resource of one stack can tell: it deploys what `cdk synth` wrote, sends the
- * resource its events through the Provider framework's own code, and goes back when one fails.
+ * CloudFormation, as one custom resource of one stack sees it: it deploys what `cdk synth` wrote, sends the
+ * resource its events through the Provider framework's own code, and rolls back when one fails.
  */
 export class LocalCloudFormation {
   status: StackStatus = 'NONE';
-  /** What runs now. */
+  /** The stack that is deployed now. */
   stack: LocalStack | undefined;
-  /** Everything that any function has logged, in order. */
+  /** Everything that functions have logged, in order. */
   readonly log: string[] = [];
   readonly #aws: AwsEndpoint;
   readonly #answers: AnswerBox;
@@ -97,7 +97,7 @@ export class LocalCloudFormation {
     return { status: this.status, exchanges: [exchange] };
   }
 
-  /** Resolves when every event has been handled, those included whose answer was not the first. */
+  /** Resolves when every event has been handled, including those whose answer was not the first. */
   async settled(): Promise<void> {
     await Promise.all(this.#invocations);
   }

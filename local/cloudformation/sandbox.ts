@@ -5,10 +5,10 @@ export interface SandboxOptions {
   readonly directory: string;
   /** `file.export`, as Lambda names it. */
   readonly handler: string;
-  /** All that the function finds in its environment. */
+  /** The function's whole environment. */
   readonly environment: Readonly<Record<string, string>>;
   readonly timeoutSeconds: number;
-  /** Where answers to CloudFormation go: those to this host are sent to this port of 127.0.0.1. */
+  /** Where answers to CloudFormation go: requests to this host are sent to this port of 127.0.0.1. */
   readonly answers: { readonly host: string; readonly port: number };
   /** Gets each line that the function logs. */
   readonly log: (line: string) => void;
@@ -26,7 +26,7 @@ interface Waiting {
 }
 
 /**
- * What Lambda runs a function in: a thread of its own, with its own environment and its own copies of all modules,
+ * What Lambda runs a function in: its own thread, with its own environment and its own copies of all modules,
  * that is kept warm from one event to the next, and can be killed at any moment.
  */
 export class Sandbox {
@@ -54,13 +54,13 @@ export class Sandbox {
     });
   }
 
-  /** So much time passes at once for the function, as between two events of a deploy that waits. */
+  /** This much time passes at once for the function, as between two events of a waiting deploy. */
   passTime(milliseconds: number): void {
     this.#worker ??= this.#start();
     this.#worker.postMessage({ passed: milliseconds });
   }
 
-  /** Ends it wherever it stands, as a crash or Lambda's timeout does. The next event gets a new one. */
+  /** Ends it at any point, as a crash or Lambda's timeout does. The next event gets a new one. */
   async kill(): Promise<void> {
     const worker = this.#worker;
     this.#worker = undefined;
@@ -108,7 +108,7 @@ function asError({ type, message, stack }: NonNullable<Reply['error']>): Error {
   return error;
 }
 
-/** In Lambda's words. */
+/** A failure as Lambda words it. */
 function killed(): Error {
   const error = new Error('RequestId: 00000000 Error: Runtime exited with error: signal: killed');
   error.name = 'Runtime.ExitError';

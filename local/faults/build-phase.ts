@@ -9,7 +9,7 @@ const PATIENCE_MILLISECONDS = 60_000;
 export interface PhaseKeeper {
   /** Resolves when the build is in its phase. */
   reached(): Promise<void>;
-  /** Ends the transactions, so that the build can go on. */
+  /** Ends the transactions, so that the build can continue. */
   release(): Promise<void>;
 }
 
@@ -88,7 +88,7 @@ export async function keepInPhase(adminUrl: string, phase: Phase): Promise<Phase
   };
 }
 
-/** What the statement of such work has in its text. */
+/** What the statement of such work contains. */
 const WORK = {
   'a validation': 'validate constraint orders_slow',
   'a refresh': 'refresh materialized view slow_totals',

@@ -1,9 +1,9 @@
 import type pg from 'pg';
 
 /**
- * What a database is, as lines in a fixed order: relations, columns, constraints, indexes with their validity, types,
- * functions, the rows of `log`, sums of what backfills write, what a view shows, and what the ledger says was applied. Two databases of the same schema give the same
- * lines, whatever became of them on the way: no oid, no time, no count of attempts is in them.
+ * A database as lines in a fixed order: relations, columns, constraints, indexes with their validity, types,
+ * functions, the rows of `log`, sums of what backfills write, what a view shows, and what the ledger says was applied.
+ * Two databases of the same schema give the same lines, whatever happened on the way: they have no oid or time.
  */
 export async function dumpCatalog(client: pg.Client): Promise<string[]> {
   const { rows } = await client.query<{ line: string }>(
@@ -60,7 +60,7 @@ export async function dumpCatalog(client: pg.Client): Promise<string[]> {
   return rows.map(({ line }) => line);
 }
 
-/** Sessions of ours that are still there, and advisory locks that somebody holds. */
+/** Our sessions that still exist, and advisory locks that are held. */
 export async function leftBehind(client: pg.Client): Promise<string[]> {
   const { rows } = await client.query<{ line: string }>(
     `select 'session ' || application_name || ' ' || coalesce(state, '') || ' ' || left(query, 80) as line

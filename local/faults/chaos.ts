@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import type { EmbeddedPostgres } from '../postgres/embedded-postgres.ts';
 
-/** What is done to a deploy, in this order, each in the middle of a build. */
+/** What chaos does to a deploy, in this order, each in the middle of a build. */
 export const BLOWS = ['kill the handler', 'terminate the builder', 'restart the server'] as const;
 export type Blow = (typeof BLOWS)[number];
 
@@ -10,16 +10,16 @@ export interface ChaosOptions {
   readonly server: Pick<EmbeddedPostgres, 'restart'>;
   /** Of a superuser, for the database in which indexes are built. */
   readonly adminUrl: string;
-  /** Kills the process that has a turn of the loop, if there is one, as Lambda or the kernel might. */
+  /** Kills the process that runs a turn of the loop, if there is one, as Lambda or the kernel might. */
   readonly killHandler: () => Promise<void>;
   readonly report: (blow: ChaosBlow) => void;
-  /** Work of these kinds has the session that carries it terminated, once each. */
+  /** Kinds of work whose session is terminated, once each. */
   readonly kinds?: readonly StruckKind[];
-  /** Ends the chaos: the builds are over. */
+  /** Ends the chaos, when the builds have ended. */
   readonly signal: AbortSignal;
 }
 
-/** Kinds of work that are no index build, and what their sessions are told by. */
+/** Kinds of work other than index builds, and what identifies their sessions. */
 const CARRIERS = {
   backfill:
     "a.application_name like 'cdk-postgres%' and a.query like '%migrations.backfill_until%' and w.operation = 'backfill'",
@@ -36,13 +36,13 @@ export interface ChaosBlow {
   readonly phase: string;
   /** Milliseconds since 1970. */
   readonly at: number;
-  /** How long the server was gone, where it was restarted. */
+  /** How long the server was gone, if it was restarted. */
   readonly downMilliseconds?: number;
 }
 
 /**
  * Strikes each blow once, each at a build that is being scanned for: a moment in which it has cost something. Resolves
- * with those that were struck; fewer, where the builds were over before.
+ * with those that were struck: fewer if the builds ended before.
  */
 export async function makeChaos(options: ChaosOptions): Promise<ChaosBlow[]> {
   const besides = (options.kinds ?? []).map((kind) => strikeOnce(kind, options));
@@ -112,7 +112,7 @@ interface BuildSeen {
   readonly phase: string;
 }
 
-/** Undefined where the signal came first. A builder that began before `since` has had its blow. */
+/** Undefined if the signal came first. A builder that began before `since` has already been struck. */
 async function buildUnderWay(
   { adminUrl, signal }: ChaosOptions,
   since: number,

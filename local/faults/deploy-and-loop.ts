@@ -28,7 +28,7 @@ export function requestOf({ url, migrations, patienceSeconds }: FaultDeploy): In
   };
 }
 
-/** A deploy, and the loop that it sets off: all that happens on AWS. */
+/** A deploy and the loop that it starts: all that happens on AWS. */
 export async function deployAndLoop(given: FaultDeploy): Promise<void> {
   const request = requestOf(given);
   await runMigrations(request);

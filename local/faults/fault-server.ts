@@ -16,10 +16,10 @@ const ROLES = { login: OWNER, owner: 'tables_owner', stranger: 'stranger' };
 /** `hardened`: as careful teams run it; see local/postgres/hardened-profile.ts. */
 export type Profile = 'open' | 'hardened';
 
-/** Where builds live: with dblink in sessions of the server to itself, without it in plain ones. */
+/** Where builds run: with dblink in loopback sessions, without it in attached ones. */
 export type TriedSession = keyof typeof TEMPLATES;
 
-/** A server with a database to copy for each fault, and what an undisturbed deploy makes of it. */
+/** A server with a database to copy for each injected fault, and the result of an undisturbed deploy. */
 export class FaultServer {
   readonly releases: Releases;
   readonly server: EmbeddedPostgres;
@@ -91,8 +91,8 @@ export class FaultServer {
   }
 
   /**
-   * Deploys again, as an operator or the next deploy would, until it is done; then compares. Throws where anything
-   * differs from the undisturbed deploy, or where a session or a lock is left.
+   * Deploys again, as an operator or the next deploy would, until it is done; then compares. Throws if anything
+   * differs from the undisturbed deploy, or if a session or a lock is left.
    */
   async expectHealed({ url, migrations, ...more }: FaultDeploy): Promise<void> {
     await deployAndLoop({ url, migrations, ...more });

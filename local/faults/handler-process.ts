@@ -27,7 +27,7 @@ export async function bundleHandler(): Promise<{ file: string; remove(): Promise
   return { file, remove: () => rm(directory, { recursive: true, force: true }) };
 }
 
-/** Deploys in a process of its own, which can be killed at any moment as Lambda's can. */
+/** Deploys in a separate process, which can be killed at any moment as Lambda's can. */
 export async function startHandler(
   file: string,
   { url, migrations }: FaultDeploy,

@@ -11,7 +11,7 @@ const { values } = parseArgs({
   },
 });
 
-/** `npm run test:faults`: tries faults, prints those that were not survived, and how many there were. */
+/** `npm run test:faults`: injects faults, prints those that were not survived, and how many there were. */
 const begun = Date.now();
 let tried = 0;
 const result = await runMatrix({

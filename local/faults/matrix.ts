@@ -11,7 +11,7 @@ export type FaultCase = { readonly session: TriedSession } & (
   | { readonly kind: 'kill-handler'; readonly direction: Direction; readonly message: number }
   | { readonly kind: 'phase'; readonly phase: Phase; readonly strike: Strike }
   | { readonly kind: 'restart'; readonly phase: Phase }
-  /** Every task, and the deploy itself, is delivered a second time after so many milliseconds. */
+  /** Every task, and the deploy itself, is delivered a second time after this many milliseconds. */
   | { readonly kind: 'tasks-twice'; readonly afterMilliseconds: number }
   | { readonly kind: 'two-loops'; readonly afterMilliseconds: number }
 );
@@ -19,7 +19,7 @@ export type FaultCase = { readonly session: TriedSession } & (
 type Direction = 'to-server' | 'to-client';
 type Action = 'cut-before' | 'cut-after' | 'delay';
 
-/** Where a deploy can be struck, in a step or in a build; each is made to last until then. */
+/** Where a fault can be injected, in a step or in a build; each is made to last until then. */
 export const PHASES = [
   'a transaction step',
   'waiting for its table',
@@ -50,7 +50,7 @@ export type Strike = (typeof STRIKES)[number];
 /** Messages of an undisturbed deploy, both ways, by kind of session. */
 export type MessageCounts = Readonly<Record<TriedSession, Readonly<Record<Direction, number>>>>;
 
-/** Every fault there is, in a fixed order. */
+/** All faults, in a fixed order. */
 export function allFaults(counts: MessageCounts): FaultCase[] {
   const faults: FaultCase[] = [];
   for (const session of ['loopback', 'orphan'] as const) {
@@ -103,7 +103,7 @@ export function nameOf(fault: FaultCase): string {
   }
 }
 
-/** So many of them, the same for the same seed; in turn from each kind, so that a small sample has all of them. */
+/** A sample of this size, the same for the same seed; drawn from each kind in turn, so that a small one has all. */
 export function sample(faults: readonly FaultCase[], count: number, seed: number): FaultCase[] {
   if (count >= faults.length) return [...faults];
   const random = generator(seed);

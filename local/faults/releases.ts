@@ -50,7 +50,7 @@ analyze items;`,
 insert into log select 'once, ' || count(*) from amounts;`,
 };
 
-/** A step, a build and a batch that last long enough to be struck halfway. */
+/** A step, a build and a batch that last long enough to be disturbed halfway. */
 const SLOW_DEPLOY: Readonly<Record<string, string>> = {
   '2_step.sql': `insert into log values ('before');
 select pg_sleep(0.3);

@@ -26,15 +26,15 @@ export interface MatrixResult {
   readonly all: number;
   readonly tried: number;
   readonly survived: number;
-  /** Their moment never came: the deploy was over before. */
+  /** Faults whose moment never came: the deploy ended before. */
   readonly notMet: number;
   readonly broken: readonly { readonly fault: string; readonly because: string }[];
 }
 
-/** So many restarts come after all else on the same server: one of their own takes longer to prepare. */
+/** This many restarts run last, on the same server: a server of their own would take longer to prepare. */
 const FEW_RESTARTS = 2;
 
-/** Tries faults side by side; those that restart the server have one of their own, and come one after another. */
+/** Tries faults side by side; those that restart the server have their own server, and run one after another. */
 export async function runMatrix(options: MatrixOptions = {}): Promise<MatrixResult> {
   const handler = await bundleHandler();
   const server = await newServer(options.profile);
@@ -92,7 +92,7 @@ async function newServer(profile: Profile = 'open'): Promise<FaultServer> {
   });
 }
 
-/** How many messages an undisturbed deploy sends and gets: so many moments there are. */
+/** How many messages an undisturbed deploy sends and receives: as many moments to inject a fault. */
 async function countMessages(server: FaultServer): Promise<MessageCounts> {
   const count = (kind: TriedSession) =>
     server.withDatabase(kind, async ({ url }) => {

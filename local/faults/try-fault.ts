@@ -12,7 +12,7 @@ import { type FaultServer, queryOnce } from './fault-server.ts';
 import { startHandler } from './handler-process.ts';
 import { type FaultCase, nameOf, type Phase, type Strike } from './matrix.ts';
 
-/** `not-met`: the deploy was over before the fault's moment came; it counts as not tried. */
+/** `not-met`: the deploy ended before the fault's moment came; it counts as not tried. */
 export type Outcome =
   | { readonly kind: 'survived' }
   | { readonly kind: 'not-met' }
@@ -20,7 +20,7 @@ export type Outcome =
 
 const DELAY_MILLISECONDS = 150;
 const HANG_MILLISECONDS = 120_000;
-/** So long the disturbed deploy waits for a server that is gone. */
+/** Seconds that the disturbed deploy waits for a server that is gone. */
 const PATIENCE_SECONDS = 10;
 
 /** Injects one fault into a copy of the server, deploys again to the end, and compares. */
@@ -44,7 +44,7 @@ interface Place extends FaultDeploy {
   readonly handlerFile: string;
 }
 
-/** Resolves when the disturbed deploy has ended, however it did, with whether the fault was met. */
+/** Resolves when the disturbed deploy has ended, in success or not, with whether the fault was met. */
 async function disturbance(server: FaultServer, fault: FaultCase, place: Place): Promise<boolean> {
   const { url, migrations, adminUrl, handlerFile } = place;
   switch (fault.kind) {
@@ -154,7 +154,7 @@ async function strikeAt(adminUrl: string, strike: Strike, killHandler: () => Pro
   }
 }
 
-/** The deploy and every task of the loop are delivered a second time while the first delivery is under way. */
+/** Delivers the deploy and every task of the loop a second time while the first delivery is under way. */
 async function deployTwice(given: FaultDeploy, afterMilliseconds: number): Promise<void> {
   const request = requestOf(given);
   const { target, options } = request;

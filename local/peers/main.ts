@@ -16,8 +16,8 @@ import { type Command, type Peer, type Place, peers } from './peer.ts';
 import { query, rowsOf, writeTable } from './table.ts';
 
 /**
- * `npm run test:peers`: each tool makes a history on a real server, we take over in the middle and apply the next, the
- * tool must find nothing to do and nothing wrong; then it applies one by itself, and we have to see it; what we take back,
+ * `npm run test:peers`: each tool makes a history on a real server, we take over in the middle and apply the next. The
+ * tool must find nothing to do and nothing wrong; then it applies one itself, and we must see it; what we undo,
  * it applies again. `--fixtures` has each tool write the histories of test/lambda/history/fixtures, with all three
  * migrations applied by itself.
  */
@@ -30,7 +30,7 @@ const PATIENCE = 120_000;
 
 class Missing extends Error {}
 
-/** What it prints, both ways. */
+/** What it prints, on stdout and stderr. */
 async function call([file, ...args]: Command, { url }: { readonly url?: string } = {}): Promise<string> {
   const env = { ...process.env, ...(url !== undefined && { DATABASE_URL: url }) };
   try {
@@ -72,7 +72,7 @@ async function requestOf(peer: Peer, { folder, url }: Place): Promise<RunRequest
 }
 
 function layoutOf({ name }: Peer): 'sqlx' | undefined {
-  // Its reversible files are named as those of golang-migrate, and there the table tells.
+  // Its reversible files are named like golang-migrate's, so the table tells which tool it is.
   return name === 'sqlx' ? 'sqlx' : undefined;
 }
 
@@ -145,7 +145,7 @@ async function handOver(peer: Peer, place: Place): Promise<void> {
   await looks(peer, place);
 }
 
-/** What is taken as applied by hand the tool has to take for applied too. */
+/** What is marked as applied by hand has to be applied for the tool too. */
 async function takenByHand(peer: Peer, place: Place): Promise<void> {
   await lay(place, peer, 1);
   await call(peer.apply(place), place);
@@ -160,7 +160,7 @@ async function takenByHand(peer: Peer, place: Place): Promise<void> {
   check('tables made by anybody', await query(place.url, "select from pg_class where relname = 'c'"), []);
 }
 
-/** With all three applied by the tool itself. */
+/** Writes a fixture with all three applied by the tool itself. */
 async function writeFixture(peer: Peer, place: Place): Promise<void> {
   const folder = join(FIXTURES, peer.name);
   const theirs = async () => call(peer.apply(place), place);

@@ -4,7 +4,7 @@ export type Command = readonly [file: string, ...args: string[]];
 
 /** Where a hand-over takes place. */
 export interface Place {
-  /** The tool's own home: its configuration, and the folder of migrations. */
+  /** The tool's home: its configuration and its folder of migrations. */
   readonly folder: string;
   readonly url: string;
 }
@@ -12,36 +12,36 @@ export interface Place {
 /** Another tool. */
 export interface Peer {
   readonly name: string;
-  /** Has to be on PATH, as npm does not have it. @default the tool comes from npm, into local/peers/tools */
+  /** A program that has to be on PATH, as npm does not have it. @default from npm, in local/peers/tools */
   readonly program?: string;
-  /** Prints which version it is, behind these words. */
+  /** Prints its version, after these words. */
   readonly version: { readonly command: Command; readonly after?: string };
-  /** Its home, with the first so many of three migrations. */
+  /** Writes its home, with this many of three migrations. */
   readonly files: (count: number) => Readonly<Record<string, string>>;
-  /** What we read, in its home. @default the home */
+  /** The folder that we read, in its home. @default the home */
   readonly ours?: string;
-  /** Comes before we read the folder; what it prints goes into the file. */
+  /** Runs before we read the folder; what it prints goes into the file. */
   readonly prepare?: (place: Place) => readonly { readonly command: Command; readonly into?: string }[];
   /** Applies all of the folder; run in the folder of the tools. */
   readonly apply: (place: Place) => Command;
-  /** Fails where the tool finds something wrong or something to do. */
+  /** Fails if the tool finds something wrong or something to do. */
   readonly check?: (place: Place) => Command;
-  /** What a check that ends well has to print. */
+  /** What a successful check has to print. */
   readonly clean?: RegExp;
-  /** Takes the newest back. */
+  /** Undoes the newest. */
   readonly undo?: (place: Place) => Command;
   /** Its table, and what its rows are ordered by. */
   readonly table: string;
   readonly orderBy: string;
   /** Which rows count. @default all */
   readonly inForce?: string;
-  /** Columns that are others with each run. */
+  /** Columns that differ with each run. */
   readonly changing: readonly string[];
-  /** In the table are as many rows as this for so many migrations. @default as many as migrations */
+  /** How many rows the table has for this many migrations. @default one for each */
   readonly rows?: (count: number) => number;
 }
 
-/** A table, an index that no transaction may hold, where the tool can say so, and a table. */
+/** A table, an index that can't be built in a transaction if the tool can say so, and a table. */
 const A = 'create table a (id int);\n';
 const INDEX = 'create index concurrently a_id on a (id);\n';
 const B = 'create table b (id int);\n';
@@ -53,7 +53,7 @@ function upTo(count: number, files: readonly Readonly<Record<string, string>>[])
 
 const bin = (name: string) => `node_modules/.bin/${name}`;
 
-/** The same address as tools in Go and Java want it. */
+/** The same address in the form for tools in Go and Java. */
 const withoutTls = (url: string) => `${url}?sslmode=disable`;
 
 function jdbc(url: string): { readonly url: string; readonly user: string; readonly password: string } {
@@ -161,7 +161,7 @@ export const peers: readonly Peer[] = [
         { '0002_c.sql': C, '0002_c.down.sql': 'drop table c;\n' },
       ]),
     }),
-    // Its command line, and what an application calls by itself: both have to find the same.
+    // Its command line, and what an application calls itself: both have to find the same.
     apply: ({ folder }) => [bin('drizzle-kit'), 'migrate', `--config=${folder}/drizzle.config.cjs`],
     check: ({ folder, url }) => [process.execPath, 'drizzle.mjs', 'drizzle-orm', url, folder],
     table: 'drizzle.__drizzle_migrations',
@@ -229,7 +229,7 @@ export const peers: readonly Peer[] = [
   {
     name: 'golang-migrate',
     program: 'migrate',
-    // Built by `go install`, it does not know it itself.
+    // Built by `go install`, it does not know its version.
     version: {
       command: ['sh', '-c', 'go version -m "$(command -v migrate)"'],
       after: 'github.com/golang-migrate/migrate/v4',
@@ -456,7 +456,7 @@ function flyway(folder: string, url: string, verb: string): Command {
     `-user=${user}`,
     `-password=${password}`,
     `-locations=filesystem:${folder}`,
-    // Else its own lock is a transaction for which CREATE INDEX CONCURRENTLY waits for ever.
+    // Otherwise its lock is a transaction that CREATE INDEX CONCURRENTLY waits for forever.
     '-postgresql.transactional.lock=false',
     verb,
   ];

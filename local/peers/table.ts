@@ -6,7 +6,7 @@ export interface ToolTable {
   readonly orderBy: string;
   /** Which rows count. @default all */
   readonly inForce?: string;
-  /** Columns that are others with each run. */
+  /** Columns that differ with each run. */
   readonly changing: readonly string[];
 }
 
@@ -24,7 +24,7 @@ export async function query<Row extends pg.QueryResultRow>(
   }
 }
 
-/** Its rows, without what is another with each run. */
+/** Its rows, without the columns that differ with each run. */
 export async function rowsOf(
   url: string,
   { table, orderBy, inForce = 'true', changing }: ToolTable,
@@ -45,7 +45,7 @@ interface Column {
   readonly value: string | null;
 }
 
-/** Statements that make the table and its rows, as they are, again. */
+/** Statements that recreate the table and its rows. */
 export async function writeTable(url: string, table: string): Promise<string> {
   const columns = await query<Column>(
     url,

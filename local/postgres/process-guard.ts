@@ -1,14 +1,14 @@
 import { spawn } from 'node:child_process';
 
 export interface ProcessGuard {
-  /** Ends the guard without its doing anything. */
+  /** Ends the guard without triggering it. */
   dismiss(): void;
 }
 
 /**
- * Whatever ends this process, a SIGKILL included, closes the pipe that the guard reads from. It then stops the
- * server whose pid stands in the file and removes the directory. It is a session of its own, so that Ctrl-C on
- * the terminal does not reach it. A handler of our own for `exit` and signals could not see a SIGKILL.
+ * However this process ends, SIGKILL included, the pipe that the guard reads from closes. The guard then stops the
+ * server whose pid is in the file and removes the directory. It runs in its own session, so that Ctrl-C on
+ * the terminal does not reach it. Our own handler for `exit` and signals could not see a SIGKILL.
  */
 const SCRIPT = `
 cat >/dev/null

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { MigrationError } from '../../lambda/migration/migration-error.ts';
 
-/** Whom a process runs as; nothing where it runs as ourselves. */
+/** The user that a process runs as; empty if it runs as the current user. */
 export interface UserIds {
   readonly uid: number;
   readonly gid: number;
@@ -9,7 +9,7 @@ export interface UserIds {
 
 /**
  * Postgres refuses to run as root, and initdb also refuses a user without an entry in the password file. No user
- * is created for it: every system has one without privileges already, `nobody` at least.
+ * is created for it: every system already has an unprivileged one, at least `nobody`.
  */
 export function userForPostgres(): UserIds | undefined {
   if (process.getuid?.() !== 0) return undefined;
@@ -24,7 +24,7 @@ export function userForPostgres(): UserIds | undefined {
 
 const PREFERRED = ['postgres', 'nobody', 'daemon'];
 
-/** Pure: picks from the text of a password file. Accounts of people come last. */
+/** Pure: picks a user from the text of a password file. Personal accounts come last. */
 export function chooseUser(passwordFile: string): UserIds | undefined {
   const users = passwordFile
     .split('\n')

@@ -3,12 +3,12 @@ import { isDistributed, type LocalDefinition, type State } from './state-machine
 /** Step Functions ends a standard execution whose history would become longer. */
 export const MOST_EVENTS = 25_000;
 
-/** What the library reports, as far as it is counted. */
+/** The library's reports that are counted. */
 export interface LoggedEvent {
   readonly type: string;
   readonly state?: { readonly name: string; readonly input?: unknown; readonly output?: unknown } | undefined;
   readonly parentState?: { readonly name: string } | undefined;
-  /** Of the item, within a map. */
+  /** Index of the item, within a map. */
   readonly index?: number | undefined;
 }
 
@@ -19,9 +19,9 @@ export interface History {
 }
 
 /**
- * Counts, as the library goes, what AWS would have: the events of each execution's history, and the state
+ * Counts, as the library runs, what AWS would have: the events of each execution's history, and the state
  * transitions that it bills. By the documented event types a state enters and exits (2), a task is also scheduled,
- * started and over at each attempt (3), and a distributed map starts a run and has a history for each child. It is
+ * started and ended at each attempt (3), and a distributed map starts a run and has a history for each child. It is
  * an estimate: AWS does not promise which events it writes.
  */
 export class ExecutionHistory {
@@ -44,12 +44,12 @@ export class ExecutionHistory {
     return this.histories.reduce((longest, next) => (next.events > longest.events ? next : longest));
   }
 
-  /** Items of maps whose end was not reported. */
+  /** Items of maps whose end is not reported yet. */
   get openIterations(): number {
     return this.#iterations.started - this.#iterations.ended;
   }
 
-  /** Where the event belongs to: the execution, or a child of it. */
+  /** What the event belongs to: the execution, or a child of it. */
   add(event: LoggedEvent): History {
     if (event.type.startsWith('MapIteration')) return this.#iteration(event);
     if (event.type.startsWith('Execution'))
@@ -96,7 +96,7 @@ export class ExecutionHistory {
   }
 }
 
-/** Pure: how many events AWS writes where the library reports one. */
+/** Pure: how many events AWS writes for one report of the library. */
 export function eventsOf(type: string, state: State, caught: boolean): number {
   const [begins, ends] = attemptEvents(state);
   switch (type) {

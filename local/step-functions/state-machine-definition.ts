@@ -3,7 +3,7 @@ import * as v from 'valibot';
 import { MigrationError } from '../../lambda/migration/migration-error.ts';
 import { CloudFormationTemplate } from '../aws/cloudformation-template.ts';
 
-/** A state as far as we look at it; the library reads the rest. */
+/** The part of a state that we read; the library reads the rest. */
 const stateSchema = v.looseObject({
   Type: v.string(),
   Resource: v.optional(v.string()),
@@ -31,11 +31,11 @@ export interface PlacedState {
 
 export interface LocalDefinition {
   readonly states: ReadonlyMap<string, PlacedState>;
-  /** For the library. */
+  /** The definition for the library. */
   readonly definition: StateMachineDefinition;
 }
 
-/** The state machine of a template whose logical id begins so, resolved: its ARN, and its definition as JSON. */
+/** The state machine of a template whose logical id has this prefix, resolved: its ARN, and its definition as JSON. */
 export function stateMachineOf(
   template: unknown,
   logicalIdPrefix = '',
@@ -60,7 +60,7 @@ const LONGEST_TIMEOUT_SECONDS = 2_147_483;
 
 /**
  * Makes a definition ready for aws-local-stepfunctions, which differs from AWS in a few things. Where it assumes a
- * timeout of 60 s for a task that names none, AWS assumes none. What it would do wrong without a word is refused.
+ * timeout of 60 s for a task that names none, AWS assumes none. What it would silently do wrong is refused.
  * It does not tolerate failed items of a distributed map: the first one fails the map, whatever the definition says.
  */
 export function prepareDefinition(definition: unknown): LocalDefinition {

@@ -16,9 +16,9 @@ import { type LocalDefinition, type PlacedState, prepareDefinition } from './sta
 import { type Clock, systemClock } from './virtual-clock.ts';
 
 export interface LocalStateMachine {
-  /** As JSON, of the kind that `stateMachineOf` takes out of a template. */
+  /** JSON, as `stateMachineOf` returns it. */
   readonly definition: unknown;
-  /** Does a task. What it throws is the function's error, whose name is the error's type. */
+  /** Runs a task. What it throws is the function's error, whose name is the error's type. */
   readonly invoke: (functionArn: string, payload: unknown) => Promise<unknown>;
   /** @default the system's */
   readonly clock?: Clock;
@@ -30,12 +30,12 @@ export interface Progress {
   readonly state: string;
   /** As in `History`. */
   readonly execution: string;
-  /** Milliseconds since 1970, by the clock of the execution. */
+  /** Milliseconds since 1970, by the execution's clock. */
   readonly at: number;
 }
 
 export interface LocalExecution extends RunningExecution {
-  /** Counts as it runs; complete when the outcome is there. */
+  /** Grows as the execution runs; complete when it has an outcome. */
   readonly history: ExecutionHistory;
 }
 
@@ -91,7 +91,7 @@ export function runStateMachine(
 
 const validated = new Set<string>();
 
-/** Validating a definition takes the library a quarter of a second: once for each is enough. */
+/** Definitions validated so far: it takes the library a quarter of a second. */
 function libraryMachine({ definition }: LocalDefinition): StateMachine {
   const key = JSON.stringify(definition);
   const machine = new StateMachine(definition, { validationOptions: { noValidate: validated.has(key) } });
@@ -125,14 +125,14 @@ function contextOf(request: Partial<ExecutionRequest>, clock: Clock): NonNullabl
 
 type TaskHandlers = NonNullable<NonNullable<RunOptions['overrides']>['taskResourceLocalHandlers']>;
 
-/** By the name of the state: so the library wants it. */
+/** Task overrides by state name, as the library takes them. */
 function taskHandlers({ states }: LocalDefinition, machine: LocalStateMachine, clock: Clock): TaskHandlers {
   const tasks = [...states.values()].filter(({ state }) => state.Type === 'Task');
   return Object.fromEntries(
     tasks.map((task) => {
       const call = callOf(task);
       const handler = async (input: unknown): Promise<never> => {
-        // Events travel from a map's items to us by promises: here they are given the time to arrive.
+        // Events of a map's items reach us through promises: this gives them time to arrive.
         await clock.real(() => new Promise((resolve) => setImmediate(resolve)));
         return (await withinLimits(() => call(input, machine.invoke))) as never;
       };
@@ -196,7 +196,7 @@ const PROGRESS_KINDS: Readonly<Record<string, Progress['kind']>> = {
 };
 
 interface Reporting {
-  /** Of the execution that the event belongs to. */
+  /** Name of the execution that the event belongs to. */
   readonly name: string;
   readonly machine: LocalStateMachine;
   readonly clock: Clock;

@@ -1,12 +1,12 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 
-/** Which time an execution lives in. */
+/** The time that an execution runs in: real or virtual. */
 export interface Clock {
   /** Milliseconds since 1970. */
   now(): number;
-  /** Does something in this time. */
+  /** Runs something in this time. */
   run<T>(work: () => Promise<T>): Promise<T>;
-  /** Does something that takes real time; a virtual clock stands still meanwhile. */
+  /** Runs something that takes real time; a virtual clock stands still meanwhile. */
   real<T>(work: () => Promise<T>): Promise<T>;
 }
 
@@ -21,19 +21,19 @@ interface VirtualTimer {
   readonly fire: () => void;
 }
 
-/** The clock in whose time the running code lives, wherever it was called from. */
+/** The clock of the running code, wherever it was called from. */
 const currentClock = new AsyncLocalStorage<VirtualClock>();
 const realSetTimeout = globalThis.setTimeout;
 const realClearTimeout = globalThis.clearTimeout;
 const realSetImmediate = globalThis.setImmediate;
 
 /**
- * A discrete-event simulation of time: whatever waits inside `run` does not wait; when everything waits, the clock
- * jumps to the earliest moment that somebody waits for. Days pass in a second, and what runs side by side stays in
+ * A discrete-event simulation of time: timers inside `run` take no real time; when everything waits, the clock
+ * jumps to the earliest timer. Days pass in a second, and what runs side by side stays in
  * order.
  *
- * A library that waits knows only the global setTimeout, so that one is replaced while a clock runs, and the
- * replacement looks who calls it: outside of `run`, and inside `real`, it is the real one.
+ * A library that waits calls the global setTimeout, so that is replaced while a clock runs, and the
+ * replacement looks at its caller: outside `run`, and inside `real`, it is the real one.
  */
 export class VirtualClock implements Clock {
   #now: number;
@@ -58,7 +58,7 @@ export class VirtualClock implements Clock {
 
   setTimer(fire: () => void, milliseconds: number): VirtualTimer {
     const timer = { dueAt: this.#now + Math.max(0, milliseconds), fire };
-    // After all that are due at the same moment: first come, first served.
+    // After all others due at the same moment: first come, first served.
     const place = this.#timers.findIndex(({ dueAt }) => dueAt > timer.dueAt);
     this.#timers.splice(place === -1 ? this.#timers.length : place, 0, timer);
     return timer;
@@ -78,7 +78,7 @@ export class VirtualClock implements Clock {
     }
   }
 
-  /** @throws Error when everything waits for something else than time */
+  /** @throws Error when everything waits for something other than time */
   async run<T>(work: () => Promise<T>): Promise<T> {
     const stuck = new Promise<never>((_, reject) => this.#stuck.push(reject));
     stuck.catch(() => {});
@@ -115,7 +115,7 @@ export class VirtualClock implements Clock {
     this.#stuck = [];
   }
 
-  /** Resolves when nothing can go on without time. */
+  /** Resolves when nothing can continue until time passes. */
   async #quiet(): Promise<void> {
     for (;;) {
       // Before an immediate runs, all promises that can be resolved are.
@@ -131,7 +131,7 @@ export class VirtualClock implements Clock {
 const clocksRunning = { count: 0 };
 const virtualTimers = new WeakMap<object, VirtualClock>();
 
-/** Returns how to give them back. */
+/** Returns a function that restores them. */
 function takeOverTimers(): () => void {
   if (clocksRunning.count++ === 0) {
     globalThis.setTimeout = Object.defineProperties(

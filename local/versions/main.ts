@@ -3,7 +3,7 @@ import Table from 'cli-table3';
 import { olderMajors, pinnedBinaries } from './pinned-binaries.ts';
 import { runTests, type TestCounts } from './run-tests.ts';
 
-/** Everything that asks a real server. What needs none is the same for all versions. */
+/** All tests that need a real server. The others are the same for all versions. */
 const ASKING_SERVERS = [
   'test/lambda/run/',
   'test/lambda/work/turn/',
@@ -32,7 +32,7 @@ const { values, positionals } = parseArgs({
   allowPositionals: true,
 });
 
-/** `npm run test:versions`: the tests that ask a server, on every older major; fails where any of them does. */
+/** `npm run test:versions`: the tests that need a server, on every older major; fails if any of them does. */
 const wanted = values.major?.map(Number);
 const majors = olderMajors.filter((major) => wanted?.includes(major) ?? true);
 const rows: (TestCounts & { readonly major: number })[] = [];

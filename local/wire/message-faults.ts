@@ -1,6 +1,6 @@
 import type { Direction, ProtocolMessage } from './protocol-messages.ts';
 
-/** Something that goes wrong at one message. It happens once. */
+/** An injected fault at one message. It happens once. */
 export interface InjectedFault {
   readonly direction: Direction;
   /** 1-based, among the messages that the fields below let through, from when the fault is set. @default 1 */
@@ -41,7 +41,7 @@ export class FaultPlan {
     return new Promise((fired) => this.#pending.push({ fault, matched: 0, fired }));
   }
 
-  /** What is to happen at this message; the first fault wins where two meet. */
+  /** The fault to inject at this message; if two match, the first. */
   at(message: ProtocolMessage, direction: Direction, connection: number): FaultAction | undefined {
     if (this.#pending.length === 0) return undefined;
     const due = this.#pending.filter((set) => {

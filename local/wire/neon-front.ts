@@ -6,13 +6,13 @@ import { fatalError, type ProtocolMessage, ProtocolReader } from './protocol-mes
 export interface NeonFrontOptions {
   /** Over WebSocket the client is asked for its password in clear text; over TCP it does SCRAM. */
   readonly asksClearText: boolean;
-  /** The text of a refusal, once the client has said who it is. */
+  /** The text of a refusal, once the client has identified itself. */
   readonly refusal: string | undefined;
-  /** Waits until the compute is awake; undefined where there is none. */
+  /** Waits until the compute is awake; undefined if there is no compute. */
   readonly compute: () => Promise<Socket | undefined>;
 }
 
-/** Said of whatever the compute or the proxy refuses at startup. */
+/** The SQLSTATE of everything that the compute or the proxy refuses at startup. */
 const PROXY_SQLSTATE = 'XX000';
 
 const AUTHENTICATION_OK = 0;
@@ -22,7 +22,7 @@ const SASL_CONTINUE = 11;
 const SASL_FINAL = 12;
 
 /**
- * The server as clients of Neon's proxy see it: who they are is settled before there is a compute to talk to, and what
+ * The server as clients of Neon's proxy see it: they are authenticated before there is a compute to talk to, and what
  * is refused at startup has one SQLSTATE and no detail [neondatabase/neon, proxy/src/stream.rs throw_error]. The
  * password is checked by Postgres itself here; Neon's proxy knows it from its control plane.
  */
@@ -34,9 +34,9 @@ export class NeonFront extends Duplex {
   #startup: Buffer | undefined;
   #password = '';
   #scram: sasl.Session | undefined;
-  /** What a client has said that did not wait for an answer, as Neon's driver by default. */
+  /** What a client sends without waiting for an answer, as Neon's driver does by default. */
   readonly #early: Buffer[] = [];
-  /** The compute has said that it is ready: from then on bytes pass as they are. */
+  /** The compute has reported that it is ready: from then on bytes pass unchanged. */
   #through = false;
 
   constructor(options: NeonFrontOptions) {
@@ -117,7 +117,7 @@ export class NeonFront extends Duplex {
     }
   }
 
-  /** Answers the compute in the client's place, with the password that it has given. */
+  /** Answers the compute for the client, with the password that the client gave. */
   async #authenticate(asked: Buffer): Promise<void> {
     const rest = asked.subarray(9);
     switch (asked.readInt32BE(5)) {

@@ -17,24 +17,24 @@ import {
   throughAddress,
 } from './relay-station.ts';
 
-/** With these a Neon compute runs, as far as they matter to a build [neondatabase/neon, compute/manifest.yaml]. */
+/** The settings of a Neon compute that matter to a build [neondatabase/neon, compute/manifest.yaml]. */
 export const NEON_COMPUTE_SETTINGS = { client_connection_check_interval: 60_000 } as const;
 
 export interface NeonProxyOptions extends RelayStationOptions {
-  /** URL of the database; only its host and port are looked at. */
+  /** URL of the database; only its host and port are used. */
   readonly target: string;
   /** The compute sleeps until the first connection, which waits this long for it. @default 0 */
   readonly wakeMilliseconds?: number;
-  /** Asked for each connection, counted from 1 on: a text is told to the client instead of connecting it. */
+  /** Called for each connection, counted from 1: a text is the client's refusal. */
   readonly refuse?: (connection: number) => string | undefined;
 }
 
 export interface NeonProxy extends ProxyControls {
   /** `host:port/path` for the driver's `wsProxy`. */
   readonly wsProxy: string;
-  /** The target's URL by way of the TCP side, for clients that are not Neon's driver. */
+  /** The target's URL through the TCP side, for clients other than Neon's driver. */
   readonly tcpUrl: string;
-  /** CancelRequests sent because a client had gone, ended in order or not. */
+  /** CancelRequests sent because a client disconnected, cleanly or not. */
   cancels(): number;
   /** The compute is suspended: its connections end, and the next one waits for it to wake. */
   suspend(): Promise<void>;
@@ -54,8 +54,8 @@ export async function withNeonProxy<T>(
 }
 
 /**
- * Does to a connection what Neon's proxy does, over WebSocket and over TCP: it forwards bytes, and whenever the
- * client's connection ends, in whatever way, it asks the compute to cancel what the session is doing
+ * Treats a connection as Neon's proxy does, over WebSocket and over TCP: it forwards bytes, and whenever the
+ * client's connection ends, cleanly or not, it tells the compute to cancel what the session is doing
  * [neondatabase/neon, proxy/src/pglb/passthrough.rs]. See NeonFront for what it does at startup.
  */
 export async function startNeonProxy(options: NeonProxyOptions): Promise<NeonProxy> {
@@ -71,7 +71,7 @@ export async function startNeonProxy(options: NeonProxyOptions): Promise<NeonPro
     clients.add(client);
     client.once('close', () => clients.delete(client));
     const connection = station.nextConnection();
-    // A client that goes while the compute wakes is no fault of ours.
+    // A client may well disconnect while the compute wakes.
     client.on('error', () => {});
     const front = new NeonFront({
       asksClearText,
@@ -86,7 +86,7 @@ export async function startNeonProxy(options: NeonProxyOptions): Promise<NeonPro
     station.relay(client, front, { connection, onClientGone });
   };
 
-  /** Whoever asks first wakes it; who gives up meanwhile doesn't put it to sleep again. */
+  /** The first connection wakes it; one that gives up meanwhile doesn't put it back to sleep. */
   const connectOnceAwake = async (): Promise<Socket | undefined> => {
     if (asleep) {
       waking ??= sleep(options.wakeMilliseconds ?? 0, undefined, { signal: ending.signal }).then(() => {
@@ -129,7 +129,7 @@ export async function startNeonProxy(options: NeonProxyOptions): Promise<NeonPro
     },
     forgetFlows: () => {
       station.forgetFlows();
-      // Pings are answered by the proxy's end of a WebSocket, which the client does not reach any more either.
+      // Pings are answered by the proxy's end of a WebSocket, which the client can no longer reach either.
       for (const socket of webSockets) socket.pause();
     },
   });

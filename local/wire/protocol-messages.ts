@@ -4,8 +4,8 @@ export type Direction = 'to-server' | 'to-client';
 /** One whole message of the Postgres wire protocol, version 3, with its header. */
 export interface ProtocolMessage {
   /**
-   * The letter that Postgres documents (`Q`, `Z`, …), or a word for what carries none: `startup`, `cancel` and
-   * `encryption-request` of a client, `encryption-answer` of a server, and `opaque` for all that is encrypted.
+   * The letter that Postgres documents (`Q`, `Z`, …), or a word for a message without one: `startup`, `cancel` and
+   * `encryption-request` from a client, `encryption-answer` from a server, and `opaque` for all that is encrypted.
    */
   readonly type: string;
   readonly bytes: Buffer;
@@ -17,8 +17,8 @@ const GSS_REQUEST = 80_877_104;
 const TLS_HANDSHAKE = 0x16;
 
 /**
- * Cuts both streams of one connection into messages. It has to know both: what a server's first byte means depends
- * on what the client asked.
+ * Cuts both streams of one connection into messages. It needs both: what a server's first byte means depends
+ * on the client's request.
  */
 export class ProtocolReader {
   readonly #buffers: Record<Direction, ByteQueue> = {
@@ -30,7 +30,7 @@ export class ProtocolReader {
   #opaque = false;
   #cancelKey: Buffer | undefined;
 
-  /** What has become complete with this chunk; the beginning of a message stays until its end arrives. */
+  /** The messages that this chunk completes; an incomplete one is kept until the rest arrives. */
   read(direction: Direction, chunk: Buffer): ProtocolMessage[] {
     const buffer = this.#buffers[direction];
     buffer.push(chunk);
@@ -46,7 +46,7 @@ export class ProtocolReader {
     }
   }
 
-  /** Whether the beginning of a message waits for its rest. */
+  /** Whether an incomplete message is kept. */
   isMidMessage(direction: Direction): boolean {
     return this.#buffers[direction].length > 0;
   }
@@ -135,7 +135,7 @@ class ByteQueue {
   }
 }
 
-/** Asks a server, over a connection of its own, to cancel what the key's session is doing. */
+/** Sends a CancelRequest, over a separate connection, for the session with this key. */
 export function cancelRequest(key: Buffer): Buffer {
   const header = Buffer.alloc(8);
   header.writeInt32BE(8 + key.length, 0);
@@ -143,7 +143,7 @@ export function cancelRequest(key: Buffer): Buffer {
   return Buffer.concat([header, key]);
 }
 
-/** What a server says before it closes a connection. */
+/** What a server sends before it closes a connection. */
 export function fatalError(sqlstate: string, message: string): Buffer {
   const fields = Buffer.from(`SFATAL\0VFATAL\0C${sqlstate}\0M${message}\0\0`, 'utf8');
   const header = Buffer.alloc(5);

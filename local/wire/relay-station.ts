@@ -36,7 +36,7 @@ export class RelayStation {
     return this.#relays.size;
   }
 
-  /** Numbers a connection, from 1 on, as faults name it. */
+  /** Numbers a connection, from 1, as injected faults name it. */
   nextConnection(): number {
     return ++this.#connections;
   }
@@ -61,7 +61,7 @@ export class RelayStation {
     for (const relay of this.#relays) relay.release();
   }
 
-  /** Nothing passes any more over those that are open, and nobody is told. */
+  /** Silently stops traffic on all open connections. */
   forgetFlows(): void {
     for (const relay of this.#relays) relay.forget();
   }
@@ -80,13 +80,13 @@ export interface ProxyControls {
   readonly firedFaults: readonly InjectedFault[];
   /** Connections that are open now. */
   openConnections(): number;
-  /** Sets one more fault; resolves when it has happened. */
+  /** Adds a fault to inject; resolves when it has happened. */
   inject(fault: InjectedFault): Promise<void>;
   /** Releases what `stall` has stalled. */
   release(): void;
   /**
-   * What lies between forgets the connections that are open: nothing passes any more in either direction, and neither
-   * side is told.
+   * Silently stops traffic on all open connections, as a NAT that has forgotten them: nothing passes in either
+   * direction, and neither side is told.
    */
   forgetFlows(): void;
   /** Breaks every open connection; new ones are still taken. */
@@ -110,7 +110,7 @@ export function controlsOf(station: RelayStation, close: () => Promise<void>): P
   };
 }
 
-/** The same database, reached by another address. */
+/** The same database's URL with another address. */
 export function throughAddress(url: string, { host, port }: ServerAddress): string {
   const through = new URL(url);
   through.hostname = host;
@@ -118,7 +118,7 @@ export function throughAddress(url: string, { host, port }: ServerAddress): stri
   return through.href;
 }
 
-/** Where a URL leads to. */
+/** The host and port of a URL. */
 export function addressOf(url: string): ServerAddress {
   const { hostname, port } = new URL(url);
   return { host: hostname.replace(/^\[|\]$/g, ''), port: port === '' ? 5432 : Number(port) };

@@ -12,11 +12,11 @@ export interface RelayOptions {
   readonly traffic: Traffic;
   /** Each way. */
   readonly latencyMilliseconds: number;
-  /** Called once, when the client's end has reached us; the server's socket closes when it is done. */
+  /** Called once, when the client's side ends; the server's socket closes when it resolves. */
   readonly onClientGone?: (cancelKey: Buffer | undefined) => Promise<void>;
 }
 
-/** Carries one connection between a client and a server, message by message, and lets faults happen to it. */
+/** Relays one connection between a client and a server, message by message, and injects faults. */
 export class Relay {
   readonly #client: Duplex;
   readonly #server: Duplex;
@@ -52,14 +52,14 @@ export class Relay {
     for (const lane of Object.values(this.#lanes)) lane.release();
   }
 
-  /** From now on nothing passes, and nobody is told: as a NAT that has forgotten the flow. */
+  /** Silently stops traffic, as a NAT that has forgotten the flow. */
   forget(): void {
     this.#forgotten = true;
     this.#cut = true;
     for (const lane of Object.values(this.#lanes)) lane.drop();
   }
 
-  /** Breaks the connection on both sides, as a network that fails. */
+  /** Breaks the connection on both sides, as a failing network does. */
   cut(): void {
     this.#cut = true;
     for (const lane of Object.values(this.#lanes)) lane.drop();
@@ -77,7 +77,7 @@ export class Relay {
     if (direction === 'to-client') this.#roundTrips.serverSpoke(messages);
     else if (this.#roundTrips.clientSpoke(messages, continues)) traffic.roundTrips++;
 
-    // Messages that nothing happens to travel together, as they came: a write for each would be slow.
+    // Undisturbed messages are written together, as they came: a write for each would be slow.
     let run: Buffer[] = [];
     const flush = () => {
       if (run.length > 0)
@@ -106,7 +106,7 @@ export class Relay {
       case 'cut-after':
         this.#cut = true;
         lane.send(bytes);
-        // The receiver is closed in order, or it might lose what it has not read yet; the sender finds it broken.
+        // The receiver is closed cleanly, or it might lose what it has not read yet; the sender gets a reset.
         lane.afterwards(() => {
           (direction === 'to-server' ? this.#server : this.#client).end();
           breakOff(direction === 'to-server' ? this.#client : this.#server);

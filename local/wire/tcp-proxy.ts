@@ -10,14 +10,14 @@ import {
 } from './relay-station.ts';
 
 export interface TcpProxyOptions extends RelayStationOptions {
-  /** URL of the database; only its host and port are looked at. */
+  /** URL of the database; only its host and port are used. */
   readonly target: string;
 }
 
 export interface TcpProxy extends ProxyControls {
   readonly host: string;
   readonly port: number;
-  /** The target's URL, by way of the proxy. */
+  /** The target's URL, through the proxy. */
   readonly url: string;
 }
 
@@ -34,7 +34,7 @@ export async function withTcpProxy<T>(
   }
 }
 
-/** A proxy in front of a Postgres that counts what passes, makes the way longer, and breaks connections when told. */
+/** A proxy in front of Postgres that counts what passes, adds latency, and breaks connections when told. */
 export async function startTcpProxy(options: TcpProxyOptions): Promise<TcpProxy> {
   const station = new RelayStation(options);
   const target = addressOf(options.target);

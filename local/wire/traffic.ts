@@ -3,7 +3,7 @@ import type { Direction, ProtocolMessage } from './protocol-messages.ts';
 /** What has passed through a proxy since it started, or since `reset`. */
 export class Traffic {
   connections = 0;
-  /** Times that a client spoke and then had to hear something before it could go on; connecting by TCP not counted. */
+  /** Times that a client sent something and had to wait for the answer; the TCP handshake is not counted. */
   roundTrips = 0;
   messages: Record<Direction, number> = { 'to-server': 0, 'to-client': 0 };
   bytes: Record<Direction, number> = { 'to-server': 0, 'to-client': 0 };
@@ -19,19 +19,19 @@ export class Traffic {
 const AUTHENTICATION_DONE = new Set([0, 12]);
 
 /**
- * Tells where one round trip of a connection ends and the next begins: where the client speaks after it has heard
- * what it waited for. Counting changes of direction instead would count a pipeline as often as its answers happen
- * to overlap with its questions.
+ * Tells where one round trip of a connection ends and the next begins: where the client sends after it has received
+ * what it waited for. Counting changes of direction would count a pipeline once for each time its answers
+ * overlap its requests.
  */
 export class RoundTripCounter {
-  /** What the client waited for has been said: before the first word nothing has to be. */
+  /** The client has received what it waited for; true at first, when it waits for nothing. */
   #heard = true;
-  /** The flush under way began after the client had heard; not yet counted, as no message of it was complete. */
+  /** The current flush began after the client had its answer; not yet counted, as none of its messages is complete. */
   #fresh = false;
   #flushed = false;
 
   /**
-   * @param continues the chunk begins amid a message: the same flush goes on
+   * @param continues the chunk begins within a message: the same flush continues
    * @returns whether a round trip begins
    */
   clientSpoke(messages: readonly ProtocolMessage[], continues: boolean): boolean {

@@ -60,7 +60,7 @@ function sentence(
   if (change === 'session') return { turning, what: `${turn}, unless the session's time zone is UTC.` };
   return {
     turning,
-    what: `${turn}, while nobody else may read or write it; and code that runs may not expect the new type.`,
+    what: `${turn}, while nobody else can read or write it; and running code may not expect the new type.`,
   };
 }
 
@@ -76,7 +76,7 @@ function remedy(
   if (change === 'session') {
     return {
       instead: `set local time zone 'UTC';\n${context.text};`,
-      note: 'The old values are then taken for UTC, which is right if they were written so.',
+      note: 'The existing values are then read as UTC, which is right if they were written so.',
     };
   }
   if (isShortening(known?.type, to) && limit !== undefined) {
@@ -84,7 +84,7 @@ function remedy(
     const body = `check (char_length(${written(column)}) <= ${limit})`;
     return {
       instead: rest + addThenValidate(context, { table, name, body }),
-      note: 'A check limits the length as well, and its limit is changed without writing a row.',
+      note: 'A CHECK limits the length as well, and its limit can be changed without rewriting a row.',
     };
   }
   return {
@@ -93,7 +93,7 @@ function remedy(
       command,
       `add column ${written(`${column}_new`)} ${showType(to)}`,
     ).trimEnd(),
-    note: `Let the application write both columns, fill ${column}_new for the old rows in batches, read from it, and drop ${column} in a later migration.`,
+    note: `Let the application write both columns, fill ${column}_new for the existing rows in batches, read from it, and drop ${column} in a later migration.`,
   };
 }
 
@@ -122,9 +122,9 @@ export const dropColumn: Rule = {
       if (table === undefined) continue;
       yield {
         index,
-        what: `Code that is deployed before this, or beside it, fails as soon as it names ${column}.`,
+        what: `Code deployed before this, or running alongside it, fails as soon as it refers to ${column}.`,
         instead: context.allowing(allow, `no deployed code reads or writes ${table.name}.${column}`),
-        note: 'Deploy code that does not know the column first. If the column is NOT NULL without a default, drop the NOT NULL before that code comes.',
+        note: 'Deploy code that does not use the column first. If the column is NOT NULL without a default, drop the NOT NULL before that code is deployed.',
         relation: table,
       };
     }
@@ -164,7 +164,7 @@ function widerIndexes(context: StatementContext, column: string): readonly Index
 export const dropIndexedColumn: Rule = {
   name: 'drop-indexed-column',
   severity: 'warning',
-  title: 'DROP COLUMN that takes an index of several columns with it',
+  title: 'DROP COLUMN that also drops a multicolumn index',
   aboutLocks: false,
   *check(context) {
     for (const { column, index, allow } of droppedColumns(context)) {
@@ -179,7 +179,7 @@ export const dropIndexedColumn: Rule = {
       const replace = `create index concurrently ${written(name)} on ${context.show(table)} (${kept.map(written).join(', ')});\ndrop index concurrently ${context.show({ ...table, name: wider.name })};`;
       yield {
         index,
-        what: `The index ${wider.name} goes with ${column}, and queries by ${kept.join(', ') || 'its other columns'} that it serves become slow.`,
+        what: `The index ${wider.name} is dropped with ${column}, and queries on ${kept.join(', ') || 'its other columns'} that used it become slow.`,
         instead:
           wider.constraint || kept.length === 0
             ? context.allowing(
@@ -195,7 +195,7 @@ export const dropIndexedColumn: Rule = {
 export const dropNotNull: Rule = {
   name: 'drop-not-null',
   severity: 'advice',
-  title: 'DROP NOT NULL, of which running code may not know',
+  title: 'DROP NOT NULL, which running code may not expect',
   aboutLocks: false,
   *check(context) {
     const { alteration } = context;
@@ -204,7 +204,7 @@ export const dropNotNull: Rule = {
       if (tree.subtype !== 'AT_DropNotNull') continue;
       yield {
         index: context.statement.index + start,
-        what: `Code that counts on ${tree.name} to have a value reads nulls from here on.`,
+        what: `Code that relies on ${tree.name} having a value reads nulls from here on.`,
         instead: context.allowing(
           this.name,
           `all deployed code expects nulls in ${alteration.table.name}.${tree.name}`,
@@ -227,12 +227,12 @@ export const renameColumn: Rule = {
     const { subname: from = '', newname: to = '' } = rename;
     const type = context.schema.relation(table)?.columns.get(from)?.type;
     yield {
-      what: `Code that is deployed before this, or beside it, fails as soon as it names ${from}; code that comes with it fails until this is done.`,
+      what: `Code deployed before this, or running alongside it, fails as soon as it refers to ${from}; code deployed with it fails until this is done.`,
       instead:
         type === undefined
           ? context.allowing(this.name, `no deployed code names ${table.name}.${from}`)
           : `alter table ${context.show(table)} add column ${written(to)} ${showType(type)};`,
-      note: `Let the application write both columns, fill ${to} for the old rows in batches, read from it, and drop ${from} in a later migration.`,
+      note: `Let the application write both columns, fill ${to} for the existing rows in batches, read from it, and drop ${from} in a later migration.`,
       relation: table,
     };
   },

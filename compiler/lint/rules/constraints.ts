@@ -15,7 +15,7 @@ const HANDED_OFF =
 export const checkWithoutNotValid: Rule = {
   name: 'check-without-not-valid',
   severity: 'warning',
-  title: 'a CHECK constraint that is checked against all rows at once',
+  title: 'a CHECK constraint that is checked against all rows right away',
   aboutLocks: true,
   bySize: true,
   fixes: true,
@@ -25,7 +25,7 @@ export const checkWithoutNotValid: Rule = {
       const { table } = alteration;
       yield {
         index,
-        what: `Adding ${name} reads every row of ${context.show(table)} while nobody else may read or write it.`,
+        what: `Adding ${name} reads every row of ${context.show(table)} while nobody else can read or write it.`,
         instead: rest + addThenValidate(context, { table, name, body }),
         note: HANDED_OFF,
         relation: table,
@@ -38,7 +38,7 @@ export const checkWithoutNotValid: Rule = {
 export const foreignKeyWithoutNotValid: Rule = {
   name: 'foreign-key-without-not-valid',
   severity: 'warning',
-  title: 'a FOREIGN KEY that is checked against all rows at once',
+  title: 'a FOREIGN KEY that is checked against all rows right away',
   aboutLocks: true,
   bySize: true,
   fixes: true,
@@ -52,7 +52,7 @@ export const foreignKeyWithoutNotValid: Rule = {
       const other = constraint.pktable?.relname ?? '';
       yield {
         index,
-        what: `Adding ${name} looks up every row of ${context.show(table)} while nobody may write to it or to ${other}.`,
+        what: `Adding ${name} looks up every row of ${context.show(table)} while nobody can write to it or to ${other}.`,
         instead: rest + addThenValidate(context, { table, name, body }),
         note: HANDED_OFF,
         relation: table,
@@ -65,7 +65,7 @@ export const foreignKeyWithoutNotValid: Rule = {
 export const setNotNull: Rule = {
   name: 'set-not-null',
   severity: 'warning',
-  title: 'NOT NULL on a column that nothing yet shows to be free of nulls',
+  title: 'NOT NULL on a column that may hold nulls, as far as the folder shows',
   aboutLocks: true,
   bySize: true,
   fixes: true,
@@ -110,9 +110,9 @@ function report(
 ): Report {
   return {
     index,
-    what: `Postgres reads every row of ${context.show(table)} to see that ${column} is nowhere null, while nobody else may read or write it.`,
+    what: `Postgres reads every row of ${context.show(table)} to verify that ${column} is never null, while nobody else can read or write it.`,
     instead: rest + setNotNullSafely(context, { table, column }),
-    note: `VALIDATE is handed off where the table is not small, and SET NOT NULL waits for it. Where rows have no ${column} yet, fill them before it: an UPDATE … WHERE ${written(column)} IS NULL with "-- migrate: backfill" on the line before it.`,
+    note: `VALIDATE is handed off where the table is not small, and SET NOT NULL waits for it. If rows have no ${column} yet, fill them first: an UPDATE … WHERE ${written(column)} IS NULL with "-- migrate: backfill" on the line before it.`,
     relation: table,
   };
 }
@@ -136,7 +136,7 @@ export const validateInSameTransaction: Rule = {
       if (added === undefined) continue;
       yield {
         index: context.statement.index + start,
-        what: `The lock with which line ${added.statement.position.line} added ${tree.name} is held until the transaction ends, so validating it here blocks as much as adding it without NOT VALID.`,
+        what: `The lock taken when line ${added.statement.position.line} added ${tree.name} is held until the transaction ends, so validating it here blocks as much as adding it without NOT VALID.`,
         instead: `${context.nextTransaction}${context.text};`,
         note: HANDED_OFF,
         relation: table,

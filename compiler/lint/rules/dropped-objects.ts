@@ -45,9 +45,9 @@ export const dropTable: Rule = {
     const names = droppedRelations(context).join(', ');
     if (names === '') return;
     yield {
-      what: `Code that is deployed before this, or beside it, fails as soon as it names ${names}; and rows that are dropped are gone.`,
+      what: `Code deployed before this, or running alongside it, fails as soon as it refers to ${names}; and the dropped rows are gone.`,
       instead: context.allowing(this.name, `no deployed code names ${names}`, withoutCascade(context)),
-      note: 'Deploy code that does not know it first. A table is renamed before it is dropped by those who want a way back.',
+      note: 'Deploy code that does not use it first. To keep a way back, rename the table before you drop it.',
     };
   },
 };
@@ -75,7 +75,7 @@ export const dropCascade: Rule = {
     const plain = withoutCascade(context);
     const dropped = as('AlterTableCmd', ofCommand)?.subtype === 'AT_DropColumn';
     yield {
-      what: 'CASCADE drops views, foreign keys and whatever else depends on it, also what somebody made since this was written.',
+      what: 'CASCADE drops views, foreign keys and whatever else depends on it, including objects created since this was written.',
       instead:
         droppedRelations(context).length > 0
           ? context.allowing(
@@ -86,7 +86,7 @@ export const dropCascade: Rule = {
           : dropped
             ? context.allowing('drop-column', 'no deployed code names it', plain)
             : `${plain};`,
-      note: 'Without CASCADE Postgres lists what depends on it; drop that by name before.',
+      note: 'Without CASCADE Postgres lists what depends on it; drop that by name first.',
     };
   },
 };
@@ -107,16 +107,16 @@ export const dropSchema: Rule = {
     const database = as('DropdbStmt', context.tree)?.dbname;
     if (database !== undefined) {
       yield {
-        what: `DROP DATABASE ${database} cannot be taken back, and no migration needs it.`,
-        instead: `-- Left out: whoever wants to drop the database ${written(database)} does it by hand.`,
+        what: `DROP DATABASE ${database} cannot be undone, and no migration needs it.`,
+        instead: `-- Left out: drop the database ${written(database)} by hand if you mean to.`,
       };
     }
     const drop = as('DropStmt', context.tree);
     if (drop?.removeType !== 'OBJECT_SCHEMA' || drop.behavior !== 'DROP_CASCADE') return;
     yield {
-      what: `DROP SCHEMA … CASCADE drops every table in ${strings(drop.objects).join(', ')}, with all rows, also tables that no migration made.`,
+      what: `DROP SCHEMA … CASCADE drops every table in ${strings(drop.objects).join(', ')}, with all their rows, including tables that no migration created.`,
       instead: `${withoutCascade(context)};`,
-      note: 'Drop its tables by name before; without CASCADE Postgres says what is left.',
+      note: 'Drop its tables by name first; without CASCADE Postgres says what is left.',
     };
   },
 };
@@ -132,7 +132,7 @@ export const truncate: Rule = {
     if (statement === undefined || names.length === 0) return;
     const cascades = statement.behavior === 'DROP_CASCADE';
     yield {
-      what: `All rows of ${names.join(', ')} go at once${cascades ? ', and those of every table that refers to it' : ''}; no running query may use it meanwhile.`,
+      what: `All rows of ${names.join(', ')} are removed at once${cascades ? ', and those of every table that refers to it' : ''}; no query can use it meanwhile.`,
       instead: context.allowing(
         this.name,
         `nobody needs the rows of ${names.join(', ')}`,

@@ -16,7 +16,7 @@ export const duplicateIndex: Rule = {
     const twin = others(context, index).find((other) => isSame(index, other));
     if (twin === undefined) return;
     yield {
-      what: `${index.name} has the same definition as ${twin.name}${lineOf(twin)}: it costs every write and serves no query.`,
+      what: `${index.name} has the same definition as ${twin.name}${lineOf(twin)}: it slows every write and helps no query.`,
       instead: `-- Left out ${index.name}: ${twin.name} has the same definition.`,
     };
   },
@@ -25,7 +25,7 @@ export const duplicateIndex: Rule = {
 export const redundantIndex: Rule = {
   name: 'redundant-index',
   severity: 'advice',
-  title: 'an index whose columns are the first ones of another',
+  title: "an index whose columns are a prefix of another's",
   aboutLocks: false,
   *check(context) {
     const index = createdIndex(context);

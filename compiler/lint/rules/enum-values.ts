@@ -17,9 +17,9 @@ export const renameEnumValue: Rule = {
     const parts = strings(change.typeName);
     const type = context.show({ schema: parts.at(-2), name: parts.at(-1) ?? '' });
     yield {
-      what: `Code that is deployed before this, or beside it, fails as soon as it names the value ${from}.`,
+      what: `Code deployed before this, or running alongside it, fails as soon as it uses the value ${from}.`,
       instead: context.alone(`alter type ${type} add value ${literal(to)} after ${literal(from)};`),
-      note: `Let the application write the new value, change the old rows in batches, and leave ${from} where it is: a value that no row has costs nothing.`,
+      note: `Let the application write the new value, change the old rows in batches, and leave ${from} in the type: an unused value costs nothing.`,
     };
   },
 };
@@ -27,7 +27,7 @@ export const renameEnumValue: Rule = {
 export const enumValueOrder: Rule = {
   name: 'enum-value-order',
   severity: 'advice',
-  title: 'ADD VALUE to an enum type without saying where',
+  title: 'ADD VALUE to an enum type without BEFORE or AFTER',
   aboutLocks: false,
   *check(context) {
     const change = as('AlterEnumStmt', context.tree);
@@ -35,7 +35,7 @@ export const enumValueOrder: Rule = {
     const type = context.schema.type(strings(change.typeName).at(-1) ?? '');
     const last = type?.kind === 'enum' ? type.values.at(-1) : undefined;
     yield {
-      what: `${change.newVal} comes after all others, which is what < and ORDER BY go by, and no later statement moves it.`,
+      what: `${change.newVal} sorts after all others, for < and ORDER BY, and no later statement can move it.`,
       instead:
         last === undefined
           ? context.allowing(this.name, 'the order of the values means nothing')

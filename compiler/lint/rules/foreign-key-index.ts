@@ -10,7 +10,7 @@ import { written, writtenList } from '../written-name.ts';
 export const foreignKeyWithoutIndex: Rule = {
   name: 'foreign-key-without-index',
   severity: 'advice',
-  title: 'a FOREIGN KEY whose columns begin no index',
+  title: 'a FOREIGN KEY whose columns no index starts with',
   aboutLocks: false,
   *check(context) {
     const table = tableOf(context);

@@ -6,7 +6,7 @@ import { NAME_BYTES, shortened, written } from '../written-name.ts';
 export const nameTooLong: Rule = {
   name: 'name-too-long',
   severity: 'warning',
-  title: 'a name of more than 63 bytes, which Postgres cuts',
+  title: 'a name of more than 63 bytes, which Postgres truncates',
   aboutLocks: false,
   *check(context) {
     // Most statements have no word that long, and need not be scanned.
@@ -21,7 +21,7 @@ export const nameTooLong: Rule = {
     const name = nameIn(first);
     yield {
       index: context.statement.index + first.start,
-      what: `${name} has ${Buffer.byteLength(name)} bytes; Postgres keeps the first ${NAME_BYTES}, so that two such names may be one, and a search for the whole finds nothing.`,
+      what: `${name} has ${Buffer.byteLength(name)} bytes; Postgres keeps the first ${NAME_BYTES}, so two such names may be the same, and looking up the full name finds nothing.`,
       instead: `${replaced(context, long)};`,
     };
   },

@@ -17,7 +17,7 @@ import { fillInBatches, setNotNullSafely } from '../two-steps.ts';
 import { written } from '../written-name.ts';
 
 const FILL =
-  'Then fill the old rows in batches: an UPDATE with "-- migrate: backfill" on the line before it (docs/backfills.md).';
+  'Then fill the existing rows in batches: an UPDATE with "-- migrate: backfill" on the line before it (docs/backfills.md).';
 
 export const requiredColumn: Rule = {
   name: 'required-column',
@@ -31,7 +31,7 @@ export const requiredColumn: Rule = {
       const { table } = column.alteration;
       yield {
         index: context.statement.index + clause.start,
-        what: `Old rows of ${context.show(table)} have no ${column.name}, so this fails as soon as there is one; and code that does not know the column can no longer insert.`,
+        what: `Existing rows of ${context.show(table)} have no ${column.name}, so this fails if there are any; and code that does not know the column can no longer insert.`,
         instead: withoutClauses(column, [clause]).trimEnd(),
         afterwards: setNotNullSafely(context, { table, column: column.name }),
         note: `Or give it a constant default, which takes a moment. Without one: let the new code write the column. ${FILL}`,
@@ -50,7 +50,7 @@ function fillsItself({ clauses, definition }: AddedColumn): boolean {
 export const volatileDefault: Rule = {
   name: 'volatile-default',
   severity: 'warning',
-  title: 'a new column whose default is another value for each row',
+  title: 'a new column whose default differs from row to row',
   aboutLocks: true,
   bySize: true,
   *check(context) {
@@ -65,13 +65,13 @@ export const volatileDefault: Rule = {
       const left = required === undefined ? [clause] : [clause, required];
       yield {
         index: context.statement.index + clause.start,
-        what: `${volatile}() is asked again for each row, so Postgres rewrites the whole of ${context.show(table)}.`,
+        what: `${volatile}() is evaluated for each row, so Postgres rewrites the whole of ${context.show(table)}.`,
         instead: [
           `${withoutClauses(column, left)}alter table ${context.show(table)} alter column ${written(column.name)} set ${clause.text};`,
           fillInBatches(context, { table, column: column.name }),
           ...(required === undefined ? [] : [setNotNullSafely(context, { table, column: column.name })]),
         ].join('\n'),
-        note: 'New rows get the default at once, old ones in batches, each a transaction of its own.',
+        note: 'New rows get the default at once, existing ones in batches, each a transaction of its own.',
         relation: table,
       };
     }
@@ -123,8 +123,8 @@ export const constrainedDomainColumn: Rule = {
       const { table } = alteration;
       yield {
         index: context.file.source.indexOfByte(typeName.location ?? 0),
-        what: `Postgres asks ${showType(dataTypeOf(typeName))} of every row, also where the column is null, and rewrites the whole of ${context.show(table)}.`,
-        instead: context.allowing(this.name, `${table.name} is small enough to be closed that long`),
+        what: `Postgres checks every row against ${showType(dataTypeOf(typeName))}, even where the column is null, and rewrites the whole of ${context.show(table)}.`,
+        instead: context.allowing(this.name, `${table.name} is small enough to be blocked for that long`),
         note: `For a large table, give ${name} the type below the domain, and the domain's checks as constraints of the table: NOT VALID first, validated in the next transaction.`,
         relation: table,
       };
@@ -158,7 +158,7 @@ export const identityColumn: Rule = {
           `alter sequence ${inSchema} owned by ${table}.${written(name)};\n`,
           fillInBatches(context, { table: alteration.table, column: name }),
         ].join(''),
-        note: 'New rows get their numbers at once, old ones in batches, each a transaction of its own.',
+        note: 'New rows get their numbers at once, existing ones in batches, each a transaction of its own.',
         relation: alteration.table,
       };
     }

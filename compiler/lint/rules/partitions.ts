@@ -11,7 +11,7 @@ import { written } from '../written-name.ts';
 export const attachWithoutCheck: Rule = {
   name: 'attach-without-check',
   severity: 'warning',
-  title: 'ATTACH PARTITION of a table that no CHECK shows to fit',
+  title: 'ATTACH PARTITION of a table without a CHECK that proves that its rows fit',
   aboutLocks: true,
   bySize: true,
   *check(context) {
@@ -31,17 +31,17 @@ export const attachWithoutCheck: Rule = {
     const condition = boundOf(context, parent, partition.bound ?? {});
     const name = constraintName(child.name, [], 'bound');
     yield {
-      what: `Postgres reads every row of ${context.show(child)} to see that it belongs there, while nobody else may read or write it.`,
+      what: `Postgres reads every row of ${context.show(child)} to verify that it belongs there, while nobody else can read or write it.`,
       instead:
         condition === undefined
-          ? context.allowing(this.name, `${child.name} is small enough to be closed that long`)
+          ? context.allowing(this.name, `${child.name} is small enough to be blocked for that long`)
           : [
               addThenValidate(context, { table: child, name, body: `check (${condition})` }),
               `${context.text};`,
               `alter table ${context.show(child)} drop constraint ${written(name)};`,
             ].join(`\n${context.nextTransaction}`),
       ...(condition === undefined
-        ? { note: 'A validated CHECK that says what the partition key of its rows is spares the look.' }
+        ? { note: 'A validated CHECK on the partition key makes that scan unnecessary.' }
         : {}),
       relation: child,
     };
@@ -106,11 +106,11 @@ export const detachWithoutConcurrently: Rule = {
       (each) => each.isDefaultPartition && parent !== undefined && each.parents.includes(parent),
     );
     yield {
-      what: `DETACH PARTITION waits for every query on ${context.show(table)} to end, and every query that comes waits behind it.`,
+      what: `DETACH PARTITION waits for every query on ${context.show(table)} to end, and every new query waits behind it.`,
       instead: hasDefault
         ? context.allowing(this.name, `queries on ${table.name} are short`)
         : context.alone(`${context.text} concurrently;`),
-      ...(hasDefault ? { note: 'With a default partition Postgres detaches in no other way.' } : {}),
+      ...(hasDefault ? { note: 'With a default partition Postgres has no other way to detach.' } : {}),
       relation: table,
     };
   },
@@ -133,7 +133,7 @@ export const createPartitionOf: Rule = {
     const from = isWord(tokens[at], 'values') ? at - 1 : at;
     const simple = (create.tableElts ?? []).length === 0 && create.partspec === undefined;
     yield {
-      what: `PARTITION OF waits for every query on ${context.show(table)} to end, and every query that comes waits behind it.`,
+      what: `PARTITION OF waits for every query on ${context.show(table)} to end, and every new query waits behind it.`,
       instead:
         simple && at !== -1
           ? `create table ${name} (like ${context.show(table)} including all excluding identity);\nalter table ${context.show(table)} attach partition ${name} ${text.slice(tokens[from]?.start)};`

@@ -31,7 +31,7 @@ export const plainCreateIndex: Rule = {
     // On ONLY a partitioned table it makes a catalog entry and nothing more.
     if (kind === 'partitioned table' && index.relation.inh !== true) return;
     yield {
-      what: `CREATE INDEX keeps everybody from writing to ${context.show(table)} until the index is built.`,
+      what: `CREATE INDEX blocks all writes to ${context.show(table)} until the index is built.`,
       instead: concurrently(context, 'index', index.if_not_exists ? ['if', 'not', 'exists'] : []),
       relation: table,
     };
@@ -41,7 +41,7 @@ export const plainCreateIndex: Rule = {
 export const ifNotExistsIndex: Rule = {
   name: 'if-not-exists-index',
   severity: 'warning',
-  title: 'a plain CREATE INDEX IF NOT EXISTS, which takes an INVALID index for a good one',
+  title: 'a plain CREATE INDEX IF NOT EXISTS, which accepts an INVALID index',
   aboutLocks: false,
   *check(context) {
     const index = as('IndexStmt', context.tree);
@@ -49,7 +49,7 @@ export const ifNotExistsIndex: Rule = {
     if (!index?.if_not_exists || index.concurrent || index.relation === undefined) return;
     if (!context.isExisting(relationOf(index.relation))) return;
     yield {
-      what: `IF NOT EXISTS goes by the name alone: an index ${index.idxname} that is INVALID, or has another definition, is left as it is and reported as success.`,
+      what: `IF NOT EXISTS checks only the name: an index ${index.idxname} that is INVALID or has a different definition is left as it is, and the statement succeeds.`,
       instead: concurrently(context, 'index', ['if', 'not', 'exists']),
     };
   },
@@ -66,7 +66,7 @@ export const plainDropIndex: Rule = {
     const names = (drop.objects ?? []).map((object) => relationOfParts(strings(as('List', object)?.items)));
     if (names.every((name) => !mayBeConcurrent(context, name))) return;
     yield {
-      what: `DROP INDEX waits for every query on the table to end, and every query that comes waits behind it.`,
+      what: `DROP INDEX waits for every query on the table to end, and every new query waits behind it.`,
       instead: concurrently(context, 'index', ['cascade', 'restrict']),
     };
   },
@@ -93,7 +93,7 @@ export const plainReindex: Rule = {
     const what = relation === undefined ? (name ?? 'the database') : context.show(relationOf(relation));
     const word = KINDS[kind];
     yield {
-      what: `REINDEX keeps everybody from writing to what it rebuilds in ${what}, and from reading by the index that it is at.`,
+      what: `REINDEX blocks writes to every table whose indexes it rebuilds in ${what}, and queries that need the index being rebuilt.`,
       instead:
         word === undefined
           ? '-- Left out: the indexes of the system catalog cannot be rebuilt while others work.'

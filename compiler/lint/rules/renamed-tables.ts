@@ -6,16 +6,16 @@ import type { StatementContext } from '../statement-context.ts';
 export const renameTable: Rule = {
   name: 'rename-table',
   severity: 'warning',
-  title: 'a table or view that gets another name or schema, and leaves no view under the old one',
+  title: 'a table or view renamed or moved to another schema, with no view left under the old name',
   aboutLocks: true,
   *check(context) {
     const renamed = renamedRelation(context);
     if (renamed === undefined || !context.isExisting(renamed.from) || hasView(context, renamed.from)) return;
     const { from, to } = renamed;
     yield {
-      what: `Code that is deployed before this, or beside it, fails as soon as it names ${context.show(from)}.`,
+      what: `Code deployed before this, or running alongside it, fails as soon as it refers to ${context.show(from)}.`,
       instead: `${context.text};\ncreate view ${context.show(from)} as select * from ${context.show(to)};`,
-      note: 'Drop the view in a later migration, when no deployed code names it. An ON CONFLICT, and a foreign key, need the table itself.',
+      note: 'Drop the view in a later migration, when no deployed code uses it. ON CONFLICT and foreign keys need the table itself.',
       relation: from,
     };
   },

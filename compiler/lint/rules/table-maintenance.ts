@@ -22,9 +22,9 @@ export const vacuumFull: Rule = {
     if (tables.length > 0 && tables.every((table) => !context.isExisting(table))) return;
     const names = tables.map((table) => context.show(table)).join(', ');
     yield {
-      what: `VACUUM FULL rewrites the whole of ${names || 'every table'} while nobody else may read or write it.`,
+      what: `VACUUM FULL rewrites the whole of ${names || 'every table'} while nobody else can read or write it.`,
       instead: context.alone(`vacuum (analyze)${names === '' ? '' : ` ${names}`};`),
-      note: `A plain VACUUM makes the room of dead rows usable again. To give it back to the disk: ${REPACK}`,
+      note: `A plain VACUUM makes the space of dead rows reusable. To return it to the disk: ${REPACK}`,
     };
   },
 };
@@ -42,7 +42,7 @@ export const cluster: Rule = {
     if (table !== undefined && !context.isExisting(table)) return;
     const name = table === undefined ? 'every clustered table' : context.show(table);
     yield {
-      what: `CLUSTER rewrites the whole of ${name} while nobody else may read or write it.`,
+      what: `CLUSTER rewrites the whole of ${name} while nobody else can read or write it.`,
       instead: `-- Left out: CLUSTER of ${name}. ${REPACK}`,
     };
   },
@@ -64,12 +64,12 @@ export const refreshWithoutConcurrently: Rule = {
     const indexes = view === undefined ? [] : context.schema.indexesOf(view);
     const isReady = indexes.some((index) => index.unique && index.predicate === undefined);
     yield {
-      what: `REFRESH keeps everybody from reading ${context.show(name)} until its query is done.`,
+      what: `REFRESH blocks all reads of ${context.show(name)} until its query is done.`,
       instead: `${splice(context.text, { start: end, end }, ' concurrently')};`,
       ...(isReady
         ? {}
         : {
-            note: `It needs a unique index on columns of ${context.show(name)}, without WHERE: create one concurrently before.`,
+            note: `It needs a unique index on columns of ${context.show(name)}, without WHERE: create one concurrently first.`,
           }),
       relation: name,
     };
@@ -79,7 +79,7 @@ export const refreshWithoutConcurrently: Rule = {
 export const viewFilledAtOnce: Rule = {
   name: 'view-filled-at-once',
   severity: 'advice',
-  title: 'CREATE MATERIALIZED VIEW that runs its query at once',
+  title: 'CREATE MATERIALIZED VIEW that runs its query right away',
   aboutLocks: false,
   bySize: true,
   fixes: true,
@@ -133,12 +133,12 @@ export const rewriteTable: Rule = {
       if (words === undefined) continue;
       yield {
         index: context.statement.index + start,
-        what: `${words} rewrites the whole of ${context.show(table)} while nobody else may read or write it.`,
-        instead: context.allowing(this.name, `${table.name} is small enough to be closed that long`),
+        what: `${words} rewrites the whole of ${context.show(table)} while nobody else can read or write it.`,
+        instead: context.allowing(this.name, `${table.name} is small enough to be blocked for that long`),
         note:
           tree.subtype === 'AT_SetExpression'
             ? 'For a large table, add a new column, fill it in batches, and let code read from that.'
-            : 'For a large table, pg_repack moves it while others work; or copy the rows in batches into a new table and swap the names.',
+            : 'For a large table, pg_repack moves it while others use it; or copy the rows in batches into a new table and swap the names.',
         relation: table,
         // Only an expression is inherited.
         alone: tree.subtype !== 'AT_SetExpression',
@@ -158,7 +158,7 @@ export const lockTable: Rule = {
     if (lock === undefined || (lock.mode ?? 8) <= 3 || context.locks.length === 0) return;
     const names = context.locks.map(({ relation }) => context.show(relation)).join(', ');
     yield {
-      what: `The lock on ${names} is held until the transaction ends, whatever else it still does.`,
+      what: `The lock on ${names} is held until the transaction ends, whatever else it does until then.`,
       instead: `-- Left out: each statement takes the locks on ${names} that it needs.`,
     };
   },

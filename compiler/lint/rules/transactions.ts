@@ -21,7 +21,7 @@ function shown(context: StatementContext, key: string): string {
 export const severalTablesLocked: Rule = {
   name: 'several-tables-locked',
   severity: 'warning',
-  title: 'one transaction that closes several tables',
+  title: 'one transaction that blocks several tables',
   aboutLocks: true,
   *check(context) {
     const earlier = new Set(context.before.flatMap(closed));
@@ -32,7 +32,7 @@ export const severalTablesLocked: Rule = {
     if (first === undefined || added === undefined || earlier.size > closed(firstLocker(context)).length)
       return;
     yield {
-      what: `While this waits for ${shown(context, added)}, ${shown(context, first)} stays closed; and a transaction of the application that takes them in the other order ends in a deadlock.`,
+      what: `While this waits for ${shown(context, added)}, ${shown(context, first)} stays blocked; and an application transaction that takes them in the other order ends in a deadlock.`,
       instead: `${context.nextTransaction}${context.text};`,
     };
   },
@@ -41,7 +41,7 @@ export const severalTablesLocked: Rule = {
 export const writeUnderLock: Rule = {
   name: 'write-under-lock',
   severity: 'warning',
-  title: 'rows written in a transaction that has closed a table',
+  title: 'rows written in a transaction that has blocked a table',
   aboutLocks: false,
   bySize: true,
   *check(context) {
@@ -50,7 +50,7 @@ export const writeUnderLock: Rule = {
     const [table] = locker === undefined ? [] : closed(locker);
     if (locker === undefined || table === undefined) return;
     yield {
-      what: `Line ${locker.statement.position.line} closed ${shown(context, table)}, and it stays closed until these rows are written.`,
+      what: `Line ${locker.statement.position.line} blocked ${shown(context, table)}, and it stays blocked until these rows are written.`,
       instead: `${context.nextTransaction}${context.text};`,
       blocks: 'reads and writes',
     };
@@ -85,7 +85,7 @@ export const unboundedWrite: Rule = {
       instead: goesInBatches(context)
         ? context.alone(`-- migrate: backfill\n${context.text};`)
         : context.allowing(this.name, `${table.name} has few rows`),
-      note: 'In batches, each a transaction of its own, nobody waits for long, and what was cut off goes on where it stopped.',
+      note: 'In batches, each a transaction of its own, nobody waits for long, and an interrupted one continues where it stopped.',
       relation: table,
       blocks: 'writes',
     };
@@ -110,7 +110,7 @@ function goesInBatches({ statement }: StatementContext): boolean {
 export const opaqueStatement: Rule = {
   name: 'opaque-statement',
   severity: 'advice',
-  title: 'DO, CALL and EXECUTE, which nobody can see into',
+  title: 'DO, CALL and EXECUTE, which cannot be analysed',
   aboutLocks: false,
   *check(context) {
     const { tree } = context;
@@ -118,9 +118,9 @@ export const opaqueStatement: Rule = {
       'DoStmt' in tree ? 'DO' : 'CallStmt' in tree ? 'CALL' : 'ExecuteStmt' in tree ? 'EXECUTE' : undefined;
     if (word === undefined) return;
     yield {
-      what: `What ${word} locks, and for how long, cannot be told from here; and it waits for every index build that is under way.`,
-      instead: context.allowing(this.name, 'what it runs was looked at by hand'),
-      note: 'Where its statements are always the same, write them plainly.',
+      what: `What ${word} locks, and for how long, can't be analysed; and it waits for every index build that is under way.`,
+      instead: context.allowing(this.name, 'what it runs was reviewed by hand'),
+      note: 'If its statements are always the same, write them out.',
     };
   },
 };

@@ -18,7 +18,7 @@ export const createTrigger: Rule = {
     const table = relationOf(trigger.relation);
     if (!context.isExisting(table)) return;
     yield {
-      what: `From here on every write to ${context.show(table)} that it is for runs its function as well, and fails where that fails.`,
+      what: `From here on every write to ${context.show(table)} that fires it also runs its function, and fails if that fails.`,
       instead: context.allowing(
         this.name,
         `its function is fast and was tried with the traffic of ${table.name}`,
@@ -41,9 +41,9 @@ export const disableTrigger: Rule = {
       const all = tree.subtype === 'AT_DisableTrigAll' ? ', foreign keys included,' : '';
       yield {
         index: context.statement.index + start,
-        what: `Until it is enabled again the application's own writes to ${context.show(alteration.table)} pass it by${all} too, and nothing makes up for that later.`,
+        what: `Until it is enabled again the application's own writes to ${context.show(alteration.table)} bypass it${all} too, and nothing makes up for that later.`,
         instead: context.allowing(this.name, `nobody else writes to ${alteration.table.name} meanwhile`),
-        note: "Better let the trigger's function ask for a setting of its own (current_setting('app.skip', true)), and set that in this transaction alone.",
+        note: "Better let the trigger's function check a setting of its own (current_setting('app.skip', true)), and set that in this transaction alone.",
         relation: alteration.table,
       };
     }
@@ -53,7 +53,7 @@ export const disableTrigger: Rule = {
 export const rowSecurityWithoutPolicy: Rule = {
   name: 'row-security-without-policy',
   severity: 'warning',
-  title: 'ENABLE ROW LEVEL SECURITY on a table that exists, before it has a policy',
+  title: 'ENABLE ROW LEVEL SECURITY on an existing table that has no policy',
   aboutLocks: true,
   *check(context) {
     const { alteration } = context;
@@ -64,9 +64,9 @@ export const rowSecurityWithoutPolicy: Rule = {
       const policy = written(constraintName(table.name, [], 'all'));
       yield {
         index: context.statement.index + start,
-        what: `From here on nobody but its owner sees a row of ${context.show(table)}, since no policy lets them.`,
+        what: `From here on nobody but its owner sees a row of ${context.show(table)}, since no policy allows it.`,
         instead: `create policy ${policy} on ${context.show(table)} using (true);\n${context.text};`,
-        note: 'Put the policies that you mean in place of the one that lets everybody see everything.',
+        note: 'Replace the policy that lets everybody see everything with the ones that you need.',
         relation: table,
       };
     }
@@ -95,7 +95,7 @@ export const domainConstraint: Rule = {
     const name = constraint?.conname ?? constraintName(domain.name, [], 'check');
     const at = context.tokens.findIndex((token) => isWord(token, 'check'));
     yield {
-      what: `Postgres reads every row of every table with a column of type ${context.show(domain)}, while nobody may write to them.`,
+      what: `Postgres reads every row of every table with a column of type ${context.show(domain)}, while nobody can write to them.`,
       instead:
         constraint?.contype === 'CONSTR_CHECK'
           ? addThenValidate(context, {

@@ -10,7 +10,7 @@ import { written, writtenList } from '../written-name.ts';
 export const uniqueWithoutIndex: Rule = {
   name: 'unique-without-index',
   severity: 'warning',
-  title: 'a UNIQUE constraint that builds its index on the spot',
+  title: 'a UNIQUE constraint that builds its index under its lock',
   aboutLocks: true,
   bySize: true,
   *check(context) {
@@ -18,7 +18,7 @@ export const uniqueWithoutIndex: Rule = {
       if (added.constraint.indexname !== undefined) continue;
       yield {
         index: added.index,
-        what: `Adding ${added.name} builds its index while nobody else may read or write ${context.show(added.alteration.table)}.`,
+        what: `Adding ${added.name} builds its index while nobody else can read or write ${context.show(added.alteration.table)}.`,
         instead: added.rest + indexThenConstraint(context, added, 'unique'),
         relation: added.alteration.table,
       };
@@ -29,7 +29,7 @@ export const uniqueWithoutIndex: Rule = {
 export const primaryKeyWithoutIndex: Rule = {
   name: 'primary-key-without-index',
   severity: 'warning',
-  title: 'a PRIMARY KEY that builds its index, or looks for nulls, on the spot',
+  title: 'a PRIMARY KEY that builds its index, or checks for nulls, under its lock',
   aboutLocks: true,
   bySize: true,
   *check(context) {
@@ -45,7 +45,7 @@ function withoutIndex(context: StatementContext, added: NewConstraint): Report {
   const { table } = added.alteration;
   return {
     index: added.index,
-    what: `Adding ${added.name} builds its index while nobody else may read or write ${context.show(table)}.`,
+    what: `Adding ${added.name} builds its index while nobody else can read or write ${context.show(table)}.`,
     instead: [
       added.rest,
       ...nullable(context, added).map(
@@ -64,7 +64,7 @@ function withNulls(context: StatementContext, added: NewConstraint): Report | un
   if (columns.length === 0) return undefined;
   return {
     index: added.index,
-    what: `A primary key makes ${columns.join(', ')} NOT NULL, for which every row of ${context.show(table)} is read while nobody else may read or write it.`,
+    what: `A primary key makes ${columns.join(', ')} NOT NULL, for which every row of ${context.show(table)} is read while nobody else can read or write it.`,
     instead: [
       ...columns.map(
         (column) => `${setNotNullSafely(context, { table, column })}\n${context.nextTransaction}`,
@@ -127,10 +127,10 @@ export const exclusionConstraint: Rule = {
     for (const { alteration, name, index } of newConstraints(context, 'exclusion')) {
       yield {
         index,
-        what: `Adding ${name} builds its index while nobody else may read or write ${context.show(alteration.table)}, and Postgres has no other way to add it.`,
+        what: `Adding ${name} builds its index while nobody else can read or write ${context.show(alteration.table)}, and Postgres has no other way to add it.`,
         instead: context.allowing(
           this.name,
-          `${alteration.table.name} is small enough to be closed that long`,
+          `${alteration.table.name} is small enough to be blocked for that long`,
         ),
         note: 'For a large table, make a new one with the constraint, move the rows in batches, and swap the names.',
         relation: alteration.table,

@@ -20,15 +20,26 @@ const COUNT_MILLISECONDS = 10_000;
  * index stands for its table. `settings` are the file's own SET statements, which decide what a name without a schema
  * means. No error of Postgres makes it fail: a relation that can't be looked up is unknown, and a table whose rows
  * can't be counted is not small. Throws only SessionLost.
+ *
+ * @param lenient leaves out a setting that fails, such as a role that does not exist yet
  */
 export async function measureTables(
   session: Session,
   relations: readonly RelationName[],
-  { limit, settings }: { limit: number; settings: readonly string[] },
+  {
+    limit,
+    settings,
+    lenient = false,
+  }: { readonly limit: number; readonly settings: readonly string[]; readonly lenient?: boolean },
 ): Promise<TableFacts[]> {
   if (relations.length === 0) return [];
   const found = await findTables(session, relations, settings);
-  if (!(found instanceof Map)) return relations.map(() => ({ kind: 'unknown', because: found.plainMessage }));
+  if (!(found instanceof Map) && lenient && found.at < settings.length) {
+    const others = settings.filter((_, at) => at !== found.at);
+    return measureTables(session, relations, { limit, settings: others, lenient });
+  }
+  if (!(found instanceof Map))
+    return relations.map(() => ({ kind: 'unknown', because: found.fault.plainMessage }));
   const sizes = await countRows(session, [...found.values()], { limit, settings });
   return relations.map((_, ordinal): TableFacts => {
     const table = found.get(ordinal);
@@ -66,8 +77,8 @@ async function findTables(
   session: Session,
   relations: readonly RelationName[],
   settings: readonly string[],
-): Promise<Map<number, FoundTable> | StatementFault> {
-  const { row, fault } = await rolledBack(session, [
+): Promise<Map<number, FoundTable> | { readonly fault: StatementFault; readonly at: number }> {
+  const { row, fault, at } = await rolledBack(session, [
     ...settings,
     findRelations(relations),
     OWN_PATH,
@@ -101,7 +112,7 @@ async function findTables(
          ) as below on true
         where t.relkind in ('r', 'm', 'p', 't')`,
   ]);
-  if (fault !== undefined) return fault;
+  if (fault !== undefined) return { fault, at };
   const rows = v.parse(foundTables, JSON.parse(row?.found ?? '[]'));
   return new Map(
     rows.map(({ ordinal, schema, table, kind, index, bytes, populated, hidden, foreign, below }) => [

@@ -8,6 +8,8 @@ export interface RolledBack {
   /** The first row of the last statement; absent without one, or if a statement failed. */
   readonly row: TextRow | undefined;
   readonly fault: StatementFault | undefined;
+  /** Which statement failed, from 0; how many there are, if none did. */
+  readonly at: number;
 }
 
 /**
@@ -16,12 +18,14 @@ export interface RolledBack {
  * need not. Throws only SessionLost.
  */
 export async function rolledBack(session: Session, statements: readonly string[]): Promise<RolledBack> {
-  const { fault, rows } = await session.script(['begin', ROLE_PATH, ...statements, 'rollback'].join('\n;\n'));
+  const { fault, rows, completed } = await session.script(
+    ['begin', ROLE_PATH, ...statements, 'rollback'].join('\n;\n'),
+  );
   if (fault !== undefined) {
     await session.script('rollback');
-    return { row: undefined, fault };
+    return { row: undefined, fault, at: completed - 2 };
   }
-  return { row: rows[statements.length + 1]?.[0], fault };
+  return { row: rows[statements.length + 1]?.[0], fault, at: statements.length };
 }
 
 /**

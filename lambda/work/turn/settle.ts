@@ -107,7 +107,7 @@ function describe(
   if (state === 'cancelled')
     return `${name} (${file}:${line}) was cancelled. Next: run the action retry to build it.`;
   if (state !== 'failed' || fault === null)
-    return `${name} (${file}:${line}) is not finished. Next: run again; the loop goes on.`;
+    return `${name} (${file}:${line}) is not finished. Next: run again; the loop continues.`;
   const when =
     attempts === 0 ? 'before it was begun' : `after ${attempts} attempt${attempts === 1 ? '' : 's'}`;
   const said = toFault(fault);

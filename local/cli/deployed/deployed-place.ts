@@ -47,7 +47,7 @@ class DeployedPlace implements Place {
 
   constructor(migrator: DeployedMigrator) {
     this.#migrator = migrator;
-    this.description = `by way of the deployed function ${migrator.functionName}`;
+    this.description = `through the deployed function ${migrator.functionName}`;
   }
 
   async status(): Promise<Status> {

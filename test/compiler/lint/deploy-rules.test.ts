@@ -29,13 +29,13 @@ const said: Readonly<Record<string, readonly string[]>> = {
     'Next: give them a value, then run again: select * from "customers" where "country" is null.',
   ],
   'orphaned-rows': [
-    '2_test.sql:3:1: 1 row of orders refers by customer_id to what customers does not have, such as (9).',
+    '2_test.sql:3:1: 1 row of orders refers by customer_id to rows missing from customers, such as (9).',
     'Statement: alter table orders validate constraint orders_customer_id_fkey',
     'Applied: nothing by this run.',
     'Next: correct or delete them, or add what they refer to; then run again.',
   ],
   'duplicate-values': [
-    '2_test.sql:1:1: 1 value of (lower(email)) stands in more than one row of customers, such as (ada@example.org) in 2 rows.',
+    '2_test.sql:1:1: 1 value of (lower(email)) occurs in more than one row of customers, such as (ada@example.org) in 2 rows.',
     'Statement: create unique index concurrently customers_email_lower on customers (lower(email))',
     'Applied: nothing by this run.',
     'Next: leave one row of each, then run again.',

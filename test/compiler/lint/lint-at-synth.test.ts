@@ -29,7 +29,7 @@ it('makes annotations of warnings, and leaves advice to the command line', () =>
     [
       'aws:cdk:warning',
       expect.stringMatching(
-        /^2_index\.sql:1:1: warning CREATE INDEX keeps everybody from writing to words [\s\S]*\n {6}create index concurrently words_word on words \(word\); \[ack: postgres-migrations:lint:plain-create-index\]$/,
+        /^2_index\.sql:1:1: warning CREATE INDEX blocks all writes to words [\s\S]*\n {6}create index concurrently words_word on words \(word\); \[ack: postgres-migrations:lint:plain-create-index\]$/,
       ),
     ],
   ]);
@@ -41,7 +41,7 @@ it('fails synth on errors, with place and caret, all at once', () => {
     '3_more.sql': 'alter table words add column a int not null;\nvacuum full words;',
   };
   expect(() => lint(files)).toThrow(
-    /^3_more\.sql:1:36: error Old rows of words have no a, [\s\S]*\n {39}\^\n[\s\S]*3_more\.sql:2:1: error VACUUM FULL[\s\S]*\n\n2 errors\.\nNext: write what is shown instead/,
+    /^3_more\.sql:1:36: error Existing rows of words have no a, [\s\S]*\n {39}\^\n[\s\S]*3_more\.sql:2:1: error VACUUM FULL[\s\S]*\n\n2 errors\.\nNext: write what is shown instead/,
   );
 });
 

@@ -63,7 +63,7 @@ describe('what the linter knows of the migrations before a statement', () => {
       'create index concurrently again on attic.sales (account_id);',
     ];
     expect(lintAfterSchema(files).map(({ what }) => what)).toEqual([
-      'again has the same definition as by_account (1_schema.sql): it costs every write and serves no query.',
+      'again has the same definition as by_account (1_schema.sql): it slows every write and helps no query.',
     ]);
   });
 
@@ -251,7 +251,7 @@ describe('a finding', () => {
       '-- Größe\nalter table orders add column größe int, alter column status set not null;',
     ]);
     expect(finding && showFinding(finding).split('\n')).toEqual([
-      '2_test.sql:2:42: warning Postgres reads every row of orders to see that status is nowhere null, while nobody else may read or write it. [set-not-null]',
+      '2_test.sql:2:42: warning Postgres reads every row of orders to verify that status is never null, while nobody else can read or write it. [set-not-null]',
       '    alter table orders add column größe int, alter column status set not null;',
       '                                             ^',
       '  locks    orders: ACCESS EXCLUSIVE, which blocks reads and writes, for as long as it reads the whole table: about 0.5 s per million rows in memory',
@@ -261,7 +261,7 @@ describe('a finding', () => {
       '      alter table orders validate constraint orders_status_not_null;',
       '      alter table orders alter column status set not null;',
       '      alter table orders drop constraint orders_status_not_null;',
-      '  note     VALIDATE is handed off where the table is not small, and SET NOT NULL waits for it. Where rows have no status yet, fill them before it: an UPDATE … WHERE status IS NULL with "-- migrate: backfill" on the line before it.',
+      '  note     VALIDATE is handed off where the table is not small, and SET NOT NULL waits for it. If rows have no status yet, fill them first: an UPDATE … WHERE status IS NULL with "-- migrate: backfill" on the line before it.',
     ]);
   });
 });

@@ -98,9 +98,10 @@ describe('docs/lint.md', () => {
 });
 
 describe('docs/lint.md on the deploy', () => {
-  it('names every rule that is asked again, and no other', () => {
+  it('names every rule that is checked again, and no other', () => {
     const docs = readFileSync(new URL('../../../docs/lint.md', import.meta.url), 'utf8');
-    const [, list = ''] = /These rules are asked again, of tables as they are: ([^.]*)\./.exec(docs) ?? [];
+    const [, list = ''] =
+      /These rules are checked again, against the real tables: ([^.]*)\./.exec(docs) ?? [];
     expect(list.split(/,\s+/).sort()).toEqual(
       rules
         .filter(({ bySize }) => bySize === true)

@@ -126,7 +126,7 @@ describe('migrate plan, with what the database has against it', () => {
       expect.stringMatching(
         /^4_word\.sql:1:1: Turning word from text into varchar\(10\).* that would block reads and writes for about .* \[change-column-type\]$/,
       ),
-      '2_index.sql:1:1: 1 value of (word) stands in more than one row of words, such as (twice) in 2 rows. The build would fail. [duplicate-values]',
+      '2_index.sql:1:1: 1 value of (word) occurs in more than one row of words, such as (twice) in 2 rows. The build would fail. [duplicate-values]',
     ]);
     expect(found).toContain('A run would stop before it touches anything:\n4_word.sql:1:1: Turning word');
     expect((await migrate('up', ...small)).error).toContain('4_word.sql:1:1: Turning word');

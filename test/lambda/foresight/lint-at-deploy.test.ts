@@ -27,7 +27,7 @@ describe('a statement that rewrites its table', () => {
     const error = await scenario.failure({ ...large, '2_other.sql': 'select 1;', '3_type.sql': retype });
     expect(error.message.replace(/\d+ kB/, 'N kB')).toBe(
       [
-        '3_type.sql:1:1: Turning x from integer into bigint rewrites the whole of large and its indexes, while nobody else may read or write it; and code that runs may not expect the new type. public.large holds more than 100 rows (N kB): that would block reads and writes for about 0.0 s.',
+        '3_type.sql:1:1: Turning x from integer into bigint rewrites the whole of large and its indexes, while nobody else can read or write it; and running code may not expect the new type. public.large holds more than 100 rows (N kB): that would block reads and writes for about 0.0 s.',
         'Statement: alter table large alter column x type bigint',
         'Applied: nothing by this run.',
         'Next: write instead:',
@@ -69,7 +69,7 @@ describe('a statement that rewrites its table', () => {
     expect(message).toMatch(
       /^2_index\.sql:1:1: CREATE INDEX on public\.large, which holds more than 100 rows/,
     );
-    expect(message).toContain('Found as well:\n3_type.sql:1:1: Turning x');
+    expect(message).toContain('Also found:\n3_type.sql:1:1: Turning x');
     expect(message).toContain('4_unique.sql:1:1: Adding large_x_key builds its index');
   });
 });
@@ -125,7 +125,7 @@ describe('the search of the data', () => {
     expect((await scenario.failure(files)).message).toContain('more than 1,000 rows of t have no x');
   });
 
-  it('ends when its time is over, and the run goes on', async () => {
+  it('ends when its time is over, and the run continues', async () => {
     const table = {
       '1_table.sql': `create table t (x int); insert into t values (1);
 create function slow(int) returns boolean language plpgsql immutable as 'begin perform pg_sleep(0.7); return false; end';`,
@@ -204,7 +204,7 @@ create function fix() returns void language sql as 'update t set x = 1';`,
     [
       'several columns',
       'unique (a, b)',
-      '1 value of (a, b) stands in more than one row of t, such as (1,2) in 2 rows.',
+      '1 value of (a, b) occurs in more than one row of t, such as (1,2) in 2 rows.',
     ],
     // NULLS NOT DISTINCT came with 15.
     ...(serverMajor < 15
@@ -213,7 +213,7 @@ create function fix() returns void language sql as 'update t set x = 1';`,
           [
             'nulls that are the same',
             'unique nulls not distinct (c)',
-            '1 value of (c) stands in more than one row of t, such as () in 3 rows.',
+            '1 value of (c) occurs in more than one row of t, such as () in 3 rows.',
           ],
         ]),
   ])('finds duplicates of %s', async (_, constraint, sentence) => {
@@ -245,7 +245,7 @@ create table c (a int, b int); insert into c values (2, 1), (1, 2), (9, null);`,
       ...table,
       '2_fk.sql': 'alter table c add foreign key (b, a) references p;',
     });
-    expect(message).toContain('1 row of c refers by b, a to what p does not have, such as (1,2).');
+    expect(message).toContain('1 row of c refers by b, a to rows missing from p, such as (1,2).');
   });
 });
 

@@ -45,7 +45,7 @@ it('finds before a deploy all that its run would refuse, and the build that woul
       /^4_type\.sql:1:1: Turning x from integer into bigint rewrites .* that would block reads and writes for about/,
     ),
     '3_check.sql:1:71: 1 row of t violates the check small.',
-    '2_unique.sql:1:1: 149 values of (y) stand in more than one row of t.',
+    '2_unique.sql:1:1: 149 values of (y) occur in more than one row of t.',
   ]);
 });
 

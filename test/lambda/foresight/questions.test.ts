@@ -433,13 +433,13 @@ const unanswered: readonly Unanswered[] = [
     it: 'duplicates under row security',
     tables: `create table t (a int, b int); insert into t values (1, 1); ${hidden}`,
     statement: 'alter table t add constraint k unique (a, b);',
-    because: `Whether values of (a, b) stand in more than one row of t can't be told beforehand: ${policy}.`,
+    because: `Whether values of (a, b) occur in more than one row of t can't be told beforehand: ${policy}.`,
   },
   {
     it: 'orphans under row security of the table that is referred to',
     tables: `create table t (a int primary key); create table kid (t int); ${hidden}`,
     statement: 'alter table kid add foreign key (t) references t;',
-    because: `Whether rows of kid refer by t to what t does not have can't be told beforehand: ${policy}.`,
+    because: `Whether rows of kid refer by t to rows missing from t can't be told beforehand: ${policy}.`,
   },
   {
     it: 'a check whose function takes longer than there is time',
@@ -463,11 +463,11 @@ create function sees(a int) returns boolean language plpgsql as $$ begin insert 
 create function known(a int) returns int language plpgsql immutable as $$ begin if current_setting('transaction_read_only') = 'on' then raise sqlstate 'P0042' using message = 'not now'; end if; return a; end $$;`,
     statement: 'create unique index on t (known(a));',
     because:
-      "Whether values of (known(a)) stand in more than one row of t can't be told beforehand: not now, SQLSTATE P0042.",
+      "Whether values of (known(a)) occur in more than one row of t can't be told beforehand: not now, SQLSTATE P0042.",
   },
 ];
 
-describe('a question that has no answer is said to have none, by plan and run, which goes on', () => {
+describe('a question that has no answer is said to have none, by plan and run, which continues', () => {
   it.each(unanswered)('$it', async ({ tables, statement, seconds: dataCheckSeconds = 5, because }) => {
     scenario = scenarioOn(scenario.database);
     await scenario.database.query(tables);
@@ -891,7 +891,7 @@ describe('what a statement would really do', () => {
     await scenario.database.query(people(columns, "'n' || g"));
     const files = { '1_type.sql': `alter table people alter column name type ${type};` };
     expect((await scenario.failure(files)).message.split('. public.people holds')[0]).toBe(
-      `1_type.sql:1:1: Turning name into ${type} ${does}, while nobody else may read or write it; and code that runs may not expect the new type`,
+      `1_type.sql:1:1: Turning name into ${type} ${does}, while nobody else can read or write it; and running code may not expect the new type`,
     );
   });
 
@@ -915,11 +915,71 @@ create event trigger closed on ddl_command_start when tag in ('CREATE TABLE', 'A
     const files = { '1_index.sql': 'create unique index if not exists people_id on people (id);' };
     const error = await scenario.failure(files);
     expect(error.message.split('\n')).toEqual([
-      '1_index.sql:1:1: the index people_id exists and is INVALID, as an interrupted build leaves it: CREATE INDEX IF NOT EXISTS would skip it, and no query would use it.',
+      '1_index.sql:1:1: the index people_id exists and is INVALID, left by an interrupted build: CREATE INDEX IF NOT EXISTS would skip it, and no query would use it.',
       'Statement: create unique index if not exists people_id on people (id)',
       'Applied: nothing by this run.',
-      'Next: write CREATE INDEX CONCURRENTLY, which drops what is INVALID and builds it; or drop it by hand, if nobody is building it: drop index concurrently "people_id"; then run again.',
+      'Next: write CREATE INDEX CONCURRENTLY, which drops the INVALID index and builds it again; or drop it by hand, if nobody is building it: drop index concurrently "people_id"; then run again.',
     ]);
     expect((await scenario.plan(files)).refused).toBe(error.message);
+  });
+});
+
+describe('where a pending file makes what an index stands on, a plan says which way it goes as the run does', () => {
+  const grown = 'insert into few select g from generate_series(1, 300) g;';
+  it.each([
+    [
+      'a role',
+      'create role "made_ROLE"; grant all on schema public to "made_ROLE"; grant "made_ROLE" to "OWNER"; alter table people owner to "made_ROLE";',
+      'set role "made_ROLE"; create index concurrently on people (id);',
+      'hand-off',
+    ],
+    ['a name', 'alter table people rename to folk;', 'create index concurrently on folk (id);', 'hand-off'],
+    [
+      'a schema',
+      'create schema app; alter table people set schema app;',
+      'create index concurrently on app.people (id);',
+      'hand-off',
+    ],
+    [
+      'an index',
+      'create index concurrently people_id on people (id);',
+      'reindex index concurrently people_id;',
+      'hand-off',
+    ],
+    ['rows', grown, 'create index concurrently on few (id);', 'by size'],
+    ['rows, unseen', `do $$ begin ${grown} end $$;`, 'create index concurrently on few (id);', 'by size'],
+    [
+      'rows, by a function',
+      `create function fill() returns void language sql as $$ ${grown} $$; select fill();`,
+      'create index concurrently on few (id);',
+      'by size',
+    ],
+    [
+      'a table, by a function',
+      `create function make() returns void language plpgsql as $$ begin execute 'create table made as select * from people'; end $$; select make();`,
+      'create index concurrently on made (id);',
+      'by size',
+    ],
+  ])('%s', async (_, before, index, planned) => {
+    const { name, owner } = scenario.database;
+    await scenario.database.adminQuery(`alter role "${owner}" createrole`);
+    await scenario.database.query(`${people('id int', 'g')} create table few (id int)`);
+    const named = (sql: string) => sql.replaceAll('ROLE', name).replaceAll('OWNER', owner);
+    const files = { '1_before.sql': named(before), '2_index.sql': named(index) };
+    const { files: plans } = await scenario.plan(files);
+    const step = plans[1]?.steps.at(-1);
+    expect(step?.bySize ? 'by size' : step?.how).toBe(planned);
+    expect(await scenario.deploy(files)).toEqual({ outcome: 'valid', message: '' });
+    const applied = scenario.events.flatMap((event) => (event.kind === 'applied' ? event.steps : []));
+    expect(applied.at(-1)?.how).toBe('handed off');
+  });
+
+  it('and a plain index on a table that a file renames is refused', async () => {
+    await scenario.database.query(people('id int', 'g'));
+    const files = {
+      '1_rename.sql': 'alter table people rename to folk;',
+      '2_index.sql': 'create index on folk (id);',
+    };
+    expect((await scenario.failure(files)).code).toBe('plain-create-index');
   });
 });

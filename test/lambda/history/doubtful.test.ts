@@ -98,14 +98,14 @@ const DOUBTS: readonly Doubt[] = [
     sql: `alter table graphile_migrate.migrations drop constraint migrations_previous_hash_fkey;
           insert into graphile_migrate.migrations values ('sha1:x', null, '000003.sql'); create table c (id int)`,
     id: '000002.sql',
-    why: 'it comes before the newest that is applied there, and has no row: it was passed over',
+    why: 'it comes before the newest that is applied there, and has no row: it was skipped',
     says: `select filename from graphile_migrate.migrations where filename = '000002.sql'`,
     applied: ['000002.sql'],
     notApplied: [],
   },
 ];
 
-/** The fixture's own files, the second of them with another table behind, which the last command goes on with. */
+/** The fixture's own files, the second of them with another table behind, which the last command continues with. */
 function filesOf(tool: string): Files {
   const home = join(import.meta.dirname, 'fixtures', tool, 'home');
   const names = readdirSync(home, { recursive: true, withFileTypes: true }).filter((each) => each.isFile());
@@ -203,7 +203,7 @@ describe.each(firstOf(2, DOUBTS))('what $tool leaves open', (doubt) => {
     expect((await scenario.run(files)).applied).toEqual([]);
   });
 
-  it('is settled by --continue-at: the next run goes on with that step, and the tool takes it for applied', async () => {
+  it('is settled by --continue-at: the next run continues with that step, and the tool takes it for applied', async () => {
     const more = withSecondStep(tool, files, id);
     const scenario = await doubted(doubt);
     await repair(scenario, more, { version: id, continueAt: 2 });
@@ -211,7 +211,7 @@ describe.each(firstOf(2, DOUBTS))('what $tool leaves open', (doubt) => {
     const applied = (await scenario.run(more)).applied.filter(({ migration }) => migration.version === id);
     expect(applied.map(({ step }) => step)).toEqual([1]);
     expect(await says(scenario, 'select count(*) from late')).toEqual(['0']);
-    // The file has a statement more, and golang-migrate's mark goes on to the last file.
+    // The file has a statement more, and golang-migrate's mark moves on to the last file.
     const whole = doubt.applied.map((line) => line.replace('1/1', '2/2').replace('2 false', '3 false'));
     expect(await says(scenario, doubt.says)).toEqual(expect.arrayContaining([...whole]));
     expect((await scenario.run(more)).applied).toEqual([]);
@@ -225,7 +225,7 @@ describe('what was applied in part', () => {
       'create table b (id int);\ncommit;\ncreate index concurrently b_id on b (id);\ncreate table c (id int);',
   };
 
-  it('goes on with the step that one names', async () => {
+  it('continues with the step that one names', async () => {
     const scenario = await freshScenario();
     await scenario.query(
       `create table a (id int); create table b (id int);
@@ -269,7 +269,7 @@ describe("golang-migrate's mark", () => {
       };
       const error = await scenario.failure(all);
       expect(error.message).toContain(
-        '000002_late.up.sql: it is below the version that golang-migrate has come to, and no table that it creates is there: it may have been passed over: repair 2',
+        '000002_late.up.sql: it is below the version that golang-migrate has come to, and no table that it creates is there: it may have been skipped: repair 2',
       );
       expect(error.message).not.toMatch(/00000[345]/);
       await repair(scenario, all, { version: '2', as: 'not-applied' });

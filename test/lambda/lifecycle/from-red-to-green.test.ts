@@ -93,7 +93,7 @@ describe('BuildFailed', () => {
 });
 
 describe('BuildStuck', () => {
-  it('status names who is waited for; when that session is ended the build goes on by itself', async () => {
+  it('status names who is waited for; when that session is ended the build continues by itself', async () => {
     await life.deploy(large);
     const blocker = await life.session();
     await blocker.query('begin; insert into large values (501, 501)');
@@ -137,7 +137,7 @@ describe('drift', () => {
 });
 
 describe('an interrupted step', () => {
-  it('is looked at, settled, and the deploy goes on', async () => {
+  it('is looked at, settled, and the deploy continues', async () => {
     await life.deploy(users);
     const files = {
       ...users,

@@ -13,7 +13,7 @@ const blocker = () => blockerIn(life);
 const buildIs = (state: string) => buildIn(life, state);
 
 describe("waitFor 'migrations'", () => {
-  exhaustive.it('lets the deploy go on while a build runs that no step waits for', async () => {
+  exhaustive.it('lets the deploy continue while a build runs that no step waits for', async () => {
     await life.deploy(tables);
     const open = await blocker();
     expect(await life.deploy(withIndex)).toMatchObject({ status: 'UPDATE_COMPLETE' });
@@ -73,7 +73,7 @@ describe("waitFor 'index-builds'", () => {
 });
 
 describe("waitFor 'nothing'", () => {
-  it('lets the deploy go on although steps wait; the loop applies them', async () => {
+  it('lets the deploy continue although steps wait; the loop applies them', async () => {
     await life.deploy(tables);
     const open = await blocker();
     expect(await life.deploy(withWaiting, { props: { waitFor: 'nothing' } })).toMatchObject({

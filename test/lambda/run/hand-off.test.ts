@@ -161,7 +161,7 @@ describe('a plain CREATE INDEX on a table that is not small', () => {
         '3_plain.sql:2:1: CREATE INDEX on public.large, which holds more than 100 rows, would block every write to it until the index is built.',
         'Statement: create unique index on large (x)',
         'Applied: nothing by this run.',
-        'Next: write CREATE INDEX CONCURRENTLY: it is built beside the traffic; or, if the table may be blocked, put "-- migrate: allow plain-create-index <reason>" into the file.',
+        'Next: write CREATE INDEX CONCURRENTLY: it is built while writes continue; or, if the table may be blocked, put "-- migrate: allow plain-create-index <reason>" into the file.',
       ].join('\n'),
     );
     expect(await scenario.steps()).toEqual(['1.0 applied']);

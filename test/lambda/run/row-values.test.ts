@@ -242,7 +242,7 @@ update filled set n = case when key like 'canary%' then key::int else n + 1 end;
     };
     const hidden = await looked('hidden');
     expect(quoted(hidden) ? hidden : '').toBe('');
-    expect(hidden).toContain('1 row of posts refers by author to what people does not have.');
+    expect(hidden).toContain('1 row of posts refers by author to rows missing from people.');
     expect(quoted(await looked('shown'))).toBe(true);
   });
 });

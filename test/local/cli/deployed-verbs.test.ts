@@ -29,7 +29,7 @@ describe('by way of what is deployed', () => {
     ]);
     const below = ({ stdout }: Ended) => steady(stdout.slice(stdout.indexOf('\n')));
     expect(status).toMatchObject({ code: 0, stderr: '' });
-    expect(status.stdout).toMatch(/^by way of the deployed function \w+\n/);
+    expect(status.stdout).toMatch(/^through the deployed function \w+\n/);
     expect(below(status)).toBe(below(atHome));
 
     const json = await there.verb('status', '--json');

@@ -31,7 +31,7 @@ describe('npx cdk-postgres-migrations lint', () => {
     const { code, out } = await lint(WARNED);
     expect(code).toBe(0);
     expect(out.split('\n')).toEqual([
-      '2_test.sql:1:1: warning CREATE INDEX keeps everybody from writing to words until the index is built. [plain-create-index]',
+      '2_test.sql:1:1: warning CREATE INDEX blocks all writes to words until the index is built. [plain-create-index]',
       '    create index words_word on words (word);',
       '    ^',
       '  locks    words: SHARE, which blocks writes, for as long as it builds the index: about 1 s per million rows in memory',
@@ -73,7 +73,7 @@ describe('npx cdk-postgres-migrations lint', () => {
           version: '2',
           file: '2_test.sql',
           position: { line: 1, column: 1 },
-          what: 'CREATE INDEX keeps everybody from writing to words until the index is built.',
+          what: 'CREATE INDEX blocks all writes to words until the index is built.',
           instead: 'create index concurrently words_word on words (word);',
           afterwards: null,
           note: null,

@@ -95,7 +95,7 @@ const symptoms: readonly Symptom[] = [
     },
   },
   {
-    quotes: ['refer by … to what … does not have'],
+    quotes: ['refer … to rows missing from …'],
     sql: `${PEOPLE} create table moms (id int primary key); insert into moms select g from generate_series(1, 150) g;`,
     files: { '1_a.sql': 'alter table people add foreign key (id) references moms;' },
     advice: {

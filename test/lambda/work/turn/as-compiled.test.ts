@@ -125,7 +125,7 @@ describe('what the ledger has of a build that this code knows', () => {
 });
 
 describe('what the ledger has of a build that this code does not know', () => {
-  exhaustive.it('is gone on with where nobody but its owner can write the ledger', async () => {
+  exhaustive.it('is continued where nobody but its owner can write the ledger', async () => {
     expect(await scenario.loop(table)).toEqual({ outcome: 'valid', message: '' });
     expect((await states()).every((line) => line.endsWith(' done'))).toBe(true);
   });
@@ -145,7 +145,7 @@ describe('what the ledger has of a build that this code does not know', () => {
       'select fault from migrations.work order by id limit 1',
     );
     expect(fault?.hint).toContain(`Revoke the privilege to write the ledger's tables from ${app}`);
-    // Code that knows it goes on with it all the same.
+    // Code that knows it continues with it all the same.
     await scenario.run(files);
     expect(await scenario.loop(files)).toEqual({ outcome: 'valid', message: '' });
   });
@@ -170,5 +170,5 @@ update pile set y = x where y is null;`,
   );
   // Of another kind of walk it would be no block.
   await scenario.database.adminQuery(`update migrations.backfill set kind = 'key'`);
-  expect((await scenario.deploy(filled)).message).toContain("which can't be gone on with");
+  expect((await scenario.deploy(filled)).message).toContain("and can't be continued");
 });

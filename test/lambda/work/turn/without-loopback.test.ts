@@ -43,7 +43,7 @@ const probes = (database: FreshDatabase) =>
   );
 
 describe('where dblink is missing and cannot be created', () => {
-  it('a stock server goes on building in an orphan session after the turn is gone', async () => {
+  it('a stock server continues building in an orphan session after the turn is gone', async () => {
     const database = await withoutDblink();
     await handedOff(database);
     const deadline = Date.now() + 100_000;
@@ -159,7 +159,7 @@ begin if x in (7, 8) then raise warning 'odd: %', x using hint = 'Look.'; end if
       expect(await theBuild(database)).toMatchObject({ state: 'done', session: 'attached', attempts: 1 });
     });
 
-    it('a build that the deadline reaches is cancelled, its index dropped, and the error says how to go on', async () => {
+    it('a build that the deadline reaches is cancelled, its index dropped, and the error says how to continue', async () => {
       const { database, url, scenario } = await proxied();
       // A turn stops 30 s before its deadline.
       const deadline = Date.now() + 31_000;
@@ -261,7 +261,7 @@ it('a role that may use neither dblink nor temporary tables: the error says so',
 });
 
 describe('where a token for each connection stands for the password', () => {
-  it('a build is in a session of ours though dblink is there, says why, and goes on after the turn is gone', async () => {
+  it('a build is in a session of ours though dblink is there, says why, and continues after the turn is gone', async () => {
     const database = await freshDatabase();
     await database.adminQuery('create extension dblink');
     await handedOff(database);
