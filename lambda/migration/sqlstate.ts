@@ -5,6 +5,7 @@ export const sqlstate = {
   connectionFailure: '08006',
   protocolViolation: '08P01',
   featureNotSupported: '0A000',
+  divisionByZero: '22012',
   untranslatableCharacter: '22P05',
   notNullViolation: '23502',
   foreignKeyViolation: '23503',
