@@ -9,7 +9,7 @@ import { Construct } from 'constructs';
 export interface DeployProviderProps {
   /** Answers CloudFormation's events. */
   readonly onEvent: lambda.IFunction;
-  /** Tells whether what `onEvent` started is far enough for the deploy to go on. */
+  /** Tells whether what `onEvent` started is far enough for the deploy to continue. */
   readonly isComplete: lambda.IFunction;
   /** How long isComplete is called at most. */
   readonly longestWait: Duration;

@@ -162,7 +162,7 @@ export interface PostgresMigrationsProps extends RunProps {
 
   /**
    * The longest that a deploy waits, after the first run, for what `waitFor` names: 1 minute to 1 hour. Index builds
-   * go on after it. CloudFormation itself waits no longer than an hour.
+   * continue after it. CloudFormation itself waits no longer than an hour.
    *
    * @default Duration.minutes(55)
    */

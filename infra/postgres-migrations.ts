@@ -86,7 +86,7 @@ export class PostgresMigrations extends Construct implements ec2.IConnectable {
     const isComplete = new MigrationFunction(this, 'IsComplete', {
       ...shared,
       handler: 'migrate.isComplete',
-      description: `Says whether a deploy may go on (${this.node.path})`,
+      description: `Says whether a deploy may continue (${this.node.path})`,
     });
     // Either may end a run, and a run hands off; and looks whether somebody does already.
     for (const handsOff of [migrator, isComplete]) {

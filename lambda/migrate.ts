@@ -82,7 +82,7 @@ async function deploy(event: unknown, context: LambdaContext): Promise<ProviderA
 }
 
 /**
- * The framework calls this until the deploy may go on; `waitFor` decides what that means. A thrown error rolls the
+ * The framework calls this until the deploy may continue; `waitFor` decides what that means. A thrown error rolls the
  * stack back, so an error that may pass (a failover, full connection slots, a throttled call) answers "not yet".
  */
 export async function isComplete(event: unknown, context: LambdaContext): Promise<{ IsComplete: boolean }> {
@@ -208,7 +208,7 @@ async function change(action: ChangingAction, context: LambdaContext): Promise<o
 interface HandingOff {
   /** Names the hand-off, so that an event delivered twice starts one loop. */
   readonly name?: string;
-  /** When the run must have ended, in milliseconds since 1970, though the function may go on. */
+  /** When the run must have ended, in milliseconds since 1970, though the function may continue. */
   readonly until?: number;
 }
 

@@ -14,13 +14,13 @@ const EXHAUSTIVE: readonly string[] = [
   'test/lambda/work/turn/seen-builder.test.ts',
   'test/lambda/work/turn/reindex-unseen.test.ts',
   'test/lambda/run/locks-without-session.test.ts',
-  // While one build goes on, what else begins: infra/index-build-loop.test.ts has it by the machine itself.
+  // While one build continues, what else begins: infra/index-build-loop.test.ts has it by the machine itself.
   'test/lambda/lifecycle/side-by-side.test.ts',
   // A server of another version, chosen by hand: `npm run test:versions` runs all on each.
   'test/local/versions/older-server.test.ts',
   'test/local/cli/iam.test.ts',
   // Each setting of a role or a database that is out of the ordinary, each name that a stranger may borrow, values of
-  // rows by way of a whole stack: hardened, turn/roles, turn/slots and run/row-values have the stories.
+  // rows through a whole stack: hardened, turn/roles, turn/slots and run/row-values have the stories.
   'test/lambda/work/turn/borrowed-names.test.ts',
   'test/lambda/lifecycle/row-values.test.ts',
   'test/lambda/run/unusual-settings.test.ts',
@@ -89,7 +89,7 @@ const EXHAUSTIVE: readonly string[] = [
   'test/infra/cdk-synth.test.ts',
   // The three commands of each tool's section in the docs: lambda/history/adopt-and-mirror.test.ts has the story.
   'test/local/cli/coming-from.test.ts',
-  // Each verb by way of what is deployed: local/cli/deployed.test.ts has run, cancel and retry.
+  // Each verb through what is deployed: local/cli/deployed.test.ts has run, cancel and retry.
   'test/local/cli/deployed-verbs.test.ts',
   // npm start interrupted, on a terminal and as JSON: local/demo/start-output.test.ts has the story.
   'test/local/demo/start.test.ts',

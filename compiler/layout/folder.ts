@@ -115,7 +115,7 @@ export class Folder {
     this.problems.push(problem);
   }
 
-  /** Others go on when one is refused, so that all mistakes are shown at once. */
+  /** Others continue when one is refused, so that all mistakes are shown at once. */
   attempt<Result>(read: () => Result): Result | undefined {
     try {
       return read();

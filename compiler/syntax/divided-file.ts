@@ -116,7 +116,7 @@ const DROPS: ReadonlySet<string> = new Set([
 ]);
 
 /**
- * `-- Rollback:` above SQL that is commented out, in a file that goes on with a statement that makes something: its
+ * `-- Rollback:` above SQL that is commented out, in a file that continues with a statement that makes something: its
  * part to undo is those comments.
  */
 function isAboutComments({ source, statements, comments }: ParsedFile, mark: Mark): boolean {

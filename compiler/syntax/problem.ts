@@ -15,7 +15,7 @@ export interface Problem {
   readonly advice?: string | undefined;
 }
 
-/** Ends the compilation of one file; the others go on, so that one synth shows all problems. */
+/** Ends the compilation of one file; the others continue, so that one synth shows all problems. */
 export class FileRefused extends Error {
   readonly problem: Problem;
 

@@ -221,7 +221,7 @@ async function settleMigration(
       ? 'is taken as applied'
       : applied === 0
         ? 'is not applied: the next run applies it'
-        : `is applied before step ${applied + 1}: the next run goes on with that`;
+        : `is applied before step ${applied + 1}: the next run continues with that`;
   return { changed: [`${migration.name} ${said}`] };
 }
 
@@ -270,7 +270,7 @@ async function settleStep(
   };
 }
 
-/** Its build would go on, with nobody to clean up after it. */
+/** Its build would continue, with nobody to clean up after it. */
 function buildUnderWay(build: RecordedBuild): MigrationError {
   const { table } = build;
   const name = nameOf(build);

@@ -7,7 +7,7 @@ export interface DeployFinding {
   /** As in `-- migrate: allow RULE reason`. */
   readonly rule: string;
   /**
-   * `refuse`: the run stops before it touches anything. `fails-build`: the run goes on, and a build that it hands off
+   * `refuse`: the run stops before it touches anything. `fails-build`: the run continues, and a build that it hands off
    * will fail. `show`: it stops nothing.
    */
   readonly verdict: 'refuse' | 'fails-build' | 'show';

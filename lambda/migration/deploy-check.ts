@@ -10,7 +10,7 @@ export type DeployCheck = SizeCheck | DataCheck;
 interface CheckBase {
   /** Name of the lint rule: for `-- migrate: allow`, and for levels. */
   readonly rule: string;
-  /** `refuse`: the run stops before it touches anything. `show`: it is shown, and the run goes on. */
+  /** `refuse`: the run stops before it touches anything. `show`: it is shown, and the run continues. */
   readonly verdict: 'refuse' | 'show';
   readonly relation: RelationName;
   /** With ONLY, NO INHERIT or a foreign key, the tables that inherit from it are not affected. */

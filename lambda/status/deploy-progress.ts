@@ -15,7 +15,7 @@ import type { Session } from '../postgres/session/session.ts';
 import { type ProgressSeen, seeProgress } from '../work/turn/build-progress.ts';
 import { describeLost } from '../work/turn/settle.ts';
 
-/** `idle`: steps are pending that wait for nobody, so a run has to go on with them. */
+/** `idle`: steps are pending that wait for nobody, so a run has to continue with them. */
 export type DeployProgress =
   | { readonly kind: 'idle' }
   /** `open`: there are builds that the deploy does not wait for, but that need the loop. */
@@ -101,7 +101,7 @@ export function stillRunning(progress: DeployProgress): MigrationError {
   return new MigrationError({
     code: 'deploy-outlasted',
     what: `This deploy waited as long as CloudFormation allows; still running: ${what}.`,
-    applied: 'every step before the ones that wait; the index builds go on in the database.',
+    applied: 'every step before the ones that wait; the index builds continue in the database.',
     next: 'deploy again when they are valid (action status tells), or choose waitFor: "nothing"; nothing has to be started by hand.',
   });
 }
@@ -115,7 +115,7 @@ export function outOfSight(error: unknown): MigrationError {
     what: (rows) =>
       `This deploy waited as long as CloudFormation allows, and its last look failed: ${what(rows)}`,
     fault: said?.fault,
-    applied: 'what the status shows: the first run was through, and index builds go on in the database.',
+    applied: 'what the status shows: the first run finished, and index builds continue in the database.',
     next: (rows) =>
       `${textOf(said?.next ?? 'see why the database could not be asked.', rows)} Then deploy again; what was applied stays.`,
     cause: error,

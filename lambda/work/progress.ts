@@ -52,7 +52,7 @@ function fractionOfPhase(progress: BuildProgress): number {
   return 0;
 }
 
-/** Seconds until the build ends if it goes on as it went; undefined while nothing can be said. */
+/** Seconds until the build ends if it continues as it went; undefined while nothing can be said. */
 export function secondsLeft(fraction: number | undefined, elapsedSeconds: number): number | undefined {
   if (fraction === undefined || fraction < 0.005) return undefined;
   return (elapsedSeconds * (1 - fraction)) / fraction;

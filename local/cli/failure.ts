@@ -52,7 +52,7 @@ export function asMigrationError(error: unknown): MigrationError {
     return new MigrationError({
       code: 'connection-lost',
       what: `${error.message.charAt(0).toUpperCase()}${error.message.slice(1)}.`,
-      next: 'see why the server drops connections (restart, failover, out of memory), then run again; builds that are under way go on in the database.',
+      next: 'see why the server drops connections (restart, failover, out of memory), then run again; builds that are under way continue in the database.',
       cause: error,
     });
   }

@@ -18,7 +18,7 @@ export interface InProcessLoop extends Omit<RunRequest, 'report'> {
   readonly report: (event: Parameters<RunRequest['report']>[0] | TurnEvent) => void;
   /** Between two attempts of a build, instead of what the deployed loop waits. */
   readonly pauseSeconds?: TurnRequest['pauseSeconds'];
-  /** Ends the loop at once; builds under way go on in the database, as far as their sessions allow. */
+  /** Ends the loop at once; builds under way continue in the database, as far as their sessions allow. */
   readonly signal?: AbortSignal;
 }
 
@@ -28,7 +28,7 @@ const FIRST_PAUSE_MILLISECONDS = 500;
 
 /**
  * The index-build loop without Step Functions: the same tasks, in this process. All tables are one branch, which has no
- * time limit: what follows from a build starts when that build is over, whatever else still runs.
+ * time limit: what follows from a build starts when that build has ended, whatever else still runs.
  */
 export async function runLoop(loop: InProcessLoop): Promise<SettleResult> {
   const { target, options, signal } = loop;

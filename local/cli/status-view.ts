@@ -21,7 +21,7 @@ const COLOURS: Readonly<Record<State, 'green' | 'red' | 'yellow'>> = {
 
 /** What a state means, if its name does not say. */
 const MEANINGS: Partial<Readonly<Record<State, string>>> = {
-  partial: 'some of its steps are applied; the next run goes on',
+  partial: 'some of its steps are applied; the next run continues',
   changed: 'the file is another than the one that was applied',
   unknown: 'applied, and not in this folder',
   failed: 'an index build of it failed',
@@ -110,7 +110,7 @@ function nextPart({ migrations, builds, lastRun, blindRole, exposure }: Status, 
   if (has('changed') && lastRun?.error === undefined)
     next.push('restore the changed file, or accept it with the action repair.');
   if (next.length === 0 && builds.some(({ state }) => state === 'building'))
-    next.push('the builds go on in the database; up, or the deployed loop, sees them to their end.');
+    next.push('the builds continue in the database; up, or the deployed loop, sees them to their end.');
   else if (
     next.length === 0 &&
     lastRun?.error === undefined &&

@@ -36,7 +36,7 @@ export function addUp(program: Command): void {
       `
 Only one run works on a database at a time; another one waits for it, and says so.
 Ctrl-C cancels the statement under way and leaves index builds to the database;
-the next up goes on where this one stopped.
+the next up continues where this one stopped.
 ${DATABASE_HELP}
 
 Exit codes:
@@ -108,8 +108,8 @@ async function migrate(
       terminal.errorLine(error.message);
       terminal.line(
         place.here
-          ? 'Index builds of the steps before it go on; Ctrl-C leaves them to the next up.'
-          : 'Index builds of the steps before it go on, and are watched; Ctrl-C leaves them to the deployed loop.',
+          ? 'Index builds of the steps before it continue; Ctrl-C leaves them to the next up.'
+          : 'Index builds of the steps before it continue, and are watched; Ctrl-C leaves them to the deployed loop.',
       );
     },
   });
@@ -131,7 +131,7 @@ function show(end: UpEnd, { terminal, display, record, since }: UpContext): Exit
   return end.outcome === 'done' ? exitCode.done : exitCode.unfinished;
 }
 
-/** What a person who interrupts `up` needs to know: what stays, what continues, and how to go on. */
+/** What a person who interrupts `up` needs to know: what stays, what continues, and how to continue. */
 async function interruption(
   { message }: Interrupted,
   record: UpRecord,
@@ -143,7 +143,7 @@ async function interruption(
     const held = place?.here === true && build.session === 'attached';
     const fate = held
       ? 'held by this process, so it may end with it; the next up begins it again if so'
-      : 'goes on in the database without this process';
+      : 'continues in the database without this process';
     return `${nameOfBuild(build)}: ${fate}.`;
   });
   const pending = (status?.builds ?? []).filter(({ state }) => state === 'pending').length;
@@ -192,6 +192,6 @@ function summary({ outcome, status }: UpEnd, record: UpRecord, seconds: number):
   const lines = [`Left to do: ${count(open, 'index build')}.`];
   const { waiting } = record;
   if (waiting !== undefined) lines.push(`${waiting.file} waits: ${waiting.because}.`);
-  lines.push('Run up again without --no-wait, or let the deployed loop go on.');
+  lines.push('Run up again without --no-wait, or let the deployed loop continue.');
   return lines.join('\n');
 }

@@ -109,7 +109,7 @@ async function deployAndWatch(
   const breaking = chaos ? breakThings({ server, adminUrl, cloudFormation, display }) : undefined;
   const begun = performance.now();
   const status = succeeded(await cloudFormation.deploy(after));
-  display.verb('green', 'deploy', `${status} after ${secondsSince(begun)}; index builds go on`);
+  display.verb('green', 'deploy', `${status} after ${secondsSince(begun)}; index builds continue`);
   await aws.stepFunctions.settled();
   const seconds = (performance.now() - begun) / 1000;
   const blows = await breaking?.end();

@@ -13,7 +13,7 @@ export interface ScriptOutcome {
 
 export type TextRow = Readonly<Record<string, string | null>>;
 
-/** Receives a notice as it arrives; `completed` statements of the message were over by then. */
+/** Receives a notice as it arrives; `completed` statements of the message had completed by then. */
 export type NoticeListener = (notice: Notice, completed: number) => void;
 
 /** One database session, whichever driver carries it. */
@@ -158,7 +158,7 @@ export function sessionOver(client: DriverClient): Session {
     async close() {
       if (closed) return;
       closed = true;
-      // A driver whose connection has already ended would wait for ever.
+      // A driver whose connection has already ended would wait forever.
       if (lost !== undefined) return breakOff();
       const goodbye = client.end().catch(() => undefined);
       // A vanished peer would never answer the goodbye.

@@ -31,7 +31,7 @@ const AS_COMPILED: Compared = { kind: 'as compiled' };
 /**
  * Compares what the ledger has of a build with the code: whoever can write the ledger could have us run anything as our
  * role, or have it done to another table. So what this code knows has to be as this code has compiled it, and about
- * what its names mean; what it does not know, since it was handed off by other code, is gone on with only where nobody
+ * what its names mean; what it does not know, since it was handed off by other code, is continued only where nobody
  * but its owner can write the ledger.
  */
 export async function compareWithCode(

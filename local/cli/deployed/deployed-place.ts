@@ -47,7 +47,7 @@ class DeployedPlace implements Place {
 
   constructor(migrator: DeployedMigrator) {
     this.#migrator = migrator;
-    this.description = `by way of the deployed function ${migrator.functionName}`;
+    this.description = `through the deployed function ${migrator.functionName}`;
   }
 
   async status(): Promise<Status> {
@@ -59,7 +59,7 @@ class DeployedPlace implements Place {
   }
 
   async act(action: ChangingAction): Promise<object> {
-    // Its builds may be over before the next look.
+    // Its builds may end before the next look.
     const before = await this.status();
     this.#before = before;
     try {

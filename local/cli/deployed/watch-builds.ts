@@ -16,7 +16,7 @@ export class BuildWatch {
     for (const build of builds) {
       const before = this.#before.get(build.id);
       this.#before.set(build.id, build);
-      // What was over before the first look is no news.
+      // What ended before the first look is not news.
       if (this.#first && build.state !== 'building') continue;
       this.#show(build, before);
     }

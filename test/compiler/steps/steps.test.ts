@@ -117,7 +117,7 @@ describe("the author's own transactions", () => {
     ]);
   });
 
-  it('go on after COMMIT AND CHAIN with the same options', () => {
+  it('continue after COMMIT AND CHAIN with the same options', () => {
     expect(
       outlineOf('begin isolation level serializable; select 1; commit and chain; select 2; commit; select 3'),
     ).toEqual([

@@ -17,7 +17,7 @@ const files = {
 };
 
 describe('baseline', () => {
-  it('takes all up to a version as applied, and the next run goes on after it', async () => {
+  it('takes all up to a version as applied, and the next run continues after it', async () => {
     await operator.query('create table users (id int primary key, name text)');
     expect(
       await operator.act({ action: 'baseline', version: '0002', confirm: true, by: 'anna' }, files),

@@ -42,7 +42,7 @@ it('every run and every action is recorded: who, from where, what it did and how
     'repair | console | anna | failed |  | The ledger has no record of version 4.',
     'repair | console | anna | done | changed 4_base is forgotten: the next run applies it again | ',
     'baseline | console | anna | done | changed 4_base is taken as applied | ',
-    // At the end of a loop, as the deployed one does, in case a failed run can go on by now.
+    // At the end of a loop, as the deployed one does, in case a failed run can continue by now.
     'resume | loop | Update of stack test | done |  | ',
     'resume | loop | Update of stack test | done | applied 3_waits | ',
     'retry | console | anna | done | retried u on public.large | ',

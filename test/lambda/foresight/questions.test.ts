@@ -467,7 +467,7 @@ create function known(a int) returns int language plpgsql immutable as $$ begin 
   },
 ];
 
-describe('a question that has no answer is said to have none, by plan and run, which goes on', () => {
+describe('a question that has no answer is said to have none, by plan and run, which continues', () => {
   it.each(unanswered)('$it', async ({ tables, statement, seconds: dataCheckSeconds = 5, because }) => {
     scenario = scenarioOn(scenario.database);
     await scenario.database.query(tables);

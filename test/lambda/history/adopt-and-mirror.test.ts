@@ -64,7 +64,7 @@ describe('what another tool leaves open', () => {
     expect(await says(scenario, rows)).toEqual(['1_a applied', '2_b applied', '2_b rolled back']);
   });
 
-  exhaustive.it('goes on with the step that one names', async () => {
+  exhaustive.it('continues with the step that one names', async () => {
     const scenario = await settled({ continueAt: 2 })();
     await scenario.query(B);
     expect((await scenario.run(files)).applied).toHaveLength(1);

@@ -105,7 +105,7 @@ const DOUBTS: readonly Doubt[] = [
   },
 ];
 
-/** The fixture's own files, the second of them with another table behind, which the last command goes on with. */
+/** The fixture's own files, the second of them with another table behind, which the last command continues with. */
 function filesOf(tool: string): Files {
   const home = join(import.meta.dirname, 'fixtures', tool, 'home');
   const names = readdirSync(home, { recursive: true, withFileTypes: true }).filter((each) => each.isFile());
@@ -203,7 +203,7 @@ describe.each(firstOf(2, DOUBTS))('what $tool leaves open', (doubt) => {
     expect((await scenario.run(files)).applied).toEqual([]);
   });
 
-  it('is settled by --continue-at: the next run goes on with that step, and the tool takes it for applied', async () => {
+  it('is settled by --continue-at: the next run continues with that step, and the tool takes it for applied', async () => {
     const more = withSecondStep(tool, files, id);
     const scenario = await doubted(doubt);
     await repair(scenario, more, { version: id, continueAt: 2 });
@@ -211,7 +211,7 @@ describe.each(firstOf(2, DOUBTS))('what $tool leaves open', (doubt) => {
     const applied = (await scenario.run(more)).applied.filter(({ migration }) => migration.version === id);
     expect(applied.map(({ step }) => step)).toEqual([1]);
     expect(await says(scenario, 'select count(*) from late')).toEqual(['0']);
-    // The file has a statement more, and golang-migrate's mark goes on to the last file.
+    // The file has a statement more, and golang-migrate's mark moves on to the last file.
     const whole = doubt.applied.map((line) => line.replace('1/1', '2/2').replace('2 false', '3 false'));
     expect(await says(scenario, doubt.says)).toEqual(expect.arrayContaining([...whole]));
     expect((await scenario.run(more)).applied).toEqual([]);
@@ -225,7 +225,7 @@ describe('what was applied in part', () => {
       'create table b (id int);\ncommit;\ncreate index concurrently b_id on b (id);\ncreate table c (id int);',
   };
 
-  it('goes on with the step that one names', async () => {
+  it('continues with the step that one names', async () => {
     const scenario = await freshScenario();
     await scenario.query(
       `create table a (id int); create table b (id int);

@@ -28,7 +28,7 @@ describe('a Create', () => {
     expect(await life.steps()).toEqual(['1.0 applied']);
   });
 
-  it('that fails says file, line and reason first; its Delete succeeds, what was applied stays, the next Create goes on', async () => {
+  it('that fails says file, line and reason first; its Delete succeeds, what was applied stays, the next Create continues', async () => {
     const failed = await life.deploy(broken);
     expect(failed.status).toBe('ROLLBACK_COMPLETE');
     expect(failed.exchanges.map(({ request, status }) => `${request} ${status}`)).toEqual([
@@ -106,7 +106,7 @@ describe('what CloudFormation is told of an error', () => {
   });
 
   it('is the whole message where it fits, and what is thrown need be no error', () => {
-    expect(cloudFormationFailure(new Error('short\nNext: go on.')).message).toBe('short\nNext: go on.');
+    expect(cloudFormationFailure(new Error('short\nNext: continue.')).message).toBe('short\nNext: continue.');
     expect(cloudFormationFailure('text').message).toBe('text');
   });
 });

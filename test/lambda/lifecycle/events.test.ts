@@ -50,7 +50,7 @@ describe('events', () => {
     expect(life.aws.events.events.map(({ detailType }) => detailType)).toEqual(['Run Ended']);
   });
 
-  it('that it goes on refusing are in the log, and fail no deploy', async () => {
+  it('that it continues refusing are in the log, and fail no deploy', async () => {
     life.aws.events.refuseNext(100);
     expect(await life.deploy(tables)).toMatchObject({ status: 'CREATE_COMPLETE' });
     expect(linesOf(life).find(({ message }) => message === 'events could not be sent')).toMatchObject({

@@ -27,7 +27,7 @@ describe('a secret that is rotated', () => {
     expect(await migrator?.invoke({})).toMatchObject({ outcome: 'done' });
   });
 
-  it('does not stop a build that goes on meanwhile', async () => {
+  it('does not stop a build that continues meanwhile', async () => {
     const table = { '1_large.sql': largeTable('large') };
     await life.deploy(table);
     const blocker = await life.session();

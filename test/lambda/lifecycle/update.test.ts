@@ -41,7 +41,7 @@ describe('a construct of another name', () => {
         ['Delete', 'SUCCESS', before[0]?.physicalResourceId],
       ]);
       expect(await life.steps()).toEqual(['1.0 applied', '2.0 applied']);
-      // It is the one that goes on.
+      // It is the one that continues.
       expect(await life.deploy({ ...two, '3_t.sql': 'create table t ();' }, { id: 'Renamed' })).toMatchObject(
         {
           status: 'UPDATE_COMPLETE',

@@ -13,7 +13,7 @@ const blocker = () => blockerIn(life);
 const buildIs = (state: string) => buildIn(life, state);
 
 describe("waitFor 'migrations'", () => {
-  exhaustive.it('lets the deploy go on while a build runs that no step waits for', async () => {
+  exhaustive.it('lets the deploy continue while a build runs that no step waits for', async () => {
     await life.deploy(tables);
     const open = await blocker();
     expect(await life.deploy(withIndex)).toMatchObject({ status: 'UPDATE_COMPLETE' });
@@ -54,7 +54,7 @@ describe("waitFor 'migrations'", () => {
     });
     expect(status).toBe('UPDATE_ROLLBACK_COMPLETE');
     expect(exchanges[0]?.reason.split('\n').slice(0, 1)).toEqual([
-      'u on public.large (2_index.sql:1) failed before it was begun: could not create unique index "u": 1 value of (x) in more than one row (SQLSTATE 23505); Leave one row of each, then retry. Nothing was built. The action status has all of it. Next: fix the cause, then run again (or the action retry).',
+      'u on public.large (2_index.sql:1) failed before it started: could not create unique index "u": 1 value of (x) in more than one row (SQLSTATE 23505); Leave one row of each, then retry. Nothing was built. The action status has all of it. Next: fix the cause, then run again (or the action retry).',
     ]);
   });
 });
@@ -73,7 +73,7 @@ describe("waitFor 'index-builds'", () => {
 });
 
 describe("waitFor 'nothing'", () => {
-  it('lets the deploy go on although steps wait; the loop applies them', async () => {
+  it('lets the deploy continue although steps wait; the loop applies them', async () => {
     await life.deploy(tables);
     const open = await blocker();
     expect(await life.deploy(withWaiting, { props: { waitFor: 'nothing' } })).toMatchObject({
@@ -114,7 +114,7 @@ describe('a run that is begun while a deploy waits', () => {
   exhaustive.it('ends within what is left of the hour, though its function has more time', async () => {
     await life.database.query('create table pace (seconds float8)');
     await life.deploy(slow, { environment: { LONGEST_WAIT_SECONDS: '12' } });
-    // All is pending again, as where the first run's time was over, and goes slowly.
+    // All is pending again, as where the first run ran out of time, and goes slowly.
     const tables = Object.keys(slow).map((_, file) => `t${file}`);
     await life.database.query(`drop schema migrations cascade; drop table ${tables.join(', ')};
       insert into pace values (1)`);

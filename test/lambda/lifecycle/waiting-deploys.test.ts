@@ -101,7 +101,7 @@ describe('a fault that passes, while a deploy waits', () => {
 });
 
 describe('a deploy that outlasts its hour', () => {
-  it('fails and says what still runs; the build goes on by itself, and the next deploy finishes', async () => {
+  it('fails and says what still runs; the build continues by itself, and the next deploy finishes', async () => {
     await life.deploy(tables);
     const open = await blocker();
     const { status, exchanges } = await life.deploy(withWaiting, {
@@ -112,7 +112,7 @@ describe('a deploy that outlasts its hour', () => {
       expect.stringMatching(
         /^This deploy waited as long as CloudFormation allows; still running: i on public\.large: /,
       ),
-      'Applied: every step before the ones that wait; the index builds go on in the database.',
+      'Applied: every step before the ones that wait; the index builds continue in the database.',
       'Next: deploy again when they are valid (action status tells), or choose waitFor: "nothing"; nothing has to be started by hand.',
     ]);
     await open.end();
@@ -125,7 +125,7 @@ describe('a deploy that outlasts its hour', () => {
 });
 
 describe("waitFor 'nothing'", () => {
-  it('applies what waits for nobody, also where the time of the first run was over', async () => {
+  it('applies what waits for nobody, also where the first run ran out of time', async () => {
     const slow = Object.fromEntries(
       ['a', 'b', 'c'].map((name, at) => [
         `${at + 2}_${name}.sql`,

@@ -106,7 +106,7 @@ it('a step waits for every build that it needs, and for no other', () => {
   expect(waits.map(({ build: { index } }) => index)).toEqual(['users_x', 'orders_x', 'orders_u']);
 });
 
-it('a rewritten step waits for the builds of its former statement that go on', () => {
+it('a rewritten step waits for the builds of its former statement that continue', () => {
   const of = migration('2', [createIndex(0, orders, 'i')]);
   const states = ['building', 'pending', 'failed', 'cancelled'] as const;
   const builds = states.map((state) => build({ version: '2', table: 'orders', index: state, state }));
@@ -171,9 +171,9 @@ describe('of a backfill', () => {
     ],
     ['what reads a column that it fills waits', some, filling, 'it reads tax of the table orders'],
     ['what reads whole rows waits', reads(['*'], 'orders'), filling, 'it reads total of the table orders'],
-    ['what reads other columns goes on', others, filling, undefined],
-    ['what reads them of another table goes on', reads(['tax'], 'items'), filling, undefined],
-    ['what adds rows goes on', { writes: [orders] }, filling, undefined],
+    ['what reads other columns continues', others, filling, undefined],
+    ['what reads them of another table continues', reads(['tax'], 'items'), filling, undefined],
+    ['what adds rows continues', { writes: [orders] }, filling, undefined],
     [
       'what writes the same rows waits',
       { ...others, writes: [orders] },
@@ -187,7 +187,7 @@ describe('of a backfill', () => {
       copying,
       'it needs the rows of archive',
     ],
-    ['that copies, what reads the table goes on', others, copying, undefined],
+    ['that copies, what reads the table continues', others, copying, undefined],
   ])('%s', (_, touches, work, because) => {
     expect(waitFor('SelectStmt', touches, [work])).toBe(because);
   });

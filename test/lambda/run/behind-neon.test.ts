@@ -67,7 +67,7 @@ it('a build survives our connections, where the same statement of a client’s o
   expect(await scenario.steps()).toEqual(['1.0 applied', '2.0 applied', '3.0 applied']);
 });
 
-it('an application goes on writing while an index is built and a column added: no write fails', async () => {
+it('an application continues writing while an index is built and a column added: no write fails', async () => {
   await scenario.run(tables);
   await scenario.query(`insert into migrations.session_probe values ('loopback', true, 'remembered')`);
   const writer = new pg.Client({ connectionString: scenario.database.url });

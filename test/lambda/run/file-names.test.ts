@@ -22,7 +22,7 @@ describe('a file that was given another number', () => {
     expect(await scenario.steps()).toEqual(['1.0 applied', '2.0 applied', '2.1 applied']);
   });
 
-  it('after it stopped within goes on where it stopped', async () => {
+  it('after it stopped within continues where it stopped', async () => {
     const sql = 'create table a (); commit; alter table b add x int;';
     await scenario.failure({ '1_a.sql': sql });
     await scenario.query('create table b ()');

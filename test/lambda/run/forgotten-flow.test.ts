@@ -24,7 +24,7 @@ async function behind(way: 'WebSocket' | 'TCP', scenario: Scenario) {
 }
 
 it.each(firstOf(1, ['TCP', 'WebSocket'] as const))(
-  'a run whose connection is forgotten without a word goes on with what is recorded, over %s',
+  'a run whose connection is forgotten without a word continues with what is recorded, over %s',
   async (way) => {
     const scenario = await freshScenario();
     const { proxy, url } = await behind(way, scenario);

@@ -130,7 +130,7 @@ function expectNobodyWaited({ outcome, noticed }: Deployed): void {
   }
 }
 
-describe.concurrent('the application goes on, though an idle transaction has the table, beside the example’s', () => {
+describe.concurrent('the application continues, though an idle transaction has the table, beside the example’s', () => {
   const needing = exampleSteps.filter(
     (migration) => lockedBefore(migration).length > 0 && !isOfTheLoop(migration),
   );
@@ -168,7 +168,7 @@ describe.concurrent('the application goes on, though an idle transaction has the
   );
 });
 
-describe.concurrent('the application goes on, though an idle transaction has the table, beside', () => {
+describe.concurrent('the application continues, though an idle transaction has the table, beside', () => {
   const before = `create table customers (id int primary key, note text);
 create table orders (customer_id int, id int primary key, total int, remark text);
 create index orders_total on orders (total);

@@ -35,7 +35,7 @@ describe('a step whose lock is taken', () => {
   it('is tried again, whole, and goes through when the blocker ends', async () => {
     const run = scenario.run(files, { lockBudgetSeconds: 30 });
     await expectEventually(() => locked().length >= 1);
-    // Nothing is held, and nobody queues: the application goes on writing and reading.
+    // Nothing is held, and nobody queues: the application continues writing and reading.
     await scenario.query('set lock_timeout = 1000; update busy set x = x + 1');
     await blocker.query('commit');
     expect((await run).outcome).toBe('done');
@@ -292,7 +292,7 @@ describe('a run whose time is nearly up', () => {
     await scenario.query('create table before ()');
     const deadline = Date.now() + seconds * 1000;
     const error = await scenario.failure({ '1_sleeps.sql': sql }, { deadline });
-    // By the run: the statements themselves would go on, or have no such limit.
+    // By the run: the statements themselves would continue, or have no such limit.
     expect(error.message).toContain('canceling statement due to statement timeout');
   });
 

@@ -9,7 +9,7 @@ const ours = (code: string, sqlstate?: string) =>
   new MigrationError({
     code,
     what: 'it happened',
-    next: 'go on',
+    next: 'continue',
     ...(sqlstate === undefined ? {} : { fault: { sqlstate, message: 'said so' } }),
   });
 const postgres = (sqlstate: string) => new StatementFault({ sqlstate, message: 'said so' });

@@ -34,7 +34,7 @@ async function request(files: Record<string, string>, rest: Partial<RunRequest> 
 }
 
 describe('a run whose signal comes', () => {
-  it('cancels the statement under way, which is rolled back, and throws the reason; the next run goes on there', async () => {
+  it('cancels the statement under way, which is rolled back, and throws the reason; the next run continues there', async () => {
     const controller = new AbortController();
     const files = {
       '1_a.sql': 'create table a (id int);',

@@ -11,7 +11,7 @@ const invocations = ({ life }: Deployed): string[] =>
     )
     .map(({ body }) => JSON.parse(body).action);
 
-describe('by way of what is deployed', () => {
+describe('through what is deployed', () => {
   it('the verbs say what they say with the database itself', { timeout: 6 * MINUTES }, async () => {
     const there = await deployed();
     const { life } = there;
@@ -29,7 +29,7 @@ describe('by way of what is deployed', () => {
     ]);
     const below = ({ stdout }: Ended) => steady(stdout.slice(stdout.indexOf('\n')));
     expect(status).toMatchObject({ code: 0, stderr: '' });
-    expect(status.stdout).toMatch(/^by way of the deployed function \w+\n/);
+    expect(status.stdout).toMatch(/^through the deployed function \w+\n/);
     expect(below(status)).toBe(below(atHome));
 
     const json = await there.verb('status', '--json');

@@ -71,7 +71,7 @@ It applied 1_m … 9_m (9 in all).
       stdout: `${head}Migrations: 1 applied, 1 partial, 1 unknown, 1 failed
   applied  1_t
   failed   2_i (an index build of it failed)
-  partial  3_p (some of its steps are applied; the next run goes on)
+  partial  3_p (some of its steps are applied; the next run continues)
   unknown  9_later (applied, and not in this folder)
 
 Index builds: 1 valid, 1 failed

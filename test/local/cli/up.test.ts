@@ -137,7 +137,7 @@ Done in N s: 2 migrations applied, 2 index builds valid.
         'words_language  public.words  pending            0                  0',
         'Left to do: 2 index builds.',
         '3_column.sql waits: it changes the table words, and words_word is pending.',
-        'Run up again without --no-wait, or let the deployed loop go on.',
+        'Run up again without --no-wait, or let the deployed loop continue.',
         '',
       ],
       stderr: '',
@@ -192,7 +192,7 @@ Next: correct 2_bad.sql and run again; the run continues with this step.
   });
 
   exhaustive.it(
-    'goes on with the builds of earlier files where a later file fails, and fails with its error',
+    'continues with the builds of earlier files where a later file fails, and fails with its error',
     async () => {
       const flags = await withWords({ ...indexes, '3_bad.sql': 'select nothing;' });
       const up = await migrate(['up', ...flags], env);
@@ -237,7 +237,7 @@ Next: fix the cause, then run again: failed builds are tried again.
     const { code, stderr } = await migrate(['up', ...flags], env);
     expect({ code, stderr }).toEqual({
       code: 1,
-      stderr: `words_word on public.words (2_indexes.sql:1) failed before it was begun: could not create unique index "words_word": 1 value of (word) in more than one row (SQLSTATE 23505)
+      stderr: `words_word on public.words (2_indexes.sql:1) failed before it started: could not create unique index "words_word": 1 value of (word) in more than one row (SQLSTATE 23505)
 Detail: Such as (0) in 2 rows.
 Hint: Leave one row of each, then retry. Nothing was built.
 Next: fix the cause, then run again: failed builds are tried again.
@@ -301,7 +301,7 @@ describe('Ctrl-C', () => {
           and query like '%pg_sleep(600)%' and pid <> pg_backend_pid()`,
     );
 
-  it('cancels the statement under way, says what stays, and the next up goes on there', async () => {
+  it('cancels the statement under way, says what stays, and the next up continues there', async () => {
     const dir = folderOf({ ...words, '2_long.sql': 'create table long (); select pg_sleep(600);' });
     const up = new Migrate(['up', '--dir', dir], env);
     await expectEventually(async () => (await sleeping()).length === 1);
@@ -363,7 +363,7 @@ Next: run up again: it continues from here. The verb status shows how far the bu
       error: {
         code: 'interrupted',
         what: `Stopped: interrupted by SIGTERM.
-words_word on public.words: goes on in the database without this process.
+words_word on public.words: continues in the database without this process.
 1 more index build is pending.`,
         place: null,
         fault: null,

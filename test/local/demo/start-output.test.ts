@@ -41,7 +41,7 @@ applied  0010_activity, step 1 of 3
 applied  0010_activity, steps 2–3 of 3`.split('\n');
 
 /** In any order: tables build side by side, and beside the deploy. */
-const BUILDING = `deploy  UPDATE_COMPLETE after N s; index builds go on
+const BUILDING = `deploy  UPDATE_COMPLETE after N s; index builds continue
 building  words on public.messages (attempt 1, attached session)
 filled  words on public.messages after N s
 building  saved_words_user_id_fkey on public.saved_words (attempt 1, loopback session)

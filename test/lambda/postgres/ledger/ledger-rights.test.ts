@@ -205,7 +205,7 @@ grant usage on schema migrations to public; grant all on all tables in schema mi
     },
   );
 
-  exhaustive.it('is a ledger of ours where the schema was made by who may do everything anyhow', async () => {
+  exhaustive.it('is a ledger of ours where the schema was made by who may do everything anyway', async () => {
     await admin(
       `create schema migrations; grant create, usage on schema migrations to ${scenario.database.owner}`,
     );

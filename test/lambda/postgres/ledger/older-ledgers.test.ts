@@ -112,10 +112,10 @@ describe.each(older)('a ledger of format %i', (format) => {
     ]);
   });
 
-  it('goes on where it stopped: builds under way, those that failed, and what is new', async () => {
+  it('continues where it stopped: builds under way, those that failed, and what is new', async () => {
     const settled = await scenario.deploy({ ...files, '7_users.sql': 'create table users (id int);' });
     expect(settled.message).toMatch(
-      /^authors_x on public\.authors \(4_authors_x\.sql:1\) failed before it was begun: could not create unique index/,
+      /^authors_x on public\.authors \(4_authors_x\.sql:1\) failed before it started: could not create unique index/,
     );
     expect(await scenario.steps()).toEqual([
       '1.0 applied',
@@ -210,7 +210,7 @@ describe.each(older)('a ledger of format %i', (format) => {
   });
 });
 
-/** Formats that have the builds in a table of their own, which their supervisors go on writing by that name. */
+/** Formats that have the builds in a table of their own, which their supervisors continue to write by that name. */
 const withIndexBuilds = older.filter((format) => format < 7);
 
 describe.each(withIndexBuilds)('a ledger of format %i is brought up in the middle of a build', (format) => {
@@ -243,7 +243,7 @@ describe.each(withIndexBuilds)('a ledger of format %i is brought up in the middl
     return row;
   };
 
-  it('which goes on in its session and ends valid, and its row is right', async () => {
+  it('which continues in its session and ends valid, and its row is right', async () => {
     await ledgerOf(format);
     const writer = new pg.Client({ connectionString: scenario.database.url });
     await writer.connect();
@@ -281,7 +281,7 @@ describe.each(withIndexBuilds)('a ledger of format %i is brought up in the middl
 });
 
 describe('while an older ledger', () => {
-  /** A session that goes on reading a table, as a dump does. */
+  /** A session that continues reading a table, as a dump does. */
   async function reader(): Promise<pg.Client> {
     const client = new pg.Client({
       connectionString: scenario.database.url,
@@ -293,7 +293,7 @@ describe('while an older ledger', () => {
     return client;
   }
 
-  it('is in use, a run names who uses it, and goes on once the reader is through', async () => {
+  it('is in use, a run names who uses it, and continues once the reader is through', async () => {
     await ledgerOf(FIRST_FORMAT);
     const dump = await reader();
     const error = await scenario.failure(files, { deadline: Date.now() + 1_500 });
@@ -375,7 +375,7 @@ describe('a ledger that newer code has brought up', () => {
     expect(await formatNow()).toBe(99);
   });
 
-  it('is used by the code of format 1: its questions have answers, and its loop goes on', async () => {
+  it('is used by the code of format 1: its questions have answers, and its loop continues', async () => {
     await ledgerOf(LEDGER_FORMAT);
     const queries = await readFile(join(import.meta.dirname, 'formats/1.queries.sql'), 'utf8');
     await scenario.query(queries);

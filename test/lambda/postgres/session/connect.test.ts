@@ -94,7 +94,7 @@ describe('a script of many statements', () => {
     expect(outcome.rows.slice(0, 3)).toEqual([[{ a: '1', b: null }], [], [{ c: 'ü' }, { c: 'd' }]]);
   });
 
-  it('goes on after a fault, and a script of nothing is no fault', async () => {
+  it('continues after a fault, and a script of nothing is no fault', async () => {
     await withSession(target, async (session) => {
       expect((await session.script('select missing')).fault?.position).toBe(8);
       expect(await session.script(' -- nothing ')).toMatchObject({ completed: 0, fault: undefined });

@@ -125,7 +125,7 @@ describe('what the ledger has of a build that this code knows', () => {
 });
 
 describe('what the ledger has of a build that this code does not know', () => {
-  exhaustive.it('is gone on with where nobody but its owner can write the ledger', async () => {
+  exhaustive.it('is continued where nobody but its owner can write the ledger', async () => {
     expect(await scenario.loop(table)).toEqual({ outcome: 'valid', message: '' });
     expect((await states()).every((line) => line.endsWith(' done'))).toBe(true);
   });
@@ -139,13 +139,13 @@ describe('what the ledger has of a build that this code does not know', () => {
       await scenario.database.adminQuery(`drop owned by ${app}; drop role ${app}`);
     });
     expect((await scenario.loop(table)).message).toContain(
-      `i on public.large (2_work.sql:2) failed before it was begun: the deployed code does not know 2_work.sql as it was handed off, and others may have changed it in the ledger, so it was not executed`,
+      `i on public.large (2_work.sql:2) failed before it started: the deployed code does not know 2_work.sql as it was handed off, and others may have changed it in the ledger, so it was not executed`,
     );
     const [{ fault } = {}] = await scenario.query<{ fault: { hint: string } }>(
       'select fault from migrations.work order by id limit 1',
     );
     expect(fault?.hint).toContain(`Revoke the privilege to write the ledger's tables from ${app}`);
-    // Code that knows it goes on with it all the same.
+    // Code that knows it continues with it all the same.
     await scenario.run(files);
     expect(await scenario.loop(files)).toEqual({ outcome: 'valid', message: '' });
   });
@@ -170,5 +170,5 @@ update pile set y = x where y is null;`,
   );
   // Of another kind of walk it would be no block.
   await scenario.database.adminQuery(`update migrations.backfill set kind = 'key'`);
-  expect((await scenario.deploy(filled)).message).toContain("which can't be gone on with");
+  expect((await scenario.deploy(filled)).message).toContain("which can't be continued");
 });

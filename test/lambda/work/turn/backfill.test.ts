@@ -173,7 +173,7 @@ const wrong = (scenario: Scenario) =>
   scenario.query('select count(*)::int as wrong from t where n <> (id / 7) % 11 + 1');
 
 describe('a backfill that is cut off', () => {
-  it('by the end of its turn, goes on behind the last batch with the next, so that each row is done once', async () => {
+  it('by the end of its turn, continues after the last batch with the next, so that each row is done once', async () => {
     const scenario = await prepared(KEYS[0]?.[1] ?? '');
     await scenario.run(file('update t set n = n + 1', 'batch 1ms, pause 1'));
     expect(await turns(scenario, 2)).toBeGreaterThan(2);
@@ -208,7 +208,7 @@ describe('a backfill that is cut off', () => {
     expect(await wrong(scenario)).toEqual([{ wrong: 0 }]);
   });
 
-  exhaustive.it('in the middle of a run of former code, goes on behind its last batch', async () => {
+  exhaustive.it('in the middle of a run of former code, continues after its last batch', async () => {
     const scenario = await prepared(KEYS[0]?.[1] ?? '');
     const files = file('update t set n = n + 1', 'batch 1ms, pause 1');
     await scenario.run(files);
@@ -262,7 +262,7 @@ describe('a small or a new table', () => {
 });
 
 describe('a row that cannot be done', () => {
-  it('is found by halving, named with what Postgres says, and gone on with once it is fixed', async () => {
+  it('is found by halving, named with what Postgres says, and continued once it is fixed', async () => {
     const scenario = await prepared(KEYS[0]?.[1] ?? '');
     await scenario.query(
       'alter table t add constraint small check (m < 100); update t set n = 1000 where id = 7 * 1234',
@@ -443,7 +443,7 @@ describe('what comes after it', () => {
     'create table t (id int primary key, n int, m int); insert into t select g, g % 11 from generate_series(1, ROWS) g';
   const fills = '-- migrate: backfill batch 4ms\nupdate t set m = n where m is null;';
 
-  exhaustive.it('goes on where it does not need the rows, and waits where it does', async () => {
+  exhaustive.it('continues where it does not need the rows, and waits where it does', async () => {
     const scenario = await prepared(table);
     const result = await scenario.run({
       '1_fill.sql': fills,

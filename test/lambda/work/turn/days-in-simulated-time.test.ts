@@ -20,7 +20,7 @@ const ATTACH_SECONDS = 60;
 /** Whether pg_stat_progress_create_index tells how far the build is, and how evenly it goes. */
 type Tells = 'evenly' | 'ever slower' | 'nothing';
 
-/** Of a backfill: how long its batches go on before it has to rest for hours. */
+/** Of a backfill: how long its batches continue before it has to rest for hours. */
 type Fills = 'all the time' | 'not at all' | 'for ten seconds at a time';
 
 type SimulatedBuild = { readonly seconds: number } & ({ readonly tells: Tells } | { readonly fills: Fills });

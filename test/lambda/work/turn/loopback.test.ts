@@ -53,7 +53,7 @@ describe.each([
     cancels = proxy.cancels;
   });
 
-  it('goes on building after the turn has let go and its client is gone, and ends by itself', async () => {
+  it('continues building after the turn has let go and its client is gone, and ends by itself', async () => {
     await handOff();
     const { outcome } = await turnOf(database, { url, attachSeconds: 0 });
     expect(outcome).toBe('wait');

@@ -43,7 +43,7 @@ const probes = (database: FreshDatabase) =>
   );
 
 describe('where dblink is missing and cannot be created', () => {
-  it('a stock server goes on building in an orphan session after the turn is gone', async () => {
+  it('a stock server continues building in an orphan session after the turn is gone', async () => {
     const database = await withoutDblink();
     await handedOff(database);
     const deadline = Date.now() + 100_000;
@@ -57,7 +57,7 @@ describe('where dblink is missing and cannot be created', () => {
   });
 
   describe('nobody sees an orphan end, and status says', () => {
-    /** Lets go of the build, and looks again once it is over and a second has passed. */
+    /** Lets go of the build, and looks again once it has ended and a second has passed. */
     async function lookedAtLate(database: FreshDatabase): Promise<BuildStatus> {
       const scenario = await handedOff(database);
       const deadline = Date.now() + 100_000;
@@ -151,7 +151,7 @@ begin if x in (7, 8) then raise warning 'odd: %', x using hint = 'Look.'; end if
       return { database, url: proxy.tcpUrl, scenario: await handedOff(database) };
     };
 
-    it('the turn holds the build to its end, although attachSeconds is over', async () => {
+    it('the turn holds the build to its end, although attachSeconds is up', async () => {
       const { database, url } = await proxied();
       const deadline = Date.now() + 100_000;
       expect(await turnOf(database, { url, attachSeconds: 0, deadline })).toMatchObject({ outcome: 'done' });
@@ -159,7 +159,7 @@ begin if x in (7, 8) then raise warning 'odd: %', x using hint = 'Look.'; end if
       expect(await theBuild(database)).toMatchObject({ state: 'done', session: 'attached', attempts: 1 });
     });
 
-    it('a build that the deadline reaches is cancelled, its index dropped, and the error says how to go on', async () => {
+    it('a build that the deadline reaches is cancelled, its index dropped, and the error says how to continue', async () => {
       const { database, url, scenario } = await proxied();
       // A turn stops 30 s before its deadline.
       const deadline = Date.now() + 31_000;
@@ -261,7 +261,7 @@ it('a role that may use neither dblink nor temporary tables: the error says so',
 });
 
 describe('where a token for each connection stands for the password', () => {
-  it('a build is in a session of ours though dblink is there, says why, and goes on after the turn is gone', async () => {
+  it('a build is in a session of ours though dblink is there, says why, and continues after the turn is gone', async () => {
     const database = await freshDatabase();
     await database.adminQuery('create extension dblink');
     await handedOff(database);
