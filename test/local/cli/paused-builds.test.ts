@@ -1,32 +1,34 @@
 import { afterEach, expect, it, vi } from 'vitest';
+import type { BuildState } from '../../../lambda/migration/build.ts';
 import type { BuildStatus } from '../../../lambda/status/status.ts';
 import { BuildWatch } from '../../../local/cli/deployed/watch-builds.ts';
 import { RunDisplay } from '../../../local/cli/run-display.ts';
 import { statusView } from '../../../local/cli/status-view.ts';
 import { Terminal } from '../../../local/cli/terminal.ts';
 
-const backfill = (state: BuildStatus['state']): BuildStatus => ({
-  id: '1',
-  version: '0001' as BuildStatus['version'],
-  step: 1,
-  file: '0001_fill.sql',
-  line: 1,
-  operation: 'backfill',
-  schema: 'public',
-  table: 'orders',
-  index: '',
-  unique: false,
-  state,
-  adopted: false,
-  attempts: 1,
-  turns: 1,
-  session: undefined,
-  seconds: 1,
-  fault: undefined,
-  partitioned: false,
-  progress: undefined,
-  abandoned: false,
-});
+const backfill = (state: BuildState) =>
+  ({
+    id: '1',
+    version: '0001' as BuildStatus['version'],
+    step: 1,
+    file: '0001_fill.sql',
+    line: 1,
+    operation: 'backfill',
+    schema: 'public',
+    table: 'orders',
+    index: '',
+    unique: false,
+    state,
+    adopted: false,
+    attempts: 1,
+    turns: 1,
+    session: undefined,
+    seconds: 1,
+    fault: undefined,
+    partitioned: false,
+    progress: undefined,
+    abandoned: false,
+  }) as BuildStatus;
 
 afterEach(() => vi.restoreAllMocks());
 
