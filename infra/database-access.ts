@@ -184,6 +184,6 @@ function refuseWithoutVpc(path: string, { database, vpcSubnets, securityGroups }
   throw new InvalidProp(path, {
     prop: 'vpc',
     value: 'absent',
-    expected: `given, since \`${String(needing[0])}\` is: the functions have to stand in a network to reach it`,
+    expected: `given, since \`${String(needing[0])}\` is: the functions must be in a network that reaches it`,
   });
 }

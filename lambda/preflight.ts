@@ -59,10 +59,7 @@ async function check(event: HookEvent, context: LambdaContext): Promise<HookAnsw
   if (findings.length === 0)
     return {
       hookStatus: 'SUCCESS',
-      message: [
-        ...(unseen.length === 0 ? [`Nothing stands in the way of the migrations.${note}`] : []),
-        ...besides,
-      ]
+      message: [...(unseen.length === 0 ? [`Nothing blocks the migrations.${note}`] : []), ...besides]
         .join('\n\n')
         .slice(0, MOST_MESSAGE_CHARACTERS),
       clientRequestToken,

@@ -15,7 +15,7 @@ export function refusedClientCopy({ tree, index }: ParsedStatement): Finding {
 export function nestedBegin({ index }: ParsedStatement, begin: ParsedStatement): Finding {
   return {
     index,
-    sentence: `This BEGIN stands in the transaction that line ${begin.position.line} began.`,
+    sentence: `This BEGIN is inside the transaction that line ${begin.position.line} began.`,
     advice: 'COMMIT that one first, or write SAVEPOINT.',
   };
 }
@@ -80,7 +80,7 @@ export function backfillOfNothing({ index }: { readonly index: number }): Findin
 }
 
 export function backfillWithin({ index }: { readonly index: number }): Finding {
-  return { index, sentence: 'The directive "backfill" stands inside a statement.', advice: BACKFILL_PLACE };
+  return { index, sentence: 'The directive "backfill" is inside a statement.', advice: BACKFILL_PLACE };
 }
 
 export function backfillTwice({ index }: { readonly index: number }): Finding {

@@ -1,6 +1,7 @@
 /**
- * What the X-Ray SDK and its cls-hooked use of semver, in place of the whole package in the functions' bundle: one
- * comparison of two versions.
+ * What the X-Ray SDK and its cls-hooked use of semver, in place of that package in the functions' bundle: whether a
+ * released version, such as Node's own, is at least another.
  */
-// @ts-expect-error It has no types of its own, and nobody here calls it.
-export { default as gte } from '../../node_modules/semver/functions/gte.js';
+export function gte(version: string, least: string): boolean {
+  return version.localeCompare(least, 'en', { numeric: true }) >= 0;
+}

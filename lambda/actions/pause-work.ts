@@ -23,7 +23,7 @@ export const pause = changingAction({
 export const resume = changingAction({
   name: 'resume',
   schema: v.strictObject({ action: v.literal('resume'), index, by }),
-  examples: [['{"action": "resume"}', 'continue with all that is paused; "index": "name" for one']],
+  examples: [['{"action": "resume"}', 'continue all paused work; "index": "name" for one']],
   handsOff: true,
   done: 'resumed',
   perform: async (session, action, { ledgerSchema }) => ({

@@ -35,7 +35,7 @@ export class DeployRefused extends MigrationError {
         others.length === 0
           ? first.next
           : (rows) =>
-              [first.next, 'Found as well:', ...others.map((each) => showFinding(each, rows))].join('\n'),
+              [first.next, 'Also found:', ...others.map((each) => showFinding(each, rows))].join('\n'),
     });
   }
 }

@@ -184,7 +184,7 @@ async function blockers(session: Session, pending: readonly PendingStep[]): Prom
     const age = holder.hidden ? `${AGE_HIDDEN}${ends}` : ends;
     findings.set(
       key,
-      `${file} needs the ${mode} lock on ${relation.name}, which ${describeBlocker(holder)} stands in the way of.\nNext: let that transaction end${age}.`,
+      `${file} needs the ${mode} lock on ${relation.name}, which ${describeBlocker(holder)} blocks.\nNext: let that transaction end${age}.`,
     );
   }
   return [...findings.values()];

@@ -154,7 +154,7 @@ function byHighestVersion(
       absent.includes(version)
         ? {
             state: 'doubtful',
-            why: 'it is below the version that golang-migrate has come to, and no table that it creates is there: it may have been passed over',
+            why: 'it is below the version that golang-migrate has come to, and no table that it creates is there: it may have been skipped',
           }
         : { state: 'applied' },
     );
@@ -274,7 +274,7 @@ function skippedBelow(
     if (entries.has(version)) continue;
     entries.set(version, {
       state: 'doubtful',
-      why: 'it comes before the newest that is applied there, and has no row: it was passed over',
+      why: 'it comes before the newest that is applied there, and has no row: it was skipped',
     });
   }
   return entries;

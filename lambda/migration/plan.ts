@@ -274,7 +274,9 @@ function amendmentOf(
   const recorded = [...rows.values()];
   const fixed =
     recorded.some(({ checksum }) => checksum !== migration.checksum) &&
-    (pending.length > 0 || recorded.some(({ steps }) => steps !== migration.steps.length));
+    (pending.length > 0 ||
+      // Its failed build is tried again as this file has it, be it with another comment only.
+      recorded.some(({ steps, state }) => steps !== migration.steps.length || state === 'failed'));
   if (!fixed && moved.length === 0 && dropped.length === 0) return undefined;
   const replaced = new Set(
     pending.flatMap(({ record, step }) => (record === 'rewritten' ? [step.number] : [])),

@@ -44,7 +44,7 @@ export function waitsOf(
     // Its rows are replaced with those of the new statement, and those that are at work are not to be lost.
     for (const build of builds) {
       if (build.version === migration.version && build.step === step.number && !isLost(build))
-        wait(build, 'the file was changed while a build of it was running');
+        wait(build, 'the file was changed while one of its builds is under way');
     }
   }
   if (migration.waitsForBuilds) {

@@ -130,7 +130,7 @@ export function describeBriefly({ phase, fraction, secondsLeft, blocker }: Progr
 /** `i on public.large (2_index.sql:1) failed, and its statement is not in this folder any more: …` */
 export function describeAbandoned(build: BuildStatus): string {
   const { file, line, state } = build;
-  return `${nameOfBuild(build)} (${file}:${line}) ${state === 'failed' ? 'failed' : 'was cancelled'}, and its statement is not in this folder any more: it holds up nobody.`;
+  return `${nameOfBuild(build)} (${file}:${line}) ${state === 'failed' ? 'failed' : 'was cancelled'}, and its statement is not in this folder any more: nothing waits for it.`;
 }
 
 /** Why a build has ended without success, with Postgres's own words. */

@@ -30,7 +30,7 @@ export function addExport(program: Command): void {
     .addHelpText(
       'after',
       `
-The script stops at the first error, passes over what is valid, drops what an earlier try left INVALID,
+The script stops at the first error, skips what is valid, drops what an earlier try left INVALID,
 and looks at each index after it was built. What was handed off of other work it does too, a backfill in batches behind
 the last one, and notes it in the ledger. The next up finds all of it and records it.
 What can't be done by hand is named in the script, with the reason.

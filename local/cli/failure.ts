@@ -42,7 +42,7 @@ export function asMigrationError(error: unknown): MigrationError {
   if (error instanceof StatementFault) {
     return new MigrationError({
       code: 'postgres',
-      what: 'Postgres refused a statement of ours.',
+      what: 'Postgres refused a statement of the migrator itself.',
       fault: error.fault,
       next: 'see that the role may read and write the ledger, and the tables that it migrates; then run again.',
       cause: error,

@@ -167,7 +167,7 @@ begin
      where b.work_id operator(pg_catalog.=) ${id}::pg_catalog.int8 and b.part operator(pg_catalog.=) ${part}::pg_catalog.int4
        and (b.cursor operator(pg_catalog.=) at.cursor or b.cursor is null and at.cursor is null) and not b.done;
     if not found then
-      raise exception using message = 'somebody else is at work on it: run this script again when that has ended';
+      raise exception using message = 'another session is working on it: run this script again when it has finished';
     end if;
     commit;
     took := greatest(1::pg_catalog.float8, 1000::pg_catalog.float8 operator(pg_catalog.*) extract(epoch from pg_catalog.clock_timestamp() operator(pg_catalog.-) begun)::pg_catalog.float8);

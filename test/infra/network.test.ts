@@ -76,7 +76,7 @@ describe('a cluster that is passed', () => {
     expect(
       () => new PostgresMigrations(stack, 'Migrations', { migrations: migrationsFolder(), database }),
     ).toThrow(
-      'Stack/Migrations: vpc is "absent", but must be given, since `database` is: the functions have to stand in a network to reach it',
+      'Stack/Migrations: vpc is "absent", but must be given, since `database` is: the functions must be in a network that reaches it',
     );
   });
 });

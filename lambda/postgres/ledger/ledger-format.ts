@@ -47,7 +47,7 @@ const UPGRADES: readonly LedgerUpgrade[] = [
   add column blocker text, add column blocker_since timestamptz`,
   },
   {
-    what: 'work of every kind in one table, index builds among it; older code goes on with those alone',
+    what: 'work of every kind in one table, index builds among it; older code continues with those alone',
     statements: (s) => `alter table ${s}.index_build drop constraint if exists index_build_operation_check;
 alter table ${s}.index_build rename to work;
 alter index ${s}.index_build_unfinished rename to work_unfinished;

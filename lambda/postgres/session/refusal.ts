@@ -17,14 +17,14 @@ const NEXT = {
   password:
     'check user and password of the connection (the secret or the URL; after a rotation, the new one); then run again.',
   token:
-    "grant rds_iam to the user (grant rds_iam to …), turn IAM authentication on at the database, and see that whoever signs may rds-db:connect as this user, in the database's own region; then run again.",
+    "grant rds_iam to the user (grant rds_iam to …), turn IAM authentication on at the database, and allow the identity that signs rds-db:connect as this user, in the database's own region; then run again.",
   database:
     "check the database's name in the connection (the secret or the URL), or create it; then run again.",
   allowed:
     'let the role connect (grant connect on database … to …; login; an entry in pg_hba.conf, or in the allow list of the provider, for the address that we come from); then run again.',
   tls: 'ask for TLS: sslmode=verify-full in the connection (the secret or the URL); then run again.',
   options:
-    "what stands in between takes no settings at startup: connect to the database's direct address (Neon: the host without -pooler), or take options and settings out of the connection and give them to the role (alter role … set …); then run again.",
+    "the proxy in between accepts no settings at startup: connect to the database's direct address (Neon: the host without -pooler), or take options and settings out of the connection and give them to the role (alter role … set …); then run again.",
   setting:
     'the connection itself asks for this setting, in its options or by a parameter: correct it, take it out, or give it to the role (alter role … set …); then run again.',
   role: 'the connection itself asks for this role, in its options or by a parameter: create it, grant it to the user (grant … to …), or take it out; then run again.',

@@ -211,7 +211,7 @@ class Filling {
     const key = walk?.way.kind === 'key' ? walk.way.columns.map(({ name }) => name) : [];
     if (walk?.way.kind === row.kind && key.join('\0') === row.key.join('\0')) return walk;
     throw impossible(
-      `${row.table} was walked by ${row.kind === 'key' ? row.key.join(', ') : 'its blocks'}, which can't be continued: the table or its key is another one now`,
+      `${row.table} was walked by ${row.kind === 'key' ? row.key.join(', ') : 'its blocks'}, and can't be continued: the table or its key has changed since`,
     );
   }
 

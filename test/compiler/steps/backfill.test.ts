@@ -99,7 +99,7 @@ describe('what a batch would do otherwise than the whole is refused', () => {
       'The statement sets id, by which it is to be walked',
     ],
     ['update t set a = 1;\n-- migrate: backfill\n', 'No statement follows the directive "backfill".'],
-    ['update t\n-- migrate: backfill\nset a = 1;', 'The directive "backfill" stands inside a statement.'],
+    ['update t\n-- migrate: backfill\nset a = 1;', 'The directive "backfill" is inside a statement.'],
     [
       '-- migrate: backfill\n-- migrate: backfill\nupdate t set a = 1;',
       'is the second one before the same statement',

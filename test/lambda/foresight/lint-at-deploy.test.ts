@@ -69,7 +69,7 @@ describe('a statement that rewrites its table', () => {
     expect(message).toMatch(
       /^2_index\.sql:1:1: CREATE INDEX on public\.large, which holds more than 100 rows/,
     );
-    expect(message).toContain('Found as well:\n3_type.sql:1:1: Turning x');
+    expect(message).toContain('Also found:\n3_type.sql:1:1: Turning x');
     expect(message).toContain('4_unique.sql:1:1: Adding large_x_key builds its index');
   });
 });
@@ -125,7 +125,7 @@ describe('the search of the data', () => {
     expect((await scenario.failure(files)).message).toContain('more than 1,000 rows of t have no x');
   });
 
-  it('ends when its time is up, and the run continues', async () => {
+  it('ends when its time is over, and the run continues', async () => {
     const table = {
       '1_table.sql': `create table t (x int); insert into t values (1);
 create function slow(int) returns boolean language plpgsql immutable as 'begin perform pg_sleep(0.7); return false; end';`,

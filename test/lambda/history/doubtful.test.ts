@@ -98,7 +98,7 @@ const DOUBTS: readonly Doubt[] = [
     sql: `alter table graphile_migrate.migrations drop constraint migrations_previous_hash_fkey;
           insert into graphile_migrate.migrations values ('sha1:x', null, '000003.sql'); create table c (id int)`,
     id: '000002.sql',
-    why: 'it comes before the newest that is applied there, and has no row: it was passed over',
+    why: 'it comes before the newest that is applied there, and has no row: it was skipped',
     says: `select filename from graphile_migrate.migrations where filename = '000002.sql'`,
     applied: ['000002.sql'],
     notApplied: [],
@@ -273,7 +273,7 @@ describe("golang-migrate's mark", () => {
       };
       const error = await scenario.failure(all);
       expect(error.message).toContain(
-        '000002_late.up.sql: it is below the version that golang-migrate has come to, and no table that it creates is there: it may have been passed over: repair 2',
+        '000002_late.up.sql: it is below the version that golang-migrate has come to, and no table that it creates is there: it may have been skipped: repair 2',
       );
       expect(error.message).not.toMatch(/00000[345]/);
       await repair(scenario, all, { version: '2', as: 'not-applied' });

@@ -11,7 +11,7 @@ beforeEach(async () => {
 const tables = { '1_large.sql': largeTable('large') };
 const withIndex = { ...tables, '2_index.sql': 'create index concurrently i on large (x);' };
 describe('events', () => {
-  it('tell of a run that the loop went on with, and that failed there, as of any other', async () => {
+  it('tell of a run that the loop continued, and that failed there, as of any other', async () => {
     await life.deploy(tables);
     const blocker = await life.session();
     await blocker.query('begin; insert into large values (501, 501)');
@@ -50,7 +50,7 @@ describe('events', () => {
     expect(life.aws.events.events.map(({ detailType }) => detailType)).toEqual(['Run Ended']);
   });
 
-  it('that it continues refusing are in the log, and fail no deploy', async () => {
+  it('that it keeps refusing are in the log, and fail no deploy', async () => {
     life.aws.events.refuseNext(100);
     expect(await life.deploy(tables)).toMatchObject({ status: 'CREATE_COMPLETE' });
     expect(linesOf(life).find(({ message }) => message === 'events could not be sent')).toMatchObject({

@@ -171,7 +171,7 @@ describe('the hook', () => {
     };
     expect(await asked(good)).toEqual({
       hookStatus: 'SUCCESS',
-      message: 'Nothing stands in the way of the migrations.',
+      message: 'Nothing blocks the migrations.',
       clientRequestToken: 'f8da6d11-b23f-48f4-814c-0fb6a667f50e',
     });
     expect(await asked(bad)).toEqual({
@@ -210,7 +210,7 @@ describe('the hook', () => {
     expect(await ask(undefined)).toEqual({
       hookStatus: 'SUCCESS',
       message:
-        'Nothing stands in the way of the migrations. (Only the migrations of the deploy before could be checked, not the new ones: the event carries no template.)',
+        'Nothing blocks the migrations. (Only the migrations of the deploy before could be checked, not the new ones: the event carries no template.)',
       clientRequestToken: 'f8da6d11-b23f-48f4-814c-0fb6a667f50e',
     });
     life.aws.secrets.remove('database');

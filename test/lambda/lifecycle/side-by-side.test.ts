@@ -29,7 +29,7 @@ const stateOf = async (index: string) => {
   return build?.state;
 };
 
-describe('while another build runs', () => {
+describe('while another build continues', () => {
   it('the partitions of an index are built and attached', { timeout: 120_000 }, async () => {
     await life.deploy(tables);
     const open = await holds('held');

@@ -122,7 +122,7 @@ exhaustive.it('a step that was rewritten waits until no build of it is at work a
   });
   await operator.act({ action: 'cancel', index: 'large_x' }, drops).catch(() => undefined);
   expect((await operator.run(edited)).waiting?.because).toBe(
-    'the file was changed while a build of it was running, and other_x is building',
+    'the file was changed while one of its builds is under way, and other_x is building',
   );
   await open.query('rollback');
   await looping;

@@ -274,3 +274,88 @@ describe('a file whose build failed is fixed: it gets', () => {
     await isApplied(unique, 1);
   });
 });
+
+/** Whatever kind of step failed: each fails because of a row that the clean-up removes, or in any case. */
+describe('a file is fixed in which there failed', () => {
+  const world = `${twice} alter table t add constraint c check (id <> 1) not valid, add y int;
+create domain d as int; create table td (v d); insert into td select id from t; alter domain d add constraint dc check (value <> 1) not valid;
+create table p (id int, x int) partition by range (id);
+create table p1 partition of p for values from (0) to (150); create table p2 partition of p for values from (150) to (1000);
+insert into p select id, 1 from t; insert into p values (1, 1);
+create materialized view m as select id, 1 / (id - 1) as q from t with no data;
+create table pk (id int primary key); insert into pk select id from t;
+create function fail_with_one() returns void language plpgsql as $$ begin if exists (select from t where id = 1) then raise 'one'; end if; end $$;`;
+  const clean = `${cleanUp} delete from td where v = 1; delete from p where id = 1;`;
+  const kinds = [
+    { it: 'a transaction', sql: 'select fail_with_one();' },
+    { it: 'a transaction of the author’s', sql: 'begin; create table b (); select fail_with_one(); commit;' },
+    { it: 'a statement of its own', sql: 'vacuum nothing;', always: true },
+    { it: 'a DO block that commits', sql: 'do $$ begin commit; perform fail_with_one(); end $$;' },
+    { it: 'a unique index', sql: unique },
+    { it: 'a unique index on partitions', sql: 'create unique index concurrently p_x on p (id, x);' },
+    { it: 'a validation', sql: 'alter table t validate constraint c;' },
+    { it: 'a validation of a domain', sql: 'alter domain d validate constraint dc;' },
+    { it: 'a refresh', sql: 'refresh materialized view m;' },
+    { it: 'a backfill', sql: '-- migrate: backfill\nupdate t set y = 1 / (id - 1) where y is null;' },
+    { it: 'a hand-off', sql: '-- migrate: hand-off\nupdate t set y = 1 / (id - 1);' },
+    { it: 'a drop of an index', sql: 'drop index concurrently pk_pkey;', always: true },
+  ];
+  const whole = (middle: string) => `create table a (); commit;\n${middle}\ncommit; create table z ();`;
+  /** `by hand`: nothing in the file removes the row. */
+  const fixes: readonly (readonly [it: string, (sql: string) => string, 'by hand' | ''])[] = [
+    ['the data', whole, 'by hand'],
+    ['a comment', (sql) => whole(`-- a comment\n${sql}`), 'by hand'],
+    ['other line endings', (sql) => whole(sql).replaceAll('\n', '\r\n'), 'by hand'],
+    ['a clean-up before it', (sql) => whole(`${clean}\n${sql}`), ''],
+    ['steps before it', (sql) => whole(`commit; ${clean} commit; vacuum t;\n${sql}`), ''],
+    ['another step', () => whole('create table b ();'), ''],
+    ['more steps', () => whole('create table b (); commit; create table c (); commit; vacuum t;'), ''],
+    ['no step', () => whole('commit;'), ''],
+  ];
+  beforeEach(async () => {
+    await scenario.query(world);
+  });
+
+  /** Nothing is left to be done, and the ledger has just the steps that the files have. */
+  const isSettled = async (files: Readonly<Record<string, string>>) => {
+    expect(await scenario.deploy(files)).toEqual({ outcome: 'valid', message: '' });
+    expect(await relations()).toEqual(expect.arrayContaining(['a', 'z']));
+    const rows = await scenario.query<{ state: string; steps: number; rows: number }>(
+      'select state, steps, count(*) over (partition by version)::int as rows from migrations.step',
+    );
+    expect(rows.filter((row) => row.state !== 'applied' || row.rows !== row.steps)).toEqual([]);
+    expect((await scenario.run(files)).applied).toEqual([]);
+    expect(scenario.events.findLast(({ kind }) => kind === 'planned')).toMatchObject({
+      plan: { pending: [], reformatted: [], amended: [], unknown: [] },
+    });
+    expect((await scenario.indexes()).filter((name) => name.includes('INVALID'))).toEqual([]);
+  };
+  const fails = async (sql: string) => {
+    const outcome = await scenario.deploy(file(whole(sql))).then(
+      (settled) => settled.outcome,
+      () => 'failed',
+    );
+    expect(outcome).toBe('failed');
+  };
+
+  describe.each(kinds)('$it', ({ sql, always }) => {
+    const able = fixes.filter(([, fix]) => always !== true || !fix(sql).includes(sql));
+    it.each(able)('by %s', async (_, fix, byHand) => {
+      await fails(sql);
+      if (byHand !== '') await scenario.query(clean);
+      await isSettled(file(fix(sql)));
+    });
+
+    it.runIf(always !== true)('by a file of its own, after older code was deployed again', async () => {
+      await fails(sql);
+      expect((await scenario.deploy({})).outcome).toBe('valid');
+      await scenario.query(clean);
+      const [, isApplied] = await scenario.steps();
+      await isSettled(
+        isApplied === undefined
+          ? { '1_renamed.sql': 'create table a ();', '2_rest.sql': `${sql}\ncommit; create table z ();` }
+          : { '1_renamed.sql': whole('commit;'), '2_rest.sql': sql },
+      );
+    });
+  });
+});

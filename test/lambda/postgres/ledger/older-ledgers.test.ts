@@ -210,7 +210,7 @@ describe.each(older)('a ledger of format %i', (format) => {
   });
 });
 
-/** Formats that have the builds in a table of their own, which their supervisors continue to write by that name. */
+/** Formats that have the builds in a table of their own, which their supervisors keep writing by that name. */
 const withIndexBuilds = older.filter((format) => format < 7);
 
 describe.each(withIndexBuilds)('a ledger of format %i is brought up in the middle of a build', (format) => {

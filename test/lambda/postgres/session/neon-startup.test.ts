@@ -83,7 +83,7 @@ describe.each(ways)('behind Neon’s proxy, over %s', (way) => {
       'unsupported startup parameter in options: search_path. Please use unpooled connection or remove this parameter from the startup package.';
     const target = await behind(way, { refuse });
     const error = await failure({ ...target, settings: { search_path: 'app' } });
-    expect(error.details.next).toMatch(/^what stands in between takes no settings at startup/);
+    expect(error.details.next).toMatch(/^the proxy in between accepts no settings at startup/);
   });
 });
 

@@ -170,5 +170,5 @@ update pile set y = x where y is null;`,
   );
   // Of another kind of walk it would be no block.
   await scenario.database.adminQuery(`update migrations.backfill set kind = 'key'`);
-  expect((await scenario.deploy(filled)).message).toContain("which can't be continued");
+  expect((await scenario.deploy(filled)).message).toContain("and can't be continued");
 });
