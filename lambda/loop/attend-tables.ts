@@ -18,7 +18,7 @@ export interface Attending {
 }
 
 interface Told {
-  /** Call it when a build is over, even if the turn continues with the next one. */
+  /** Call it when a build has ended, even if the turn continues with the next one. */
   readonly ended: () => void;
   /** Whether a turn should not use up the invocation's time, since something waits for the next invocation. */
   readonly yields: () => boolean;

@@ -55,7 +55,7 @@ describe('pause', () => {
     await operator.run(files);
   });
 
-  exhaustive.it('of all holds whatever has not begun, and resume continues with it', async () => {
+  exhaustive.it('of everything pauses whatever has not started, and resume continues with it', async () => {
     expect(await operator.act({ action: 'pause' }, files)).toEqual({
       paused: ['x on public.large', 'large_x on public.large'],
     });
@@ -70,7 +70,7 @@ describe('pause', () => {
     expect(await operator.recorded()).toEqual(['pause by console: done', 'resume by anna: done']);
   });
 
-  it('of a backfill that has begun holds it behind its last batch, and resume continues there', async () => {
+  it('of a backfill that has started pauses it after its last batch, and resume continues there', async () => {
     await turn(1);
     const before = await written();
     expect(before).toBeGreaterThan(0);

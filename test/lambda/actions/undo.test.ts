@@ -157,7 +157,7 @@ Next: correct the undo file, deploy, and undo again: it continues with this step
   });
 
   exhaustive.it(
-    'does not end in the middle of a step when the time of a function is over, and the terminal continues',
+    'does not end in the middle of a step when the function runs out of time, and the terminal continues',
     async () => {
       const sleeping = (then: string) => ({
         ...files,

@@ -125,7 +125,7 @@ describe('the search of the data', () => {
     expect((await scenario.failure(files)).message).toContain('more than 1,000 rows of t have no x');
   });
 
-  it('ends when its time is over, and the run continues', async () => {
+  it('ends when its time is up, and the run continues', async () => {
     const table = {
       '1_table.sql': `create table t (x int); insert into t values (1);
 create function slow(int) returns boolean language plpgsql immutable as 'begin perform pg_sleep(0.7); return false; end';`,

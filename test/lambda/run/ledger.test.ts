@@ -86,7 +86,7 @@ describe('a ledger', () => {
   });
 });
 
-describe('while another run continues', () => {
+describe('while another run is under way', () => {
   const lockedBy = async (): Promise<number> => {
     const client = new pg.Client({ connectionString: scenario.database.url });
     await client.connect();
