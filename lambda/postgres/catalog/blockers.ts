@@ -7,7 +7,7 @@ import { withSchemas } from './relation-schemas.ts';
 
 /** A session that a lock request or a build waits for. */
 export interface Blocker {
-  /** 0 for a prepared transaction, which has no session; its name then stands in `application`. */
+  /** 0 for a prepared transaction, which has no session; `application` then has its name. */
   readonly pid: number;
   readonly user: string;
   readonly application: string;

@@ -117,7 +117,7 @@ const NO_WEBSOCKET = /^Unexpected server response: 4\d\d/;
  */
 function ownSetting({ settings = {} }: ConnectionTarget, said: Refusal): 'setting' | 'role' | undefined {
   if (said instanceof SessionLost || !OF_SETTINGS.has(said.fault.sqlstate)) return undefined;
-  // Whoever may not connect to the database gets a detail.
+  // A role that may not connect to the database gets a detail.
   if (said.fault.sqlstate === sqlstate.insufficientPrivilege && said.fault.detail !== undefined)
     return undefined;
   const named = (word: string) =>

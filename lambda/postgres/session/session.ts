@@ -18,10 +18,10 @@ export type NoticeListener = (notice: Notice, completed: number) => void;
 
 /** One database session, whichever driver carries it. */
 export interface Session {
-  /** Runs one statement of ours with bound values, under OWN_PATH. Throws StatementFault or SessionLost. */
+  /** Runs one of our own statements with bound values, under OWN_PATH. Throws StatementFault or SessionLost. */
   query(text: string, values?: readonly unknown[]): Promise<Record<string, unknown>[]>;
   /**
-   * Runs many statements of ours in one message and one round trip, under OWN_PATH up to the message's first COMMIT or
+   * Runs many of our own statements in one round trip, under OWN_PATH up to the message's first COMMIT or
    * ROLLBACK. Throws only SessionLost.
    */
   script(text: string): Promise<ScriptOutcome>;
