@@ -103,7 +103,7 @@ exhaustive.it('a fault that passes, while a deploy waits, rolls nothing back', a
   expect(await deploying).toMatchObject({ status: 'UPDATE_COMPLETE' });
 });
 
-describe('a run that is begun while a deploy waits', () => {
+describe('a run that starts while a deploy waits', () => {
   const slow = Object.fromEntries(
     Array.from({ length: 40 }, (_, file) => [
       `${file + 1}_slow.sql`,
