@@ -15,7 +15,7 @@ interface Advice {
 const ANOTHER_RUN = 'then run again; the run continues with this step.';
 
 function isThere(file: string, orElse: string): string {
-  return `it is there already: if by hand or by another tool, and as ${file} wants it, say so with the action repair (version and step, as "applied") or baseline; else drop or rename it${orElse}; ${ANOTHER_RUN}`;
+  return `it is there already: if by hand or by another tool, with all else that ${file} does, record the whole file as applied (the action repair with as "applied", or baseline; where nothing of it is applied yet); else drop or rename it${orElse}; ${ANOTHER_RUN}`;
 }
 
 /** The first match counts. SQLSTATEs as Postgres's appendix A has them, or their class's two characters. */
@@ -149,7 +149,8 @@ const ADVICE: readonly Advice[] = [
   {
     sqlstates: [sqlstate.insufficientPrivilege],
     only: ({ message }) => message.startsWith('permission denied for schema'),
-    next: () => `grant usage, create on schema … to the role of the connection; ${ANOTHER_RUN}`,
+    next: (file) =>
+      `grant usage, create on schema … to the role that runs it (the connection's, or that of a SET ROLE in ${file}); ${ANOTHER_RUN}`,
   },
   {
     sqlstates: [sqlstate.insufficientPrivilege],
@@ -256,9 +257,12 @@ function knownAdvice(fault: PostgresFault, file: string, statement: Failed): str
   )?.next(file, statement);
 }
 
-/** The same for an index build, whose file need not be corrected because of rows, a full disk or a cancellation. */
+/**
+ * The same for an index build, whose file need not be corrected because of rows, a full disk or a cancellation. An index
+ * that exists has a hint of ours.
+ */
 export function adviceForBuild(fault: PostgresFault, file: string): string | undefined {
-  return /^(?:23|53|57)/.test(fault.sqlstate) ? undefined : knownAdvice(fault, file, undefined);
+  return /^(?:23|53|57|42P07)/.test(fault.sqlstate) ? undefined : knownAdvice(fault, file, undefined);
 }
 
 /** What to do about a statement of a file that Postgres refused. */

@@ -31,6 +31,7 @@ export const sqlstate = {
   insufficientPrivilege: '42501',
   duplicateColumn: '42701',
   undefinedColumn: '42703',
+  syntaxError: '42601',
   undefinedObject: '42704',
   duplicateObject: '42710',
   duplicateFunction: '42723',

@@ -54,6 +54,7 @@ const SQLSTATES: Readonly<Record<string, keyof typeof NEXT>> = {
   [sqlstate.invalidParameterValue]: 'options',
   [sqlstate.undefinedObject]: 'options',
   [sqlstate.tooManyConnections]: 'slots',
+  [sqlstate.objectNotInPrerequisiteState]: 'database',
 };
 
 /**
@@ -72,22 +73,25 @@ const TEXTS: readonly (readonly [RegExp, Verdict])[] = [
     { passes: false, next: 'password' },
   ],
   [/^database ".*" does not exist/, { passes: false, next: 'database' }],
-  [/^database ".*" is not currently accepting connections/, { passes: false, next: 'database' }],
+  [
+    /^(?:database ".*" is not currently accepting connections|cannot connect to invalid database)/,
+    { passes: false, next: 'database' },
+  ],
   [/^role ".*" does not exist/, { passes: false, next: 'user' }],
   [/^role ".*" is not permitted to log in/, { passes: false, next: 'allowed' }],
   [/^permission denied for database/, { passes: false, next: 'allowed' }],
-  [/^no pg_hba\.conf entry/, { passes: false, next: 'allowed' }],
+  [/^(?:no pg_hba\.conf entry|pg_hba\.conf rejects)/, { passes: false, next: 'allowed' }],
   [/^This (?:IP address|VPC endpoint id) .* is not allowed to connect/, { passes: false, next: 'allowed' }],
   [
     /^This connection is trying to access this endpoint from a blocked network/,
     { passes: false, next: 'allowed' },
   ],
   [/^VPC endpoint ID is not specified/, { passes: false, next: 'allowed' }],
-  [/^connection is insecure/, { passes: false, next: 'tls' }],
+  [/^(?:connection is insecure|insecure connection|SCRAM-PLUS not used)/, { passes: false, next: 'tls' }],
   [/^unsupported startup parameter/, { passes: false, next: 'options' }],
   [
-    /^(?:unrecognized configuration parameter|invalid value for parameter|parameter ".*" cannot be)/,
-    { passes: false, next: 'options' },
+    /^(?:unrecognized configuration parameter|invalid value for parameter|parameter ".*" cannot be|permission denied to set|invalid command-line argument|-.+ requires a value)/,
+    { passes: false, next: 'setting' },
   ],
   [/^Endpoint ID is not specified/, { passes: false, next: 'endpoint' }],
   [/^Inconsistent project name/, { passes: false, next: 'endpoint' }],
@@ -134,6 +138,7 @@ function ownSetting({ settings = {} }: ConnectionTarget, said: Refusal): 'settin
 /** A value that is refused, or a library that is missing, without the name of the setting. */
 const NO_OTHER_CAUSE: ReadonlySet<string> = new Set([
   sqlstate.invalidParameterValue,
+  sqlstate.syntaxError,
   sqlstate.undefinedObject,
   sqlstate.cantChangeRuntimeParameter,
   sqlstate.undefinedFile,

@@ -2,7 +2,7 @@ import { beforeEach, describe, expect, it } from 'vitest';
 import { defaultOptions } from '../../../lambda/migration/options.ts';
 import { parseConnectionUrl } from '../../../lambda/postgres/session/connection-target.ts';
 import { deployProgress } from '../../../lambda/status/deploy-progress.ts';
-import { exhaustive } from '../../support/exhaustive.ts';
+import { exhaustive, firstOf } from '../../support/exhaustive.ts';
 import { compile, SMALL_TABLE_ROWS } from '../run/scenario.ts';
 import { after, turnOf } from '../work/turn/building.ts';
 import { freshOperator, type Operator } from './operator.ts';
@@ -118,6 +118,39 @@ Next: name one of: x on public.large (cancelled), large_x on public.large (build
 });
 
 describe('a backfill', () => {
+  it.each(firstOf(1, [['pause', 'resume'] as const, ['cancel', 'retry'] as const]))(
+    'that meets a %s in the middle of a batch does not commit it, so that it is done once',
+    async (stops, goesOn) => {
+      await operator.deploy(table);
+      await operator.query(
+        "create function slow() returns trigger language plpgsql as 'begin perform pg_sleep(0.001); return new; end'; create trigger slow before update on large for each row execute function slow()",
+      );
+      const slow = {
+        ...table,
+        '2_fill.sql': '-- migrate: backfill batch 500ms\nupdate large set x = x + 1;',
+      };
+      await operator.run(slow);
+      let asked: Promise<object> | undefined;
+      // Called before each batch, the one before still uncommitted.
+      const yields = () => {
+        asked ??= operator.act({ action: stops, index: 'x' }, slow);
+        return false;
+      };
+      await turnOf(operator.database, { table: 'large', yields, migrations: await compile(slow) });
+      await asked;
+      const before = await written();
+      expect(await operator.query('select count(*)::int as written from large where x > id')).toEqual([
+        { written: before },
+      ]);
+      await operator.query('drop trigger slow on large');
+      await operator.act({ action: goesOn, index: 'x' }, slow);
+      expect(await operator.loop(slow)).toEqual({ outcome: 'valid', message: '' });
+      expect(await operator.query('select count(*)::int as wrong from large where x <> id + 1')).toEqual([
+        { wrong: 0 },
+      ]);
+    },
+  );
+
   exhaustive.it('that is cancelled continues from where it was when it is tried again', async () => {
     await operator.deploy(table);
     await operator.run(files);
