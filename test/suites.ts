@@ -65,6 +65,7 @@ const EXHAUSTIVE: readonly string[] = [
   // Each reason for which a backfill rests, on servers of their own: lambda/work/turn/backfill.test.ts has the story.
   'test/lambda/work/turn/throttle.test.ts',
   // Generated backfills, and one that a deploy waits through: lambda/work/turn/backfill.test.ts has the stories.
+  'test/lambda/work/turn/backfill-forms.test.ts',
   'test/lambda/work/turn/backfill-property.test.ts',
   'test/lambda/lifecycle/backfill.test.ts',
   // Each form of an index operation, each kind of session without dblink, each tool's own history and what it leaves
