@@ -5,7 +5,7 @@ import type { ParsedFile, ParsedStatement } from '../syntax/parse-file.ts';
 import { type Finding, problemAt } from '../syntax/problem.ts';
 import { as, type Node } from '../syntax/syntax-tree.ts';
 import type { FolderFacts } from '../touches/folder-facts.ts';
-import { changesStrings } from '../touches/session-settings.ts';
+import { changesEncoding, changesStrings } from '../touches/session-settings.ts';
 import { longStatementOf } from './long-statement.ts';
 import {
   backfillOfNothing,
@@ -17,6 +17,7 @@ import {
   nestedBegin,
   notHandedOff,
   nothingToHandOff,
+  otherEncoding,
   otherStrings,
   preparedTransaction,
   refusedClientCopy,
@@ -79,8 +80,7 @@ class Division {
   }
 
   add(statement: ParsedStatement, placement: Placement): void {
-    if (changesStrings(statement.tree)) throw this.#refuse(otherStrings(statement));
-    if (isClientCopy(statement)) throw this.#refuse(refusedClientCopy(statement));
+    this.#fits(statement);
     const backfill = this.#backfillOf(statement);
     if (backfill !== undefined) {
       this.#backfill(statement, backfill);
@@ -114,8 +114,7 @@ class Division {
     if (long === undefined && 'what' in placement) throw this.#refuse(notHandedOff(statement, placement));
     if (this.#open?.begin !== undefined)
       throw this.#refuse(handOffInTransaction(statement, this.#open.begin));
-    if (changesStrings(statement.tree)) throw this.#refuse(otherStrings(statement));
-    if (isClientCopy(statement)) throw this.#refuse(refusedClientCopy(statement));
+    this.#fits(statement);
     this.#close();
     this.#drafts.push(
       transactional
@@ -223,6 +222,13 @@ class Division {
       statements: open.statements,
       authored: open.begin !== undefined,
     });
+  }
+
+  #fits(statement: ParsedStatement): void {
+    if (changesStrings(statement.tree)) throw this.#refuse(otherStrings(statement));
+    if (changesEncoding(statement.tree) && /[^\p{ASCII}]/u.test(this.#file.source.text))
+      throw this.#refuse(otherEncoding(statement));
+    if (isClientCopy(statement)) throw this.#refuse(refusedClientCopy(statement));
   }
 
   #refuse(finding: Finding): Error {

@@ -53,6 +53,15 @@ export function otherStrings({ index }: ParsedStatement): Finding {
   };
 }
 
+export function otherEncoding({ index }: ParsedStatement): Finding {
+  return {
+    index,
+    sentence:
+      'Files are UTF-8, and are sent as such: with another client_encoding the server would take the letters of this file that are not ASCII for others.',
+    advice: 'Remove it: the server converts what it gets into the encoding of its database.',
+  };
+}
+
 export function lateSetTransaction({ index }: ParsedStatement): Finding {
   return {
     index,

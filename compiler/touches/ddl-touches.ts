@@ -67,8 +67,11 @@ const HANDLERS: Readonly<Record<string, Handler>> = {
   },
 
   AlterTableStmt: (tree, gathered) => alterTable(as('AlterTableStmt', tree) ?? {}, gathered),
-  AlterObjectSchemaStmt: (tree, gathered) =>
-    push(gathered.changes, as('AlterObjectSchemaStmt', tree)?.relation),
+  AlterObjectSchemaStmt: (tree, gathered) => {
+    const { objectType, object, relation } = as('AlterObjectSchemaStmt', tree) ?? {};
+    push(gathered.changes, relation);
+    if (objectType === 'OBJECT_DOMAIN') pushDomain(gathered, as('List', object)?.items);
+  },
   AlterObjectDependsStmt: (tree, gathered) => {
     const depends = as('AlterObjectDependsStmt', tree);
     const index = depends?.objectType === 'OBJECT_INDEX';
@@ -77,7 +80,8 @@ const HANDLERS: Readonly<Record<string, Handler>> = {
   RenameStmt: (tree, gathered) => rename(as('RenameStmt', tree) ?? {}, gathered),
   DropStmt: (tree, gathered) => drop(as('DropStmt', tree) ?? {}, gathered),
   AlterDomainStmt: (tree, gathered) => {
-    const { subtype = '', def } = as('AlterDomainStmt', tree) ?? {};
+    const { subtype = '', def, typeName = [] } = as('AlterDomainStmt', tree) ?? {};
+    pushDomain(gathered, typeName);
     // Adding a constraint reads every table that has a column of the domain, but one that is NOT VALID.
     if (subtype === 'C' && as('Constraint', def)?.skip_validation) return;
     if (['C', 'O', 'V'].includes(subtype)) gathered.opaque = true;
@@ -141,6 +145,11 @@ function pushIndex(gathered: Gathered, name: string | undefined, table: RangeVar
   if (name !== undefined) gathered.indexes.push({ schema: table?.schemaname, name });
 }
 
+/** A domain's validation is work on it as on a table; no table can have its name. */
+function pushDomain(gathered: Gathered, names: readonly Node[] | undefined): void {
+  gathered.changes.push(relationOfParts(strings(names)));
+}
+
 function relationsIn(tree: unknown): RelationName[] {
   const relations: RelationName[] = [];
   walk(tree, (object) => {
@@ -182,7 +191,8 @@ function alterTable(alter: AlterTableStmt, gathered: Gathered): void {
   }
 }
 
-function rename({ renameType, relation, subname }: RenameStmt, gathered: Gathered): void {
+function rename({ renameType, object, relation, subname }: RenameStmt, gathered: Gathered): void {
+  if (renameType?.startsWith('OBJECT_DOM')) pushDomain(gathered, as('List', object)?.items);
   if (renameType === 'OBJECT_SCHEMA') gathered.opaque = true;
   if (renameType === 'OBJECT_INDEX') push(gathered.indexes, relation);
   else push(gathered.changes, relation);
@@ -192,7 +202,10 @@ function rename({ renameType, relation, subname }: RenameStmt, gathered: Gathere
 
 function drop({ removeType, objects = [], behavior }: DropStmt, gathered: Gathered): void {
   if (behavior === 'DROP_CASCADE' || removeType === 'OBJECT_SCHEMA') gathered.opaque = true;
-  for (const object of objects) describe(gathered, { type: removeType, object });
+  for (const object of objects) {
+    if (removeType === 'OBJECT_DOMAIN') pushDomain(gathered, as('TypeName', object)?.names);
+    else describe(gathered, { type: removeType, object });
+  }
 }
 
 const RELATIONS: ReadonlySet<string> = new Set([...relationTypes, 'OBJECT_SEQUENCE']);

@@ -95,21 +95,32 @@ function namesRole(tree: Node): boolean {
 
 /** Whether strings would mean something else on the server from then on than they did at synth. */
 export function changesStrings(tree: Node): boolean {
-  const set = as('VariableSetStmt', tree);
-  if (set !== undefined) return isStrings(set.name) && set.kind === 'VAR_SET_VALUE' && !isTrue(set.args?.[0]);
-  let changes = false;
-  walk(tree, (object) => {
-    const call = 'funcname' in object ? (object as FuncCall) : undefined;
-    const named =
-      call !== undefined && isSetConfig(call) && isStrings(constantOf(call.args?.[0])?.sval?.sval);
-    changes ||= named && !isTrue(call?.args?.[1]);
-    return !changes;
-  });
-  return changes;
+  return valuesGivenTo('standard_conforming_strings', tree).some((value) => !isTrue(value));
 }
 
-function isStrings(name: string | undefined): boolean {
-  return name?.toLowerCase() === 'standard_conforming_strings';
+/** Whether the server would read what is sent from then on, in UTF-8, as another encoding. */
+export function changesEncoding(tree: Node): boolean {
+  return valuesGivenTo('client_encoding', tree).some((value) => {
+    const name = constantOf(value)
+      ?.sval?.sval?.replace(/[^a-z\d]/gi, '')
+      .toLowerCase();
+    return name !== 'utf8' && name !== 'unicode';
+  });
+}
+
+/** By SET, SET NAMES and set_config(). */
+function valuesGivenTo(setting: string, tree: Node): (Node | undefined)[] {
+  const isSetting = (name: string | undefined) => name?.toLowerCase() === setting;
+  const set = as('VariableSetStmt', tree);
+  if (set !== undefined) return isSetting(set.name) && set.kind === 'VAR_SET_VALUE' ? [set.args?.[0]] : [];
+  const values: (Node | undefined)[] = [];
+  walk(tree, (object) => {
+    const call = 'funcname' in object ? (object as FuncCall) : undefined;
+    if (call !== undefined && isSetConfig(call) && isSetting(constantOf(call.args?.[0])?.sval?.sval))
+      values.push(call.args?.[1]);
+    return undefined;
+  });
+  return values;
 }
 
 function isTrue(node: Node | undefined): boolean {

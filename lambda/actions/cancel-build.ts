@@ -7,7 +7,7 @@ import { describeBlocker, lockHolders } from '../postgres/catalog/blockers.ts';
 import { builderNames, hasLedger } from '../postgres/catalog/builder-names.ts';
 import { seeIndex } from '../postgres/catalog/index-catalog.ts';
 import { endBuild, markCancelled } from '../postgres/ledger/build-attempt-rows.ts';
-import { type BuildRow, readAllBuilds, requeueBuilds } from '../postgres/ledger/build-rows.ts';
+import { type BuildRow, readAllBuilds, readBuild, requeueBuilds } from '../postgres/ledger/build-rows.ts';
 import { must } from '../postgres/ledger/ledger-write.ts';
 import { releaseTableLock, tryTableLock } from '../postgres/ledger/run-lock.ts';
 import { asLoginRole } from '../postgres/session/as-login-role.ts';
@@ -49,10 +49,7 @@ async function cancelBuild(
   for (const each of builds.filter(({ id }) => marked.has(id)).reverse()) {
     // Its turn finds the mark before it commits another batch, and a backfill leaves nothing behind.
     if (each.operation === 'backfill') continue;
-    while (await stillRuns(session, each)) {
-      if (Date.now() > until) throw await stubborn(session, each);
-      await sleep(200);
-    }
+    await stop(session, each, until);
     const compared = await compareWithCode(session, each, { ledgerSchema, migrations });
     if (compared.kind === 'refused') throw leftAlone(each, compared.fault);
     if (compared.kind === 'detached') continue;
@@ -61,15 +58,32 @@ async function cancelBuild(
   return { cancelled: describeBuild(build) };
 }
 
-/** Cancels the session that runs the build. Returns whether there was one. */
+/**
+ * Cancels its sessions until none is left. A turn may have been about to open one when the build was marked: once we
+ * have the table lock, it has.
+ */
+async function stop(session: Session, build: BuildRow, until: number): Promise<void> {
+  for (let locked = false; ; ) {
+    const runs = await stillRuns(session, build);
+    if (locked) await releaseTableLock(session, build);
+    if (locked && !runs) return;
+    locked = !runs && (await tryTableLock(session, build));
+    if (locked) continue;
+    if (Date.now() > until) throw await stubborn(session, build);
+    await sleep(200);
+  }
+}
+
+/** Cancels the session that runs the build. Returns whether there was one, or a supervisor that may yet open one. */
 async function stillRuns(session: Session, build: BuildRow): Promise<boolean> {
   // The supervisor ends by itself once its build has ended, and records how.
-  const [, builder] = builderNames(build);
+  const [supervisor, builder] = builderNames(build);
   const rows = await asLoginRole(
     session,
-    `select pg_catalog.pg_cancel_backend(pid) as cancelled from pg_catalog.pg_stat_activity a
-      where ${hasLedger('a', build.ledger)} and application_name = ${quoteLiteral(builder)} and state = 'active'
-        and datname = pg_catalog.current_database() and pid <> pg_catalog.pg_backend_pid()`,
+    `select case when application_name = ${quoteLiteral(builder)} then pg_catalog.pg_cancel_backend(pid) end as cancelled
+       from pg_catalog.pg_stat_activity a
+      where ${hasLedger('a', build.ledger)} and application_name in (${quoteLiteral(supervisor)}, ${quoteLiteral(builder)})
+        and state = 'active' and datname = pg_catalog.current_database() and pid <> pg_catalog.pg_backend_pid()`,
   );
   return rows.length > 0;
 }
@@ -84,7 +98,8 @@ async function clearUp(
     await sleep(200);
   }
   try {
-    while ((await seeIndex(session, build)).kind === 'invalid') {
+    const seen = async () => seeIndex(session, (await readBuild(session, build.ledger, build.id)) ?? build);
+    while ((await seen()).kind === 'invalid') {
       const dropped = await dropLeftOvers(session, build, own);
       if (dropped.kind === 'dropped') break;
       if (dropped.kind === 'refused') throw refused(build, dropped);
@@ -92,7 +107,7 @@ async function clearUp(
       await sleep(200);
     }
     // The build finished first, or only a drop was left to do: the catalog counts.
-    if ((await seeIndex(session, build)).kind === 'valid') {
+    if ((await seen()).kind === 'valid') {
       await must(session, requeueBuilds(build.ledger, [build.id]));
       await endBuild(session, build.ledger, build, { state: 'done', adopted: false });
     }

@@ -27,8 +27,11 @@ export function textOf(build: Build, attempt: number): string {
     'reset session authorization',
     'reset role',
     'set constraints all immediate',
-    `update ${quoteIdentifier(build.ledger)}.work set attempt_outcome = ${SUCCEEDED}
- where id operator(pg_catalog.=) ${build.id} and attempts operator(pg_catalog.=) ${attempt}`,
+    // Divides by zero where it was cancelled, or is another attempt's by now: then nothing is committed.
+    `with noted as (update ${quoteIdentifier(build.ledger)}.work set attempt_outcome = ${SUCCEEDED}
+ where id operator(pg_catalog.=) ${build.id} and attempts operator(pg_catalog.=) ${attempt}
+   and state operator(pg_catalog.=) 'building'::pg_catalog.text returning 1)
+select 1::pg_catalog.int8 operator(pg_catalog./) pg_catalog.count(*) from noted`,
   ].join(SEPARATOR);
 }
 

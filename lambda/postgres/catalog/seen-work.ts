@@ -54,13 +54,16 @@ async function seePartition(session: Session, work: Build): Promise<SeenIndex> {
   // By hand, where the script of export has noted it.
   if (work.attempts === 0) return byOutcome(work);
   const parent = relationOid(quoteLiteral(work.schema), quoteLiteral(work.table));
+  // One that an attempt has not found is not detached, but renamed or dropped.
+  const missing = work.attemptOutcome?.kind === 'failed' ? 'c.oid is not null' : 'true';
   const [row] = await session.query(
-    `select pg_catalog.count(*)::int as attached
-       from pg_catalog.pg_inherits i join pg_catalog.pg_class c on c.oid = i.inhrelid
-      where i.inhparent = ${parent} and c.relname = $1`,
+    `select pg_catalog.bool_or(i.inhparent is not null) is not true and pg_catalog.bool_or(${missing}) as detached
+       from (values ($1::pg_catalog.name)) as named (name)
+       left join pg_catalog.pg_class c on c.relname = named.name and c.relkind in ('r', 'p', 'f')
+       left join pg_catalog.pg_inherits i on i.inhrelid = c.oid and i.inhparent = ${parent}`,
     [work.index],
   );
-  return row?.attached === 0 ? { kind: 'valid' } : { kind: 'absent' };
+  return row?.detached === true ? { kind: 'valid' } : { kind: 'absent' };
 }
 
 /** Whether DETACH PARTITION CONCURRENTLY was interrupted after its first half, so that FINALIZE has to finish it. */

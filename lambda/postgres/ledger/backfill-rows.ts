@@ -104,12 +104,15 @@ function ofPart(id: string, part: number): string {
   return `work_id operator(pg_catalog.=) ${id}::pg_catalog.int8 and part operator(pg_catalog.=) ${part}::pg_catalog.int4`;
 }
 
-/** Updates no row if another turn was first, or the backfill was paused or cancelled. */
+/**
+ * Divides by zero if another turn was first, or the backfill was paused or cancelled: its COMMIT, in the same message,
+ * must not commit the batch then.
+ */
 export function noteBatch(schema: string, id: string, batch: BatchDone): string {
   const s = quoteIdentifier(schema);
   const before =
     batch.from === undefined ? 'cursor is null' : `cursor operator(pg_catalog.=) ${textArray(batch.from)}`;
-  return `update ${s}.backfill
+  return `with noted as (update ${s}.backfill
    set cursor = ${textArray(batch.to)}, done = ${batch.done}, pause = null,
        walked = walked operator(pg_catalog.+) ${batch.walked}::pg_catalog.int8,
        written = written operator(pg_catalog.+) ${batch.written}::pg_catalog.int8,
@@ -118,7 +121,8 @@ export function noteBatch(schema: string, id: string, batch: BatchDone): string 
        noted_at = pg_catalog.clock_timestamp()
  where ${ofPart(id, batch.part)} and ${before}
    and exists (select from ${s}.work w where w.id operator(pg_catalog.=) ${id}::pg_catalog.int8
-                  and w.state operator(pg_catalog.=) 'building'::pg_catalog.text)`;
+                  and w.state operator(pg_catalog.=) 'building'::pg_catalog.text) returning 1)
+select 1::pg_catalog.int8 operator(pg_catalog./) pg_catalog.count(*) from noted`;
 }
 
 /** Starts a second walk, from the beginning or from the end of the first, to the present end of the table. */

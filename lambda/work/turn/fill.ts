@@ -25,7 +25,7 @@ import { cleanSession } from '../../postgres/session/author-settings.ts';
 import { StatementFault } from '../../postgres/session/fault.ts';
 import { ROLE_PATH } from '../../postgres/session/own-path.ts';
 import { quoteIdentifier } from '../../postgres/session/quote.ts';
-import type { Session, TextRow } from '../../postgres/session/session.ts';
+import type { ScriptOutcome, Session, TextRow } from '../../postgres/session/session.ts';
 import { limitsAgain } from '../../postgres/session/statement-limits.ts';
 import type { Build } from '../build.ts';
 import { LONGEST_REST_SECONDS, restSeconds } from '../wait-seconds.ts';
@@ -338,17 +338,17 @@ class Filling {
     const open = this.#open;
     if (open === undefined) return undefined;
     const pieces = this.#commitPieces();
-    const { fault, written } = await this.#session.executeAround(pieces.join(SEPARATOR), NONE);
-    if (fault !== undefined) {
+    const outcome = await this.#session.execute(pieces.join(SEPARATOR));
+    if (outcome.fault !== undefined) {
       await this.#rollback();
-      return { kind: 'failed', from: open.from, fault };
+      if (isUnnoted(pieces, outcome)) throw notOurs();
+      return { kind: 'failed', from: open.from, fault: outcome.fault };
     }
-    this.#committed(open, written[pieces.length - 2]);
+    this.#committed(open);
     return undefined;
   }
 
-  #committed(open: BatchDone, noted: number | undefined): void {
-    if (noted !== 1) throw notOurs();
+  #committed(open: BatchDone): void {
     this.#open = undefined;
     const row = this.#rows.get(open.part);
     if (row === undefined) return;
@@ -400,10 +400,10 @@ class Filling {
       [...before, text, isAwaited(walk.oid)].join(SEPARATOR),
       new Set([question, question + 2]),
     );
-    if (committing !== undefined && outcome.completed >= commit.length)
-      this.#committed(committing, outcome.written[commit.length - 2]);
+    if (committing !== undefined && outcome.completed >= commit.length) this.#committed(committing);
     if (outcome.fault !== undefined) {
       await this.#rollback();
+      if (isUnnoted(commit, outcome)) throw notOurs();
       // If COMMIT failed, the previous batch did.
       const redo = outcome.completed < commit.length ? committing?.from : from;
       return { kind: 'failed', from: redo, fault: outcome.fault };
@@ -548,7 +548,10 @@ function notOurs(): Ended {
   return new Ended({ kind: 'come-back', seconds: SOON_SECONDS });
 }
 
-const NONE: ReadonlySet<number> = new Set();
+/** Whether it was noteBatch() that failed, which comes before the COMMIT: somebody else has the backfill now. */
+function isUnnoted(commit: readonly string[], { completed, fault }: Omit<ScriptOutcome, 'rows'>): boolean {
+  return completed === commit.length - 2 && fault?.fault.sqlstate === sqlstate.divisionByZero;
+}
 
 /** Was rolled back; what starts after `from` has to be done again. */
 interface FailedBatch {

@@ -2,7 +2,7 @@ import { beforeEach, describe, expect, it } from 'vitest';
 import { defaultOptions } from '../../../lambda/migration/options.ts';
 import { parseConnectionUrl } from '../../../lambda/postgres/session/connection-target.ts';
 import { deployProgress } from '../../../lambda/status/deploy-progress.ts';
-import { exhaustive } from '../../support/exhaustive.ts';
+import { exhaustive, firstOf } from '../../support/exhaustive.ts';
 import { compile, SMALL_TABLE_ROWS } from '../run/scenario.ts';
 import { after, turnOf } from '../work/turn/building.ts';
 import { freshOperator, type Operator } from './operator.ts';
@@ -55,7 +55,7 @@ describe('pause', () => {
     await operator.run(files);
   });
 
-  exhaustive.it('of all holds whatever has not begun, and resume continues with it', async () => {
+  exhaustive.it('of everything pauses whatever has not started, and resume continues with it', async () => {
     expect(await operator.act({ action: 'pause' }, files)).toEqual({
       paused: ['x on public.large', 'large_x on public.large'],
     });
@@ -70,7 +70,7 @@ describe('pause', () => {
     expect(await operator.recorded()).toEqual(['pause by console: done', 'resume by anna: done']);
   });
 
-  it('of a backfill that has begun holds it behind its last batch, and resume continues there', async () => {
+  it('of a backfill that has started pauses it after its last batch, and resume continues there', async () => {
     await turn(1);
     const before = await written();
     expect(before).toBeGreaterThan(0);
@@ -106,7 +106,7 @@ describe('pause', () => {
     expect(await states()).toEqual(['x paused', 'large_x pending']);
   });
 
-  it('holds no index build that has begun, and says what it could hold', async () => {
+  it('pauses no index build that has started, and says what it could pause', async () => {
     await operator.act({ action: 'cancel', index: 'x' }, files);
     await operator.query("update migrations.work set state = 'building' where index_name = 'large_x'");
     expect(await operator.refusal({ action: 'pause', index: 'large_x' }, files)).toBe(
@@ -118,6 +118,39 @@ Next: name one of: x on public.large (cancelled), large_x on public.large (build
 });
 
 describe('a backfill', () => {
+  it.each(firstOf(1, [['pause', 'resume'] as const, ['cancel', 'retry'] as const]))(
+    'that meets a %s in the middle of a batch does not commit it, so that it is done once',
+    async (stops, goesOn) => {
+      await operator.deploy(table);
+      await operator.query(
+        "create function slow() returns trigger language plpgsql as 'begin perform pg_sleep(0.001); return new; end'; create trigger slow before update on large for each row execute function slow()",
+      );
+      const slow = {
+        ...table,
+        '2_fill.sql': '-- migrate: backfill batch 500ms\nupdate large set x = x + 1;',
+      };
+      await operator.run(slow);
+      let asked: Promise<object> | undefined;
+      // Called before each batch, the one before still uncommitted.
+      const yields = () => {
+        asked ??= operator.act({ action: stops, index: 'x' }, slow);
+        return false;
+      };
+      await turnOf(operator.database, { table: 'large', yields, migrations: await compile(slow) });
+      await asked;
+      const before = await written();
+      expect(await operator.query('select count(*)::int as written from large where x > id')).toEqual([
+        { written: before },
+      ]);
+      await operator.query('drop trigger slow on large');
+      await operator.act({ action: goesOn, index: 'x' }, slow);
+      expect(await operator.loop(slow)).toEqual({ outcome: 'valid', message: '' });
+      expect(await operator.query('select count(*)::int as wrong from large where x <> id + 1')).toEqual([
+        { wrong: 0 },
+      ]);
+    },
+  );
+
   exhaustive.it('that is cancelled continues from where it was when it is tried again', async () => {
     await operator.deploy(table);
     await operator.run(files);

@@ -183,7 +183,7 @@ describe('an error names the object, and the advice fits the SQLSTATE', () => {
         '42701',
         'create table t (a int); alter table t add a int;',
         '',
-        'it is there already: if by hand or by another tool, and as 1_file.sql wants it, say so with the action repair (version and step, as "applied") or baseline; else drop or rename it, or write ADD COLUMN IF NOT EXISTS; then',
+        'it is there already: if by hand or by another tool, with all else that 1_file.sql does, record the whole file as applied (the action repair with as "applied", or baseline; where nothing of it is applied yet); else drop or rename it, or write ADD COLUMN IF NOT EXISTS; then',
       ],
       [
         '42P07',

@@ -4,6 +4,7 @@ import { takeTurn } from '../../../../lambda/work/turn/turn.ts';
 import { exhaustive, firstOf } from '../../../support/exhaustive.ts';
 import { expectEventually } from '../../../support/expect-eventually.ts';
 import { serverMajor } from '../../../support/server-major.ts';
+import { operatorOf } from '../../actions/operator.ts';
 import { type Files, freshScenario, largeTable, type Scenario } from '../../run/scenario.ts';
 import { askedOf, deployLongOne } from './short-lives.ts';
 
@@ -452,6 +453,40 @@ update messages set x = x + 1;`,
     await scenario.run(bad);
     expect((await scenario.loop(bad)).message).toContain('not today (SQLSTATE P0001)');
     expect(await scenario.query('select sum(x)::int from messages')).toEqual([{ sum: 125_250 }]);
+  });
+
+  exhaustive.it('that is marked as cancelled while it runs commits nothing', async () => {
+    await scenario.deploy(messages);
+    const slow = {
+      ...messages,
+      '2_slow.sql': `-- migrate: hand-off
+with slow as materialized (select pg_sleep(4)) update messages set x = 0 from slow;`,
+    };
+    await scenario.run(slow);
+    const table = { schema: 'public', table: 'messages' };
+    const turn = { ...(await askedOf(scenario, slow)), table, turn: 1, deadline: undefined };
+    expect(await takeTurn(turn)).toMatchObject({ outcome: 'wait' });
+    // As cancel does, before it has found the session.
+    await scenario.query("update migrations.work set state = 'cancelled'");
+    await expectEventually(
+      async () =>
+        (await scenario.query("select from migrations.work where attempt_outcome ->> 'kind' is not null"))
+          .length === 1,
+      { what: 'the end of the statement' },
+    );
+    expect(await scenario.query('select sum(x)::int from messages')).toEqual([{ sum: 125_250 }]);
+  });
+
+  exhaustive.it('that has committed before it is cancelled is taken for done', async () => {
+    await scenario.deploy(messages);
+    await scenario.run(files);
+    await scenario.query(`begin; update messages set x = x + 1;
+update migrations.work set state = 'building', attempts = 1, session = 'loopback', started_at = now(),
+  attempt_outcome = '{"kind": "succeeded"}'; commit`);
+    await operatorOf(scenario).act({ action: 'cancel', index: '2_fill.sql:3' }, files);
+    expect(await work()).toEqual(['statement messages 2_fill.sql:3 done']);
+    await scenario.loop(files);
+    expect(await scenario.query('select sum(x)::int from messages')).toEqual([{ sum: 125_750 }]);
   });
 
   // dblink would receive them at some kilobytes per look, and keep them all.
