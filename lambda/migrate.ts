@@ -1,5 +1,6 @@
 import { type ChangingAction, isChanging, parseAction, recordOf } from './actions/action.ts';
 import { performAction } from './actions/perform-action.ts';
+import { isBusy } from './aws/client-limits.ts';
 import {
   type CloudFormationEvent,
   describeEvent,
@@ -18,6 +19,7 @@ import { traced } from './aws/tracing.ts';
 import { environment } from './environment.ts';
 import { planRun } from './foresight/plan-run.ts';
 import { isOpen } from './migration/build.ts';
+import { MigrationError } from './migration/migration-error.ts';
 import { keepForEarlierCode } from './run/earlier-code.ts';
 import { mayPass } from './run/may-pass.ts';
 import type { RunCause, RunResult } from './run/run.ts';
@@ -74,7 +76,10 @@ async function deploy(event: unknown, context: LambdaContext): Promise<ProviderA
         return { PhysicalResourceId, Data: { RunId: kept, Outcome: KEPT, StartedAt } };
       }
     }
-    const { runId, outcome } = await runAndHandOff(context, cause, { name: request.RequestId });
+    const { runId, outcome } = await runAndHandOff(context, cause, {
+      name: request.RequestId,
+      looksAgain: true,
+    });
     return { PhysicalResourceId, Data: { RunId: runId, Outcome: outcome, StartedAt } };
   } catch (error) {
     throw cloudFormationFailure(error);
@@ -208,6 +213,8 @@ async function change(action: ChangingAction, context: LambdaContext): Promise<o
 interface HandingOff {
   /** Names the hand-off, so that an event delivered twice starts one loop. */
   readonly name?: string;
+  /** Whether `isComplete` follows, which starts a loop where none runs. A service that is busy then fails nothing. */
+  readonly looksAgain?: boolean;
   /** When the run must have ended, in milliseconds since 1970, though the function may continue. */
   readonly until?: number;
 }
@@ -216,7 +223,7 @@ interface HandingOff {
 async function runAndHandOff(
   context: LambdaContext,
   cause: RunCause,
-  { name: given, until = Infinity }: HandingOff = {},
+  { name: given, looksAgain = false, until = Infinity }: HandingOff = {},
 ): Promise<RunResult> {
   const deployed = await functionContext(context.getRemainingTimeInMillis());
   const name = given || crypto.randomUUID();
@@ -229,8 +236,12 @@ async function runAndHandOff(
       cause,
       report,
     });
-    if (result.builds.some(isOpen))
-      await startLoop(required(environment.stateMachineArn), `hand-off-${name}`);
+    if (result.builds.some(isOpen)) {
+      await startLoop(required(environment.stateMachineArn), `hand-off-${name}`).catch((error: unknown) => {
+        if (!(looksAgain && error instanceof MigrationError && isBusy(error.cause))) throw error;
+        logDeployProgress({ kind: 'out-of-sight', because: publicText(error) });
+      });
+    }
     reportRunEnd(cause, { kind: 'ended', result });
     return result;
   } catch (error) {

@@ -47,7 +47,7 @@ export interface Linted {
   readonly migrations: readonly ParsedMigration[];
 }
 
-/** SQL of a rule that can stand in place of a statement. */
+/** SQL of a rule that can replace a statement. */
 export interface Fix {
   readonly rule: string;
   readonly file: string;

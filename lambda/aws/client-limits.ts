@@ -40,3 +40,10 @@ export function isUnanswered(error: unknown): boolean {
 export function noWayTo(endpoint: string): string {
   return `the functions have no way to it: in a VPC, give their subnets a NAT gateway, or an interface endpoint com.amazonaws.REGION.${endpoint} with private DNS, whose security group lets the functions in on port 443`;
 }
+
+/** Whether a service is there and asks to be left alone for a while: throttled, or with a fault of its own. */
+export function isBusy(error: unknown): boolean {
+  if (!(error instanceof Error && '$metadata' in error)) return false;
+  const { httpStatusCode = 0 } = error.$metadata as { readonly httpStatusCode?: number };
+  return httpStatusCode >= 500 || httpStatusCode === 429 || /thrott|toomany|limitexceeded/i.test(error.name);
+}

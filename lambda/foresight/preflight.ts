@@ -5,6 +5,7 @@ import { folderFaults } from '../migration/folder-policy.ts';
 import type { Ledger } from '../migration/ledger.ts';
 import { type LockMode, modeOfLock, modesConflict } from '../migration/lock-modes.ts';
 import type { CompiledMigrations, Migration } from '../migration/migration.ts';
+import { MigrationError } from '../migration/migration-error.ts';
 import type { MigrationOptions } from '../migration/options.ts';
 import { DriftError, type PendingStep, type Plan, plan } from '../migration/plan.ts';
 import type { RelationName } from '../migration/relation-name.ts';
@@ -64,7 +65,7 @@ export async function preflight({
       answerSeconds: ANSWER_SECONDS,
     });
   } catch (error) {
-    return { findings: [], warnings: [], unseen: [textOfError(error, options.rowValuesInLogs)] };
+    return { findings: [], warnings: [], unseen: [textOf(error, options)] };
   }
 }
 
@@ -82,7 +83,7 @@ async function look(
   const doubt = doubtful(history, adoption);
   const changed = migrations.flatMap((migration) => driftOf(migration, ledger));
   const planned = plan(
-    migrations.filter(({ version }) => !changed.some((drift) => drift.version === version)),
+    migrations.filter(({ version }) => !changed.some((each) => each.version === version)),
     ledger,
     order,
   );
@@ -91,17 +92,17 @@ async function look(
     try {
       return await asking;
     } catch (error) {
-      unseen.push(textOfError(error, options.rowValuesInLogs));
+      unseen.push(textOf(error, options));
       return [];
     }
   };
   const findings = [
     ...(read.unwritable === undefined
       ? []
-      : [unwritableError(read.unwritable, options.ledgerSchema, target.user).message]),
-    ...(doubt === undefined ? [] : [doubt.message]),
-    ...changed.map(({ message }) => message),
-    ...folderFaults(planned, options).map(({ message }) => message),
+      : [textOf(unwritableError(read.unwritable, options.ledgerSchema, target.user), options)]),
+    ...(doubt === undefined ? [] : [textOf(doubt, options)]),
+    ...changed.map(({ drift }) => textOf(drift, options)),
+    ...folderFaults(planned, options).map((fault) => textOf(fault, options)),
     ...(await seen(lint(session, planned, options))),
     ...waitsFor(planned, options),
     ...(await seen(blockers(session, planned.pending))),
@@ -110,12 +111,18 @@ async function look(
   return { findings, warnings: exposure === undefined ? [] : [exposure], unseen };
 }
 
-function driftOf(migration: Migration, ledger: Ledger): { version: string; message: string }[] {
+/** An error in the words of one who has written nothing, so that the ledger has none of it. */
+function textOf(error: unknown, { rowValuesInLogs }: MigrationOptions): string {
+  if (error instanceof MigrationError) error.recorded = false;
+  return textOfError(error, rowValuesInLogs);
+}
+
+function driftOf(migration: Migration, ledger: Ledger): { version: string; drift: DriftError }[] {
   try {
     plan([migration], ledger);
     return [];
   } catch (error) {
-    if (error instanceof DriftError) return [{ version: migration.version, message: error.message }];
+    if (error instanceof DriftError) return [{ version: migration.version, drift: error }];
     throw error;
   }
 }

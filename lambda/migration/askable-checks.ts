@@ -10,7 +10,7 @@ export interface Askable<Check> {
   readonly check: Check;
   /** Whether no earlier pending statement may change the table, so that what the database says now will still hold. */
   readonly asItIs: boolean;
-  /** Names of what earlier pending statements write: more may be changed by way of it. */
+  /** Names of what earlier pending statements write: more may be changed through it. */
   readonly after: readonly string[];
 }
 

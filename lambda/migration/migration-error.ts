@@ -22,6 +22,8 @@ export interface ErrorDetails {
   /** What to do next; several lines are allowed. */
   readonly next: Text;
   readonly cause?: unknown;
+  /** False where the ledger could not be written, so that it can't have this either. @default true */
+  readonly recorded?: false;
 }
 
 /**
@@ -31,10 +33,13 @@ export interface ErrorDetails {
 export class MigrationError extends Error {
   override readonly name: string = 'MigrationError';
   readonly details: ErrorDetails;
+  /** Whether the ledger has its text, for the action `status`. A run says so once it knows. */
+  recorded: boolean;
 
   constructor(details: ErrorDetails) {
     super(format(details, 'shown'), details.cause === undefined ? undefined : { cause: details.cause });
     this.details = details;
+    this.recorded = details.recorded ?? true;
   }
 
   get code(): string {
@@ -46,13 +51,19 @@ export class MigrationError extends Error {
    * some.
    */
   get plainMessage(): string {
-    return format(this.details, 'hidden');
+    return format(this.details, 'hidden', this.recorded ? IN_STATUS : IN_TERMINAL);
   }
 }
 
-const HIDDEN = 'Values of rows are not shown here: the action status has the whole text.';
+const HIDDEN = 'Values of rows are not shown here';
+const IN_STATUS = `${HIDDEN}: the action status has the whole text.`;
+const IN_TERMINAL = `${HIDDEN}, and nothing of this is recorded: in a terminal, plan and up show the whole text.`;
 
-function format({ what, place, fault, applied, next }: ErrorDetails, rows: RowValues): string {
+function format(
+  { what, place, fault, applied, next }: ErrorDetails,
+  rows: RowValues,
+  hidden = IN_STATUS,
+): string {
   const lines: string[] = [];
   const where = place === undefined ? '' : `${place.file}:${place.position.line}:${place.position.column}: `;
   lines.push(`${where}${textOf(what, rows)}`);
@@ -61,7 +72,7 @@ function format({ what, place, fault, applied, next }: ErrorDetails, rows: RowVa
   if (rows === 'shown') {
     if (place?.statement !== undefined) lines.push(`Statement: ${excerpt(place.statement)}`);
   } else if ([what, next].some(hasRowValues) || (fault !== undefined && mayQuoteRows(fault))) {
-    lines.push(HIDDEN);
+    lines.push(hidden);
   }
   if (applied) lines.push(`Applied: ${applied}`);
   lines.push(`Next: ${textOf(next, rows)}`);

@@ -130,7 +130,7 @@ export interface Touches {
   readonly rows?: TouchedRows;
 }
 
-/** Rows that a statement reads or changes, by way of views too that the folder makes; not those that it adds. */
+/** Rows that a statement reads or changes, through views too that the folder makes; not those that it adds. */
 export interface TouchedRows {
   readonly relations: readonly RelationName[];
   /** Every name that may be one of their columns; `*` for whole rows. */

@@ -54,7 +54,9 @@ export async function applyPlan(session: Session, applying: Applying): Promise<R
     return result;
   } catch (error) {
     if (!(error instanceof LedgerMoved) && !(error instanceof SessionLost)) {
-      await finish(session, run, run.failure(error)).catch(() => undefined);
+      await finish(session, run, run.failure(error)).catch(() => {
+        run.recorded = false;
+      });
     }
     throw error;
   }

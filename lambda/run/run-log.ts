@@ -7,7 +7,7 @@ export class RunLog {
   readonly request: RunRequest;
   readonly row: RunRow;
   readonly applied: AppliedStep[] = [];
-  /** Whether its row in the ledger exists. */
+  /** Whether the ledger has its row; once it has failed, with the error. */
   recorded = false;
 
   constructor(request: RunRequest) {

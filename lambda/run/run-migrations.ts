@@ -48,6 +48,7 @@ export async function runMigrations(request: RunRequest): Promise<RunResult> {
       return await runOnce(session, request, run);
     } catch (error) {
       if (error instanceof LedgerMoved) continue;
+      if (error instanceof MigrationError) error.recorded = run.recorded;
       if (!(error instanceof SessionLost)) throw error;
       if (error.sqlstate === sqlstate.transactionTimeout) {
         const failed = transactionTimeout(error, run);
@@ -131,8 +132,10 @@ async function planOrRecord(
     refuseFolder(planned, options);
     return planned;
   } catch (error) {
-    if (exists && !isUncompiled(error))
+    if (exists && !isUncompiled(error)) {
       await session.script(insertFinishedRun(options.ledgerSchema, run.row, run.failure(error)));
+      run.recorded = true;
+    }
     throw error;
   }
 }
@@ -142,7 +145,7 @@ function isUncompiled(error: unknown): boolean {
   return error instanceof MigrationError && error.code === 'compile-failed';
 }
 
-/** Whoever deploys again wants failed builds to be retried; the loop does not. */
+/** A new deploy retries failed builds; the loop does not. */
 function retriedBuilds({ builds }: Plan, { request }: RunLog): RecordedBuild[] {
   return request.cause.kind === 'loop' ? [] : builds.filter(({ state }) => state === 'failed');
 }

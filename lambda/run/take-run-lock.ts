@@ -152,7 +152,11 @@ export async function withRecordedAction<T extends object>(
       return result;
     } catch (error) {
       await session.script('rollback').catch(() => undefined);
-      await finish('failed', failureIn(error)).catch(() => undefined);
+      const recorded = await finish('failed', failureIn(error)).then(
+        ({ fault }) => fault === undefined,
+        () => false,
+      );
+      if (error instanceof MigrationError) error.recorded = recorded;
       throw error;
     }
   });

@@ -17,7 +17,7 @@ export interface AttachedBuild {
   /** Pid of its server process. */
   readonly pid: number;
   /**
-   * Resolves when the statement is over, with a fault if Postgres refused it or the session was lost. Never rejects.
+   * Resolves when the statement has ended, with a fault if Postgres refused it or the session was lost. Never rejects.
    */
   readonly ended: Promise<PostgresFault | undefined>;
   /** Drops the connection; whether the statement continues is up to the server and its proxy. */

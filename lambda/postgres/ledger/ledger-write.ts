@@ -17,6 +17,7 @@ export async function must(session: Session, text: string): Promise<void> {
     fault: fault.fault,
     next: 'let the role of the secret create and write the ledger schema (grant create on database … to …); then run again.',
     cause: fault,
+    recorded: false,
   });
 }
 
@@ -42,6 +43,7 @@ export async function tryUpgrade(
     applied: 'nothing by this run; the ledger is as it was.',
     next: 'connect as the role that created the ledger, which owns its tables; then run again.',
     cause: fault,
+    recorded: false,
   });
 }
 

@@ -45,15 +45,16 @@ interface Verdict {
 
 /** The cause by SQLSTATE; `reach` for others. */
 const SQLSTATES: Readonly<Record<string, keyof typeof NEXT>> = {
-  '28P01': 'password',
-  '28000': 'allowed',
+  [sqlstate.invalidPassword]: 'password',
+  [sqlstate.invalidAuthorization]: 'allowed',
   [sqlstate.undefinedDatabase]: 'database',
   [sqlstate.insufficientPrivilege]: 'allowed',
   [sqlstate.featureNotSupported]: 'options',
   [sqlstate.protocolViolation]: 'options',
-  '22023': 'options',
+  [sqlstate.invalidParameterValue]: 'options',
   [sqlstate.undefinedObject]: 'options',
   [sqlstate.tooManyConnections]: 'slots',
+  [sqlstate.objectNotInPrerequisiteState]: 'database',
 };
 
 /**
@@ -72,22 +73,25 @@ const TEXTS: readonly (readonly [RegExp, Verdict])[] = [
     { passes: false, next: 'password' },
   ],
   [/^database ".*" does not exist/, { passes: false, next: 'database' }],
-  [/^database ".*" is not currently accepting connections/, { passes: false, next: 'database' }],
+  [
+    /^(?:database ".*" is not currently accepting connections|cannot connect to invalid database)/,
+    { passes: false, next: 'database' },
+  ],
   [/^role ".*" does not exist/, { passes: false, next: 'user' }],
   [/^role ".*" is not permitted to log in/, { passes: false, next: 'allowed' }],
   [/^permission denied for database/, { passes: false, next: 'allowed' }],
-  [/^no pg_hba\.conf entry/, { passes: false, next: 'allowed' }],
+  [/^(?:no pg_hba\.conf entry|pg_hba\.conf rejects)/, { passes: false, next: 'allowed' }],
   [/^This (?:IP address|VPC endpoint id) .* is not allowed to connect/, { passes: false, next: 'allowed' }],
   [
     /^This connection is trying to access this endpoint from a blocked network/,
     { passes: false, next: 'allowed' },
   ],
   [/^VPC endpoint ID is not specified/, { passes: false, next: 'allowed' }],
-  [/^connection is insecure/, { passes: false, next: 'tls' }],
+  [/^(?:connection is insecure|insecure connection|SCRAM-PLUS not used)/, { passes: false, next: 'tls' }],
   [/^unsupported startup parameter/, { passes: false, next: 'options' }],
   [
-    /^(?:unrecognized configuration parameter|invalid value for parameter|parameter ".*" cannot be)/,
-    { passes: false, next: 'options' },
+    /^(?:unrecognized configuration parameter|invalid value for parameter|parameter ".*" cannot be|permission denied to set|invalid command-line argument|-.+ requires a value)/,
+    { passes: false, next: 'setting' },
   ],
   [/^Endpoint ID is not specified/, { passes: false, next: 'endpoint' }],
   [/^Inconsistent project name/, { passes: false, next: 'endpoint' }],
@@ -117,7 +121,7 @@ const NO_WEBSOCKET = /^Unexpected server response: 4\d\d/;
  */
 function ownSetting({ settings = {} }: ConnectionTarget, said: Refusal): 'setting' | 'role' | undefined {
   if (said instanceof SessionLost || !OF_SETTINGS.has(said.fault.sqlstate)) return undefined;
-  // Whoever may not connect to the database gets a detail.
+  // A role that may not connect to the database gets a detail.
   if (said.fault.sqlstate === sqlstate.insufficientPrivilege && said.fault.detail !== undefined)
     return undefined;
   const named = (word: string) =>
@@ -132,7 +136,13 @@ function ownSetting({ settings = {} }: ConnectionTarget, said: Refusal): 'settin
 }
 
 /** A value that is refused, or a library that is missing, without the name of the setting. */
-const NO_OTHER_CAUSE: ReadonlySet<string> = new Set(['22023', '42704', '55P02', '58P01']);
+const NO_OTHER_CAUSE: ReadonlySet<string> = new Set([
+  sqlstate.invalidParameterValue,
+  sqlstate.syntaxError,
+  sqlstate.undefinedObject,
+  sqlstate.cantChangeRuntimeParameter,
+  sqlstate.undefinedFile,
+]);
 const OF_SETTINGS: ReadonlySet<string> = new Set([
   ...NO_OTHER_CAUSE,
   sqlstate.insufficientPrivilege,
@@ -144,7 +154,8 @@ function verdictOf(said: Refusal): Verdict {
     const { sqlstate: code, message } = said.fault;
     if (code === sqlstate.featureNotSupported && message.includes('MULE_INTERNAL'))
       return { passes: false, next: 'encoding' };
-    if (code === '28000' && /^role ".*" does not exist/.test(message)) return { passes: false, next: 'user' };
+    if (code === sqlstate.invalidAuthorization && /^role ".*" does not exist/.test(message))
+      return { passes: false, next: 'user' };
     if (code !== sqlstate.internalError)
       return { passes: mayLetUsInLater.has(code), next: SQLSTATES[code] ?? 'reach' };
     return TEXTS.find(([text]) => text.test(message))?.[1] ?? { passes: true, next: 'reach' };

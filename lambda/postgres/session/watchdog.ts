@@ -1,3 +1,5 @@
+import * as v from 'valibot';
+import { asLoginRole } from './as-login-role.ts';
 import { withSession } from './connect.ts';
 import type { ConnectionTarget } from './connection-target.ts';
 import type { Session } from './session.ts';
@@ -52,6 +54,12 @@ export async function watched<T>(
   }
 }
 
+const seenRow = v.object({
+  state: v.nullable(v.string()),
+  wait_event: v.nullable(v.string()),
+  seconds: v.nullable(v.number(), 0),
+});
+
 /** Why the answer will never arrive; undefined if it may. */
 async function lookFor(
   target: ConnectionTarget,
@@ -61,19 +69,20 @@ async function lookFor(
   return withSession(
     target,
     async (second) => {
-      const [row] = await second.query(
+      const [found] = await asLoginRole(
+        second,
         `select state, wait_event, extract(epoch from pg_catalog.clock_timestamp() - state_change)::pg_catalog.float8 as seconds
-           from pg_catalog.pg_stat_activity where pid = $1`,
-        [backend],
+           from pg_catalog.pg_stat_activity where pid = ${backend}`,
       );
-      if (row === undefined) return 'the server process is gone, and its answer never came';
+      if (found === undefined) return 'the server process is gone, and its answer never came';
+      const row = v.parse(seenRow, found);
       // If the process's details are hidden, it belongs to another role, and is no longer ours.
-      if (row.state === null || row.state === undefined) return undefined;
+      if (row.state === null) return undefined;
       const stuck = row.wait_event === 'ClientWrite' || row.wait_event === 'ClientRead';
       if (row.state === 'active' && !stuck) return undefined;
-      if (Number(row.seconds) < idleSeconds) return undefined;
+      if (row.seconds < idleSeconds) return undefined;
       // It holds the run lock, and nobody uses it any more.
-      await second.query('select pg_catalog.pg_terminate_backend($1)', [backend]);
+      await asLoginRole(second, `select pg_catalog.pg_terminate_backend(${backend}) as ended`);
       return 'the server has answered, and nothing has arrived';
     },
     { patienceSeconds: PATIENCE_SECONDS },

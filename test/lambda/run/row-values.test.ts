@@ -130,6 +130,37 @@ describe('values of rows', () => {
     }
   });
 
+  it('are in a terminal where the run has failed before the ledger could have it, and the text says so', async () => {
+    const { database } = scenario;
+    await database.adminQuery(`create function refuse() returns event_trigger language plpgsql as
+      $$ begin raise 'not while % is here', (select max(email) from public.people); end $$;
+      create event trigger refuse on ddl_command_start when tag in ('CREATE TABLE') execute function refuse()`);
+    const anew = { ledgerSchema: 'anew' };
+    const error = await scenario.failure({ '1_tables.sql': TABLES }, anew);
+    expect(error.message).toContain(MAIL);
+    expect(error.plainMessage).toBe(`Postgres refused to let the ledger be written.
+Postgres: a function raised an error (SQLSTATE P0001)
+Values of rows are not shown here, and nothing of this is recorded: in a terminal, plan and up show the whole text.
+Next: let the role of the secret create and write the ledger schema (grant create on database … to …); then run again.`);
+    expect((await scenario.status({ '1_tables.sql': TABLES }, anew)).lastRun).toBeUndefined();
+  });
+
+  exhaustive.it('are in a terminal where the hook could not look, which writes nothing', async () => {
+    await scenario.query(`create function refuse() returns boolean language plpgsql as
+      $$ begin raise 'not while % is here', (select max(email) from public.people); end $$;
+      alter table migrations.ledger rename to moved;
+      create view migrations.ledger as select * from migrations.moved where refuse()`);
+    const { unseen } = await preflight({
+      target: parseConnectionUrl(scenario.database.url, 'The URL'),
+      options: defaultOptions,
+      migrations: await compile({ '1_tables.sql': TABLES }),
+    });
+    expect(unseen).toEqual([
+      expect.stringContaining('nothing of this is recorded: in a terminal, plan and up show the whole text.'),
+    ]);
+    expect(quoted(unseen.join())).toBe(false);
+  });
+
   exhaustive.it('are in no notice that leaves the functions', async () => {
     const files = {
       '1_tables.sql': TABLES,

@@ -1,3 +1,5 @@
+import { writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { MigrationError } from '../../../../lambda/migration/migration-error.ts';
 import { type ConnectOptions, connect, withSession } from '../../../../lambda/postgres/session/connect.ts';
@@ -5,8 +7,12 @@ import {
   type ConnectionTarget,
   parseConnectionUrl,
 } from '../../../../lambda/postgres/session/connection-target.ts';
+import { StatementFault } from '../../../../lambda/postgres/session/fault.ts';
+import { mayPass, unreachable } from '../../../../lambda/postgres/session/refusal.ts';
+import { exhaustive } from '../../../support/exhaustive.ts';
 import { expectEventually } from '../../../support/expect-eventually.ts';
 import { type FreshDatabase, freshDatabase } from '../../../support/fresh-database.ts';
+import { startServer } from '../../../support/start-server.ts';
 
 let database: FreshDatabase;
 let target: ConnectionTarget;
@@ -28,7 +34,7 @@ const NEXT =
   'Next: check the connection (the secret or the URL), the network (VPC, security group, allow list) and that the database is up; then run again.';
 
 describe('a server that does not let us in', () => {
-  it('because nobody listens is asked again for a while, and the error says where', async () => {
+  it('because nobody listens is tried again for a while, and the error says where', async () => {
     const begun = Date.now();
     const error = await failure({ ...target, port: 1 }, { patienceSeconds: 0.5 });
     expect(Date.now() - begun).toBeGreaterThan(200);
@@ -41,7 +47,7 @@ describe('a server that does not let us in', () => {
     );
   });
 
-  it('because of the password is not asked again, and no error repeats it', async () => {
+  it('because of the password is not tried again, and no error repeats it', async () => {
     const error = await failure({ ...target, password: 'not-the-password' }, HOUR);
     expect(error.message).toBe(
       [
@@ -54,13 +60,73 @@ describe('a server that does not let us in', () => {
     expect(JSON.stringify(error, Object.getOwnPropertyNames(error))).not.toContain('not-the-password');
   });
 
-  it('because the database is missing is not asked again', async () => {
+  it('because the database is missing is not tried again', async () => {
     expect((await failure({ ...target, database: 'missing' }, HOUR)).message).toContain(
       'Postgres: database "missing" does not exist (SQLSTATE 3D000)',
     );
   });
 
-  it('because it has no TLS is not asked again', async () => {
+  exhaustive.it('is understood alike by its SQLSTATE and, as behind Neon’s proxy, by its text', async () => {
+    const server = await startServer();
+    const theirs = await freshDatabase(server);
+    const { owner, name } = theirs;
+    const to = parseConnectionUrl(theirs.url, 'The URL');
+    const setting = (key: string, value: string) => ({ ...to, settings: { [key]: value } });
+    const words = (...proxyOptions: string[]) => ({ ...to, proxyOptions });
+    const reload = (lines: string) => async () => {
+      await writeFile(join(dirname(server.logFile), 'data', 'pg_hba.conf'), lines);
+      await theirs.adminQuery('select pg_reload_conf()');
+    };
+    const admin = 'host all postgres all scram-sha-256\n';
+    const as = (sql: string) => () => theirs.adminQuery(sql);
+    const refusals: [ConnectionTarget, string, (() => Promise<unknown>)?, (() => Promise<unknown>)?][] = [
+      [{ ...to, password: 'x' }, 'check user and password'],
+      [{ ...to, database: 'x' }, "check the database's name"],
+      [to, 'let the role connect', as(`alter role ${owner} nologin`), as(`alter role ${owner} login`)],
+      [
+        to,
+        'every connection slot',
+        as(`alter role ${owner} connection limit 0`),
+        as(`alter role ${owner} connection limit -1`),
+      ],
+      [
+        to,
+        'every connection slot',
+        as(`alter database ${name} connection limit 0`),
+        as(`alter database ${name} connection limit -1`),
+      ],
+      [
+        { ...to, database: 'postgres' },
+        'let the role connect',
+        as('revoke connect on database postgres from public'),
+      ],
+      [{ ...to, database: 'template0' }, "check the database's name"],
+      [setting('nothing', '1'), 'the connection itself asks for this setting'],
+      [setting('work_mem', 'x'), 'the connection itself asks for this setting'],
+      [setting('log_statement', 'all'), 'the connection itself asks for this setting'],
+      [setting('shared_buffers', '1GB'), 'the connection itself asks for this setting'],
+      [setting('autovacuum', 'off'), 'the connection itself asks for this setting'],
+      [setting('role', 'postgres'), 'the connection itself asks for this role'],
+      [words('junk'), 'the connection itself asks for this setting'],
+      [words('-c', 'name'), 'the connection itself asks for this setting'],
+      [to, 'let the role connect', reload(admin)],
+      [to, 'let the role connect', reload(`host all ${owner} all reject\n${admin}`)],
+    ];
+    for (const [refused, next, before, after] of refusals) {
+      await before?.();
+      const error = await failure(refused, { patienceSeconds: 0.1 });
+      await after?.();
+      const { fault } = error.details;
+      if (fault === undefined) throw error;
+      expect(error.message).toContain(`Next: ${next}`);
+      const passed = new StatementFault({ ...fault, sqlstate: 'XX000' });
+      expect(unreachable(refused, passed).details.next, fault.message).toBe(error.details.next);
+      expect(mayPass(passed), fault.message).toBe(fault.sqlstate === '53300');
+      expect(mayPass(new StatementFault(fault)), fault.message).toBe(fault.sqlstate === '53300');
+    }
+  });
+
+  it('because it has no TLS is not tried again', async () => {
     const error = await failure(
       { ...target, tls: { kind: 'verified', rootCertificateFile: undefined } },
       HOUR,

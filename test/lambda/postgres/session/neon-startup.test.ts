@@ -97,6 +97,11 @@ describe('what Neon’s proxy says at startup', () => {
     ['database "shop" does not exist', 'for good', "database's name"],
     ['role "app" does not exist', 'for good', 'check the user'],
     ['role "app" is not permitted to log in', 'for good', 'let the role connect'],
+    ['pg_hba.conf rejects connection for host "192.0.2.1"', 'for good', 'let the role connect'],
+    ['insecure connection: secure channel data mismatch', 'for good', 'sslmode=verify-full'],
+    ['cannot connect to invalid database "shop"', 'for good', "database's name"],
+    ['permission denied to set parameter "log_statement"', 'for good', 'asks for this setting'],
+    ['invalid command-line argument for server process: junk', 'for good', 'asks for this setting'],
     ['permission denied for database "shop"', 'for good', 'let the role connect'],
     [
       'This IP address 192.0.2.1 is not allowed to connect to this endpoint. Please add it to the allowed list in the Neon console.',
@@ -109,7 +114,7 @@ describe('what Neon’s proxy says at startup', () => {
     [
       'unsupported startup parameter: search_path. Please use unpooled connection',
       'for good',
-      'takes no settings at startup',
+      'accepts no settings at startup',
     ],
     [
       'Endpoint ID is not specified. Either please upgrade the postgres client library',
@@ -182,7 +187,7 @@ describe('a WebSocket that fails says why', () => {
     expect(await sum(target, { patienceSeconds: 0.01 })).toEqual([{ sum: 42 }]);
   });
 
-  it('where a web server answers, which is not asked again', async () => {
+  it('where a web server answers, which is not tried again', async () => {
     const server = createServer((_, response) => void response.writeHead(404).end());
     const port = await listen(server);
     onTestFinished(() => closeServer(server));

@@ -9,6 +9,7 @@ import type { TurnEvent } from '../../../../lambda/work/turn/turn-request.ts';
 import { buildsTable } from '../../../../local/cli/builds-table.ts';
 import { Terminal } from '../../../../local/cli/terminal.ts';
 import { startNeonProxy } from '../../../../local/wire/neon-proxy.ts';
+import { exhaustive } from '../../../support/exhaustive.ts';
 import { expectEventually } from '../../../support/expect-eventually.ts';
 import { type FreshDatabase, freshDatabase } from '../../../support/fresh-database.ts';
 import { serverMajor } from '../../../support/server-major.ts';
@@ -57,7 +58,7 @@ describe('where dblink is missing and cannot be created', () => {
   });
 
   describe('nobody sees an orphan end, and status says', () => {
-    /** Lets go of the build, and looks again once it is over and a second has passed. */
+    /** Lets go of the build, and looks again once it has ended and a second has passed. */
     async function lookedAtLate(database: FreshDatabase): Promise<BuildStatus> {
       const scenario = await handedOff(database);
       const deadline = Date.now() + 100_000;
@@ -151,7 +152,7 @@ begin if x in (7, 8) then raise warning 'odd: %', x using hint = 'Look.'; end if
       return { database, url: proxy.tcpUrl, scenario: await handedOff(database) };
     };
 
-    it('the turn holds the build to its end, although attachSeconds is over', async () => {
+    it('the turn holds the build to its end, although attachSeconds is up', async () => {
       const { database, url } = await proxied();
       const deadline = Date.now() + 100_000;
       expect(await turnOf(database, { url, attachSeconds: 0, deadline })).toMatchObject({ outcome: 'done' });
@@ -248,6 +249,78 @@ it('a server whose pg_hba.conf refuses its own address: the error says so', asyn
   expect(await reasonAgainstLoopback(shut, url)).toMatch(
     /the server cannot connect to itself: could not establish connection \(.*pg_hba.conf rejects connection/,
   );
+});
+
+describe('a pg_hba.conf that is reloaded, and refuses the server’s own address from then on', () => {
+  /** A server that we reach from another address than its own, and what its owner hands off there. */
+  const refusing = async () => {
+    const server = await startServer();
+    const database = await freshDatabase(server);
+    await database.adminQuery('create extension dblink');
+    const url = await fromAnotherAddress(database.url, '127.0.0.2');
+    const rules = (own: string) =>
+      writeFile(
+        join(dirname(server.logFile), 'data', 'pg_hba.conf'),
+        `host all ${database.owner} 127.0.0.1/32 ${own}
+host all all samehost scram-sha-256
+host all all 127.0.0.2/32 scram-sha-256
+`,
+      ).then(() => database.adminQuery('select pg_reload_conf()'));
+    await rules('scram-sha-256');
+    const ours = { ...database, url, query: database.adminQuery };
+    await handedOff(ours, files, url);
+    return { ours, refuse: () => rules('reject'), allow: () => rules('scram-sha-256') };
+  };
+
+  exhaustive.it('does not end a build that is under way, and no turn minds', async () => {
+    const { ours, refuse } = await refusing();
+    const deadline = Date.now() + 100_000;
+    expect(await turnOf(ours, { attachSeconds: 0, deadline })).toMatchObject({ outcome: 'wait' });
+    expect(await theBuild(ours)).toMatchObject({ state: 'building', session: 'loopback' });
+    await refuse();
+    expect(await turnOf(ours, { attachSeconds: 0, deadline })).toMatchObject({ outcome: 'wait' });
+    expect(await turnOf(ours, { attachSeconds: 30, deadline })).toMatchObject({ outcome: 'done' });
+    expect(await theBuild(ours)).toMatchObject({ state: 'done', session: 'loopback', attempts: 1 });
+  });
+
+  exhaustive.it(
+    'has the next attempt, after one that was cancelled, run in another kind of session',
+    async () => {
+      const { ours, refuse } = await refusing();
+      const deadline = Date.now() + 100_000;
+      await turnOf(ours, { attachSeconds: 0, deadline });
+      await refuse();
+      await ours.adminQuery(
+        `select pg_cancel_backend(pid) from pg_stat_activity where application_name = 'migrations build 1'`,
+      );
+      await expectEventually(async () => (await theBuild(ours)).outcome !== null);
+      const events: TurnEvent[] = [];
+      expect(await turnOf(ours, { deadline, events })).toMatchObject({ outcome: 'done' });
+      expect(events).toContainEqual(
+        expect.objectContaining({
+          kind: 'started',
+          session: 'attached',
+          because: expect.stringContaining('pg_hba.conf rejects connection'),
+        }),
+      );
+      expect(await theBuild(ours)).toMatchObject({ state: 'done', session: 'attached', attempts: 2 });
+    },
+  );
+
+  exhaustive.it('between the supervisor’s session and the build’s costs one attempt', async () => {
+    const { ours, refuse } = await refusing();
+    const deadline = Date.now() + 100_000;
+    await ours.adminQuery(`create function linger() returns trigger language plpgsql as
+        $$ begin perform pg_catalog.pg_sleep(1.5); return new; end $$;
+      create trigger linger before update on migrations.work for each row
+        when (old.supervisor_pid is null and new.supervisor_pid is not null) execute function linger()`);
+    const turn = turnOf(ours, { attachSeconds: 30, deadline });
+    await expectEventually(async () => (await sessionsOf(ours)).includes('migrations supervisor 1'));
+    await refuse();
+    expect(await turn).toMatchObject({ outcome: 'done' });
+    expect(await theBuild(ours)).toMatchObject({ state: 'done', session: 'attached', attempts: 2 });
+    expect(await scenarioOn(ours).indexes()).toContain('big_slow');
+  });
 });
 
 it('a role that may use neither dblink nor temporary tables: the error says so', async () => {
