@@ -10,6 +10,11 @@ export function isSetting(tree: Node): boolean {
   return select !== undefined && setsOnly(select);
 }
 
+export function isLocalSetting(tree: Node): boolean {
+  const set = as('VariableSetStmt', tree);
+  return set?.is_local === true && !isTransactionScoped(set.name);
+}
+
 function isTransactionScoped(name: string | undefined): boolean {
   return name === 'TRANSACTION' || name === 'TRANSACTION SNAPSHOT';
 }
