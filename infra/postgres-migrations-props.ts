@@ -20,7 +20,7 @@ export interface PostgresMigrationsProps extends RunProps {
    * Whose way the folder is laid out: `plain`, or that of another tool, whose names, order, parts and directives then
    * count. docs/coming-from.md has a section for each.
    *
-   * @default - found out from what lies in the folder
+   * @default - detected from the folder's files
    */
   readonly layout?: LayoutName;
 

@@ -80,8 +80,8 @@ export interface RunProps {
   readonly maxConcurrentTables?: number;
 
   /**
-   * What a batch of a backfill is to take, where its directive does not say it: 1 ms to 1 minute. Whoever writes a row of
-   * the batch waits so long at the most.
+   * Target duration of a backfill's batch, unless its directive sets it: 1 ms to 1 minute. A session that writes a row of
+   * the batch waits at most that long.
    *
    * @default Duration.millis(50)
    */

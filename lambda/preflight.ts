@@ -96,7 +96,7 @@ async function comingOr(
 async function inTime<T>(work: Promise<T>, milliseconds: number): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error('the time of a hook was over')), Math.max(0, milliseconds));
+    timer = setTimeout(() => reject(new Error('the hook ran out of time')), Math.max(0, milliseconds));
   });
   try {
     return await Promise.race([work, late]);

@@ -99,7 +99,7 @@ describe('the arrows', () => {
     expect(named.filter((path) => !existsSync(join(root, path)))).toEqual([]);
   });
 
-  it('rooms stand above each other: no room reaches itself by way of others', () => {
+  it('rooms stand above each other: no room reaches itself through others', () => {
     const above = new Map(
       ROOMS.map((room) => [
         room,
@@ -143,7 +143,7 @@ describe('the arrows', () => {
     expect(breaches).toEqual([]);
   });
 
-  it('no file imports itself by way of others, not even for a type', () => {
+  it('no file imports itself through others, not even for a type', () => {
     const reaches = new Map(
       files.map((file) => [
         file,

@@ -20,7 +20,7 @@ const EXHAUSTIVE: readonly string[] = [
   'test/local/versions/older-server.test.ts',
   'test/local/cli/iam.test.ts',
   // Each setting of a role or a database that is out of the ordinary, each name that a stranger may borrow, values of
-  // rows by way of a whole stack: hardened, turn/roles, turn/slots and run/row-values have the stories.
+  // rows through a whole stack: hardened, turn/roles, turn/slots and run/row-values have the stories.
   'test/lambda/work/turn/borrowed-names.test.ts',
   'test/lambda/lifecycle/row-values.test.ts',
   'test/lambda/run/unusual-settings.test.ts',
@@ -65,6 +65,7 @@ const EXHAUSTIVE: readonly string[] = [
   // Each reason for which a backfill rests, on servers of their own: lambda/work/turn/backfill.test.ts has the story.
   'test/lambda/work/turn/throttle.test.ts',
   // Generated backfills, and one that a deploy waits through: lambda/work/turn/backfill.test.ts has the stories.
+  'test/lambda/work/turn/backfill-forms.test.ts',
   'test/lambda/work/turn/backfill-property.test.ts',
   'test/lambda/lifecycle/backfill.test.ts',
   // Each form of an index operation, each kind of session without dblink, each tool's own history and what it leaves
@@ -90,9 +91,7 @@ const EXHAUSTIVE: readonly string[] = [
   'test/infra/cdk-synth.test.ts',
   // The three commands of each tool's section in the docs: lambda/history/adopt-and-mirror.test.ts has the story.
   'test/local/cli/coming-from.test.ts',
-  // Each symptom of the docs: the stories are those of what brings it about.
-  'test/local/cli/troubleshooting.test.ts',
-  // Each verb by way of what is deployed: local/cli/deployed.test.ts has run, cancel and retry.
+  // Each verb through what is deployed: local/cli/deployed.test.ts has run, cancel and retry.
   'test/local/cli/deployed-verbs.test.ts',
   // npm start interrupted, on a terminal and as JSON: local/demo/start-output.test.ts has the story.
   'test/local/demo/start.test.ts',

@@ -20,7 +20,7 @@ export function sectionsOf({ text }: SourceText, mark: RegExp): readonly Section
   });
 }
 
-/** Whether nothing but comments and white space stands there. */
+/** Whether there is nothing but comments and white space. */
 export function isBlank(text: string): boolean {
   return text.split('\n').every((line) => /^\s*(?:--.*)?$/.test(line));
 }

@@ -28,7 +28,7 @@ export const sqlx: Layout = {
       if (version === undefined) {
         throw new FileRefused({
           file,
-          sentence: `sqlx takes '${digits}' for the version, and it is no number.`,
+          sentence: `sqlx takes '${digits}' for the version, and it is not a number.`,
           advice: 'Expected <version>_<description>.sql.',
         });
       }

@@ -12,7 +12,7 @@ export interface AddedColumn {
   readonly clauses: readonly Clause[];
 }
 
-/** `not null`, `default 1`, `references users (id)`: where it stands in the statement. */
+/** `not null`, `default 1`, `references users (id)`: its place in the statement. */
 export interface Clause {
   readonly constraint: Constraint;
   readonly start: number;

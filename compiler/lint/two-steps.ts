@@ -28,7 +28,7 @@ export function addThenValidate(
 }
 
 /**
- * NOT NULL by way of a CHECK, which Postgres 12 and later accept as proof without reading the table. One ALTER TABLE
+ * NOT NULL through a CHECK, which Postgres 12 and later accept as proof without reading the table. One ALTER TABLE
  * for both would drop the CHECK first.
  */
 export function setNotNullSafely(

@@ -20,7 +20,7 @@ export { CompileError, type Problem } from '../syntax/problem.ts';
 export type { ParsedMigration } from './parsed-migration.ts';
 
 export interface CompileOptions {
-  /** How the folder is laid out. @default - found out from what lies in it */
+  /** How the folder is laid out. @default - detected from its files */
   readonly layout?: LayoutName | undefined;
   /** Values of the placeholders in the files. @default none */
   readonly placeholders?: Placeholders | undefined;
@@ -191,7 +191,7 @@ function compileOne(
   return { layout, historyTable, migration, up, undo };
 }
 
-/** What its layout tells of a file, whatever stands in it. */
+/** What the layout says about a file, regardless of its contents. */
 export function traitsOf(
   found: FoundMigration,
   up: SourceText,

@@ -117,7 +117,7 @@ function startsColumn(
   const parts = tokens.slice(at, at + length);
   if (parts.length < length || parts.some(({ text }, place) => (place % 2 === 1) !== (text === '.')))
     return false;
-  // What continues is a longer name, or a function; what stands after these is a type or a collation.
+  // A longer name or a function continues; a type or a collation follows these.
   if (['.', '('].includes(tokens[at + length]?.text ?? '')) return false;
   if (['.', '::', 'collate'].includes(tokens[at - 1]?.text.toLowerCase() ?? '')) return false;
   const names = parts.filter((_, place) => place % 2 === 0).map(({ text }) => nameFrom(text));

@@ -57,7 +57,7 @@ function refresh(tree: Node): LongStatement | undefined {
   };
 }
 
-/** Of one table: all of a database is nobody's migration, and has no queue to stand in. */
+/** Only with a table's name: for a whole database there is no queue. */
 function vacuum(tree: Node): LongStatement | undefined {
   const statement = as('VacuumStmt', tree);
   const [first, ...others] = statement?.rels ?? [];

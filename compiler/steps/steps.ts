@@ -7,7 +7,13 @@ import { as, kindOf, relationOf } from '../syntax/syntax-tree.ts';
 import { altersOf } from '../touches/alters.ts';
 import type { FolderFacts } from '../touches/folder-facts.ts';
 import type { Kinship } from '../touches/kinship.ts';
-import { changesSettings, isSetting, leavesSettings, withSetting } from '../touches/session-settings.ts';
+import {
+  changesSettings,
+  isLocalSetting,
+  isSetting,
+  leavesSettings,
+  withSetting,
+} from '../touches/session-settings.ts';
 import { touchesOf } from '../touches/touches.ts';
 import { indexOperationOf } from './index-operation.ts';
 import { hasRows, longStatementOf, readsOfView } from './long-statement.ts';
@@ -134,6 +140,7 @@ function toStatement({ tree, text, position }: ParsedStatement, kinship: Kinship
     ...(changesSettings(tree) && { changesSettings: true as const }),
     ...(unlessExists && { unlessExists }),
     ...(reads.length > 0 && { reads }),
+    ...((isSetting(tree) || isLocalSetting(tree)) && { setting: true as const }),
     ...(renames && { renames }),
   };
 }

@@ -32,7 +32,7 @@ const DOLLAR = /\$\{\s*([\w.:-]+?)(?::-([^}]*))?\s*\}/g;
 /**
  * Writes each value in its place: as a literal, a name, or text within one, so that no value can be more than that.
  *
- * @throws FileRefused at a placeholder that has no value, or whose value can't stand there
+ * @throws FileRefused at a placeholder that has no value, or whose value is not allowed there
  */
 export function fillPlaceholders(
   source: SourceText,
@@ -45,7 +45,7 @@ export function fillPlaceholders(
     const from = match.index;
     if (!isOne(from)) continue;
     const place = placeOf(source.text, from, style);
-    // psql itself leaves alone what stands in quotes.
+    // psql itself leaves quoted text alone.
     if (place === 'comment' || (style === 'psql' && place !== 'code')) continue;
     const [whole, first = '', second, third] = match;
     const name = style === 'psql' ? first || second || third || '' : first;

@@ -4,7 +4,7 @@ import type { Position } from '../../lambda/migration/migration.ts';
 /** Bytes between two entries of the table that maps bytes to characters. */
 const STRIDE = 1024;
 
-/** Other text from one index to another; they stand in order, and none within another. */
+/** Other text from one index to another; in order, and without overlaps. */
 export interface Edit {
   readonly from: number;
   readonly to: number;
@@ -51,7 +51,7 @@ export class SourceText {
   readonly #bytes: Buffer;
   /** Lines of the file before the text, where it is a part of one. */
   readonly #linesBefore: number;
-  /** What the author wrote, where other text stands for parts of it. */
+  /** The author's own text, if other text replaces parts of it. */
   readonly #origin: Origin | undefined;
   #indexes: Uint32Array | undefined;
   #lineStarts: number[] | undefined;

@@ -20,7 +20,7 @@ const dist = join(root, 'dist');
 
 rmSync(dist, { recursive: true, force: true });
 mkdirSync(dist);
-// Of what lies in it, .js and .d.ts are CommonJS, for Node and for TypeScript alike.
+// In this folder .js and .d.ts are CommonJS, for Node and for TypeScript alike.
 writeFileSync(join(dist, 'package.json'), `${JSON.stringify({ type: 'commonjs' })}\n`);
 const tsc = createRequire(import.meta.url)
   .resolve('typescript/package.json')

@@ -1,5 +1,5 @@
 import * as v from 'valibot';
-import { type BuildState, describeBuild, namesOf } from '../migration/build.ts';
+import { type BuildState, describeBuild, isStopped, namesOf } from '../migration/build.ts';
 import { type BuildRow, readAllBuilds } from '../postgres/ledger/build-rows.ts';
 import { quoteIdentifier } from '../postgres/session/quote.ts';
 import type { Session } from '../postgres/session/session.ts';
@@ -29,7 +29,7 @@ export const resume = changingAction({
   perform: async (session, action, { ledgerSchema }) => ({
     resumed: await setState(session, ledgerSchema, {
       ...action,
-      which: ({ state }) => state === 'paused',
+      which: isStopped,
       to: ({ attempts, operation }) => (operation === 'backfill' && attempts > 0 ? 'building' : 'pending'),
     }),
   }),

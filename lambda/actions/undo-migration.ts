@@ -305,7 +305,7 @@ function next({ fault, tooLong }: UndoFailure): string {
 export function undoUnfinished(migration: Migration, step: Step, undone: readonly string[]): MigrationError {
   return new MigrationError({
     code: 'undo-unfinished',
-    what: `The function's time was over before step ${step.number + 1} of ${fileOf(migration)}.`,
+    what: `The function ran out of time before step ${step.number + 1} of ${fileOf(migration)}.`,
     applied: `${undone.length === 0 ? 'nothing' : undone.join(', ')} is undone${step.number === 0 ? '' : `, and of ${migration.name} the first ${step.number} steps`}.`,
     next: 'send the same action again: it continues with this step. The command line has no time limit: npx cdk-postgres-migrations undo --to … --confirm.',
   });

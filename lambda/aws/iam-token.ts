@@ -13,7 +13,7 @@ export interface SigningAccount {
  * only. Signing asks nobody; but for credentials that are not at hand, the SDK may.
  */
 export function withIamToken(target: ConnectionTarget, account: SigningAccount): ConnectionTarget {
-  // Whoever has the token may connect with it: it is told to nobody but the database itself.
+  // Anybody who has the token can connect with it: it is sent only to the database itself.
   if (target.tls.kind !== 'verified')
     throw unusable('asks for no TLS with a checked certificate', 'write sslmode=verify-full into it');
   if (target.password !== undefined)
@@ -38,7 +38,7 @@ export function withIamToken(target: ConnectionTarget, account: SigningAccount):
   };
 }
 
-/** Loaded only here: whoever has a secret does not pay for it. */
+/** Loaded only here: it costs nothing with a secret. */
 async function newSigner({ host, port, user }: ConnectionTarget, { region, profile }: SigningAccount) {
   const { Signer } = await import('@aws-sdk/rds-signer');
   return new Signer({

@@ -7,7 +7,7 @@ const DEFLATED = 8;
 
 /**
  * One file of a zip archive; undefined where the archive has none of that name. Sizes and places are read from the
- * directory at the end, since what stands before a file may leave them out. ZIP64 is more than any asset of ours needs.
+ * directory at the end, since the headers before files may omit them. None of our assets needs ZIP64.
  *
  * @throws RangeError where it is no whole archive
  */

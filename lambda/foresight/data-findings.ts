@@ -1,5 +1,6 @@
 import type { Askable } from '../migration/askable-checks.ts';
 import type { DataCheck } from '../migration/deploy-check.ts';
+import { settingsOf } from '../migration/migration.ts';
 import type { RelationName } from '../migration/relation-name.ts';
 import type { TableFacts } from '../migration/route.ts';
 import { type RowValues, textOf } from '../migration/row-values.ts';
@@ -41,7 +42,7 @@ export async function dataFindings(
   const until = Date.now() + seconds * 1000 * MOST_SEARCHES;
   if (seconds <= 0) return findings;
   for (const { pending, statement, check, after } of questions) {
-    const { settings } = pending.step;
+    const settings = settingsOf(pending.step);
     const rows = rowsOf(check, (relation) => knowledge.of(relation, settings));
     if (rows === undefined) continue;
     const milliseconds = Math.min(seconds * 1000, until - Date.now());

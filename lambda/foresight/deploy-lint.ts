@@ -1,6 +1,7 @@
 import { type Askable, askableChecks } from '../migration/askable-checks.ts';
 import type { RecordedBuild } from '../migration/build.ts';
 import type { DataCheck } from '../migration/deploy-check.ts';
+import { settingsOf } from '../migration/migration.ts';
 import type { MigrationOptions } from '../migration/options.ts';
 import type { PendingStep } from '../migration/plan.ts';
 import type { Session } from '../postgres/session/session.ts';
@@ -35,12 +36,12 @@ export async function lintAtDeploy(
   const { indexStrategy, smallTableRows, dataCheckSeconds } = options;
   const { sizes, data } = askableChecks(pending);
   const ofLargeIndex = ({ pending: { step }, check: { relation } }: Askable<DataCheck>): boolean => {
-    const facts = knowledge.of(relation, step.settings);
+    const facts = knowledge.of(relation, settingsOf(step));
     return step.kind === 'index-operation' && facts?.kind === 'present' && facts.rows > smallTableRows;
   };
   // CREATE INDEX IF NOT EXISTS builds nothing where the index exists.
   const questions = data.filter(
-    ({ statement, pending: { step } }) => knowledge.existingIndex(statement, step.settings) === undefined,
+    ({ statement, pending: { step } }) => knowledge.existingIndex(statement, settingsOf(step)) === undefined,
   );
   const ofRun = questions.filter((each) => !ofLargeIndex(each));
   const ofLoop = largeIndexes === 'included' ? questions.filter(ofLargeIndex) : [];

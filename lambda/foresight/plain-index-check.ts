@@ -1,5 +1,5 @@
 import type { RecordedBuild } from '../migration/build.ts';
-import { type Migration, type Statement, statementsOf } from '../migration/migration.ts';
+import { type Migration, type Statement, settingsOf, statementsOf } from '../migration/migration.ts';
 import type { PendingStep } from '../migration/plan.ts';
 import type { RelationName } from '../migration/relation-name.ts';
 import { moreRows, type PresentTable } from '../migration/route.ts';
@@ -74,9 +74,9 @@ function plainIndexesOf(pending: readonly PendingStep[], knowledge: TableKnowled
       found.push({
         migration,
         statement,
-        settings: step.settings,
+        settings: settingsOf(step),
         ofNewTable: touches.changes.some(({ name }) => dropped.has(name)),
-        existing: gone ? undefined : knowledge.existingIndex(statement, step.settings),
+        existing: gone ? undefined : knowledge.existingIndex(statement, settingsOf(step)),
       });
     }
   }

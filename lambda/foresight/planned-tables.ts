@@ -6,7 +6,7 @@ import {
   longerWork,
   strongerMode,
 } from '../migration/lock-modes.ts';
-import type { Step } from '../migration/migration.ts';
+import { type Step, settingsOf } from '../migration/migration.ts';
 import { workSeconds } from '../migration/work-seconds.ts';
 import { locksOf } from './planned-locks.ts';
 import type { TableKnowledge } from './table-knowledge.ts';
@@ -44,7 +44,7 @@ export function tablePlans(step: Step, inline: boolean, context: TableContext): 
   const { knowledge, smallTableRows } = context;
   const tables = new Map<string, TablePlan>();
   for (const { relation, mode, work } of locksOf(step, inline, (statement) => knowledge.workOf(statement))) {
-    const facts = knowledge.of(relation, step.settings);
+    const facts = knowledge.of(relation, settingsOf(step));
     const present = facts?.kind === 'present' ? facts : undefined;
     const table =
       present === undefined

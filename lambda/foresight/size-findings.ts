@@ -1,6 +1,7 @@
 import { byteSize, duration } from '../migration/amounts.ts';
 import type { Askable } from '../migration/askable-checks.ts';
 import type { BlockingWork, SizeCheck } from '../migration/deploy-check.ts';
+import { settingsOf } from '../migration/migration.ts';
 import type { MigrationOptions } from '../migration/options.ts';
 import { moreRows, type PresentTable } from '../migration/route.ts';
 import { type RowValues, textOf } from '../migration/row-values.ts';
@@ -57,7 +58,7 @@ function factsOf(
   { pending, check }: Askable<SizeCheck>,
   knowledge: TableKnowledge,
 ): PresentTable | undefined {
-  const measured = knowledge.of(check.relation, pending.step.settings);
+  const measured = knowledge.of(check.relation, settingsOf(pending.step));
   if (measured?.kind !== 'present') return undefined;
   // An index belongs to one table; other changes also apply to the tables that inherit from it.
   const whole = check.work === 'build' || check.alone === true ? {} : measured.withChildren;
@@ -91,7 +92,7 @@ async function workOf(
       ((facts.partitioned && unlessStored.by !== 'virtual column') ||
         (await isStored(session, table, unlessStored))));
   if (isThere) return { kind: 'nothing' };
-  const { settings } = pending.step;
+  const settings = settingsOf(pending.step);
   const { ledgerSchema } = options;
   if (attach !== undefined)
     return attachWork(session, { ...attach, partition: check.relation, settings, ledgerSchema });

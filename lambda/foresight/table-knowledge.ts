@@ -7,6 +7,7 @@ import {
   type IndexOperationStep,
   type Statement,
   type Step,
+  settingsOf,
   statementsOf,
 } from '../migration/migration.ts';
 import type { MigrationOptions } from '../migration/options.ts';
@@ -104,7 +105,7 @@ export class TableKnowledge {
   #learnNames(steps: readonly Step[]): void {
     for (const step of steps) {
       for (const { renames } of statementsOf(step)) {
-        if (renames !== undefined) this.learnName(renames.to, this.of(renames.from, step.settings));
+        if (renames !== undefined) this.learnName(renames.to, this.of(renames.from, settingsOf(step)));
       }
     }
   }
@@ -133,7 +134,9 @@ export class TableKnowledge {
 
   /** Whether the linter's questions about it could not be answered when the run began. */
   wasUnknown(step: Step): boolean {
-    return relationsJudged(step).some((relation) => this.#unknownAtStart.has(key(relation, step.settings)));
+    return relationsJudged(step).some((relation) =>
+      this.#unknownAtStart.has(key(relation, settingsOf(step))),
+    );
   }
 
   /** Measures what was unknown then, now that the step is next. */
@@ -234,8 +237,9 @@ function bySettings(
   for (const step of steps) {
     const relations = relationsOfStep(step);
     if (relations.length === 0) continue;
-    const id = step.settings.join('\n');
-    const group = groups.get(id) ?? { settings: step.settings, relations: new Map() };
+    const settings = settingsOf(step);
+    const id = settings.join('\n');
+    const group = groups.get(id) ?? { settings, relations: new Map() };
     for (const relation of relations) group.relations.set(relationKey(relation), relation);
     groups.set(id, group);
   }

@@ -18,7 +18,7 @@ export interface Attending {
 }
 
 interface Told {
-  /** Call it when a build is over, even if the turn continues with the next one. */
+  /** Call it when a build has ended, even if the turn continues with the next one. */
   readonly ended: () => void;
   /** Whether a turn should not use up the invocation's time, since something waits for the next invocation. */
   readonly yields: () => boolean;
@@ -30,7 +30,7 @@ const AFTER_FAILURE_SECONDS = 15;
 /**
  * Takes the turns of one branch, side by side. Where a turn hands off more builds (for the partitions of a table), or
  * ends a build that steps wait for, what follows starts here at once: otherwise it would start only after all other
- * branches are over. Returns the tables that the branch has to come back to; throws where every turn failed.
+ * branches have ended. Returns the tables that the branch has to come back to; throws where every turn failed.
  */
 export async function attendTables(attending: Attending): Promise<BranchResult> {
   const branch = new Branch(attending);

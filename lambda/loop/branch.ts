@@ -92,7 +92,7 @@ function planOf({ migrations, order }: CompiledMigrations, ledger: Ledger): Plan
 
 /**
  * Whether the next step can run now. A run that failed since the last build became valid would fail again; it is tried
- * once more when everything is over.
+ * once more when everything has ended.
  */
 export async function isResumable({ target, options, migrations }: BranchRequest): Promise<boolean> {
   return withSession(target, async (session) => {

@@ -1,5 +1,5 @@
 import type { DataCheck, SizeCheck } from './deploy-check.ts';
-import { type Statement, statementsOf } from './migration.ts';
+import { firstBeyondSettings, type Statement, statementsOf } from './migration.ts';
 import type { PendingStep } from './plan.ts';
 import type { RelationName } from './relation-name.ts';
 
@@ -10,7 +10,7 @@ export interface Askable<Check> {
   readonly check: Check;
   /** Whether no earlier pending statement may change the table, so that what the database says now will still hold. */
   readonly asItIs: boolean;
-  /** Names of what earlier pending statements write: more may be changed by way of it. */
+  /** Names of what earlier pending statements write: more may be changed through it. */
   readonly after: readonly string[];
 }
 
@@ -30,9 +30,12 @@ export function askableChecks(pending: readonly PendingStep[]): AskableChecks {
   const data: Askable<DataCheck>[] = [];
   const altered = new Altered();
   for (const each of pending) {
-    // The caller knows the settings of earlier steps; this step's own start with it.
+    // The caller knows the settings of earlier steps, and those with which this one begins.
     altered.beginStep();
-    for (const statement of statementsOf(each.step)) {
+    const own = firstBeyondSettings(each.step);
+    for (const [at, statement] of statementsOf(each.step).entries()) {
+      // Questions are asked under these, as under those of earlier steps.
+      if (at < own) continue;
       for (const check of statement.checks ?? []) {
         if (relationsOf(check).some((relation) => altered.mayMeanAnother(relation))) continue;
         const columns = columnsOf(check);

@@ -2,7 +2,7 @@ import type { Version } from './version.ts';
 
 /**
  * The states of a build, and what each means; predicates and SQL conditions follow from this table. `open`: the loop
- * has to do with it. `stopped`: the loop leaves it as it is until an operator releases it. `lost`: it is over without
+ * has to do with it. `stopped`: the loop leaves it as it is until an operator releases it. `lost`: it has ended without
  * success, and a person may have it tried again.
  */
 const BUILD_STATES = {
@@ -42,7 +42,7 @@ export function isStopped({ state }: InState): boolean {
   return BUILD_STATES[state].stopped;
 }
 
-/** Whether it is over without success, so that a person has to look. */
+/** Whether it has ended without success, so that a person has to look. */
 export function isLost({ state }: InState): boolean {
   return BUILD_STATES[state].lost;
 }

@@ -1,5 +1,6 @@
 import type { Statement } from './migration.ts';
 import type { PostgresFault } from './postgres-fault.ts';
+import { sqlstate } from './sqlstate.ts';
 
 /** What is known of the statement that failed. */
 type Failed = Pick<Statement, 'kind' | 'text'> | undefined;
@@ -20,164 +21,186 @@ function isThere(file: string, orElse: string): string {
 /** The first match counts. SQLSTATEs as Postgres's appendix A has them, or their class's two characters. */
 const ADVICE: readonly Advice[] = [
   {
-    sqlstates: ['55006'],
+    sqlstates: [sqlstate.objectInUse],
     only: ({ message }) => /^(?:database|cannot drop the currently open|replication slot)/.test(message),
     next: () => `other sessions use it: end them, or do it by hand from another database; ${ANOTHER_RUN}`,
   },
   {
     // Postgres has one SQLSTATE for two causes. If the server's messages are in another language, the first is far more
     // common.
-    sqlstates: ['55006'],
+    sqlstates: [sqlstate.objectInUse],
     only: ({ message }) => !message.includes('active queries'),
     next: (file) =>
       `rows that ${file} has changed in this transaction wait for deferred constraints or triggers: write COMMIT; between the change and this statement, or SET CONSTRAINTS ALL IMMEDIATE; before it; ${ANOTHER_RUN}`,
   },
   {
-    sqlstates: ['55006'],
+    sqlstates: [sqlstate.objectInUse],
     next: (file) =>
       `a query or cursor of this very session is still at work on the table, or a function or trigger changes a table from within: close the cursor, or take the statement out of the function, in ${file}; ${ANOTHER_RUN}`,
   },
   {
-    sqlstates: ['42703'],
+    sqlstates: [sqlstate.undefinedColumn],
     only: isInFunction,
     next: (file) =>
       `the function that Context names uses it, for a column, a variable or a field of NEW and OLD: correct the function in a file before ${file}, or ${file} where the column goes or comes; ${ANOTHER_RUN}`,
   },
   {
-    sqlstates: ['42883', '42P01', '42704', '3F000'],
+    sqlstates: [
+      sqlstate.undefinedFunction,
+      sqlstate.undefinedTable,
+      sqlstate.undefinedObject,
+      sqlstate.undefinedSchema,
+    ],
     only: isInFunction,
     next: (file) =>
       `the name is used inside the function that Context names, and its search path does not lead there (since PostgreSQL 17 indexes, REINDEX, CLUSTER and REFRESH MATERIALIZED VIEW run with pg_catalog alone): write the name with its schema in the function, or alter function … set search_path = …, in a file before ${file}; ${ANOTHER_RUN}`,
   },
   {
-    sqlstates: ['42P01', '42883', '42704', '3F000'],
+    sqlstates: [
+      sqlstate.undefinedTable,
+      sqlstate.undefinedFunction,
+      sqlstate.undefinedObject,
+      sqlstate.undefinedSchema,
+    ],
     next: (file) =>
       `see that an earlier file creates it, and that its schema is in the search_path (show search_path; the connection's, the role's, the file's), or write the name with its schema; correct ${file} and run again; the run continues with this step.`,
   },
   {
-    sqlstates: ['42701'],
+    sqlstates: [sqlstate.duplicateColumn],
     next: (file) => isThere(file, ', or write ADD COLUMN IF NOT EXISTS'),
   },
   {
-    sqlstates: ['42P07', '42710', '42P06', '42723', '42P04'],
+    sqlstates: [
+      sqlstate.duplicateTable,
+      sqlstate.duplicateObject,
+      sqlstate.duplicateSchema,
+      sqlstate.duplicateFunction,
+      sqlstate.duplicateDatabase,
+    ],
     next: (file, statement) =>
       passesOver(statement)
         ? `something has the name that IF NOT EXISTS does not pass over (the index of a constraint, a type, a sequence): drop or rename it, or choose another name in ${file}; ${ANOTHER_RUN}`
         : isThere(file, insteadOf(statement)),
   },
   {
-    sqlstates: ['42809'],
+    sqlstates: [sqlstate.wrongObjectType],
     next: (file) =>
       `the name belongs to another kind of object, a view for a table, say (psql's \\d shows it): drop or rename that first, or write the statement for its kind, in ${file}; ${ANOTHER_RUN}`,
   },
   {
-    sqlstates: ['42P10', '42830'],
+    sqlstates: [sqlstate.invalidColumnReference, sqlstate.invalidForeignKey],
     only: ({ message }) => /unique/.test(message),
     next: (file) =>
       `create a unique index or constraint on exactly these columns first (a partial one needs its WHERE in ON CONFLICT too), in ${file} or a file before it; ${ANOTHER_RUN}`,
   },
   {
-    sqlstates: ['23514'],
+    sqlstates: [sqlstate.checkViolation],
     only: ({ message }) => message.startsWith('no partition of relation'),
     next: (file) => `create the partition that the row needs, in a file before ${file}; ${ANOTHER_RUN}`,
   },
   {
-    sqlstates: ['42501'],
+    sqlstates: [sqlstate.insufficientPrivilege],
     only: ({ message }) => message.includes('row-level security'),
     next: () =>
       `the policies of the table bind our role: migrate as a role with BYPASSRLS, or as the owner of a table without FORCE, or add a policy for it; ${ANOTHER_RUN}`,
   },
   {
-    sqlstates: ['22P05', '22021'],
+    sqlstates: [sqlstate.untranslatableCharacter, sqlstate.invalidCharacter],
     next: (file) =>
       `${file}, or its name, has a character that the database's encoding lacks (show server_encoding): write another, or rename the file; ${ANOTHER_RUN}`,
   },
   {
-    sqlstates: ['55P04'],
+    sqlstates: [sqlstate.unsafeNewEnumValue],
     next: (file) =>
       `a new value of an enum can be used once it is committed: write COMMIT; after ALTER TYPE … ADD VALUE in ${file}, or use the value in a later file; ${ANOTHER_RUN}`,
   },
   {
-    sqlstates: ['2D000'],
+    sqlstates: [sqlstate.invalidTransactionTermination],
     next: (file) => `it commits by itself: put "-- migrate: no-transaction" into ${file}, then run again.`,
   },
   {
-    sqlstates: ['25001'],
+    sqlstates: [sqlstate.activeTransaction],
     next: (file) =>
       `it runs outside of a transaction only: put it in a file of its own, with "-- migrate: no-transaction" where the statement is inside a function, in place of ${file}; ${ANOTHER_RUN}`,
   },
   {
-    sqlstates: ['23505', '23503', '23502', '23514', '23P01'],
+    sqlstates: [
+      sqlstate.uniqueViolation,
+      sqlstate.foreignKeyViolation,
+      sqlstate.notNullViolation,
+      sqlstate.checkViolation,
+      sqlstate.exclusionViolation,
+    ],
     next: (file) =>
       `fix the rows that are in the way, in a file before ${file}, or correct ${file}; ${ANOTHER_RUN}`,
   },
   {
-    sqlstates: ['2BP01'],
+    sqlstates: [sqlstate.dependentObjectsExist],
     next: (file) =>
       `other objects need it (Detail names them): drop or change them first in ${file}, or write CASCADE if they may go with it; ${ANOTHER_RUN}`,
   },
   {
-    sqlstates: ['42501'],
+    sqlstates: [sqlstate.insufficientPrivilege],
     only: ({ message }) =>
       /^(?:permission denied to (?:create|set|alter)|must be superuser|access to library)/.test(message),
     next: (file) =>
       `let an administrator do it once, and take it out of ${file} (or write IF NOT EXISTS); ${ANOTHER_RUN}`,
   },
   {
-    sqlstates: ['42501'],
+    sqlstates: [sqlstate.insufficientPrivilege],
     only: ({ message }) => message.startsWith('permission denied for schema'),
     next: (file) =>
       `grant usage, create on schema … to the role that runs it (the connection's, or that of a SET ROLE in ${file}); ${ANOTHER_RUN}`,
   },
   {
-    sqlstates: ['42501'],
+    sqlstates: [sqlstate.insufficientPrivilege],
     next: (file) =>
       `let the role of the connection do it (own the object, or be a member of its owner: grant OWNER to ROLE, and set role OWNER in ${file} where it does not inherit); ${ANOTHER_RUN}`,
   },
   {
-    sqlstates: ['25006'],
+    sqlstates: [sqlstate.readOnlyTransaction],
     next: () =>
       "the session is read-only: connect to the primary and not to a replica, and take default_transaction_read_only off (alter database … reset default_transaction_read_only, or the role's, the connection's options, a SET of the file); then run again; the run continues with this step.",
   },
   {
-    sqlstates: ['57014'],
+    sqlstates: [sqlstate.queryCanceled],
     next: (file) =>
       `the statement was cancelled, by a person or by a statement_timeout of ${file}, of the role or of the database: find out which, raise the limit in the file (set local statement_timeout = …) or make the statement smaller; ${ANOTHER_RUN}`,
   },
   {
-    sqlstates: ['53100'],
+    sqlstates: [sqlstate.diskFull],
     next: () => `give the server more disk, or free some; ${ANOTHER_RUN}`,
   },
   {
-    sqlstates: ['53200', '54'],
+    sqlstates: [sqlstate.outOfMemory, '54'],
     next: (file) =>
       `the statement goes over a limit of the server: make it smaller, or divide it, in ${file}, or raise the limit that Hint names; ${ANOTHER_RUN}`,
   },
   {
-    sqlstates: ['58P01', '0A000'],
+    sqlstates: [sqlstate.undefinedFile, sqlstate.featureNotSupported],
     only: ({ message }) => /extension .*(?:is not available|control file)/i.test(message),
     next: (file) =>
       `the server has no such extension: install its package there, or allow it (RDS and Cloud SQL have lists), or take it out of ${file}; ${ANOTHER_RUN}`,
   },
   {
-    sqlstates: ['0A000'],
+    sqlstates: [sqlstate.featureNotSupported],
     only: ({ message }) => message.startsWith('cannot alter type of a column'),
     next: (file) =>
       `drop what Detail names, alter the column and create it again, in one transaction of ${file}; ${ANOTHER_RUN}`,
   },
   {
-    sqlstates: ['42P13', '42P16'],
+    sqlstates: [sqlstate.invalidFunctionDefinition, sqlstate.invalidTableDefinition],
     only: ({ message }) => /^cannot (?:change|drop)/.test(message),
     next: (file) => `drop the function or view first, and create it again in ${file}; ${ANOTHER_RUN}`,
   },
   {
-    sqlstates: ['22023'],
+    sqlstates: [sqlstate.invalidParameterValue],
     only: ({ message }) => /^role .* does not exist$/.test(message),
     next: (file) => `create the role in an earlier file, or correct its name in ${file}; ${ANOTHER_RUN}`,
   },
   {
     sqlstates: ['22'],
-    only: ({ sqlstate }) => sqlstate !== '22012',
+    only: (fault) => fault.sqlstate !== sqlstate.divisionByZero,
     next: (file) =>
       `a value does not fit: correct it in ${file}, or, where it comes from rows, fix those in a file before it; ${ANOTHER_RUN}`,
   },

@@ -101,6 +101,8 @@ export interface Statement {
   readonly reads?: readonly RelationName[];
   /** RENAME and SET SCHEMA of a table or view: the same relation under another name. */
   readonly renames?: { readonly from: RelationName; readonly to: RelationName };
+  /** A SET, RESET or set_config and nothing else, so that it may be sent again. */
+  readonly setting?: true;
   /** Whether settings may differ after it has run, if only for the rest of its transaction. */
   readonly changesSettings?: true;
   /** What the linter leaves to the deploy. */
@@ -130,7 +132,7 @@ export interface Touches {
   readonly rows?: TouchedRows;
 }
 
-/** Rows that a statement reads or changes, by way of views too that the folder makes; not those that it adds. */
+/** Rows that a statement reads or changes, through views too that the folder makes; not those that it adds. */
 export interface TouchedRows {
   readonly relations: readonly RelationName[];
   /** Every name that may be one of their columns; `*` for whole rows. */
@@ -252,6 +254,19 @@ export interface Reindex {
   readonly name: RelationName | undefined;
   /** `(tablespace x, verbose)` as written, without CONCURRENTLY; empty where there are none. */
   readonly options: string;
+}
+
+/** The settings under which a step's first statement runs that is none itself: those of its file so far, and its own. */
+export function settingsOf(step: Step): readonly string[] {
+  const own = statementsOf(step).slice(0, firstBeyondSettings(step));
+  return own.length === 0 ? step.settings : [...step.settings, ...own.map(({ text }) => text)];
+}
+
+/** How many settings a step begins with. */
+export function firstBeyondSettings(step: Step): number {
+  const statements = statementsOf(step);
+  const first = statements.findIndex(({ setting }) => setting !== true);
+  return first === -1 ? 0 : first;
 }
 
 /** All statements of a step, in order. */

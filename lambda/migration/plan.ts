@@ -143,7 +143,7 @@ function repeatedSteps(migration: Migration): PendingStep[] {
   }));
 }
 
-/** Builds that are over without success, and whose statement was removed from the folder or rewritten. */
+/** Builds that have ended without success, and whose statement was removed from the folder or rewritten. */
 export function abandonedBuilds(migrations: readonly Migration[], ledger: Ledger): RecordedBuild[] {
   return ledger.builds.filter((build) => {
     if (!isLost(build)) return false;
@@ -200,7 +200,7 @@ function isAtWork({ dropped }: Alignment, { builds }: Ledger, { version }: Migra
   );
 }
 
-/** Nothing of the file runs before they are over: until then its rows belong to them. */
+/** Nothing of the file runs before they have ended: until then its rows belong to them. */
 function waitingForOldBuilds(migration: Migration, { dropped }: Alignment): PendingStep {
   const [row] = dropped;
   const number = Math.min(row?.step ?? 0, migration.steps.length - 1);

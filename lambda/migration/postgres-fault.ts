@@ -85,7 +85,7 @@ export function mayQuoteRows(fault: PostgresFault): boolean {
   return message !== fault.message || detail !== fault.detail || fault.context !== undefined;
 }
 
-/** With words of ours before what Postgres said. */
+/** Puts our own words before Postgres's. */
 export function withWords(words: string, fault: PostgresFault): PostgresFault {
   return {
     ...fault,
@@ -94,7 +94,7 @@ export function withWords(words: string, fault: PostgresFault): PostgresFault {
   };
 }
 
-/** With a sentence of ours after Postgres's own detail; `plain` is the same without values of rows. */
+/** Appends our own sentence to Postgres's detail; `plain` is the same without values of rows. */
 export function withDetail(fault: PostgresFault, sentence: string, plain: string): PostgresFault {
   const joined = (detail: string | undefined, more: string) => (detail ? `${detail} ${more}` : more);
   return {

@@ -15,7 +15,7 @@ export function mayBeSame(a: RelationName, b: RelationName): boolean {
 }
 
 /**
- * `TABLE` or `SCHEMA.TABLE`; a part with a dot or a quote in it stands in double quotes, as in SQL. Letters are kept as
+ * `TABLE` or `SCHEMA.TABLE`; a part with a dot or a quote is in double quotes, as in SQL. Letters are kept as
  * they are written. Undefined where it is no name.
  */
 export function readRelationName(text: string): RelationName | undefined {

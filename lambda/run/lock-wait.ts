@@ -182,7 +182,7 @@ interface Need {
 /** A step that found its locks taken, and what was seen of their holders. */
 export class LockedStep {
   readonly step: PendingStep;
-  /** When its first attempt was over. */
+  /** When its first attempt ended. */
   readonly since = Date.now();
   readonly severalLocks: boolean;
   attempt = 0;

@@ -145,7 +145,7 @@ function isUncompiled(error: unknown): boolean {
   return error instanceof MigrationError && error.code === 'compile-failed';
 }
 
-/** Whoever deploys again wants failed builds to be retried; the loop does not. */
+/** A new deploy retries failed builds; the loop does not. */
 function retriedBuilds({ builds }: Plan, { request }: RunLog): RecordedBuild[] {
   return request.cause.kind === 'loop' ? [] : builds.filter(({ state }) => state === 'failed');
 }

@@ -38,7 +38,7 @@ function whatFailed({ statement, claim, text, step }: Piece): string {
   if (statement !== undefined) return 'This statement failed.';
   if (text === 'commit')
     return 'The transaction that begins here failed at its COMMIT, where deferred constraints are checked.';
-  return `${step.migration.file} could not be ${claim ? 'recorded' : 'begun'}.`;
+  return `${step.migration.file} could not be ${claim ? 'recorded' : 'started'}.`;
 }
 
 /** Other statements that run outside of a transaction undo their own partial work. */

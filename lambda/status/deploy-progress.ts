@@ -115,7 +115,7 @@ export function outOfSight(error: unknown): MigrationError {
     what: (rows) =>
       `This deploy waited as long as CloudFormation allows, and its last look failed: ${what(rows)}`,
     fault: said?.fault,
-    applied: 'what the status shows: the first run was through, and index builds continue in the database.',
+    applied: 'what the status shows: the first run finished, and index builds continue in the database.',
     next: (rows) =>
       `${textOf(said?.next ?? 'see why the database could not be asked.', rows)} Then deploy again; what was applied stays.`,
     cause: error,

@@ -12,10 +12,10 @@ export interface RunStatus {
   readonly cause: string;
   readonly actor: string;
   readonly startedAt: string;
-  /** Absent while the run continues, and if it died. */
+  /** Absent while the run is under way, and if it died. */
   readonly finishedAt: string | undefined;
   readonly outcome: string | undefined;
-  /** `applied 0001_users … 0004_views (4 files)`; absent where it did nothing, and while it continues. */
+  /** `applied 0001_users … 0004_views (4 files)`; absent where it did nothing, and while it runs. */
   readonly did: string | undefined;
   readonly error: string | undefined;
   /** The step that waits for builds. */

@@ -12,7 +12,7 @@ export interface Build extends RecordedBuild {
   /** The concurrent statement, with every name resolved. */
   readonly statement: string;
   /**
-   * CREATE INDEX's text after the table name: compared with what stands in the catalog. Of a statement whose result has
+   * CREATE INDEX's text after the table name: compared with the catalog. Of a statement whose result has
    * rows: WITH_ROWS.
    */
   readonly definition: string;

@@ -32,7 +32,7 @@ export interface Seen {
 }
 
 export type Decision =
-  /** `adopted`: it was there before any attempt of ours. */
+  /** `adopted`: it existed before our first attempt. */
   | { readonly kind: 'done'; readonly adopted: boolean }
   | { readonly kind: 'wait' }
   | { readonly kind: 'start'; readonly dropFirst: boolean }

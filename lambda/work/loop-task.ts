@@ -17,7 +17,7 @@ export type LoopTask =
     }
   /** Apply the steps that waited for builds. */
   | { readonly task: 'resume' }
-  /** All is over: report. `startedAt` is the execution's start, as Step Functions writes it. */
+  /** Everything has ended: report. `startedAt` is the execution's start, as Step Functions writes it. */
   | { readonly task: 'settle'; readonly execution: string; readonly startedAt: string };
 
 /** Builds of one table run in order, tables side by side. Each has a branch of the loop, or comes to one that is there. */

@@ -208,7 +208,7 @@ function linesOf(answer: object): string[] {
   });
 }
 
-/** Until every build is over. */
+/** Until every build has ended. */
 async function build(place: Place, terminal: Terminal): Promise<ExitCode> {
   const display = new RunDisplay(terminal);
   try {

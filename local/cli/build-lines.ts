@@ -133,13 +133,12 @@ export function describeAbandoned(build: BuildStatus): string {
   return `${nameOfBuild(build)} (${file}:${line}) ${state === 'failed' ? 'failed' : 'was cancelled'}, and its statement is not in this folder any more: nothing waits for it.`;
 }
 
-/** Why a build is over without success, with Postgres's own words. */
+/** Why a build has ended without success, with Postgres's own words. */
 export function describeLoss(build: BuildStatus): string {
   const name = `${nameOfBuild(build)} (${build.file}:${build.line})`;
   const { fault, attempts, state } = build;
   if (state === 'cancelled') return `${name} was cancelled.`;
-  const when =
-    attempts === 0 ? 'before it was begun' : `after ${attempts} attempt${attempts === 1 ? '' : 's'}`;
+  const when = attempts === 0 ? 'before it started' : `after ${attempts} attempt${attempts === 1 ? '' : 's'}`;
   const after = `${name} failed ${when}`;
   if (fault === undefined) return `${after}.`;
   return [`${after}: ${fault.message} (SQLSTATE ${fault.sqlstate})`, ...faultLines(fault)].join('\n');

@@ -79,7 +79,7 @@ export function directoryOf({ dir }: { readonly dir?: string | undefined }): str
   }
 }
 
-/** Nothing ends this process before its builds are over, so a turn stays with them, and progress is seen at once. */
+/** Nothing ends this process before its builds have ended, so a turn stays with them, and progress is seen at once. */
 const commandLineOptions: MigrationOptions = { ...defaultOptions, attachSeconds: 86_400 };
 
 export function withDatabaseFlags(command: Command): Command {

@@ -1,6 +1,6 @@
 /** How a verb ended, for scripts. `docs/command-line.md` explains them to people. */
 export const exitCode = {
-  /** Done, and for `up` and `status`: every migration is applied, every build is over and succeeded. */
+  /** Done, and for `up` and `status`: every migration is applied, every build has ended and succeeded. */
   done: 0,
   /** It failed, or something in the database needs a person. */
   failed: 1,

@@ -28,7 +28,7 @@ const FIRST_PAUSE_MILLISECONDS = 500;
 
 /**
  * The index-build loop without Step Functions: the same tasks, in this process. All tables are one branch, which has no
- * time limit: what follows from a build starts when that build is over, whatever else still runs.
+ * time limit: what follows from a build starts when that build has ended, whatever else still runs.
  */
 export async function runLoop(loop: InProcessLoop): Promise<SettleResult> {
   const { target, options, signal } = loop;

@@ -8,7 +8,7 @@ import { asMigrationError } from './failure.ts';
 import { type InProcessLoop, runLoop } from './in-process-loop.ts';
 
 export interface UpRequest extends InProcessLoop {
-  /** Run the loop until every build is over. */
+  /** Run the loop until every build has ended. */
   readonly wait: boolean;
   /** The run failed, and the loop continues with the builds that were handed off. */
   readonly failedEarly: (error: MigrationError) => void;
@@ -22,7 +22,7 @@ export interface UpEnd {
 
 /**
  * 1. Run: apply what is pending, hand off index builds.
- * 2. Unless told otherwise, loop: build, resume what waited, until all is over. Also if the run failed, since earlier
+ * 2. Unless told otherwise, loop: build, resume what waited, until everything has ended. Also if the run failed, since earlier
  *    builds do not depend on it.
  * 3. Read the result from the ledger, whoever did the work.
  */

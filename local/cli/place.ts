@@ -14,7 +14,7 @@ export interface Watched {
 }
 
 export interface WatchedUp extends Watched {
-  /** Stay until every build is over. */
+  /** Stay until every build has ended. */
   readonly wait: boolean;
   /** The run failed, and the builds of the steps before it continue. */
   readonly failedEarly: (error: MigrationError) => void;
@@ -30,6 +30,6 @@ export interface Place {
   plan(): Promise<RunPlan>;
   act(action: ChangingAction, display: RunDisplay): Promise<object>;
   up(watched: WatchedUp): Promise<UpEnd>;
-  /** Waits until every build is over. Returns what went wrong, or undefined if all are valid. */
+  /** Waits until every build has ended. Returns what went wrong, or undefined if all are valid. */
   build(watched: Watched): Promise<string | undefined>;
 }

@@ -27,7 +27,7 @@ export class RunDisplay {
   readonly #everyMilliseconds: number;
   /** When a build had its last line of progress. */
   readonly #lineAt = new Map<string, number>();
-  /** Builds that are over; late progress of these is not shown any more. */
+  /** Builds that have ended; late progress of these is not shown any more. */
   readonly #over = new Set<string>();
   #saidWaiting = false;
 

@@ -52,5 +52,5 @@ function ending({ outcome }: RunStatus): string {
 
 function age({ startedAt, finishedAt }: RunStatus, now: number): string {
   const seconds = (now - Date.parse(finishedAt ?? startedAt)) / 1000;
-  return `${finishedAt === undefined ? 'begun' : 'ended'} ${duration(seconds)} ago`;
+  return `${finishedAt === undefined ? 'started' : 'ended'} ${duration(seconds)} ago`;
 }

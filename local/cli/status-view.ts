@@ -1,4 +1,4 @@
-import { isOpen } from '../../lambda/migration/build.ts';
+import { type BuildState, isOpen } from '../../lambda/migration/build.ts';
 import { quoteIdentifier } from '../../lambda/postgres/session/quote.ts';
 import type { MigrationStatus, Status } from '../../lambda/status/status.ts';
 import { describeAbandoned, describeLoss, needsPerson } from './build-lines.ts';
@@ -84,11 +84,21 @@ function buildsPart({ builds }: Status, { colors, all }: View): string {
   return lines.join('\n');
 }
 
+/** The states in the order of their counts, with the word for each. */
+const COUNTED: Readonly<Record<BuildState, string>> = {
+  done: 'valid',
+  building: 'building',
+  pending: 'pending',
+  paused: 'paused',
+  failed: 'failed',
+  cancelled: 'cancelled',
+};
+
 function buildCounts(builds: Status['builds']): string {
-  return (['done', 'building', 'pending', 'failed', 'cancelled'] as const)
-    .map((state) => ({ state, number: builds.filter((build) => build.state === state).length }))
+  return Object.entries(COUNTED)
+    .map(([state, word]) => ({ word, number: builds.filter((build) => build.state === state).length }))
     .filter(({ number }) => number > 0)
-    .map(({ state, number }) => `${number} ${state === 'done' ? 'valid' : state}`)
+    .map(({ word, number }) => `${number} ${word}`)
     .join(', ');
 }
 

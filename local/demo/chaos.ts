@@ -4,7 +4,7 @@ import type { EmbeddedPostgres } from '../postgres/embedded-postgres.ts';
 import type { DemoDisplay } from './demo-display.ts';
 
 export interface Chaos {
-  /** The builds are over: no further blow. Resolves with those that were struck. */
+  /** The builds have ended: no further blow. Resolves with those that were struck. */
   end(): Promise<readonly ChaosBlow[]>;
 }
 

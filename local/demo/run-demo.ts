@@ -27,7 +27,7 @@ export function runDemo(request: DemoRequest): Promise<boolean> {
             `PostgreSQL ${server.major} runs. Synthesizing the stack of two releases, as cdk synth does.`,
           );
           aws.secrets.put(SECRET_NAME, database.url);
-          // The functions reach the database as on Lambda with Neon: its own driver, over WebSocket, by way of the proxy.
+          // The functions reach the database as on Lambda with Neon: its own driver, over WebSocket, through the proxy.
           const behindProxy: AwsEndpoint = {
             ...aws,
             environment: { ...aws.environment, [environment.neonProxy]: proxy.wsProxy },

@@ -17,7 +17,7 @@ const writerResult = v.object({
 export type WriterResult = v.InferOutput<typeof writerResult>;
 
 /**
- * An application that keeps writing while the deploy continues. It is a separate process, so that this one's load does
+ * An application that keeps writing while the deploy runs. It is a separate process, so that this one's load does
  * not look like a slow write.
  */
 export class Writer {

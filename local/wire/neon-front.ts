@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net';
 import { Duplex } from 'node:stream';
 import sasl from 'pg/lib/crypto/sasl.js';
+import { sqlstate } from '../../lambda/migration/sqlstate.ts';
 import { fatalError, type ProtocolMessage, ProtocolReader } from './protocol-messages.ts';
 
 export interface NeonFrontOptions {
@@ -13,7 +14,7 @@ export interface NeonFrontOptions {
 }
 
 /** The SQLSTATE of everything that the compute or the proxy refuses at startup. */
-const PROXY_SQLSTATE = 'XX000';
+const PROXY_SQLSTATE = sqlstate.internalError;
 
 const AUTHENTICATION_OK = 0;
 const CLEAR_TEXT = 3;

@@ -109,7 +109,7 @@ describe('the loop', () => {
 });
 
 describe('what comes of a build', () => {
-  /** Of two branches, `long` continues until all else is over. */
+  /** Of two branches, `long` continues until all else has ended. */
   class Beside extends Builds {
     override turn(of: BuildTable, turn: number): TurnResult | Promise<TurnResult> {
       const others = [...this.left.keys()].filter((name) => name !== 'long');

@@ -52,7 +52,7 @@ export interface IndexBuildFunction {
   branch?(turn: number): unknown;
   /** Tables that were handed off while others build; whoever asks has them. */
   unattended?(): readonly BuildTable[];
-  /** The steps that waited for what is over by now are applied at once. */
+  /** The steps that waited for what has ended by now are applied at once. */
   resumeSoon?(): void;
   resume(): ResumeResult;
   settle(execution: string): SettleResult;

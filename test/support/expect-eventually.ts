@@ -13,7 +13,7 @@ export interface Patience {
  * Asks again until the answer is neither false, undefined nor null, and gives it. A condition that throws counts as not yet true, so
  * assertions can be used inside; the last one's error is the cause.
  *
- * @throws Error when the time is over.
+ * @throws Error when the time is up.
  */
 export async function expectEventually<T>(
   condition: () => T | Promise<T>,

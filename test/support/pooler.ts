@@ -19,7 +19,7 @@ interface ServerSession {
   idle: () => void;
 }
 
-/** A pooler as PgBouncer is one, with real sessions of a real server behind it. Gives the URL by way of it. */
+/** A pooler as PgBouncer is one, with real sessions of a real server behind it. Gives the URL through it. */
 export async function startPooler(options: PoolerOptions): Promise<string> {
   const target = new URL(options.target);
   const free: ServerSession[] = [];

@@ -25,7 +25,7 @@ export const uppercaseName: Rule = {
     if (first === undefined) return;
     yield {
       index: context.statement.index + first.start,
-      what: `${[...names].map((name) => `"${name}"`).join(', ')} must be quoted in every query, for ever.`,
+      what: `${[...names].map((name) => `"${name}"`).join(', ')} must be quoted in every query, forever.`,
       instead: `${[...tokens].reverse().reduce((text, token) => splice(text, token, snakeCase(token.text.slice(1, -1))), context.text)};`,
     };
   },

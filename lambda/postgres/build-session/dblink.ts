@@ -51,6 +51,7 @@ export async function findDblink(session: Session): Promise<Dblink | LoopbackRef
   return (await find(session)) ?? { because: 'the extension dblink is missing and cannot be created' };
 }
 
+/** The quotes are those that quote_all_identifiers puts around types. */
 async function find(session: Session): Promise<Dblink | LoopbackRefused | undefined> {
   const [row] = await session.query(
     `select n.nspname as schema, pg_catalog.has_schema_privilege(n.oid, 'usage') as usable,
@@ -62,7 +63,6 @@ async function find(session: Session): Promise<Dblink | LoopbackRefused | undefi
                (pg_catalog.count(*) filter (where l.lanname = 'c'))::int as genuine
           from pg_catalog.pg_proc p join pg_catalog.pg_language l on l.oid = p.prolang
          where p.pronamespace = n.oid
-           -- With quote_all_identifiers, types are in quotes.
            and pg_catalog.format('%s(%s)', p.proname, pg_catalog.replace(pg_catalog.oidvectortypes(p.proargtypes), '"', ''))
                = any ($1::pg_catalog.text[])) as needed
       where e.extname = 'dblink'`,
@@ -80,7 +80,10 @@ async function find(session: Session): Promise<Dblink | LoopbackRefused | undefi
   return { schema };
 }
 
-/** In one transaction, so that no schema is left behind if our role may not create the extension. */
+/**
+ * In one transaction, so that no schema is left behind if our role may not create the extension. Not in a schema of
+ * somebody else's, who could add functions beside those of the extension.
+ */
 const CREATE = `do ${quoteLiteral(`declare
   creator pg_catalog.text;
 begin
@@ -95,7 +98,6 @@ begin
     end loop;
     grant usage on schema ${OWN_SCHEMA} to public;
   end if;
-  -- The schema's owner could add functions beside those of the extension.
   if exists (select from pg_catalog.pg_namespace n join pg_catalog.pg_roles r on r.oid = n.nspowner
               where n.nspname = '${OWN_SCHEMA}' and r.rolname = current_user) then
     create extension if not exists dblink with schema ${OWN_SCHEMA};
@@ -110,7 +112,8 @@ export function createsDblink({ kind, text }: Statement): boolean {
 /**
  * Send this before such a statement: an extension that only our builds needed must not get in the way of a migration
  * that creates it. Runs in the step's own transaction, under the role's search path. A build under way continues; if it
- * fails, another attempt finds out why.
+ * fails, another attempt finds out why. Where another role created the extension, or a function of the migrations needs
+ * it by now, it stays, and Postgres decides what the statement does.
  */
 export function makeRoomForDblink(ledgerSchema: string): string {
   const schemas = [OWN_SCHEMA, ledgerSchema].map((schema) => `${quoteLiteral(schema)}::pg_catalog.name`);
@@ -121,7 +124,6 @@ export function makeRoomForDblink(ledgerSchema: string): string {
     drop extension dblink;
     drop schema if exists ${OWN_SCHEMA};
   end if;
--- Another role created it, or a function of the migrations needs it by now: Postgres decides what the statement does.
 exception when insufficient_privilege or dependent_objects_still_exist then null;
 end`)}`;
 }

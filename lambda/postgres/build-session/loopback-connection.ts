@@ -46,7 +46,9 @@ const PASSING =
 
 /** Our own session has just used the password, so it is being rotated. */
 function mayPass({ fault }: StatementFault): boolean {
-  return fault.sqlstate === '08001' && PASSING.test(`${fault.message} ${fault.detail ?? ''}`);
+  return (
+    fault.sqlstate === sqlstate.unableToConnect && PASSING.test(`${fault.message} ${fault.detail ?? ''}`)
+  );
 }
 
 /** The connection string for a session from the server to itself. Holds the password. */

@@ -32,6 +32,10 @@ const BUILD_CONNECTION = `'${CONNECTION_NAME}'::pg_catalog.text`;
  * Step by step: claim the attempt (a second supervisor of the same attempt finds it claimed and leaves); open the build
  * session and give it the file's settings; send the statement; look, commit, sleep; store the outcome. What it executes
  * is passed in, not read: the ledger may have changed since it was compared with the code.
+ *
+ * Settings run in a DO block, since dblink_exec() takes no statement that returns rows, as a SELECT of set_config() does.
+ * Notices are off: nobody reads them, and a flood would come only as fast as the procedure polls. Each pause is a
+ * twentieth of the time so far, which bounds the delay in seeing the end. A file's several statements have a result each.
  */
 export function supervisorDefinition(ledgerSchema: string, dblinkSchema: string): string {
   const s = quoteIdentifier(ledgerSchema);
@@ -57,13 +61,11 @@ begin
     select * into wanted from ${s}.work where id = build;
     perform ${d}.dblink_connect(${BUILD_CONNECTION}, pg_catalog.current_setting('${LOOPBACK_SETTING}'));
     perform pg_catalog.set_config('${LOOPBACK_SETTING}', '', false);
-    -- In a block, since dblink_exec() takes no statement that has rows, as a SELECT of set_config() has.
     foreach setting in array authored loop
       doing := setting;
       perform ${d}.dblink_exec(${BUILD_CONNECTION}, pg_catalog.format('do %L', pg_catalog.format('begin execute %L; end', setting)));
     end loop;
     doing := null;
-    -- Nobody reads notices here, and a flood of them would come only as fast as this procedure polls.
     perform ${d}.dblink_exec(${BUILD_CONNECTION}, pg_catalog.format('set client_encoding = %L; set client_min_messages = error', pg_catalog.current_setting('server_encoding')));
     foreach setting in array settings loop
       perform ${d}.dblink_exec(${BUILD_CONNECTION}, setting);
@@ -84,7 +86,6 @@ begin
     return;
   end;
   commit;
-  -- Each pause is a twentieth of the time so far, which bounds the delay in seeing the end.
   while ${d}.dblink_is_busy(${BUILD_CONNECTION}) = 1 loop
     commit;
     perform pg_catalog.pg_sleep(pause);
@@ -93,7 +94,6 @@ begin
   end loop;
   commit;
   begin
-    -- Several statements have a result each.
     for result in 1 .. case when wanted.operation = 'statement' then 5 else 1 end loop
       perform status from ${d}.dblink_get_result(${BUILD_CONNECTION}) as result (status pg_catalog.text);
     end loop;

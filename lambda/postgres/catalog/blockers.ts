@@ -7,7 +7,7 @@ import { withSchemas } from './relation-schemas.ts';
 
 /** A session that a lock request or a build waits for. */
 export interface Blocker {
-  /** 0 for a prepared transaction, which has no session; its name then stands in `application`. */
+  /** 0 for a prepared transaction, which has no session; `application` then has its name. */
   readonly pid: number;
   readonly user: string;
   readonly application: string;
@@ -68,7 +68,7 @@ const holderRows = v.array(
 
 /**
  * The sessions that hold locks on these relations, oldest transaction first, without their query texts. Names without a
- * schema are resolved for our role.
+ * schema are resolved for our role. A prepared transaction has no process, but a lock on its own number.
  */
 export async function lockHolders(
   session: Session,
@@ -102,7 +102,6 @@ export async function lockHolders(
        join pg_catalog.pg_namespace n on n.oid = c.relnamespace
        join pg_catalog.pg_locks l on l.relation = c.oid
        left join pg_catalog.pg_stat_activity a on a.pid = l.pid
-       -- A prepared transaction has no process, but a lock on its own number.
        left join (pg_catalog.pg_locks own join pg_catalog.pg_prepared_xacts p on p.transaction = own.transactionid)
          on l.pid is null and own.pid is null and own.virtualtransaction = l.virtualtransaction
       where l.locktype = 'relation' and l.granted

@@ -192,8 +192,9 @@ interface KeyEquality {
 const equalityRows = v.array(v.object({ operator: v.string(), own: v.string(), other: v.string() }));
 
 /**
- * As Postgres chooses them: from the operator family of the referenced unique index. An operator's name alone could
- * mean another one in the search path. Undefined without such an index.
+ * As Postgres chooses them: from the operator family of the unique index on just the referenced columns, in any order.
+ * An operator's name alone could mean another one in the search path. Undefined without such an index. No cast is
+ * written for operators on any enum, array, range or row: there is no such type to cast to.
  */
 async function keyEqualities(
   session: Session,
@@ -213,7 +214,6 @@ async function keyEqualities(
     join pg_catalog.pg_attribute f on f.attrelid = (select oid from asked where number = 1) and f.attname = k.own
     join pg_catalog.pg_attribute p on p.attrelid = (select oid from asked where number = 2) and p.attname = k.other
      ), classes as (
-  -- The unique index on just these columns, in any order.
   select distinct on (pairs.ordinal) pairs.*, c.opcfamily, c.opcintype
     from pairs
     join pg_catalog.pg_index i on i.indrelid = pairs.attrelid and i.indisunique and i.indpred is null
@@ -238,7 +238,6 @@ select pg_catalog.json_agg(pg_catalog.json_build_object(
    limit 1) as equal
   join pg_catalog.pg_operator o on o.oid = equal.amopopr
   join pg_catalog.pg_namespace n on n.oid = o.oprnamespace
-  -- Not for operators on any enum, array, range or row: there is no such type to cast to.
   left join pg_catalog.pg_type l on l.oid = o.oprleft and l.typtype <> 'p'
   left join pg_catalog.pg_type r on r.oid = o.oprright and r.typtype <> 'p'`,
   ]);

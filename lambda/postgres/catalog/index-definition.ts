@@ -51,11 +51,13 @@ export async function compareDefinitions(
   return { kind: 'different', wanted: `${start}${wanted}`, found };
 }
 
-/** `CREATE UNIQUE INDEX messages_x ON public.messages`, as pg_get_indexdef() begins. */
+/**
+ * `CREATE UNIQUE INDEX messages_x ON public.messages`, as pg_get_indexdef() begins. PostgreSQL 14 writes the temporary
+ * schema's own name.
+ */
 function headOf(index: string): string {
   return `(select pg_catalog.format('CREATE %sINDEX %I ON %s%I.%I', case when i.indisunique then 'UNIQUE ' else '' end,
          x.relname, case when t.relkind = 'p' then 'ONLY ' else '' end,
-         -- PostgreSQL 14 writes the temporary schema's own name.
          case when n.oid = pg_catalog.pg_my_temp_schema()
                and pg_catalog.current_setting('server_version_num')::pg_catalog.int4 >= 150000
               then 'pg_temp' else n.nspname end, t.relname)

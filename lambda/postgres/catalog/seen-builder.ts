@@ -32,7 +32,11 @@ function textArray(texts: readonly string[]): string {
  * A possible builder is any session that holds or awaits a lock that a build takes on the table. pg_locks shows all
  * roles' locks to everybody, whereas pg_stat_activity and pg_stat_progress_create_index hide what other roles do: a
  * builder that is hidden there still counts. So do our own sessions that are about to build, by their name, until their
- * outcome is recorded; unless they are idle, as only a supervisor is that was itself cancelled.
+ * outcome is recorded; unless they are idle, as only a supervisor is that was itself cancelled. VACUUM and ANALYZE take
+ * the same lock, but give way to a build that asks for it.
+ *
+ * No blocker is a session that has ended since pg_locks was read, nor a supervisor, ours or another's: a build waits for
+ * its snapshot only for the moment that it has one.
  */
 export async function seeBuilder(session: Session, build: Build): Promise<SeenBuilder> {
   if (!isIndexBuild(build)) return seeWorker(session, build);
@@ -43,7 +47,6 @@ export async function seeBuilder(session: Session, build: Build): Promise<SeenBu
     `with asked as (select ${relationOid(quoteLiteral(build.schema), quoteLiteral(build.table))} as table_oid)
      select holder.pid, p.phase, p.blocks_total, p.blocks_done, p.tuples_total,
             p.tuples_done, p.lockers_total, p.lockers_done, blocked.blocker,
-            -- Not a session that has ended since pg_locks was read.
             case when a.pid is not null and (coalesce(a.application_name <> all (${textArray(names)}), true)
                                              or not ${hasLedger('a', build.ledger)})
                  then ${sessionAsBlocker('a', `'a lock that builds take'`, table)} end as stranger
@@ -63,12 +66,10 @@ export async function seeBuilder(session: Session, build: Build): Promise<SeenBu
          select ${sessionAsBlocker('b', `'its transaction'`, table)} as blocker
            from pg_catalog.pg_stat_activity b
           where b.pid = any (pg_catalog.pg_blocking_pids(holder.pid)) and b.pid <> holder.pid
-            -- A build may wait for the snapshot of a supervisor, ours or another's, for the moment that it has one.
             and b.pid <> pg_catalog.pg_backend_pid() and (coalesce(b.application_name, '') !~ ' supervisor [0-9]+$' or not ${hasLedger('b')})
           order by b.xact_start
           limit 1) as blocked on true
       where holder.pid <> pg_catalog.pg_backend_pid()
-        -- VACUUM and ANALYZE take the same lock, and give way to a build that asks for it.
         and holder.pid not in (select v.pid from pg_catalog.pg_stat_progress_vacuum v
                                union all select z.pid from pg_catalog.pg_stat_progress_analyze z)
       order by p.phase is null, blocked.blocker is null, a.application_name = any(${textArray(names)})`,

@@ -73,6 +73,7 @@ interface FoundTable extends Omit<PresentTable, 'rows'> {
   readonly countable: 'yes' | 'empty' | 'hidden';
 }
 
+/** The size is as ANALYZE last saw it: pg_table_size() would wait for a lock on the table. */
 async function findTables(
   session: Session,
   relations: readonly RelationName[],
@@ -84,7 +85,6 @@ async function findTables(
     OWN_PATH,
     `select pg_catalog.json_agg(pg_catalog.json_build_object(
                 'ordinal', asked.number - 1, 'schema', n.nspname, 'table', t.relname, 'kind', t.relkind,
-                -- As ANALYZE last saw it: pg_table_size() would wait for a lock on the table.
                 'bytes', greatest(t.relpages, 0) * pg_catalog.current_setting('block_size')::bigint,
                 'index', case when i.indexrelid is not null
                               then pg_catalog.json_build_object('valid', i.indisvalid and i.indisready and i.indislive) end,

@@ -48,7 +48,7 @@ export async function setSessionKind(
   );
 }
 
-/** A build that continues without us, and so without anybody who writes down its end, was seen at work now. */
+/** A build that continues without us, and so without anybody to record its end, was seen at work now. */
 export async function noteSeen(
   session: Session,
   ledgerSchema: string,

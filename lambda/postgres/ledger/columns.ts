@@ -6,7 +6,7 @@ import type { Version } from '../../migration/version.ts';
 import { sessionKinds } from '../../work/build.ts';
 import { quoteLiteral } from '../session/quote.ts';
 
-/** Reads a row of the ledger, or rows. What stands there instead is not said: it may be a value of a row. */
+/** Reads a row of the ledger, or rows. The error does not show what is there instead: it may be a value of a row. */
 export function parseRow<const Schema extends v.GenericSchema>(
   schema: Schema,
   read: unknown,

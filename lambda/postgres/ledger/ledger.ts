@@ -116,14 +116,16 @@ export async function workTableNow(session: Session, schema: string): Promise<st
   return row?.present === true ? workTable(schema) : workTable(schema, FIRST_FORMAT);
 }
 
-/** The query of readLedger(), to send in one message with others. It is four statements. */
+/**
+ * The query of readLedger(), to send in one message with others. It is four statements. `read_only` is the session's
+ * initial value, since a preflight makes the session read-only itself.
+ */
 export function ledgerQuery(schema: string, format?: number): string {
   const s = quoteIdentifier(schema);
   return `
 select pg_catalog.current_setting('migrations.direct', true) as direct,
        pg_catalog.current_setting('server_version_num') as version,
        pg_catalog.pg_is_in_recovery() as replica,
-       -- The session's initial value: a preflight makes the session read-only itself.
        case when pg_catalog.current_setting('transaction_read_only') = 'on'
             then (select reset_val from pg_catalog.pg_settings where name = 'default_transaction_read_only') end as read_only,
        pg_catalog.has_database_privilege(pg_catalog.current_database(), 'create') as may_create,

@@ -94,7 +94,11 @@ export async function connect(target: ConnectionTarget, options: ConnectOptions 
  * A setting that our connection starts with. If the server does not have it, something in between has kept it, and
  * pooler.ts finds out what.
  */
-const DIRECT_MARK = { 'migrations.direct': '1' };
+const DIRECT_MARK = {
+  'migrations.direct': '1',
+  // What is read first would otherwise end at the role's own limit.
+  statement_timeout: '0',
+};
 
 function optionsOf({ settings, proxyOptions = [] }: ConnectionTarget, marked: boolean): string | undefined {
   const words = startupOptions({ ...settings, ...(marked && DIRECT_MARK) });

@@ -118,7 +118,7 @@ function parseConnectSeconds(
   for (const name of ['connect_timeout', 'connectTimeout', 'loginTimeout']) {
     const text = parameters.get(name);
     if (text === null) continue;
-    if (!/^-?\d{1,6}$/.test(text)) throw refuse(`its ${name} is no number of seconds`);
+    if (!/^-?\d{1,6}$/.test(text)) throw refuse(`its ${name} is not a number of seconds`);
     if (Number(text) > 0) return Math.max(2, Number(text));
   }
   return undefined;
@@ -143,7 +143,7 @@ function bindsChannel(
 }
 
 /** For an invalid port. */
-export const PORT_EXPECTED = 'its port is no number from 1 to 65535';
+export const PORT_EXPECTED = 'its port is not a number from 1 to 65535';
 
 export function parsePort(text: string): number | undefined {
   const port = /^\d{1,5}$/.test(text) ? Number(text) : 0;

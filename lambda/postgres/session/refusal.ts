@@ -45,13 +45,13 @@ interface Verdict {
 
 /** The cause by SQLSTATE; `reach` for others. */
 const SQLSTATES: Readonly<Record<string, keyof typeof NEXT>> = {
-  '28P01': 'password',
-  '28000': 'allowed',
+  [sqlstate.invalidPassword]: 'password',
+  [sqlstate.invalidAuthorization]: 'allowed',
   [sqlstate.undefinedDatabase]: 'database',
   [sqlstate.insufficientPrivilege]: 'allowed',
   [sqlstate.featureNotSupported]: 'options',
   [sqlstate.protocolViolation]: 'options',
-  '22023': 'options',
+  [sqlstate.invalidParameterValue]: 'options',
   [sqlstate.undefinedObject]: 'options',
   [sqlstate.tooManyConnections]: 'slots',
   [sqlstate.objectNotInPrerequisiteState]: 'database',
@@ -121,7 +121,7 @@ const NO_WEBSOCKET = /^Unexpected server response: 4\d\d/;
  */
 function ownSetting({ settings = {} }: ConnectionTarget, said: Refusal): 'setting' | 'role' | undefined {
   if (said instanceof SessionLost || !OF_SETTINGS.has(said.fault.sqlstate)) return undefined;
-  // Whoever may not connect to the database gets a detail.
+  // A role that may not connect to the database gets a detail.
   if (said.fault.sqlstate === sqlstate.insufficientPrivilege && said.fault.detail !== undefined)
     return undefined;
   const named = (word: string) =>
@@ -136,7 +136,13 @@ function ownSetting({ settings = {} }: ConnectionTarget, said: Refusal): 'settin
 }
 
 /** A value that is refused, or a library that is missing, without the name of the setting. */
-const NO_OTHER_CAUSE: ReadonlySet<string> = new Set(['22023', '42601', '42704', '55P02', '58P01']);
+const NO_OTHER_CAUSE: ReadonlySet<string> = new Set([
+  sqlstate.invalidParameterValue,
+  sqlstate.syntaxError,
+  sqlstate.undefinedObject,
+  sqlstate.cantChangeRuntimeParameter,
+  sqlstate.undefinedFile,
+]);
 const OF_SETTINGS: ReadonlySet<string> = new Set([
   ...NO_OTHER_CAUSE,
   sqlstate.insufficientPrivilege,
@@ -148,7 +154,8 @@ function verdictOf(said: Refusal): Verdict {
     const { sqlstate: code, message } = said.fault;
     if (code === sqlstate.featureNotSupported && message.includes('MULE_INTERNAL'))
       return { passes: false, next: 'encoding' };
-    if (code === '28000' && /^role ".*" does not exist/.test(message)) return { passes: false, next: 'user' };
+    if (code === sqlstate.invalidAuthorization && /^role ".*" does not exist/.test(message))
+      return { passes: false, next: 'user' };
     if (code !== sqlstate.internalError)
       return { passes: mayLetUsInLater.has(code), next: SQLSTATES[code] ?? 'reach' };
     return TEXTS.find(([text]) => text.test(message))?.[1] ?? { passes: true, next: 'reach' };

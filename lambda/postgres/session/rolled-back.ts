@@ -41,7 +41,7 @@ export function findDomain(name: RelationName): string {
   return found([`pg_catalog.to_regtype(${quoteLiteral(quoteRelation(name))})`]);
 }
 
-// 0 stands for none: with array_nulls off, a null does not survive as text.
+// 0 means none: with array_nulls off, a null does not survive as text.
 function found(oids: readonly string[]): string {
   return `select pg_catalog.set_config('migrations.asked',
          array[${oids.map((oid) => `coalesce(${oid}, 0::pg_catalog.oid)`).join(', ')}]::pg_catalog.oid[]::pg_catalog.text, true)`;

@@ -13,15 +13,15 @@ export interface ScriptOutcome {
 
 export type TextRow = Readonly<Record<string, string | null>>;
 
-/** Receives a notice as it arrives; `completed` statements of the message were over by then. */
+/** Receives a notice as it arrives; `completed` statements of the message had completed by then. */
 export type NoticeListener = (notice: Notice, completed: number) => void;
 
 /** One database session, whichever driver carries it. */
 export interface Session {
-  /** Runs one statement of ours with bound values, under OWN_PATH. Throws StatementFault or SessionLost. */
+  /** Runs one of our own statements with bound values, under OWN_PATH. Throws StatementFault or SessionLost. */
   query(text: string, values?: readonly unknown[]): Promise<Record<string, unknown>[]>;
   /**
-   * Runs many statements of ours in one message and one round trip, under OWN_PATH up to the message's first COMMIT or
+   * Runs many of our own statements in one round trip, under OWN_PATH up to the message's first COMMIT or
    * ROLLBACK. Throws only SessionLost.
    */
   script(text: string): Promise<ScriptOutcome>;
@@ -158,7 +158,7 @@ export function sessionOver(client: DriverClient): Session {
     async close() {
       if (closed) return;
       closed = true;
-      // A driver whose connection has already ended would wait for ever.
+      // A driver whose connection has already ended would wait forever.
       if (lost !== undefined) return breakOff();
       const goodbye = client.end().catch(() => undefined);
       // A vanished peer would never answer the goodbye.

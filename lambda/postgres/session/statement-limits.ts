@@ -11,7 +11,7 @@ export interface SessionLimits {
 
 /**
  * Settings that our sessions start with. Otherwise, values set for the role or the database could cut a long step
- * short, end the session in the middle of it, or let it wait for a lock for ever.
+ * short, end the session in the middle of it, or let it wait for a lock forever.
  */
 export function sessionLimits({ lock, idle }: SessionLimits): string[] {
   return [
@@ -42,7 +42,7 @@ export interface StepLimits {
 
 /**
  * Sets the limits again after a file has changed settings. The file's own values stay if they are not longer than ours;
- * values that come from RESET or a new role are not the file's, nor is 0, which means for ever.
+ * values that come from RESET or a new role are not the file's, nor is 0, which means forever.
  */
 export function limitsAgain({ wait, longestWait, budget, until }: StepLimits): string {
   const own = 'limits.own';
@@ -72,12 +72,12 @@ export function statementTimeout(budgetMilliseconds: number): string {
 ))::bigint::pg_catalog.text, true)`;
 }
 
-/** The statement was cancelled because the function's time was over, not by its own limit or a person. */
+/** The statement was cancelled because the function ran out of time, not by its own limit or a person. */
 export function endedByDeadline({ fault }: StatementFault, deadline: number | undefined): boolean {
   return fault.sqlstate === sqlstate.queryCanceled && deadline !== undefined && deadline - Date.now() < 1_000;
 }
 
-/** At least 1 ms: 0 would mean for ever. */
+/** At least 1 ms: 0 would mean forever. */
 export function setLockTimeout(milliseconds: number): string {
   return `set lock_timeout = ${Math.max(1, Math.round(milliseconds))}`;
 }

@@ -14,9 +14,16 @@ export interface Batch {
 /** The values of a key, or a setting that has them as a JSON list of texts. */
 type Key = readonly string[] | { readonly setting: string };
 
-/** A value as text that its type reads back under any DateStyle. */
-function asText(column: string): string {
-  return `(pg_catalog.to_json(${column}) operator(pg_catalog.#>>) '{}'::pg_catalog.text[])`;
+/** A value as text that its type reads back: as its output function writes it, and under any DateStyle. */
+function asText(alias: string, { name, type }: KeyColumn): string {
+  const column = `${alias}.${quoteIdentifier(name)}`;
+  return /^(?:date|timestamp)[^[]*$/.test(type)
+    ? `(pg_catalog.to_json(${column}) operator(pg_catalog.#>>) '{}'::pg_catalog.text[])`
+    : `pg_catalog.format('%s'::pg_catalog.text, ${column})`;
+}
+
+function texts(columns: readonly KeyColumn[]): string {
+  return columns.map((column) => asText('w', column)).join(', ');
 }
 
 /** `until`: the highest key of the table, or its number of blocks; null where it has none. */
@@ -27,7 +34,7 @@ export function endOf({ table, oid, way }: Walk): string {
   from (select pg_catalog.pg_relation_size(${oid}::pg_catalog.regclass)
                  operator(pg_catalog./) pg_catalog.current_setting('block_size')::pg_catalog.int8 as blocks) as file`;
   const columns = way.columns.map(({ name }) => `w.${quoteIdentifier(name)}`);
-  return `select pg_catalog.json_build_array(${columns.map(asText).join(', ')})::pg_catalog.text as until
+  return `select pg_catalog.json_build_array(${texts(way.columns)})::pg_catalog.text as until
   from only ${table} as w order by ${columns.map((column) => `${column} desc`).join(', ')} limit 1`;
 }
 
@@ -55,7 +62,7 @@ export function lastOf(
   const after = from === undefined ? '' : `where ${behindKey({ kind: 'key', columns }, 'w', from)}`;
   // The end is not a bound of the scan: between two bounds, a planner without statistics expects few rows and sorts
   // them.
-  return `select pg_catalog.json_build_array(${names.map(asText).join(', ')})::pg_catalog.text
+  return `select pg_catalog.json_build_array(${texts(columns)})::pg_catalog.text
                   from (select ${names.join(', ')} from only ${table} as w ${after}
                          order by ${names.join(', ')} offset ${skipped} limit 1) as w
                  where ${keyOf(columns, 'w')} operator(${operatorsOf(columns)}.<=) ${valuesOf(columns, until)}`;

@@ -21,7 +21,7 @@ import { conflictFault } from '../decide.ts';
 import { leftStanding } from './drop-left-overs.ts';
 
 export type PartitionedStep =
-  /** Its partitions are separate builds now; its next turn comes when they are over. */
+  /** Its partitions are separate builds now; its next turn comes when they have ended. */
   | { readonly kind: 'partitions-first' }
   | { readonly kind: 'valid'; readonly adopted: boolean }
   | { readonly kind: 'failed'; readonly fault: PostgresFault }
@@ -44,7 +44,7 @@ export interface PartitionedTurn {
  * Postgres refuses CREATE INDEX CONCURRENTLY on a partitioned table, so it is done in parts: an index on ONLY the
  * parent, INVALID at first; a concurrent build for each partition, attached when valid. With the last one the parent's
  * index becomes valid. Partitions created meanwhile get theirs from Postgres, since the parent's index exists. Call it
- * under the table lock, until it is over.
+ * under the table lock, until it has ended.
  */
 export async function advancePartitioned(
   session: Session,

@@ -108,8 +108,7 @@ function describe(
     return `${name} (${file}:${line}) was cancelled. Next: run the action retry to build it.`;
   if (state !== 'failed' || fault === null)
     return `${name} (${file}:${line}) is not finished. Next: run again; the loop continues.`;
-  const when =
-    attempts === 0 ? 'before it was begun' : `after ${attempts} attempt${attempts === 1 ? '' : 's'}`;
+  const when = attempts === 0 ? 'before it started' : `after ${attempts} attempt${attempts === 1 ? '' : 's'}`;
   const said = toFault(fault);
   const next = adviceForBuild(said, file) ?? 'fix the cause, then run again (or the action retry).';
   const hides = rows === 'hidden' && mayQuoteRows(said);

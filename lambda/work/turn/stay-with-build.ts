@@ -32,7 +32,7 @@ export interface Underway {
 const MARGIN_MILLISECONDS = 30_000;
 
 /**
- * Stays with a build until it is over, and returns undefined; or leaves it after `attachSeconds`, and returns the
+ * Stays with a build until it has ended, and returns undefined; or leaves it after `attachSeconds`, and returns the
  * seconds until the next look. Leaves only a build that a probe has shown to survive; stays with any other until it
  * ends, or until our own end is near.
  */
@@ -131,7 +131,7 @@ const SHOWN_GROWTH = 1.3;
 export const GRACE_SECONDS = 10;
 
 /**
- * Watches a build until its attempt is over (true) or the time is up (false). Keeps no transaction open between looks.
+ * Watches a build until its attempt has ended (true) or the time is up (false). Keeps no transaction open between looks.
  */
 async function watch(
   session: Session,

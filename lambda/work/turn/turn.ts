@@ -285,7 +285,7 @@ async function actOnPartitioned(session: Session, request: TurnRequest, build: B
   });
   switch (step.kind) {
     case 'partitions-first':
-      // They are other tables, in other branches: the loop finds them, and returns to this table when they are over.
+      // They are other tables, in other branches: the loop finds them, and returns to this table when they have ended.
       report({ kind: 'turn', build, turn, decision: 'start' });
       return { kind: 'table-done' };
     case 'attached':

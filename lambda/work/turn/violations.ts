@@ -73,7 +73,10 @@ const KEY = `array(select pg_catalog.quote_ident(a.attname)
                     join pg_catalog.pg_attribute a on a.attrelid = i.indrelid and a.attnum = any (i.indkey)
                    where i.indrelid = c.oid and i.indisprimary) as key`;
 
-/** Of a constraint of a table. */
+/**
+ * Of a constraint of a table; a foreign key is compared by its own operator, since the name alone could mean another
+ * one. No cast is written for operators on any enum, array, range or row: there is no such type to cast to.
+ */
 const OF_TABLE = `select '' as table, c.oid::pg_catalog.regclass::text || ' as r' as "from",
             case k.contype
               when 'c' then pg_catalog.format('not (%s)', pg_catalog.pg_get_expr(k.conbin, k.conrelid))
@@ -82,14 +85,12 @@ const OF_TABLE = `select '' as table, c.oid::pg_catalog.regclass::text || ' as r
                    from pg_catalog.unnest(k.conkey) as n (number)
                    join pg_catalog.pg_attribute a on a.attrelid = k.conrelid and a.attnum = n.number),
                 k.confrelid::pg_catalog.regclass,
-                -- By the constraint's own operator: the name alone could mean another one.
                 (select pg_catalog.string_agg(pg_catalog.format('other.%I%s operator(%I.%s) r.%I%s',
                           f.attname, '::' || pg_catalog.format_type(lt.oid, null), op.nspname, o.oprname,
                           a.attname, '::' || pg_catalog.format_type(rt.oid, null)), ' and ')
                    from pg_catalog.generate_subscripts(k.conkey, 1) as n (place)
                    join pg_catalog.pg_operator o on o.oid = k.conpfeqop[n.place]
                    join pg_catalog.pg_namespace op on op.oid = o.oprnamespace
-                   -- Not for operators on any enum, array, range or row: there is no such type to cast to.
                    left join pg_catalog.pg_type lt on lt.oid = o.oprleft and lt.typtype <> 'p'
                    left join pg_catalog.pg_type rt on rt.oid = o.oprright and rt.typtype <> 'p'
                    join pg_catalog.pg_attribute a on a.attrelid = k.conrelid and a.attnum = k.conkey[n.place]

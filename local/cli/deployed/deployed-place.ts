@@ -59,7 +59,7 @@ class DeployedPlace implements Place {
   }
 
   async act(action: ChangingAction): Promise<object> {
-    // Its builds may be over before the next look.
+    // Its builds may end before the next look.
     const before = await this.status();
     this.#before = before;
     try {

@@ -1,3 +1,4 @@
+import { isOpen } from '../../../lambda/migration/build.ts';
 import type { BuildStatus, Status } from '../../../lambda/status/status.ts';
 import { showProgress } from '../build-lines.ts';
 import type { RunDisplay } from '../run-display.ts';
@@ -16,7 +17,7 @@ export class BuildWatch {
     for (const build of builds) {
       const before = this.#before.get(build.id);
       this.#before.set(build.id, build);
-      // What was over before the first look is no news.
+      // What ended before the first look is not news.
       if (this.#first && build.state !== 'building') continue;
       this.#show(build, before);
     }
@@ -29,7 +30,7 @@ export class BuildWatch {
     if (attempts > (before?.attempts ?? 0) && session !== undefined)
       this.#display.show({ kind: 'started', ...named, attempt: attempts, session });
     showProgress(build, this.#display.show);
-    if (state === before?.state || state === 'pending' || state === 'building') return;
+    if (state === before?.state || isOpen(build)) return;
     if (state === 'cancelled') {
       this.#display.verb('yellow', 'cancelled', `${index} on ${schema}.${table}`);
       return;

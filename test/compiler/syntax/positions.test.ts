@@ -41,7 +41,7 @@ describe('the position of a statement', () => {
     ]);
   });
 
-  it('holds in files that are longer than what is looked at in one go', () => {
+  it('holds in files that are longer than what is read at once', () => {
     const line = "insert into t values ('é', '👍'); -- größer\n";
     const lines = 12_000;
     const { statements: parsed } = parseFile(new SourceText('a.sql', line.repeat(lines)));

@@ -178,7 +178,7 @@ describe('what the folder shows beside the text', () => {
     ['insert into b select n from s.seen', ['a', 's.seen'], ['n', 'x', 'y']],
     ['create view another as select n from seen', [], []],
     ['select n from b', ['b'], ['n']],
-  ])('whose rows it reads by way of a view: %s', (sql, relations, columns) => {
+  ])('whose rows it reads through a view: %s', (sql, relations, columns) => {
     const { migrations } = compileFiles({
       '1_views.sql': `create table a (x int, y int); create table b (n int);
 create view seen as select x as n from a where y > 0;

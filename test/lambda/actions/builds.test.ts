@@ -88,7 +88,7 @@ describe('cancel', () => {
     },
   );
 
-  it('of a build that has not begun keeps it from beginning', async () => {
+  it('of a build that has not started keeps it from starting', async () => {
     await operator.deploy(table);
     await operator.run(files);
     await operator.act({ action: 'cancel', index: 'i' }, files);

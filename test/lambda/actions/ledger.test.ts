@@ -35,7 +35,7 @@ describe('baseline', () => {
     expect(await operator.recorded()).toEqual(['baseline by anna: done']);
   });
 
-  exhaustive.it('leaves alone what is recorded already', async () => {
+  exhaustive.it('leaves alone what is already recorded', async () => {
     await operator.run({ '1_users.sql': files['1_users.sql'] });
     expect(await operator.act({ action: 'baseline', version: '2', confirm: true }, files)).toEqual({
       changed: ['2_names is taken as applied'],

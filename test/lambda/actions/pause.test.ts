@@ -55,7 +55,7 @@ describe('pause', () => {
     await operator.run(files);
   });
 
-  exhaustive.it('of all holds whatever has not begun, and resume continues with it', async () => {
+  exhaustive.it('of everything pauses whatever has not started, and resume continues with it', async () => {
     expect(await operator.act({ action: 'pause' }, files)).toEqual({
       paused: ['x on public.large', 'large_x on public.large'],
     });
@@ -70,7 +70,7 @@ describe('pause', () => {
     expect(await operator.recorded()).toEqual(['pause by console: done', 'resume by anna: done']);
   });
 
-  it('of a backfill that has begun holds it behind its last batch, and resume continues there', async () => {
+  it('of a backfill that has started pauses it after its last batch, and resume continues there', async () => {
     await turn(1);
     const before = await written();
     expect(before).toBeGreaterThan(0);
@@ -106,7 +106,7 @@ describe('pause', () => {
     expect(await states()).toEqual(['x paused', 'large_x pending']);
   });
 
-  it('holds no index build that has begun, and says what it could hold', async () => {
+  it('pauses no index build that has started, and says what it could pause', async () => {
     await operator.act({ action: 'cancel', index: 'x' }, files);
     await operator.query("update migrations.work set state = 'building' where index_name = 'large_x'");
     expect(await operator.refusal({ action: 'pause', index: 'large_x' }, files)).toBe(

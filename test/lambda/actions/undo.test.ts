@@ -157,7 +157,7 @@ Next: correct the undo file, deploy, and undo again: it continues with this step
   });
 
   exhaustive.it(
-    'does not end in the middle of a step when the time of a function is over, and the terminal continues',
+    'does not end in the middle of a step when the function runs out of time, and the terminal continues',
     async () => {
       const sleeping = (then: string) => ({
         ...files,
@@ -200,7 +200,7 @@ Next: the statement needs longer than one invocation has: undo from the command 
   exhaustive.it('begins no step for which no time is left', async () => {
     await operator.deploy(files);
     expect(await operator.refusal(undoTo('1'), files, { milliseconds: 4_000 })).toBe(
-      `The function's time was over before step 1 of 3_column.down.sql.
+      `The function ran out of time before step 1 of 3_column.down.sql.
 Applied: nothing is undone.
 Next: send the same action again: it continues with this step. The command line has no time limit: npx cdk-postgres-migrations undo --to … --confirm.`,
     );

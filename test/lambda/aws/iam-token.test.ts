@@ -1,16 +1,11 @@
-import { execFile } from 'node:child_process';
-import { readdirSync } from 'node:fs';
-import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { promisify } from 'node:util';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { withIamToken } from '../../../lambda/aws/iam-token.ts';
 import { withSession } from '../../../lambda/postgres/session/connect.ts';
 import { parseConnectionUrl } from '../../../lambda/postgres/session/connection-target.ts';
-import { bringSdk } from '../../../local/cloudformation/local-stack.ts';
 import { startIamFront } from '../../support/iam-front.ts';
 import { startServer } from '../../support/start-server.ts';
-import { assemblyOf } from '../lifecycle/life-cycle.ts';
+import { assemblyOf, statusOf } from '../lifecycle/life-cycle.ts';
 
 const signing = {
   accessKeyId: 'AKIDEXAMPLE',
@@ -92,30 +87,15 @@ describe('a connection with IAM authentication', () => {
 describe('the functions', () => {
   it('are told where to connect by their environment, and need no secret', async () => {
     const { server, port, rootFile, tokens } = await database();
-    const assembly = assemblyOf({});
-    const code = readdirSync(assembly)
-      .filter((name) => name.startsWith('asset.'))
-      .map((name) => join(assembly, name))
-      .find((directory) => readdirSync(directory).includes('migrate.mjs'));
-    if (code === undefined) throw new Error('no asset holds migrate.mjs');
-    bringSdk(assembly);
-    const script = `
-      const { handler } = await import('./migrate.mjs');
-      const context = { getRemainingTimeInMillis: () => 60_000 };
-      const said = await handler({ action: 'status' }, context).catch(({ message }) => message);
-      console.log(JSON.stringify(said));`;
-    const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=module', '-e', script], {
-      cwd: code,
-      env: {
-        ...identity,
-        DATABASE_HOST: 'localhost',
-        DATABASE_PORT: String(port),
-        DATABASE_NAME: 'postgres',
-        DATABASE_USER: server.user,
-        NODE_EXTRA_CA_CERTS: rootFile,
-      },
-    });
-    expect(JSON.parse(stdout.trim().split('\n').at(-1) ?? '')).toMatchObject({ migrations: [], builds: [] });
+    const status = await statusOf(assemblyOf({}), () => ({
+      ...identity,
+      DATABASE_HOST: 'localhost',
+      DATABASE_PORT: String(port),
+      DATABASE_NAME: 'postgres',
+      DATABASE_USER: server.user,
+      NODE_EXTRA_CA_CERTS: rootFile,
+    }));
+    expect(status).toMatchObject({ migrations: [], builds: [] });
     expect(tokens.length).toBeGreaterThan(0);
   });
 });

@@ -78,7 +78,7 @@ describe('a secret', () => {
     [
       'an impossible port',
       JSON.stringify({ ...rds, password: 's3cret', port: 70_000 }),
-      'its port is no number from 1 to 65535',
+      'its port is not a number from 1 to 65535',
     ],
   ])('that cannot be used is refused without repeating it: %s', (_, text, problem) => {
     const error = thrownBy(text);

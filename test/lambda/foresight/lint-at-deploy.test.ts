@@ -125,7 +125,7 @@ describe('the search of the data', () => {
     expect((await scenario.failure(files)).message).toContain('more than 1,000 rows of t have no x');
   });
 
-  it('ends when its time is over, and the run continues', async () => {
+  it('ends when its time is up, and the run continues', async () => {
     const table = {
       '1_table.sql': `create table t (x int); insert into t values (1);
 create function slow(int) returns boolean language plpgsql immutable as 'begin perform pg_sleep(0.7); return false; end';`,
@@ -265,7 +265,7 @@ describe('a unique index that the loop builds', () => {
     const { outcome, message } = await scenario.deploy(unique);
     expect(outcome).toBe('failed');
     expect(message.replace(/Such as .*? Leave/, 'Such as …. Leave')).toBe(
-      't_y on public.t (2_unique.sql:1) failed before it was begun: could not create unique index "t_y": 139 values of (y) in more than one row (SQLSTATE 23505); Such as …. Leave one row of each, then retry. Nothing was built. Next: fix the cause, then run again (or the action retry).',
+      't_y on public.t (2_unique.sql:1) failed before it started: could not create unique index "t_y": 139 values of (y) in more than one row (SQLSTATE 23505); Such as …. Leave one row of each, then retry. Nothing was built. Next: fix the cause, then run again (or the action retry).',
     );
     expect(message).toMatch(/Such as \(\d+\) in 2 rows, /);
     expect(await scenario.indexes()).toEqual([]);

@@ -983,3 +983,44 @@ describe('where a pending file makes what an index stands on, a plan says which 
     expect((await scenario.failure(files)).code).toBe('plain-create-index');
   });
 });
+
+describe('what a step begins with counts for what is asked about it', () => {
+  const inSchema = (columns: string, values: string) =>
+    `create schema app; create table people (id int); create table app.${people(columns, values).replace('create table ', '').replace('insert into ', 'insert into app.')}`;
+  const expectCode = async (files: Readonly<Record<string, string>>, code: string) => {
+    const outcome = await scenario.run(files).then(
+      ({ outcome }) => outcome as string,
+      (error: { code?: string }) => error.code,
+    );
+    expect(outcome).toBe(code);
+  };
+
+  it.each([
+    ['set search_path = app;', 'create index on people (id);', 'plain-create-index'],
+    [
+      "select pg_catalog.set_config('search_path', 'app', false);",
+      'create index on people (id);',
+      'plain-create-index',
+    ],
+    ['begin; set local search_path = app;', 'create index on people (id); commit;', 'plain-create-index'],
+    ['set search_path = app;', 'alter table people alter column id set not null;', 'lint-refused'],
+    ['set search_path = app;', 'create table other (id int); create index on other (id);', 'done'],
+  ])('a search path: %s %s', async (set, sql, code) => {
+    await scenario.database.query(inSchema('id int', 'nullif(g, 1)'));
+    await expectCode({ '1_file.sql': `${set}\n${sql}` }, code);
+  });
+
+  it('a role, which alone may read the table', async () => {
+    const { name, owner } = scenario.database;
+    await scenario.database.adminQuery(
+      `create role "holds_${name}"; grant "holds_${name}" to "${owner}"; grant create on schema public to "holds_${name}"`,
+    );
+    await scenario.database.query(
+      `set role "holds_${name}"; create table people (id int); insert into people select generate_series(1, 50); reset role`,
+    );
+    await scenario.database.adminQuery(`alter role "${owner}" noinherit`);
+    if (serverMajor >= 16)
+      await scenario.database.adminQuery(`grant "holds_${name}" to "${owner}" with inherit false`);
+    await expectCode({ '1_file.sql': `set role "holds_${name}"; create index on people (id);` }, 'done');
+  });
+});

@@ -158,7 +158,11 @@ async function doubted({ tool, sql }: Doubt): Promise<Scenario> {
 }
 
 async function repair(scenario: Scenario, files: Files, how: object): Promise<void> {
-  await performAction({ action: 'repair', confirm: true, ...how } as never, {
+  await perform(scenario, files, { action: 'repair', ...how });
+}
+
+async function perform(scenario: Scenario, files: Files, action: object): Promise<void> {
+  await performAction({ ...action, confirm: true } as never, {
     migrations: await compile(files),
     target: parseConnectionUrl(scenario.database.url, 'The URL'),
     options: defaultOptions,
@@ -309,14 +313,7 @@ describe("golang-migrate's mark", () => {
           'Next: bring the folder up to what was applied; or say how far the database is: npx cdk-postgres-migrations baseline VERSION --confirm; then run again.',
         ].join('\n'),
       );
-      await performAction({ action: 'baseline', version: '4', confirm: true } as never, {
-        migrations: await compile(files),
-        target: parseConnectionUrl(scenario.database.url, 'The URL'),
-        options: defaultOptions,
-        cause: { kind: 'command line', actor: 'test' },
-        deadline: undefined,
-        report: () => undefined,
-      });
+      await perform(scenario, files, { action: 'baseline', version: '4' });
       expect((await scenario.run(files)).applied).toEqual([]);
     },
   );

@@ -105,7 +105,7 @@ describe('what CloudFormation is told of an error', () => {
     expect(failure.stack).toBe('');
   });
 
-  it('is the whole message where it fits, and what is thrown need be no error', () => {
+  it('is the whole message where it fits, and what is thrown need not be an Error', () => {
     expect(cloudFormationFailure(new Error('short\nNext: continue.')).message).toBe('short\nNext: continue.');
     expect(cloudFormationFailure('text').message).toBe('text');
   });

@@ -61,7 +61,7 @@ describe('RunFailed', () => {
       cause: 'loop',
       error: expect.stringContaining('3_check.sql:1:'),
     });
-    // When the build is valid, and once more when all is over.
+    // When the build is valid, and once more when all has ended.
     const failed = await life.database.query("select from migrations.run where outcome = 'failed'");
     expect(failed).toHaveLength(2);
     await life.database.query('delete from large where x = 501');
@@ -176,7 +176,7 @@ do $$ begin insert into users values (1); commit; perform pg_advisory_xact_lock(
 });
 
 describe('a cancel that could not clear up', () => {
-  it('names who holds the table; when that is over, the same action drops the index, and retry builds it', async () => {
+  it('names who holds the table; when that has ended, the same action drops the index, and retry builds it', async () => {
     await life.deploy(large);
     const blocker = await life.session();
     await blocker.query('begin; insert into large values (501, 501)');

@@ -1,5 +1,7 @@
-import { mkdtempSync, writeFileSync } from 'node:fs';
+import { execFile } from 'node:child_process';
+import { mkdtempSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { App, Stack } from 'aws-cdk-lib';
 import * as secretsmanager from 'aws-cdk-lib/aws-secretsmanager';
 import pg from 'pg';
@@ -7,6 +9,7 @@ import { inject, onTestFinished } from 'vitest';
 import { PostgresMigrations } from '../../../infra/postgres-migrations.ts';
 import type { PostgresMigrationsProps } from '../../../infra/postgres-migrations-props.ts';
 import { type AwsEndpoint, startAwsEndpoint } from '../../../local/aws/aws-endpoint.ts';
+import { bringSdk } from '../../../local/cloudformation/local-stack.ts';
 import {
   type Delivery,
   type Deployed,
@@ -15,6 +18,7 @@ import {
 import { expectEventually } from '../../support/expect-eventually.ts';
 import { type FreshDatabase, freshDatabase } from '../../support/fresh-database.ts';
 import { temporaryFolder } from '../../support/temporary-folder.ts';
+import { indexesIn, stepsIn } from '../run/scenario.ts';
 
 /** What lies in migrations/: SQL by file name. */
 export type Files = Readonly<Record<string, string>>;
@@ -87,22 +91,33 @@ export async function newLifeCycleIn(database: FreshDatabase): Promise<LifeCycle
       if (migrator === undefined) throw new Error('Nothing is deployed.');
       return JSON.parse((await aws.functions.invoke(migrator.logicalId, JSON.stringify(action))).payload);
     },
-    steps: async () => {
-      const rows = await database.query<{ line: string }>(
-        `select version || '.' || step || ' ' || state as line from migrations.step order by version::numeric, step`,
-      );
-      return rows.map(({ line }) => line);
-    },
-    indexes: async () => {
-      const rows = await database.query<{ line: string }>(
-        `select c.relname || case when i.indisvalid then '' else ' INVALID' end as line
-           from pg_index i join pg_class c on c.oid = i.indexrelid join pg_namespace n on n.oid = c.relnamespace
-          where n.nspname not in ('pg_catalog', 'pg_toast', 'migrations') order by 1`,
-      );
-      return rows.map(({ line }) => line);
-    },
+    steps: () => stepsIn(database),
+    indexes: () => indexesIn(database),
     everything: () => everythingIn(database),
   };
+}
+
+/** What the assembly's migrator answers to the action status in a fresh process, or the message of its error. */
+export async function statusOf(
+  assembly: string,
+  environment: (code: string) => Readonly<Record<string, string>>,
+): Promise<unknown> {
+  const code = readdirSync(assembly)
+    .filter((name) => name.startsWith('asset.'))
+    .map((name) => join(assembly, name))
+    .find((directory) => readdirSync(directory).includes('migrate.mjs'));
+  if (code === undefined) throw new Error('no asset holds migrate.mjs');
+  bringSdk(assembly);
+  const script = `
+    const { handler } = await import('./migrate.mjs');
+    const context = { getRemainingTimeInMillis: () => 60_000 };
+    const said = await handler({ action: 'status' }, context).catch(({ message }) => message);
+    console.log(JSON.stringify(said));`;
+  const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=module', '-e', script], {
+    cwd: code,
+    env: environment(code),
+  });
+  return JSON.parse(stdout.trim().split('\n').at(-1) ?? '');
 }
 
 /** Every relation with its columns and rows, every index with its definition. */

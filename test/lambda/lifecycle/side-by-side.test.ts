@@ -29,7 +29,7 @@ const stateOf = async (index: string) => {
   return build?.state;
 };
 
-describe('while another build continues', () => {
+describe('while another build runs', () => {
   it('the partitions of an index are built and attached', { timeout: 120_000 }, async () => {
     await life.deploy(tables);
     const open = await holds('held');

@@ -54,7 +54,7 @@ describe("waitFor 'migrations'", () => {
     });
     expect(status).toBe('UPDATE_ROLLBACK_COMPLETE');
     expect(exchanges[0]?.reason.split('\n').slice(0, 1)).toEqual([
-      'u on public.large (2_index.sql:1) failed before it was begun: could not create unique index "u": 1 value of (x) in more than one row (SQLSTATE 23505); Leave one row of each, then retry. Nothing was built. The action status has all of it. Next: fix the cause, then run again (or the action retry).',
+      'u on public.large (2_index.sql:1) failed before it started: could not create unique index "u": 1 value of (x) in more than one row (SQLSTATE 23505); Leave one row of each, then retry. Nothing was built. The action status has all of it. Next: fix the cause, then run again (or the action retry).',
     ]);
   });
 });
@@ -103,7 +103,7 @@ exhaustive.it('a fault that passes, while a deploy waits, rolls nothing back', a
   expect(await deploying).toMatchObject({ status: 'UPDATE_COMPLETE' });
 });
 
-describe('a run that is begun while a deploy waits', () => {
+describe('a run that starts while a deploy waits', () => {
   const slow = Object.fromEntries(
     Array.from({ length: 40 }, (_, file) => [
       `${file + 1}_slow.sql`,
@@ -114,7 +114,7 @@ describe('a run that is begun while a deploy waits', () => {
   exhaustive.it('ends within what is left of the hour, though its function has more time', async () => {
     await life.database.query('create table pace (seconds float8)');
     await life.deploy(slow, { environment: { LONGEST_WAIT_SECONDS: '12' } });
-    // All is pending again, as where the first run's time was over, and goes slowly.
+    // All is pending again, as where the first run ran out of time, and goes slowly.
     const tables = Object.keys(slow).map((_, file) => `t${file}`);
     await life.database.query(`drop schema migrations cascade; drop table ${tables.join(', ')};
       insert into pace values (1)`);

@@ -125,7 +125,7 @@ describe('a deploy that outlasts its hour', () => {
 });
 
 describe("waitFor 'nothing'", () => {
-  it('applies what waits for nobody, also where the time of the first run was over', async () => {
+  it('applies what waits for nobody, also where the first run ran out of time', async () => {
     const slow = Object.fromEntries(
       ['a', 'b', 'c'].map((name, at) => [
         `${at + 2}_${name}.sql`,

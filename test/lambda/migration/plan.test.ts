@@ -100,7 +100,7 @@ describe('the plan', () => {
       [one],
     ],
     ['whose step was forgotten', [], [one]],
-  ])('abandons a build that is over, and no other, %s', (_, steps, files) => {
+  ])('abandons a build that has ended, and no other, %s', (_, steps, files) => {
     const states = ['pending', 'building', 'done', 'failed', 'cancelled'] as const;
     const builds = states.map((state) => build({ table: 't', index: state, state }));
     const planned = plan(files, { steps, builds });

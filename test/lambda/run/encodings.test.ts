@@ -43,7 +43,7 @@ create table "${known}" (x text default '${known}'); insert into "${known}" sele
     const applied = await scenario.status(more, { url });
     expect(applied.migrations.map(({ name }) => name)).toEqual([`1_${known}`, `2_${known}`]);
     if (lacking === undefined) return;
-    // Each of these is refused, and the run is over.
+    // Each of these is refused, and the run has ended.
     for (const wrong of [
       { [`3_${lacking}.sql`]: 'create table a ();' },
       { '3_a.sql': `create table "${lacking}" ();` },

@@ -86,7 +86,7 @@ describe('a ledger', () => {
   });
 });
 
-describe('while another run continues', () => {
+describe('while another run is under way', () => {
   const lockedBy = async (): Promise<number> => {
     const client = new pg.Client({ connectionString: scenario.database.url });
     await client.connect();
@@ -95,7 +95,7 @@ describe('while another run continues', () => {
     return (await client.query('select pg_backend_pid() as pid')).rows[0].pid;
   };
 
-  it('a run waits, holding nothing open, and gives up when its time is over, naming who has the lock', async () => {
+  it('a run waits, holding nothing open, and gives up when its time is up, naming who has the lock', async () => {
     const pid = await lockedBy();
     const error = await scenario.failure(files, { deadline: Date.now() + 500 });
     expect(error.message).toBe(

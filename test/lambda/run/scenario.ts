@@ -116,20 +116,8 @@ export function scenarioOn(database: FreshDatabase, given: ScenarioOptions = {})
       throw new Error('The run was to fail with a MigrationError.', { cause: outcome });
     },
     query: (sql, values) => database.query(sql, values),
-    steps: async () => {
-      const rows = await database.query<{ line: string }>(
-        `select version || '.' || step || ' ' || state as line from migrations.step order by version::numeric, step`,
-      );
-      return rows.map(({ line }) => line);
-    },
-    indexes: async () => {
-      const rows = await database.query<{ line: string }>(
-        `select c.relname || case when i.indisvalid then '' else ' INVALID' end as line
-           from pg_index i join pg_class c on c.oid = i.indexrelid join pg_namespace n on n.oid = c.relnamespace
-          where n.nspname not in ('pg_catalog', 'pg_toast', 'migrations') order by 1`,
-      );
-      return rows.map(({ line }) => line);
-    },
+    steps: () => stepsIn(database),
+    indexes: () => indexesIn(database),
   };
 }
 
@@ -148,4 +136,22 @@ export async function compile(files: Files): Promise<CompiledMigrations> {
 export function largeTable(name: string): string {
   return `create table ${name} (id int primary key, x int);
 insert into ${name} select i, i from generate_series(1, 500) i;`;
+}
+
+/** `1.1 applied`, in the order of the steps. */
+export async function stepsIn(database: FreshDatabase): Promise<string[]> {
+  const rows = await database.query<{ line: string }>(
+    `select version || '.' || step || ' ' || state as line from migrations.step order by version::numeric, step`,
+  );
+  return rows.map(({ line }) => line);
+}
+
+/** `name`, or `name INVALID`. */
+export async function indexesIn(database: FreshDatabase): Promise<string[]> {
+  const rows = await database.query<{ line: string }>(
+    `select c.relname || case when i.indisvalid then '' else ' INVALID' end as line
+       from pg_index i join pg_class c on c.oid = i.indexrelid join pg_namespace n on n.oid = c.relnamespace
+      where n.nspname not in ('pg_catalog', 'pg_toast', 'migrations') order by 1`,
+  );
+  return rows.map(({ line }) => line);
 }

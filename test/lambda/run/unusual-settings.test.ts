@@ -8,6 +8,7 @@ import { compile, freshScenario, largeTable } from './scenario.ts';
 
 /** What a role or a database may be set to that changes how statements are read, texts written or errors taken. */
 const SETTINGS: Readonly<Record<string, string>> = {
+  statement_timeout: '2ms',
   array_nulls: 'off',
   quote_all_identifiers: 'on',
   default_transaction_isolation: 'serializable',

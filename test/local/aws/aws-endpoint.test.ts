@@ -38,7 +38,7 @@ describe('secrets', () => {
     }
   });
 
-  it('have a new value after a rotation, and the old one by its stage', async () => {
+  it('have a new value after a rotation, and the old one by its version stage', async () => {
     aws.secrets.put('rotated', 'old');
     const { VersionId: oldId } = await get('rotated');
     aws.secrets.put('rotated', 'new');

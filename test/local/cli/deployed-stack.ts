@@ -9,7 +9,7 @@ export const indexes = { ...tables, '2_index.sql': 'create index concurrently wo
 export interface Deployed {
   readonly life: LifeCycle;
   readonly env: Readonly<Record<string, string>>;
-  /** Runs a verb by way of the stack. */
+  /** Runs a verb through the stack. */
   verb(...args: string[]): Promise<Ended>;
 }
 

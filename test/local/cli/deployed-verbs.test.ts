@@ -11,7 +11,7 @@ const invocations = ({ life }: Deployed): string[] =>
     )
     .map(({ body }) => JSON.parse(body).action);
 
-describe('by way of what is deployed', () => {
+describe('through what is deployed', () => {
   it('the verbs say what they say with the database itself', { timeout: 6 * MINUTES }, async () => {
     const there = await deployed();
     const { life } = there;

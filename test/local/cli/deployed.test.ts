@@ -3,8 +3,8 @@ import { firstOf } from '../../support/exhaustive.ts';
 import { Migrate, migrate } from './command-line.ts';
 import { deployed, indexes, MINUTES, tables } from './deployed-stack.ts';
 
-describe('by way of what is deployed', () => {
-  it('run applies, and watches the builds until they are over; a build is cancelled and tried again', {
+describe('through what is deployed', () => {
+  it('run applies, and watches the builds until they have ended; a build is cancelled and tried again', {
     timeout: 6 * MINUTES,
   }, async () => {
     const there = await deployed();

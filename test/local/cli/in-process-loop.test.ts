@@ -37,7 +37,7 @@ const stateOf = async (index: string) => {
   return builds[0]?.state;
 };
 
-describe('while another build continues', () => {
+describe('while another build runs', () => {
   it.each(firstOf(1, [[1], [4]]))(
     'the partitions of an index are built and attached, with %s free places',
     async (free) => {

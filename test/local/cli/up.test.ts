@@ -232,18 +232,21 @@ Next: fix the cause, then run again: failed builds are tried again.
     },
   );
 
-  exhaustive.it('shows the duplicates before it builds a unique index, which is then not begun', async () => {
-    const flags = await withWords(indexes, 199);
-    const { code, stderr } = await migrate(['up', ...flags], env);
-    expect({ code, stderr }).toEqual({
-      code: 1,
-      stderr: `words_word on public.words (2_indexes.sql:1) failed before it was begun: could not create unique index "words_word": 1 value of (word) in more than one row (SQLSTATE 23505)
+  exhaustive.it(
+    'shows the duplicates before it builds a unique index, which is then not started',
+    async () => {
+      const flags = await withWords(indexes, 199);
+      const { code, stderr } = await migrate(['up', ...flags], env);
+      expect({ code, stderr }).toEqual({
+        code: 1,
+        stderr: `words_word on public.words (2_indexes.sql:1) failed before it started: could not create unique index "words_word": 1 value of (word) in more than one row (SQLSTATE 23505)
 Detail: Such as (0) in 2 rows.
 Hint: Leave one row of each, then retry. Nothing was built.
 Next: fix the cause, then run again: failed builds are tried again.
 `,
-    });
-  });
+      });
+    },
+  );
 
   exhaustive.it('waits for another run, says so once, and then has its turn', async () => {
     const other = new pg.Client({ connectionString: database.url });

@@ -125,13 +125,13 @@ describe('a database that cannot be had', () => {
 describe('the terminal', () => {
   const failing = () => ['up', '--dir', folderOf({ '1_a.sql': 'select nothing;' })];
 
-  exhaustive.it('sees no colours where it is none', async () => {
+  exhaustive.it('has no colours where it is not a terminal', async () => {
     const { url } = await freshDatabase();
     const { stdout, stderr } = await migrate(failing(), { DATABASE_URL: url });
     expect(stdout + stderr).not.toContain('\u001b');
   });
 
-  exhaustive.it('sees colours where they are asked for, and none with NO_COLOR', async () => {
+  exhaustive.it('has colours where they are requested, and none with NO_COLOR', async () => {
     const { url } = await freshDatabase();
     const coloured = await migrate(failing(), { DATABASE_URL: url, FORCE_COLOR: '1' });
     expect(coloured.stderr).toContain('\u001b[1m\u001b[31m1_a.sql:1:8: This statement failed.');

@@ -8,7 +8,7 @@ const counts = {
   orphan: { 'to-server': 30, 'to-client': 50 },
 };
 
-it('every fault has a name of its own', () => {
+it('every injected fault has its own name', () => {
   const names = allFaults(counts).map(nameOf);
   expect(new Set(names).size).toBe(names.length);
 });

@@ -307,7 +307,7 @@ describe('a simulated execution', () => {
     expect(history.longest.execution).toBe('BuildTables[0]');
   });
 
-  it('says so when it stands still for ever', async () => {
+  it('says so when it stands still forever', async () => {
     const clock = new VirtualClock();
     const invoke = () => new Promise<never>(() => {});
     const definition = { StartAt: 'A', States: { A: { Type: 'Wait', Seconds: 1, End: true } } };

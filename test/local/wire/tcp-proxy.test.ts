@@ -85,7 +85,7 @@ describe('a TCP proxy', () => {
     expect(proxy.firedFaults).toHaveLength(2);
   });
 
-  it('finds the message by its text, whatever came before', async () => {
+  it('finds the message by its text, regardless of earlier ones', async () => {
     const proxy = await proxyWith({
       direction: 'to-server',
       containing: 'secret word',

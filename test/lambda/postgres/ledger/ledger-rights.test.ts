@@ -83,7 +83,7 @@ describe('the tables of the ledger', () => {
     },
   );
 
-  exhaustive.it('are closed by the upgrade where they were open', async () => {
+  exhaustive.it('are revoked by the upgrade where others had them', async () => {
     await scenario.query(`create schema migrations;\n${bringLedgerUp('migrations', 0, LEDGER_FORMAT - 1)}`);
     await admin(`grant all on all tables in schema migrations to ${app} with grant option;
 grant select (version), update (state) on migrations.step to public;
@@ -227,7 +227,7 @@ grant usage on schema migrations to public; grant all on all tables in schema mi
     },
   );
 
-  exhaustive.it('is a ledger of ours where the schema was made by who may do everything anyhow', async () => {
+  exhaustive.it('is our ledger where a superuser made the schema', async () => {
     await admin(
       `create schema migrations; grant create, usage on schema migrations to ${scenario.database.owner}`,
     );

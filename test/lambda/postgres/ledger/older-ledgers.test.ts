@@ -115,7 +115,7 @@ describe.each(older)('a ledger of format %i', (format) => {
   it('continues where it stopped: builds under way, those that failed, and what is new', async () => {
     const settled = await scenario.deploy({ ...files, '7_users.sql': 'create table users (id int);' });
     expect(settled.message).toMatch(
-      /^authors_x on public\.authors \(4_authors_x\.sql:1\) failed before it was begun: could not create unique index/,
+      /^authors_x on public\.authors \(4_authors_x\.sql:1\) failed before it started: could not create unique index/,
     );
     expect(await scenario.steps()).toEqual([
       '1.0 applied',

@@ -34,7 +34,7 @@ const NEXT =
   'Next: check the connection (the secret or the URL), the network (VPC, security group, allow list) and that the database is up; then run again.';
 
 describe('a server that does not let us in', () => {
-  it('because nobody listens is asked again for a while, and the error says where', async () => {
+  it('because nobody listens is tried again for a while, and the error says where', async () => {
     const begun = Date.now();
     const error = await failure({ ...target, port: 1 }, { patienceSeconds: 0.5 });
     expect(Date.now() - begun).toBeGreaterThan(200);
@@ -47,7 +47,7 @@ describe('a server that does not let us in', () => {
     );
   });
 
-  it('because of the password is not asked again, and no error repeats it', async () => {
+  it('because of the password is not tried again, and no error repeats it', async () => {
     const error = await failure({ ...target, password: 'not-the-password' }, HOUR);
     expect(error.message).toBe(
       [
@@ -60,7 +60,7 @@ describe('a server that does not let us in', () => {
     expect(JSON.stringify(error, Object.getOwnPropertyNames(error))).not.toContain('not-the-password');
   });
 
-  it('because the database is missing is not asked again', async () => {
+  it('because the database is missing is not tried again', async () => {
     expect((await failure({ ...target, database: 'missing' }, HOUR)).message).toContain(
       'Postgres: database "missing" does not exist (SQLSTATE 3D000)',
     );
@@ -126,7 +126,7 @@ describe('a server that does not let us in', () => {
     }
   });
 
-  it('because it has no TLS is not asked again', async () => {
+  it('because it has no TLS is not tried again', async () => {
     const error = await failure(
       { ...target, tls: { kind: 'verified', rootCertificateFile: undefined } },
       HOUR,

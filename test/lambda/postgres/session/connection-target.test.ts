@@ -99,7 +99,7 @@ describe('a connection URL', () => {
     ['postgres://app:s3cret@db.example.com:70000/shop', 'it is not a URL'],
     [
       'postgres://db.example.com/shop?user=app&password=s3cret&port=many',
-      'its port is no number from 1 to 65535',
+      'its port is not a number from 1 to 65535',
     ],
     [
       'postgres://app:s3cret@db.example.com/shop?sslmode=s3cret',

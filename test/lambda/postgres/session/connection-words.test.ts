@@ -82,7 +82,7 @@ describe('what a connection says after its question mark', () => {
     ['p@ss:s3cret', 'its query is unknown'],
     ['host=a,b', 'it names no host'],
     ['channel_binding=require&sslmode=disable', 'its channel_binding asks for TLS'],
-    ['connect_timeout=soon', 'its connect_timeout is no number of seconds'],
+    ['connect_timeout=soon', 'its connect_timeout is not a number of seconds'],
     ['replication=database', 'replication is not obeyed'],
     ['SSLMODE=disable', 'its SSLMODE is not obeyed: write it as sslmode'],
     ['Options=-c%20search_path%3Dapp', 'its Options is not obeyed: write it as options'],

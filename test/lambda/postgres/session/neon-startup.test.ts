@@ -187,7 +187,7 @@ describe('a WebSocket that fails says why', () => {
     expect(await sum(target, { patienceSeconds: 0.01 })).toEqual([{ sum: 42 }]);
   });
 
-  it('where a web server answers, which is not asked again', async () => {
+  it('where a web server answers, which is not tried again', async () => {
     const server = createServer((_, response) => void response.writeHead(404).end());
     const port = await listen(server);
     onTestFinished(() => closeServer(server));

@@ -1,16 +1,12 @@
-import { execFile } from 'node:child_process';
-import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { promisify } from 'node:util';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { MigrationError } from '../../../../lambda/migration/migration-error.ts';
 import { type ConnectOptions, withSession } from '../../../../lambda/postgres/session/connect.ts';
 import { parseConnectionUrl } from '../../../../lambda/postgres/session/connection-target.ts';
 import { startAwsEndpoint } from '../../../../local/aws/aws-endpoint.ts';
-import { bringSdk } from '../../../../local/cloudformation/local-stack.ts';
 import { serverCertificate } from '../../../support/certificates.ts';
 import { startServer } from '../../../support/start-server.ts';
-import { assemblyOf } from '../../lifecycle/life-cycle.ts';
+import { assemblyOf, statusOf } from '../../lifecycle/life-cycle.ts';
 
 async function tlsServer(name: string) {
   const { settings, rootFile } = await serverCertificate(name);
@@ -73,26 +69,11 @@ describe('the prop rootCertificate', () => {
     onTestFinished(() => aws.stop());
     aws.secrets.put('database', url);
     const assembly = assemblyOf({}, rootCertificate === undefined ? {} : { rootCertificate });
-    const code = readdirSync(assembly)
-      .filter((name) => name.startsWith('asset.'))
-      .map((name) => join(assembly, name))
-      .find((directory) => readdirSync(directory).includes('migrate.mjs'));
-    if (code === undefined) throw new Error('no asset holds migrate.mjs');
-    bringSdk(assembly);
-    const script = `
-      const { handler } = await import('./migrate.mjs');
-      const context = { getRemainingTimeInMillis: () => 60_000 };
-      const said = await handler({ action: 'status' }, context).catch(({ message }) => message);
-      console.log(JSON.stringify(said));`;
-    const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=module', '-e', script], {
-      cwd: code,
-      env: {
-        ...aws.environment,
-        DATABASE_SECRET_ARN: 'database',
-        ...(rootCertificate === undefined ? {} : { NODE_EXTRA_CA_CERTS: join(code, 'root-certificate.pem') }),
-      },
-    });
-    return JSON.parse(stdout.trim().split('\n').at(-1) ?? '');
+    return statusOf(assembly, (code) => ({
+      ...aws.environment,
+      DATABASE_SECRET_ARN: 'database',
+      ...(rootCertificate === undefined ? {} : { NODE_EXTRA_CA_CERTS: join(code, 'root-certificate.pem') }),
+    }));
   }
 
   it('makes the deployed functions trust the server; without it they do not', async () => {

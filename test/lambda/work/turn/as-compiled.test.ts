@@ -139,7 +139,7 @@ describe('what the ledger has of a build that this code does not know', () => {
       await scenario.database.adminQuery(`drop owned by ${app}; drop role ${app}`);
     });
     expect((await scenario.loop(table)).message).toContain(
-      `i on public.large (2_work.sql:2) failed before it was begun: the deployed code does not know 2_work.sql as it was handed off, and others may have changed it in the ledger, so it was not executed`,
+      `i on public.large (2_work.sql:2) failed before it started: the deployed code does not know 2_work.sql as it was handed off, and others may have changed it in the ledger, so it was not executed`,
     );
     const [{ fault } = {}] = await scenario.query<{ fault: { hint: string } }>(
       'select fault from migrations.work order by id limit 1',

@@ -309,7 +309,7 @@ describe('a row that cannot be done', () => {
     },
   );
 
-  exhaustive.it('is begun again by another statement', async () => {
+  exhaustive.it('is started again by another statement', async () => {
     const scenario = await prepared(KEYS[0]?.[1] ?? '');
     await scenario.deploy(file('update t set m = 1 / (n - 5) where m is null'));
     expect(await scenario.steps()).toEqual(['1.0 failed']);

@@ -56,7 +56,7 @@ describe.each([
       { role: 'ROLE' },
     ],
     ['DISCARD ALL, which leaves nothing of it', "set role ROLE; set app.tenant = 'acme'; discard all;", {}],
-    ['SET LOCAL, which is over', "set local app.tenant = 'acme';", {}],
+    ['SET LOCAL, which has ended', "set local app.tenant = 'acme';", {}],
     [
       'the head of a dump',
       "set statement_timeout = 0; set lock_timeout = 0; set client_encoding = 'LATIN1'; select pg_catalog.set_config('search_path', '', false); set row_security = off;",

@@ -136,7 +136,7 @@ it.each([
 });
 
 describe('DROP INDEX CONCURRENTLY', () => {
-  it('of several names drops each; one that is not there is over at once', async () => {
+  it('of several names drops each; one that is not there is done at once', async () => {
     await scenario.run({
       '1_tables.sql': `${base['1_tables.sql']} create index a on orders (note); create index b on orders (customer); create index c on "Other Schema"."Some Table" (id);`,
     });

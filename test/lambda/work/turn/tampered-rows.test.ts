@@ -306,7 +306,7 @@ describe('the build of a partition', () => {
     await expectNothingElse(scenario);
   });
 
-  it('is done on no table that is none, and the partition has its index all the same', async () => {
+  it('is not done on what is not a table, and the partition has its index all the same', async () => {
     const scenario = await partitionHandedOff();
     await tamper(scenario, {
       set: `table_name = 'other', index_name = 'other_p', statement = replace(replace(statement, 'parted_a_p', 'other_p'), 'parted_a', 'other')`,

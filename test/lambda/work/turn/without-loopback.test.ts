@@ -58,7 +58,7 @@ describe('where dblink is missing and cannot be created', () => {
   });
 
   describe('nobody sees an orphan end, and status says', () => {
-    /** Lets go of the build, and looks again once it is over and a second has passed. */
+    /** Lets go of the build, and looks again once it has ended and a second has passed. */
     async function lookedAtLate(database: FreshDatabase): Promise<BuildStatus> {
       const scenario = await handedOff(database);
       const deadline = Date.now() + 100_000;
@@ -152,7 +152,7 @@ begin if x in (7, 8) then raise warning 'odd: %', x using hint = 'Look.'; end if
       return { database, url: proxy.tcpUrl, scenario: await handedOff(database) };
     };
 
-    it('the turn holds the build to its end, although attachSeconds is over', async () => {
+    it('the turn holds the build to its end, although attachSeconds is up', async () => {
       const { database, url } = await proxied();
       const deadline = Date.now() + 100_000;
       expect(await turnOf(database, { url, attachSeconds: 0, deadline })).toMatchObject({ outcome: 'done' });
