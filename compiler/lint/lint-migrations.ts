@@ -35,6 +35,8 @@ export interface LintOptions {
   readonly levels?: Levels;
   /** Files up to this version are applied, or accepted as they are: they are read but not judged. */
   readonly since?: Version | undefined;
+  /** So are these, which the ledger of a database has. */
+  readonly recorded?: ReadonlySet<Version> | undefined;
 }
 
 /** A folder after all rules have run. */
@@ -101,7 +103,7 @@ export function lazilyLinted(directory: string, options: FolderLintOptions = {})
 /** Like lintMigrations, for a folder that is already parsed. */
 export function lintParsed(
   migrations: readonly ParsedMigration[],
-  { levels = {}, since }: LintOptions = {},
+  { levels = {}, since, recorded }: LintOptions = {},
 ): Linted {
   checkLevels(levels);
   const files = migrations.map((migration) => new LintedFile(migration));
@@ -116,7 +118,7 @@ export function lintParsed(
   const isUpTo = since === undefined ? () => false : upTo(migrations, since);
   const checked = migrations.map((parsed, number) => {
     const file = files[number] as LintedFile;
-    if (isUpTo(parsed)) {
+    if (isUpTo(parsed) || recorded?.has(parsed.migration.version)) {
       learnFile(folder.schema, file);
       return parsed;
     }

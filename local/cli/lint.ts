@@ -10,39 +10,43 @@ import {
   lintMigrations,
 } from '../../compiler/lint/lint-migrations.ts';
 import { countFindings, showFinding } from '../../compiler/lint/show-finding.ts';
-import type { LayoutName } from '../../lambda/migration/layout.ts';
+import { adopt, withAdopted } from '../../lambda/history/adopt.ts';
+import { readLedgerAndHistory } from '../../lambda/history/read-history.ts';
 import { MigrationError } from '../../lambda/migration/migration-error.ts';
 import type { Version } from '../../lambda/migration/version.ts';
-import { directoryOf, layoutOption, placeholderOption, withDirectory, withJson } from './database-options.ts';
+import { withSession } from '../../lambda/postgres/session/connect.ts';
+import {
+  type DatabaseFlags,
+  directoryOf,
+  readInvocation,
+  withDatabaseFlags,
+  withJson,
+} from './database-options.ts';
 import { type ExitCode, exitCode } from './exit-code.ts';
-import { exitCodeOf, showFailure } from './failure.ts';
+import { answered } from './failure.ts';
 import { levelOption } from './lint-level.ts';
 import { Terminal } from './terminal.ts';
 
-interface LintFlags {
-  readonly dir?: string | undefined;
-  readonly layout?: LayoutName;
-  readonly placeholder?: Readonly<Record<string, string>>;
+interface LintFlags extends DatabaseFlags {
   readonly since?: Version;
   readonly level: Levels;
   readonly strict?: boolean;
   readonly fix?: boolean;
-  readonly json?: boolean;
 }
 
 export function addLint(program: Command): void {
-  withJson(withDirectory(program.command('lint')))
+  withJson(withDatabaseFlags(program.command('lint')))
     .description('say what in the migrations blocks others, loses data or breaks code that runs')
-    .addOption(layoutOption())
-    .addOption(placeholderOption())
     .option('--since <version>', 'take files up to this version as they are', version)
     .addOption(levelOption())
     .option('--strict', 'fail on warnings too')
-    .option('--fix', 'write what rules say instead into files after --since, where it does the same')
+    .option('--fix', 'write what rules say instead into files that are not applied, where it does the same')
     .addHelpText(
       'after',
       `
 A file accepts what a rule finds with "-- migrate: allow RULE reason". docs/lint.md explains each rule.
+What is applied is taken as it is: up to --since, or as the ledger of --database-url says. With --fix it has to be one of
+them, or DATABASE_URL.
 
 Exit codes:
   0  nothing is found, or nothing worse than warnings (with --strict: than advice)
@@ -51,21 +55,28 @@ Exit codes:
 
 Examples:
   npx cdk-postgres-migrations lint --since 0042
-  npx cdk-postgres-migrations lint --fix --since 0042
+  npx cdk-postgres-migrations lint --fix --database-url "$PRODUCTION_URL"
   npx cdk-postgres-migrations lint --strict --level drop-column=error --level varchar-limit=off
   npx cdk-postgres-migrations lint --json | jq '.findings[].rule'`,
     )
-    .action((flags: LintFlags) => {
-      process.exitCode = lint(flags);
+    .action(async (flags: LintFlags) => {
+      process.exitCode = await lint(flags);
     });
 }
 
-function lint({ dir, layout, placeholder, since, level: levels, strict, fix, json }: LintFlags): ExitCode {
+async function lint(flags: LintFlags): Promise<ExitCode> {
+  const { layout, placeholder, since, level: levels, strict, fix, json } = flags;
   const terminal = new Terminal({ json: json === true });
-  try {
-    const directory = directoryOf({ dir });
-    const options = { levels, since, layout, placeholders: placeholder };
+  return answered(terminal, async () => {
+    const directory = directoryOf(flags);
+    const asksLedger = flags.databaseUrl !== undefined || (fix === true && since === undefined);
+    const recorded = asksLedger ? await recordedIn(flags) : undefined;
+    const options = { levels, since, recorded, layout, placeholders: placeholder };
     const fixes = fix === true ? writeFixes(directory, options) : [];
+    if (recorded !== undefined) {
+      const are = recorded.size === 1 ? 'migration is' : 'migrations are';
+      terminal.errorLine(`${recorded.size} ${are} in the ledger of the database, and left as they stand.`);
+    }
     if (!terminal.json) for (const each of fixes) terminal.line(`${showFix(each)}\n`);
     const findings = lintMigrations(directory, options);
     const code = verdict(findings, strict === true);
@@ -74,28 +85,40 @@ function lint({ dir, layout, placeholder, since, level: levels, strict, fix, jso
       terminal.document({
         ok: code === exitCode.done,
         ...(fix === true && { fixed }),
+        ...(recorded !== undefined && { recorded: [...recorded] }),
         ...lintDocument(findings),
       });
     } else show(terminal, findings);
     return code;
-  } catch (error) {
-    showFailure(terminal, error);
-    return exitCodeOf(error);
-  }
+  });
 }
 
-/** The SQL of one rule may cause a finding of another. */
-const MOST_PASSES = 5;
-
-/** Fixes until nothing is left to fix. Never changes a file that may be applied, according to `since`. */
-function writeFixes(directory: string, options: FolderLintOptions): readonly Fix[] {
-  if (options.since === undefined) {
+/** The migrations of which a step is applied, under way or failed, or that another tool has applied. */
+async function recordedIn(flags: LintFlags): Promise<ReadonlySet<Version>> {
+  if ((flags.databaseUrl ?? process.env.DATABASE_URL ?? '') === '') {
     throw new MigrationError({
       code: 'usage',
       what: '--fix writes into files, and has to know which of them are applied: their text must stay as it is.',
-      next: 'name the newest applied migration, as status shows it: --fix --since 0042 (or --since 0, where none is applied).',
+      next: 'give --database-url (or DATABASE_URL), whose ledger tells; or name the newest applied migration: --fix --since 0042 (or --since 0, where none is applied).',
     });
   }
+  const { target, options, migrations } = await readInvocation(flags);
+  const { history, ...read } = await withSession(
+    target,
+    (session) => readLedgerAndHistory(session, { migrations, options }),
+    { patienceSeconds: PATIENCE_SECONDS },
+  );
+  const { steps } = withAdopted(read.ledger, adopt(history, migrations, read));
+  return new Set(steps.map(({ version }) => version));
+}
+
+/** Whoever lints looks on: a server that does not answer is not waited for as by a deploy. */
+const PATIENCE_SECONDS = 10;
+/** The SQL of one rule may cause a finding of another. */
+const MOST_PASSES = 5;
+
+/** Fixes until nothing is left to fix. Never changes a file that may be applied, by `since` or `recorded`. */
+function writeFixes(directory: string, options: FolderLintOptions): readonly Fix[] {
   const written: Fix[] = [];
   for (let pass = 1; pass <= MOST_PASSES; pass += 1) {
     const fixes = fixesOf(directory, options).filter((fix) => writeFix(directory, fix));

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { exhaustive, firstOf } from '../../support/exhaustive.ts';
+import { freshDatabase } from '../../support/fresh-database.ts';
 import { folderOf, migrate } from './command-line.ts';
 
 async function lint(
@@ -133,11 +134,37 @@ refresh materialized view seen;`;
     expect(readFileSync(join(dir, '3_test.sql'), 'utf8')).toBe(fixed);
   });
 
+  exhaustive.it(
+    'learns from the ledger of a database which files are applied, under way or failed, and leaves them',
+    async () => {
+      const dir = folderOf(files);
+      const { url } = await freshDatabase();
+      const env = { DATABASE_URL: url, NO_COLOR: '1' };
+      const applied = folderOf({
+        '1_words.sql': files['1_words.sql'],
+        '2_applied.sql': files['2_applied.sql'],
+      });
+      expect((await migrate(['up', '--dir', applied], env)).code).toBe(0);
+      const { code, stdout, stderr } = await migrate(['lint', '--fix', '--json', '--dir', dir], env);
+      expect(code, stderr).toBe(0);
+      expect(stderr).toBe('2 migrations are in the ledger of the database, and left as they stand.\n');
+      expect(JSON.parse(stdout)).toMatchObject({ fixed: [{}, {}, {}], recorded: ['1', '2'], findings: [] });
+      expect(readFileSync(join(dir, '2_applied.sql'), 'utf8')).toBe(files['2_applied.sql']);
+      expect(readFileSync(join(dir, '3_test.sql'), 'utf8')).toContain('-- migrate: backfill\nupdate words');
+      // What is written deploys, and is from then on left alone.
+      const up = await migrate(['up', '--dir', dir], env);
+      expect(up.code, up.stderr).toBe(0);
+      expect((await migrate(['lint', '--fix', '--dir', dir], env)).stderr).toContain('3 migrations are in');
+    },
+  );
+
   exhaustive.it('asks which files are applied', async () => {
     const dir = folderOf(files);
     const { code, stderr } = await fix(dir);
     expect(code).toBe(2);
-    expect(stderr).toContain('name the newest applied migration, as status shows it: --fix --since 0042');
+    expect(stderr).toContain(
+      'give --database-url (or DATABASE_URL), whose ledger tells; or name the newest applied migration: --fix --since 0042',
+    );
     expect(readFileSync(join(dir, '3_test.sql'), 'utf8')).toBe(files['3_test.sql']);
   });
 });
