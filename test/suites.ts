@@ -91,8 +91,6 @@ const EXHAUSTIVE: readonly string[] = [
   'test/infra/cdk-synth.test.ts',
   // The three commands of each tool's section in the docs: lambda/history/adopt-and-mirror.test.ts has the story.
   'test/local/cli/coming-from.test.ts',
-  // Each symptom of the docs: the stories are those of what brings it about.
-  'test/local/cli/troubleshooting.test.ts',
   // Each verb through what is deployed: local/cli/deployed.test.ts has run, cancel and retry.
   'test/local/cli/deployed-verbs.test.ts',
   // npm start interrupted, on a terminal and as JSON: local/demo/start-output.test.ts has the story.

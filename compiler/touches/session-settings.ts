@@ -40,8 +40,10 @@ function isOfWith({ withClause }: SelectStmt, name: unknown): boolean {
   return (withClause?.ctes ?? []).some((cte) => as('CommonTableExpr', cte)?.ctename === name);
 }
 
-function isRepeatable({ funcname }: FuncCall): boolean {
+function isRepeatable({ funcname, args }: FuncCall): boolean {
   const name = strings(funcname).at(-1) ?? '';
+  // Put before or behind the path that there is, a schema may be put there twice.
+  if (name === 'current_setting') return constantOf(args?.[0])?.sval?.sval?.toLowerCase() === 'search_path';
   return HARMLESS.has(name) && !/^(?:nextval|setval|currval|lastval)$/.test(name);
 }
 

@@ -56,6 +56,12 @@ export async function startAttached(start: AttachedStart): Promise<AttachedBuild
   }
 }
 
+/**
+ * A session that we leave ends at the first message that it can't send. What is said is heard in the first attempt; one
+ * that was lost with its session is not to be lost again.
+ */
+const SILENT = 'set client_min_messages = error';
+
 async function run(
   session: Session,
   { build, attempt, settings, lockTimeoutSeconds, report }: AttachedStart,
@@ -69,6 +75,7 @@ async function run(
         ...LIFT_LIMITS,
         ...lockLimit(build, lockTimeoutSeconds),
         "set client_encoding = 'UTF8'",
+        ...(attempt > 1 ? [SILENT] : []),
       ].join('\n;\n'),
     );
     if (prepared.fault !== undefined) {

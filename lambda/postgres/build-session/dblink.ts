@@ -84,9 +84,18 @@ async function find(session: Session): Promise<Dblink | LoopbackRefused | undefi
  * In one transaction, so that no schema is left behind if our role may not create the extension. Not in a schema of
  * somebody else's, who could add functions beside those of the extension.
  */
-const CREATE = `do ${quoteLiteral(`begin
+const CREATE = `do ${quoteLiteral(`declare
+  creator pg_catalog.text;
+begin
   if not exists (select from pg_catalog.pg_namespace n where n.nspname = '${OWN_SCHEMA}') then
     create schema ${OWN_SCHEMA};
+    -- Default privileges may have given it to others.
+    for creator in select distinct case a.grantee when 0 then 'public' else pg_catalog.quote_ident(pg_catalog.pg_get_userbyid(a.grantee)) end
+                     from pg_catalog.pg_namespace n cross join pg_catalog.aclexplode(n.nspacl) a
+                    where n.nspname = '${OWN_SCHEMA}' and a.grantee <> n.nspowner
+    loop
+      execute pg_catalog.format('revoke all on schema ${OWN_SCHEMA} from %s cascade', creator);
+    end loop;
     grant usage on schema ${OWN_SCHEMA} to public;
   end if;
   if exists (select from pg_catalog.pg_namespace n join pg_catalog.pg_roles r on r.oid = n.nspowner

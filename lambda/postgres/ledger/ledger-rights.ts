@@ -59,7 +59,8 @@ begin
   for one in select ${grantee} as grantee
                from pg_catalog.pg_namespace n cross join pg_catalog.aclexplode(n.nspacl) a
               where n.nspname = ${s} and n.nspname <> 'public' and a.privilege_type = 'CREATE' and a.grantee <> n.nspowner
-                and (a.grantee = 0 or not pg_catalog.pg_has_role(a.grantee, 'usage'))
+                and (a.grantee = 0 or not pg_catalog.pg_has_role(a.grantee, 'usage')
+                     or (select r.rolsuper from pg_catalog.pg_roles r where r.rolname = current_user))
                 and pg_catalog.pg_has_role(n.nspowner, 'usage')
   loop
     execute pg_catalog.format('revoke create on schema %I from %s cascade', ${s}, one.grantee);

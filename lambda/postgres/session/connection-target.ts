@@ -1,5 +1,5 @@
 import { MigrationError } from '../../migration/migration-error.ts';
-import { readConnectionWords } from './connection-words.ts';
+import { printable, readConnectionWords } from './connection-words.ts';
 
 /** Where to connect and as whom. Contains a password: never log it or put it into an error. */
 export interface ConnectionTarget {
@@ -83,6 +83,13 @@ export function parseConnectionUrl(text: string, source: string): ConnectionTarg
   const password = decode(url.password, 'password') || url.searchParams.get('password') || undefined;
   const port = parsePort(url.port || (url.searchParams.get('port') ?? '5432'));
   if (port === undefined) throw refuse(PORT_EXPECTED);
+  if (url.hash !== '') throw refuse("it has a '#' that is not percent-encoded");
+  const read = { host, port: String(port), user, password: password ?? '', dbname: database, database };
+  for (const [name, value] of parameters) {
+    const taken = Object.hasOwn(read, name) ? read[name as keyof typeof read] : parameters.get(name);
+    // Of two, psql takes the last.
+    if (value !== taken) throw refuse(`its ${printable(name)} is given twice, with different values`);
+  }
   const { settings, proxyOptions } = readConnectionWords(parameters, refuse);
   const tls = parseTls(parameters, host, refuse);
   const applicationName = parameters.get('application_name') ?? parameters.get('ApplicationName');

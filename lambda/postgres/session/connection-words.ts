@@ -217,7 +217,7 @@ function wordOf(name: string): Word | undefined {
 }
 
 /** An impossible name may be the end of a password that contains a `?`. */
-function printable(name: string): string {
+export function printable(name: string): string {
   return /^[\w.-]{1,40}$/.test(name) ? `parameter ${name}` : 'query';
 }
 

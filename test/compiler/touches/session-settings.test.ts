@@ -77,6 +77,8 @@ describe('the settings of a step', () => {
     "select 1, set_config('a.b', 'c', false) as x, current_user",
     "select set_config('a.b', 'c', false) where true",
     "select set_config(name, value, false) from (values ('a.b', 'c'), ('a.c', 'd')) as given (name, value)",
+    "select set_config('search_path', 'app,' || current_setting('search_path'), false)",
+    "select pg_catalog.set_config('search_path', pg_catalog.concat_ws(',', 'app', pg_catalog.current_setting('search_path', true)), false)",
     "with given as (select 'a.b' as name, 'c' as value) select set_config(name, value, false) from given",
     "select set_config('a.b', concat('c', upper('d')), 'off') union all select set_config('a.c', 'd', false)",
   ])('are those of a SELECT that can be sent again: %s', (sql) => {

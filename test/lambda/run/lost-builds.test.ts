@@ -44,6 +44,43 @@ describe('a failed build whose statement is not in the folder any more', () => {
     expect(builds.map(({ state, abandoned }) => ({ state, abandoned }))[0]).toEqual(kept);
   });
 
+  /** What fails in the loop, of every kind of work. */
+  const kinds: [string, string][] = [
+    ['a backfill', '-- migrate: backfill\nupdate large set x = 1 / (id - 200) where x > 0;'],
+    [
+      'a validation',
+      'alter table large add constraint c check (x < 400) not valid;\nalter table large validate constraint c;',
+    ],
+    ['a statement under hand-off', '-- migrate: hand-off\nupdate large set x = 1 / (id - 200);'],
+    ['a refresh', 'refresh materialized view seen;'],
+    ['a drop', 'drop index concurrently large_pkey;'],
+  ];
+  const withView: Files = {
+    '1_tables.sql': `${tables['1_tables.sql']}
+create materialized view seen as select 1 / (id - 501) as x from large;`,
+  };
+
+  for (const [kind, sql] of kinds) {
+    exhaustive.it.each(steps)(`holds up nobody, where it was ${kind}: %s`, async (_, step) => {
+      const scenario = await freshScenario({ dblink: true });
+      await scenario.run(withView);
+      await scenario.query('insert into large values (501, 501)');
+      const failed = await scenario.deploy({ ...withView, '2_first.sql': sql }, { dataCheckSeconds: 0 });
+      expect(failed.outcome).toBe('failed');
+      expect(await scenario.deploy({ ...withView, '9_step.sql': step })).toEqual({
+        outcome: 'valid',
+        message: '',
+      });
+      expect(await scenario.query("select to_regclass('done') is not null as applied")).toEqual([
+        { applied: true },
+      ]);
+      const { builds } = await scenario.status({ ...withView, '9_step.sql': step });
+      expect(builds.filter(({ state }) => state === 'failed').map(({ abandoned }) => abandoned)).toEqual([
+        true,
+      ]);
+    });
+  }
+
   it('is not tried again by a deploy; one whose statement is there is', async () => {
     const scenario = await freshScenario({ dblink: true });
     await scenario.run(tables);

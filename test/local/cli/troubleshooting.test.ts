@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import pg from 'pg';
 import { expect, it, onTestFinished } from 'vitest';
+import { exhaustive } from '../../support/exhaustive.ts';
 import { type FreshDatabase, freshDatabase } from '../../support/fresh-database.ts';
 import { serverMajor } from '../../support/server-major.ts';
 import { type Files, folderOf, migrate } from './command-line.ts';
@@ -356,7 +357,7 @@ async function look(database: FreshDatabase, said: Look, verb: readonly string[]
   return { code: ended.code, text: `${ended.stdout}${ended.stderr}` };
 }
 
-it.each(symptoms.map((each) => ({ ...each, said: each.quotes.join(', ') })))(
+exhaustive.it.each(symptoms.map((each) => ({ ...each, said: each.quotes.join(', ') })))(
   '"$said" is said, and what the page advises helps',
   async (symptom) => {
     const { quotes, first, holds, passes, advice, ...command } = symptom;

@@ -61,6 +61,28 @@ describe('the tables of the ledger', () => {
     expect(procedures).toEqual([]);
   });
 
+  exhaustive.it(
+    'lie in schemas in which nobody else may create, nor in that of dblink, whatever is the default',
+    async () => {
+      // As one who may create the extension.
+      const url = scenario.database.adminUrl;
+      await admin(`drop extension dblink; alter default privileges grant all on schemas to ${app}, public`);
+      const table = { '1_large.sql': largeTable('large') };
+      await scenario.run(table, { url });
+      await scenario.deploy({ ...table, '2_i.sql': 'create index concurrently i on large (x);' }, { url });
+      const may = await admin(
+        `select nspname as name, (select array_agg(a.grantee::text || ' ' || a.privilege_type) from aclexplode(nspacl) a
+                                 where a.grantee <> nspowner and a.privilege_type = 'CREATE') as creators
+         from pg_namespace where nspname ~ '^migrations' order by 1`,
+      );
+      await admin(`alter default privileges revoke all on schemas from ${app}, public`);
+      expect(may).toEqual([
+        { name: 'migrations', creators: null },
+        { name: 'migrations_dblink', creators: null },
+      ]);
+    },
+  );
+
   exhaustive.it('are revoked by the upgrade where others had them', async () => {
     await scenario.query(`create schema migrations;\n${bringLedgerUp('migrations', 0, LEDGER_FORMAT - 1)}`);
     await admin(`grant all on all tables in schema migrations to ${app} with grant option;

@@ -60,7 +60,14 @@ describe('what a connection says after its question mark', () => {
     ['target_session_attrs=standby', 'target_session_attrs is not obeyed: a migrator writes'],
     ['target_session_attrs=read-only', 'target_session_attrs is not obeyed: a migrator writes'],
     ['targetServerType=secondary', 'targetServerType is not obeyed: a migrator writes'],
-    ['schema=app&schema=public', 'schema is not obeyed: search_path is set to something else beside it'],
+    ['schema=app&schema=public', 'its parameter schema is given twice, with different values'],
+    ['sslmode=require&sslmode=disable', 'its parameter sslmode is given twice, with different values'],
+    ['user=other', 'its parameter user is given twice, with different values'],
+    ['password=s3cret', 'its parameter password is given twice, with different values'],
+    ['dbname=other', 'its parameter dbname is given twice, with different values'],
+    ['database=other', 'its parameter database is given twice, with different values'],
+    ['host=other', 'its parameter host is given twice, with different values'],
+    ['connect_timeout=5#x', "it has a '#' that is not percent-encoded"],
     [
       'options=-c%20search_path%3Dapp&currentSchema=public',
       'currentSchema is not obeyed: search_path is set to something else beside it',
@@ -103,6 +110,15 @@ describe('what a connection says after its question mark', () => {
     const what = words.startsWith('host=') ? problem('', 'a,b') : problem(words);
     expect(what).toContain(words.startsWith('host=') ? 'it names several hosts' : said);
     expect(what).not.toContain('s3cret');
+  });
+
+  it.each([
+    'user=app&dbname=shop&host=db.example.com',
+    'port=5432',
+    'sslmode=require&sslmode=require',
+    'password=pw',
+  ])('%s, which is what stands before it, is read', (words) => {
+    expect(target(words)).toEqual(target(''));
   });
 
   it('sslrootcert=system is the certificates that are trusted anyway', () => {

@@ -489,6 +489,27 @@ update migrations.work set state = 'building', attempts = 1, session = 'loopback
     expect(await scenario.query('select sum(x)::int from messages')).toEqual([{ sum: 125_750 }]);
   });
 
+  exhaustive.it(
+    'whose session was lost says nothing in its next attempt, which may be left alone',
+    async () => {
+      scenario = await freshScenario();
+      await scenario.deploy(messages);
+      await scenario.query('create sequence tries; create table seen (level text)');
+      const talks = {
+        ...messages,
+        '2_talks.sql': `-- migrate: hand-off
+do $$ begin
+  raise notice 'hello';
+  if nextval('tries') = 1 then perform pg_terminate_backend(pg_backend_pid()); end if;
+  insert into seen values (current_setting('client_min_messages'));
+end $$;`,
+      };
+      expect(await scenario.deploy(talks)).toEqual({ outcome: 'valid', message: '' });
+      expect(scenario.events.filter(({ kind }) => kind === 'notice')).toMatchObject([{ message: 'hello' }]);
+      expect(await scenario.query('table seen')).toEqual([{ level: 'error' }]);
+    },
+  );
+
   // dblink would receive them at some kilobytes per look, and keep them all.
   it.each(
     firstOf(1, [

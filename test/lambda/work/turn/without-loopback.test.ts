@@ -216,10 +216,13 @@ async function reasonAgainstLoopback(database: FreshDatabase, url: string): Prom
   await turnOf(database, { url: proxy.tcpUrl, attachSeconds: 0, deadline: Date.now() + 30_500, events });
   expect(events).toContainEqual(expect.objectContaining({ kind: 'started', session: 'attached' }));
   const [build] = await scenarioOn(database).query<{ message: string }>(
-    `select fault ->> 'message' as message from migrations.index_build`,
+    `select concat(fault ->> 'message', ' ', fault ->> 'hint') as message from migrations.index_build`,
   );
   return build?.message ?? '';
 }
+
+/** Where the extension is there. */
+const ADVICE = 'Let the server connect to itself by dblink';
 
 it('a server that trusts its own address is refused by dblink, the error says so, and the build is not lost', async () => {
   const server = await startServer({ trusted: ['127.0.0.1'] });
@@ -227,9 +230,9 @@ it('a server that trusts its own address is refused by dblink, the error says so
   await database.adminQuery('create extension dblink');
   const refusal =
     serverMajor >= 16 ? 'password or GSSAPI delegated credentials required' : 'password is required';
-  expect(await reasonAgainstLoopback(database, database.url)).toContain(
-    `the server cannot connect to itself: ${refusal}`,
-  );
+  const reason = await reasonAgainstLoopback(database, database.url);
+  expect(reason).toContain(`the server cannot connect to itself: ${refusal}`);
+  expect(reason).toContain(ADVICE);
 });
 
 it('a server whose pg_hba.conf refuses its own address: the error says so', async () => {
@@ -246,9 +249,11 @@ it('a server whose pg_hba.conf refuses its own address: the error says so', asyn
   await database.adminQuery('select pg_reload_conf()');
   const url = await fromAnotherAddress(database.url, '127.0.0.2');
   const shut = { ...database, url, query: database.adminQuery };
-  expect(await reasonAgainstLoopback(shut, url)).toMatch(
+  const reason = await reasonAgainstLoopback(shut, url);
+  expect(reason).toMatch(
     /the server cannot connect to itself: could not establish connection \(.*pg_hba.conf rejects connection/,
   );
+  expect(reason).toContain(ADVICE);
 });
 
 describe('a pg_hba.conf that is reloaded, and refuses the server’s own address from then on', () => {
