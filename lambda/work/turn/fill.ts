@@ -43,6 +43,8 @@ const MOST_MILLISECONDS = 10_000;
 /** How often to check whether others need the server. */
 const LOOK_EVERY_MILLISECONDS = 2_000;
 const REPORT_EVERY_MILLISECONDS = 5_000;
+/** What takes longer to see whether rows are left is seen batch by batch. */
+const LONGEST_LOOK_MILLISECONDS = 300_000;
 /** Attempts of a batch of one row that takes too long. */
 const MOST_ATTEMPTS = 12;
 /** An operator paused or cancelled it, or another turn continues it. */
@@ -440,7 +442,11 @@ class Filling {
     const first = (await this.#read()).filter(({ walk }) => walk === 1);
     if (first.length === 0) return false;
     const { deadline } = this.#request;
-    const limit = deadline === undefined ? 0 : Math.max(1_000, Math.round((deadline - Date.now()) / 2));
+    // Not longer in a terminal either: it would keep VACUUM from cleaning up in the whole database.
+    const limit = Math.max(
+      1_000,
+      Math.round(deadline === undefined ? LONGEST_LOOK_MILLISECONDS : (deadline - Date.now()) / 2),
+    );
     const left = await this.#ask(
       first.map((row) => {
         const { table, way } = this.#walkOf(row);

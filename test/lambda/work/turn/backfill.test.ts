@@ -2,7 +2,7 @@ import pg from 'pg';
 import { describe, expect, it } from 'vitest';
 import { exhaustive, firstOf } from '../../../support/exhaustive.ts';
 import { expectEventually } from '../../../support/expect-eventually.ts';
-import { freshScenario, largeTable, type Scenario } from '../../run/scenario.ts';
+import { compile, freshScenario, largeTable, type Scenario } from '../../run/scenario.ts';
 import { after, turnOf } from './building.ts';
 
 const ROWS = 3_000;
@@ -510,3 +510,35 @@ select count(id) from t;`,
     },
   );
 });
+
+exhaustive.it(
+  'the look for rows that still match is bounded: what takes longer is walked again, in batches',
+  async () => {
+    const scenario = await freshScenario({ dblink: true });
+    const tables = {
+      '1_t.sql': `create table t (id int primary key, m int); insert into t select g from generate_series(1, 3000) g;
+create table times (id int);
+create function slow(x int) returns int language plpgsql immutable as 'begin perform pg_catalog.pg_sleep(0.001); return x; end';
+create function noted() returns trigger language plpgsql as 'begin insert into times values (new.id); return new; end';
+create trigger noted before update on t for each row execute function noted();`,
+    };
+    const files = {
+      ...tables,
+      '2_fill.sql':
+        '-- migrate: backfill batch 50ms pause 0\nupdate t set m = slow(id) where m is distinct from slow(id);',
+    };
+    await scenario.deploy(tables);
+    await scenario.run(files);
+    const migrations = await compile(files);
+    for (;;) {
+      const given = { table: 't', migrations, deadline: Date.now() + 5_000 };
+      if ((await turnOf(scenario.database, given)).outcome === 'done') break;
+    }
+    expect(await scenario.query('select walk, done, written::int from migrations.backfill')).toEqual([
+      { walk: 2, done: true, written: 3000 },
+    ]);
+    expect(
+      await scenario.query('select count(*)::int as times, count(distinct id)::int as rows from times'),
+    ).toEqual([{ times: 3000, rows: 3000 }]);
+  },
+);
