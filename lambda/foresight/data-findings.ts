@@ -42,7 +42,7 @@ export async function dataFindings(
   const until = Date.now() + seconds * 1000 * MOST_SEARCHES;
   if (seconds <= 0) return findings;
   for (const { pending, statement, check, after } of questions) {
-    const settings = settingsOf(pending.step);
+    const settings = settingsOf(pending.step, statement);
     const rows = rowsOf(check, (relation) => knowledge.of(relation, settings));
     if (rows === undefined) continue;
     const milliseconds = Math.min(seconds * 1000, until - Date.now());

@@ -35,13 +35,18 @@ export async function lintAtDeploy(
 ): Promise<readonly DeployFinding[]> {
   const { indexStrategy, smallTableRows, dataCheckSeconds } = options;
   const { sizes, data } = askableChecks(pending);
-  const ofLargeIndex = ({ pending: { step }, check: { relation } }: Askable<DataCheck>): boolean => {
-    const facts = knowledge.of(relation, settingsOf(step));
+  const ofLargeIndex = ({
+    pending: { step },
+    statement,
+    check: { relation },
+  }: Askable<DataCheck>): boolean => {
+    const facts = knowledge.of(relation, settingsOf(step, statement));
     return step.kind === 'index-operation' && facts?.kind === 'present' && facts.rows > smallTableRows;
   };
   // CREATE INDEX IF NOT EXISTS builds nothing where the index exists.
   const questions = data.filter(
-    ({ statement, pending: { step } }) => knowledge.existingIndex(statement, settingsOf(step)) === undefined,
+    ({ statement, pending: { step } }) =>
+      knowledge.existingIndex(statement, settingsOf(step, statement)) === undefined,
   );
   const ofRun = questions.filter((each) => !ofLargeIndex(each));
   const ofLoop = largeIndexes === 'included' ? questions.filter(ofLargeIndex) : [];

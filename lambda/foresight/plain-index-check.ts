@@ -74,9 +74,9 @@ function plainIndexesOf(pending: readonly PendingStep[], knowledge: TableKnowled
       found.push({
         migration,
         statement,
-        settings: settingsOf(step),
+        settings: settingsOf(step, statement),
         ofNewTable: touches.changes.some(({ name }) => dropped.has(name)),
-        existing: gone ? undefined : knowledge.existingIndex(statement, settingsOf(step)),
+        existing: gone ? undefined : knowledge.existingIndex(statement, settingsOf(step, statement)),
       });
     }
   }

@@ -6,7 +6,7 @@ import {
   longerWork,
   strongerMode,
 } from '../migration/lock-modes.ts';
-import { type Step, settingsOf } from '../migration/migration.ts';
+import { partsOf, type Step } from '../migration/migration.ts';
 import { workSeconds } from '../migration/work-seconds.ts';
 import { locksOf } from './planned-locks.ts';
 import type { TableKnowledge } from './table-knowledge.ts';
@@ -43,8 +43,13 @@ export interface TableContext {
 export function tablePlans(step: Step, inline: boolean, context: TableContext): TablePlan[] {
   const { knowledge, smallTableRows } = context;
   const tables = new Map<string, TablePlan>();
-  for (const { relation, mode, work } of locksOf(step, inline, (statement) => knowledge.workOf(statement))) {
-    const facts = knowledge.of(relation, settingsOf(step));
+  const locks = partsOf(step).flatMap((part) =>
+    locksOf(part, inline, (statement) => knowledge.workOf(statement)).map((lock) => ({
+      ...lock,
+      facts: knowledge.of(lock.relation, part.settings),
+    })),
+  );
+  for (const { relation, mode, work, facts } of locks) {
     const present = facts?.kind === 'present' ? facts : undefined;
     const table =
       present === undefined

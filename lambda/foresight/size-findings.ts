@@ -55,10 +55,10 @@ export async function sizeFindings(
 }
 
 function factsOf(
-  { pending, check }: Askable<SizeCheck>,
+  { pending, statement, check }: Askable<SizeCheck>,
   knowledge: TableKnowledge,
 ): PresentTable | undefined {
-  const measured = knowledge.of(check.relation, settingsOf(pending.step));
+  const measured = knowledge.of(check.relation, settingsOf(pending.step, statement));
   if (measured?.kind !== 'present') return undefined;
   // An index belongs to one table; other changes also apply to the tables that inherit from it.
   const whole = check.work === 'build' || check.alone === true ? {} : measured.withChildren;
@@ -79,7 +79,7 @@ function isHarmless(
 /** What the statement really does; undefined where nothing but the check itself tells. */
 async function workOf(
   session: Session,
-  { pending, check, asItIs }: Askable<SizeCheck>,
+  { pending, statement, check, asItIs }: Askable<SizeCheck>,
   { facts, options }: { readonly facts: PresentTable; readonly options: SizeLimits },
 ): Promise<StatementWork | undefined> {
   const { retype, attach, unlessColumn, unlessNotNull, unlessStored } = check;
@@ -92,7 +92,7 @@ async function workOf(
       ((facts.partitioned && unlessStored.by !== 'virtual column') ||
         (await isStored(session, table, unlessStored))));
   if (isThere) return { kind: 'nothing' };
-  const settings = settingsOf(pending.step);
+  const settings = settingsOf(pending.step, statement);
   const { ledgerSchema } = options;
   if (attach !== undefined)
     return attachWork(session, { ...attach, partition: check.relation, settings, ledgerSchema });

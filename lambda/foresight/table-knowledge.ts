@@ -5,6 +5,7 @@ import {
   type CreateIndex,
   type IndexOperation,
   type IndexOperationStep,
+  partsOf,
   type Statement,
   type Step,
   settingsOf,
@@ -104,8 +105,10 @@ export class TableKnowledge {
   /** What a pending step renames is no new table: it is as large under its new name. */
   #learnNames(steps: readonly Step[]): void {
     for (const step of steps) {
-      for (const { renames } of statementsOf(step)) {
-        if (renames !== undefined) this.learnName(renames.to, this.of(renames.from, settingsOf(step)));
+      for (const statement of statementsOf(step)) {
+        const { renames } = statement;
+        if (renames !== undefined)
+          this.learnName(renames.to, this.of(renames.from, settingsOf(step, statement)));
       }
     }
   }
@@ -134,8 +137,8 @@ export class TableKnowledge {
 
   /** Whether the linter's questions about it could not be answered when the run began. */
   wasUnknown(step: Step): boolean {
-    return relationsJudged(step).some((relation) =>
-      this.#unknownAtStart.has(key(relation, settingsOf(step))),
+    return partsOf(step).some((part) =>
+      relationsJudged(part).some((relation) => this.#unknownAtStart.has(key(relation, part.settings))),
     );
   }
 
@@ -234,10 +237,10 @@ function bySettings(
   relationsOfStep: (step: Step) => RelationName[],
 ): RelationGroup[] {
   const groups = new Map<string, { settings: readonly string[]; relations: Map<string, RelationName> }>();
-  for (const step of steps) {
-    const relations = relationsOfStep(step);
+  for (const part of steps.flatMap(partsOf)) {
+    const relations = relationsOfStep(part);
     if (relations.length === 0) continue;
-    const settings = settingsOf(step);
+    const { settings } = part;
     const id = settings.join('\n');
     const group = groups.get(id) ?? { settings, relations: new Map() };
     for (const relation of relations) group.relations.set(relationKey(relation), relation);

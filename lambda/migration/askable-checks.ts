@@ -1,5 +1,5 @@
 import type { DataCheck, SizeCheck } from './deploy-check.ts';
-import { firstBeyondSettings, type Statement, statementsOf } from './migration.ts';
+import { type Statement, statementsOf } from './migration.ts';
 import type { PendingStep } from './plan.ts';
 import type { RelationName } from './relation-name.ts';
 
@@ -30,12 +30,11 @@ export function askableChecks(pending: readonly PendingStep[]): AskableChecks {
   const data: Askable<DataCheck>[] = [];
   const altered = new Altered();
   for (const each of pending) {
-    // The caller knows the settings of earlier steps, and those with which this one begins.
+    // The caller knows the settings of earlier steps, and those within this one.
     altered.beginStep();
-    const own = firstBeyondSettings(each.step);
-    for (const [at, statement] of statementsOf(each.step).entries()) {
-      // Questions are asked under these, as under those of earlier steps.
-      if (at < own) continue;
+    for (const statement of statementsOf(each.step)) {
+      // Questions are asked under it.
+      if (statement.setting === true) continue;
       for (const check of statement.checks ?? []) {
         if (relationsOf(check).some((relation) => altered.mayMeanAnother(relation))) continue;
         const columns = columnsOf(check);

@@ -256,17 +256,26 @@ export interface Reindex {
   readonly options: string;
 }
 
-/** The settings under which a step's first statement runs that is none itself: those of its file so far, and its own. */
-export function settingsOf(step: Step): readonly string[] {
-  const own = statementsOf(step).slice(0, firstBeyondSettings(step));
+/** The settings under which a statement of the step runs: those of its file before the step, and those within. */
+export function settingsOf(step: Step, statement: Statement): readonly string[] {
+  const statements = statementsOf(step);
+  const own = statements.slice(0, statements.indexOf(statement)).filter(({ setting }) => setting === true);
   return own.length === 0 ? step.settings : [...step.settings, ...own.map(({ text }) => text)];
 }
 
-/** How many settings a step begins with. */
-export function firstBeyondSettings(step: Step): number {
-  const statements = statementsOf(step);
-  const first = statements.findIndex(({ setting }) => setting !== true);
-  return first === -1 ? 0 : first;
+/** A step as one for each of the settings within: what each of them names is found under its own. */
+export function partsOf(step: Step): readonly Step[] {
+  if (step.kind !== 'transaction' || step.statements.every(({ setting }) => setting !== true)) return [step];
+  const parts: TransactionStep[] = [];
+  let settings = step.settings;
+  for (const statement of step.statements) {
+    const last = parts.at(-1);
+    if (statement.setting === true) settings = [...settings, statement.text];
+    else if (last?.settings === settings)
+      parts[parts.length - 1] = { ...last, statements: [...last.statements, statement] };
+    else parts.push({ ...step, settings, statements: [statement] });
+  }
+  return parts;
 }
 
 /** All statements of a step, in order. */

@@ -20,6 +20,17 @@ export function isNearEnd(secondsLeft: number | undefined, attachSeconds: number
   return secondsLeft !== undefined && secondsLeft <= attachSeconds * 0.8;
 }
 
+const SOON_SECONDS = 2;
+const LATEST_SECONDS = 600;
+
+/**
+ * When to look again at what waits for a person or a lock, perhaps for days: a paused build, a lock that is held. Each
+ * turn comes a little later; a day takes at most about 200.
+ */
+export function soonSeconds(turns: number): number {
+  return Math.min(LATEST_SECONDS, Math.round(SOON_SECONDS + turns ** 2 / 8));
+}
+
 /** A backfill that rests for longer ends its turn, and comes back. */
 export const LONGEST_REST_SECONDS = 120;
 

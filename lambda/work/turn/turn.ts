@@ -32,7 +32,7 @@ import type { Build, SessionKind } from '../build.ts';
 import { buildMemory } from '../build-memory.ts';
 import { decide } from '../decide.ts';
 import type { TurnResult } from '../loop-task.ts';
-import { isNearEnd, pauseSeconds, waitSeconds } from '../wait-seconds.ts';
+import { isNearEnd, pauseSeconds, soonSeconds, waitSeconds } from '../wait-seconds.ts';
 import { compareWithCode } from './as-compiled.ts';
 import { elapsedOf, progressOf, seeProgress } from './build-progress.ts';
 import { withSlot } from './build-slots.ts';
@@ -45,7 +45,6 @@ import { duplicatesFault, withViolations } from './violations.ts';
 
 /** When to come back if another turn has the table, or an INVALID index could not be dropped at once. */
 const SOON_SECONDS = 2;
-const LATEST_SECONDS = 600;
 /** After this time, the table's next build gets its own turn: an attached one needs all the time there is. */
 const FRESH_MILLISECONDS = 20_000;
 
@@ -116,13 +115,13 @@ async function actOnce(session: Session, request: TurnRequest, counted: Set<stri
     report({ kind: 'turn', build: first, turn, decision: 'wait' });
     const progress = await seeProgress(session, options.ledgerSchema, first);
     if (progress !== undefined) report({ kind: 'progress', build: first, progress });
-    return { kind: 'come-back', seconds: soon(first) };
+    return { kind: 'come-back', seconds: soonSeconds(first.turns) };
   }
   const builder = await seeBuilder(session, first);
   const compared = await compareWithCode(session, first, { ...options, migrations: request.migrations });
   if (compared.kind !== 'as compiled') {
     // A running build was started when the ledger still matched the code.
-    if (builder.alive) return { kind: 'come-back', seconds: soon(first) };
+    if (builder.alive) return { kind: 'come-back', seconds: soonSeconds(first.turns) };
     if (compared.kind === 'refused')
       return fail(session, request, { build: first, fault: compared.fault, refused: true });
     return done(session, request, { build: first, adopted: true });
@@ -135,8 +134,8 @@ async function actOnce(session: Session, request: TurnRequest, counted: Set<stri
   const fault = build.attemptOutcome?.kind === 'failed' ? build.attemptOutcome.fault : undefined;
   // An attempt that never got its lock has done nothing: any number is fine, each after a while.
   const locked = !isIndexBuild(build) && fault?.sqlstate === sqlstate.lockNotAvailable;
-  if (locked && (build.secondsSinceStart ?? 0) < options.lockTimeoutSeconds + soon(build)) {
-    return { kind: 'come-back', seconds: soon(build) };
+  if (locked && (build.secondsSinceStart ?? 0) < options.lockTimeoutSeconds + soonSeconds(build.turns)) {
+    return { kind: 'come-back', seconds: soonSeconds(build.turns) };
   }
   const decision = decide({
     index: await seeIndex(session, build),
@@ -148,7 +147,7 @@ async function actOnce(session: Session, request: TurnRequest, counted: Set<stri
   report({ kind: 'turn', build, turn, decision: decision.kind });
   if ('dropFirst' in decision && decision.dropFirst) {
     const dropped = await dropLeftOvers(session, build, TURN_SETTINGS);
-    if (dropped.kind === 'locked') return { kind: 'come-back', seconds: soon(build) };
+    if (dropped.kind === 'locked') return { kind: 'come-back', seconds: soonSeconds(build.turns) };
     if (dropped.kind === 'refused') {
       const failedWith = decision.kind === 'fail' ? decision.fault : undefined;
       return fail(session, request, { build, fault: leftStanding(dropped, failedWith) });
@@ -205,7 +204,7 @@ async function beginWhereFree(
   const begun = await withSlot(session, { ledgerSchema, table: build, most }, () =>
     beginAttempt(session, ledgerSchema, { build, kind }),
   );
-  if (begun === undefined) return { kind: 'come-back', seconds: soon(build) };
+  if (begun === undefined) return { kind: 'come-back', seconds: soonSeconds(build.turns) };
   return begun ? undefined : { kind: 'come-back', seconds: SOON_SECONDS };
 }
 
@@ -292,7 +291,7 @@ async function actOnPartitioned(session: Session, request: TurnRequest, build: B
       return { kind: 'build-over' };
     case 'again':
       report({ kind: 'turn', build, turn, decision: 'wait' });
-      return { kind: 'come-back', seconds: soon(build) };
+      return { kind: 'come-back', seconds: soonSeconds(build.turns) };
     case 'valid':
       report({ kind: 'turn', build, turn, decision: 'done' });
       return done(session, request, { build, adopted: step.adopted });
@@ -302,11 +301,6 @@ async function actOnPartitioned(session: Session, request: TurnRequest, build: B
     default:
       return step satisfies never;
   }
-}
-
-/** A lock may be held for days, so each turn comes a little later. */
-function soon({ turns }: Build): number {
-  return Math.min(LATEST_SECONDS, Math.round(SOON_SECONDS + turns ** 2 / 10));
 }
 
 function isAboutToAppear(build: Build): boolean {

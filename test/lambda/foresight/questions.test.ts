@@ -984,7 +984,7 @@ describe('where a pending file makes what an index stands on, a plan says which 
   });
 });
 
-describe('what a step begins with counts for what is asked about it', () => {
+describe('the settings before a statement count for what is asked about it', () => {
   const inSchema = (columns: string, values: string) =>
     `create schema app; create table people (id int); create table app.${people(columns, values).replace('create table ', '').replace('insert into ', 'insert into app.')}`;
   const expectCode = async (files: Readonly<Record<string, string>>, code: string) => {
@@ -1004,6 +1004,13 @@ describe('what a step begins with counts for what is asked about it', () => {
     ],
     ['begin; set local search_path = app;', 'create index on people (id); commit;', 'plain-create-index'],
     ['set search_path = app;', 'alter table people alter column id set not null;', 'lint-refused'],
+    ['create table z (); set search_path = app;', 'create index on people (id);', 'plain-create-index'],
+    [
+      'set search_path = app; create table z ();',
+      'alter table people alter column id set not null;',
+      'lint-refused',
+    ],
+    ['set search_path = app; set search_path = public;', 'create index on people (id);', 'done'],
     ['set search_path = app;', 'create table other (id int); create index on other (id);', 'done'],
   ])('a search path: %s %s', async (set, sql, code) => {
     await scenario.database.query(inSchema('id int', 'nullif(g, 1)'));

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { simulateBuild } from '../../../bench/simulated-build.ts';
 import type { BuildProgress } from '../../../lambda/work/progress.ts';
 import { progressOf } from '../../../lambda/work/turn/build-progress.ts';
-import { isNearEnd, waitSeconds } from '../../../lambda/work/wait-seconds.ts';
+import { isNearEnd, soonSeconds, waitSeconds } from '../../../lambda/work/wait-seconds.ts';
 
 const DAY = 86_400;
 const ATTACH_SECONDS = 60;
@@ -38,6 +38,17 @@ const SORT = 'building index: sorting live tuples';
 const LOAD = 'building index: loading tuples in tree';
 const VALIDATE = 'index validation: scanning table';
 const STUCK = 'waiting for old snapshots';
+
+it('work that is paused costs under 600 state transitions on each day of it', () => {
+  const days = [0, 0, 0];
+  let elapsed = 0;
+  for (let turn = 1; elapsed < days.length * DAY; turn += 1) {
+    const day = Math.floor(elapsed / DAY);
+    days[day] = (days[day] ?? 0) + 3;
+    elapsed += soonSeconds(turn);
+  }
+  expect(days.every((transitions) => transitions < TRANSITIONS)).toBe(true);
+});
 
 describe('a build of 24 hours costs under 600 state transitions', () => {
   it.each([

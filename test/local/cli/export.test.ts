@@ -5,6 +5,7 @@ import pg from 'pg';
 import { beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import type { ByHand, HandOperation } from '../../../local/cli/by-hand.ts';
 import { psqlScript } from '../../../local/cli/psql-script.ts';
+import { kindsOfWork } from '../../lambda/actions/kinds-of-work.ts';
 import { exhaustive } from '../../support/exhaustive.ts';
 import { type FreshDatabase, freshDatabase } from '../../support/fresh-database.ts';
 import { folderOf, migrate, steady } from './command-line.ts';
@@ -46,6 +47,14 @@ create index concurrently later_id on app.later (id);
 alter table app.words add column note text;
 create index concurrently words_note on app.words (note);`,
 };
+
+interface Everything {
+  readonly relations: unknown;
+  readonly rows: Readonly<Record<string, unknown>>;
+}
+
+const ofUser = ({ rows }: Everything = { relations: [], rows: {} }) =>
+  Object.entries(rows).filter(([name]) => !name.startsWith('migrations.'));
 
 async function exported(files: Readonly<Record<string, string>>): Promise<string> {
   const file = join(folderOf({}), 'indexes.sql');
@@ -209,6 +218,34 @@ insert into counted select count(*) from paid;`,
           batches: true,
         },
       ]);
+    },
+  );
+
+  (hasPsql ? exhaustive.it : it.skip).each(Object.entries(kindsOfWork))(
+    'gives a script for %s that was handed off, and that leaves what the loop would',
+    async (_, { tables, work, done }) => {
+      const files = { '1_t.sql': tables, '2_work.sql': work };
+      const flags = ['--small-table-rows', '100', '--dir', folderOf(files)];
+      await database.query(tables);
+      const byLoop = await freshDatabase();
+      await byLoop.query(tables);
+      for (const each of [database, byLoop]) {
+        const url = { DATABASE_URL: each.url };
+        await migrate(['baseline', '1', '--confirm', '--dir', folderOf(files)], url);
+        expect((await migrate(['up', '--no-wait', ...flags], url)).code).toBe(3);
+      }
+      const script = await exported(files);
+      expect(psql(script)).toMatchObject({ status: 0, stderr: '' });
+      expect(psql(script)).toMatchObject({ status: 0, stderr: '' });
+      const up = await migrate(['up', ...flags], env);
+      expect(up.code, up.stderr).toBe(0);
+      expect((await migrate(['up', ...flags], { DATABASE_URL: byLoop.url })).code).toBe(0);
+      expect(await database.query(`select ${done} as done`)).toEqual([{ done: true }]);
+      // With the CDK behind it, which nothing else here needs.
+      const { everythingIn } = await import('../../lambda/lifecycle/life-cycle.ts');
+      const [hand, loop] = [await everythingIn(database), await everythingIn(byLoop)] as Everything[];
+      expect(hand?.relations).toEqual(loop?.relations);
+      expect(ofUser(hand)).toEqual(ofUser(loop));
     },
   );
 

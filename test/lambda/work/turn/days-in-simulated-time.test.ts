@@ -5,6 +5,7 @@ import {
   isNearEnd,
   LONGEST_REST_SECONDS,
   restSeconds,
+  soonSeconds,
   waitSeconds,
 } from '../../../../lambda/work/wait-seconds.ts';
 import { MOST_EVENTS } from '../../../../local/step-functions/execution-history.ts';
@@ -23,7 +24,11 @@ type Tells = 'evenly' | 'ever slower' | 'nothing';
 /** Of a backfill: how long its batches continue before it has to rest for hours. */
 type Fills = 'all the time' | 'not at all' | 'for ten seconds at a time';
 
-type SimulatedBuild = { readonly seconds: number } & ({ readonly tells: Tells } | { readonly fills: Fills });
+type SimulatedBuild = { readonly seconds: number } & (
+  | { readonly tells: Tells }
+  | { readonly fills: Fills }
+  | { readonly paused: true }
+);
 
 /** What a function with 14 minutes leaves its batches. */
 const TURN_OF_BATCHES_SECONDS = 14 * 60 - 2;
@@ -81,6 +86,12 @@ class SimulatedTables {
     const build = this.#builds.get(table) ?? { seconds: 0, tells: 'nothing' };
     const { seconds } = build;
     const elapsed = () => (this.#clock.now() - (this.#startedAt.get(table) ?? 0)) / 1000;
+    if ('paused' in build) {
+      const turns = this.turns.get(table) ?? 0;
+      if (elapsed() < seconds) return { outcome: 'wait', waitSeconds: soonSeconds(turns) };
+      this.noticedAfter.set(table, elapsed() - seconds);
+      return { outcome: 'done', waitSeconds: 0 };
+    }
     if ('fills' in build) {
       const works = {
         'all the time': TURN_OF_BATCHES_SECONDS,
@@ -152,6 +163,17 @@ describe.each(['all the time', 'not at all', 'for ten seconds at a time'] as con
         expect(tables.noticedAfter.get('a')).toBeLessThanOrEqual(600);
       },
     );
+  },
+);
+
+it.each([1, 7])(
+  'work that is paused for %i days costs under 600 state transitions a day, and is resumed within ten minutes',
+  async (days) => {
+    const tables = new SimulatedTables({ a: { seconds: days * 24 * 3600, paused: true } });
+    const { outcome, history } = tables.run(4);
+    expect(await outcome).toMatchObject({ status: 'SUCCEEDED' });
+    expect(history.transitions).toBeLessThan(600 * days);
+    expect(tables.noticedAfter.get('a')).toBeLessThanOrEqual(600);
   },
 );
 
