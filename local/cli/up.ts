@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { count, duration } from '../../lambda/migration/amounts.ts';
-import { isOpen } from '../../lambda/migration/build.ts';
+import { isOpen, kindOf, type Operation, type WorkKind } from '../../lambda/migration/build.ts';
 import { MigrationError } from '../../lambda/migration/migration-error.ts';
 import { buildDocument, nameOfBuild } from './build-lines.ts';
 import { buildsTable } from './builds-table.ts';
@@ -146,8 +146,9 @@ async function interruption(
       : 'continues in the database without this process';
     return `${nameOfBuild(build)}: ${fate}.`;
   });
-  const pending = (status?.builds ?? []).filter(({ state }) => state === 'pending').length;
-  if (pending > 0) lines.push(`${pending} more index build${pending === 1 ? ' is' : 's are'} pending.`);
+  const pending = (status?.builds ?? []).filter(({ state }) => state === 'pending');
+  const counts = countsByKind(pending).map(({ counted }) => counted);
+  if (counts.length > 0) lines.push(`Also pending: ${counts.join(', ')}.`);
   if (place?.here === false) {
     return new MigrationError({
       code: 'interrupted',
@@ -185,13 +186,35 @@ function summary({ outcome, status }: UpEnd, record: UpRecord, seconds: number):
     const applied = status.migrations.filter(({ state }) => state !== 'unknown').length;
     if (record.files === 0 && builds.length === 0)
       return `Nothing to do: ${count(applied, 'migration')} applied, every index build is valid.`;
-    const valid = builds.length === 0 ? '' : `, ${count(builds.length, 'index build')} valid`;
-    return `Done in ${duration(seconds)}: ${count(record.files, 'migration')} applied${valid}.`;
+    const done = countsByKind(builds).map(({ kind, counted }) => `${counted} ${NOUNS[kind].done}`);
+    return `Done in ${duration(seconds)}: ${[`${count(record.files, 'migration')} applied`, ...done].join(', ')}.`;
   }
-  const open = builds.filter(isOpen).length;
-  const lines = [`Left to do: ${count(open, 'index build')}.`];
+  const open = countsByKind(builds.filter(isOpen)).map(({ counted }) => counted);
+  const lines = [`Left to do: ${open.join(', ')}.`];
   const { waiting } = record;
   if (waiting !== undefined) lines.push(`${waiting.file} waits: ${waiting.because}.`);
   lines.push('Run up again without --no-wait, or let the deployed loop continue.');
   return lines.join('\n');
+}
+
+/** Of each kind: one, several, and the word for its success. */
+const NOUNS: Readonly<
+  Record<WorkKind, { readonly one: string; readonly several: string; readonly done: string }>
+> = {
+  'index build': { one: 'index build', several: 'index builds', done: 'valid' },
+  validation: { one: 'validation', several: 'validations', done: 'done' },
+  refresh: { one: 'refresh', several: 'refreshes', done: 'done' },
+  upkeep: { one: 'statement', several: 'statements', done: 'done' },
+  backfill: { one: 'backfill', several: 'backfills', done: 'done' },
+};
+
+/** `2 index builds`, `1 backfill`: how many there are of each kind, in the order of their first. */
+function countsByKind(
+  builds: readonly { readonly operation: Operation }[],
+): { readonly kind: WorkKind; readonly counted: string }[] {
+  const kinds = builds.map(({ operation }) => kindOf(operation));
+  return [...new Set(kinds)].map((kind) => {
+    const number = kinds.filter((other) => other === kind).length;
+    return { kind, counted: `${number} ${number === 1 ? NOUNS[kind].one : NOUNS[kind].several}` };
+  });
 }

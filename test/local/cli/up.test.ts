@@ -154,6 +154,25 @@ Done in N s: 2 migrations applied, 2 index builds valid.
     expect(done.stdout).toMatch(/Done in .* s: 1 migration applied, 2 index builds valid\.\n$/);
   });
 
+  exhaustive.it('counts each kind of work by its own name', async () => {
+    const work = `alter table words add constraint named check (word <> '') not valid;
+alter table words validate constraint named;
+-- migrate: backfill
+update words set language = 1 where language is null;
+create index concurrently words_language on words (language);
+-- migrate: hand-off
+analyze words;
+vacuum words;
+`;
+    const flags = await withWords({ '2_work.sql': work });
+    const left = await migrate(['up', '--no-wait', ...flags], env);
+    expect(left.stdout).toContain('Left to do: 1 validation, 1 backfill, 1 index build, 2 statements.\n');
+    const done = await migrate(['up', ...flags], env);
+    expect(done.stdout).toMatch(
+      /applied, 1 validation done, 1 backfill done, 1 index build valid, 2 statements done\.\n$/,
+    );
+  });
+
   it('names file, line, statement and SQLSTATE of a failure, what stays and what to do; never the password', async () => {
     const dir = folderOf({ ...words, '2_bad.sql': 'create table a (b int);\nselect c from a;\n' });
     const up = await migrate(['up', '--dir', dir], env);
@@ -367,7 +386,7 @@ Next: run up again: it continues from here. The verb status shows how far the bu
         code: 'interrupted',
         what: `Stopped: interrupted by SIGTERM.
 words_word on public.words: continues in the database without this process.
-1 more index build is pending.`,
+Also pending: 1 index build.`,
         place: null,
         fault: null,
         applied: 'steps of 1 migration by this run, each of them whole; of a step under way, nothing.',

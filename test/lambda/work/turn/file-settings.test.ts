@@ -73,15 +73,17 @@ describe.each([
     const table = { '1_large.sql': `${largeTable('large')} alter table large owner to ${role};` };
     await scenario.run(table);
     await watch(scenario);
+    // A file with other letters may set no other encoding.
+    const index = sets.includes('client_encoding') ? 'large_a' : 'large_ä';
     const files = {
       ...table,
       '2_index.sql': `${sets.replaceAll('ROLE', role).replaceAll('OWNER', owner)}
-create index concurrently "large_ä" on public.large (x) where x <> 5;`,
+create index concurrently "${index}" on public.large (x) where x <> 5;`,
     };
     expect(await scenario.deploy(files)).toEqual({ outcome: 'valid', message: '' });
     const said = { ...OURS, ...expected, role: expected.role === 'ROLE' ? role : 'none' };
     expect(await builders(scenario)).toEqual([said]);
-    expect(await scenario.indexes()).toContain('large_ä');
+    expect(await scenario.indexes()).toContain(index);
   });
 });
 
