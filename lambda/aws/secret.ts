@@ -13,7 +13,8 @@ import { CALL_MILLISECONDS, clientLimits, isUnanswered, noWayTo, within } from '
 export async function readSecret(secretArn: string): Promise<ConnectionTarget> {
   // Imported here and not at the top, so that tests of the parser do not pay for loading the SDK.
   const { SecretsManagerClient, GetSecretValueCommand } = await import('@aws-sdk/client-secrets-manager');
-  const client = new SecretsManagerClient(clientLimits);
+  // Without the secret a deploy fails, and so would the rollback: throttled, it is patient for a few seconds.
+  const client = new SecretsManagerClient({ ...clientLimits, maxAttempts: 5 });
   try {
     const { SecretString: text } = await client.send(
       new GetSecretValueCommand({ SecretId: secretArn }),
