@@ -4,6 +4,7 @@ import type { DataCheck } from '../migration/deploy-check.ts';
 import { settingsOf } from '../migration/migration.ts';
 import type { MigrationOptions } from '../migration/options.ts';
 import type { PendingStep } from '../migration/plan.ts';
+import { queuesUp, waitOf } from '../migration/waiting.ts';
 import type { Session } from '../postgres/session/session.ts';
 import { dataFindings } from './data-findings.ts';
 import type { DeployFinding } from './deploy-finding.ts';
@@ -43,10 +44,18 @@ export async function lintAtDeploy(
     const facts = knowledge.of(relation, settingsOf(step, statement));
     return step.kind === 'index-operation' && facts?.kind === 'present' && facts.rows > smallTableRows;
   };
+  // Work that was handed off earlier will have changed the rows by then; the run that follows it asks.
+  const writing = builds.filter(
+    ({ operation, state }) => state !== 'done' && (operation === 'backfill' || operation === 'statement'),
+  );
+  const held = pending.findIndex((next) => waitOf(next, writing) !== undefined);
+  const later = new Set(held < 0 ? [] : pending.slice(held));
   // CREATE INDEX IF NOT EXISTS builds nothing where the index exists.
   const questions = data.filter(
-    ({ statement, pending: { step } }) =>
-      knowledge.existingIndex(statement, settingsOf(step, statement)) === undefined,
+    ({ statement, pending: next }) =>
+      !later.has(next) &&
+      !queuesUp(next.step, writing) &&
+      knowledge.existingIndex(statement, settingsOf(next.step, statement)) === undefined,
   );
   const ofRun = questions.filter((each) => !ofLargeIndex(each));
   const ofLoop = largeIndexes === 'included' ? questions.filter(ofLargeIndex) : [];

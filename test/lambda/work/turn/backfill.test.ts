@@ -542,3 +542,21 @@ create trigger noted before update on t for each row execute function noted();`,
     ).toEqual([{ times: 3000, rows: 3000 }]);
   },
 );
+
+exhaustive.it('a later deploy does not ask, before the rows are filled, whether they are', async () => {
+  const scenario = await freshScenario({ dblink: true });
+  const tables = { '1_t.sql': largeTable('t') };
+  const files = {
+    ...tables,
+    '2_fill.sql': `alter table t add column y int;
+-- migrate: backfill
+update t set y = x where y is null;
+alter table t add constraint y_there check (y is not null) not valid;
+alter table t validate constraint y_there;
+alter table t alter column y set not null;`,
+  };
+  await scenario.deploy(tables);
+  expect((await scenario.run(files)).outcome).toBe('waiting');
+  expect((await scenario.run(files)).outcome).toBe('waiting');
+  expect(await scenario.loop(files)).toEqual({ outcome: 'valid', message: '' });
+});
