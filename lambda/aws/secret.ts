@@ -1,4 +1,5 @@
 import { isIPv6 } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
 import * as v from 'valibot';
 import { MigrationError } from '../migration/migration-error.ts';
 import {
@@ -7,19 +8,20 @@ import {
   parseConnectionUrl,
   parsePort,
 } from '../postgres/session/connection-target.ts';
-import { CALL_MILLISECONDS, clientLimits, isUnanswered, noWayTo, within } from './client-limits.ts';
+import { CALL_MILLISECONDS, clientLimits, isBusy, isUnanswered, noWayTo, within } from './client-limits.ts';
+
+/** After one whose attempts have all met a busy service. */
+const MORE_CALLS = 2;
 
 /** Reads the secret on each call, so that a rotated password is used from then on. */
 export async function readSecret(secretArn: string): Promise<ConnectionTarget> {
   // Imported here and not at the top, so that tests of the parser do not pay for loading the SDK.
   const { SecretsManagerClient, GetSecretValueCommand } = await import('@aws-sdk/client-secrets-manager');
-  // Without the secret a deploy fails, and so would the rollback: throttled, it is patient for a few seconds.
-  const client = new SecretsManagerClient({ ...clientLimits, maxAttempts: 5 });
+  const client = new SecretsManagerClient(clientLimits);
+  const call = () =>
+    client.send(new GetSecretValueCommand({ SecretId: secretArn }), within(CALL_MILLISECONDS));
   try {
-    const { SecretString: text } = await client.send(
-      new GetSecretValueCommand({ SecretId: secretArn }),
-      within(CALL_MILLISECONDS),
-    );
+    const { SecretString: text } = await whileBusy(call);
     if (text === undefined) throw invalid('it holds binary data');
     return parseSecret(text);
   } catch (error) {
@@ -39,6 +41,18 @@ export async function readSecret(secretArn: string): Promise<ConnectionTarget> {
     });
   } finally {
     client.destroy();
+  }
+}
+
+/** Calls again where the service is busy: without the secret a deploy fails, and its rollback too. */
+async function whileBusy<T>(call: () => Promise<T>): Promise<T> {
+  for (let left = MORE_CALLS; ; left -= 1) {
+    try {
+      return await call();
+    } catch (error) {
+      if (left === 0 || !isBusy(error)) throw error;
+      await sleep(500 + 1_000 * Math.random());
+    }
   }
 }
 

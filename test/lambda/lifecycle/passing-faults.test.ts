@@ -15,9 +15,9 @@ const BUSY: readonly [string, AwsError | undefined][] = [
   ['ServiceUnavailable', new AwsError('ServiceUnavailable', 'Come back later.', 503)],
 ];
 
-/** Those of one call; the secret, without which nothing can be done, has more. */
+/** Those of one call; the secret, without which nothing can be done, has three. */
 const ATTEMPTS = 3;
-const attemptsOf = (operation: string): number => (operation === 'GetSecretValue' ? 5 : ATTEMPTS);
+const attemptsOf = (operation: string): number => (operation === 'GetSecretValue' ? 3 * ATTEMPTS : ATTEMPTS);
 
 /** A look of a deploy that has come so far, with the request that it would have been. */
 function look(life: LifeCycle, Outcome: string, passed = 0): Promise<unknown> {
@@ -177,6 +177,6 @@ describe.each(BUSY)('where Step Functions says %s when the loop is to be started
 it('a deploy begins though the secret is throttled for some seconds', { timeout: 5 * MINUTE }, async () => {
   const life = await newLifeCycle();
   await life.deploy(tables);
-  life.aws.fail({ operation: 'GetSecretValue', count: 4 });
+  life.aws.fail({ operation: 'GetSecretValue', count: 8 });
   expect(await life.deploy(withIndex)).toMatchObject({ status: 'UPDATE_COMPLETE' });
 });
