@@ -161,10 +161,10 @@ function isKey(columns: readonly KeyColumn[], by: readonly string[]): boolean {
   return columns.length === by.length && columns.every(({ name }, at) => name === by[at]);
 }
 
-/** The planner has no row count for a table that was never analysed: a sample of a hundred blocks estimates it. */
+/** The planner has no row count for a table that was never analysed: a sample of a thousand blocks estimates it, to a few per cent. */
 export function sampleOf({ table, oid }: Walk): string {
   const blocks = `(select pg_catalog.pg_relation_size(${oid}::pg_catalog.regclass) operator(pg_catalog./) pg_catalog.current_setting('block_size')::pg_catalog.int8 as all_of_them)`;
-  const share = `(select least(100::pg_catalog.float8, 10000::pg_catalog.float8 operator(pg_catalog./) greatest(b.all_of_them, 1::pg_catalog.int8)::pg_catalog.float8) from ${blocks} as b)`;
+  const share = `(select least(100::pg_catalog.float8, 100000::pg_catalog.float8 operator(pg_catalog./) greatest(b.all_of_them, 1::pg_catalog.int8)::pg_catalog.float8) from ${blocks} as b)`;
   return `select pg_catalog.round(pg_catalog.count(*)::pg_catalog.float8 operator(pg_catalog.*) 100::pg_catalog.float8 operator(pg_catalog./) ${share})::pg_catalog.text as rows
   from only ${table} as w tablesample pg_catalog.system (${share}::pg_catalog.float4)`;
 }
