@@ -1,4 +1,4 @@
-import { kindOf, nameOf, type RecordedBuild } from '../migration/build.ts';
+import { kindOf, nameOf, type RecordedBuild, type WorkKind } from '../migration/build.ts';
 import {
   type IndexOperation,
   type IndexOperationStep,
@@ -28,6 +28,8 @@ export interface StepPlan {
   readonly waits: string | undefined;
   /** The kinds of its statements. */
   readonly statements: readonly string[];
+  /** What the loop would have to do. */
+  readonly work?: WorkKind;
   readonly tables: readonly TablePlan[];
   /** For an index build or a backfill, from this database's own history; absent without one. */
   readonly estimatedSeconds: number | undefined;
@@ -67,9 +69,9 @@ export class Foresight {
   constructor(context: ForesightContext) {
     this.#context = context;
     this.#builds = [...context.builds];
-    for (const { schema, table, index, state } of context.builds) {
-      if (state === 'done') continue;
-      this.#enqueue(`${schema}.${table}`, { index, state, estimatedSeconds: undefined });
+    for (const { operation, index, state, ...build } of context.builds) {
+      if (state !== 'done')
+        this.#enqueue(tableOf(build), { operation, index, state, estimatedSeconds: undefined });
     }
   }
 
@@ -109,6 +111,7 @@ export class Foresight {
       ...(bySize && { bySize: true as const }),
       waits: this.#waits,
       statements: statementsOf(step).map(({ kind }) => kind),
+      ...(how === 'hand-off' && { work: workOf(step) }),
       tables,
       estimatedSeconds,
       ...(backfill && { backfill }),
@@ -169,11 +172,12 @@ export class Foresight {
       const facts = this.#context.knowledge.of({ schema, name }, step.settings);
       const table = facts?.kind === 'present' ? facts : { schema: schema ?? 'public', table: name };
       const index = indexOf(operation, name);
+      const built = OPERATIONS[operation.kind];
       this.#builds.push({
         id: '',
         version: migration.version,
         step: step.number,
-        operation: OPERATIONS[operation.kind],
+        operation: built,
         schema: table.schema,
         table: table.table,
         index,
@@ -185,7 +189,7 @@ export class Foresight {
         this.#context.knowledge.learnName({ schema: table.schema, name: index }, facts);
       // Dropping an index takes a moment, whatever the table's size.
       const seconds = operation.kind === 'drop-index' ? 0 : estimatedSeconds;
-      this.#enqueue(`${table.schema}.${table.table}`, { index, state: 'new', estimatedSeconds: seconds });
+      this.#enqueue(tableOf(table), { operation: built, index, state: 'new', estimatedSeconds: seconds });
     }
   }
 
@@ -254,7 +258,7 @@ export class Foresight {
       unique: false,
       state: 'pending',
     });
-    this.#enqueue(`${schema}.${table}`, { index, state: 'new', estimatedSeconds });
+    this.#enqueue(tableOf({ schema, table }), { operation, index, state: 'new', estimatedSeconds });
   }
 
   #enqueue(table: string, build: PlannedBuild): void {
@@ -275,4 +279,13 @@ const OPERATIONS = { 'create-index': 'create', 'drop-index': 'drop', reindex: 'r
 function indexOf(operation: IndexOperation, name: string): string {
   if (operation.kind === 'create-index') return operation.index ?? operation.suggestedName;
   return operation.kind === 'reindex' && operation.target !== 'index' ? '' : name;
+}
+
+function workOf(step: Step): WorkKind {
+  return step.kind === 'index-operation' ? 'index build' : kindOf(step.long?.operation ?? 'statement');
+}
+
+/** Of a statement under hand-off it may be unknown. */
+function tableOf({ schema, table }: { readonly schema: string; readonly table: string }): string {
+  return table === '' ? '' : `${schema}.${table}`;
 }

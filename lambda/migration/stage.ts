@@ -1,4 +1,4 @@
-import type { BuildState } from './build.ts';
+import type { BuildState, Operation } from './build.ts';
 
 /** What of a plan happens together, one stage after the other. */
 export type Stage = ApplyStage | BuildStage;
@@ -10,7 +10,7 @@ export interface ApplyStage {
   readonly steps: number;
 }
 
-/** Index builds in the loop: of one table in order, tables side by side. */
+/** Work of the loop: of one table in order, tables side by side. */
 export interface BuildStage {
   readonly kind: 'build';
   readonly tables: readonly TableBuilds[];
@@ -21,12 +21,14 @@ export interface BuildStage {
 }
 
 export interface TableBuilds {
+  /** With its schema; empty for a statement of which no table is known. */
   readonly table: string;
   readonly builds: readonly PlannedBuild[];
 }
 
 export interface PlannedBuild {
-  /** Empty for REINDEX TABLE. */
+  readonly operation: Operation;
+  /** Empty for the whole table, as of REINDEX TABLE and VACUUM. */
   readonly index: string;
   /** Where it was handed off by an earlier run, its state. */
   readonly state: 'new' | Exclude<BuildState, 'done'>;

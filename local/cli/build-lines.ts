@@ -48,7 +48,7 @@ export function buildDocument(build: BuildStatus): BuildDocument {
   const { index, schema, table, operation, file, line, turns, session, attempts } = build;
   return {
     index,
-    table: `${schema}.${table}`,
+    table: table === '' ? '' : `${schema}.${table}`,
     operation,
     file,
     line,

@@ -3,6 +3,7 @@ import type { PlanFinding, RunPlan } from '../../lambda/foresight/plan-run.ts';
 import type { BackfillPlan } from '../../lambda/foresight/planned-backfills.ts';
 import type { TablePlan } from '../../lambda/foresight/planned-tables.ts';
 import { byteSize, count, duration } from '../../lambda/migration/amounts.ts';
+import { isIndexBuild } from '../../lambda/migration/build.ts';
 import type { LockWork } from '../../lambda/migration/lock-modes.ts';
 import type { BuildStage, PlannedBuild, Stage } from '../../lambda/migration/stage.ts';
 import type { Terminal } from './terminal.ts';
@@ -31,7 +32,7 @@ const HOW: Readonly<Record<StepPlan['how'], string>> = {
   transaction: 'in one transaction',
   autocommit: 'by itself, in no transaction',
   inline: 'at once, in its plain form: the table is small or new',
-  'hand-off': 'handed off: built concurrently by the loop',
+  'hand-off': 'handed off: done by the loop',
 };
 
 const BY_SIZE =
@@ -39,6 +40,7 @@ const BY_SIZE =
 
 export function howOf({
   how,
+  work,
   bySize,
   estimatedSeconds,
   statements,
@@ -49,7 +51,8 @@ export function howOf({
   const time = about(estimatedSeconds);
   const count = statements.length === 1 ? '' : ` (${statements.length} statements)`;
   const own = resources.length === 0 ? '' : `; with ${resources.join(', ')} of the file`;
-  return `${bySize ? BY_SIZE : HOW[how]}${count}${time}${own}`;
+  const what = work === 'index build' ? 'handed off: built concurrently by the loop' : HOW[how];
+  return `${bySize ? BY_SIZE : what}${count}${time}${own}`;
 }
 
 function backfillText({ rows, batches, seconds, key, walks, refused }: BackfillPlan): string {
@@ -59,7 +62,9 @@ function backfillText({ rows, batches, seconds, key, walks, refused }: BackfillP
       ? 'batches'
       : `about ${batches.toLocaleString('en')} ${batches === 1 ? 'batch' : 'batches'}`;
   const parts = walks === 1 ? '' : ` of each of its ${walks} parts`;
-  return `handed off: about ${count(rows, 'row')} in ${many}, by ${key}${parts}${about(seconds)}`;
+  // A table that was never analysed counts as empty.
+  const size = rows === 0 ? many : `about ${count(rows, 'row')} in ${many}`;
+  return `handed off: ${size}, by ${key}${parts}${about(seconds)}`;
 }
 
 function tableLine(table: TablePlan, colors: Terminal['colors']): string {
@@ -108,7 +113,8 @@ function stageLines(stages: readonly Stage[]): string[] {
     const number = `${at + 1}.`;
     if (stage.kind === 'apply') return [`  ${number} ${applyText(stage)}`];
     const tables = stage.tables.map(
-      ({ table, builds }) => `       ${table}: ${builds.map(buildText).join(', then ')}`,
+      ({ table, builds }) =>
+        `       ${table === '' ? '' : `${table}: `}${builds.map(buildText).join(', then ')}`,
     );
     return [`  ${number} ${buildStageText(stage)}`, ...tables];
   });
@@ -124,13 +130,16 @@ export function applyText({ files, steps }: Extract<Stage, { kind: 'apply' }>): 
 /** `build the indexes of 6 tables, 4 side by side, about 12 min` */
 export function buildStageText({ tables, sideBySide, estimatedSeconds }: BuildStage): string {
   const time = about(estimatedSeconds);
-  if (tables.length === 1) return `build the indexes of 1 table, one after the other${time}`;
-  return `build the indexes of ${tables.length} tables, ${Math.min(sideBySide, tables.length)} side by side${time}`;
+  const what = tables.every(({ builds }) => builds.every(isIndexBuild)) ? 'build the indexes' : 'do the work';
+  if (tables.length === 1) return `${what} of 1 table, one after the other${time}`;
+  return `${what} of ${tables.length} tables, ${Math.min(sideBySide, tables.length)} side by side${time}`;
 }
 
-export function buildText({ index, state, estimatedSeconds }: PlannedBuild): string {
+export function buildText(build: PlannedBuild): string {
+  const { operation, index, state, estimatedSeconds } = build;
   const notes = `${state === 'new' ? '' : `, ${state}`}${about(estimatedSeconds)}`;
-  const name = index === '' ? 'all its indexes' : index;
+  const whole = isIndexBuild(build) ? 'all its indexes' : operation.toUpperCase().replaceAll('-', ' ');
+  const name = index === '' ? whole : index;
   return notes === '' ? name : `${name} (${notes.slice(2)})`;
 }
 

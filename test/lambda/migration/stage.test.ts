@@ -3,7 +3,12 @@ import { buildStage, type TableBuilds } from '../../../lambda/migration/stage.ts
 
 const table = (name: string, ...seconds: (number | undefined)[]): TableBuilds => ({
   table: name,
-  builds: seconds.map((estimatedSeconds, at) => ({ index: `${name}_${at}`, state: 'new', estimatedSeconds })),
+  builds: seconds.map((estimatedSeconds, at) => ({
+    index: `${name}_${at}`,
+    operation: 'create' as const,
+    state: 'new',
+    estimatedSeconds,
+  })),
 });
 const secondsOf = (tables: readonly TableBuilds[], sideBySide: number) =>
   buildStage(tables, sideBySide).estimatedSeconds;
