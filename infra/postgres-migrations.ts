@@ -139,7 +139,7 @@ export class PostgresMigrations extends Construct implements ec2.IConnectable {
     if (options.ledgerSchema === 'public') {
       Annotations.of(this).addWarningV2(
         'postgres-migrations:ledger-in-public',
-        "The ledger is to lie in the schema 'public', where others may create, and what it says is executed: no new one is made there. Move an old one into a schema of its own; docs/security.md tells how.",
+        "The ledger would be in the schema 'public', where others may create objects, and what it contains is executed: no new ledger is created there. Move an old one into a schema of its own; docs/security.md tells how.",
       );
     }
     this.migrator = migrator;

@@ -60,7 +60,7 @@ function ownStackName(construct: Construct): string {
 }
 
 /**
- * The function that is asked is of the deploy before. The new migrations lie in the new code's asset, which is uploaded
+ * The function that is asked is of the deploy before. The new migrations are in the new code's asset, which is uploaded
  * before the hook is asked: to the same bucket, under a name that only the new template knows.
  */
 function mayRead(preflight: lambda.IFunction, bucket: string): void {

@@ -39,7 +39,7 @@ export const alembic: Layout = {
     const found = sectionsOf(source, RUNNING).map(({ mark, index, to }, at): FoundMigration => {
       const revision = mark[2] ?? '';
       const undoRange = undos.get(revision);
-      // What stands above the first revision makes Alembic's own table.
+      // What is above the first revision creates Alembic's own table.
       return {
         id: revision,
         name: revision,

@@ -18,7 +18,7 @@ export const diesel: Layout = {
   },
   find(folder) {
     const found = folder.entries().flatMap((entry) => folder.attempt(() => look(folder, entry)) ?? []);
-    // Diesel's version is what stands before the first underscore, without its dashes.
+    // Diesel's version is the part before the first underscore, without its dashes.
     const files = found.map((name) => ({
       id: (name.split('_')[0] ?? '').replaceAll('-', ''),
       name,

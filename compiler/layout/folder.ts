@@ -26,7 +26,7 @@ export class Folder {
     return this.#only !== undefined;
   }
 
-  /** Absolute, for layouts that are known by where they lie. */
+  /** Absolute, for layouts that are known by their location. */
   get path(): string {
     return resolve(this.#home);
   }

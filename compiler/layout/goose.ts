@@ -28,7 +28,7 @@ export const goose: Layout = {
     });
   },
   placeholders: (source) => (/^--\s*\+goose\s+envsub\s+on\b/im.test(source.text) ? 'dollar' : 'none'),
-  // The last of the two words above it counts, wherever that stands.
+  // The last of the two words above it counts, wherever that is.
   isPlaceholder({ text }, index) {
     const words = [...text.slice(0, index).matchAll(/^--\s*\+goose\s+envsub\s+(on|off)\b/gim)];
     return words.at(-1)?.[1]?.toLowerCase() === 'on';
@@ -47,7 +47,7 @@ export const goose: Layout = {
     if (odd !== undefined) {
       throw problemAt(source, {
         index: odd.index,
-        sentence: `'${odd.mark[0].trim()}' stands here for the second time, which goose refuses.`,
+        sentence: `'${odd.mark[0].trim()}' appears here for the second time, which goose refuses.`,
         advice: 'Keep one part to apply and one to undo.',
       });
     }
@@ -72,7 +72,7 @@ function checkAnnotations(source: SourceText): ReadonlySet<string> {
   return found;
 }
 
-/** What stands between StatementBegin and StatementEnd may do without its semicolon. */
+/** A statement between StatementBegin and StatementEnd may lack its semicolon. */
 function partOf(
   source: SourceText,
   { from, to }: { readonly from: number; readonly to: number },

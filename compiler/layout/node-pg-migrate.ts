@@ -41,7 +41,7 @@ export const nodePgMigrate: Layout = {
     const downEnd = up === undefined || (down !== undefined && up.index < down.index) ? undefined : up.index;
     const end = source.text.length;
     return {
-      // Without a mark for it, what stands above the part to undo.
+      // Without a mark for it, what is above the part to undo.
       up: source.part(up?.from ?? 0, upEnd ?? end),
       down: down === undefined ? undefined : source.part(down.from, downEnd ?? end),
     };

@@ -20,7 +20,7 @@ export const plain: Layout = {
 };
 
 /**
- * Where nothing is a migration, and SQL lies in folders below (Sqitch's deploy/ and revert/, Hasura's databases, Prisma's
+ * Where nothing is a migration, and SQL files are in subfolders (Sqitch's deploy/ and revert/, Hasura's databases, Prisma's
  * own folder), something is amiss.
  */
 function refuseUnread(folder: Folder): void {
@@ -31,7 +31,7 @@ function refuseUnread(folder: Folder): void {
     if (file === undefined) continue;
     folder.problem({
       file,
-      sentence: 'No migration is found here, and SQL files lie in folders below, which are not read.',
+      sentence: 'No migration is found here, and there are SQL files in subfolders, which are not read.',
       advice: `Give the folder that holds the migrations, such as ${folder.directory}/${below}; each is named VERSION_NAME.sql or VERSION_NAME/up.sql, in the order in which they are applied.`,
     });
     return;

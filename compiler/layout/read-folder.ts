@@ -67,14 +67,14 @@ function refuseUnread(folder: Folder, { title }: Layout): void {
   });
 }
 
-/** What graphile-migrate has not committed is no migration yet, and what lies in `down/` none by itself. */
+/** What graphile-migrate has not committed is no migration yet, and nothing in `down/` is one by itself. */
 function sqlAt(folder: Folder, entry: string): readonly string[] {
   if (/^(?:\.|current(?:\.sql)?$|down$)/.test(entry)) return [];
   if (folder.attempt(() => folder.isFolder(entry)) !== true) return /\.sql$/i.test(entry) ? [entry] : [];
   return folder.sqlFiles(entry).map((file) => `${entry}/${file}`);
 }
 
-/** The layout whose sign lies in the folder; where two do, the folder has a problem. */
+/** The layout whose sign is in the folder; where two are, the folder has a problem. */
 function find(folder: Folder): Layout {
   if (folder.entries().length === 0) return plain;
   const signs = layoutNames.flatMap((name) => {

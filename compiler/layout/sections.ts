@@ -50,7 +50,7 @@ export function withSemicolons(text: string, delimiter: string): string | undefi
     .join('\n');
 }
 
-/** Text of the same length and lines in which nothing stands. */
+/** Text of the same length and lines with nothing in it. */
 export function blank(text: string): string {
   return text.replace(/[^\n]/g, ' ');
 }

@@ -30,7 +30,7 @@ export class LintedFile {
     return this.#steps[number]?.kind;
   }
 
-  /** Whether it stands between the author's own BEGIN and COMMIT. */
+  /** Whether it is between the author's own BEGIN and COMMIT. */
   isExplicit(number: number): boolean {
     return this.#explicit[number] ?? false;
   }

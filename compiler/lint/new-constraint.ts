@@ -14,7 +14,7 @@ export interface NewConstraint {
   readonly constraint: Constraint;
   /** As written, or as Postgres would choose it. */
   readonly name: string;
-  /** The column in whose definition it stands. */
+  /** The column whose definition contains it. */
   readonly column: string | undefined;
   /** From CHECK, UNIQUE, FOREIGN KEY or PRIMARY KEY on, as a constraint of the table. */
   readonly body: string;

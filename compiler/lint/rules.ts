@@ -134,7 +134,7 @@ export const allowRules = {
 export const deployRules = [
   { name: dataRules.nulls, severity: 'error', title: 'NOT NULL on a column that holds nulls' },
   { name: dataRules.orphans, severity: 'error', title: 'a FOREIGN KEY on rows that refer to nothing' },
-  { name: dataRules.duplicates, severity: 'error', title: 'a unique index over values that stand twice' },
+  { name: dataRules.duplicates, severity: 'error', title: 'a unique index over values that occur twice' },
   { name: dataRules.violations, severity: 'error', title: 'a CHECK that rows are against' },
 ] as const satisfies readonly { name: string; severity: Severity; title: string }[];
 

@@ -99,7 +99,7 @@ export class StatementContext {
     return this.file.stepKind(this.number) === 'transaction' ? 'commit;\n' : '';
   }
 
-  /** The same before a statement that is a step of its own wherever no BEGIN stands around it. */
+  /** The same before a statement that is a step of its own unless it is inside a BEGIN. */
   get nextStep(): string {
     return this.file.isExplicit(this.number) ? 'commit;\nbegin;\n' : '';
   }

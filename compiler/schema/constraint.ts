@@ -20,7 +20,7 @@ export function constraintKind({ contype = 'CONSTR_NULL' }: Constraint): Constra
   return KINDS[contype];
 }
 
-/** The columns that it constrains; `column` is the one in whose definition it stands. */
+/** The columns that it constrains; `column` is the one whose definition contains it. */
 export function constrainedColumns(constraint: Constraint, column?: string): readonly string[] {
   switch (constraintKind(constraint)) {
     case 'check':

@@ -107,7 +107,7 @@ class Division {
     }
   }
 
-  /** `-- migrate: hand-off` stands before it. */
+  /** `-- migrate: hand-off` is before it. */
   handOff(statement: ParsedStatement, placement: Placement): void {
     const long = longStatementOf(statement.tree);
     const transactional = placement.kind === 'transaction' || placement.kind === 'own-transaction';
@@ -134,7 +134,7 @@ class Division {
       : [{ kind: 'transaction', transaction: {}, statements: [] }];
   }
 
-  /** The directive that stands before this statement and after the one before it. */
+  /** The directive before this statement and after the one before it. */
   #backfillOf(statement: ParsedStatement): PlacedBackfill | undefined {
     const [next, second] = this.#backfills;
     if (next === undefined || next.index > statement.index + statement.text.length) return undefined;

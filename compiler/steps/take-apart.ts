@@ -298,7 +298,7 @@ function namesInQueries(tree: Node): string[] {
     if (link !== undefined) collect({ SubLink: link } as Node);
     return link === undefined;
   });
-  // A self-join's columns stand anywhere in the statement.
+  // A self-join's columns may be anywhere in the statement.
   if ((update?.fromClause ?? []).some((node) => as('RangeVar', node)?.relname === update?.relation?.relname))
     for (const node of [...(update?.targetList ?? []), ...(update?.whereClause ? [update.whereClause] : [])])
       collect(node);
@@ -426,7 +426,7 @@ function readsTheSame(statement: ParsedStatement, { text, table }: Backfill): bo
   return fingerprint([withoutMark(first.stmt as Node)]) === fingerprint([statement.tree]);
 }
 
-/** The tree without the mark: the condition that stands beside it, or none. */
+/** The tree without the mark: the condition beside it, or none. */
 function withoutMark(tree: Node): Node {
   const copy = structuredClone(tree) as Node;
   const insert = as('InsertStmt', copy);

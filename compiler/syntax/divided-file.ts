@@ -136,7 +136,7 @@ function isAboutComments({ source, statements, comments }: ParsedFile, mark: Mar
   return adjacent && !destroys && contentOf(next).endsWith(';');
 }
 
-/** Headlines divide where statements stand on the wrong side of them. */
+/** Headlines divide where statements are on the wrong side of them. */
 function headlineThatDivides(file: ParsedFile, marks: readonly Mark[], role: FileRole): Mark | undefined {
   const { statements } = file;
   return marks.find((mark, at) => {

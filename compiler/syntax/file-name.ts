@@ -11,7 +11,7 @@ const EXPECTED =
   'Expected <version>_<name>.sql, where the version is digits: 0001_users.sql, 20240131093000_users.sql.';
 
 /**
- * The digits at the beginning. Only in a date may separators stand between them: `0005-2_fix` is the version 5 and
+ * The digits at the beginning. Only in a date may separators come between them: `0005-2_fix` is the version 5 and
  * not 52, yet `2017-01-02-131034_fix` and `20170102_131034_fix` are 20170102131034.
  */
 const DATE = /^(\d{4})([-_.])(\d{2})\2(\d{2})(?:[-_T](\d{2})[-_.]?(\d{2})(?:[-_.]?(\d{2}))?)?(?=\D|$)/;

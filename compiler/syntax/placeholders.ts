@@ -13,7 +13,7 @@ export interface Filling {
   readonly isOne?: ((index: number) => boolean) | undefined;
 }
 
-/** Where in the SQL something stands; a value is written as that place wants it. */
+/** Where in the SQL a placeholder is; a value is written as that place wants it. */
 type Place = 'code' | 'string' | 'name' | 'body' | 'comment';
 
 interface Span {
@@ -65,7 +65,7 @@ export function fillPlaceholders(
     if (text === undefined) {
       throw problemAt(source, {
         index: from,
-        sentence: `The value of ${whole} can't stand here: it is neither a name nor a number.`,
+        sentence: `The value of ${whole} can't be used here: it is neither a name nor a number.`,
         advice: 'Put the placeholder into quotes, so that its value is a string or a name.',
       });
     }
@@ -91,7 +91,7 @@ function written(value: string, as: Place | 'literal' | 'identifier'): string | 
     case 'name':
       return value.replaceAll('"', '""');
     default:
-      // Where any text could be more than one word, only a word or a number may stand.
+      // Where any text could be more than one word, only a word or a number is allowed.
       return /^(?:[A-Za-z_][\w$]*|-?\d+(?:\.\d+)?)$/.test(value) ? value : undefined;
   }
 }

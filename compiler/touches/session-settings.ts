@@ -74,7 +74,7 @@ function constantOf(node: Node | undefined): A_Const | undefined {
 
 /**
  * What is left of the settings so far after this one. RESET ALL takes back all but roles, and leaves nothing to be
- * sent: where it is sent again, the session is a new one, and has settings of ours that are not the file's to take
+ * sent: where it is sent again, the session is a new one, and has settings of our own that are not the file's to take
  * back.
  */
 export function withSetting(

@@ -20,7 +20,7 @@ import { COMPILED_MIGRATIONS_FILE } from '../../lambda/environment.ts';
 import type { CompiledMigrations } from '../../lambda/migration/migration.ts';
 import { bundleFunctions } from './bundle-functions.ts';
 
-/** Where `npm run build` puts the functions' code: in the npm package it lies beside this code's own file. */
+/** Where `npm run build` puts the functions' code: in the npm package it is beside this code's own file. */
 export const PREBUILT_BUNDLE = 'bundle';
 const prebuilt = fileURLToPath(new URL(PREBUILT_BUNDLE, import.meta.url));
 const checkout = fileURLToPath(new URL('../..', import.meta.url));
@@ -52,7 +52,7 @@ class BundledCode extends lambda.AssetCode {
 
   constructor(scope: IConstruct, write: (directory: string) => void) {
     const staged = !scope.node.tryGetContext(DISABLE_ASSET_STAGING_CONTEXT);
-    // Without staging, tools read it after synth: then it has to lie where it may stay.
+    // Without staging, tools read it after synth: then it has to be where it can stay.
     const parent = staged ? tmpdir() : (Stage.of(scope)?.outdir ?? tmpdir());
     super(join(parent, `postgres-migrations-${randomUUID()}`));
     this.#write = write;

@@ -98,12 +98,12 @@ function read(
   }
 }
 
-/** Liquibase names a file by its place as seen from the root changelog, which may lie in another folder. */
+/** Liquibase names a file by its place as seen from the root changelog, which may be in another folder. */
 function withoutPlace(id: string, migrations: readonly Migration[]): string {
   return migrations.find(({ version }) => id.endsWith(`/${version}`))?.version ?? id;
 }
 
-/** What stands before our names of the files in its table. */
+/** The prefix of our file names in its table. */
 export function placeOf({ rows }: History, migrations: readonly Migration[]): string {
   for (const { id } of rows) {
     const own = withoutPlace(id ?? '', migrations);

@@ -259,7 +259,7 @@ function knownAdvice(fault: PostgresFault, file: string, statement: Failed): str
 
 /**
  * The same for an index build, whose file need not be corrected because of rows, a full disk or a cancellation. An index
- * that exists has a hint of ours.
+ * that exists has a hint from us.
  */
 export function adviceForBuild(fault: PostgresFault, file: string): string | undefined {
   return /^(?:23|53|57|42P07)/.test(fault.sqlstate) ? undefined : knownAdvice(fault, file, undefined);

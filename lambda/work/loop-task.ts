@@ -1,5 +1,5 @@
 /**
- * What the state machine and its one function say to each other. All of it stands in the execution's history,
+ * What the state machine and its one function say to each other. All of it is in the execution's history,
  * which more people can read than the database: names of tables and counts, no SQL, no secret.
  */
 export type LoopTask =

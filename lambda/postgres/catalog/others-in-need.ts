@@ -48,7 +48,7 @@ function reasonIn({ lag, slot, wraparound }: Readonly<Record<string, unknown>>):
 }
 
 /**
- * Whether another session waits for a lock of ours on the table or its rows; run it in the transaction that holds them,
+ * Whether another session waits for one of our locks on the table or its rows; run it in the transaction that holds them,
  * under any search path.
  */
 export function isAwaited(oid: string): string {

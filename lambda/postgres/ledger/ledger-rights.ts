@@ -23,7 +23,7 @@ const WRITING = "array['INSERT', 'UPDATE', 'DELETE', 'TRUNCATE', 'TRIGGER', 'REF
 /**
  * Revokes every privilege on the ledger from everybody but its owner: whoever can write it could have us execute
  * anything as our role, and whoever can read it sees row values. Default privileges may have granted such privileges,
- * and in a schema where others may create objects, a table of ours may be theirs. Send it in the transaction that
+ * and in a schema where others may create objects, one of our tables may be theirs. Send it in the transaction that
  * creates or changes the tables.
  */
 export function closeLedger(schema: string): string {

@@ -88,7 +88,7 @@ export function exposureOf({ exists, openTo }: LedgerRead, schema: string): stri
     return `${openTo.join(', ')} can write the ledger's tables, of which the migrations execute what they say: revoke all on all tables in schema ${quoteIdentifier(schema)} from ${roles}`;
   }
   return schema === 'public'
-    ? "the ledger lies in the schema 'public', where others may create: move it into one of its own (docs/security.md tells how)"
+    ? "the ledger is in the schema 'public', where others may create objects: move it into a schema of its own (docs/security.md explains how)"
     : undefined;
 }
 

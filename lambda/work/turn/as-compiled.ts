@@ -193,7 +193,7 @@ function nameOfTarget(build: Build, step: Step): Parameters<typeof namedTarget>[
   }
 }
 
-/** Postgres's own, which is in no REINDEX of ours. */
+/** Postgres's own, which none of our REINDEX touches. */
 function isOwnSchema(schema: string): boolean {
   return schema.startsWith('pg_') || schema === 'information_schema';
 }

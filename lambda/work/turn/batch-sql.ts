@@ -52,7 +52,7 @@ export function boundQuery(walk: Walk, { from, until, rows }: Batch): string {
   from (select (${bound}) as bound) as found`;
 }
 
-/** The key of the row after so many that are skipped, as a JSON list; no row where that lies behind the end. */
+/** The key of the row after so many that are skipped, as a JSON list; no row if that is beyond the end. */
 export function lastOf(
   table: string,
   columns: readonly KeyColumn[],
@@ -86,7 +86,7 @@ function blockOf(key: Key): string {
     : `'(${Number(key[0] ?? 0)},0)'::pg_catalog.tid`;
 }
 
-/** Condition: the row comes after this key, or lies in this block or a later one. */
+/** Condition: the row comes after this key, or is in this block or a later one. */
 export function behindKey(way: Way, alias: string, key: Key): string {
   if (way.kind === 'blocks') return `${alias}.ctid operator(pg_catalog.>=) ${blockOf(key)}`;
   const { columns } = way;

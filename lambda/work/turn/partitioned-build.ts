@@ -309,7 +309,7 @@ const FIRST_WAIT_MILLISECONDS = 200;
 const LONGEST_WAIT_MILLISECONDS = 3_000;
 
 interface Message {
-  /** Statements of ours, on the ledger. */
+  /** Our own statements, on the ledger. */
   readonly before: readonly string[];
   /** Statements on the table and its indexes, under the file's settings. */
   readonly statements: readonly string[];

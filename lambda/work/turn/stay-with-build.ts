@@ -24,7 +24,7 @@ export interface Underway {
     | { readonly kind: 'of-another-turn' }
     /** This turn started it in a loopback session. */
     | { readonly kind: 'loopback' }
-    /** Its statement runs in a session of ours. */
+    /** Its statement runs in one of our sessions. */
     | { readonly kind: 'attached'; readonly attached: Attached };
 }
 

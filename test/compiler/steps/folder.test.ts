@@ -19,7 +19,7 @@ it.each<[string, Record<string, string>]>([
   ['that of Hasura’s databases', { 'default/1620_people/up.sql': '' }],
 ])('a folder with SQL in folders below alone is refused: %s', (_, files) => {
   expect(() => compileFiles(files)).toThrow(
-    'No migration is found here, and SQL files lie in folders below, which are not read.',
+    'No migration is found here, and there are SQL files in subfolders, which are not read.',
   );
 });
 

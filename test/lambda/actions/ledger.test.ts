@@ -208,7 +208,12 @@ describe('plan and status', () => {
       '5_last.sql': 'create index concurrently a_3 on a (y); drop index concurrently b_x;',
     });
     const time = expect.any(Number);
-    const build = (index: string, estimatedSeconds = time) => ({ index, state: 'new', estimatedSeconds });
+    const build = (index: string, estimatedSeconds = time, operation = 'create') => ({
+      operation,
+      index,
+      state: 'new',
+      estimatedSeconds,
+    });
     expect(stages).toEqual([
       { kind: 'apply', files: ['3_indexes.sql'], steps: 3 },
       {
@@ -227,7 +232,7 @@ describe('plan and status', () => {
         estimatedSeconds: time,
         tables: [
           { table: 'public.a', builds: [build('a_3')] },
-          { table: 'public.b', builds: [build('b_x', 0)] },
+          { table: 'public.b', builds: [build('b_x', 0, 'drop')] },
         ],
       },
     ]);

@@ -146,7 +146,7 @@ describe('a ledger in public', () => {
       'done',
     );
     const because =
-      "the ledger lies in the schema 'public', where others may create: move it into one of its own (docs/security.md tells how)";
+      "the ledger is in the schema 'public', where others may create objects: move it into a schema of its own (docs/security.md explains how)";
     expect(scenario.events.filter(({ kind }) => kind === 'ledger-exposed')).toEqual([
       { kind: 'ledger-exposed', because },
     ]);
