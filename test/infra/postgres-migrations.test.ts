@@ -24,7 +24,7 @@ it('a ledger in public is warned of at synth', () => {
       ...(ledgerSchema && { ledgerSchema }),
     });
     return Annotations.fromStack(stack)
-      .findWarning('*', Match.stringLikeRegexp("ledger is to lie in the schema 'public'"))
+      .findWarning('*', Match.stringLikeRegexp("ledger would be in the schema 'public'"))
       .map(({ id }) => id);
   };
   expect(warnings('public')).toEqual(['/Stack/Migrations']);

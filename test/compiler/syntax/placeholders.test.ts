@@ -67,7 +67,7 @@ describe('a placeholder', () => {
   it('can be no more than its place allows', () => {
     const files = { 'V1__a.sql': 'drop table ${t};' };
     expect(refusalOf(files, { placeholders: { t: 'a; drop table b' } })).toContain(
-      "1:12: The value of ${t} can't stand",
+      "1:12: The value of ${t} can't be used here",
     );
   });
 
