@@ -152,9 +152,7 @@ describe('a ledger in public', () => {
     ]);
     expect((await scenario.status(files, inPublic)).exposure).toBe(because);
     expect((await scenario.plan(files, inPublic)).exposure).toBe(because);
-    expect(remarks(await scenario.plan(files, inPublic))[0]).toMatch(
-      /^The ledger is in the schema 'public'/,
-    );
+    expect(remarks(await scenario.plan(files, inPublic))[0]).toMatch(/^The ledger is in the schema 'public'/);
     const looked = await preflight({
       target: parseConnectionUrl(scenario.database.url, 'The URL'),
       options: { ...defaultOptions, ...inPublic },
