@@ -82,7 +82,7 @@ it('preflight finds who holds a lock, of an age that Postgres hides, if he is st
   const { findings } = await look();
   expect(findings).toHaveLength(1);
   expect(findings[0]).toMatch(
-    /^2_column\.sql needs the access exclusive lock on big, which pid \d+ \(app_\w+, "web", unknown for [56] s, AccessShareLock on big\) stands in the way of\.\nNext: let that transaction end \(how old it is, Postgres tells roles with pg_read_all_stats only: it was there for as long as this looked\), or end it: select pg_terminate_backend\(\d+\)\.$/,
+    /^2_column\.sql needs the access exclusive lock on big, which pid \d+ \(app_\w+, "web", unknown for [56] s, AccessShareLock on big\) blocks\.\nNext: let that transaction end \(how old it is, Postgres tells roles with pg_read_all_stats only: it was there for as long as this looked\), or end it: select pg_terminate_backend\(\d+\)\.$/,
   );
   const changing = setInterval(() => void app.query('commit; begin; select count(*) from big'), 300);
   try {
