@@ -125,6 +125,7 @@ class Filling {
   readonly #wantedMilliseconds: number;
   #longestMilliseconds: number;
   readonly #rows = new Map<number, WalkRow>();
+  #readAt = 0;
   #walks: readonly Walk[] = [];
   /** Sent but not committed: the next message commits it. */
   #open: OpenBatch | undefined;
@@ -168,6 +169,7 @@ class Filling {
 
   async #read(): Promise<WalkRow[]> {
     const rows = await readWalks(this.#session, this.#ledger, this.#build.id);
+    this.#readAt = Date.now();
     for (const row of rows) this.#rows.set(row.part, row);
     return rows;
   }
@@ -504,7 +506,9 @@ class Filling {
     if (!isNews && Date.now() - this.#reportedAt < REPORT_EVERY_MILLISECONDS) return;
     this.#reportedAt = Date.now();
     const build = this.#build;
-    const progress = fillProgress(build, [...this.#rows.values()]);
+    const since = (Date.now() - this.#readAt) / 1000;
+    const walks = [...this.#rows.values()].map((row) => ({ ...row, seconds: row.seconds + since }));
+    const progress = fillProgress(build, walks);
     if (progress !== undefined) this.#request.report({ kind: 'progress', build, progress });
   }
 

@@ -1,5 +1,6 @@
 import pg from 'pg';
 import { describe, expect, it } from 'vitest';
+import type { TurnEvent } from '../../../../lambda/work/turn/turn-request.ts';
 import { exhaustive, firstOf } from '../../../support/exhaustive.ts';
 import { expectEventually } from '../../../support/expect-eventually.ts';
 import { compile, freshScenario, largeTable, type Scenario } from '../../run/scenario.ts';
@@ -412,6 +413,25 @@ insert into t select g, g, repeat(md5(g::text), 30) from generate_series(1, 8000
   expect(walk?.estimated).toBeLessThan(9_000);
   const [build] = (await scenario.status({})).builds;
   expect(build?.progress?.fraction).toBeCloseTo(walk?.fraction ?? Number.NaN, 5);
+});
+
+exhaustive.it('tells how fast it is by the time that has passed, however long a turn lasts', async () => {
+  const scenario = await freshScenario();
+  await scenario.query(`create table t (id int primary key, n int);
+insert into t select g, g from generate_series(1, 4000) g;
+create function slow() returns trigger language plpgsql as 'begin perform pg_sleep(0.001); return new; end';
+create trigger slow before update on t for each row execute function slow()`);
+  await scenario.run(file('update t set n = n + 1', 'batch 50ms'));
+  const events: TurnEvent[] = [];
+  const begun = Date.now();
+  await turnOf(scenario.database, { table: 't', events });
+  const seconds = (Date.now() - begun) / 1000;
+  const told = events.flatMap((event) => (event.kind === 'progress' ? [event.progress] : [])).at(-1);
+  // 5 s after the first report, in which it wrote at most 1,000 rows a second.
+  expect(told?.secondsElapsed).toBeGreaterThan(4.5);
+  expect(told?.secondsElapsed).toBeLessThan(seconds);
+  expect(told?.fill?.rowsWritten).toBeGreaterThan(500);
+  expect(told?.secondsLeft).toBeGreaterThan(0);
 });
 
 exhaustive.it('goes over new rows behind its end, and not again over those that it has walked', async () => {
