@@ -70,7 +70,7 @@ async function find(session: Session): Promise<Dblink | LoopbackRefused | undefi
   );
   if (row === undefined) return undefined;
   const { schema, usable, callable, genuine } = v.parse(foundRow, row);
-  if (!usable) return { because: `our role may not use the schema ${schema}, that contains dblink` };
+  if (!usable) return { because: `our role may not use the schema ${schema}, which contains dblink` };
   if (callable < NEEDED.length)
     return { because: `our role may not call the functions of dblink in ${schema}` };
   // The schema's owner can replace a function of the extension, and would be given the connection string. Only a
