@@ -1,4 +1,4 @@
-import { kindOf, nameOf, type RecordedBuild, type WorkKind } from '../migration/build.ts';
+import { kindOf, nameOf, type RecordedBuild, tableOf, type WorkKind } from '../migration/build.ts';
 import {
   type IndexOperation,
   type IndexOperationStep,
@@ -283,9 +283,4 @@ function indexOf(operation: IndexOperation, name: string): string {
 
 function workOf(step: Step): WorkKind {
   return step.kind === 'index-operation' ? 'index build' : kindOf(step.long?.operation ?? 'statement');
-}
-
-/** Of a statement under hand-off it may be unknown. */
-function tableOf({ schema, table }: { readonly schema: string; readonly table: string }): string {
-  return table === '' ? '' : `${schema}.${table}`;
 }

@@ -122,6 +122,11 @@ export function describeBuild({ schema, table, index, operation }: Named): strin
   return index === '' ? `${operation.toUpperCase().replaceAll('-', ' ')} of ${on}` : `${index} on ${on}`;
 }
 
+/** With its schema; empty for a statement of which no table is known. */
+export function tableOf({ schema, table }: Pick<Named, 'schema' | 'table'>): string {
+  return table === '' ? '' : `${schema}.${table}`;
+}
+
 /** In one word: the part of the table, or the table. */
 export function nameOf({ table, index }: Pick<Named, 'table' | 'index'>): string {
   return index === '' ? table : index;

@@ -6,6 +6,7 @@ import {
   isIndexBuild,
   isLost,
   successOf,
+  tableOf,
 } from '../../lambda/migration/build.ts';
 import { faultLines } from '../../lambda/migration/migration-error.ts';
 import type { PostgresFault } from '../../lambda/migration/postgres-fault.ts';
@@ -45,10 +46,10 @@ export function outcomeOf({ state, adopted }: Pick<BuildRow, 'state' | 'adopted'
 }
 
 export function buildDocument(build: BuildStatus): BuildDocument {
-  const { index, schema, table, operation, file, line, turns, session, attempts } = build;
+  const { index, operation, file, line, turns, session, attempts } = build;
   return {
     index,
-    table: table === '' ? '' : `${schema}.${table}`,
+    table: tableOf(build),
     operation,
     file,
     line,

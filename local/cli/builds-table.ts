@@ -1,6 +1,6 @@
 import Table from 'cli-table3';
 import { duration } from '../../lambda/migration/amounts.ts';
-import { isIndexBuild, isLost, isOpen } from '../../lambda/migration/build.ts';
+import { isIndexBuild, isLost, isOpen, tableOf } from '../../lambda/migration/build.ts';
 import type { BuildStatus } from '../../lambda/status/status.ts';
 import { describeOutcome, describeProgress } from './build-lines.ts';
 import type { Terminal } from './terminal.ts';
@@ -44,7 +44,7 @@ export function buildsTable(
   for (const build of builds) {
     table.push([
       build.index !== '' ? build.index : isIndexBuild(build) ? '(all)' : build.operation.replaceAll('-', ' '),
-      build.table === '' ? '' : `${build.schema}.${build.table}`,
+      tableOf(build),
       ...(rows === undefined ? [] : [rows.get(build.table)?.toLocaleString('en') ?? '']),
       colors[isOpen(build) ? 'yellow' : isLost(build) ? 'red' : 'green'](describeOutcome(build)),
       timeOf(build),

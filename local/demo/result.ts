@@ -1,5 +1,5 @@
 import { duration } from '../../lambda/migration/amounts.ts';
-import { kindOf } from '../../lambda/migration/build.ts';
+import { kindOf, tableOf } from '../../lambda/migration/build.ts';
 import type { Status } from '../../lambda/status/status.ts';
 import { outcomeOf } from '../cli/build-lines.ts';
 import { buildsTable } from '../cli/builds-table.ts';
@@ -73,7 +73,7 @@ function documentOf({ status, writer, queries, chaos }: Result, ok: boolean): ob
     builds: status.builds.map((build) => ({
       kind: kindOf(build.operation),
       index: build.index,
-      table: `${build.schema}.${build.table}`,
+      table: tableOf(build),
       outcome: outcomeOf(build),
       seconds: build.seconds === undefined ? null : Math.round(build.seconds * 1000) / 1000,
       turns: build.turns,

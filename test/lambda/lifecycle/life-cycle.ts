@@ -1,4 +1,5 @@
 import { execFile } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
 import { mkdtempSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -118,6 +119,24 @@ export async function statusOf(
     env: environment(code),
   });
   return JSON.parse(stdout.trim().split('\n').at(-1) ?? '');
+}
+
+/** What the deployed isComplete answers of an update that has come as far as `Data` says. */
+export function askIsComplete(
+  { cloudFormation }: LifeCycle,
+  Data: { readonly StartedAt: string; readonly Outcome: string },
+): Promise<unknown> {
+  const isComplete = cloudFormation.stack?.sandbox('MigrationsIsComplete');
+  if (isComplete === undefined) throw new Error('Nothing is deployed.');
+  return isComplete.invoke({
+    RequestType: 'Update',
+    RequestId: randomUUID(),
+    StackId: 'arn:aws:cloudformation:eu-central-1:123456789012:stack/Stack/1',
+    LogicalResourceId: 'Run',
+    PhysicalResourceId: 'migrations',
+    ResourceProperties: {},
+    Data,
+  });
 }
 
 /** Every relation with its columns and rows, every index with its definition. */

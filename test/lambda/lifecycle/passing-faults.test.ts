@@ -1,11 +1,10 @@
-import { randomUUID } from 'node:crypto';
 import { beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import { AwsError } from '../../../local/aws/aws-error.ts';
 import { startTcpProxy, type TcpProxy } from '../../../local/wire/tcp-proxy.ts';
 import { createDatabase } from '../../support/fresh-database.ts';
 import { startServer } from '../../support/start-server.ts';
 import { blockerIn, tables, withIndex, withWaiting } from './blocked-build.ts';
-import { eventually, type LifeCycle, newLifeCycle, newLifeCycleIn } from './life-cycle.ts';
+import { askIsComplete, eventually, type LifeCycle, newLifeCycle, newLifeCycleIn } from './life-cycle.ts';
 
 const MINUTE = 60_000;
 
@@ -21,17 +20,7 @@ const attemptsOf = (operation: string): number => (operation === 'GetSecretValue
 
 /** A look of a deploy that has come so far, with the request that it would have been. */
 function look(life: LifeCycle, Outcome: string, passed = 0): Promise<unknown> {
-  const isComplete = life.cloudFormation.stack?.sandbox('MigrationsIsComplete');
-  if (isComplete === undefined) throw new Error('Nothing is deployed.');
-  return isComplete.invoke({
-    RequestType: 'Update',
-    RequestId: randomUUID(),
-    StackId: 'arn:aws:cloudformation:eu-central-1:123456789012:stack/Stack/1',
-    LogicalResourceId: 'Run',
-    PhysicalResourceId: 'migrations',
-    ResourceProperties: {},
-    Data: { StartedAt: new Date(Date.now() + passed).toISOString(), Outcome },
-  });
+  return askIsComplete(life, { StartedAt: new Date(Date.now() + passed).toISOString(), Outcome });
 }
 
 /** The database by way of a proxy that breaks connections. */

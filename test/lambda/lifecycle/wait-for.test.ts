@@ -1,8 +1,7 @@
-import { randomUUID } from 'node:crypto';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { exhaustive } from '../../support/exhaustive.ts';
 import { blockerIn, buildIn, tables, withIndex, withWaiting } from './blocked-build.ts';
-import { eventually, type LifeCycle, largeTable, newLifeCycle } from './life-cycle.ts';
+import { askIsComplete, eventually, type LifeCycle, largeTable, newLifeCycle } from './life-cycle.ts';
 
 let life: LifeCycle;
 beforeEach(async () => {
@@ -118,18 +117,8 @@ describe('a run that starts while a deploy waits', () => {
     const tables = Object.keys(slow).map((_, file) => `t${file}`);
     await life.database.query(`drop schema migrations cascade; drop table ${tables.join(', ')};
       insert into pace values (1)`);
-    const isComplete = life.cloudFormation.stack?.sandbox('MigrationsIsComplete');
     const StartedAt = new Date(Date.now() - 10_000).toISOString();
-    const event = {
-      RequestType: 'Update',
-      RequestId: randomUUID(),
-      StackId: 'arn:aws:cloudformation:eu-central-1:123456789012:stack/Stack/1',
-      LogicalResourceId: 'Run',
-      PhysicalResourceId: 'migrations',
-      ResourceProperties: {},
-      Data: { StartedAt, Outcome: 'unfinished' },
-    };
-    expect(await isComplete?.invoke(event)).toEqual({ IsComplete: false });
+    expect(await askIsComplete(life, { StartedAt, Outcome: 'unfinished' })).toEqual({ IsComplete: false });
     // Patience for 12 s of an hour that has 24.
     const ran = await life.database.query(
       `select outcome, finished_at < $1::timestamptz + interval '24 s' as in_time,
@@ -138,11 +127,8 @@ describe('a run that starts while a deploy waits', () => {
       [StartedAt],
     );
     expect(ran).toEqual([{ outcome: 'unfinished', in_time: true, cut_off: true }]);
-    const late = {
-      ...event,
-      Data: { ...event.Data, StartedAt: new Date(Date.now() - 12_001).toISOString() },
-    };
-    await expect(isComplete?.invoke(late)).rejects.toThrow(
+    const late = { StartedAt: new Date(Date.now() - 12_001).toISOString(), Outcome: 'unfinished' };
+    await expect(askIsComplete(life, late)).rejects.toThrow(
       /^This deploy waited as long as CloudFormation allows/,
     );
   });
